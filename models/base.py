@@ -1,0 +1,47 @@
+"""What every network of this project is."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a network takes and can do. Code asks these flags, never for a class."""
+
+    modalities: tuple[str, ...] = ("rgb",)
+    video: bool = False
+    text: bool = False
+    reparameterizable: bool = False
+    input_divisor: int = 1
+    """Height and width are rounded to a multiple of this before the network sees them."""
+
+
+class Network(nn.Module):
+    """A dense-prediction network.
+
+    `forward(image_B3HW, companion_B3HW=None)` takes normalised float images of any height and width that
+    `capabilities.input_divisor` divides, and returns a list of logits_B1HW at the input's size, finest first. It is a
+    pure function of tensors: no resizing policy, no sigmoid, no files.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+        raise NotImplementedError
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Every parameter exactly once, by the role a training recipe speaks of ('backbone', 'head', 'norm', ...)."""
+        return {"head": list(self.parameters())}
+
+    def reparameterize(self) -> "Network":
+        """A new network in evaluation mode that computes the same function with fewer operations.
+
+        Only where `capabilities.reparameterizable`. The result's `build_options` re-create its graph, so that its
+        weights can be saved and loaded like any other's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no merged form")
+
+    build_options: dict[str, object]
+    """The options that `create_model` was called with; set by it, and by `reparameterize`."""

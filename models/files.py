@@ -1,0 +1,82 @@
+"""Writes that are whole or absent, and hashes."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` when the block succeeds, and vanishes when it does not.
+
+    Works for a file or a folder; an existing target of the same kind is replaced. The suffix is kept, since encoders
+    choose their format by it.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = scratch / path.name
+    try:
+        yield temporary
+        _sync(temporary)
+        if temporary.is_dir() and path.is_dir():
+            os.replace(path, scratch / "replaced")
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (28, 122, 13, 30):  # full, over quota, no permission, read-only
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; free some space or choose another place"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Flush one file to the disk, so that a power cut after the rename leaves no empty file behind."""
+    if path.is_file():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, whole or not at all. NaN and infinity are refused."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; run the stage that writes it (dvc repro)") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); restore it or write it anew") from error
+
+
+def sha256_file(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, 64 lower-case hex digits."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

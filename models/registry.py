@@ -1,0 +1,96 @@
+"""Names to networks."""
+
+import fnmatch
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from models.base import Network
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name that `create_model` knows.
+
+    `builder` is 'module:callable', imported only when the model is built, so that listing names costs no torch import.
+    """
+
+    builder: str
+    family: str
+    summary: str
+    options: dict[str, Any] = field(default_factory=dict)
+    input_size: int = 320
+    licence: str = "MIT"
+
+
+_SCFNET = "models.scfnet.network:SCFNet"
+_SDNET = "models.sdnet.network:SDNet"
+
+REGISTRY: dict[str, Entry] = {
+    "scfnet": Entry(
+        _SCFNET,
+        "scfnet",
+        "SCFNet on any timm backbone with features at 1/4 to 1/32",
+        {"backbone": "resnet18"},
+        352,
+    ),
+    "scfnet-mobilenetv3": Entry(
+        _SCFNET, "scfnet", "KD-SCFNet student, 0.80 M parameters", {"backbone": "mobilenetv3-large-x0.5"}, 352
+    ),
+    "scfnet-resnet50": Entry(
+        _SCFNET, "scfnet", "KD-SCFNet teacher, 26.15 M parameters", {"backbone": "resnet50"}, 352
+    ),
+    "scfnet-swinb": Entry(
+        _SCFNET, "scfnet", "KD-SCFNet teacher, 88.36 M parameters", {"backbone": "swin-b"}, 384
+    ),
+    "sdnet": Entry(
+        _SDNET, "sdnet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}
+    ),
+    "sdnet-bn": Entry(
+        _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
+    ),
+}
+
+
+def entry(name: str) -> Entry:
+    """The registry's entry for a model name.
+
+    Raises:
+        UserError: the name is not registered.
+    """
+    if name not in REGISTRY:
+        raise UserError(f"unknown model {name!r}; choose one of: {', '.join(REGISTRY)}")
+    return REGISTRY[name]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Registered names that match a shell pattern, in registry order."""
+    return [name for name in REGISTRY if fnmatch.fnmatch(name, pattern)]
+
+
+def create_model(name: str, **options: Any) -> "Network":
+    """Build a network by name.
+
+    Args:
+        name: a name of `list_models()`.
+        options: override the entry's options, e.g. `pretrained=True` for ImageNet weights of the backbone, or
+            `merged=True` for the inference form of a network with difference convolutions.
+
+    Raises:
+        UserError: unknown name, or an option the network does not take.
+    """
+    found = entry(name)
+    module, _, attribute = found.builder.partition(":")
+    builder = getattr(importlib.import_module(module), attribute)
+    merged = {**found.options, **options}
+    try:
+        model = builder(**merged)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
+    model.build_options = {key: value for key, value in merged.items() if key != "pretrained"}
+    return model

@@ -1,0 +1,111 @@
+"""A weights folder: `model.safetensors` and `card.json`. Nothing here reads a pickle."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.base import Network
+from models.card import Card
+from models.errors import UserError
+from models.files import atomic_path, read_json, sha256_file, write_json
+from models.registry import create_model, entry
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+
+
+def save_weights(
+    folder: Path | str, model: Network, *, name: str, input_size: tuple[int, int], **facts: Any
+) -> Card:
+    """Write `model` as a weights folder, whole or not at all, replacing what stood there.
+
+    Args:
+        name: the model's registry name; its options are read from `model.build_options`.
+        input_size: (height, width) in pixels.
+        facts: further fields of `Card`.
+
+    Returns:
+        The card as written.
+    """
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+        save_file(state, temporary / WEIGHTS)
+        defaults = entry(name)
+        card = Card(
+            model=name,
+            options=model.build_options,
+            family=defaults.family,
+            input_size=input_size,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            sha256=sha256_file(temporary / WEIGHTS),
+            **{"licence": defaults.licence, **facts},
+        )
+        write_json(temporary / CARD, card.model_dump(mode="json"))
+    return card
+
+
+def read_card(folder: Path | str) -> Card:
+    """Read a weights folder's card without touching its weights.
+
+    Raises:
+        UserError: no such folder, or its card is missing or malformed.
+    """
+    path = Path(folder) / CARD
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is not a weights folder: {CARD} is missing; train or import a model there first"
+        )
+    try:
+        return Card.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path}: {where}: {first['msg']}; the card was written by another version or by hand"
+        ) from error
+
+
+def load_weights(folder: Path | str) -> tuple[Network, Card]:
+    """Re-create the network that a weights folder holds, in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: a missing file, a hash that differs from the card's, or weights that do not fit the network.
+    """
+    card = read_card(folder)
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{path} is missing; restore the weights folder (dvc checkout) or train again")
+    found = sha256_file(path)
+    if found != card.sha256:
+        raise UserError(
+            f"{path} has sha256 {found}, its card says {card.sha256}; the file is damaged or was exchanged"
+        )
+    model = create_model(card.model, **card.options)
+    load_strict(model, load_file(path), str(path))
+    return model.eval(), card
+
+
+def load_strict(model: Network, state: dict[str, Tensor], source: str) -> None:
+    """Load tensors that must match the network's names and shapes one to one.
+
+    Raises:
+        UserError: names missing, names left over, or shapes that differ; the first few of each are named.
+    """
+    own = model.state_dict()
+    missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    reshaped = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in sorted(own.keys() & state.keys())
+        if own[key].shape != state[key].shape
+    ]
+    problems = [
+        f"{len(found)} {what}: {', '.join(found[:3])}"
+        for what, found in (("missing", missing), ("not expected", surplus), ("of another shape", reshaped))
+        if found
+    ]
+    if problems:
+        raise UserError(f"{source} does not fit {type(model).__name__}: {'; '.join(problems)}")
+    model.load_state_dict(state)

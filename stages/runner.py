@@ -1,0 +1,38 @@
+"""What every stage's `main` does: die with its parent, read params.yaml, report a user's mistake in one line."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from limelight.config import Params, load_params
+from models.errors import UserError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def stage_main(run: Callable[..., None]) -> None:
+    """Run a stage from the command line: `python -m stages.<stage> [name]`.
+
+    Exits 2 with one line on standard error where the user's input is at fault.
+    """
+    _die_with_parent()
+    try:
+        params: Params = load_params()
+        run(params, *sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGTERM when the parent ends: killing `dvc` must not leave a training run behind it.
+
+    The shell between dvc and the stage is replaced by the stage's own process (`exec` in dvc.yaml), so the parent is dvc.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before the request took effect
+            os.kill(os.getpid(), signal.SIGTERM)
