@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import UserError
 
-
 T = TypeVar("T", bound="Section")
 
 
@@ -27,9 +26,7 @@ class Renderer(Section):
     scenes: int = Field(ge=1)
     size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
     seed: int = 0
-    clip_frames: int = Field(
-        default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only"
-    )
+    clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
 
 
 class Layout(Section):
@@ -79,9 +76,7 @@ class Validate(Section):
     samples: int = Field(default=64, ge=1, description="images decoded and looked at, per dataset")
     min_side: int = 16
     max_pixels: int = 50_000_000
-    max_empty_masks: float = Field(
-        default=0.2, ge=0, le=1, description="share of masks without any salient pixel"
-    )
+    max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")
     max_full_masks: float = Field(default=0.05, ge=0, le=1)
     binary_masks: float = Field(
         default=0.5, ge=0, le=1, description="share of masks that must be nearly black and white"
@@ -92,17 +87,13 @@ class Validate(Section):
 class Augment(Section):
     """Joint augmentation of image, companion and mask; each published recipe is one set of values."""
 
-    crop: float = Field(
-        default=0.0, ge=0, lt=0.5, description="largest share of a side that a random crop removes"
-    )
+    crop: float = Field(default=0.0, ge=0, lt=0.5, description="largest share of a side that a random crop removes")
     crop_pixels: int = Field(default=0, ge=0, description="SDNet's form: up to so many pixels off each side")
     flip_horizontal: float = Field(default=0.5, ge=0, le=1)
     flip_vertical: float = Field(default=0.0, ge=0, le=1)
     blur: float = Field(default=0.0, ge=0, le=1, description="probability of a Gaussian blur, kernel 3 to 9")
     contrast: float = Field(default=0.0, ge=0, lt=1, description="factor drawn from [1 - c, 1 + c]")
-    brightness: float = Field(
-        default=0.0, ge=0, lt=1, description="offset drawn from [-b, b], image in [0, 1]"
-    )
+    brightness: float = Field(default=0.0, ge=0, lt=1, description="offset drawn from [-b, b], image in [0, 1]")
     rotate: float = Field(default=0.0, ge=0, le=180, description="largest angle, degrees")
 
 
@@ -120,9 +111,7 @@ class Optimiser(Section):
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
-    groups: dict[str, Group] = Field(
-        default_factory=dict, description="by the roles of Network.parameter_groups"
-    )
+    groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
 
 
 class Schedule(Section):
@@ -130,12 +119,8 @@ class Schedule(Section):
     warmup_epochs: float = 0.0
     warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
     final: float = Field(default=0.01, description="share of lr at the end (cosine, poly)")
-    period_epochs: float | None = Field(
-        default=None, description="length of the cosine; null = the whole training"
-    )
-    milestones: list[int] = Field(
-        default_factory=list, description="epochs at which lr is multiplied by gamma (steps)"
-    )
+    period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
+    milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
     gamma: float = 0.1
     power: float = 0.9
 
@@ -156,9 +141,7 @@ class Run(Section):
     batch_size: int = Field(default=8, ge=1, description="per process")
     accumulate: int = Field(default=1, ge=1)
     input_size: int = Field(default=320, ge=32, description="of validation and of inference, pixels")
-    sizes: list[int] = Field(
-        default_factory=list, description="training sizes, pixels; empty = input_size alone"
-    )
+    sizes: list[int] = Field(default_factory=list, description="training sizes, pixels; empty = input_size alone")
     size_order: Literal["random", "passes"] = Field(
         default="random", description="a size drawn per batch, or the whole set once at each size per epoch"
     )
@@ -166,12 +149,8 @@ class Run(Section):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     loss: Literal["dice-boundary", "balanced-bce", "bce-iou"] = "bce-iou"
-    level_weights: list[float] = Field(
-        default_factory=list, description="of the logits, finest first; empty = all 1"
-    )
-    distil: Literal["dice", "bce"] = Field(
-        default="dice", description="student against teacher (distilled runs only)"
-    )
+    level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
+    distil: Literal["dice", "bce"] = Field(default="dice", description="student against teacher (distilled runs only)")
     label_weight: float = Field(
         default=0.0,
         ge=0,
@@ -180,9 +159,7 @@ class Run(Section):
     )
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    ema: float | None = Field(
-        default=None, gt=0, lt=1, description="decay of the averaged weights; null = none"
-    )
+    ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
     clip_norm: float | None = Field(default=None, gt=0)
     channels_last: bool = True
     workers: int = Field(default=0, ge=0)
@@ -200,8 +177,8 @@ class Deploy(Section):
         default=32, ge=1, description="real images for the proof of equality, the report and calibration"
     )
     split: str = "val"
-    runtimes: list[Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]] = (
-        Field(default_factory=lambda: ["onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8"])
+    runtimes: list[Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]] = Field(
+        default_factory=lambda: ["onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8"]
     )
     max_probability_difference: float = Field(default=1e-3, description="of the fp32 exports")
     max_mae_change: float = Field(default=0.005, description="of every export, against the masks")

@@ -25,9 +25,7 @@ def track(items: Iterable[T], total: int, what: str, unit: str = "images") -> It
 
 
 @contextmanager
-def progress(
-    total: int, what: str, unit: str = "images", done: int = 0
-) -> Iterator[Callable[[int, str], None]]:
+def progress(total: int, what: str, unit: str = "images", done: int = 0) -> Iterator[Callable[[int, str], None]]:
     """Yield `advance(items, note)`; the note (a loss, say) stands at the line's end.
 
     Args:

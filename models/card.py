@@ -18,22 +18,14 @@ class Card(BaseModel):
     family: str
     form: Literal["training", "merged"] = "training"
     modality: Literal["rgb", "rgbd", "rgbt", "video", "text"] = "rgb"
-    input_size: tuple[int, int] = Field(
-        description="height and width that the network was trained at, pixels"
-    )
-    mean: tuple[float, float, float] = Field(
-        default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]"
-    )
+    input_size: tuple[int, int] = Field(description="height and width that the network was trained at, pixels")
+    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "MIT"
-    source: str = Field(
-        default="", description="how the weights came to be: a run, or an imported file and its sha256"
-    )
+    source: str = Field(default="", description="how the weights came to be: a run, or an imported file and its sha256")
     trained_on: list[str] = Field(
         default_factory=list, description="dataset/split (rows, manifest hash), one line each"
     )
-    metrics: dict[str, float] = Field(
-        default_factory=dict, description="validation figures at the end of training"
-    )
+    metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")

@@ -40,15 +40,9 @@ REGISTRY: dict[str, Entry] = {
     "scfnet-mobilenetv3": Entry(
         _SCFNET, "scfnet", "KD-SCFNet student, 0.80 M parameters", {"backbone": "mobilenetv3-large-x0.5"}, 352
     ),
-    "scfnet-resnet50": Entry(
-        _SCFNET, "scfnet", "KD-SCFNet teacher, 26.15 M parameters", {"backbone": "resnet50"}, 352
-    ),
-    "scfnet-swinb": Entry(
-        _SCFNET, "scfnet", "KD-SCFNet teacher, 88.36 M parameters", {"backbone": "swin-b"}, 384
-    ),
-    "sdnet": Entry(
-        _SDNET, "sdnet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}
-    ),
+    "scfnet-resnet50": Entry(_SCFNET, "scfnet", "KD-SCFNet teacher, 26.15 M parameters", {"backbone": "resnet50"}, 352),
+    "scfnet-swinb": Entry(_SCFNET, "scfnet", "KD-SCFNet teacher, 88.36 M parameters", {"backbone": "swin-b"}, 384),
+    "sdnet": Entry(_SDNET, "sdnet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}),
     "sdnet-bn": Entry(
         _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
     ),

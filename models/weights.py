@@ -16,9 +16,7 @@ from models.registry import create_model, entry
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
-def save_weights(
-    folder: Path | str, model: Network, *, name: str, input_size: tuple[int, int], **facts: Any
-) -> Card:
+def save_weights(folder: Path | str, model: Network, *, name: str, input_size: tuple[int, int], **facts: Any) -> Card:
     """Write `model` as a weights folder, whole or not at all, replacing what stood there.
 
     Args:
@@ -55,9 +53,7 @@ def read_card(folder: Path | str) -> Card:
     """
     path = Path(folder) / CARD
     if not path.is_file():
-        raise UserError(
-            f"{folder} is not a weights folder: {CARD} is missing; train or import a model there first"
-        )
+        raise UserError(f"{folder} is not a weights folder: {CARD} is missing; train or import a model there first")
     try:
         return Card.model_validate(read_json(path))
     except ValidationError as error:
@@ -80,9 +76,7 @@ def load_weights(folder: Path | str) -> tuple[Network, Card]:
         raise UserError(f"{path} is missing; restore the weights folder (dvc checkout) or train again")
     found = sha256_file(path)
     if found != card.sha256:
-        raise UserError(
-            f"{path} has sha256 {found}, its card says {card.sha256}; the file is damaged or was exchanged"
-        )
+        raise UserError(f"{path} has sha256 {found}, its card says {card.sha256}; the file is damaged or was exchanged")
     model = create_model(card.model, **card.options)
     load_strict(model, load_file(path), str(path))
     return model.eval(), card

@@ -24,8 +24,6 @@ def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     both = base.keys() & over.keys()
     nested = {
-        key: _merge(base[key], over[key])
-        for key in both
-        if isinstance(base[key], dict) and isinstance(over[key], dict)
+        key: _merge(base[key], over[key]) for key in both if isinstance(base[key], dict) and isinstance(over[key], dict)
     }
     return {**base, **over, **nested}
