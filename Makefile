@@ -1,0 +1,66 @@
+# Every target makes the environment it needs first (.venv, from requirements.lock) and reuses it afterwards.
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# No tool of this project reports home.
+export DVC_NO_ANALYTICS = 1
+export DO_NOT_TRACK = true
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export MLFLOW_DISABLE_TELEMETRY = true
+export BENTOML_DO_NOT_TRACK = True
+export GX_ANALYTICS_ENABLED = false
+export HF_HUB_DISABLE_TELEMETRY = 1
+# Prefect and its flows talk to a server on this machine only; `make server` starts it.
+export PREFECT_HOME ?= $(CURDIR)/.prefect
+POOL ?= cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint repro data server deploy worker mlflow serve benchmarks lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup:  ## make .venv from requirements.lock (every other target does this by itself)
+	@tools/setup
+
+demo: data  ## the whole pipeline on the embedded data: train, distil, merge, evaluate, package (minutes on 2 CPU cores)
+	@dvc repro
+	@tools/show-results
+
+test: setup  ## all tests: no GPU and no network needed
+	@OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile $(ARGS)
+
+lint: setup  ## ruff, formatting included
+	@ruff check . && ruff format --check .
+
+data: setup
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@[ -e data/raw/embedded.zip ] || dvc pull data.dvc
+
+repro: data  ## dvc repro: run what changed
+	@dvc repro $(ARGS)
+
+server: setup  ## a Prefect server on 127.0.0.1:4200
+	@prefect server start --host 127.0.0.1
+
+deploy: setup  ## make the work pools and register the deployments of prefect.yaml (needs `make server`)
+	@tools/deploy
+
+worker: setup  ## a Prefect worker for POOL=cpu or POOL=gpu
+	@LIMELIGHT_HOME=$(CURDIR) PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:4200/api} \
+		env --default-signal=INT prefect worker start --pool $(POOL) --type process
+
+mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri sqlite:///mlflow.db --workers 1 --host 127.0.0.1
+
+serve: setup  ## serve the packaged champion on 127.0.0.1:3000
+	@limelight serve
+
+benchmarks: setup  ## the figures of the README, measured on this machine
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; python $$file || exit 1; done
+
+lock: setup  ## compile requirements.lock anew from pyproject.toml
+	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean:  ## remove what the pipeline made, keep the environment and the data
+	@rm -rf artifacts reports work mlflow.db mlartifacts data/datasets data/lists data/index.json

@@ -1,0 +1,42 @@
+"""DVC's resolved stage graph."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
+    """The stages that are out of date, or depend on one that is, each with the ones of them it must wait for.
+
+    Args:
+        targets: limit to these stages and what they depend on; none = all.
+
+    Returns:
+        Stage name -> names of its direct dependencies within the result, in an order that respects them.
+    """
+    from dvc.repo import Repo
+    from networkx import ancestors, descendants, topological_sort
+
+    with Repo() as repo:
+        # DVC's edges point from a stage to what it depends on. Stages of .dvc files have no name to run by.
+        graph = repo.index.graph.reverse()
+        names = {stage: getattr(stage, "name", None) for stage in graph}
+        wanted = {stage for stage, name in names.items() if name and (not targets or name in targets)}
+        missing = set(targets or ()) - {names[stage] for stage in wanted}
+        if missing:
+            raise ValueError(f"dvc.yaml has no stage {', '.join(sorted(missing))}")
+        within = wanted.union(*(ancestors(graph, stage) for stage in wanted)) if targets else set(graph)
+        changed = {stage for stage in graph if names[stage] in _changed()}
+        stale = {other for stage in changed for other in ({stage} | descendants(graph, stage))}
+        chosen = [stage for stage in topological_sort(graph) if stage in within & stale and names[stage]]
+        return {
+            names[stage]: [names[other] for other in graph.predecessors(stage) if other in chosen] for stage in chosen
+        }
+
+
+def _changed() -> set[str]:
+    """Names of the stages that `dvc status` calls changed."""
+    dvc = str(Path(sys.executable).with_name("dvc"))
+    answer = subprocess.run([dvc, "status", "--json"], check=True, capture_output=True, text=True)
+    return {name.removeprefix("dvc.yaml:") for name in json.loads(answer.stdout)}

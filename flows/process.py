@@ -1,0 +1,97 @@
+"""Commands as children that end when their flow does."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+GRACE_S = 20.0
+"""A training run saves its state on SIGTERM; Prefect itself kills a cancelled flow after 30 s."""
+
+_PR_SET_PDEATHSIG = 1
+_running: set[subprocess.Popen[str]] = set()
+_lock = threading.Lock()
+
+
+def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, str] | None = None) -> None:
+    """Run a command in its own process group and pass its output on, line by line.
+
+    Args:
+        command: program and arguments; programs of this Python's environment are found without activating it.
+        log: called with each line of standard output and standard error.
+        env: added to this process's environment.
+
+    Raises:
+        RuntimeError: the command failed; the text holds its last lines.
+    """
+    scripts = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env={**environment, **(env or {})},
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+    )
+    with _lock:
+        _running.add(child)
+    last: list[str] = []
+    try:
+        for line in child.stdout or ():
+            log(line.rstrip())
+            last = [*last[-9:], line.strip()]
+        code = child.wait()
+    except BaseException:
+        end(child)
+        raise
+    finally:
+        with _lock:
+            _running.discard(child)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}: {' | '.join(filter(None, last))}")
+
+
+def end_all() -> None:
+    """End every command that `run` has started and that still runs. For a flow whose tasks' threads cannot be stopped."""
+    with _lock:
+        children = list(_running)
+    for child in children:
+        end(child)
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """SIGTERM to the child's whole group, and SIGKILL to what is left of it after `GRACE_S`."""
+    deadline = time.monotonic() + GRACE_S
+    if not _signal_group(child, signal.SIGTERM):
+        return
+    while time.monotonic() < deadline:
+        child.poll()  # reaps the leader: a zombie would count as alive
+        if not _signal_group(child, 0):
+            return
+        time.sleep(0.1)
+    _signal_group(child, signal.SIGKILL)
+    child.poll()
+
+
+def _signal_group(child: subprocess.Popen[str], number: int) -> bool:
+    """Whether there was anything left to signal. The group's id is the child's pid: it leads its session."""
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the flow's process dies without a chance to clean up."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

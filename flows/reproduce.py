@@ -1,0 +1,28 @@
+"""The default flow: one `dvc repro`. DVC decides what must run; Prefect gives it a place, a log and a history."""
+
+import typer
+from prefect import flow
+
+from flows.tasks import dvc_repro, publish_leaderboard, pull_data
+
+
+@flow
+def reproduce(targets: list[str] | None = None, force: bool = False) -> None:
+    """Bring everything up to date.
+
+    Args:
+        targets: DVC stages such as 'train@teacher'; none = the whole pipeline.
+        force: run stages even where nothing changed.
+    """
+    pull_data()
+    dvc_repro(*(["--force"] if force else []), *(targets or []))
+    publish_leaderboard()
+
+
+def main(targets: list[str] = typer.Argument(None), force: bool = False) -> None:
+    """Run the flow here and now, with the server of PREFECT_API_URL or, without one, a temporary one."""
+    reproduce(targets, force)
+
+
+if __name__ == "__main__":
+    typer.run(main)

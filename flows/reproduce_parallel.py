@@ -1,0 +1,51 @@
+"""One task per DVC stage. Worth it where stages last minutes or hours; each costs a second of its own."""
+
+import typer
+from prefect import flow, task
+from prefect.concurrency.sync import concurrency
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import process
+from flows.graph import stages_to_run
+from flows.tasks import dvc_repro, publish_leaderboard, pull_data
+
+NEEDS_GPU = ("train@", "distill@")
+
+
+@task(task_run_name="{stage}")
+def run_stage(stage: str) -> None:
+    """One stage by itself. Trainings take turns on the GPUs: the limit 'limelight-gpu' has one slot for each."""
+    if stage.startswith(NEEDS_GPU):
+        with concurrency("limelight-gpu", occupy=1, strict=False):
+            dvc_repro("--single-item", stage)
+    else:
+        dvc_repro("--single-item", stage)
+
+
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=8))
+def reproduce_parallel(targets: list[str] | None = None) -> None:
+    """Bring everything up to date, stages side by side wherever neither needs the other.
+
+    Args:
+        targets: DVC stages such as 'train@teacher', with what they depend on; none = the whole pipeline.
+    """
+    pull_data()
+    futures = {}
+    try:
+        for stage, needs in stages_to_run(targets).items():
+            futures[stage] = run_stage.submit(stage, wait_for=[futures[name] for name in needs])
+        for future in futures.values():
+            future.result()
+    except BaseException:  # a cancelled flow's task threads cannot be interrupted; their processes can
+        process.end_all()
+        raise
+    publish_leaderboard()
+
+
+def main(targets: list[str] = typer.Argument(None)) -> None:
+    """Run the flow here and now."""
+    reproduce_parallel(targets)
+
+
+if __name__ == "__main__":
+    typer.run(main)

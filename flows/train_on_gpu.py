@@ -1,0 +1,34 @@
+"""One DVC target on the machine with the GPU.
+
+The results travel by DVC, not by git: the worker pushes outs and run cache, and whoever asked for them types
+`dvc repro --pull <target>` in their own clone, which checks the results out instead of computing them.
+"""
+
+import typer
+from prefect import flow
+
+from flows.tasks import dvc_repro, pull_data, push_results
+
+
+@flow
+def train_on_gpu(target: str, remote: str | None = None) -> None:
+    """Run one stage with everything it depends on, and send the results to a DVC remote.
+
+    A run that was killed half-way goes on from its last checkpoint, to the same weights.
+
+    Args:
+        target: a DVC stage such as 'train@teacher'.
+        remote: name of the DVC remote; none = the default one.
+    """
+    pull_data()
+    dvc_repro(target)
+    push_results(remote)
+
+
+def main(target: str, remote: str | None = None) -> None:
+    """Run the flow here and now."""
+    train_on_gpu(target, remote)
+
+
+if __name__ == "__main__":
+    typer.run(main)
