@@ -9,6 +9,8 @@ from pathlib import Path
 def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
     """The stages that are out of date, or depend on one that is, each with the ones of them it must wait for.
 
+    Stages that DVC runs every time (`always_changed`) are left out and make nothing stale: run them first, then ask.
+
     Args:
         targets: limit to these stages and what they depend on; none = all.
 
@@ -22,14 +24,16 @@ def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
         # DVC's edges point from a stage to what it depends on. Stages of .dvc files have no name to run by.
         graph = repo.index.graph.reverse()
         names = {stage: getattr(stage, "name", None) for stage in graph}
-        wanted = {stage for stage, name in names.items() if name and (not targets or name in targets)}
+        candidates = {stage for stage, name in names.items() if name and not stage.always_changed}
+        wanted = {stage for stage in candidates if not targets or names[stage] in targets}
         missing = set(targets or ()) - {names[stage] for stage in wanted}
         if missing:
             raise ValueError(f"dvc.yaml has no stage {', '.join(sorted(missing))}")
-        within = wanted.union(*(ancestors(graph, stage) for stage in wanted)) if targets else set(graph)
-        changed = {stage for stage in graph if names[stage] in _changed()}
+        within = wanted.union(*(ancestors(graph, stage) for stage in wanted)) if targets else candidates
+        changed_names = _changed()
+        changed = {stage for stage in graph if names[stage] in changed_names and not stage.always_changed}
         stale = {other for stage in changed for other in ({stage} | descendants(graph, stage))}
-        chosen = [stage for stage in topological_sort(graph) if stage in within & stale and names[stage]]
+        chosen = [stage for stage in topological_sort(graph) if stage in within & candidates & stale]
         return {
             names[stage]: [names[other] for other in graph.predecessors(stage) if other in chosen] for stage in chosen
         }

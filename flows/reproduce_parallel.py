@@ -30,6 +30,7 @@ def reproduce_parallel(targets: list[str] | None = None) -> None:
         targets: DVC stages such as 'train@teacher', with what they depend on; none = the whole pipeline.
     """
     pull_data()
+    dvc_repro("download")  # it looks at the data itself; what follows then knows whether anything drifted
     futures = {}
     try:
         for stage, needs in stages_to_run(targets).items():
