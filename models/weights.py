@@ -1,22 +1,27 @@
-"""A weights folder: `model.safetensors` and `card.json`. Nothing here reads a pickle."""
+"""A weights folder: `model.safetensors` and `card.json`. Nothing here reads a pickle.
+
+PyTorch is imported by the functions that need it alone: a card can be read, and an exported model served, without it.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from models.base import Network
 from models.card import Card
 from models.errors import UserError
 from models.files import atomic_path, read_json, sha256_file, write_json
 from models.registry import create_model, entry
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.base import Network
+
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
-def save_weights(folder: Path | str, model: Network, *, name: str, input_size: tuple[int, int], **facts: Any) -> Card:
+def save_weights(folder: Path | str, model: "Network", *, name: str, input_size: tuple[int, int], **facts: Any) -> Card:
     """Write `model` as a weights folder, whole or not at all, replacing what stood there.
 
     Args:
@@ -27,6 +32,8 @@ def save_weights(folder: Path | str, model: Network, *, name: str, input_size: t
     Returns:
         The card as written.
     """
+    from safetensors.torch import save_file
+
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
@@ -64,12 +71,14 @@ def read_card(folder: Path | str) -> Card:
         ) from error
 
 
-def load_weights(folder: Path | str) -> tuple[Network, Card]:
+def load_weights(folder: Path | str) -> tuple["Network", Card]:
     """Re-create the network that a weights folder holds, in evaluation mode, on the CPU.
 
     Raises:
         UserError: a missing file, a hash that differs from the card's, or weights that do not fit the network.
     """
+    from safetensors.torch import load_file
+
     card = read_card(folder)
     path = Path(folder) / WEIGHTS
     if not path.is_file():
@@ -82,7 +91,7 @@ def load_weights(folder: Path | str) -> tuple[Network, Card]:
     return model.eval(), card
 
 
-def load_strict(model: Network, state: dict[str, Tensor], source: str) -> None:
+def load_strict(model: "Network", state: "dict[str, Tensor]", source: str) -> None:
     """Load tensors that must match the network's names and shapes one to one.
 
     Raises:
