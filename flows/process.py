@@ -61,7 +61,7 @@ def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, st
 
 
 def end_all() -> None:
-    """End every command that `run` has started and that still runs. For a flow whose tasks' threads cannot be stopped."""
+    """End every command of `run` that still runs: for a flow whose tasks' threads cannot be stopped."""
     with _lock:
         children = list(_running)
     for child in children:

@@ -1,5 +1,7 @@
 """The default flow: one `dvc repro`. DVC decides what must run; Prefect gives it a place, a log and a history."""
 
+from typing import Annotated
+
 import typer
 from prefect import flow
 
@@ -19,7 +21,7 @@ def reproduce(targets: list[str] | None = None, force: bool = False) -> None:
     publish_leaderboard()
 
 
-def main(targets: list[str] = typer.Argument(None), force: bool = False) -> None:
+def main(targets: Annotated[list[str] | None, typer.Argument()] = None, force: bool = False) -> None:
     """Run the flow here and now, with the server of PREFECT_API_URL or, without one, a temporary one."""
     reproduce(targets, force)
 

@@ -1,5 +1,7 @@
 """One task per DVC stage. Worth it where stages last minutes or hours; each costs a second of its own."""
 
+from typing import Annotated
+
 import typer
 from prefect import flow, task
 from prefect.concurrency.sync import concurrency
@@ -43,7 +45,7 @@ def reproduce_parallel(targets: list[str] | None = None) -> None:
     publish_leaderboard()
 
 
-def main(targets: list[str] = typer.Argument(None)) -> None:
+def main(targets: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Run the flow here and now."""
     reproduce_parallel(targets)
 

@@ -13,14 +13,14 @@ LEADERBOARD = Path("reports/leaderboard/leaderboard.md")
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def pull_data() -> None:
-    """Bring data/raw from the DVC remote, unless it is here. The only step that a network can fail, hence the retries."""
+    """Bring data/raw from the DVC remote, unless it is here."""
     if not any(Path("data/raw").glob("*")):
         process.run(["dvc", "pull", "data.dvc"], get_run_logger().info)
 
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def push_results(remote: str | None) -> None:
-    """Send outs and the run cache to a DVC remote, so that another clone can take them over without running anything."""
+    """Send outs and the run cache to a DVC remote: another clone can then take them over without running anything."""
     process.run(["dvc", "push", "--run-cache", *(["--remote", remote] if remote else [])], get_run_logger().info)
 
 

@@ -1,7 +1,7 @@
-"""`params.yaml`: one section, one frozen validated class. An unknown key is an error, and so is a value of the wrong type.
+"""`params.yaml`: one section, one frozen validated class. An unknown key or a value of the wrong type is an error.
 
-`profile` chooses which block of `profiles` is in force. The blocks differ in values only: the CPU demo and the published
-full-size settings run through the same code.
+`profile` chooses which block of `profiles` is in force. The blocks differ in values only: the CPU demo and the
+published full-size settings run through the same code.
 """
 
 from pathlib import Path

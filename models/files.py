@@ -31,8 +31,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         if temporary.is_dir() and path.is_dir():
-            os.replace(path, scratch / "replaced")
-        os.replace(temporary, path)
+            path.rename(scratch / "replaced")
+        temporary.replace(path)
     except OSError as error:
         if error.errno in (28, 122, 13, 30):  # full, over quota, no permission, read-only
             raise UserError(

@@ -29,7 +29,7 @@ def stage_main(run: Callable[..., None]) -> None:
 def _die_with_parent() -> None:
     """Ask Linux for SIGTERM when the parent ends: killing `dvc` must not leave a training run behind it.
 
-    The shell between dvc and the stage is replaced by the stage's own process (`exec` in dvc.yaml), so the parent is dvc.
+    The shell between dvc and the stage is replaced by the stage's process (`exec` in dvc.yaml), so the parent is dvc.
     """
     parent = os.getppid()
     if sys.platform == "linux":

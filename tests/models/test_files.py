@@ -1,0 +1,78 @@
+"""Writes are whole or absent."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.errors import UserError
+from models.files import atomic_path, read_json, sha256_file, write_json
+
+
+def leftovers(folder: Path, *expected: str) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name not in expected)
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(ValueError, match="midway"), atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+        raise ValueError("midway")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert not leftovers(tmp_path, "a.txt")
+
+
+def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with atomic_path(tmp_path / "out") as temporary:
+            temporary.mkdir()
+            (temporary / content).write_text(content)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["second"]
+    assert not leftovers(tmp_path, "out")
+
+
+def test_kill_midway_leaves_no_output(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom models.files import atomic_path\n"
+        f"with atomic_path({str(tmp_path / 'out.bin')!r}) as p:\n"
+        "    p.write_bytes(b'x' * 1000); print('half', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.readline()
+    child.kill()
+    child.wait()
+    assert not (tmp_path / "out.bin").exists()
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    if not os.access("/dev/full", os.W_OK):
+        pytest.skip("needs /dev/full")
+    with pytest.raises(UserError, match="No space left on device"), atomic_path(tmp_path / "a") as temporary:
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"x")
+        temporary.touch()
+    assert not leftovers(tmp_path)
+
+
+def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": "ü"})
+    assert read_json(tmp_path / "a.json") == {"a": "ü", "b": 1}
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "b.json", {"x": math.nan})
+    assert not (tmp_path / "b.json").exists()
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), ("{", "is not valid JSON")])
+def test_unreadable_json_is_one_clear_line(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UserError, match=said):
+        read_json(tmp_path / "a.json")
+
+
+def test_sha256_of_known_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

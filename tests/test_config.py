@@ -1,0 +1,110 @@
+"""params.yaml: what is accepted, and what a mistake looks like to the person who made it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from limelight.config import load_params
+from models.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tree(**changes: Any) -> dict[str, Any]:
+    base = {
+        "profile": "demo",
+        "train": ["teacher"],
+        "distil": {"student": {"teacher": "teacher"}},
+        "deploy": ["student"],
+        "evaluate": ["teacher", "student-deploy"],
+        "profiles": {
+            "demo": {
+                "data": {"datasets": [{"name": "embedded"}]},
+                "runs": {"teacher": {"model": "scfnet-resnet50"}, "student": {"model": "sdnet", "epochs": 3}},
+            }
+        },
+    }
+    return {**base, **changes}
+
+
+def load(tmp_path: Path, content: Any) -> Any:
+    path = tmp_path / "params.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return load_params(path)
+
+
+def test_the_shipped_file_is_valid_in_every_profile() -> None:
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for profile in shipped["profiles"]:
+        params = load_params(ROOT / "params.yaml").model_copy(update={"profile": profile})
+        for name in [*params.train, *params.distil]:
+            assert params.run(name).epochs > 0
+
+
+def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
+    run = load(tmp_path, tree()).run("student")
+    assert (run.epochs, run.batch_size, run.labelled) == (3, 8, ["train"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sead": 3}, "sead: unknown key"),
+        ({"seed": "three"}, "seed: Input should be a valid integer"),
+        ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
+        ({"train": ["teachr"]}, "run 'teachr' is not described under profiles.demo.runs"),
+        ({"distil": {"student": {"teacher": "student2"}}}, "teacher 'student2' is trained by no run"),
+        ({"deploy": ["teacher2"]}, "deploy: 'teacher2' is not one of"),
+        ({"evaluate": ["student-deployed"]}, "evaluate: 'student-deployed' is not one of"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, tree(**change))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
+    broken = tree()
+    broken["profiles"]["demo"]["runs"]["student"].update(epochs=0, batchsize=4, precision="fp8")
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, broken)
+    for part in ("runs.student.epochs", "runs.student.batchsize: unknown key", "runs.student.precision"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["a: [1, 2", "just text", "", "- 1\n- 2\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(UserError, match=r"params.yaml (is not valid YAML|must hold a mapping)"):
+        load(tmp_path, content)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not found"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ({"name": "x", "url": "http://localhost/x.zip"}, "needs its sha256"),
+        ({"name": "x", "path": "a", "render": {"scenes": 3}}, "give one of path, url and render"),
+        ({"name": "x", "path": "a", "split": {"train": 0.5, "test": 0.4}}, "sum to 0.9, not to 1"),
+    ],
+)
+def test_a_dataset_request_is_checked(tmp_path: Path, dataset: dict[str, Any], said: str) -> None:
+    broken = tree()
+    broken["profiles"]["demo"]["data"]["datasets"] = [dataset]
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, broken)
+    assert said in str(caught.value)
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    with pytest.raises(UserError, match="not valid YAML"):
+        load(tmp_path, f"seed: !!python/object/apply:os.mkdir ['{marker}']")
+    assert not marker.exists()
