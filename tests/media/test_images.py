@@ -1,0 +1,271 @@
+import contextlib
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from limelight.media.images import fit_to, image_size, read_companion, read_image, read_mask, write_png
+from models.errors import UserError
+
+SIDES = st.integers(1, 40)
+FEW = settings(max_examples=60, deadline=None)
+
+
+def noise(height, width, channels=3, seed=0):
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def oriented(tag: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    return exif
+
+
+def by_pillow(data: bytes) -> np.ndarray:
+    """The reference: Pillow alone."""
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+def png(width: int, height: int, depth: int, colour_type: int, rows: list[bytes]) -> bytes:
+    """A PNG by hand, for kinds that no writer at hand makes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@FEW
+@given(
+    SIDES,
+    SIDES,
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"]),
+    st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"]),
+    st.integers(1, 8),
+)
+def test_every_kind_is_what_pillow_shows_upright(height, width, mode, kind, orientation):
+    """Also proves that the OpenCV path gives Pillow's pixels."""
+    picture = Image.fromarray(noise(height, width)).convert(mode)
+    exif = {} if kind in ("BMP", "GIF") else {"exif": oriented(orientation)}
+    try:
+        data = encoded(picture, kind, **exif)
+    except OSError:
+        return  # a mode that this format cannot hold
+    image = read_image(data)
+    assert image.dtype == np.uint8 and image.flags.c_contiguous
+    np.testing.assert_array_equal(image, by_pillow(data))
+    assert image_size(data) == (image.shape[1], image.shape[0])
+
+
+@FEW
+@given(SIDES, SIDES, st.sampled_from([0, 1, 2]), st.booleans(), st.integers(20, 100))
+def test_jpeg_pixels_do_not_depend_on_the_decoder(height, width, subsampling, progressive, quality):
+    picture = Image.fromarray(noise(height, width))
+    data = encoded(picture, "JPEG", subsampling=subsampling, progressive=progressive, quality=quality)
+    np.testing.assert_array_equal(read_image(data), by_pillow(data))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_orientation_turns_a_known_picture_upright(kind, orientation):
+    upright = noise(5, 7)
+    undo = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: upright.swapaxes(0, 1)[::-1],
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: upright.swapaxes(0, 1)[:, ::-1],
+    }
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    stored = Image.fromarray(np.ascontiguousarray(undo[orientation]))
+    data = encoded(stored, kind, exif=oriented(orientation), **lossless)
+    np.testing.assert_array_equal(read_image(data), upright)
+    assert image_size(data) == (7, 5)
+
+
+def test_a_damaged_orientation_is_no_reason_to_refuse_the_picture():
+    data = encoded(Image.fromarray(noise(5, 7)), "PNG", exif=b"Exif\0\0nonsense")
+    np.testing.assert_array_equal(read_image(data), noise(5, 7))
+
+
+@FEW
+@given(SIDES, SIDES, st.sampled_from([1, 3, 4]), st.sampled_from([".png", ".tiff"]), st.integers(0, 99))
+def test_16_bits_are_rounded_not_cut(height, width, channels, extension, seed):
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    stored = np.random.default_rng(seed).integers(0, 65536, shape, np.uint16)
+    data = cv2.imencode(extension, stored)[1].tobytes()
+    rgb = stored[..., 2::-1] if channels > 1 else np.repeat(stored[..., None], 3, 2)
+    np.testing.assert_array_equal(read_image(data), np.floor(rgb / 257 + 0.5).astype(np.uint8))
+
+
+def test_16_bit_grey_with_alpha():
+    stored = np.random.default_rng(0).integers(0, 65536, (3, 4, 2))
+    data = png(4, 3, 16, 4, [row.astype(">u2").tobytes() for row in stored])
+    np.testing.assert_array_equal(read_image(data)[..., 1], np.floor(stored[..., 0] / 257 + 0.5))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_few_bits_of_grey_span_the_whole_range(depth):
+    data = png(8 // depth, 1, depth, 0, [b"\xff"])
+    assert (read_image(data) == 255).all()
+
+
+def test_cmyk_as_photoshop_writes_it_is_not_inverted():
+    red = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    data = encoded(red, "JPEG", quality=100)
+    assert b"Adobe" in data  # the marker by which readers know that the values are inverted
+    assert np.abs(read_image(data).astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_transparency_of_a_palette_is_dropped():
+    picture = Image.fromarray(noise(6, 6)).convert("P")
+    data = encoded(picture, "PNG", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(read_image(data), np.asarray(picture.convert("RGB")))
+
+
+def test_an_animation_is_its_first_frame():
+    first, second = (Image.fromarray(noise(6, 6, seed=seed)) for seed in (1, 2))
+    for kind in ("PNG", "WEBP"):
+        lossless = {"lossless": True} if kind == "WEBP" else {}
+        data = encoded(first, kind, save_all=True, append_images=[second], **lossless)
+        np.testing.assert_array_equal(read_image(data), np.asarray(first))
+
+
+def test_float_pixels():
+    ramp = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    rounded = np.rint(ramp * 255)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(ramp), "TIFF"))[..., 0], rounded)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(ramp * 900 - 3), "TIFF"))[..., 0], rounded)
+    ramp[1, 1] = np.nan
+    with pytest.raises(UserError, match="not finite"):
+        read_image(encoded(Image.fromarray(ramp), "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.4, 0.8, 0.97])
+def test_a_file_cut_short_is_refused_whole(tmp_path, kind, share):
+    data = encoded(Image.fromarray(noise(64, 64)), kind)
+    path = tmp_path / "cut.png"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError, match=r"cut\.png.*; .*replace") as caught:
+        read_image(path)
+    assert "\n" not in str(caught.value)
+
+
+@FEW
+@given(st.binary(max_size=300), st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]), st.data())
+def test_damage_gives_a_picture_or_a_user_error(junk, kind, draw):
+    data = bytearray(encoded(Image.fromarray(noise(16, 16)), kind))
+    at = draw.draw(st.integers(0, len(data)))
+    data[at : at + len(junk)] = junk
+    with contextlib.suppress(UserError):
+        assert read_image(bytes(data), max_pixels=1_000_000).dtype == np.uint8
+
+
+def test_limits_come_before_the_work(tmp_path):
+    bomb = png(50_000, 50_000, 8, 2, [])
+    with pytest.raises(UserError, match="pixels"):
+        read_image(bomb)
+    modest = png(9_000, 6_000, 8, 2, [])  # below Pillow's own limit
+    with pytest.raises(UserError, match="54000000 pixels, above the limit of 50000000"):
+        image_size(modest)
+    data = encoded(Image.fromarray(noise(8, 8)), "PNG")
+    with pytest.raises(UserError, match="above the limit of 10"):
+        read_image(data, max_bytes=10)
+    with pytest.raises(UserError, match="above the limit of 63"):
+        read_image(data, max_pixels=63)
+    assert read_image(data, max_pixels=64).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "PCX", "TGA"])
+def test_other_formats_are_refused(kind):
+    with pytest.raises(UserError, match="JPEG, PNG, WebP, BMP, TIFF or GIF"):
+        read_image(encoded(Image.fromarray(noise(16, 16)), kind))
+
+
+def test_paths_that_are_no_files(tmp_path):
+    for path in (tmp_path / "absent.png", tmp_path, "a\0b", "x" * 5000):
+        with pytest.raises(UserError, match="cannot read"):
+            read_image(path)
+
+
+def test_mask_values_are_shares_of_the_bit_depth(tmp_path):
+    path = tmp_path / "mask.png"
+    for depth in (np.uint8, np.uint16):
+        top = np.iinfo(depth).max
+        write_png(path, np.array([[0, top // 3, top]], depth))
+        np.testing.assert_allclose(read_mask(path), [[0, 1 / 3, 1]], rtol=1e-6)
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(path)
+    np.testing.assert_array_equal(read_mask(path), [[0, 1]])
+    Image.fromarray(np.array([[(9, 9, 9, 0), (255, 255, 255, 7)]], np.uint8)).save(path)
+    np.testing.assert_array_equal(read_mask(path), np.float32([[9 / 255, 1]]))
+
+
+def test_depth_keeps_its_16_bits(tmp_path):
+    depth = np.arange(0, 65536, 7, dtype=np.uint16)[:9000].reshape(90, 100)
+    write_png(tmp_path / "depth.png", depth)
+    np.testing.assert_array_equal(np.rint(read_companion(tmp_path / "depth.png") * 65535), depth)
+
+
+def test_mask_of_another_size_follows_the_picture(tmp_path):
+    half = np.zeros((30, 40), np.uint8)
+    half[:, 20:] = 255
+    write_png(tmp_path / "half.png", half)
+    assert read_mask(tmp_path / "half.png").shape == (30, 40)
+    doubled = read_mask(tmp_path / "half.png", size=(80, 60))
+    assert doubled.shape == (60, 80) and doubled[:, :38].max() == 0 and doubled[:, 42:].min() == 1
+    shrunk = read_mask(tmp_path / "half.png", size=(20, 15))
+    np.testing.assert_array_equal(shrunk, np.repeat([[0, 1]], 10, 1).repeat(15, 0).reshape(15, 20))
+    with pytest.raises(UserError, match=r"half\.png is 40x30 and its picture 60x60"):
+        read_mask(tmp_path / "half.png", size=(60, 60))
+
+
+@FEW
+@given(st.integers(8, 4000), st.integers(8, 4000), st.floats(0.1, 1))
+def test_rounded_sizes_of_one_scene_pass(width, height, scale):
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    assert fit_to(np.zeros((size[1], size[0]), np.float32), (width, height), "mask").shape == (height, width)
+
+
+@FEW
+@given(SIDES, SIDES, st.sampled_from([1, 3, 4]), st.sampled_from([np.uint8, np.uint16]))
+def test_write_png_round_trip(tmp_path_factory, height, width, channels, depth):
+    pixels = noise(height, width, channels).astype(depth) * (np.iinfo(depth).max // 255)
+    path = tmp_path_factory.mktemp("png") / "a.png"
+    write_png(path, pixels)
+    back = read_image(path)
+    expected = (pixels // (np.iinfo(depth).max // 255)).astype(np.uint8)
+    expected = np.repeat(expected[..., None], 3, 2) if channels == 1 else expected[..., :3]
+    np.testing.assert_array_equal(back, expected)
+    if channels == 4 and depth == np.uint8:
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), pixels)
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]
+
+
+def test_write_png_takes_integers_alone(tmp_path):
+    with pytest.raises(TypeError, match="float32"):
+        write_png(tmp_path / "a.png", np.zeros((2, 2), np.float32))
+    assert not list(tmp_path.iterdir())
+
+
+def test_real_photos_decode_to_pillows_pixels(shared):
+    for path in sorted((shared / "realdata/rgb/images").iterdir())[::40]:
+        np.testing.assert_array_equal(read_image(path), by_pillow(path.read_bytes()))
