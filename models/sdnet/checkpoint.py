@@ -1,0 +1,57 @@
+"""The authors' checkpoint names (hellozhuo/stdnet, image networks) in terms of ours."""
+
+import re
+
+import torch
+from torch import Tensor
+
+from models.errors import UserError
+from models.sdnet.network import DECODER_WIDTH
+
+_NAMES = [
+    (r"init_block\.scales", r"encoder.stem.mixing"),
+    (r"init_block\.conv\.(\d)\.weight", r"encoder.stem.weight#\1"),
+    (r"block(\d)_(\d)\.scales", r"encoder.stages.\1.\2.depthwise.mixing"),
+    (r"block(\d)_(\d)\.conv1\.(\d)\.weight", r"encoder.stages.\1.\2.depthwise.weight#\3"),
+    (r"block(\d)_(\d)\.bn1\.(\d)\.(\w+)", r"encoder.stages.\1.\2.depthwise.norms.\3.\4"),
+    (r"block(\d)_(\d)\.bn0\.(\w+)", r"encoder.stages.\1.\2.norm.\3"),
+    (r"block(\d)_(\d)\.conv2\.(\w+)", r"encoder.stages.\1.\2.pointwise.\3"),
+    (r"block(\d)_(\d)\.shortcut\.(\w+)", r"encoder.stages.\1.\2.shortcut.\3"),
+    (r"dilations\.(\d)\.conv1\.(\w+)", r"contexts.\1.reduce.\2"),
+    (r"dilations\.(\d)\.conv_dils\.(\d)\.weight", r"contexts.\1.dilated.\2.weight"),
+    (r"attentions\.(\d)\.conv1\.(\w+)", r"gates.\1.reduce.\2"),
+    (r"attentions\.(\d)\.conv2\.weight", r"gates.\1.attend.weight"),
+    (r"conv_reduces\.(\d)\.conv\.(\w+)", r"fusions.\1.fine.\2"),
+]
+
+
+def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename and reshape a training-form state dict of the authors' SDNet into one that `SDNet` loads.
+
+    Args:
+        state: names as published, without 'module.' in front.
+
+    Raises:
+        UserError: a name that no published SDNet has.
+    """
+    renamed = {_rename(key): value for key, value in state.items()}
+    ours = {key: value for key, value in renamed.items() if "#" not in key}
+    branches = sorted(key for key in renamed if "#" in key)
+    for name in dict.fromkeys(key.partition("#")[0] for key in branches):
+        ours[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
+    # The published fusion concatenates fine and coarse features; ours has one convolution for each.
+    for key in [key for key in ours if key.startswith("fusions.") and key.endswith(".weight")]:
+        ours[key.replace(".fine.", ".coarse.")] = ours[key][:, DECODER_WIDTH:]
+        ours[key] = ours[key][:, :DECODER_WIDTH]
+    return ours
+
+
+def _rename(key: str) -> str:
+    for pattern, replacement in _NAMES:
+        found = re.fullmatch(pattern, key)
+        if found:
+            # Stages and blocks are counted from one in the published names.
+            return re.sub(
+                r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", found.expand(replacement)
+            )
+    raise UserError(f"{key!r} is not a name of a published SDNet checkpoint; is the file of another network?")

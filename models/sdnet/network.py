@@ -1,0 +1,116 @@
+"""SDNet: a salient object detector under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import Capabilities, Network
+from models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
+from models.sdnet.difference import DifferenceConv
+
+STAGE_CHANNELS = (60, 120, 240, 240)
+STAGE_BLOCKS = (3, 4, 4, 4)
+DILATIONS = ((1, 3), (1, 3, 5), (3, 5, 7, 9), (5, 7, 9, 11))
+DECODER_WIDTH = 24
+NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
+"""Branches of a layer; the last block of each stage is wide, and merges to a 5 x 5 kernel."""
+
+
+class Encoder(nn.Module):
+    """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it."""
+
+    def __init__(self, *, batch_norm: bool, merged: bool) -> None:
+        super().__init__()
+        self.stem = difference_conv(3, STAGE_CHANNELS[0], NARROW, merged=merged)
+        self.stages = nn.ModuleList()
+        channels = STAGE_CHANNELS[0]
+        for width, depth in zip(STAGE_CHANNELS, STAGE_BLOCKS, strict=True):
+            blocks = []
+            for index in range(depth):
+                operators = WIDE if index == depth - 1 else NARROW
+                blocks.append(
+                    DifferenceBlock(channels, width, operators, down=index == 0, batch_norm=batch_norm, merged=merged)
+                )
+                channels = width
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8 and 1/16 of the image, with 60, 120, 240 and 240 channels."""
+        features, levels = self.stem(image_B3HW), []
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        return levels
+
+
+class Fusion(nn.Module):
+    """A 1 x 1 convolution of [fine, upsampled coarse].
+
+    It commutes with bilinear upsampling, so it runs on the coarse map before that one grows: no concatenation, and
+    the last level upsamples one channel instead of 24.
+    """
+
+    def __init__(self, width: int, out_channels: int) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(width, out_channels, 1)
+        self.coarse = nn.Conv2d(width, out_channels, 1, bias=False)
+
+    def forward(self, fine_BCHW: Tensor, coarse_BChw: Tensor) -> Tensor:
+        return self.fine(fine_BCHW) + upsample(self.coarse(coarse_BChw), fine_BCHW)
+
+
+def upsample(features_BChw: Tensor, like_BCHW: Tensor) -> Tensor:
+    """Bilinear, to the height and width of `like_BCHW`."""
+    return F.interpolate(features_BChw, size=like_BCHW.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class SDNet(Network):
+    """Encoder of difference blocks, a context module and a gate per level, top-down fusion, one output.
+
+    Images of any height and width from 16 pixels on.
+
+    Args:
+        batch_norm: batch norm in the encoder. The published SDNet is trained without.
+        merged: the inference form, every difference layer one plain convolution; the result of `reparameterize`.
+    """
+
+    capabilities = Capabilities(reparameterizable=True)
+
+    def __init__(self, *, batch_norm: bool = False, merged: bool = False) -> None:
+        super().__init__()
+        self.build_options = {"batch_norm": batch_norm, "merged": merged}
+        self.encoder = Encoder(batch_norm=batch_norm, merged=merged)
+        self.contexts = nn.ModuleList(
+            ContextModule(channels, DECODER_WIDTH, dilations)
+            for channels, dilations in zip(STAGE_CHANNELS, DILATIONS, strict=True)
+        )
+        self.gates = nn.ModuleList(SpatialGate(DECODER_WIDTH) for _ in STAGE_CHANNELS)
+        self.fusions = nn.ModuleList(Fusion(DECODER_WIDTH, out) for out in (1, DECODER_WIDTH, DECODER_WIDTH))
+
+    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+        """One map of logits_B1HW, in a list."""
+        levels = [
+            gate(context(features))
+            for features, context, gate in zip(self.encoder(image_B3HW), self.contexts, self.gates, strict=True)
+        ]
+        fused = levels.pop()
+        for fusion, fine in zip(reversed(self.fusions), reversed(levels), strict=True):
+            fused = fusion(fine, fused)
+        return [upsample(fused, image_B3HW)]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """'mixing': the branch weights of difference layers; 'norm': batch norm; 'conv': all else."""
+        mixing = [module.mixing for module in self.modules() if isinstance(module, DifferenceConv)]
+        norm = [
+            value for module in self.modules() if isinstance(module, nn.BatchNorm2d) for value in module.parameters()
+        ]
+        taken = {id(parameter) for parameter in (*mixing, *norm)}
+        conv = [parameter for parameter in self.parameters() if id(parameter) not in taken]
+        return {"conv": conv, "norm": norm, "mixing": mixing}
+
+    def reparameterize(self) -> "SDNet":
+        """The merged form, computed in float64; a copy where this is merged already."""
+        from models.sdnet.reparameterize import merged_state
+
+        merged = SDNet(batch_norm=bool(self.build_options["batch_norm"]), merged=True)
+        merged.load_state_dict(merged_state(self))
+        return merged.eval()

@@ -1,0 +1,149 @@
+"""SDNet against the authors' networks, and its merged form against its training form."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.errors import UserError
+from models.registry import create_model
+from models.sdnet.checkpoint import from_published
+from models.sdnet.difference import run_branchwise
+from models.sdnet.network import SDNet
+from models.weights import load_strict, load_weights, save_weights
+
+GOLDEN = json.loads((Path(__file__).parent / "golden_sdnet.json").read_text(encoding="utf-8"))
+"""What the authors' networks, filled by `published_state`, put out; every eighth pixel of the probability map."""
+
+
+def published_state(kind: str) -> dict[str, Tensor]:
+    """A deterministic fill of the authors' checkpoint: the i-th name, sorted, is drawn from RandomState(i)."""
+    shapes, state = GOLDEN[kind]["shapes"], {}
+    counted = [key for key in sorted(shapes) if not key.endswith("num_batches_tracked")]
+    for index, key in enumerate(counted):
+        normal = np.random.RandomState(index).standard_normal(shapes[key])
+        value = 0.1 * normal
+        if key.endswith("running_var"):
+            value = 1 + 0.2 * abs(normal)
+        elif len(shapes[key]) >= 2:
+            value = normal / np.sqrt(np.prod(shapes[key][1:]))
+        elif key.endswith("weight"):
+            value = 1 + 0.1 * normal
+        state[key] = torch.from_numpy(value.astype("float32"))
+    return state | {key: torch.tensor(0) for key in shapes if key not in state}
+
+
+def filled(kind: str) -> SDNet:
+    network = SDNet(batch_norm=kind == "bn")
+    load_strict(network, from_published(published_state(kind)), "the authors' checkpoint")
+    return network.eval()
+
+
+@pytest.mark.parametrize("kind", ["nobn", "bn"])
+@pytest.mark.parametrize("form", ["one convolution", "branches", "merged"])
+def test_equals_the_authors_network(kind: str, form: str) -> None:
+    network = filled(kind)
+    if form == "branches":
+        run_branchwise(network)
+    elif form == "merged":
+        network = network.reparameterize()
+    image = torch.from_numpy(np.random.RandomState(12345).standard_normal((1, 3, 96, 128)).astype("float32"))
+    with torch.no_grad():
+        probability = network(image)[0].sigmoid()[0, 0].double().numpy()
+    np.testing.assert_allclose(probability[::8, ::8], GOLDEN[kind]["every_8th"], atol=1e-6)
+    np.testing.assert_allclose(
+        (probability.mean(), probability.std()), (GOLDEN[kind]["mean"], GOLDEN[kind]["std"]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("name", "training", "merged"), [("sdnet", 745_197, 703_325), ("sdnet-bn", 765_717, 705_725)])
+def test_parameter_counts(name: str, training: int, merged: int) -> None:
+    network = create_model(name)
+    assert sum(parameter.numel() for parameter in network.parameters()) == training
+    assert sum(parameter.numel() for parameter in network.reparameterize().parameters()) == merged
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_multiply_accumulates(merged: bool) -> None:
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        SDNet(merged=merged)(torch.empty(1, 3, 320, 320))
+    # Convolutions alone, two operations each; the training form adds only the few that make its kernels.
+    convolutions = sum(count for op, count in counter.get_flop_counts()["Global"].items() if "conv" in str(op)) / 2
+    # The authors upsample before the 1 x 1 fusions, at the finer of the two sizes.
+    saved = sum(24 * width * (fine**2 - (fine // 2) ** 2) for width, fine in ((24, 40), (24, 80), (1, 160)))
+    assert round((convolutions + saved) / 1e9, 3) == 1.835
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@given(height=st.integers(16, 50), width=st.integers(16, 50), seed=st.integers(0, 1000))
+@settings(max_examples=8, deadline=None)
+def test_merged_form_is_exact_up_to_the_border(batch_norm: bool, height: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    network = SDNet(batch_norm=batch_norm).eval()
+    for name, value in network.named_buffers():  # statistics that differ from channel to channel
+        if name.endswith(("running_mean", "running_var")):
+            value.uniform_(0.5, 2.0)
+    image = torch.randn(1, 3, height, width)
+    with torch.no_grad():
+        expected = run_branchwise(network)(image)[0]
+        merged = network.reparameterize()(image)[0]
+    assert merged.shape == (1, 1, height, width)
+    torch.testing.assert_close(merged, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_batch_norm_gain_of_zero_merges() -> None:
+    torch.manual_seed(0)
+    network = SDNet(batch_norm=True).eval()
+    norm = network.encoder.stages[1][1].norm
+    norm.weight.data[::2] = 0
+    norm.bias.data.normal_()
+    image = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network.reparameterize()(image)[0], network(image)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_merging_leaves_the_source_alone_and_is_idempotent() -> None:
+    network = filled("bn").train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    merged = network.reparameterize()
+    assert network.training and not merged.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    again = merged.reparameterize()
+    assert all(torch.equal(value, merged.state_dict()[key]) for key, value in again.state_dict().items())
+
+
+def test_merged_weights_folder_round_trip(tmp_path: Path) -> None:
+    network = create_model("sdnet-bn").eval()
+    merged = network.reparameterize()
+    save_weights(tmp_path / "deploy", merged, name="sdnet-bn", input_size=(64, 64), form="merged")
+    loaded, card = load_weights(tmp_path / "deploy")
+    image = torch.randn(1, 3, 33, 47)
+    assert card.options == {"batch_norm": True, "merged": True}
+    with torch.no_grad():
+        assert torch.equal(loaded(image)[0], merged(image)[0])
+
+
+@pytest.mark.parametrize("name", ["sdnet", "sdnet-bn"])
+def test_every_parameter_has_one_role(name: str) -> None:
+    network = create_model(name)
+    grouped = [id(parameter) for group in network.parameter_groups().values() for parameter in group]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in network.parameters())
+    assert len(network.parameter_groups()["mixing"]) == 16
+
+
+def test_another_networks_checkpoint_is_refused() -> None:
+    with pytest.raises(UserError, match=r"backbone\.conv1\.weight"):
+        from_published({"backbone.conv1.weight": torch.zeros(1)})
+
+
+def test_a_published_tensor_that_is_missing_is_named() -> None:
+    state = published_state("nobn")
+    del state["block2_1.conv2.bias"]
+    with pytest.raises(UserError, match=r"encoder\.stages\.1\.0\.pointwise\.bias"):
+        load_strict(SDNet(), from_published(state), "file")
