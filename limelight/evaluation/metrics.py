@@ -1,0 +1,183 @@
+"""Scores of many maps: images go to worker processes, figures come back in order.
+
+The result does not depend on the number of workers: images are scored alone, and added up in the order in which they
+were given. It equals a single-process run of PySODMetrics bit for bit.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.evaluation.worker import Outcome, Source, prepare_process, score_one
+from models.errors import UserError
+
+METRICS = {
+    "Sm": "higher",
+    "mae": "lower",
+    "adpEm": "higher",
+    "maxEm": "higher",
+    "avgEm": "higher",
+    "adpFm": "higher",
+    "maxFm": "higher",
+    "avgFm": "higher",
+    "wFm": "higher",
+}
+"""Each metric's name and which way is better."""
+PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm")
+CURVES = ("precision", "recall", "f", "e")
+_AHEAD = 4
+"""Images in flight per worker: enough to hide the hand-over, few enough to bound the memory."""
+
+Pair = tuple[str, Source | UserError, Source]
+"""An image's id, its 8-bit map, its ground truth. An error in the map's place is reported as this image's failure."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures over a set of images."""
+
+    metrics: dict[str, float]
+    """The nine. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
+    curves: dict[str, NDArray[np.float64]]
+    """precision, recall, f, e: the images' mean per threshold; index j belongs to the 8-bit threshold 255 - j."""
+    per_image: dict[str, dict[str, float]]
+    """id -> Sm, mae, adpEm, adpFm, wFm and the maximum and mean of the image's own curves."""
+    failures: dict[str, str]
+    """id -> why this image has no score."""
+    empty: list[str]
+    """Images whose ground truth has no salient pixel: their F and wF are 0."""
+    full: list[str]
+    """Images whose ground truth is all salient."""
+    undefined: list[str]
+    """Images on which PySODMetrics' S is NaN (the object's centroid lies on the last row or column); not in mean S."""
+    resized: list[str]
+    """Images whose map had another size than the ground truth; it was resized, bilinear."""
+
+    @property
+    def mae_error(self) -> float:
+        """Standard error of the mean absolute error, over the images; 0 for a single one."""
+        values = np.array([row["mae"] for row in self.per_image.values()])
+        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> Scores:
+    """Score maps against ground truths.
+
+    Args:
+        pairs: (id, map, ground truth) of each image; both uint8 (H, W) or a file. May be a generator: it is read ahead
+            by a few images per worker, so that a network can predict the next map while the last are scored.
+        workers: processes; None for one per core, 0 to stay in this one.
+
+    Raises:
+        UserError: no image could be scored, an id came twice, or a worker was killed.
+    """
+    with Scorer(workers) as scorer:
+        return scorer.score(pairs)
+
+
+class Scorer:
+    """Worker processes that several sets are scored with. A context manager.
+
+    Workers come from a fork server that has imported the metrics and nothing else: forking this process would copy the
+    threads of torch or OpenVINO in an unknown state, and spawning would import everything anew for each worker.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = _cores() if workers is None else workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Scorer":
+        if self.workers:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["limelight.evaluation.worker", "limelight.config"])
+            self._pool = ProcessPoolExecutor(self.workers, context, prepare_process)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def score(self, pairs: Iterable[Pair]) -> Scores:
+        """As `score_maps`."""
+        totals = _Totals()
+        try:
+            for name, outcome in self._outcomes(pairs):
+                totals.add(name, outcome)
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"a worker of the metrics was killed, most likely for memory, with {self.workers} of them; "
+                "lower evaluate.workers"
+            ) from error
+        return totals.scores()
+
+    def _outcomes(self, pairs: Iterable[Pair]) -> Iterator[tuple[str, Outcome]]:
+        if self._pool is None:
+            yield from ((name, score_one(saliency, truth)) for name, saliency, truth in pairs)
+            return
+        waiting: deque[tuple[str, Future[Outcome]]] = deque()
+        for name, saliency, truth in pairs:
+            waiting.append((name, self._pool.submit(score_one, saliency, truth)))
+            if len(waiting) > _AHEAD * self.workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for name, future in waiting:
+            yield name, future.result()
+
+
+@dataclass
+class _Totals:
+    """What has been added up so far. Curves are summed row by row, which is how NumPy averages a stack of rows."""
+
+    per_image: dict[str, dict[str, float]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, list[str]] = field(
+        default_factory=lambda: {"empty": [], "full": [], "undefined": [], "resized": []}
+    )
+    curves_C256: NDArray[np.float64] | None = None
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        if name in self.per_image or name in self.failures:
+            raise UserError(f"two images are both called {name!r}; ids must be unique")
+        scores = outcome.scores
+        if scores is None:
+            self.failures[name] = outcome.error
+            return
+        curves_C256 = np.stack([scores.precision_256, scores.recall_256, scores.f_256, scores.e_256])
+        self.curves_C256 = curves_C256 if self.curves_C256 is None else self.curves_C256 + curves_C256
+        row = {metric: getattr(scores, metric) for metric in PER_IMAGE}
+        self.per_image[name] = row | _summaries(scores.e_256, scores.f_256)
+        facts = {"empty": scores.empty, "full": scores.full, "resized": outcome.resized}
+        for what, holds in {**facts, "undefined": bool(np.isnan(scores.Sm))}.items():
+            if holds:
+                self.marked[what].append(name)
+
+    def scores(self) -> Scores:
+        if self.curves_C256 is None:
+            reason = next(iter(self.failures.values()), "there were none")
+            raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
+        curves = dict(zip(CURVES, self.curves_C256 / len(self.per_image), strict=True))
+        metrics = {metric: self._mean(metric) for metric in PER_IMAGE} | _summaries(curves["e"], curves["f"])
+        ordered = {metric: metrics[metric] for metric in METRICS}
+        return Scores(ordered, curves, self.per_image, self.failures, **self.marked)
+
+    def _mean(self, metric: str) -> float:
+        values = np.array([row[metric] for row in self.per_image.values()])
+        defined = values[~np.isnan(values)]
+        return float(np.mean(defined)) if len(defined) else float("nan")
+
+
+def _summaries(e_256: NDArray[np.float64], f_256: NDArray[np.float64]) -> dict[str, float]:
+    curves = (("maxEm", e_256.max()), ("avgEm", e_256.mean()), ("maxFm", f_256.max()), ("avgFm", f_256.mean()))
+    return {name: float(value) for name, value in curves}
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not tell, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

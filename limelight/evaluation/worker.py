@@ -1,0 +1,82 @@
+"""What a metrics process does: read, score one image, and end when the work's owner ends."""
+
+import ctypes
+import multiprocessing
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.evaluation.sod import ImageScores, score_image
+from limelight.media.images import read_companion
+from models.errors import UserError
+
+Source = NDArray[np.uint8] | Path | str
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEEP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One image's scores, or why it has none."""
+
+    scores: ImageScores | None = None
+    error: str = ""
+    resized: bool = False
+    """The map had another size than the ground truth."""
+
+
+def prepare_process() -> None:
+    """Called once in every worker."""
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_owner, daemon=True).start()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        # Keep freed memory: by default each of an image's two dozen arrays is mapped and page-faulted in anew, which
+        # costs as much time as the arithmetic.
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, 8 * _KEEP_BYTES)
+
+
+def _end_with_owner() -> None:
+    """A pool's worker waits for work for ever, also when the process that would send it was killed."""
+    owner = multiprocessing.parent_process()
+    if owner is not None:
+        owner.join()
+        os._exit(1)
+
+
+def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
+    """Score one map, at the ground truth's size.
+
+    Args:
+        saliency: uint8 (H, W), a file of it, or the error that took its place.
+        truth: grey mask, uint8 (H, W) or a file.
+    """
+    try:
+        if isinstance(saliency, UserError):
+            raise saliency
+        saliency_HW, truth_HW = read_8bit(saliency), read_8bit(truth)
+    except UserError as error:
+        return Outcome(error=str(error))
+    resized = saliency_HW.shape != truth_HW.shape
+    if resized:
+        size = truth_HW.shape[1], truth_HW.shape[0]
+        saliency_HW = cv2.resize(saliency_HW, size, interpolation=cv2.INTER_LINEAR)
+    return Outcome(score_image(saliency_HW, truth_HW), resized=resized)
+
+
+def read_8bit(source: Source) -> NDArray[np.uint8]:
+    """A map or mask as uint8 (H, W); 8-bit grey files come back as stored.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    if isinstance(source, np.ndarray):
+        return source
+    return np.rint(read_companion(source) * 255).astype(np.uint8)

@@ -1,0 +1,139 @@
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+
+from limelight.evaluation.metrics import METRICS, PER_IMAGE, Scorer, score_maps
+from models.errors import UserError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import py_sod_metrics
+
+
+def scenes(count, size=(48, 64)):
+    rng = np.random.default_rng(7)
+    for index in range(count):
+        truth = np.zeros(size, np.uint8)
+        centre = int(rng.integers(10, size[1] - 10)), int(rng.integers(10, size[0] - 10))
+        cv2.ellipse(truth, centre, (int(rng.integers(3, 20)), int(rng.integers(3, 20))), 30, 0, 360, 255, -1)
+        noisy = cv2.GaussianBlur(truth, (0, 0), 2) + rng.normal(0, 30, size)
+        yield f"set/{index:03}", np.clip(noisy, 0, 255).astype(np.uint8), truth
+
+
+def library_means(pairs):
+    """The nine and the curves of a plain PySODMetrics run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = ("Smeasure", "MAE", "Emeasure", "Fmeasure", "WeightedFmeasure")
+        measures = {name: getattr(py_sod_metrics, name)() for name in names}
+        for _, saliency, truth in pairs:
+            for measure in measures.values():
+                measure.step(saliency, truth)
+    results = {}
+    for measure in measures.values():
+        results |= measure.get_results()
+    e, f = results["em"], results["fm"]
+    nine = {"Sm": results["sm"], "mae": results["mae"], "wFm": results["wfm"]}
+    nine |= {"adpEm": e["adp"], "maxEm": e["curve"].max(), "avgEm": e["curve"].mean()}
+    nine |= {"adpFm": f["adp"], "maxFm": f["curve"].max(), "avgFm": f["curve"].mean()}
+    return nine, {"precision": results["pr"]["p"], "recall": results["pr"]["r"], "f": f["curve"], "e": e["curve"]}
+
+
+@pytest.fixture(scope="module")
+def images():
+    blank = np.zeros((48, 64), np.uint8)
+    return [*scenes(150), ("set/empty", blank + 9, blank), ("set/full", next(scenes(1))[1], blank + 255)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_equals_the_library_whatever_the_number_of_workers(images, workers):
+    scores = score_maps(iter(images), workers)
+    nine, curves = library_means(images)
+    assert scores.metrics == nine
+    assert list(scores.metrics) == list(METRICS)
+    for name, curve in curves.items():
+        np.testing.assert_array_equal(scores.curves[name], curve)
+    assert list(scores.per_image) == [name for name, *_ in images]
+    assert (scores.empty, scores.full) == (["set/empty"], ["set/full"])
+
+
+def test_per_image_figures_and_the_standard_error(images):
+    scores = score_maps(images[:20], 0)
+    for metric in PER_IMAGE:
+        mean = np.mean([row[metric] for row in scores.per_image.values()])
+        assert scores.metrics[metric] == pytest.approx(mean, abs=1e-12)
+    maes = np.array([row["mae"] for row in scores.per_image.values()])
+    assert scores.mae_error == pytest.approx(maes.std(ddof=1) / 20**0.5)
+    assert score_maps(images[:1], 0).mae_error == 0
+
+
+def test_a_failed_image_is_named_and_the_others_are_scored(images, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    damaged = ("set/broken", tmp_path / "broken.png", images[0][2])
+    refused = ("set/refused", UserError("the network refused it"), images[0][2])
+    scores = score_maps([images[0], damaged, refused, images[1]], 2)
+    assert scores.metrics == score_maps(images[:2], 0).metrics
+    assert list(scores.failures) == ["set/broken", "set/refused"]
+    assert "broken.png" in scores.failures["set/broken"]
+    assert scores.failures["set/refused"] == "the network refused it"
+
+
+def test_files_score_like_arrays(images, tmp_path):
+    pairs = []
+    for name, saliency, truth in images[:3]:
+        paths = [tmp_path / f"{name.replace('/', '-')}-{kind}.png" for kind in ("map", "mask")]
+        for path, pixels in zip(paths, (saliency, truth), strict=True):
+            cv2.imwrite(str(path), pixels)
+        pairs.append((name, paths[0], str(paths[1])))
+    assert score_maps(pairs, 0).metrics == score_maps(images[:3], 0).metrics
+
+
+def test_a_map_of_another_size_is_resized_and_listed(images):
+    name, saliency, truth = images[0]
+    half = cv2.resize(saliency, (32, 24))
+    scores = score_maps([(name, half, truth)], 0)
+    expected = score_maps([(name, cv2.resize(half, (64, 48)), truth)], 0)
+    assert scores.resized == [name]
+    assert scores.metrics == expected.metrics
+
+
+def test_an_undefined_s_is_left_out_of_the_mean_and_listed(images):
+    truth = np.zeros((48, 64), np.uint8)
+    truth[-1] = 255
+    odd = ("set/odd", images[0][1], truth)
+    scores = score_maps([*images[:5], odd], 0)
+    assert scores.undefined == ["set/odd"]
+    assert scores.metrics["Sm"] == score_maps(images[:5], 0).metrics["Sm"]
+    assert scores.metrics["mae"] != score_maps(images[:5], 0).metrics["mae"]
+
+
+def test_the_generator_is_read_only_a_little_ahead(images):
+    """A network may predict while workers score, but a thousand maps must not pile up."""
+    taken = 0
+
+    def counted():
+        nonlocal taken
+        for pair in images:
+            taken += 1
+            yield pair
+
+    with Scorer(1) as scorer:
+        outcomes = scorer._outcomes(counted())
+        next(outcomes)
+        assert taken < 10
+        assert sum(1 for _ in outcomes) == len(images) - 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nothing_to_score_is_an_error(workers):
+    with pytest.raises(UserError, match="none of 0 images"):
+        score_maps([], workers)
+    with pytest.raises(UserError, match="dark"):
+        score_maps([("a", UserError("too dark"), np.zeros((3, 3), np.uint8))], workers)
+
+
+def test_an_id_may_come_only_once(images):
+    with pytest.raises(UserError, match="set/000"):
+        score_maps([images[0], images[0]], 0)
