@@ -1,0 +1,98 @@
+"""Backbones: image_B3HW -> four feature maps at 1/4, 1/8, 1/16 and 1/32."""
+
+import sys
+
+import timm
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.errors import UserError
+from models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
+
+STRIDES = (4, 8, 16, 32)
+MOBILENET = "mobilenetv3-large-x0.5"
+SWIN = "swin-b"
+
+
+class TimmFeatures(nn.Module):
+    """Any timm network that offers features at the four strides."""
+
+    def __init__(self, name: str, pretrained: bool) -> None:
+        super().__init__()
+        network = _create(name, pretrained, features_only=True)
+        reductions = network.feature_info.reduction()
+        if not set(STRIDES) <= set(reductions):
+            raise UserError(
+                f"backbone {name!r} has features at strides {reductions}, SCFNet needs {list(STRIDES)}; "
+                "choose a convolutional network such as 'resnet18'"
+            )
+        self.picks = [reductions.index(stride) for stride in STRIDES]
+        self.channels = tuple(network.feature_info.channels()[pick] for pick in self.picks)
+        self.network = network
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        features = self.network(image_B3HW)
+        return [features[pick] for pick in self.picks]
+
+
+class SwinTaps(nn.Module):
+    """Swin-B with KD-SCFNet's taps: the patch embedding, the *inputs* of stages 2 and 3, and stage 4's output.
+
+    Equal to the published network at 384x384. Other sizes run with padded windows, which the published one cannot do.
+    """
+
+    channels = (128, 256, 512, 1024)
+    patch = 4
+
+    def __init__(self, pretrained: bool) -> None:
+        super().__init__()
+        network = _create(
+            "swin_base_patch4_window12_384", pretrained, num_classes=0, drop_path_rate=0.5, dynamic_img_size=True
+        )
+        self.patch_embed, self.layers, self.norm = network.patch_embed, network.layers, network.norm
+        # In the published files but in no output: without a gradient, so that data-parallel training need not wait
+        # for one.
+        self.norm.requires_grad_(False)
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        height, width = image_B3HW.shape[-2:]
+        x_BHWC = self.patch_embed(F.pad(image_B3HW, (0, -width % self.patch, 0, -height % self.patch)))
+        taps = [x_BHWC]
+        for stage in self.layers:
+            x_BHWC = stage.downsample(x_BHWC)
+            taps.append(x_BHWC)
+            x_BHWC = stage.blocks(x_BHWC)
+        # The first stage does not downsample: taps[1] is taps[0].
+        return [tap.permute(0, 3, 1, 2) for tap in (taps[0], taps[2], taps[3], x_BHWC)]
+
+
+def make_backbone(name: str, pretrained: bool) -> nn.Module:
+    """A backbone by name; its `channels` are those of its four maps.
+
+    Args:
+        name: 'mobilenetv3-large-x0.5', 'swin-b', or a timm name.
+        pretrained: fetch ImageNet weights; where there are none to be had, say so on stderr and go on without.
+
+    Raises:
+        UserError: timm does not know the name, or its network has no features at the four strides.
+    """
+    if name == MOBILENET:
+        if pretrained:
+            _warn(name, "timm has none for it; start from an imported checkpoint ('init') to have them")
+        return MobileNetV3LargeHalf()
+    return SwinTaps(pretrained) if name == SWIN else TimmFeatures(name, pretrained)
+
+
+def _create(name: str, pretrained: bool, **options: object) -> nn.Module:
+    if not timm.is_model(name.partition(".")[0]):
+        raise UserError(f"unknown backbone {name!r}; choose {MOBILENET!r}, {SWIN!r} or a name of timm.list_models()")
+    if pretrained:
+        try:
+            return timm.create_model(name, pretrained=True, **options)
+        except Exception as error:  # the hub's clients share no base class for 'not reachable' and 'no such file'
+            _warn(name, str(error).partition("\n")[0])
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def _warn(name: str, reason: str) -> None:
+    print(f"warning: no ImageNet weights for {name!r}, it starts from random ones: {reason}", file=sys.stderr)

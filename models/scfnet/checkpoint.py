@@ -1,0 +1,58 @@
+"""The names of KD-SCFNet's published checkpoints in terms of ours."""
+
+import re
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+
+_BACKBONE: tuple[Rule, ...] = (
+    (r"conv\.(conv|bn)\.", r"stem.\1."),
+    (r"blocks\.(\d+)\.expand_conv\.", r"blocks.\1.expand."),
+    (r"blocks\.(\d+)\.bottleneck_conv\.", r"blocks.\1.depthwise."),
+    (r"blocks\.(\d+)\.linear_conv\.", r"blocks.\1.project."),
+    (r"blocks\.(\d+)\.mid_se\.conv1\.", r"blocks.\1.se.reduce."),
+    (r"blocks\.(\d+)\.mid_se\.conv2\.", r"blocks.\1.se.expand."),
+    (r"(conv1|bn1|layer\d)\.", r"network.\1."),
+    # The authors merge Swin's patches at the end of a stage, timm at the start of the next.
+    (r"layers\.(\d)\.downsample\.", lambda m: f"layers.{int(m[1]) + 1}.downsample."),
+)
+_HEAD: tuple[Rule, ...] = (
+    (r"mp\.cv([1-4])\.([01])\.", lambda m: f"mappings.{int(m[1]) - 1}.{_PART[m[2]]}."),
+    (r"cv1\.([01])\.", lambda m: f"context.{_PART[m[1]]}."),
+    (r"de([1-3])\.cv([1-3])\.([01])\.", lambda m: f"fusions.{3 - int(m[1])}.{_BRANCH[m[2]]}.{_PART[m[3]]}."),
+    (r"linear([2-5])\.", lambda m: f"heads.{int(m[1]) - 2}."),
+)
+_PART = {"0": "conv", "1": "bn"}
+_BRANCH = {"1": "high", "2": "low", "3": "merge"}
+
+
+def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a published SCFNet, any of the three backbones, to those of `SCFNet`.
+
+    Args:
+        state: torch's conventions (running_mean, linear weights as (out, in)), the authors' module names.
+
+    Returns:
+        A state dict; names that no rule knows are kept, for strict loading to complain about. Paddle does not count
+        batches, so the counters of the batch norms are added, at zero.
+    """
+    ours = {_rename(key): value for key, value in state.items()}
+    counters = [key.replace("running_mean", "num_batches_tracked") for key in ours if key.endswith("running_mean")]
+    return ours | {key: torch.tensor(0) for key in counters}
+
+
+def _rename(key: str) -> str:
+    if not key.startswith("bkbone."):
+        return _apply(_HEAD, key)
+    return "backbone." + _apply(_BACKBONE, key.removeprefix("bkbone."))
+
+
+def _apply(rules: tuple[Rule, ...], key: str) -> str:
+    """The first rule whose pattern begins the key rewrites it."""
+    for pattern, replacement in rules:
+        if re.match(pattern, key):
+            return re.sub(f"^{pattern}", replacement, key)
+    return key

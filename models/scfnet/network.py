@@ -1,0 +1,56 @@
+"""SCFNet: a backbone, four 3x3 mappings, three fusions, four one-channel heads."""
+
+from torch import Tensor, nn
+
+from models.base import Capabilities, Network
+from models.scfnet.backbone import MOBILENET, make_backbone
+from models.scfnet.fuse import SCFM, ConvBNReLU, resize_like
+
+
+class SCFNet(Network):
+    """KD-SCFNet's salient object network (Zhang et al., arXiv 2208.02178), teacher or student by its backbone.
+
+    `forward(image_B3HW) -> [logits_B1HW] * 4`, the finest (the map for use) first. Any height and width of 32 or more.
+
+    Args:
+        backbone: 'mobilenetv3-large-x0.5', 'resnet50' and 'swin-b' are the published ones; or any timm network with
+            features at 1/4 to 1/32.
+        pretrained: ImageNet weights for the backbone; where they cannot be fetched, a warning on stderr and random
+            ones.
+        channels: width of everything after the backbone; None = 16 for MobileNet, 64 otherwise, as published.
+    """
+
+    capabilities = Capabilities(input_divisor=1)
+
+    def __init__(self, backbone: str = MOBILENET, pretrained: bool = False, channels: int | None = None) -> None:
+        super().__init__()
+        self.backbone_name = backbone
+        self.backbone = make_backbone(backbone, pretrained)
+        channels = channels or (16 if backbone == MOBILENET else 64)
+        self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels)
+        self.context = ConvBNReLU(channels, channels, dilation=5)
+        self.fusions = nn.ModuleList(SCFM(channels) for _ in range(3))
+        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=1) for _ in range(4))
+
+    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+        features = [mapping(x) for mapping, x in zip(self.mappings, self.backbone(image_B3HW), strict=True)]
+        deepest = self.context(features.pop())
+        levels = [deepest]
+        for fusion in self.fusions:
+            levels.insert(0, fusion(features.pop(), levels[0], deepest))
+        return [resize_like(head(level), image_B3HW) for head, level in zip(self.heads, levels, strict=True)]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """'backbone', 'backbone_norm' (batch norms of the MobileNet, which its recipe exempts from decay), 'head'."""
+        exempt = {
+            parameter
+            for module in self.backbone.modules()
+            if self.backbone_name == MOBILENET and isinstance(module, nn.BatchNorm2d)
+            for parameter in module.parameters()
+        }
+        backbone = list(self.backbone.parameters())
+        return {
+            "backbone": [parameter for parameter in backbone if parameter not in exempt],
+            "backbone_norm": [parameter for parameter in backbone if parameter in exempt],
+            "head": [value for name, value in self.named_parameters() if not name.startswith("backbone.")],
+        }

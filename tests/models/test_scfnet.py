@@ -1,0 +1,200 @@
+"""SCFNet against the published sizes, the published names, and outputs of the published implementation."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import UserError
+from models.importers import import_checkpoint
+from models.registry import create_model
+from models.scfnet.checkpoint import from_published
+from models.scfnet.network import SCFNet
+from models.weights import load_strict, load_weights
+
+PUBLISHED = {"scfnet-mobilenetv3": "M3_0.5", "scfnet-resnet50": "R50", "scfnet-swinb": "ST"}
+OUTPUTS = ("out2", "out3", "out4", "out5")
+
+
+@cache
+def network(name: str) -> SCFNet:
+    """One of each for the whole module: Swin-B takes seconds to build."""
+    torch.manual_seed(0)
+    return create_model(name).eval()
+
+
+def image_13HW(height: int, width: int, seed: int = 12345) -> torch.Tensor:
+    return torch.from_numpy(np.random.RandomState(seed).standard_normal((1, 3, height, width)).astype(np.float32))
+
+
+def published_shapes(shared: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a published checkpoint, in torch's conventions but under the authors' module names."""
+    listed = json.loads((shared / f"dossiers/fixtures/keys_scfnet_{PUBLISHED[name]}.json").read_text())
+    (shapes,) = listed.values()
+    return {
+        key.replace("._mean", ".running_mean").replace("._variance", ".running_var"): tuple(
+            shape[::-1] if len(shape) == 2 and "bias_table" not in key else shape
+        )
+        for key, shape in shapes.items()
+        if not key.endswith(("attn_mask", "relative_position_index"))
+    }
+
+
+def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """The deterministic values that the reference outputs were made with, by the rank of the name."""
+    state = {}
+    for index, key in enumerate(sorted(shapes)):
+        shape = shapes[key]
+        normal = np.random.RandomState(index).standard_normal(shape)
+        if key.endswith("running_var"):
+            value = 1 + 0.2 * abs(normal)
+        elif key.endswith("bias_table"):
+            value = 0.5 * normal
+        elif len(shape) >= 2:
+            value = normal / np.sqrt(np.prod(shape[1:]))
+        elif key.endswith(".weight"):
+            value = 1 + 0.1 * normal
+        else:
+            value = 0.1 * normal
+        state[key] = torch.from_numpy(value.astype(np.float32))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "trainable", "with_statistics"),
+    [
+        ("scfnet-mobilenetv3", 788_298, 800_154),
+        ("scfnet-resnet50", 26_093_508, 26_148_420),
+        ("scfnet-swinb", 88_358_140, 88_359_932),
+    ],
+)
+def test_sizes_are_the_published_ones(name: str, trainable: int, with_statistics: int) -> None:
+    model = network(name)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    statistics = sum(value.numel() for key, value in model.state_dict().items() if "running" in key)
+    assert (parameters, parameters + statistics) == (trainable, with_statistics)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_name_is_mapped_exactly_once(shared: Path, name: str) -> None:
+    shapes = published_shapes(shared, name)
+    mapped = from_published({key: torch.empty(shape, device="meta") for key, shape in shapes.items()})
+    own = {key: value.shape for key, value in network(name).state_dict().items()}
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    assert len(mapped) == len(shapes) + len(counters)
+    assert {key: value.shape for key, value in mapped.items()} == own
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("scfnet-mobilenetv3", 352), ("scfnet-mobilenetv3", 320), ("scfnet-resnet50", 352), ("scfnet-swinb", 384)],
+)
+def test_outputs_are_the_published_implementation_s(shared: Path, name: str, size: int) -> None:
+    state = from_published(filled(published_shapes(shared, name)))
+    model = create_model(name).eval()
+    load_strict(model, state, "reference values")
+    with torch.inference_mode():
+        logits = model(image_13HW(size, size))
+
+    reference = json.loads((shared / "dossiers/fixtures/golden_scfnet_stats.json").read_text())
+    case = reference[f"{PUBLISHED[name]}_{size}"]
+    for key, map_11HW in zip(OUTPUTS, logits, strict=True):
+        found = {
+            "mean": map_11HW.mean(),
+            "std": map_11HW.std(correction=0),
+            "c00": map_11HW[0, 0, 0, 0],
+            "mid": map_11HW[0, 0, size // 2, size // 2],
+        }
+        assert list(map_11HW.shape) == case[key]["shape"]
+        for figure, value in found.items():
+            assert value.item() == pytest.approx(case[key][figure], abs=1e-4), (key, figure)
+
+
+def test_an_imported_paddle_file_gives_the_published_maps(shared: Path, tmp_path: Path) -> None:
+    fixtures = shared / "dossiers/fixtures"
+    card = import_checkpoint(fixtures / "golden_scfnet_M3_0.5.pdparams", "scfnet-mobilenetv3", tmp_path / "weights")
+    assert card.input_size == (352, 352)
+    assert card.mean == pytest.approx((124.55 / 255, 118.90 / 255, 102.94 / 255))
+    model, read = load_weights(tmp_path / "weights")
+    assert read == card
+    with torch.inference_mode():
+        logits = model(image_13HW(352, 352))
+    reference = np.load(fixtures / "golden_scfnet_M3_0.5_352.npz")
+    for key, map_11HW in zip(OUTPUTS, logits, strict=True):
+        np.testing.assert_allclose(map_11HW.numpy(), reference[key], atol=1e-4)
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(32, 110), width=st.integers(32, 110), batch=st.integers(1, 2))
+def test_any_size_goes_in_and_comes_out(height: int, width: int, batch: int) -> None:
+    image = image_13HW(height, width).expand(batch, -1, -1, -1)
+    with torch.inference_mode():
+        logits = network("scfnet-mobilenetv3")(image)
+    assert [tuple(map_B1HW.shape) for map_B1HW in logits] == [(batch, 1, height, width)] * 4
+    assert all(torch.isfinite(map_B1HW).all() for map_B1HW in logits)
+
+
+def test_swin_runs_at_sizes_that_the_published_one_cannot() -> None:
+    with torch.inference_mode():
+        logits = network("scfnet-swinb")(image_13HW(70, 45))
+    assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 70, 45)] * 4
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "lcnet_100", "mobilenetv4_conv_small"])
+def test_timm_backbones(backbone: str) -> None:
+    model = create_model("scfnet", backbone=backbone, channels=24).eval()
+    with torch.inference_mode():
+        features = model.backbone(image_13HW(64, 96))
+        logits = model(image_13HW(65, 91))
+    assert [tuple(x.shape[2:]) for x in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+    assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 65, 91)] * 4
+    assert model.context.conv.weight.shape == (24, 24, 3, 3)
+    assert model.build_options == {"backbone": backbone, "channels": 24}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "problem"), [("resnet1", "unknown backbone"), ("vit_tiny_patch16_224", "strides")]
+)
+def test_a_backbone_that_will_not_do_is_refused(backbone: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        create_model("scfnet", backbone=backbone)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv3-large-x0.5", "resnet18"])
+def test_training_reaches_every_parameter(backbone: str) -> None:
+    model = create_model("scfnet", backbone=backbone).train()
+    logits = model(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    # A square: the sum alone has no gradient behind a batch norm.
+    sum(map_B1HW.square().mean() for map_B1HW in logits).backward()
+    silent = [name for name, value in model.named_parameters() if value.grad is None]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameter_groups_hold_every_parameter_once(name: str) -> None:
+    model = network(name)
+    groups = model.parameter_groups()
+    grouped = [id(parameter) for group in groups.values() for parameter in group]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
+    exempt = sum(parameter.numel() for parameter in groups["backbone_norm"])
+    norms = sum(value.numel() for key, value in model.backbone.state_dict().items() if "running" in key)
+    assert exempt == (norms if name == "scfnet-mobilenetv3" else 0)
+    assert set(groups) == {"backbone", "backbone_norm", "head"}
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3-large-x0.5"])
+def test_missing_imagenet_weights_are_told_and_not_fatal(
+    backbone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    model = create_model("scfnet", backbone=backbone, pretrained=True)
+    warning = capsys.readouterr().err.splitlines()
+    assert len(warning) == 1 and warning[0].startswith(f"warning: no ImageNet weights for '{backbone}'")
+    assert "pretrained" not in model.build_options
