@@ -1,0 +1,33 @@
+"""Binary cross-entropy plus the soft intersection over union."""
+
+from torch import Tensor
+
+from models.losses.bce import bce
+from models.losses.reduction import mean_over_samples
+
+
+def soft_iou(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    """Mean over the samples of 1 - (sum(p t) + 1) / (sum(p) + sum(t) - sum(p t) + 1), p = sigmoid(logits).
+
+    The IoU term of Qin et al., 'BASNet' (CVPR 2019); the two ones keep it finite on empty masks.
+
+    Args, returns: as `bce_iou`; the value lies in [0, 1].
+    """
+    probability, target = logits_B1HW.float().sigmoid(), target_B1HW.float()
+    overlap_B = (probability * target).sum((1, 2, 3))
+    union_B = (probability + target).sum((1, 2, 3)) - overlap_B
+    return mean_over_samples(1 - (overlap_B + 1) / (union_B + 1), weight_B)
+
+
+def bce_iou(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    """bce + soft_iou, one to one: the pixels' term keeps the gradient alive where the maps do not meet at all.
+
+    Args:
+        logits_B1HW: any real numbers, any float type; computed in float32.
+        target_B1HW: in [0, 1].
+        weight_B: weight of each sample in the mean; None = all alike.
+
+    Returns:
+        Scalar >= 0.
+    """
+    return bce(logits_B1HW, target_B1HW, weight_B) + soft_iou(logits_B1HW, target_B1HW, weight_B)
