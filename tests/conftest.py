@@ -15,3 +15,17 @@ def shared() -> Path:
     if not (folder / "realdata").is_dir():
         pytest.skip(f"no reference data at {folder}; set LIMELIGHT_SHARED to run this")
     return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder: SDNet as it is initialised with seed 0, made for 64x64 pictures."""
+    import torch
+
+    from models.registry import create_model
+    from models.weights import save_weights
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("untrained") / "sdnet"
+    save_weights(folder, create_model("sdnet"), name="sdnet", input_size=(64, 64))
+    return folder

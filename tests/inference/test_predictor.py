@@ -1,0 +1,119 @@
+"""Predictor: sizes, independence of batch mates, honest devices."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from limelight.inference.predictor import Predictor
+from limelight.inference.preprocess import fit_size, stretch, to_input, to_saliency
+from models.errors import UserError
+from models.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def predictor(untrained: Path) -> Predictor:
+    return Predictor.load(untrained, device="cpu")
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90))
+@example(1, 1)
+@example(1, 2000)
+@example(2000, 1)
+def test_result_has_the_pictures_size_and_range(predictor: Predictor, height: int, width: int) -> None:
+    (found,) = predictor.predict([picture(height, width)])
+    assert found.saliency_HW.shape == (height, width)
+    assert found.saliency_HW.dtype == np.float32
+    assert found.saliency_HW.min() >= 0 and found.saliency_HW.max() <= 1
+    assert found.milliseconds.keys() == {"pre", "net", "post"}
+
+
+def test_protocol_is_the_networks_own_output(predictor: Predictor, untrained: Path) -> None:
+    """At the card's size nothing is resized, so the result is the sigmoid of the finest logits."""
+    image = picture(64, 64)
+    model, card = load_weights(untrained)
+    normalised = (image / 255.0 - np.array(card.mean)) / np.array(card.std)
+    with torch.inference_mode():
+        logits = model(torch.tensor(normalised.transpose(2, 0, 1)[None], dtype=torch.float32))[0]
+    np.testing.assert_allclose(predictor.predict([image])[0].saliency_HW, logits.sigmoid()[0, 0], atol=1e-5)
+
+
+def test_result_does_not_depend_on_batch_mates(predictor: Predictor) -> None:
+    image, dark, bright = picture(40, 60), np.zeros((30, 30, 3), np.uint8), np.full((50, 20, 3), 255, np.uint8)
+    alone = predictor.predict([image])[0].saliency_HW
+    first = predictor.predict([image, dark])[0].saliency_HW
+    second = predictor.predict([image, bright])[0].saliency_HW
+    last = predictor.predict([bright, dark, image])[2].saliency_HW
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(alone, first, atol=1e-5)
+    np.testing.assert_allclose(alone, last, atol=1e-5)
+
+
+def test_batches_are_cut_and_kept_in_order(predictor: Predictor) -> None:
+    images = [picture(10 + index, 12, seed=index) for index in range(5)]
+    together, cut = predictor.predict(images), predictor.predict(images, batch_size=2)
+    assert [found.saliency_HW.shape[0] for found in cut] == [10, 11, 12, 13, 14]
+    for one, other in zip(together, cut, strict=True):
+        np.testing.assert_allclose(one.saliency_HW, other.saliency_HW, atol=1e-5)
+    assert predictor.predict([]) == []
+
+
+def test_no_stretching_to_full_contrast(predictor: Predictor) -> None:
+    """A picture of nothing keeps whatever narrow range the network gives it."""
+    probability_HW = np.full((8, 8), 0.3, np.float32)
+    np.testing.assert_allclose(to_saliency(probability_HW, (5, 7)), 0.3, atol=1e-6)
+
+
+def test_stretch_is_plain_bilinear() -> None:
+    row = np.float32([[0.0, 1.0]])
+    np.testing.assert_allclose(stretch(row, (1, 4)), [[0.0, 0.25, 0.75, 1.0]])
+
+
+def test_description_says_what_runs(predictor: Predictor) -> None:
+    card = predictor.card
+    assert predictor.description == (
+        f"sdnet (training form, 745,197 parameters), torch on cpu, fp32, weights {card.sha256[:12]}"
+    )
+
+
+def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
+    assert fit_size(100, 32) == (96, 96)
+    assert fit_size((1, 50), 16) == (16, 48)
+    larger = Predictor.load(untrained, device="cpu", size=96)
+    assert larger.size == (96, 96)
+    assert larger.predict([picture(30, 20)])[0].saliency_HW.shape == (30, 20)
+    with pytest.raises(UserError, match="size must be positive"):
+        fit_size(0, 1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_is_never_replaced_in_silence(untrained: Path) -> None:
+    with pytest.raises(UserError, match="cuda"):
+        Predictor.load(untrained, device="cuda")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_other_arrays_are_refused(predictor: Predictor, image: np.ndarray) -> None:
+    with pytest.raises(UserError, match="uint8 array of shape"):
+        to_input([image], predictor.card, predictor.size)
+
+
+def test_companions_and_prompts_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="neither companions nor prompts"):
+        predictor.predict([picture(4, 4)], prompts=["dog"])
+
+
+def test_unknown_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a weights folder"):
+        Predictor.load(tmp_path)

@@ -1,0 +1,120 @@
+"""What is made of a map: rounding, blending, edges."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from limelight.media.images import read_image, write_png
+from limelight.media.outputs import GREEN, KINDS, adjust, encode, foreground_colours, output, write_output
+from models.errors import UserError
+
+RED, BLUE = np.uint8([200, 30, 20]), np.uint8([10, 40, 180])
+
+
+def disc(size: int = 96) -> np.ndarray:
+    """A disc with a soft rim, float32 in [0, 1]."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.clip((size / 4 - np.hypot(x, y)) / 6 + 0.5, 0, 1).astype(np.float32)
+
+
+def mixture(alpha: np.ndarray) -> np.ndarray:
+    """A red object before a blue ground, mixed at its rim as a camera would."""
+    return np.rint(alpha[..., None] * RED + (1 - alpha[..., None]) * BLUE).astype(np.uint8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(npst.arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)))
+def test_maps_are_rounded_to_the_nearest(saliency: np.ndarray) -> None:
+    image = np.zeros((3, 4, 3), np.uint8)
+    grey, grey_16 = output("map").render(image, saliency), output("map16").render(image, saliency)
+    assert grey.dtype == np.uint8 and np.abs(grey / 255 - saliency).max() <= 0.5 / 255 + 1e-6
+    assert grey_16.dtype == np.uint16 and np.abs(grey_16 / 65535 - saliency).max() <= 0.5 / 65535 + 1e-6
+    np.testing.assert_array_equal(output("npy").render(image, saliency), saliency)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "#102030"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (33, 21)])
+def test_every_kind_takes_every_size(kind: str, shape: tuple[int, int], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image, saliency = rng.integers(0, 256, (*shape, 3), np.uint8), rng.random(shape, np.float32)
+    made = output(kind)
+    write_output(tmp_path / f"x{made.suffix}", made.render(image, saliency))
+    data = (tmp_path / f"x{made.suffix}").read_bytes()
+    if kind == "npy":
+        assert np.load(io.BytesIO(data)).shape == shape
+    else:
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).shape[:2] == shape
+
+
+def test_threshold_and_reverse() -> None:
+    saliency = np.float32([[0.0, 0.4, 0.5, 1.0]])
+    np.testing.assert_array_equal(adjust(saliency), saliency)
+    np.testing.assert_array_equal(adjust(saliency, threshold=0.5), [[0, 0, 1, 1]])
+    np.testing.assert_array_equal(adjust(saliency, threshold=0.5, reverse=True), [[1, 1, 0, 0]])
+    np.testing.assert_allclose(adjust(saliency, reverse=True), [[1.0, 0.6, 0.5, 0.0]], atol=1e-6)
+
+
+def test_cut_out_keeps_the_object_and_hides_the_ground() -> None:
+    alpha = disc()
+    image = mixture(alpha)
+    cut = output("rgba").render(image, alpha)
+    np.testing.assert_array_equal(cut[..., 3], np.rint(alpha * 255))
+    np.testing.assert_array_equal(cut[alpha == 1][:, :3], image[alpha == 1])
+    hidden = cut[alpha == 0][:, :3].astype(int)
+    assert (hidden[:, 2] < 60).all(), "the blue of the ground shows through"
+
+
+def test_rim_has_the_objects_colour_not_the_grounds() -> None:
+    """On white, the rim must look as if the object had been photographed before white."""
+    alpha = disc()
+    image = mixture(alpha)
+    truth = alpha[..., None] * RED + (1 - alpha[..., None]) * 255.0
+    naive = alpha[..., None] * image + (1 - alpha[..., None]) * 255.0
+    made = output("white").render(image, alpha).astype(float)
+    rim = (alpha > 0.1) & (alpha < 0.9)
+    assert np.abs(made - truth)[rim].mean() < 0.25 * np.abs(naive - truth)[rim].mean()
+
+
+def test_hard_masks_leave_the_picture_alone() -> None:
+    alpha = (disc() > 0.5).astype(np.float32)
+    image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
+    np.testing.assert_array_equal(foreground_colours(image, alpha)[alpha == 1], image[alpha == 1])
+    green = output("green").render(image, alpha)
+    np.testing.assert_array_equal(green[alpha == 1], image[alpha == 1])
+    assert (green[alpha == 0] == GREEN).all()
+
+
+def test_colour_and_picture_backgrounds(tmp_path: Path) -> None:
+    image, nothing = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.float32)
+    assert (output("#0A141e").render(image, nothing) == (10, 20, 30)).all()
+    halves = np.zeros((100, 100, 3), np.uint8)
+    halves[:, 50:] = 255
+    write_png(tmp_path / "sea.png", halves)
+    behind = output(str(tmp_path / "sea.png"))
+    shown = behind.render(image, nothing)
+    assert behind.name == "on-sea"
+    assert (shown[:, :28] < 30).all() and (shown[:, 32:] > 225).all(), "scaled to cover, not distorted or shifted"
+
+
+def test_overlay_marks_the_object_alone() -> None:
+    image = np.full((96, 96, 3), 100, np.uint8)
+    shown = output("overlay").render(image, disc())
+    assert (shown[0, 0] == 100).all()
+    np.testing.assert_array_equal(shown[48, 48], [110, 178, 128])  # halfway to GREEN, halves to even
+    assert (shown == GREEN).all(axis=2).any(), "no contour"
+
+
+def test_encode_round_trips_colour_order(tmp_path: Path) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (5, 6, 3), np.uint8)
+    np.testing.assert_array_equal(read_image(encode(image)), image)
+
+
+def test_unknown_kind_names_the_choices() -> None:
+    with pytest.raises(UserError, match="unknown kind 'mapp'; choose one of map, map16"):
+        output("mapp")

@@ -1,0 +1,67 @@
+"""Where pictures come from, and where their results go."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limelight.media.sources import _assign, find_sources
+from models.errors import UserError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def relatives(*arguments: Path, skip: Path | None = None) -> list[str]:
+    return [str(source.relative) for source in find_sources(arguments, skip=skip)]
+
+
+def test_folder_is_walked_sorted_and_mirrored(tmp_path: Path) -> None:
+    touch(tmp_path, "b.JPG", "a.png", "deep/er/c.webp", "notes.txt", ".hidden/d.png", ".e.png")
+    assert relatives(tmp_path) == ["a", "b", "deep/er/c"]
+
+
+def test_same_name_in_two_folders_not_lost(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.jpg", "y/a.jpg")
+    assert relatives(tmp_path) == ["x/a", "y/a"]
+    assert relatives(tmp_path / "x", tmp_path / "y") == ["x/a", "y/a"]
+
+
+def test_one_stem_two_suffixes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a.png", "b.jpg")
+    assert relatives(tmp_path) == ["a.jpg", "a.png", "b"]
+
+
+def test_files_are_taken_whatever_their_name_and_once(tmp_path: Path) -> None:
+    touch(tmp_path, "scan", "in/a.png")
+    assert relatives(tmp_path / "scan", tmp_path / "in", tmp_path / "in" / "a.png", tmp_path / "scan") == [
+        "scan",
+        "in/a",
+    ]
+
+
+def test_own_results_are_no_sources(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "out/a.png")
+    assert relatives(tmp_path, skip=tmp_path / "out") == ["a"]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        find_sources([tmp_path / "gone"])
+    with pytest.raises(UserError, match="no pictures in"):
+        find_sources([tmp_path])
+
+
+@given(st.sets(st.text("abA.", min_size=1, max_size=6).filter(lambda name: not set(name) <= {"."}), min_size=1))
+def test_places_never_collide(names: set[str]) -> None:
+    """Whatever names a folder holds, results differ, even where letters' case does not count."""
+    distinct = {name.casefold(): name for name in names}.values()
+    base = Path("/pictures")
+    sources = _assign([base / name for name in distinct], base)
+    places = [f"{source.relative}.png".casefold() for source in sources]
+    assert len(set(places)) == len(places)
+    assert all(source.relative.parent == PurePosixPath(".") for source in sources)
