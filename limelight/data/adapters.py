@@ -1,0 +1,245 @@
+"""A dataset's folder -> its samples: images paired with masks and companions by relative path, and what has no pair."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from limelight.data.hashes import list_files
+from limelight.data.layouts import Part, Parts, expand, locate
+from limelight.media.images import EXTENSIONS
+from models.errors import UserError
+
+MAX_UNPAIRED = 0.05
+"""A larger share of files without a partner means that the layout is wrong, not that a file is missing."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image with what belongs to it, before it has been looked at."""
+
+    sample_id: str
+    split: str | None
+    image: Path
+    mask: Path | None
+    companion: Path | None
+    clip: str | None = None
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that became no sample, and why."""
+
+    dataset: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """The pictures of one folder by their relative path without suffix, in Unicode's composed form."""
+
+    path: Path
+    files: dict[str, Path]
+    shadowed: list[tuple[Path, Path]]
+
+
+def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Problem]]:
+    """Find the samples of a dataset.
+
+    Sub-folders are mirrored: `images/a/1.jpg` belongs to `masks/a/1.png` and to no other `1.png`. Suffixes may differ.
+
+    Args:
+        root: the folder that `parts` are relative to.
+
+    Returns:
+        The pairs, in the order of their ids within each part, and the files that have no partner.
+
+    Raises:
+        UserError: nothing pairs, or more than 5 % of the files have no partner.
+    """
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    prefixed = len({part.image for part in parts}) > 1
+    for part in parts:
+        prefix = f"{dataset}/{part.split}/" if prefixed and part.split else f"{dataset}/"
+        found, unpaired = (_clips if part.clips else _stills)(root, part, prefix)
+        pairs += found
+        problems += [Problem(dataset, str(path), reason) for path, reason in unpaired]
+        _check_share(dataset, root, part, len(found), unpaired)
+    return pairs, problems
+
+
+def pair_listed(root: Path, dataset: str) -> tuple[list[Pair], list[Problem]]:
+    """Samples of a folder that holds the systems' lists (img_list.txt and those beside it) instead of the pictures.
+
+    A path that is not there as it stands is looked for below `root`.
+
+    Raises:
+        UserError: a list is wrong, or more than 5 % of the listed files are not there.
+    """
+    from limelight.data.lists import read_parallel_lists
+
+    listed = read_parallel_lists(root)
+    below = os.path.commonpath([str(Path(line.image).parent) for line in listed])
+    pairs: list[Pair] = []
+    missing: list[tuple[Path, str]] = []
+    for line in listed:
+        files = [path and _listed_file(root, path) for path in (line.image, line.mask, line.companion)]
+        absent = next((path for path in files if path and not path.is_file()), None)
+        if absent:
+            missing.append((absent, "listed, but not there"))
+            continue
+        key = _normal(_without_suffix(Path(line.image).relative_to(below).as_posix()))
+        image, mask, companion = files
+        pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion))
+    _check_share(dataset, root, Part("img_list.txt"), len(pairs), missing)
+    return pairs, [Problem(dataset, str(path), reason) for path, reason in missing]
+
+
+def _listed_file(root: Path, listed: str) -> Path:
+    path = Path(listed)
+    return path if path.is_file() else root / path
+
+
+def _check_share(dataset: str, root: Path, part: Part, found: int, unpaired: list[tuple[Path, str]]) -> None:
+    examples = "; ".join(f"{path}: {reason}" for path, reason in unpaired[:3])
+    where = f"dataset {dataset}: {root / part.image}" + (f" with {part.mask}" if part.mask else "")
+    if not found:
+        raise UserError(f"{where} gives no sample ({examples or 'no picture in it'}); check the layout")
+    if len(unpaired) > MAX_UNPAIRED * (found + len(unpaired)):
+        raise UserError(
+            f"{where}: {len(unpaired)} of {found + len(unpaired)} files have no partner ({examples}); "
+            "check the layout or complete the dataset"
+        )
+
+
+def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
+    images = _pictures(root, part.image)
+    masks = _pictures(root, part.mask) if part.mask else None
+    companions = _pictures(root, part.companion) if part.companion else None
+    unpaired = [
+        (later, f"has the name of {first.name}")
+        for folder in (images, masks, companions)
+        if folder
+        for first, later in folder.shadowed
+    ]
+    wanted, missing = _members(root, part, images)
+    unpaired += missing
+    pairs = []
+    for key in wanted:
+        image = images.files[key]
+        mask = masks and masks.files.get(_normal(key + part.mask_suffix))
+        companion = companions and companions.files.get(key)
+        if masks and mask is None:
+            if not part.labelled_only:
+                unpaired.append((image, f"no mask {key}{part.mask_suffix}.* in {masks.path}"))
+        elif companions and companion is None:
+            unpaired.append((image, f"no companion {key}.* in {companions.path}"))
+        else:
+            pairs.append(Pair(prefix + key, part.split, image, mask, companion))
+    if part.members is None:
+        for folder, suffix in ((masks, part.mask_suffix), (companions, "")):
+            unpaired += _orphans(images, folder, suffix)
+    return pairs, unpaired
+
+
+def _orphans(images: _Folder, others: _Folder | None, suffix: str) -> list[tuple[Path, str]]:
+    if others is None:
+        return []
+    owned = {_normal(key + suffix) for key in images.files}
+    return [(path, f"no image of this name in {images.path}") for key, path in others.files.items() if key not in owned]
+
+
+def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
+    """Each clip is a small dataset of stills with frame numbers."""
+    pairs: list[Pair] = []
+    unpaired: list[tuple[Path, str]] = []
+    clips = expand(root, part.image, "clip")
+    wanted = _member_names(root, part)
+    if wanted is not None:
+        unpaired += [
+            (root / clip, f"listed in {part.members}, but no such clip") for clip in wanted if clip not in clips
+        ]
+        clips = {clip: path for clip, path in clips.items() if clip in wanted}
+    for clip, folder in clips.items():
+        mask = part.mask and part.mask.replace("{clip}", clip)
+        companion = part.companion and part.companion.replace("{clip}", clip)
+        if mask and locate(root, mask) is None:
+            unpaired.append((root / folder, f"no masks in {mask}"))
+            continue
+        still = Part(folder, mask, companion, part.split, part.mask_suffix, labelled_only=part.labelled_only)
+        name = unicodedata.normalize("NFC", clip)
+        found, missing = _stills(root, still, f"{prefix}{name}/")
+        unpaired += missing
+        frames = frame_numbers([Path(one.sample_id).name for one in found])
+        pairs += [
+            Pair(one.sample_id, one.split, one.image, one.mask, one.companion, name, frame)
+            for one, frame in zip(found, frames, strict=True)
+        ]
+    return pairs, unpaired
+
+
+def frame_numbers(stems: list[str]) -> list[int]:
+    """The frame of each stem: the number at its end, as in 'select_0064_0003'; the position where one has none."""
+    numbers = [re.search(r"(\d+)$", stem) for stem in stems]
+    found = [int(match.group(1)) for match in numbers if match]
+    return found if len(set(found)) == len(stems) else list(range(len(stems)))
+
+
+def _members(root: Path, part: Part, images: _Folder) -> tuple[list[str], list[tuple[Path, str]]]:
+    """The keys of the part's images, and those that its list names in vain."""
+    names = _member_names(root, part)
+    if names is None:
+        return list(images.files), []
+    keys = [_normal(name) for name in names]
+    missing = [
+        (images.path / key, f"listed in {part.members}, but no such image") for key in keys if key not in images.files
+    ]
+    return [key for key in dict.fromkeys(keys) if key in images.files], missing
+
+
+def _member_names(root: Path, part: Part) -> list[str] | None:
+    """The stems (clips: folder names) that the part's list file names; None without one."""
+    listing = part.members and locate(root, part.members)
+    if not listing:
+        return None
+    lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    if part.clips:  # a clip a line, or a frame a line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
+        return list(dict.fromkeys(line.split("/")[-2] if "/" in line else line for line in _first_paths(lines)))
+    return [_without_suffix(line) for line in lines if line]
+
+
+def _first_paths(lines: Iterable[str]) -> list[str]:
+    return [line.split(" /")[0] for line in lines if line]
+
+
+def _pictures(root: Path, relative: str) -> _Folder:
+    folder = locate(root, relative)
+    if folder is None or not folder.is_dir():
+        raise UserError(f"no folder {relative} in {root}; correct the layout or complete the dataset")
+    files: dict[str, Path] = {}
+    shadowed: list[tuple[Path, Path]] = []
+    for name, path in list_files(folder).items():
+        if path.suffix.lower() not in EXTENSIONS:
+            continue
+        key = _normal(_without_suffix(name))
+        if key in files:
+            shadowed.append((files[key], path))
+        else:
+            files[key] = path
+    return _Folder(folder, files, shadowed)
+
+
+def _without_suffix(name: str) -> str:
+    """'a/b.v2.jpg' -> 'a/b.v2'; a last part that is no picture's suffix stays."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in EXTENSIONS else name
+
+
+def _normal(key: str) -> str:
+    """Composed Unicode: file names that went through macOS are decomposed, their lists are not."""
+    return unicodedata.normalize("NFC", key)

@@ -1,0 +1,139 @@
+"""Unpacking archives that someone else made: nothing leaves the target folder, nothing grows without bound."""
+
+import re
+import shutil
+import stat
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from models.errors import UserError
+from models.files import atomic_path
+
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_CHUNK = 1 << 20
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Past these an archive is taken for a bomb."""
+
+    members: int = 1_000_000
+    total_bytes: int = 200 << 30
+    ratio: float = 200.0
+    """Unpacked size against the archive's; applied beyond `free_bytes`, since small flat masks shrink a lot."""
+    free_bytes: int = 256 << 20
+
+
+@dataclass
+class _Guard:
+    """Checks names and sizes one member at a time, before anything of it is written."""
+
+    archive: Path
+    limits: Limits
+    members: int = 0
+    total: int = 0
+    spelling: dict[str, str] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+
+    def admit(self, name: str, size: int, *, folder: bool) -> PurePosixPath:
+        path = self._safe(name)
+        self.members += 1
+        if self.members > self.limits.members:
+            self.refuse(f"holds more than {self.limits.members:,} files")
+        self.grow(size)
+        self._check_spelling(path, folder)
+        return path
+
+    def grow(self, size: int) -> None:
+        self.total += size
+        allowed = max(self.limits.free_bytes, self.limits.ratio * self.archive.stat().st_size)
+        if self.total > min(allowed, self.limits.total_bytes):
+            self.refuse(f"unpacks to more than {self.total >> 20:,} MB, as a decompression bomb does")
+
+    def refuse(self, why: str) -> None:
+        raise UserError(f"{self.archive} {why}; nothing was unpacked: get the archive from a source you trust")
+
+    def _safe(self, name: str) -> PurePosixPath:
+        plain = name.replace("\\", "/")
+        path = PurePosixPath(plain)
+        if path.is_absolute() or _DRIVE.match(plain) or ".." in path.parts or "\0" in plain or not path.parts:
+            self.refuse(f"holds the path {name!r}, which leads out of the folder")
+        return path
+
+    def _check_spelling(self, path: PurePosixPath, folder: bool) -> None:
+        """Two names that one file system keeps apart and another does not would overwrite each other there."""
+        for part in [path, *path.parents][:-1]:
+            folded = unicodedata.normalize("NFC", str(part)).casefold()
+            known = self.spelling.setdefault(folded, str(part))
+            if known != str(part):
+                self.refuse(f"holds both {known!r} and {str(part)!r}, which differ in letters' case only")
+        if not folder:
+            if str(path) in self.files:
+                self.refuse(f"holds {str(path)!r} twice")
+            self.files.add(str(path))
+
+
+def extract(archive: Path, target: Path, limits: Limits | None = None) -> None:
+    """Unpack a .zip or a .tar (plain, gz, bz2, xz) into `target`, whole or not at all; an existing folder is replaced.
+
+    Raises:
+        UserError: damaged, encrypted, of another kind; or it holds an absolute path, '..', a drive letter, a link, a
+            device, names that differ in case only, or more than `limits` allow.
+    """
+    guard = _Guard(archive, limits or Limits())
+    unpack = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
+    try:
+        with atomic_path(target) as folder:
+            folder.mkdir()
+            for path, source in unpack(archive, guard):
+                _write(folder / path, source, guard)
+    except _DAMAGE as error:
+        raise UserError(f"{archive} is damaged or is no zip or tar archive ({error}); fetch it anew") from None
+
+
+def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                guard.refuse(f"holds {member.filename!r}, a link or a device")
+            if member.flag_bits & 1:
+                guard.refuse(f"holds {member.filename!r}, which is encrypted")
+            folder = member.is_dir() or kind == stat.S_IFDIR
+            path = guard.admit(member.filename, member.file_size, folder=folder)
+            if folder:
+                yield path, None
+            else:
+                with opened.open(member) as source:
+                    yield path, source
+
+
+def _unpack_tar(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
+    with tarfile.open(archive, "r|*") as opened:  # as a stream: a compressed bomb is met member by member
+        for member in opened:
+            if member.name in (".", "./"):
+                continue
+            if not (member.isreg() or member.isdir()):
+                guard.refuse(f"holds {member.name!r}, a link or a device")
+            path = guard.admit(member.name, member.size, folder=member.isdir())
+            yield path, None if member.isdir() else opened.extractfile(member)
+
+
+def _write(path: Path, source: IO[bytes] | None, guard: _Guard) -> None:
+    if source is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as sink:
+            shutil.copyfileobj(source, sink, _CHUNK)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        guard.refuse(f"holds {path.name!r} both as a file and as a folder")

@@ -1,0 +1,90 @@
+"""SHA-256 of many files, remembered by size, time of change and inode: an unchanged file costs a `stat`."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from limelight.progress import track
+from models.files import atomic_path, sha256_file
+
+CACHE = Path("work/hashes.json")
+_IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+_SLOW = 2000
+"""Hashing more files than this shows its progress."""
+
+
+class HashCache:
+    """Remembers each file's hash until the file changes; `save` keeps it for the next process."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or CACHE
+        self._entries: dict[str, list] = {}
+        self._changed = False
+        with contextlib.suppress(OSError, ValueError):  # a cache that is absent or damaged is an empty one
+            self._entries = json.loads(self.path.read_text(encoding="utf-8"))
+
+    def sha256(self, paths: Sequence[Path]) -> list[str]:
+        """The SHA-256 of each file, in order."""
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            hashes = pool.map(self._one, paths)
+            return list(track(hashes, len(paths), "hashing", "files") if len(paths) > _SLOW else hashes)
+
+    def _one(self, path: Path) -> str:
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+        key = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links, which is slow and not wanted
+        known = self._entries.get(key)
+        if known and known[:3] == stamp:
+            return known[3]
+        digest = sha256_file(path)
+        self._entries[key] = [*stamp, digest]
+        self._changed = True
+        return digest
+
+    def save(self) -> None:
+        """Write the cache where anything in it is new."""
+        if self._changed:
+            with atomic_path(self.path) as temporary:
+                temporary.write_text(json.dumps(self._entries), encoding="utf-8")
+            self._changed = False
+
+
+def list_files(root: Path) -> dict[str, Path]:
+    """Relative POSIX path -> path of every file below `root`, sorted; hidden files and file managers' litter left out.
+
+    Links are followed, since DVC and people make datasets of them; a link back to a parent is not.
+    """
+    found: dict[str, Path] = {}
+    _walk(root, "", found, (os.path.realpath(root),))
+    return dict(sorted(found.items()))
+
+
+def _walk(folder: Path, prefix: str, found: dict[str, Path], above: tuple[str, ...]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in _IGNORED:
+                continue
+            if entry.is_file():
+                found[prefix + entry.name] = Path(entry.path)
+            elif entry.is_dir():
+                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                if real not in above:
+                    _walk(Path(entry.path), f"{prefix}{entry.name}/", found, (*above, real))
+
+
+def file_hashes(root: Path, cache: HashCache) -> dict[str, str]:
+    """Relative POSIX path -> SHA-256 of every file below `root`."""
+    files = list_files(root)
+    return dict(zip(files, cache.sha256(list(files.values())), strict=True))
+
+
+def tree_hash(hashes: dict[str, str]) -> str:
+    """One SHA-256 of a folder: of the sorted lines '<sha256> <relative path>'."""
+    digest = hashlib.sha256()
+    for name, value in sorted(hashes.items()):
+        digest.update(f"{value} {name}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""data/index.json: every dataset that is present and proved."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.errors import UserError
+from models.files import read_json, write_json
+
+INDEX = Path("data/index.json")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One dataset on this machine."""
+
+    root: str
+    """Relative to the repository's root, or absolute outside it."""
+    files: int
+    sha256: str
+    """Of the whole folder: names and contents (`hashes.tree_hash`)."""
+    source: str
+    """embedded, rendered, local, archive or manual."""
+    licence: str
+    modality: str
+    layout: dict[str, Any] | None
+    """As given in params.yaml; None = by the catalogue, or recognised."""
+
+
+def write_index(entries: dict[str, Entry], path: Path | str = INDEX) -> None:
+    """Write the index; the same datasets give the same file."""
+    write_json(path, {"datasets": {name: asdict(entry) for name, entry in entries.items()}})
+
+
+def read_index(path: Path | str = INDEX) -> dict[str, Entry]:
+    """Read the index.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    tree = read_json(path)
+    try:
+        return {name: Entry(**entry) for name, entry in tree["datasets"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not an index of datasets ({error}); run the download stage anew") from None
+
+
+def portable(path: Path | str) -> str:
+    """A path as manifests and indexes keep it: relative to the working folder (the repository's root) inside it,
+    absolute outside. Links are kept as they are."""
+    absolute = Path(path).absolute()
+    here = Path.cwd()
+    return absolute.relative_to(here).as_posix() if absolute.is_relative_to(here) else absolute.as_posix()

@@ -1,0 +1,244 @@
+"""Where datasets keep what: folder patterns of the systems and of the public sets, and how to find the right one."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from limelight.config import Layout
+from models.errors import UserError
+
+_SPLIT_NAMES = {
+    "training": "train",
+    "training set": "train",
+    "train_set": "train",
+    "training_set": "train",
+    "validation": "val",
+    "valid": "val",
+    "validation set": "val",
+    "validation_set": "val",
+    "testing": "test",
+    "test_set": "test",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of a dataset's folder. Paths are relative to the root and matched without regard to case.
+
+    `{split}` in a path stands for a folder per split, `{clip}` for a folder per clip.
+    """
+
+    image: str
+    mask: str | None = None
+    """None: the images are unlabelled."""
+    companion: str | None = None
+    split: str | None = None
+    """None: the folder does not say."""
+    mask_suffix: str = ""
+    """What the mask's stem has after the image's."""
+    members: str | None = None
+    """A text file that names the part's images (or clips), one per line; None: all of the folder."""
+    labelled_only: bool = False
+    """Images without a mask are expected, and are left out without a word."""
+
+    @property
+    def clips(self) -> bool:
+        return "{clip}" in self.image
+
+
+Parts = tuple[Part, ...]
+
+
+def _stills(*folders: tuple[str, str], companion: str | None = None) -> list[Parts]:
+    """The same folders flat and once more below a folder per split."""
+    flat = [(Part(image, mask, companion),) for image, mask in folders]
+    divided = [
+        (Part(f"{{split}}/{image}", f"{{split}}/{mask}", companion and f"{{split}}/{companion}"),)
+        for image, mask in folders
+    ]
+    return flat + divided
+
+
+def _listed(image: str, mask: str, listing: str, splits: Iterable[str]) -> Parts:
+    return tuple(Part(image, mask, split=split, members=listing.format(split=split)) for split in splits)
+
+
+KNOWN: dict[str, list[Parts]] = {
+    "rgb": [
+        (Part("image", "mask", split="train", members="train.txt"),),  # KD-SCFNet
+        *_stills(
+            ("images", "GT"),  # SDNet
+            ("images", "masks"),  # InSPyReNet, the embedded set
+            ("image", "mask"),
+            ("imgs", "gt"),
+            ("image", "GT"),
+            ("RGB", "GT"),
+            ("images", "ground_truth_mask"),
+        ),
+    ],
+    "rgbd": [
+        parts
+        for image, mask, companion in (
+            ("RGB", "GT", "depth"),
+            ("images", "masks", "depth"),
+            ("images", "GT", "depth"),
+            ("image", "GT", "depth"),
+            ("RGB", "GT", "depths"),
+            ("LR", "GT", "depth"),
+        )
+        for parts in _stills((image, mask), companion=companion)
+    ],
+    "rgbt": [
+        parts
+        for image, mask, companion in (
+            ("RGB", "GT", "T"),
+            ("images", "masks", "thermal"),
+            ("RGB", "GT", "thermal"),
+            ("images", "GT", "thermal"),
+        )
+        for parts in _stills((image, mask), companion=companion)
+    ],
+    "video": [
+        (Part("{split}/clips/{clip}/frames", "{split}/clips/{clip}/masks"),),
+        (Part("{clip}/frames", "{clip}/masks"),),
+        (Part("{clip}/Imgs", "{clip}/GT_object_level"),),
+        (Part("{clip}/Imgs", "{clip}/ground-truth"),),
+        (Part("{split}/{clip}/Imgs", "{split}/{clip}/GT_object_level"),),
+        _listed("JPEGImages/480p/{clip}", "Annotations/480p/{clip}", "ImageSets/2016/{split}.txt", ("train", "val")),
+        (Part("JPEGImages/480p/{clip}", "Annotations/480p/{clip}"),),
+        (Part("JPEGImages/{clip}", "Annotations/{clip}", labelled_only=True),),
+    ],
+    "text": [
+        _listed("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt", ("train", "val")),
+        *_stills(("images", "labels")),
+        (Part("images/{split}", "annotations/{split}"),),
+        (Part("images/{split}", "labels/{split}"),),
+    ],
+}
+"""What a folder of one's own is recognised by, per modality, the most specific first."""
+
+
+def from_setting(layout: Layout) -> Parts:
+    """The parts of a layout given in params.yaml; its paths may hold `{split}` and `{clip}`."""
+    return (Part(layout.image, layout.mask, layout.companion),)
+
+
+def locate(root: Path, relative: str) -> Path | None:
+    """The file or folder at `relative` below `root`, letters' case aside; None where there is none."""
+    path = root
+    for name in Path(relative).parts:
+        exact = path / name
+        if not exact.exists():
+            if not path.is_dir():
+                return None
+            exact = next((entry for entry in sorted(path.iterdir()) if entry.name.lower() == name.lower()), exact)
+        path = exact
+    return path if path.exists() else None
+
+
+def expand(root: Path, pattern: str, field: str) -> dict[str, str]:
+    """Folder name -> `pattern` with `{field}` filled in, for every folder that exists below `root`."""
+    before, _, after = pattern.partition(f"{{{field}}}")
+    start = locate(root, before) if before else root
+    if start is None or not start.is_dir():
+        return {}
+    names = sorted(entry.name for entry in start.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    filled = {name: f"{before}{name}{after}" for name in names}
+    tail = after.partition("{")[0]
+    return {name: path for name, path in filled.items() if locate(root, f"{before}{name}{tail}") is not None}
+
+
+def concrete(root: Path, parts: Parts) -> Parts:
+    """Replace each part that has `{split}` by one part per folder found.
+
+    A split without the mask folder that others have is unlabelled.
+    """
+    result: list[Part] = []
+    for part in parts:
+        if "{split}" not in part.image:
+            result.append(part)
+            continue
+        filled = [_fill_split(part, name) for name in expand(root, part.image, "split")]
+        labelled = [split.mask is not None and _folder(root, split.mask) is not None for split in filled]
+        unlabelled_allowed = any(labelled)
+        for split, has_mask in zip(filled, labelled, strict=True):
+            result.append(replace(split, mask=None) if unlabelled_allowed and not has_mask else split)
+    return tuple(result)
+
+
+def _fill_split(part: Part, name: str) -> Part:
+    def fill(path: str | None) -> str | None:
+        return path and path.replace("{split}", name)
+
+    return replace(
+        part,
+        image=part.image.replace("{split}", name),
+        mask=fill(part.mask),
+        companion=fill(part.companion),
+        split=split_name(name),
+    )
+
+
+def split_name(folder: str) -> str:
+    """The split that a folder's name means: 'Training' -> 'train', 'Test' -> 'test', else the name in lower case."""
+    name = folder.lower()
+    return _SPLIT_NAMES.get(name, re.sub(r"[^a-z0-9]+", "_", name).strip("_"))
+
+
+def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | None:
+    """The first candidate that fits what is below `root`, and the folder that it is relative to.
+
+    Archives often wrap everything in one folder; as long as `root` holds nothing but one folder, that one is tried too.
+    """
+    candidates = list(candidates)
+    while True:
+        for parts in candidates:
+            found = concrete(root, parts)
+            if _fits(root, found):
+                return root, found
+        inside = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        if len(inside) != 1 or not inside[0].is_dir():
+            return None
+        root = inside[0]
+
+
+def require(root: Path, candidates: Iterable[Parts], name: str) -> tuple[Path, Parts]:
+    """As `resolve`.
+
+    Raises:
+        UserError: none fits; names what was looked for and what is there.
+    """
+    candidates = list(candidates)
+    found = resolve(root, candidates)
+    if found:
+        return found
+    looked = "; ".join(dict.fromkeys(_describe(parts) for parts in candidates))
+    there = ", ".join(sorted(entry.name for entry in root.iterdir())[:12]) or "nothing"
+    raise UserError(
+        f"dataset {name}: no known layout in {root}, which holds {there}; looked for {looked}; "
+        "arrange it so or give `layout: {image: ..., mask: ..., companion: ...}` in params.yaml"
+    )
+
+
+def _describe(parts: Parts) -> str:
+    first = parts[0]
+    return " + ".join(folder for folder in (first.image, first.companion, first.mask) if folder)
+
+
+def _folder(root: Path, pattern: str) -> Path | None:
+    """The folder of a pattern; for one with `{clip}`, that of the first clip."""
+    if "{clip}" in pattern:
+        return next((locate(root, path) for path in expand(root, pattern, "clip").values()), None)
+    path = locate(root, pattern)
+    return path if path is not None and path.is_dir() else None
+
+
+def _fits(root: Path, parts: Parts) -> bool:
+    for part in parts:
+        folders = [part.image, part.mask, part.companion]
+        if any(_folder(root, folder) is None for folder in folders if folder):
+            return False
+        if part.members and locate(root, part.members) is None:
+            return False
+    return bool(parts)

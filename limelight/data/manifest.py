@@ -1,0 +1,119 @@
+"""The manifest: one row per sample of every dataset, as Parquet."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from models.errors import UserError
+from models.files import atomic_path
+
+MANIFEST = Path("data/lists/manifest.parquet")
+MODALITIES = ("rgb", "rgbd", "rgbt", "video", "text")
+_TREES = b"limelight.trees"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what belongs to it. Paths are relative to the repository's root, or absolute outside it."""
+
+    sample_id: str
+    """Unique: '<dataset>/<relative stem>', '<dataset>/<split>/...' where splits have folders of their own."""
+    dataset: str
+    split: str
+    modality: str
+    image: str
+    companion: str | None
+    """Depth or thermal image."""
+    mask: str | None
+    """Saliency mask, or the map of class ids of a 'text' sample; None = unlabelled."""
+    clip: str | None
+    frame: int | None
+    classes: tuple[str, ...]
+    """Names of the classes present ('text'); empty elsewhere."""
+    width: int
+    height: int
+    sha256: str
+    """Of the image file."""
+
+
+COLUMNS = tuple(field.name for field in fields(Sample))
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    kinds = {"frame": pa.int32(), "width": pa.int32(), "height": pa.int32(), "classes": pa.list_(pa.string())}
+    optional = {"companion", "mask", "clip", "frame"}
+    return pa.schema([pa.field(name, kinds.get(name, pa.string()), nullable=name in optional) for name in COLUMNS])
+
+
+def write_manifest(
+    samples: Iterable[Sample], path: Path | str = MANIFEST, *, trees: dict[str, str] | None = None
+) -> None:
+    """Write the samples, whole or not at all; equal samples give an equal file.
+
+    Args:
+        trees: dataset -> hash of its whole folder. Kept in the file, so that it changes with the masks and companions
+            too, which have no hash of their own.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [asdict(sample) for sample in samples]
+    schema = _schema().with_metadata({_TREES: json.dumps(trees or {}, sort_keys=True).encode()})
+    table = pa.table({name: [row[name] for row in rows] for name in COLUMNS}, schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_manifest(
+    path: Path | str = MANIFEST,
+    *,
+    splits: Collection[str] | None = None,
+    datasets: Collection[str] | None = None,
+    modality: str | None = None,
+) -> list[Sample]:
+    """Read the samples in the file's order, all or those of the given splits, datasets and modality.
+
+    Raises:
+        UserError: the file is missing or is not a manifest.
+    """
+    rows = _read_table(path).to_pylist()
+    return [
+        Sample(**{**row, "classes": tuple(row["classes"])})
+        for row in rows
+        if (splits is None or row["split"] in splits)
+        and (datasets is None or row["dataset"] in datasets)
+        and (modality is None or row["modality"] == modality)
+    ]
+
+
+def manifest_trees(path: Path | str = MANIFEST) -> dict[str, str]:
+    """Dataset -> hash of its whole folder when the manifest was written."""
+    return json.loads((_read_table(path).schema.metadata or {}).get(_TREES, b"{}"))
+
+
+def manifest_hash(samples: Iterable[Sample]) -> str:
+    """SHA-256 over the samples' fields, whatever their order: what a training ran on."""
+    lines = sorted(json.dumps(asdict(sample), sort_keys=True, ensure_ascii=False) for sample in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _read_table(path: Path | str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; run the prepare stage (dvc repro prepare)")
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise UserError(f"{path} is not a Parquet file ({error}); run the prepare stage anew") from None
+    if tuple(table.column_names) != COLUMNS:
+        raise UserError(
+            f"{path} has columns {', '.join(table.column_names)}, not {', '.join(COLUMNS)}; run the prepare stage anew"
+        )
+    return table

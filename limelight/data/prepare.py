@@ -1,0 +1,198 @@
+"""A dataset's folder -> its rows of the manifest: pairs found, files looked at, splits drawn."""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from limelight.config import DatasetRequest
+from limelight.data.adapters import Pair, Problem, pair, pair_listed
+from limelight.data.catalogue import default_split, layout_candidates, lookup
+from limelight.data.classes import ClassSource, class_names, present
+from limelight.data.hashes import HashCache
+from limelight.data.index import Entry, portable
+from limelight.data.layouts import require
+from limelight.data.manifest import Sample
+from limelight.data.splits import assign_splits
+from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
+from limelight.progress import track
+from models.errors import UserError
+
+MAX_REJECTED = 0.05
+UNLABELLED = "unlabelled"
+_SLOW = 2000
+_COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
+"""How a whole JPEG or PNG ends; what ends otherwise is decoded to find out."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One dataset's samples, what was left out, and what its label maps mean ('text' alone)."""
+
+    samples: list[Sample]
+    problems: list[Problem]
+    classes: dict[int, str]
+
+
+def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: HashCache) -> Prepared:
+    """Find, look at and divide a dataset's samples.
+
+    Raises:
+        UserError: the folder is gone or fits no layout, or more than 5 % of its files pair with nothing or cannot be
+            read.
+    """
+    root = Path(entry.root)
+    if not root.is_dir():
+        raise UserError(f"dataset {request.name}: {root} is gone; run the download stage anew")
+    if request.layout is None and (root / "img_list.txt").is_file():
+        pairs, problems = pair_listed(root, request.name)
+    else:
+        root, parts = require(root, layout_candidates(request), request.name)
+        if entry.modality in ("rgbd", "rgbt") and not all(part.companion for part in parts):
+            raise UserError(
+                f"dataset {request.name} is {entry.modality}, but its layout names no companion; give `layout: "
+                "{image: ..., mask: ..., companion: ...}` in params.yaml"
+            )
+        pairs, problems = pair(root, request.name, parts)
+    names, ignore = _classes(root, request, entry)
+    samples, unreadable = measure(divide(pairs, request, seed), request.name, entry.modality, cache, names, ignore)
+    if len(unreadable) > MAX_REJECTED * len(pairs):
+        examples = "; ".join(f"{problem.path}: {problem.reason}" for problem in unreadable[:3])
+        raise UserError(
+            f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used ({examples}); mend it"
+        )
+    return Prepared(samples, problems + unreadable, names)
+
+
+def _classes(root: Path, request: DatasetRequest, entry: Entry) -> tuple[dict[int, str], tuple[int, ...]]:
+    if entry.modality != "text":
+        return {}, ()
+    known = lookup(request.name)
+    source = (known.classes if known else None) or ClassSource()
+    return class_names(root, source), source.ignore
+
+
+def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pair]:
+    """Give every pair its split: the request's, else its folder's, else the catalogue's.
+
+    Shares are drawn per image, or per clip, so that no clip is in two splits. They divide what is labelled; unlabelled
+    images beside labelled ones keep the split of their folder, or 'unlabelled'.
+    """
+    if isinstance(request.split, str):
+        return [replace(one, split=request.split) for one in pairs]
+    if request.split is None and all(one.split for one in pairs):
+        return list(pairs)
+    split = default_split(request)
+    if isinstance(split, str):
+        return [replace(one, split=one.split or split) for one in pairs]
+    any_labelled = any(one.mask for one in pairs)
+    drawn = [one for one in pairs if one.mask or not any_labelled]
+    assigned = assign_splits((one.clip or one.sample_id for one in drawn), split, seed)
+    return [
+        replace(one, split=assigned[one.clip or one.sample_id])
+        if one.mask or not any_labelled
+        else replace(one, split=one.split or UNLABELLED)
+        for one in pairs
+    ]
+
+
+def measure(
+    pairs: Sequence[Pair],
+    dataset: str,
+    modality: str,
+    cache: HashCache,
+    names: dict[int, str],
+    ignore: tuple[int, ...],
+) -> tuple[list[Sample], list[Problem]]:
+    """Look at every file: size by its header, hash, whether it is whole, classes of a label map.
+
+    Returns:
+        The samples by split, then clip and frame, then id; and the pairs that cannot be used.
+    """
+
+    def look(one: Pair) -> Sample | Problem:
+        try:
+            return _look(one, dataset, modality, cache, names, ignore)
+        except UserError as error:
+            return Problem(dataset, portable(one.image), str(error))
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        looked = pool.map(look, pairs)
+        shown = track(looked, len(pairs), f"preparing {dataset}") if len(pairs) > _SLOW else looked
+        results = list(shown)
+    samples = [result for result in results if isinstance(result, Sample)]
+    samples.sort(key=lambda sample: (sample.split, sample.clip or "", sample.frame or 0, sample.sample_id))
+    return samples, [result for result in results if isinstance(result, Problem)]
+
+
+def _look(
+    one: Pair, dataset: str, modality: str, cache: HashCache, names: dict[int, str], ignore: tuple[int, ...]
+) -> Sample:
+    size = image_size(one.image)
+    _check_whole(one.image)
+    classes: tuple[str, ...] = ()
+    for path in (one.mask, one.companion):
+        if path is not None:
+            _check_fits(path, image_size(path), size)
+            _check_whole(path, grey=True)
+    if modality == "text" and one.mask:
+        classes = present(one.mask, names, ignore)
+    return Sample(
+        sample_id=one.sample_id,
+        dataset=dataset,
+        split=one.split or "",
+        modality=modality,
+        image=portable(one.image),
+        companion=one.companion and portable(one.companion),
+        mask=one.mask and portable(one.mask),
+        clip=one.clip,
+        frame=one.frame,
+        classes=classes,
+        width=size[0],
+        height=size[1],
+        sha256=cache.sha256([one.image])[0],
+    )
+
+
+def _check_whole(path: Path, *, grey: bool = False) -> None:
+    """A file cut short has a sound header; decode those alone that do not end as they should."""
+    with path.open("rb") as handle:
+        handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
+        if handle.read().endswith(_COMPLETE):
+            return
+    (read_companion if grey else read_image)(path)
+
+
+def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    rounding = 0.5 / min(size) + 0.5 / min(wanted)
+    if abs(np.log(size[0] * wanted[1] / (size[1] * wanted[0]))) > ASPECT_TOLERANCE + rounding:
+        raise UserError(f"{path} is {size[0]}x{size[1]} and its image {wanted[0]}x{wanted[1]}; pair the files anew")
+
+
+def describe(prepared: Prepared, name: str) -> str:
+    """One line of what a dataset holds, beside what the catalogue says it should."""
+    entry = lookup(name)
+    unit = entry.unit if entry else "images"
+    keys = {(sample.split, sample.clip if unit == "clips" else sample.sample_id) for sample in prepared.samples}
+    counts = Counter(split for split, _ in keys)
+    text = ", ".join(f"{split} {count:,}" for split, count in sorted(counts.items()))
+    line = f"{name}: {text} {unit}"
+    expected = entry.expected if entry else {}
+    if expected and sum(expected.values()) != sum(counts.values()):
+        line += f" (published: {entry.expected_text()})" if entry else ""
+    return line + (f"; {len(prepared.problems)} files left out" if prepared.problems else "")
+
+
+def rejected_csv(problems: Sequence[Problem]) -> str:
+    """The files left out as CSV: dataset, path, reason."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("dataset", "path", "reason"))
+    writer.writerows((problem.dataset, portable(problem.path), problem.reason) for problem in problems)
+    return text.getvalue()

@@ -1,0 +1,81 @@
+"""Where a dataset comes from. Each source makes one folder present and proves it, or says what to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from limelight.config import DatasetRequest
+from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, dataset_modality, lookup
+from limelight.data.hashes import HashCache, file_hashes, tree_hash
+from limelight.data.index import Entry, portable
+from models.errors import UserError
+
+DATASETS = Path("data/datasets")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of source: its name in the index, and what makes the folder present and returns it."""
+
+    name: str
+    fetch: Callable[[DatasetRequest, HashCache], Path]
+
+
+def source_of(request: DatasetRequest) -> Source:
+    """Which source a request means.
+
+    Raises:
+        UserError: the name is not in the catalogue, and there is neither a path nor a url.
+    """
+    from limelight.data.sources import archive, embedded, local, manual, rendered
+
+    entry = lookup(request.name)
+    if request.path:
+        return Source("local", local.fetch)
+    if request.render:
+        return Source("rendered", rendered.fetch)
+    if request.url:
+        return Source("archive", archive.fetch)
+    if entry and entry.pack:
+        return Source("embedded", embedded.fetch)
+    if entry and not entry.homepage:
+        raise UserError(f"dataset {request.name} is drawn; give it `render: {{scenes: ...}}` in params.yaml")
+    if entry or (DATASETS / request.name).is_dir():
+        return Source("manual", manual.fetch)
+    raise UserError(
+        f"dataset {request.name!r} is not in the catalogue (docs/data.md); give it a `path`, or a `url` and `sha256`"
+    )
+
+
+def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
+    """Make a dataset present and prove it.
+
+    Returns:
+        Its entry for the index.
+
+    Raises:
+        UserError: it cannot be had; the text says what to do.
+    """
+    source = source_of(request)
+    root = source.fetch(request, cache)
+    hashes = file_hashes(root, cache)
+    if not hashes:
+        raise UserError(f"dataset {request.name}: {root} is empty; fill it or remove it")
+    return Entry(
+        root=portable(root),
+        files=len(hashes),
+        sha256=tree_hash(hashes),
+        source=source.name,
+        licence=_licence(request, source),
+        modality=dataset_modality(request),
+        layout=request.layout.model_dump() if request.layout else None,
+    )
+
+
+def _licence(request: DatasetRequest, source: Source) -> str:
+    if source.name == "rendered":
+        return OWN_LICENCE
+    entry = lookup(request.name)
+    if entry:
+        return entry.licence
+    return "your own" if source.name == "local" else UNKNOWN_LICENCE

@@ -1,0 +1,20 @@
+"""A folder of one's own: used where it lies, never copied."""
+
+from pathlib import Path
+
+from limelight.config import DatasetRequest
+from limelight.data.hashes import HashCache
+from models.errors import UserError
+
+
+def fetch(request: DatasetRequest, cache: HashCache) -> Path:
+    """The folder at `request.path`; `~` is the home folder.
+
+    Raises:
+        UserError: it does not exist or is not a folder.
+    """
+    root = Path(request.path or "").expanduser()
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"dataset {request.name}: path {root.absolute()} {what}; correct `path` in params.yaml")
+    return root

@@ -1,0 +1,55 @@
+"""A folder unpacked from an archive whose hash is known, and proof that nobody has changed it since."""
+
+from pathlib import Path
+
+from limelight.data.archives import extract
+from limelight.data.hashes import HashCache, file_hashes
+from models.errors import UserError
+from models.files import read_json, write_json
+
+
+def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) -> Path:
+    """Unpack `archive` into `target` unless that has been done; the archive's own hash has been checked before.
+
+    What was unpacked stands in '<target>.json', file by file.
+
+    Raises:
+        UserError: a file of the folder has changed since, or the folder is not of our making.
+    """
+    record = target.with_name(target.name + ".json")
+    if target.is_dir():
+        if not record.is_file():
+            raise UserError(f"{target} is there but was not unpacked from {archive}; move it away, or use it by `path`")
+        known = read_json(record)
+        check_unchanged(target, known["files"], file_hashes(target, cache))
+        if known["archive"] == sha256:
+            return target
+    record.unlink(missing_ok=True)
+    extract(archive, target)
+    write_json(record, {"archive": sha256, "files": file_hashes(target, cache)})
+    return target
+
+
+def is_unpacked(sha256: str, target: Path) -> bool:
+    """Whether `target` was unpacked from the archive of this hash; says nothing of changes since."""
+    record = target.with_name(target.name + ".json")
+    return target.is_dir() and record.is_file() and read_json(record)["archive"] == sha256
+
+
+def check_unchanged(target: Path, known: dict[str, str], now: dict[str, str], made: str = "unpacked") -> None:
+    """Compare a folder's files with those that were recorded when it was made.
+
+    Raises:
+        UserError: a file is missing, was added or has other contents.
+    """
+    changed = [
+        *(f"{name} is missing" for name in known if name not in now),
+        *(f"{name} was added" for name in now if name not in known),
+        *(f"{name} has other contents" for name in known if name in now and known[name] != now[name]),
+    ]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(
+            f"{target} has changed since it was {made}: {'; '.join(changed[:3])}{more}; delete the folder to have it "
+            f"{made} anew, or copy it elsewhere and use it by `path`"
+        )

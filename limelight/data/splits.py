@@ -1,0 +1,41 @@
+"""The division of a dataset into splits: exact counts, the same for one seed whatever order files come in."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from models.errors import UserError
+
+
+def share_counts(total: int, shares: dict[str, float]) -> dict[str, int]:
+    """Whole numbers that sum to `total`, each within one of its share (largest remainders first, ties by order)."""
+    exact = {split: total * share for split, share in shares.items()}
+    counts = {split: math.floor(value + 1e-9) for split, value in exact.items()}
+    by_remainder = sorted(shares, key=lambda split: counts[split] - exact[split])
+    for split in by_remainder[: total - sum(counts.values())]:
+        counts[split] += 1
+    return counts
+
+
+def assign_splits(keys: Iterable[str], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """Key -> split, by a seeded permutation of the sorted distinct keys.
+
+    Args:
+        keys: what must stay together: sample ids, or clip ids of a video set.
+        shares: split -> share; they sum to 1.
+
+    Raises:
+        UserError: there are too few keys for every split with a share to have one.
+    """
+    ordered = sorted(set(keys))
+    counts = share_counts(len(ordered), shares)
+    empty = [split for split, share in shares.items() if share > 0 and counts[split] == 0]
+    if empty:
+        raise UserError(
+            f"{len(ordered)} samples divided by {shares} leave none for {', '.join(empty)}; "
+            "give larger shares or more samples"
+        )
+    order = np.random.default_rng(seed).permutation(len(ordered))
+    names = [split for split, count in counts.items() for _ in range(count)]
+    return {ordered[position]: split for position, split in zip(order, names, strict=True)}

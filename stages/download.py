@@ -1,0 +1,46 @@
+"""download: make every dataset named in params.yaml present and proved -> data/index.json.
+
+Runs at every `dvc repro`, since it looks at folders that DVC does not track: an unchanged file costs one `stat`.
+"""
+
+import sys
+
+from limelight.config import Params
+from limelight.data.hashes import HashCache
+from limelight.data.index import Entry, write_index
+from limelight.data.sources import fetch
+from models.errors import UserError
+from stages.runner import stage_main
+
+
+def run(params: Params) -> None:
+    """Fetch every dataset; one that cannot be had does not stop the others.
+
+    Raises:
+        UserError: some cannot be had; the text says of each what to do.
+    """
+    cache = HashCache()
+    entries: dict[str, Entry] = {}
+    failures: list[str] = []
+    requests = params.active.data.datasets
+    for request in requests:
+        try:
+            entries[request.name] = entry = fetch(request, cache)
+        except UserError as error:
+            failures.append(str(error))
+        else:
+            print(f"{request.name}: {entry.files:,} files in {entry.root} ({entry.source}, {entry.sha256[:12]})")
+    cache.save()
+    if len(failures) == 1:
+        raise UserError(failures[0])
+    if failures:
+        for failure in failures:
+            print(f"error: {failure}", file=sys.stderr)
+        raise UserError(
+            f"{len(failures)} of {len(requests)} datasets are not there; do as said above, then run it again"
+        )
+    write_index(entries)
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,54 @@
+"""prepare: datasets -> data/lists/: the manifest, the systems' own lists, and what was left out."""
+
+from itertools import groupby
+from pathlib import Path
+
+from limelight.config import Params
+from limelight.data.hashes import HashCache
+from limelight.data.index import read_index
+from limelight.data.lists import write_lists
+from limelight.data.manifest import MANIFEST, write_manifest
+from limelight.data.prepare import Prepared, describe, prepare_dataset, rejected_csv
+from models.errors import UserError
+from models.files import atomic_path, write_json, write_text
+from stages.runner import stage_main
+
+
+def run(params: Params) -> None:
+    """Write data/lists anew from data/index.json.
+
+    Raises:
+        UserError: a dataset fits no layout or is broken, or the index does not hold it.
+    """
+    index = read_index()
+    cache = HashCache()
+    prepared: dict[str, Prepared] = {}
+    for request in params.active.data.datasets:
+        if request.name not in index:
+            raise UserError(f"dataset {request.name} is not in data/index.json; run the download stage")
+        prepared[request.name] = prepare_dataset(request, index[request.name], params.active.data.seed, cache)
+        print(describe(prepared[request.name], request.name))
+        for problem in prepared[request.name].problems[:5]:
+            print(f"  left out {problem.path}: {problem.reason}")
+    cache.save()
+    with atomic_path(MANIFEST.parent) as folder:
+        write_all(folder, prepared, {name: index[name].sha256 for name in prepared})
+
+
+def write_all(folder: Path, prepared: dict[str, Prepared], trees: dict[str, str]) -> None:
+    """Write the manifest, each dataset's lists, its classes, and rejected.csv into `folder`."""
+    folder.mkdir()
+    samples = [sample for dataset in prepared.values() for sample in dataset.samples]
+    write_manifest(samples, folder / MANIFEST.name, trees=trees)
+    problems = [problem for dataset in prepared.values() for problem in dataset.problems]
+    write_text(folder / "rejected.csv", rejected_csv(problems))
+    for name, dataset in prepared.items():
+        for split, members in groupby(dataset.samples, key=lambda sample: sample.split):
+            write_lists(list(members), folder / name / split)
+        if dataset.classes:
+            table = {str(value): label for value, label in dataset.classes.items()}
+            write_json(folder / name / "classes.json", table)
+
+
+if __name__ == "__main__":
+    stage_main(run)
