@@ -30,6 +30,8 @@ class Dataset:
     """Where the folders themselves say nothing; shares are drawn per image, or per clip."""
     unit: str = "images"
     classes: ClassSource | None = None
+    soft_masks: bool = False
+    """Grey levels between are meant, so masks need not be black and white."""
     pack: bool = False
     """Comes with the repository, in data/raw."""
 

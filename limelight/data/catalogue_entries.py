@@ -81,6 +81,7 @@ _SALIENCY_STILLS = [
         (_part("datasets/imgs/pascal", "datasets/masks/pascal"),), {"test": 850},
         "unknown, research use; photos under Flickr's terms",
         "https://cbs.ic.gatech.edu/salobj/", "the folders datasets/imgs/pascal and datasets/masks/pascal", "test",
+        soft_masks=True,
     ),
     Dataset(
         "SOD", "rgb", "Images of the Berkeley segmentation dataset",

@@ -70,8 +70,8 @@ def _read_lines(path: Path) -> dict[int, str]:
     return table
 
 
-def label_values(path: Path) -> list[int]:
-    """The distinct pixel values of a label map, sorted; of a palette image the indices, not the colours.
+def label_map(path: Path) -> np.ndarray:
+    """The pixel values of a label map, (H, W); of a palette image the indices, not the colours.
 
     Raises:
         UserError: the file cannot be read or has more than one channel.
@@ -80,9 +80,18 @@ def label_values(path: Path) -> list[int]:
         with Image.open(path) as image:
             if image.mode not in ("P", "L", "1", "I", "I;16"):
                 raise UserError(f"{path} is a label map of mode {image.mode}; it must have one channel of class ids")
-            return np.unique(np.asarray(image)).tolist()
+            return np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be decoded ({error}); replace it") from None
+
+
+def label_values(path: Path) -> list[int]:
+    """The distinct pixel values of a label map, sorted.
+
+    Raises:
+        UserError: as `label_map`.
+    """
+    return np.unique(label_map(path)).tolist()
 
 
 def present(path: Path, names: dict[int, str], ignore: tuple[int, ...]) -> tuple[str, ...]:

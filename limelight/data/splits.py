@@ -9,10 +9,12 @@ from models.errors import UserError
 
 
 def share_counts(total: int, shares: dict[str, float]) -> dict[str, int]:
-    """Whole numbers that sum to `total`, each within one of its share (largest remainders first, ties by order)."""
-    exact = {split: total * share for split, share in shares.items()}
+    """Whole numbers that sum to `total`, each within one of its share: the largest remainders are rounded up, among
+    equal ones that of the larger share, then by name. The order in which `shares` was written does not matter."""
+    ordered = sorted(shares, key=lambda split: (-shares[split], split))
+    exact = {split: total * shares[split] for split in ordered}
     counts = {split: math.floor(value + 1e-9) for split, value in exact.items()}
-    by_remainder = sorted(shares, key=lambda split: counts[split] - exact[split])
+    by_remainder = sorted(ordered, key=lambda split: counts[split] - exact[split])
     for split in by_remainder[: total - sum(counts.values())]:
         counts[split] += 1
     return counts

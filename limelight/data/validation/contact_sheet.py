@@ -1,0 +1,85 @@
+"""One picture of what the datasets look like: images with their masks and companions side by side."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from limelight.data.classes import label_map
+from limelight.data.manifest import Sample
+from limelight.media.images import read_companion, read_image, read_mask, write_png
+from models.errors import UserError
+
+TILE = 144
+PER_DATASET = 8
+_ACROSS = 4
+_BACKGROUND = 24
+_CAPTION = 18
+_RED = np.array([255, 64, 64], np.float32)
+
+
+def write_contact_sheet(samples: Sequence[Sample], path: Path) -> None:
+    """Write up to eight samples per dataset as tiles of image, image with the mask in red, and companion.
+
+    A sample that cannot be decoded leaves its tiles dark.
+    """
+    by_dataset: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_dataset[sample.dataset].append(sample)
+    bands = [_band(name, members[:: max(1, len(members) // PER_DATASET)]) for name, members in by_dataset.items()]
+    width = max(band.shape[1] for band in bands)
+    padded = [np.pad(band, ((0, 0), (0, width - band.shape[1]), (0, 0)), constant_values=_BACKGROUND) for band in bands]
+    write_png(path, np.concatenate(padded))
+
+
+def _band(name: str, samples: Sequence[Sample]) -> np.ndarray:
+    cells = [_cell(sample) for sample in samples[:PER_DATASET]]
+    empty = np.full_like(cells[0], _BACKGROUND)
+    cells += [empty] * (-len(cells) % min(_ACROSS, len(cells)))
+    across = min(_ACROSS, len(cells))
+    rows = [np.concatenate(cells[start : start + across], axis=1) for start in range(0, len(cells), across)]
+    caption = np.full((_CAPTION, rows[0].shape[1], 3), _BACKGROUND, np.uint8)
+    text = name.encode("ascii", "replace").decode()
+    cv2.putText(caption, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
+    return np.concatenate([caption, *rows])
+
+
+def _cell(sample: Sample) -> np.ndarray:
+    tiles = 2 + bool(sample.companion)
+    try:
+        image = read_image(sample.image)
+        pictures = [image, _with_mask(image, sample)]
+        if sample.companion:
+            pictures.append(_grey(read_companion(sample.companion)))
+        return np.concatenate([_tile(picture) for picture in pictures], axis=1)
+    except UserError:
+        return np.full((TILE, tiles * TILE, 3), _BACKGROUND, np.uint8)
+
+
+def _with_mask(image_HW3: np.ndarray, sample: Sample) -> np.ndarray:
+    if not sample.mask:
+        return image_HW3
+    size = (image_HW3.shape[1], image_HW3.shape[0])
+    if sample.modality == "text":
+        labels = cv2.resize(label_map(Path(sample.mask)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        return cv2.cvtColor(cv2.applyColorMap(labels * 37, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    share = 0.6 * read_mask(sample.mask, size=size)[..., None]
+    return (image_HW3 * (1 - share) + _RED * share).astype(np.uint8)
+
+
+def _grey(level_HW: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor((level_HW * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+
+
+def _tile(picture_HW3: np.ndarray) -> np.ndarray:
+    """Fit into TILE x TILE, centred on the background."""
+    height, width = picture_HW3.shape[:2]
+    scale = (TILE - 4) / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture_HW3, size, interpolation=cv2.INTER_AREA)
+    tile = np.full((TILE, TILE, 3), _BACKGROUND, np.uint8)
+    top, left = (TILE - size[1]) // 2, (TILE - size[0]) // 2
+    tile[top : top + size[1], left : left + size[0]] = small
+    return tile

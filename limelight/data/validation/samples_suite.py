@@ -1,0 +1,69 @@
+"""What is expected of decoded samples: pictures that show something, masks that are masks."""
+
+from typing import TYPE_CHECKING, Any
+
+from limelight.config import Validate
+from limelight.data.catalogue import lookup
+from limelight.data.validation.tables import DECODED_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FLAT = 1e-6
+_MOSTLY = 0.95
+"""Share of pictures that must not be flat: a video may fade to black, a sensor may fail."""
+
+
+def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
+    """The expectations; shares of empty, full and black-and-white masks are asked of each dataset by itself."""
+    import great_expectations.expectations as gxe
+
+    rules = [
+        gxe.ExpectTableColumnsToMatchSet(
+            column_set=list(DECODED_COLUMNS), exact_match=True, description="the table has exactly its columns"
+        ),
+        gxe.ExpectTableRowCountToBeBetween(min_value=1, description="at least one sample was decoded"),
+        gxe.ExpectColumnValuesToBeNull(column="error", description="every file decodes and fits its image"),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="size_matches", value_set=[True], description="a decoded image has the size that the manifest says"
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="image_std", min_value=_FLAT, mostly=_MOSTLY, description="an image is not one flat colour"
+        ),
+    ]
+    if table["companion_std"].notna().any():
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column="companion_std", min_value=_FLAT, mostly=_MOSTLY, description="a companion is not one flat level"
+            )
+        )
+    masked = table[table["mask_mean"].notna()]
+    for dataset in sorted(masked["dataset"].unique()):
+        rules += _mask_rules(settings, dataset)
+    return rules
+
+
+def _mask_rules(settings: Validate, dataset: str) -> list[Any]:
+    import great_expectations.expectations as gxe
+
+    entry = lookup(dataset)
+    limits = {
+        "mask_empty": (None, settings.max_empty_masks, "empty (0/1 instead of 0/255 counts as empty)"),
+        "mask_full": (None, settings.max_full_masks, "full"),
+        "mask_binary": (settings.binary_masks, None, "nearly black and white"),
+    }
+    if entry and entry.soft_masks:
+        del limits["mask_binary"]
+    return [
+        gxe.ExpectColumnMeanToBeBetween(
+            column=column,
+            min_value=low,
+            max_value=high,
+            row_condition=f"dataset == {dataset!r}",
+            condition_parser="pandas",
+            description=f"{dataset}: "
+            + (f"at most {high:.0%}" if low is None else f"at least {low:.0%}")
+            + f" of the masks are {text}",
+        )
+        for column, (low, high, text) in limits.items()
+    ]

@@ -1,0 +1,119 @@
+"""The two tables that are validated: the manifest with a few derived columns, and what decoding samples shows."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limelight.data.classes import label_values
+from limelight.data.manifest import COLUMNS, Sample
+from limelight.media.images import read_companion, read_image, read_mask
+from limelight.progress import track
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST_COLUMNS = (*COLUMNS, "pixels", "class_count", "files_present", "splits_of_image")
+DECODED_COLUMNS = (
+    "sample_id",
+    "dataset",
+    "split",
+    "modality",
+    "error",
+    "size_matches",
+    "image_std",
+    "mask_mean",
+    "mask_empty",
+    "mask_full",
+    "mask_binary",
+    "companion_std",
+)
+_NEARLY = 0.1
+"""A mask's pixel this close to 0 or 1 counts as black or white."""
+_BINARY_PIXELS = 0.95
+"""Share of such pixels in a nearly black and white mask; its soft edge is the rest."""
+_SLOW = 500
+
+
+def manifest_table(samples: Sequence[Sample]) -> "pd.DataFrame":
+    """One row per sample: the manifest's columns and `pixels`, `class_count`, `files_present` (its image, mask and
+    companion exist) and `splits_of_image` (in how many splits this very image is)."""
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(sample) for sample in samples], columns=list(COLUMNS))
+    splits: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        splits[sample.sha256].add(sample.split)
+    table["classes"] = [", ".join(sample.classes) for sample in samples]
+    table["pixels"] = [sample.width * sample.height for sample in samples]
+    table["class_count"] = [len(sample.classes) for sample in samples]
+    table["files_present"] = [_present(sample) for sample in samples]
+    table["splits_of_image"] = [len(splits[sample.sha256]) for sample in samples]
+    return table
+
+
+def _present(sample: Sample) -> bool:
+    return all(Path(path).is_file() for path in (sample.image, sample.mask, sample.companion) if path)
+
+
+def choose(samples: Sequence[Sample], per_dataset: int, seed: int = 0) -> list[Sample]:
+    """Up to `per_dataset` samples of each dataset, drawn by a fixed seed, in the manifest's order."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for position, sample in enumerate(samples):
+        members[sample.dataset].append(position)
+    rng = np.random.default_rng(seed)
+    chosen = [
+        int(position)
+        for positions in members.values()
+        for position in rng.choice(positions, min(per_dataset, len(positions)), replace=False)
+    ]
+    return [samples[position] for position in sorted(chosen)]
+
+
+def decoded_table(samples: Sequence[Sample]) -> "pd.DataFrame":
+    """One row per sample of what decoding it shows; levels in [0, 1], absent measurements are null.
+
+    `mask_empty`, `mask_full` and `mask_binary` are 0 or 1, so that their means are shares. A mask coded 0/1 instead of
+    0/255 counts as empty.
+    """
+    import pandas as pd
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        rows = pool.map(_decode, samples)
+        table = list(track(rows, len(samples), "decoding samples") if len(samples) > _SLOW else rows)
+    return pd.DataFrame(table, columns=list(DECODED_COLUMNS))
+
+
+def _decode(sample: Sample) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        name: getattr(sample, name) for name in ("sample_id", "dataset", "split", "modality")
+    } | dict.fromkeys(DECODED_COLUMNS[4:])
+    try:
+        image = read_image(sample.image)
+        row["size_matches"] = image.shape[:2] == (sample.height, sample.width)
+        row["image_std"] = float(image.std()) / 255
+        if sample.companion:
+            row["companion_std"] = float(read_companion(sample.companion).std())
+        if sample.mask and sample.modality == "text":
+            label_values(Path(sample.mask))
+        elif sample.mask:
+            row |= _mask_figures(read_mask(sample.mask, size=(sample.width, sample.height)))
+    except UserError as error:
+        row["error"] = str(error)
+    return row
+
+
+def _mask_figures(mask_HW: np.ndarray) -> dict[str, float]:
+    nearly = (mask_HW < _NEARLY) | (mask_HW > 1 - _NEARLY)
+    return {
+        "mask_mean": float(mask_HW.mean()),
+        "mask_empty": float(mask_HW.max() < 0.5),
+        "mask_full": float(mask_HW.min() >= 0.5),
+        "mask_binary": float(nearly.mean() >= _BINARY_PIXELS),
+    }

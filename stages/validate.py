@@ -1,0 +1,80 @@
+"""validate: Great Expectations on the manifest and on decoded samples -> reports/data/."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from limelight.config import Params
+from limelight.data.manifest import Sample, read_manifest
+from models.errors import UserError
+from models.files import write_json
+from stages.runner import stage_main
+
+REPORT = Path("reports/data")
+
+
+def run(params: Params) -> None:
+    """Check the data; write summary.json, samples.png and the Data Docs.
+
+    Raises:
+        UserError: an expectation that is more than a warning fails.
+    """
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    from limelight.data.validation.checks import Checker, failure_table
+    from limelight.data.validation.contact_sheet import write_contact_sheet
+    from limelight.data.validation.manifest_suite import manifest_suite
+    from limelight.data.validation.samples_suite import samples_suite
+    from limelight.data.validation.tables import choose, decoded_table, manifest_table
+
+    settings, names = params.active.validation, [request.name for request in params.active.data.datasets]
+    samples = read_manifest()
+    chosen = choose(samples, settings.samples)
+    shutil.rmtree(REPORT, ignore_errors=True)
+    if chosen:
+        write_contact_sheet(chosen, REPORT / "samples.png")
+    decoded = decoded_table(chosen)
+    checker = Checker(REPORT / "docs")
+    modalities = {sample.modality for sample in samples}
+    outcomes = checker.check("manifest", manifest_table(samples), manifest_suite(settings, names, modalities))
+    outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
+    write_json(REPORT / "summary.json", summary(samples, len(chosen), outcomes))
+    broken = [outcome for outcome in outcomes if not (outcome.success or outcome.warning)]
+    if any(not outcome.success for outcome in outcomes):
+        print(failure_table(outcomes))
+    if broken:
+        raise UserError(
+            f"the data fail {len(broken)} of {len(outcomes)} expectations, first: {broken[0].expectation} "
+            f"({broken[0].detail}); mend the data or profiles.{params.profile}.validation; see {REPORT}/docs/index.html"
+        )
+    print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")
+
+
+def summary(samples: list[Sample], decoded: int, outcomes: list[Any]) -> dict[str, Any]:
+    """What stands in summary.json; nothing in it changes unless the data or the expectations do."""
+    counts: dict[str, dict[str, int]] = {}
+    for (dataset, split), count in sorted(Counter((one.dataset, one.split) for one in samples).items()):
+        counts.setdefault(dataset, {})[split] = count
+    return {
+        "success": all(outcome.success or outcome.warning for outcome in outcomes),
+        "samples": len(samples),
+        "decoded": decoded,
+        "datasets": counts,
+        "expectations": len(outcomes),
+        "failed": [
+            {
+                "table": outcome.table,
+                "expectation": outcome.expectation,
+                "detail": outcome.detail,
+                "warning": outcome.warning,
+                "samples": list(outcome.samples),
+            }
+            for outcome in outcomes
+            if not outcome.success
+        ],
+    }
+
+
+if __name__ == "__main__":
+    stage_main(run)
