@@ -1,0 +1,285 @@
+"""Batches for training and validation: a pure function of (seed, epoch, index), however many workers make them.
+
+One epoch is one permutation of all samples, labelled and unlabelled together; with `size_order: passes` it is one
+permutation at each training size. An epoch is cut into whole batches: what is left over at its end waits for another
+epoch's permutation, except where the whole set is smaller than one batch. The processes of a parallel training take
+equally many, disjoint samples of each permutation, and train at the same size in the same step.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import islice
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from limelight.config import Augment, Run
+from limelight.data.manifest import Sample
+from limelight.data.samples import Batch, Decoded, SampleStore, shrink
+from limelight.data.transforms import apply, draw, levels
+from limelight.inference.preprocess import stretch
+from models.card import IMAGENET_MEAN, IMAGENET_STD
+from models.errors import UserError
+
+AHEAD = 3
+"""Batches made ahead of the one in use."""
+OVERSIZE = 1.25
+"""Shorter side of a stored image, over the largest training size: room for crops without losing detail."""
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which samples make a batch, and the numbers that all its randomness comes from."""
+
+    indices: tuple[int, ...]
+    size: int
+    key: tuple[int, ...]
+    """Of every sample's generator, together with the sample's index."""
+
+
+def batches_per_epoch(samples: int, run: Run, world: int = 1) -> int:
+    """How many batches each of `world` processes sees in an epoch over so many samples, labelled and unlabelled.
+
+    Raises:
+        UserError: there are fewer samples than processes.
+    """
+    return _passes(run) * _whole_batches(samples, run, world)[0]
+
+
+def epoch_batches(
+    samples: Sequence[Sample],
+    run: Run,
+    *,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    world: int = 1,
+    start: int = 0,
+    device: torch.device | str = "cpu",
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
+) -> Iterator[Batch]:
+    """The augmented training batches of one epoch, made ahead by a thread (`run.workers` = 0) or by processes.
+
+    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `run.cache_mb`; large ones are
+    averaged down first, to 1.25 times the largest training size.
+
+    Args:
+        samples: all of them. Those with a mask count as labelled unless their split is one of `run.unlabelled`.
+        epoch: from 0.
+        rank, world: this process's number among so many.
+        start: batches of this epoch that are done already.
+        device: where they will be used; for a GPU they come in pinned memory.
+        mean, std: the card's, per channel of RGB in [0, 1].
+
+    Raises:
+        UserError: a file is missing or damaged (names the sample), or there are fewer samples than processes.
+    """
+    samples = tuple(samples)
+    plans = islice(_plans(len(samples), run, seed, epoch, rank, world), start, None)
+    share = max(run.workers, 1)  # each worker keeps what it has decoded
+    store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.cache_mb << 20) // share)
+    maker = BatchMaker(store, frozenset(run.unlabelled), mean, std, run.augment)
+    pin = torch.device(device).type == "cuda"
+    return _from_workers(maker, plans, run.workers, pin) if run.workers else _from_thread(maker, plans, pin)
+
+
+def evaluation_batches(
+    samples: Sequence[Sample],
+    size: int,
+    batch_size: int,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    device: torch.device | str = "cpu",
+    cache_mb: int = 512,
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
+) -> Iterator[Batch]:
+    """Every sample once, in order, stretched to size x size as inference does; no augmentation. The last may be short.
+
+    Args:
+        rank, world: process `rank` of `world` takes every `world`-th sample.
+        cache_mb: resized images kept for the next call with the same samples and size.
+        device, mean, std: as in `epoch_batches`.
+
+    Raises:
+        UserError: a file is missing or damaged; names the sample.
+    """
+    store = _evaluation_store(tuple(samples[rank::world]), size, cache_mb << 20)
+    maker = BatchMaker(store, frozenset(), mean, std)
+    starts = range(0, len(store.samples), batch_size)
+    plans = (Plan(tuple(range(len(store.samples)))[at : at + batch_size], size, ()) for at in starts)
+    return _from_thread(maker, plans, torch.device(device).type == "cuda")
+
+
+# ------------------------------------------------------------------------------------------------------------- planning
+def _sizes(run: Run) -> list[int]:
+    return run.sizes or [run.input_size]
+
+
+def _passes(run: Run) -> int:
+    return len(_sizes(run)) if run.size_order == "passes" else 1
+
+
+def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
+    """Batches per process and pass, and samples per batch."""
+    share = samples // world
+    if share == 0:
+        raise UserError(f"{samples} samples cannot be shared by {world} processes; add data or use fewer processes")
+    batch_size = min(run.batch_size, share)
+    return share // batch_size, batch_size
+
+
+def _plans(samples: int, run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
+    """An epoch's batches, in order."""
+    count, batch_size = _whole_batches(samples, run, world)
+    sizes = _sizes(run)
+    for number in range(_passes(run)):
+        generator = np.random.default_rng((seed, epoch, number))
+        shuffled = generator.permutation(samples)[rank::world]
+        drawn = generator.choice(sizes, count)
+        for batch in range(count):
+            indices = tuple(shuffled[batch * batch_size : (batch + 1) * batch_size].tolist())
+            size = sizes[number] if run.size_order == "passes" else int(drawn[batch])
+            yield Plan(indices, size, (seed, epoch, number))
+
+
+# --------------------------------------------------------------------------------------------------------------- making
+@dataclass(frozen=True)
+class BatchMaker:
+    """Plans to batches."""
+
+    store: SampleStore
+    unlabelled: frozenset[str]
+    """Splits whose masks, where they have any, are not to be seen."""
+    mean: Triple
+    std: Triple
+    augment: Augment | None = None
+    """None = the store's pixels as they are."""
+
+    def __call__(self, plan: Plan) -> Batch:
+        parts = [self._part(index, plan) for index in plan.indices]
+        samples = [self.store.samples[index] for index in plan.indices]
+        labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
+        shape = (len(parts), plan.size, plan.size)
+        image_BHW3 = np.empty((*shape, 3), np.float32)
+        mask_BHW = np.zeros(shape, np.float32)
+        companion_BHW = np.zeros(shape, np.float32) if any(sample.companion for sample in samples) else None
+        for at, (decoded, table) in enumerate(parts):
+            cv2.LUT(decoded.image_HW3, table, dst=image_BHW3[at])
+            if labelled[at]:
+                np.divide(decoded.mask_HW, np.float32(255), out=mask_BHW[at])
+            if decoded.companion_HW is not None:
+                np.divide(decoded.companion_HW, np.float32(65535), out=companion_BHW[at])
+        return Batch(
+            torch.from_numpy(image_BHW3).permute(0, 3, 1, 2),
+            torch.from_numpy(mask_BHW)[:, None],
+            torch.tensor(labelled),
+            None if companion_BHW is None else torch.from_numpy(companion_BHW)[:, None],
+            [sample.sample_id for sample in samples],
+        )
+
+    def _part(self, index: int, plan: Plan) -> tuple[Decoded, np.ndarray]:
+        """A sample's pixels at the batch's size, and the table that makes them network input."""
+        decoded = self.store[index]
+        if self.augment is None:
+            return decoded, levels(self.mean, self.std)
+        drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index)))
+        return apply(decoded, drawn, plan.size), levels(self.mean, self.std, drawn.contrast, drawn.brightness)
+
+
+# One training and one validation set at a time; an older set's images are let go.
+@lru_cache(maxsize=1)
+def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> SampleStore:
+    return SampleStore(samples, partial(shrink, shorter_side=shorter_side), capacity)
+
+
+@lru_cache(maxsize=1)
+def _evaluation_store(samples: tuple[Sample, ...], size: int, capacity: int) -> SampleStore:
+    return SampleStore(samples, lambda decoded: decoded.map(partial(stretch, size=(size, size))), capacity)
+
+
+# ---------------------------------------------------------------------------------------------------- thread, processes
+def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Iterator[Batch]:
+    """Make batches in a thread, `AHEAD` of their use. OpenCV and torch let it run beside the training."""
+
+    def make(plan: Plan) -> Batch:
+        return maker(plan).pin() if pin else maker(plan)
+
+    pool = ThreadPoolExecutor(1, "batches")
+    pending: deque[Future[Batch]] = deque()
+    try:
+        for plan in plans:
+            pending.append(pool.submit(make, plan))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # waits for the one batch in the making
+
+
+def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch]:
+    """Make batches in processes, which live on for the next epoch."""
+    loader = _workers(maker, workers, pin)
+    loader.sampler.plans = list(plans)
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise UserError(*batch.args)  # a new one: raising a local ties its frame, and the workers, into a cycle
+        yield batch
+
+
+@lru_cache(maxsize=1)
+def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader:
+    return DataLoader(
+        _PlanDataset(maker),
+        batch_size=None,
+        sampler=_PlanSampler(),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_start_worker,
+        pin_memory=pin,
+        persistent_workers=True,
+        generator=torch.Generator(),  # not torch's own, which dropout draws from: resuming must not depend on workers
+    )
+
+
+class _PlanDataset(Dataset):
+    """Plans are the keys, batches the items."""
+
+    def __init__(self, maker: BatchMaker) -> None:
+        self.maker = maker
+
+    def __getitem__(self, plan: Plan) -> Batch | UserError:
+        try:
+            return self.maker(plan)
+        except UserError as error:  # raised here it would come out wrapped in this process's traceback
+            return error
+
+
+class _PlanSampler(Sampler):
+    """The plans of the epoch at hand."""
+
+    plans: Sequence[Plan] = ()
+
+    def __iter__(self) -> Iterator[Plan]:
+        return iter(self.plans)
+
+    def __len__(self) -> int:
+        return len(self.plans)
+
+
+def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
+    return batch
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork

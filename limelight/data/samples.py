@@ -1,0 +1,152 @@
+"""Decoded samples, kept in memory up to a bound, and the batches made of them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from limelight.data.manifest import Sample
+from limelight.media.images import fit_to, read_companion, read_image, read_mask
+from models.errors import UserError
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The pixels of one sample, all of one size, in as few bytes as hold them."""
+
+    image_HW3: np.ndarray
+    """uint8 RGB."""
+    mask_HW: np.ndarray | None
+    """uint8, 255 = salient; None = unlabelled."""
+    companion_HW: np.ndarray | None
+    """uint16: depth sensors give more than 8 bits."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.image_HW3.shape[1], self.image_HW3.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        parts = (self.image_HW3, self.mask_HW, self.companion_HW)
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> "Decoded":
+        """The same change of every part that there is."""
+        parts = (self.image_HW3, self.mask_HW, self.companion_HW)
+        return Decoded(*(None if part is None else change(part) for part in parts))
+
+
+@dataclass
+class Batch:
+    """Samples of one size, ready for a network."""
+
+    image_B3HW: Tensor
+    """float32 RGB, normalised; stored channels last."""
+    mask_B1HW: Tensor
+    """float32 in [0, 1]; zeros where unlabelled."""
+    labelled_B: Tensor
+    """bool."""
+    companion_B1HW: Tensor | None
+    """float32 in [0, 1]; None where no sample has one."""
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, channels_last: bool = True) -> "Batch":
+        """Copy to a device; from pinned memory the copy runs beside the computation.
+
+        Args:
+            channels_last: the images' memory format there.
+        """
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        moved = self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return replace(moved, image_B3HW=moved.image_B3HW.contiguous(memory_format=layout))
+
+    def pin(self) -> "Batch":
+        """Copy to page-locked memory, from where `to` need not wait."""
+        return self._map(Tensor.pin_memory)
+
+    pin_memory = pin  # the name that torch's DataLoader looks for
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors = (self.image_B3HW, self.mask_B1HW, self.labelled_B, self.companion_B1HW)
+        return Batch(*(None if tensor is None else change(tensor) for tensor in tensors), ids=self.ids)
+
+
+@dataclass(eq=False)
+class SampleStore:
+    """Samples by number: decoded when first asked for, then kept while there is room.
+
+    What has no room is decoded anew each time and nothing is ever thrown out: every epoch visits every sample once, in
+    another order, where dropping the least recently used would drop what is needed next.
+    """
+
+    samples: Sequence[Sample]
+    prepare: Callable[[Decoded], Decoded]
+    """Applied before a sample is kept, and so also when it is not: what is returned never depends on the room left."""
+    capacity: int
+    """Bytes."""
+    _kept: dict[int, Decoded] = field(default_factory=dict, init=False, repr=False)
+    _used: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __getitem__(self, index: int) -> Decoded:
+        """The sample's pixels; not to be written to.
+
+        Raises:
+            UserError: a file is missing or damaged, or its parts do not fit together; names the sample.
+        """
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        decoded = self.prepare(decode(self.samples[index]))
+        with self._lock:
+            if index not in self._kept and self._used + decoded.nbytes <= self.capacity:
+                self._kept[index] = decoded
+                self._used += decoded.nbytes
+        return decoded
+
+
+def decode(sample: Sample) -> Decoded:
+    """Read a sample's files. Mask and companion take the image's size.
+
+    Raises:
+        UserError: a file is missing or damaged, or its parts do not fit together; names the sample.
+    """
+    try:
+        image_HW3 = read_image(sample.image)
+        size = (image_HW3.shape[1], image_HW3.shape[0])
+        mask_HW = None if sample.mask is None else _quantised(read_mask(sample.mask, size=size), np.uint8)
+        companion_HW = None
+        if sample.companion is not None:
+            companion_HW = read_companion(sample.companion)
+            if companion_HW.shape != image_HW3.shape[:2]:
+                companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
+            companion_HW = _quantised(companion_HW, np.uint16)
+    except UserError as error:
+        raise UserError(f"sample {sample.sample_id}: {error}") from error
+    return Decoded(image_HW3, mask_HW, companion_HW)
+
+
+def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
+    """Average a picture down until its shorter side has so many pixels; a smaller one stays as it is.
+
+    Networks of a few hundred pixels need no more of a 12-megapixel photo, and the memory holds a hundred times as many.
+    """
+    width, height = decoded.size
+    scale = shorter_side / min(width, height)
+    if scale >= 1:
+        return decoded
+    size = (round(width * scale), round(height * scale))
+    return decoded.map(lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+
+
+def _quantised(share_HW: np.ndarray, kind: type[np.integer]) -> np.ndarray:
+    """[0, 1] -> the whole range of an integer type, rounded to the nearest."""
+    return np.rint(share_HW * np.float32(np.iinfo(kind).max)).astype(kind)

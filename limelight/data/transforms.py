@@ -1,0 +1,101 @@
+"""Joint augmentation: whatever moves the image moves its companion and mask alike.
+
+The random part is drawn first, as plain values, and then applied; so a sample's picture depends on its generator alone.
+Geometry works on the stored integers (OpenCV; 3 times as fast here as torchvision's), contrast, brightness and
+normalisation are one table look-up per pixel.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+
+from limelight.config import Augment
+from limelight.data.samples import Decoded
+from limelight.inference.preprocess import stretch
+
+BLUR_KERNELS = (3, 5, 7, 9)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample's augmentation. The defaults change nothing."""
+
+    rows: tuple[int, int | None] = (0, None)
+    """First, and one past the last, that a crop keeps."""
+    columns: tuple[int, int | None] = (0, None)
+    mirror: bool = False
+    upside_down: bool = False
+    blur: int = 0
+    """Side of the Gaussian kernel, pixels of the stored image; 0 = none."""
+    contrast: float = 1.0
+    brightness: float = 0.0
+    angle: float = 0.0
+    """Degrees, counter-clockwise."""
+
+
+def draw(augment: Augment, size: tuple[int, int], generator: np.random.Generator) -> Draw:
+    """Draw one sample's augmentation.
+
+    Args:
+        size: width and height of the stored image, pixels.
+    """
+    width, height = size
+    uniform = generator.uniform
+    return Draw(
+        rows=_window(height, augment, generator),
+        columns=_window(width, augment, generator),
+        mirror=generator.random() < augment.flip_horizontal,
+        upside_down=generator.random() < augment.flip_vertical,
+        blur=BLUR_KERNELS[generator.integers(len(BLUR_KERNELS))] if generator.random() < augment.blur else 0,
+        contrast=uniform(1 - augment.contrast, 1 + augment.contrast),
+        brightness=uniform(-augment.brightness, augment.brightness),
+        angle=uniform(-augment.rotate, augment.rotate),
+    )
+
+
+def _window(side: int, augment: Augment, generator: np.random.Generator) -> tuple[int, int]:
+    """What the two crops leave of a side; at least one pixel."""
+    removed = int(generator.integers(0, max(1, int(augment.crop * side))))
+    start = int(generator.integers(0, removed + 1))
+    most = min(augment.crop_pixels, (side - removed - 1) // 2)
+    before, after = generator.integers(0, most + 1, 2)
+    return start + int(before), start + side - removed - int(after)
+
+
+def apply(decoded: Decoded, drawn: Draw, size: int) -> Decoded:
+    """Blur, crop, rotate, resize to size x size, flip. Contrast and brightness are left to `levels`.
+
+    All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them. Rotation leaves black corners.
+    """
+    if drawn.blur:
+        kernel = (drawn.blur, drawn.blur)
+        decoded = Decoded(cv2.GaussianBlur(decoded.image_HW3, kernel, 0), decoded.mask_HW, decoded.companion_HW)
+    return decoded.map(partial(_move, drawn=drawn, size=size))
+
+
+def _move(pixels: np.ndarray, drawn: Draw, size: int) -> np.ndarray:
+    pixels = pixels[slice(*drawn.rows), slice(*drawn.columns)]
+    if drawn.angle:
+        height, width = pixels.shape[:2]
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), drawn.angle, 1)
+        pixels = cv2.warpAffine(pixels, turn, (width, height), flags=cv2.INTER_LINEAR)
+    pixels = stretch(pixels, (size, size))
+    if drawn.mirror or drawn.upside_down:
+        pixels = cv2.flip(pixels, -1 if drawn.mirror and drawn.upside_down else int(drawn.mirror))
+    return pixels
+
+
+def levels(
+    mean: tuple[float, float, float], std: tuple[float, float, float], contrast: float = 1.0, brightness: float = 0.0
+) -> np.ndarray:
+    """The network's input for each of the 256 values of a channel.
+
+    Returns:
+        float32 (1, 256, 3): (clip(value / 255 * contrast + brightness, 0, 1) - mean) / std.
+    """
+    value = np.arange(256, dtype=np.float32)[:, None] / 255
+    if (contrast, brightness) != (1.0, 0.0):
+        value = np.clip(value * np.float32(contrast) + np.float32(brightness), 0, 1)
+    return ((value - np.float32(mean)) / np.float32(std))[None]

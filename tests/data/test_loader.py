@@ -1,0 +1,364 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limelight.config import Run
+from limelight.data import loader
+from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.manifest import Sample
+from limelight.inference.preprocess import to_input
+from limelight.media.images import read_image, write_png
+from models.card import Card
+from models.errors import UserError
+
+AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
+
+
+def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train") -> Sample:
+    """A noisy picture with a square object, on disk."""
+    generator = np.random.default_rng(number)
+    image = generator.integers(0, 256, (side, side + number % 5, 3), np.uint8)
+    salient = np.zeros(image.shape[:2], np.uint8)
+    salient[8:24, 8:24] = 255
+    paths = {kind: f"{folder}/{number}.{kind}.png" for kind in ("image", "mask", "companion")}
+    write_png(paths["image"], image)
+    write_png(paths["mask"], salient)
+    write_png(paths["companion"], salient.astype(np.uint16) * 257)
+    return Sample(
+        sample_id=f"toy/{number}",
+        dataset="toy",
+        split=split,
+        modality="rgb",
+        image=paths["image"],
+        companion=paths["companion"] if companion else None,
+        mask=paths["mask"] if mask else None,
+        clip=None,
+        frame=None,
+        classes=(),
+        width=image.shape[1],
+        height=side,
+        sha256="",
+    )
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> list[Sample]:
+    folder = tmp_path_factory.mktemp("samples")
+    return [make_sample(folder, number, mask=number % 3 > 0) for number in range(22)]
+
+
+def make_run(**changes) -> Run:
+    return Run(**{"model": "sdnet", "batch_size": 4, "sizes": [32, 48], "augment": AUGMENT, **changes})
+
+
+def assert_equal(left, right) -> None:
+    left, right = list(left), list(right)
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        assert a.ids == b.ids
+        for name in ("image_B3HW", "mask_B1HW", "labelled_B"):
+            assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def ids(batches) -> list[str]:
+    return [sample_id for batch in batches for sample_id in batch.ids]
+
+
+@pytest.fixture(scope="module")
+def reference(samples):
+    return list(epoch_batches(samples, make_run(), seed=1, epoch=2))
+
+
+# ---------------------------------------------------------------------------------------------------- equal whatever
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing(samples, reference, workers):
+    assert_equal(epoch_batches(samples, make_run(workers=workers), seed=1, epoch=2), reference)
+
+
+def test_processes_live_on_and_serve_the_next_epoch(samples):
+    run = make_run(workers=2)
+    epochs, serving = [], []
+    for epoch in range(3):
+        epochs.append(list(epoch_batches(samples, run, seed=1, epoch=epoch)))
+        serving.append({child.pid for child in multiprocessing.active_children()})
+    assert len(serving[0]) >= 2 and serving[0] == serving[1] == serving[2]
+    for epoch, batches in enumerate(epochs):
+        assert_equal(batches, epoch_batches(samples, make_run(), seed=1, epoch=epoch))
+
+
+def test_cache_changes_nothing(samples, reference):
+    assert_equal(epoch_batches(samples, make_run(cache_mb=0), seed=1, epoch=2), reference)
+    assert_equal(epoch_batches(samples, make_run(), seed=1, epoch=2), reference)  # the images now come from memory
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("size_order", ["random", "passes"])
+def test_resuming_in_the_middle_is_exact(samples, workers, size_order):
+    run = make_run(workers=workers, size_order=size_order)
+    whole = list(epoch_batches(samples, run, seed=5, epoch=1))
+    for start in (0, 1, 3, len(whole)):
+        assert_equal(epoch_batches(samples, run, seed=5, epoch=1, start=start), whole[start:])
+
+
+def test_loading_leaves_the_global_random_states_alone(samples):
+    """Dropout draws from torch's; it must not depend on the number of workers."""
+    torch.manual_seed(3)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    for workers in (0, 2):
+        list(epoch_batches(samples, make_run(workers=workers), seed=0, epoch=0))
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)
+
+
+def test_seed_and_epoch_change_order_and_augmentation(samples, reference):
+    for other in (
+        epoch_batches(samples, make_run(), seed=1, epoch=3),
+        epoch_batches(samples, make_run(), seed=2, epoch=2),
+    ):
+        other = list(other)
+        assert ids(other) != ids(reference)
+    fixed = make_run(sizes=[32], batch_size=22)
+    a, b = (next(iter(epoch_batches(samples, fixed, seed=1, epoch=epoch))) for epoch in (0, 1))
+    at, bt = a.ids.index("toy/7"), b.ids.index("toy/7")
+    assert not torch.equal(a.image_B3HW[at], b.image_B3HW[bt])
+
+
+# ------------------------------------------------------------------------------------------------------------ the plan
+def test_an_epoch_is_one_permutation_in_whole_batches(samples, reference):
+    seen = ids(reference)
+    assert len(reference) == batches_per_epoch(len(samples), make_run()) == 5
+    assert len(seen) == len(set(seen)) == 20  # two samples wait for another epoch
+
+
+def test_a_set_smaller_than_a_batch_is_one_short_batch(samples):
+    (batch,) = epoch_batches(samples[:3], make_run(batch_size=16), seed=0, epoch=0)
+    assert len(batch) == 3 and batches_per_epoch(3, make_run(batch_size=16)) == 1
+
+
+def test_passes_run_the_whole_set_at_each_size_in_order(samples):
+    run = make_run(sizes=[48, 32, 40], size_order="passes", batch_size=11)
+    batches = list(epoch_batches(samples, run, seed=0, epoch=0))
+    assert [batch.image_B3HW.shape[-1] for batch in batches] == [48, 48, 32, 32, 40, 40]
+    assert len(batches) == batches_per_epoch(len(samples), run)
+    orders = [ids(batches[at : at + 2]) for at in (0, 2, 4)]
+    assert all(set(order) == {sample.sample_id for sample in samples} for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_random_sizes_are_drawn_per_batch(samples):
+    run = make_run(batch_size=2, sizes=[32, 40, 48])
+    sizes = [
+        batch.image_B3HW.shape[-2:] for epoch in range(3) for batch in epoch_batches(samples, run, seed=0, epoch=epoch)
+    ]
+    assert set(sizes) == {(32, 32), (40, 40), (48, 48)}
+    assert {
+        tuple(batch.mask_B1HW.shape[1:]) for batch in epoch_batches(samples, make_run(sizes=[]), seed=0, epoch=0)
+    } == {(1, 320, 320)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 60), st.integers(1, 8), st.integers(1, 9), st.sampled_from(["random", "passes"]), st.integers(0, 9)
+)
+def test_ranks_share_an_epoch_without_overlap(count, world, batch_size, size_order, epoch):
+    run = make_run(batch_size=batch_size, size_order=size_order)
+    if count < world:
+        with pytest.raises(UserError, match=f"{count} samples cannot be shared by {world}"):
+            batches_per_epoch(count, run, world)
+        return
+    ranks = [list(loader._plans(count, run, 0, epoch, rank, world)) for rank in range(world)]
+    assert {len(plans) for plans in ranks} == {batches_per_epoch(count, run, world)}
+    passes = 2 if size_order == "passes" else 1
+    for number in range(passes):
+        indices = [index for plans in ranks for plan in plans if plan.key[2] == number for index in plan.indices]
+        assert len(indices) == len(set(indices)) and set(indices) <= set(range(count))
+        left_over = count - len(indices)
+        assert left_over < world * (batch_size + 1)
+    for step in zip(*ranks, strict=True):
+        assert len({plan.size for plan in step}) == 1 and len({len(plan.indices) for plan in step}) == 1
+
+
+def test_ranks_serve_what_one_process_would(samples):
+    run = make_run(batch_size=3)
+    shards = [ids(epoch_batches(samples, run, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]
+    assert len(shards[0]) == len(shards[1]) == 9 and not set(shards[0]) & set(shards[1])
+
+
+# --------------------------------------------------------------------------------------------------------- the content
+def test_values_and_formats(samples):
+    for batch in epoch_batches(samples, make_run(), seed=0, epoch=0):
+        side = batch.image_B3HW.shape[-1]
+        assert batch.image_B3HW.shape == (4, 3, side, side) and batch.image_B3HW.dtype == torch.float32
+        assert batch.image_B3HW.is_contiguous(memory_format=torch.channels_last)
+        assert -2.12 < batch.image_B3HW.min() < -1 and 0 < batch.image_B3HW.max() < 2.65
+        assert batch.mask_B1HW.shape == (4, 1, side, side) and batch.mask_B1HW.min() >= 0
+        assert batch.companion_B1HW is None and len(batch) == 4
+
+
+def test_masks_are_soft_and_only_where_labelled(samples, reference):
+    labelled = {sample.sample_id: sample.mask is not None for sample in samples}
+    for batch in reference:
+        assert batch.labelled_B.tolist() == [labelled[sample_id] for sample_id in batch.ids]
+        present = batch.mask_B1HW.flatten(1).amax(1) > 0
+        assert torch.equal(present, batch.labelled_B)
+    values = torch.cat([batch.mask_B1HW.flatten() for batch in reference])
+    assert values.max() == 1 and ((values > 0.01) & (values < 0.99)).any()
+
+
+def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
+    both = [make_sample(tmp_path, 0, split="train"), make_sample(tmp_path, 1, split="extra")]
+    (batch,) = epoch_batches(both, make_run(unlabelled=["extra"]), seed=0, epoch=0)
+    seen = dict(zip(batch.ids, batch.labelled_B.tolist(), strict=True))
+    assert seen == {"toy/0": True, "toy/1": False}
+    assert batch.mask_B1HW[batch.ids.index("toy/1")].max() == 0
+
+
+def test_companions_move_with_the_mask(tmp_path):
+    mixed = [make_sample(tmp_path, number, companion=number < 3) for number in range(4)]
+    for epoch in range(5):
+        (batch,) = epoch_batches(mixed, make_run(), seed=0, epoch=epoch)
+        for at, sample_id in enumerate(batch.ids):
+            if sample_id == "toy/3":
+                assert batch.companion_B1HW[at].max() == 0
+            else:
+                torch.testing.assert_close(batch.companion_B1HW[at], batch.mask_B1HW[at], atol=0.01, rtol=0)
+
+
+def test_no_augmentation_is_the_input_of_inference(samples):
+    plain = {"flip_horizontal": 0.0}
+    (batch,) = epoch_batches(samples, make_run(augment=plain, sizes=[33], batch_size=22), seed=0, epoch=0)
+    by_id = {sample.sample_id: sample for sample in samples}
+    card = Card(model="sdnet", family="sdnet", input_size=(33, 33), parameters=0, sha256="")
+    expected = to_input([read_image(by_id[sample_id].image) for sample_id in batch.ids], card, (33, 33))
+    assert torch.equal(batch.image_B3HW, torch.from_numpy(expected))
+
+
+def test_evaluation_is_every_sample_once_as_inference_sees_it(samples):
+    batches = list(evaluation_batches(samples, 24, 4))
+    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 2]
+    assert ids(batches) == [sample.sample_id for sample in samples]
+    card = Card(model="sdnet", family="sdnet", input_size=(24, 24), parameters=0, sha256="")
+    expected = to_input([read_image(sample.image) for sample in samples], card, (24, 24))
+    assert torch.equal(torch.cat([batch.image_B3HW for batch in batches]), torch.from_numpy(expected))
+    shards = [ids(evaluation_batches(samples, 24, 4, rank=rank, world=3)) for rank in range(3)]
+    assert sorted(chain(*shards)) == sorted(ids(batches))
+
+
+def test_own_mean_and_std(samples):
+    (batch,) = evaluation_batches(samples[:1], 32, 1, mean=(0, 0, 0), std=(1, 1, 1))
+    assert batch.image_B3HW.min() >= 0 and 0.9 < batch.image_B3HW.max() <= 1
+
+
+def test_large_photos_are_kept_small(tmp_path):
+    large = [make_sample(tmp_path, 0, side=400)]
+    store = loader._store(tuple(large), 60, 1 << 20)
+    assert store[0].size == (60, 60) and store._used == 60 * 60 * 4
+
+
+def test_memory_stays_within_its_bound(tmp_path):
+    some = tuple(make_sample(tmp_path, number, side=64) for number in range(6))
+    store = loader._store(some, 64, 40_000)
+    decoded = [store[number] for number in range(6)]
+    kept = [number for number in range(6) if store[number] is decoded[number]]
+    assert kept == [0, 1] and store._used <= 40_000
+
+
+def test_to_and_pin(samples):
+    (batch,) = evaluation_batches(samples[:2], 32, 2)
+    moved = batch.to("cpu", channels_last=False)
+    assert moved.image_B3HW.is_contiguous() and torch.equal(moved.image_B3HW, batch.image_B3HW)
+    if torch.cuda.is_available():
+        assert batch.pin().mask_B1HW.is_pinned()
+
+
+# -------------------------------------------------------------------------------------------------- when it goes wrong
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("damage", ["vanished", "cut", "other mask"])
+def test_a_bad_file_is_one_clear_line(tmp_path, workers, damage):
+    some = [make_sample(tmp_path, number) for number in range(4)]
+    if damage == "vanished":
+        Path(some[2].image).unlink()
+    elif damage == "cut":
+        os.truncate(some[2].image, 900)
+    else:
+        write_png(some[2].mask, np.zeros((40, 90), np.uint8))
+    with pytest.raises(UserError, match=r"sample toy/2: ") as caught:
+        list(epoch_batches(some, make_run(workers=workers), seed=0, epoch=0))
+    assert "\n" not in str(caught.value) and ("2.image.png" in str(caught.value) or "2.mask.png" in str(caught.value))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_vanishes_between_epochs(tmp_path, workers):
+    some = [make_sample(tmp_path, number) for number in range(4)]
+    run = make_run(workers=workers, cache_mb=0)
+    list(epoch_batches(some, run, seed=0, epoch=0))
+    Path(some[1].mask).unlink()
+    with pytest.raises(UserError, match=r"sample toy/1: .*1\.mask\.png"):
+        list(epoch_batches(some, run, seed=0, epoch=1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stopping_early_leaves_nothing_behind(samples, reference, workers):
+    run = make_run(workers=workers)
+    batches = epoch_batches(samples, run, seed=1, epoch=0)
+    next(batches)
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    assert_equal(epoch_batches(samples, run, seed=1, epoch=2), reference)
+
+
+SCRIPT = """
+import sys
+import time
+from limelight.config import Run
+from limelight.data.loader import epoch_batches
+from limelight.data.manifest import Sample
+samples = [Sample(f"{n}", "toy", "train", "rgb", sys.argv[1], None, None, None, None, (), 1, 1, "") for n in range(64)]
+run = Run(model="sdnet", batch_size=2, sizes=[64], workers=int(sys.argv[2]))
+batches = epoch_batches(samples, run, seed=0, epoch=0)
+next(batches)
+print("ready", flush=True)
+if sys.argv[3] == "wait":
+    time.sleep(60)
+"""
+
+
+def test_a_process_ends_when_told(samples):
+    """By a signal or its own end, with batches still in the making; its workers end with it."""
+    ends = [("0", signal.SIGINT), ("0", None), ("2", signal.SIGTERM), ("2", None)]
+    running = []
+    for workers, stop in ends:
+        command = [sys.executable, "-c", SCRIPT, samples[0].image, workers, "wait" if stop else "leave"]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        running.append(subprocess.Popen(command, **options))
+    for process, (_, stop) in zip(running, ends, strict=True):
+        assert process.stdout.readline() == b"ready\n"
+        if stop:
+            process.send_signal(stop)
+    for process, (_, stop) in zip(running, ends, strict=True):
+        assert (process.wait(timeout=60) == 0) == (stop is None)
+        deadline = time.monotonic() + 60  # torch's workers look for their parent every five seconds
+        while _alive(process.pid):
+            assert time.monotonic() < deadline, "workers outlived their parent"
+            time.sleep(0.1)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
