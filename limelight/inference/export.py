@@ -1,0 +1,162 @@
+"""Writes a network as the files that ONNX Runtime and OpenVINO run.
+
+Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]; batch, height
+and width are free. The 8-bit ones are quantised after training, with value ranges measured on real images.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limelight.inference.runtimes import EXPORTED, export_path
+from models.base import Network
+from models.card import Card
+from models.errors import UserError
+from models.files import atomic_path
+
+
+def export(
+    model: Network, card: Card, folder: Path | str, runtimes: Collection[str], calibration_B3HW: np.ndarray
+) -> None:
+    """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
+
+    'openvino-bf16' runs the file of 'openvino-fp32', which is then written for it.
+
+    Args:
+        model: in evaluation mode; the first of its outputs is exported.
+        runtimes: names of `limelight.inference.runtimes.EXPORTED`.
+        calibration_B3HW: float32 normalised images, real ones, for the 8-bit exports; not looked at otherwise.
+
+    Raises:
+        UserError: an unknown runtime, a package that is not installed, or no calibration image for an 8-bit export.
+    """
+    unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
+    if unknown:
+        raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
+    if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration_B3HW):
+        raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
+    targets = list(dict.fromkeys(export_path(folder, runtime) for runtime in runtimes))
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        onnx_path = Path(scratch) / "model.onnx"
+        try:
+            _write_onnx(model, card.input_size, onnx_path)
+            for target in targets:
+                with atomic_path(target.parent) as temporary:
+                    temporary.mkdir()
+                    _WRITERS[target.parent.name](onnx_path, temporary / target.name, calibration_B3HW)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"exporting needs the package {error.name}; install it with: pip install 'limelight[export]'"
+            ) from error
+
+
+class _Probability(nn.Module):
+    """What is exported: the finest output of a network, through a sigmoid."""
+
+    def __init__(self, model: Network) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model(image)[0].sigmoid()
+
+
+def _write_onnx(model: Network, size: tuple[int, int], path: Path) -> None:
+    # A batch of two, since the tracer takes a dimension of one for a constant.
+    example = torch.zeros(2, 3, *size)
+    free = torch.export.Dim.DYNAMIC
+    program = torch.onnx.export(
+        _Probability(model).eval(),
+        (example,),
+        input_names=["image"],
+        output_names=["probability"],
+        dynamic_shapes=({0: free, 2: free, 3: free},),
+        dynamo=True,
+        verbose=False,
+    )
+    program.save(path)
+
+
+def _copy_onnx(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+    shutil.copyfile(onnx_path, target)
+
+
+def _quantise_onnx(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter(calibration_B3HW)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.images, None)
+            return None if image is None else {"image": image[None]}
+
+    prepared = target.with_name("prepared.onnx")
+    quant_pre_process(onnx_path, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
+    prepared.unlink()
+
+
+def _write_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+    import openvino
+
+    model = openvino.Core().read_model(onnx_path)
+    openvino.save_model(model, target, compress_to_fp16=False)
+
+
+def _quantise_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+    os.environ.setdefault("NNCF_CI", "1")  # its switch for: send no telemetry
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    images = nncf.Dataset([image[None] for image in calibration_B3HW])
+    model = openvino.Core().read_model(onnx_path)
+    quantised = nncf.quantize(model, images, preset=nncf.QuantizationPreset.MIXED, subset_size=len(calibration_B3HW))
+    openvino.save_model(quantised, target, compress_to_fp16=False)
+
+
+_WRITERS = {
+    "onnx-fp32": _copy_onnx,
+    "onnx-int8": _quantise_onnx,
+    "openvino-fp32": _write_openvino,
+    "openvino-int8": _quantise_openvino,
+}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' progress bars and warnings about themselves off the screen; exceptions still pass."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    with (
+        warnings.catch_warnings(),
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.disable(level)

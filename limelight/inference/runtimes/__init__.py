@@ -1,0 +1,77 @@
+"""What a network can run on: PyTorch, ONNX Runtime, OpenVINO, behind one call.
+
+    runtime = open_runtime("artifacts/sdnet-deploy", "openvino-fp32", threads=2)
+    probability_B1HW = runtime(image_B3HW)
+
+Every runtime takes images of any batch, height and width that the network takes.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from models.errors import UserError
+
+RUNTIMES = ("torch", "torch-bf16", "onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8")
+EXPORTED = RUNTIMES[2:]
+"""Those that run a file of `<folder>/exports/`; the others run `model.safetensors`."""
+
+_SHARED = {"openvino-bf16": "openvino-fp32"}
+"""Runtimes without an export of their own: OpenVINO rounds to bf16 while it compiles the fp32 one."""
+
+
+class Runtime(Protocol):
+    """A network ready to run."""
+
+    def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
+        """float32 normalised images in, float32 probability_B1HW in [0, 1] out."""
+        ...
+
+
+def export_path(folder: Path | str, runtime: str) -> Path:
+    """The file that an exported runtime reads; an OpenVINO .xml has its .bin beside it."""
+    name = "model.onnx" if runtime.startswith("onnx") else "model.xml"
+    return Path(folder) / "exports" / _SHARED.get(runtime, runtime) / name
+
+
+def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threads: int | None = None) -> Runtime:
+    """Load a weights folder into a runtime.
+
+    Args:
+        folder: a weights folder; exported runtimes need its `exports/`.
+        runtime: a name of `RUNTIMES`.
+        device: 'cpu', or 'cuda' where the runtime is PyTorch.
+        threads: how many CPU threads the runtime uses; None leaves the choice to it.
+
+    Raises:
+        UserError: an unknown runtime, a missing folder, export or package, or a device that the runtime cannot use.
+    """
+    if runtime not in RUNTIMES:
+        raise UserError(f"unknown runtime {runtime!r}; choose one of: {', '.join(RUNTIMES)}")
+    if threads is not None and threads < 1:
+        raise UserError(f"threads must be at least 1, got {threads}; leave it out for the runtime's own choice")
+    if runtime not in EXPORTED:
+        from limelight.inference.runtimes.pytorch import PyTorchRuntime
+
+        return PyTorchRuntime(folder, bf16=runtime == "torch-bf16", device=device, threads=threads)
+    if device != "cpu":
+        raise UserError(f"runtime {runtime!r} runs on the CPU alone, got device {device!r}; use runtime 'torch' there")
+    path = export_path(folder, runtime)
+    if not path.is_file():
+        raise UserError(
+            f"{path} does not exist, which runtime {runtime!r} needs; add {runtime!r} to deploy.runtimes and run the "
+            "reparameterize stage (dvc repro), or use runtime 'torch'"
+        )
+    try:
+        if runtime.startswith("onnx"):
+            from limelight.inference.runtimes.onnx import OnnxRuntime
+
+            return OnnxRuntime(path, threads=threads)
+        from limelight.inference.runtimes.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(path, precision="f32" if runtime == "openvino-fp32" else "bf16", threads=threads)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"runtime {runtime!r} needs the package {error.name}; install it with: pip install 'limelight[export]'"
+        ) from error

@@ -1,0 +1,26 @@
+"""ONNX Runtime on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime:
+    """Runs an exported .onnx file.
+
+    Args:
+        threads: of this session's operators; None = one per physical core.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads:
+            options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
+        return self._session.run(["probability"], {"image": image_B3HW})[0]
