@@ -1,0 +1,70 @@
+"""Where a training computes, and how exactly."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+
+from limelight.config import Run
+from models.errors import UserError
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """Device, autocast and, under torchrun, the process group.
+
+    Args:
+        device: 'cpu', 'cuda', or 'auto' for a GPU where there is one.
+        precision: 'fp32' or 'bf16' (autocast; the weights stay float32).
+
+    Raises:
+        UserError: 'cuda' where there is no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is 'cuda', but PyTorch sees no GPU here; set device to 'auto' or 'cpu'")
+    # Accelerate keeps its settings for the life of the process; two trainings in one process may differ in theirs.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Only kernels that add in a fixed order within the block; an operation without one warns once and runs as it is.
+
+    On the CPU this costs nothing measurable.
+    """
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler, for seconds
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every new tensor twice
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
+def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
+    """Seed Python, NumPy and PyTorch from the position in the training alone.
+
+    So no generator's state outlives a step: a resumed training draws what the undisturbed one would have drawn,
+    whatever else (a validation, another library) drew in between.
+    """
+    set_seed(int(np.random.SeedSequence([seed, epoch, step, rank]).generate_state(1)[0]))
+
+
+def say(accelerator: Accelerator, text: str) -> None:
+    """One line on standard error, from the first process only."""
+    if accelerator.is_main_process:
+        print(text, file=sys.stderr, flush=True)
+
+
+def describe(accelerator: Accelerator, run: Run) -> str:
+    """'NVIDIA H200, bf16, 2 processes'."""
+    index = accelerator.device.index or 0
+    name = torch.cuda.get_device_name(index) if accelerator.device.type == "cuda" else "CPU"
+    processes = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
+    return f"{name}, {run.precision}{processes}"

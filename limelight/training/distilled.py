@@ -1,0 +1,82 @@
+"""Learning from a teacher's maps."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limelight.config import Run
+from limelight.data.loader import Triple
+from limelight.data.samples import Batch
+from limelight.training.supervised import Supervised, forward
+from models.base import Network
+from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from models.losses import deep_supervision, distil_loss
+
+
+class Distilled(Supervised):
+    """Every output of the student against the teacher's finest map: KD-SCFNet, arXiv 2208.02178, section 3.4.
+
+    The teacher is frozen and in evaluation mode, may be of any family, and sees the student's own augmented batch. With
+    `run.label_weight` w the loss is (1 - w) * distillation + w * label loss of the labelled samples; the published form
+    is w = 0. Of the label losses, 'balanced-bce' sums over pixels and so outweighs any w.
+
+    Args:
+        network: the student, trained in place.
+        teacher: its probability is the target. `run.teacher_size` resizes the batch for it.
+        card: the teacher's, for its normalisation.
+        mean, std: the batches' own normalisation.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        run: Run,
+        teacher: Network,
+        card: Card,
+        *,
+        mean: Triple = IMAGENET_MEAN,
+        std: Triple = IMAGENET_STD,
+    ) -> None:
+        super().__init__(network, run)
+        self.teacher = teacher.requires_grad_(False).eval()
+        # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
+        means, stds = torch.tensor([mean, card.mean]), torch.tensor([std, card.std])
+        self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "Distilled":
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The distillation loss, a mean over all samples, mixed with the label loss if the run asks for that.
+
+        Parts: 'distil' and 'labels', unweighted, where the two are mixed.
+        """
+        logits = forward(self.network, batch)
+        distil = deep_supervision(distil_loss(self.run.distil), logits, self.targets(batch), self.run.level_weights)
+        weight = self.run.label_weight
+        if weight == 0:
+            return distil, {}
+        labels = self.label_loss(logits, batch, epoch)
+        return (1 - weight) * distil + weight * labels, {"distil": distil, "labels": labels}
+
+    @torch.no_grad()
+    def targets(self, batch: Batch) -> Tensor:
+        """The teacher's probability_B1HW in [0, 1] at the batch's size."""
+        size = batch.image_B3HW.shape[-2:]
+        divisor = self.teacher.capabilities.input_divisor
+        own = [self.run.teacher_size or divisor * max(1, round(side / divisor)) for side in size]
+        image_B3HW = _resize(batch.image_B3HW * self.scale + self.shift, own)
+        companion_B1HW = None if batch.companion_B1HW is None else _resize(batch.companion_B1HW, own)
+        seen = replace(batch, image_B3HW=image_B3HW, companion_B1HW=companion_B1HW)
+        return _resize(forward(self.teacher, seen)[0].float().sigmoid(), size)
+
+
+def _resize(maps_BCHW: Tensor, size: list[int] | torch.Size) -> Tensor:
+    if maps_BCHW.shape[-2:] == torch.Size(size):
+        return maps_BCHW
+    return F.interpolate(maps_BCHW, size=tuple(size), mode="bilinear", align_corners=False)

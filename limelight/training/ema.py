@@ -1,0 +1,42 @@
+"""Exponential moving average of the trained weights."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from limelight.training.learner import Learner
+
+
+def make_average(network: nn.Module, decay: float) -> AveragedModel:
+    """An average of `network`'s parameters and buffers that `update_parameters(network)` moves on by one step.
+
+    The n-th update (from 0) is a copy for n = 0 and then `average += (1 - d) * (weights - average)` with
+    `d = min(decay, (1 + n) / (10 + n))`: a short training's average forgets its random start all the same.
+    """
+    return AveragedModel(network, multi_avg_fn=_average(decay), use_buffers=True)
+
+
+def _average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    @torch.no_grad()
+    def update(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+        done = int(count)
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, 1 - min(decay, (1 + done) / (10 + done)))
+        else:  # counters of batches seen
+            torch._foreach_copy_(averages, values)
+
+    return update
+
+
+@contextmanager
+def averaged_weights(learner: Learner, average: AveragedModel | None) -> Iterator[None]:
+    """Let `learner` predict with the averaged network, if there is one, within the block."""
+    trained = learner.network
+    learner.network = average.module if average else trained
+    try:
+        yield
+    finally:
+        learner.network = trained

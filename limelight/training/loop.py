@@ -1,0 +1,293 @@
+"""The one training loop."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from limelight.config import Run
+from limelight.data.loader import Triple, batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.manifest import Sample
+from limelight.data.samples import Batch
+from limelight.progress import progress as show_progress
+from limelight.training.checkpoints import Checkpoints, Progress, Stateful
+from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
+from limelight.training.ema import averaged_weights, make_average
+from limelight.training.history import History, Record
+from limelight.training.interruption import Interruption, interruptible
+from limelight.training.learner import Learner
+from limelight.training.optimisers import make_optimiser, set_learning_rates
+from limelight.training.schedules import learning_rate_factor
+from limelight.training.validation import validate
+from models.card import IMAGENET_MEAN, IMAGENET_STD
+from models.errors import UserError
+
+VALIDATION_BATCH = 8
+Advance = Callable[[int, str], None]
+
+
+def fit(
+    learner: Learner,
+    run: Run,
+    *,
+    samples: Sequence[Sample],
+    validation: Sequence[Sample] = (),
+    folder: Path,
+    seed: int,
+    device: str = "auto",
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one where `run.ema` is set.
+
+    Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
+    stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very
+    weights of an undisturbed one on the same machine. Under torchrun every process calls this.
+
+    Args:
+        samples: labelled and unlabelled ones together.
+        validation: scored every `run.validate_every` epochs and after the last; may be empty.
+        folder: of the resume state; its name is this training's `state_key`.
+        mean, std: the images' normalisation, per channel of RGB in [0, 1].
+        on_epoch: called in the first process with the history so far; once more for an epoch right after which the
+            training was killed.
+
+    Raises:
+        UserError: no GPU where one is asked for, samples that cannot be read, or a loss that is not finite.
+        SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
+    """
+    accelerator = make_accelerator(device, run.precision)
+    with deterministic(), interruptible() as asked:
+        training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
+        training.normalisation = {"mean": mean, "std": std}
+        with training.progress_bar() as advance:
+            while training.at.epoch < run.epochs:
+                training.run_epoch(samples, advance)
+                scores = training.validate(validation)
+                training.close_epoch(scores)
+                if accelerator.is_main_process:
+                    on_epoch(training.history)
+                training.save()
+    if training.averaged:
+        learner.network = training.averaged.module
+    return training.history
+
+
+def _begin(
+    learner: Learner, run: Run, samples: int, folder: Path, seed: int, accelerator: Accelerator, asked: Interruption
+) -> "_Training":
+    """Everything on its device, and the newest state restored."""
+    if run.channels_last:
+        learner.to(memory_format=torch.channels_last)
+    forward = accelerator.prepare(learner)
+    roles = learner.parameter_groups()
+    training = _Training(
+        accelerator=accelerator,
+        learner=learner,
+        forward=forward,
+        optimiser=make_optimiser(roles, run.optimiser),
+        averaged=make_average(learner.network, run.ema) if run.ema else None,
+        checkpoints=Checkpoints(folder, run.checkpoint_minutes, writes=accelerator.is_main_process),
+        run=run,
+        seed=seed,
+        batches=batches_per_epoch(samples, run, accelerator.num_processes),
+        asked=asked,
+    )
+    training.at = training.checkpoints.restore(training.parts)
+    training.announce(samples, sorted(run.optimiser.groups.keys() - roles.keys()))
+    return training
+
+
+@dataclass
+class _Training:
+    """What the steps of one training share."""
+
+    accelerator: Accelerator
+    learner: Learner
+    forward: nn.Module
+    """The learner, wrapped for autocast and data-parallel training."""
+    optimiser: Optimizer
+    averaged: AveragedModel | None
+    checkpoints: Checkpoints
+    run: Run
+    seed: int
+    batches: int
+    """Per epoch and process."""
+    asked: Interruption
+    at: Progress = field(default_factory=Progress)
+    normalisation: dict[str, Triple] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    """Of the samples in the newest step."""
+
+    # -------------------------------------------------------------------------------------------------------- training
+    def run_epoch(self, samples: Sequence[Sample], advance: Advance) -> None:
+        """All steps of the epoch that are not done yet."""
+        self.learner.train()
+        batches = epoch_batches(
+            samples,
+            self.run,
+            seed=self.seed,
+            epoch=self.at.epoch,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+            start=self.at.step * self.run.accumulate,
+            device=self.accelerator.device,
+            **self.normalisation,
+        )
+        with closing(batches):
+            while self.at.step < self.steps:
+                seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
+                rate = set_learning_rates(self.optimiser, self.run.optimiser, self.rate_factor(), self.at.epoch)
+                size = min(self.run.accumulate, self.batches - self.at.step * self.run.accumulate)
+                means, stop = self.step(islice(batches, size), size)
+                advance(1, f"epoch {self.at.epoch + 1}/{self.run.epochs}, loss {means['loss']:.4g}, lr {rate:.2g}")
+                if stop:
+                    self.stop()
+                if self.checkpoints.due:
+                    self.save()
+
+    def step(self, batches: Iterator[Batch], size: int) -> tuple[Record, bool]:
+        """One optimiser step along the mean gradient of `size` batches.
+
+        Returns:
+            The means of loss and parts over batches and processes, and whether any process was asked to stop.
+        """
+        self.optimiser.zero_grad()
+        self.ids, totals = [], {}
+        for number, batch in enumerate(batches, 1):
+            self.ids += batch.ids
+            batch = batch.to(self.accelerator.device, self.run.channels_last)
+            with nullcontext() if number == size else self.accelerator.no_sync(self.forward):
+                loss, parts = self.forward(batch, self.at.epoch)
+                self.accelerator.backward(loss / size)
+            for name, value in {"loss": loss, **parts}.items():
+                totals[name] = totals.get(name, 0.0) + value.detach().float() / size
+        # One exchange between the processes and one wait for the GPU, for all that is asked of a step.
+        totals["stop"] = torch.tensor(float(self.asked.signal > 0), device=self.accelerator.device)
+        shared = self.accelerator.reduce(torch.stack(list(totals.values())), "mean").tolist()
+        means = dict(zip(totals, shared, strict=True))
+        stop = means.pop("stop") > 0
+        self.check(all(map(math.isfinite, means.values())), f"the loss is {means['loss']:g}")
+        if self.run.clip_norm:
+            self.accelerator.clip_grad_norm_(self.learner.network.parameters(), self.run.clip_norm)
+        self.optimiser.step()
+        if self.averaged:
+            self.averaged.update_parameters(self.learner.network)
+        self.at.add(means)
+        return means, stop
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps per epoch; the last one may accumulate fewer batches."""
+        return math.ceil(self.batches / self.run.accumulate)
+
+    def rate_factor(self, back: int = 0) -> float:
+        """Of the learning rate, for the step `back` before the next one."""
+        step = self.at.epoch * self.steps + self.at.step - back
+        return learning_rate_factor(self.run.schedule, step, self.steps, self.run.epochs)
+
+    # ------------------------------------------------------------------------------------------------- between epochs
+    def validate(self, samples: Sequence[Sample]) -> Record:
+        """Scores of the network that would be kept now; none where the epoch is not one to validate."""
+        number = self.at.epoch + 1
+        if not samples or (number % self.run.validate_every and number < self.run.epochs):
+            return {}
+        seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
+        batches = evaluation_batches(
+            samples,
+            self.run.input_size,
+            VALIDATION_BATCH,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+            device=self.accelerator.device,
+            cache_mb=self.run.cache_mb,
+            **self.normalisation,
+        )
+        with closing(batches), averaged_weights(self.learner, self.averaged):
+            return validate(self.learner, self.while_wanted(batches), self.accelerator)
+
+    def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches on the device, until a signal asks to stop."""
+        for batch in batches:
+            if self.asked.signal:
+                self.stop()
+            yield batch.to(self.accelerator.device, self.run.channels_last)
+
+    def close_epoch(self, scores: Record) -> None:
+        """Write the epoch's record and begin the next one."""
+        means = {name: total / self.steps for name, total in self.at.sums.items()}
+        rate = self.run.optimiser.lr * self.rate_factor(back=1)
+        record = {"epoch": self.at.epoch + 1, **means, "lr": rate, **scores}
+        self.at = Progress(self.at.epoch + 1, records=[*self.at.records, record])
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "epoch")
+        say(self.accelerator, f"{self.name}: epoch {self.at.epoch}/{self.run.epochs}: {shown}")
+
+    @property
+    def history(self) -> History:
+        return History(self.at.records)
+
+    # --------------------------------------------------------------------------------------------------------- state
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        parts = {"network": self.learner.network, "optimiser": self.optimiser, "averaged": self.averaged}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def save(self) -> None:
+        """Save the state, unless the newest step has spoilt it."""
+        finite = all(bool(value.isfinite().all()) for value in self.learner.network.parameters())
+        self.check(finite, "a weight is not finite")
+        self.checkpoints.save(self.parts, self.at)
+
+    def stop(self) -> None:
+        """Save the state and end the process as the signal would have."""
+        self.save()
+        say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on")
+        raise SystemExit(128 + (self.asked.signal or signal.SIGTERM))
+
+    def check(self, good: bool, problem: str) -> None:
+        if good:
+            return
+        ids = ", ".join(self.ids[:16]) + (f" and {len(self.ids) - 16} more" if len(self.ids) > 16 else "")
+        raise UserError(
+            f"{self.name}: {problem} after {self.at.step} steps of epoch {self.at.epoch + 1}, samples {ids}; the last "
+            f"good state is {self.checkpoints.newest or 'the start'}; look at these samples, lower optimiser.lr or set "
+            "clip_norm"
+        )
+
+    # ------------------------------------------------------------------------------------------------------- messages
+    @property
+    def name(self) -> str:
+        return self.checkpoints.folder.parent.name
+
+    def announce(self, samples: int, strange_roles: list[str]) -> None:
+        """Say what is about to happen, and where from."""
+        parameters = sum(value.numel() for value in self.learner.network.parameters())
+        world = self.accelerator.num_processes
+        images = self.batches * min(self.run.batch_size, samples // world) * world
+        say(
+            self.accelerator,
+            f"{self.name}: {parameters:,} parameters on {describe(self.accelerator, self.run)}; {samples} samples, "
+            f"{images} images and {self.steps} steps per epoch, {self.run.epochs} epochs",
+        )
+        if strange_roles:
+            known = ", ".join(group["role"] for group in self.optimiser.param_groups)
+            say(self.accelerator, f"{self.name}: optimiser.groups {strange_roles} concern nothing here; roles: {known}")
+        if newest := self.checkpoints.newest:
+            done = f"{self.at.epoch} epochs and {self.at.step} steps"
+            say(self.accelerator, f"{self.name}: goes on after {done}, from {newest.parent}")
+
+    def progress_bar(self) -> AbstractContextManager[Advance]:
+        if not self.accelerator.is_main_process:
+            return nullcontext(lambda items, note: None)
+        done = self.at.epoch * self.steps + self.at.step
+        return show_progress(self.steps * self.run.epochs, f"training {self.name}", "steps", done)

@@ -1,0 +1,202 @@
+"""One training of params.yaml, from the manifest to a weights folder and a report."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from accelerate.utils import set_seed
+
+from limelight.config import Params, Run
+from limelight.data.loader import Triple
+from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees, read_manifest
+from limelight.tracking import Tracker, tracked_run
+from limelight.training.checkpoints import state_key
+from limelight.training.distilled import Distilled
+from limelight.training.history import History
+from limelight.training.learner import Learner
+from limelight.training.loop import fit
+from limelight.training.report import draw_curves, draw_samples
+from limelight.training.supervised import Supervised
+from models.base import Network
+from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from models.errors import UserError
+from models.files import write_json
+from models.registry import create_model
+from models.weights import load_strict, load_weights, save_weights
+
+ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work")
+
+
+def train(params: Params, name: str) -> History:
+    """Train run `name` on its labelled samples: weights to artifacts/<name>, report to reports/train/<name>.
+
+    Interrupted, it goes on where it was when called again; the state in work/<name> is removed at the end.
+
+    Raises:
+        UserError: no such run, no samples for it, or whatever `limelight.training.loop.fit` raises.
+    """
+    return _train(params, name, None)
+
+
+def distil(params: Params, name: str) -> History:
+    """Train student `name` from the teacher that `params.distil` gives it; all else as `train`.
+
+    Raises:
+        UserError: also where no teacher is given, or it has not been trained yet.
+    """
+    if name not in params.distil:
+        raise UserError(f"run {name!r} has no teacher; name one under 'distil' in params.yaml, or train it supervised")
+    return _train(params, name, params.distil[name].teacher)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a training starts from."""
+
+    learner: Learner
+    network: Network
+    samples: list[Sample]
+    validation: list[Sample]
+    mean: Triple
+    std: Triple
+    key: str
+    source: str
+    """The card's line on where the weights come from."""
+
+
+def _train(params: Params, name: str, teacher: str | None) -> History:
+    if name not in params.active.runs:
+        raise UserError(
+            f"no run {name!r} under profiles.{params.profile}.runs; there are: {', '.join(params.active.runs)}"
+        )
+    run = params.run(name)
+    inputs = _prepare(params, run, name, teacher)
+    folder = WORK / name / inputs.key
+    start = time.monotonic()
+    with tracked_run(params, "train" if teacher is None else "distill", name, key=inputs.key) as tracker:
+        tracker.log_params({"run": run.model_dump(mode="json"), "seed": params.seed, "teacher": teacher})
+        history = fit(
+            inputs.learner,
+            run,
+            samples=inputs.samples,
+            validation=inputs.validation,
+            folder=folder,
+            seed=params.seed,
+            device=params.device,
+            mean=inputs.mean,
+            std=inputs.std,
+            on_epoch=lambda history: _log_epoch(tracker, history),
+        )
+        if os.environ.get("RANK", "0") == "0":
+            _write(name, run, inputs, history)
+            _log_results(tracker, name, inputs, history, time.monotonic() - start)
+            shutil.rmtree(folder)
+    return history
+
+
+def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Inputs:
+    set_seed(params.seed)
+    network = create_model(run.model, **run.options)
+    mean, std, init = IMAGENET_MEAN, IMAGENET_STD, None
+    if run.init:
+        loaded, init = load_weights(run.init)
+        load_strict(network, loaded.state_dict(), run.init)
+        mean, std = init.mean, init.std
+    _check_sizes(run, network, name)
+    samples, validation = _samples(run, network, name, distilled=teacher is not None)
+    learner, card = Supervised(network, run), None
+    if teacher is not None:
+        taught_by, card = load_weights(ARTIFACTS / teacher)
+        learner = Distilled(network, run, taught_by, card, mean=mean, std=std)
+    trees = manifest_trees()
+    key = state_key(
+        run,
+        seed=params.seed,
+        manifest=manifest_hash([*samples, *validation]),
+        trees={sample.dataset: trees.get(sample.dataset) for sample in (*samples, *validation)},
+        teacher=card and card.sha256,
+        init=init and init.sha256,
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+    )
+    return _Inputs(learner, network, samples, validation, mean, std, key, _source(params, name, teacher, card))
+
+
+def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
+    """What the run trains on (without labels only where a teacher makes use of that) and what it is validated on."""
+    rows = [sample for sample in read_manifest() if sample.modality in network.capabilities.modalities]
+    labelled = [sample for sample in rows if sample.split in run.labelled and sample.mask]
+    unlabelled = [sample for sample in rows if sample.split in run.unlabelled] if distilled else []
+    if not labelled and not unlabelled:
+        splits = sorted({sample.split for sample in rows}) or "none"
+        raise UserError(
+            f"run {name!r}: no samples in labelled {run.labelled} or unlabelled {run.unlabelled} for modalities "
+            f"{network.capabilities.modalities}; {MANIFEST} has the splits {splits}"
+        )
+    return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
+
+
+def _check_sizes(run: Run, network: Network, name: str) -> None:
+    divisor = network.capabilities.input_divisor
+    wrong = [size for size in (run.input_size, *run.sizes) if size % divisor]
+    if wrong:
+        raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {run.model} needs")
+
+
+def _source(params: Params, name: str, teacher: str | None, card: Card | None) -> str:
+    taught = f", taught by {teacher} ({card.model}, sha256 {card.sha256[:12]})" if card else ""
+    return f"run {name}, profile {params.profile}, seed {params.seed}{taught}"
+
+
+def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
+    """The weights folder and the report."""
+    folder, report = ARTIFACTS / name, REPORTS / name
+    save_weights(
+        folder,
+        inputs.learner.network,
+        name=run.model,
+        input_size=(run.input_size, run.input_size),
+        mean=inputs.mean,
+        std=inputs.std,
+        source=inputs.source,
+        trained_on=[
+            f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in _splits(inputs.samples)
+        ],
+        metrics={key: value for key, value in history.last.items() if key.startswith("val_")},
+    )
+    history.write_json(folder / "history.json")
+    history.write_csv(report / "history.csv")
+    write_json(report / "metrics.json", _metrics(history))
+    draw_curves(history, report / "curves.png", name)
+    draw_samples(inputs.learner, inputs.validation or inputs.samples, run.input_size, report / "samples.png")
+
+
+def _metrics(history: History) -> dict[str, float]:
+    best = {f"best_{key}": value for key, value in (history.best or {}).items() if key in ("epoch", "val_max_f")}
+    return {**history.last, **best}
+
+
+def _splits(samples: Sequence[Sample]) -> list[tuple[str, int, str]]:
+    """('<dataset>/<split>', rows, hash of these rows) for each."""
+
+    def where(sample: Sample) -> str:
+        return f"{sample.dataset}/{sample.split}"
+
+    groups = [(split, list(group)) for split, group in groupby(sorted(samples, key=where), where)]
+    return [(split, len(group), manifest_hash(group)) for split, group in groups]
+
+
+def _log_epoch(tracker: Tracker, history: History) -> None:
+    record = history.records[-1]
+    tracker.log_metrics({key: value for key, value in record.items() if key != "epoch"}, int(record["epoch"]))
+
+
+def _log_results(tracker: Tracker, name: str, inputs: _Inputs, history: History, seconds: float) -> None:
+    for split, _, digest in _splits(inputs.samples):
+        tracker.log_dataset(split, digest, MANIFEST)
+    tracker.log_metrics({"seconds": seconds}, len(history.records))
+    tracker.log_artifact(REPORTS / name)
+    tracker.log_weights(ARTIFACTS / name, _metrics(history))

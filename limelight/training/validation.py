@@ -1,0 +1,56 @@
+"""Two quick figures on the validation split, at the network's input size.
+
+They follow a training; the evaluate stage has the protocol's nine metrics at the masks' own sizes.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+
+from limelight.data.samples import Batch
+from limelight.training.learner import Learner
+
+BETA_SQUARED = 0.3
+LEVELS = 256
+
+
+def validate(learner: Learner, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
+    """Score a learner's predictions on this process's share of the samples, and on all of them together.
+
+    Args:
+        batches: labelled, without augmentation.
+
+    Returns:
+        val_mae: mean over images of mean |probability - mask|.
+        val_max_f: the maximum over 256 thresholds of F (beta^2 = 0.3), averaged over images per threshold first
+            (Achanta et al., CVPR 2009; averaged as PySODMetrics does), without its min-max normalisation.
+    """
+    learner.eval()
+    for buffer in learner.network.buffers() if accelerator.num_processes > 1 else ():
+        buffer.copy_(broadcast(buffer))  # batch-norm statistics are each process's own; the first one's are saved
+    sums = np.zeros(2 + LEVELS)
+    with torch.inference_mode():
+        for batch in batches:
+            with accelerator.autocast():
+                probability_B1HW = learner.predict(batch).float()
+            maps_BHW = (probability_B1HW[:, 0].cpu().numpy(), batch.mask_B1HW[:, 0].cpu().numpy())
+            sums += sum(np.concatenate([[1.0], image_scores(*pair)]) for pair in zip(*maps_BHW, strict=True))
+    total = accelerator.reduce(torch.from_numpy(sums).to(accelerator.device)).cpu().numpy()
+    count, mae, curve = total[0], total[1], total[2:]
+    return {"val_mae": float(mae / count), "val_max_f": float(curve.max() / count)}
+
+
+def image_scores(probability_HW: np.ndarray, mask_HW: np.ndarray) -> np.ndarray:
+    """MAE, then F at the thresholds 255/255, 254/255 to 0, of one image; both maps in [0, 1], the mask cut at 0.5."""
+    salient = mask_HW > 0.5
+    levels = (probability_HW * (LEVELS - 1)).astype(np.uint8)
+    foreground = np.bincount(levels[salient], minlength=LEVELS)[::-1].cumsum()
+    background = np.bincount(levels[~salient], minlength=LEVELS)[::-1].cumsum()
+    precision = foreground / np.maximum(foreground + background, 1)
+    recall = foreground / max(salient.sum(), 1)
+    weighted = BETA_SQUARED * precision + recall
+    curve = (1 + BETA_SQUARED) * precision * recall / np.where(weighted == 0, 1, weighted)
+    return np.concatenate([[np.abs(probability_HW - salient).mean()], curve])

@@ -1,0 +1,15 @@
+"""Distillation of one student from its teacher: `python -m stages.distill <run>`; under torchrun on several GPUs."""
+
+from limelight.config import Params
+from stages.runner import stage_main
+
+
+def run(params: Params, name: str) -> None:
+    """Write artifacts/<name> (weights, card, history.json) and reports/train/<name>."""
+    from limelight.training.runs import distil
+
+    distil(params, name)
+
+
+if __name__ == "__main__":
+    stage_main(run)

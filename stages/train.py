@@ -1,0 +1,15 @@
+"""Fully supervised training of one run: `python -m stages.train <run>`; under torchrun on several GPUs."""
+
+from limelight.config import Params
+from stages.runner import stage_main
+
+
+def run(params: Params, name: str) -> None:
+    """Write artifacts/<name> (weights, card, history.json) and reports/train/<name>."""
+    from limelight.training.runs import train
+
+    train(params, name)
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,67 @@
+"""The published numbers, and how a run's own settings lie over them."""
+
+import pytest
+
+from limelight.config import Run
+from limelight.training.presets import PRESETS, with_preset
+from models.errors import UserError
+from models.registry import create_model
+
+
+def test_every_preset_is_a_valid_run():
+    for name, settings in PRESETS.items():
+        Run.model_validate(with_preset({"model": "sdnet", "preset": name}, "here"))
+        assert settings["epochs"] > 1
+
+
+def test_kd_scfnet_full_supervision():
+    run = Run.model_validate(with_preset({"model": "scfnet-mobilenetv3", "preset": "scfnet-fs"}, "here"))
+    assert (run.epochs, run.batch_size, run.input_size) == (69, 128, 352)
+    assert run.sizes == [224, 256, 288, 320, 352]
+    assert run.optimiser.name == "sgd"
+    assert (run.optimiser.lr, run.optimiser.momentum, run.optimiser.weight_decay) == (0.064, 0.9, 5e-4)
+    assert run.optimiser.groups["backbone"].lr_scale == 0.1
+    assert run.optimiser.groups["backbone_norm"].weight_decay == 0
+    assert (run.loss, run.level_weights) == ("dice-boundary", [1, 0.5, 0.25, 0.125])
+    assert (run.augment.blur, run.augment.crop, run.augment.flip_vertical) == (0.1, 0.125, 0.2)
+    assert run.ema is None and run.clip_norm is None
+
+
+def test_kd_scfnet_distillation_uses_no_labels():
+    run = Run.model_validate(with_preset({"model": "scfnet-mobilenetv3", "preset": "scfnet-kd"}, "here"))
+    assert (run.labelled, run.unlabelled) == ([], ["unlabelled"])
+    assert (run.distil, run.label_weight) == ("dice", 0.0)
+    assert (run.epochs, run.batch_size, run.optimiser.lr) == (69, 128, 0.064)
+
+
+def test_sdnet():
+    run = Run.model_validate(with_preset({"model": "sdnet", "preset": "sdnet"}, "here"))
+    assert (run.epochs, run.batch_size, run.input_size) == (180, 24, 320)
+    assert (run.sizes, run.size_order) == ([480, 400, 240, 320], "passes")
+    assert (run.optimiser.name, run.optimiser.lr, run.optimiser.betas) == ("adam", 1e-3, (0.9, 0.99))
+    assert run.optimiser.weight_decay == 1e-4
+    assert run.optimiser.groups["norm"].weight_decay == 1e-5
+    assert (run.optimiser.groups["mixing"].weight_decay, run.optimiser.groups["mixing"].freeze_epochs) == (5e-5, 5)
+    assert (run.schedule.name, run.schedule.milestones, run.schedule.gamma) == ("steps", [90, 150], 0.1)
+    assert (run.loss, run.augment.crop_pixels) == ("balanced-bce", 14)
+
+
+@pytest.mark.parametrize(
+    ("preset", "model"), [("scfnet-fs", "scfnet-mobilenetv3"), ("scfnet-kd", "scfnet-mobilenetv3"), ("sdnet", "sdnet")]
+)
+def test_roles_of_a_preset_exist_in_its_network(preset: str, model: str):
+    assert PRESETS[preset]["optimiser"]["groups"].keys() <= create_model(model).parameter_groups().keys()
+
+
+def test_own_settings_win_and_nested_ones_merge():
+    settings = {"model": "sdnet", "preset": "sdnet", "sizes": [320], "optimiser": {"groups": {"norm": {"lr_scale": 2}}}}
+    merged = with_preset(settings, "here")
+    assert merged["sizes"] == [320]
+    assert merged["optimiser"]["groups"]["norm"] == {"weight_decay": 1e-5, "lr_scale": 2}
+    assert merged["optimiser"]["lr"] == 1e-3
+    assert PRESETS["sdnet"]["sizes"] == [480, 400, 240, 320]
+
+
+def test_unknown_preset_is_refused():
+    with pytest.raises(UserError, match=r"here: unknown preset 'nope'; choose one of: scfnet-fs"):
+        with_preset({"model": "sdnet", "preset": "nope"}, "here")

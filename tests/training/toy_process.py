@@ -1,0 +1,101 @@
+"""Trainings in processes of their own, that die of real signals at chosen moments."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from toy import toy_network, toy_run, toy_samples, weights
+
+from limelight.data.samples import Batch
+from limelight.training import checkpoints
+from limelight.training.distilled import Distilled
+from limelight.training.learner import Learner
+from limelight.training.loop import fit
+from limelight.training.supervised import Supervised
+from models.card import Card
+
+CONTEXT = multiprocessing.get_context("forkserver")
+# What a child would otherwise import anew; torch's optimisers import its compiler.
+CONTEXT.set_forkserver_preload(["limelight.training.loop", "limelight.training.distilled", "torch._dynamo"])
+
+TEACHER = Card(model="toy", family="toy", input_size=(32, 32), std=(0.5, 0.5, 0.5), parameters=1, sha256="0" * 64)
+
+
+def start(root: Path, **options: object) -> int:
+    """Run `train` in a child; returns its exit code, negative for the signal that killed it."""
+    child = CONTEXT.Process(target=train, args=(root,), kwargs=options)
+    child.start()
+    child.join(120)
+    assert child.exitcode is not None, "the training hangs"
+    return child.exitcode
+
+
+def train(
+    root: Path,
+    *,
+    state: str = "state",
+    settings: dict[str, object] | None = None,
+    distilled: bool = False,
+    signal_at: tuple[int, int] | None = None,
+    kill_save: int | None = None,
+) -> None:
+    """Train the toy network and write <state>.pt (weights) and <state>.json (history) into `root`.
+
+    Args:
+        signal_at: send this process a signal, (number, at the so-manieth loss), from 1.
+        kill_save: die half-way through writing this checkpoint, from 1.
+    """
+    torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # a forkserver's child would start its own that way
+    run = toy_run(**{"checkpoint_minutes": 0, **(settings or {})})
+    samples = toy_samples(root, 14) + (toy_samples(root, 6, "unlabelled", labelled=False) if distilled else [])
+    learner: Learner = Supervised(toy_network(), run)
+    if distilled:
+        learner = Distilled(toy_network(), run, toy_network(seed=1), TEACHER)
+    if signal_at:
+        _send(learner, *signal_at)
+    if kill_save:
+        _die_while_saving(kill_save)
+    history = fit(
+        learner,
+        run,
+        samples=samples,
+        validation=toy_samples(root, 3, "val"),
+        folder=root / "toy" / state,
+        seed=5,
+        device="cpu",
+    )
+    torch.save(weights(learner.network), root / f"{state}.pt")
+    (root / f"{state}.json").write_text(json.dumps(history.records))
+
+
+def result(root: Path, state: str = "state") -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    return torch.load(root / f"{state}.pt", weights_only=True), json.loads((root / f"{state}.json").read_text())
+
+
+def _send(learner: Learner, number: int, at: int) -> None:
+    loss, calls = learner.loss, iter(range(1, 10**6))
+
+    def counted(batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if next(calls) == at:
+            os.kill(os.getpid(), number)
+        return loss(batch, epoch)
+
+    learner.loss = counted
+
+
+def _die_while_saving(at: int) -> None:
+    save, calls = torch.save, iter(range(1, 10**6))
+
+    def torn(state: object, handle: object) -> None:
+        save(state, handle)
+        if next(calls) == at:
+            handle.truncate(handle.tell() // 2)
+            handle.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoints.torch.save = torn
