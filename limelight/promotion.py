@@ -1,0 +1,106 @@
+"""The model registry: versions of tracked weights, and which of them is the champion."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from limelight.config import Tracking
+from limelight.tracking import open_store
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered version that carries an alias."""
+
+    name: str
+    version: str
+    model_id: str
+    sha256: str
+    """Of its weights."""
+    metrics: dict[str, float]
+
+
+def register(tracking: Tracking, model_id: str) -> str:
+    """Make a logged model a version of `tracking.registered_model`; weights that are one already stay that one.
+
+    Args:
+        model_id: from `Tracker.log_weights`.
+
+    Returns:
+        The version.
+
+    Raises:
+        UserError: the store does not answer, or knows no such model.
+    """
+    with _client(tracking) as client:
+        name = tracking.registered_model
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        sha256 = client.get_logged_model(model_id).tags["weights.sha256"]
+        for version in client.search_model_versions(f"name = '{name}'"):
+            if version.tags.get("weights.sha256") == sha256:
+                return str(version.version)
+        made = client.create_model_version(
+            name, f"models:/{model_id}", tags={"weights.sha256": sha256}, model_id=model_id
+        )
+        return str(made.version)
+
+
+def set_alias(tracking: Tracking, alias: str, version: str) -> None:
+    """Point an alias ('champion', 'challenger') at a version; it leaves the version that had it.
+
+    Raises:
+        UserError: the store does not answer, or there is no such version.
+    """
+    with _client(tracking) as client:
+        client.set_registered_model_alias(tracking.registered_model, alias, version)
+
+
+def champion(tracking: Tracking, alias: str = "champion") -> Champion | None:
+    """The version that carries an alias; None where none does.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    with _client(tracking) as client:
+        name = tracking.registered_model
+        models = client.search_registered_models(f"name = '{name}'")
+        version = dict(models[0].aliases).get(alias) if models else None
+        if version is None:
+            return None
+        found = client.get_model_version(name, version)
+        model = client.get_logged_model(found.model_id)
+        metrics = {metric.key: metric.value for metric in model.metrics or []}
+        return Champion(name, str(version), found.model_id, found.tags["weights.sha256"], metrics)
+
+
+def find_model(tracking: Tracking, sha256: str) -> str | None:
+    """The id of the newest logged model with these weights; None where they were never tracked.
+
+    Args:
+        sha256: from the weights' card.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    with _client(tracking) as client:
+        experiment = client.get_experiment_by_name(tracking.experiment)
+        found = client.search_logged_models(
+            [experiment.experiment_id], f"tags.`weights.sha256` = '{sha256}'", max_results=1
+        )
+        return found[0].model_id if found else None
+
+
+@contextmanager
+def _client(tracking: Tracking) -> Iterator["MlflowClient"]:
+    try:
+        with open_store(tracking) as (client, _):
+            yield client
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the model registry at {tracking.uri} failed: {reason}; is the tracker running?") from error

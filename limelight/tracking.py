@@ -1,0 +1,279 @@
+"""MLflow, in one place.
+
+A tracker that is off, missing or down never stops the work: every number is in the stage's own JSON as well. MLflow is
+imported only when a run is tracked, since that takes seconds.
+"""
+
+import fcntl
+import os
+import socket
+import sqlite3
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from limelight.config import Params, Tracking
+from limelight.provenance import pipeline_key, provenance
+from models.files import read_json
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PATIENCE_S = 3.0
+"""How long a tracker may take to show that it is alive."""
+_CREATION_S = 90.0
+"""How long another process may take to create the store; MLflow's first migration runs for seconds."""
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+class Tracker:
+    """One run in MLflow. Without a client every method does nothing; at the first failure one line says so, and from
+    there on every method does nothing."""
+
+    def __init__(
+        self, client: "MlflowClient | None" = None, experiment_id: str = "", run_id: str | None = None
+    ) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self.run_id = run_id
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Settings; nested mappings become dotted names. A name that the run has already keeps its value."""
+
+        def log(client: "MlflowClient") -> None:
+            from mlflow.entities import Param
+
+            known = client.get_run(self.run_id).data.params
+            new = [Param(key, str(value)[:6000]) for key, value in _flatten(values).items() if key not in known]
+            client.log_batch(self.run_id, params=new)
+
+        self._attempt(log)
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Numbers of one step (an epoch, where there are epochs)."""
+        self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(values, step)))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        def log(client: "MlflowClient") -> None:
+            from mlflow.entities import RunTag
+
+            client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+        self._attempt(log)
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """A file or a whole folder, by its own name or into `folder` of the run's artifacts. Pictures too."""
+        kind = "log_artifacts" if path.is_dir() else "log_artifact"
+        self._attempt(lambda client: getattr(client, kind)(self.run_id, str(path), folder))
+
+    def log_dataset(self, name: str, digest: str, source: Path, context: str = "training") -> None:
+        """What the run read: a name, a hash (its first 36 digits are kept) and where it lies."""
+
+        def log(client: "MlflowClient") -> None:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
+            dataset = Dataset(name, digest[:36], "local", str(source))
+            tag = InputTag("mlflow.data.context", context)
+            client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
+
+        self._attempt(log)
+
+    def log_weights(self, folder: Path, metrics: Mapping[str, float]) -> str | None:
+        """A weights folder as a logged model: safetensors and card as they are, no pickle, no frozen input size.
+
+        Returns:
+            The model's id, for `limelight.promotion.register`; None if nothing is tracked.
+        """
+
+        def log(client: "MlflowClient") -> str:
+            from mlflow.entities import LoggedModelOutput
+
+            card = read_json(folder / "card.json")
+            facts = {key: str(card[key]) for key in ("model", "family", "form", "input_size", "parameters", "licence")}
+            model = client.create_logged_model(
+                self._experiment_id,
+                name=folder.name,
+                source_run_id=self.run_id,
+                tags={"weights.sha256": card["sha256"]},
+                params=facts,
+                model_type="safetensors",
+            )
+            client.log_model_artifacts(model.model_id, str(folder))
+            client.finalize_logged_model(model.model_id, "READY")
+            client.log_batch(self.run_id, metrics=_metrics(metrics, 0, model.model_id))
+            client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
+            client.set_tag(self.run_id, "weights.sha256", card["sha256"])
+            return model.model_id
+
+        return self._attempt(log)
+
+    def _attempt(self, action: Callable[["MlflowClient"], Any]) -> Any:
+        if self._client is None:
+            return None
+        try:
+            return action(self._client)
+        except Exception as error:  # whatever goes wrong in there is no reason to lose a training
+            self._client = None
+            _warn(error)
+            return None
+
+
+@contextmanager
+def tracked_run(
+    params: Params, stage: str, name: str = "", *, key: str | None = None, tags: Mapping[str, str] | None = None
+) -> Iterator[Tracker]:
+    """A run for one stage, a child of the pipeline run that it belongs to.
+
+    The parent is LIMELIGHT_PARENT_RUN where that is set, else the run of the same code revision, settings and data,
+    made by whichever stage comes first: one `dvc repro` is one parent. Under torchrun the first process alone tracks.
+
+    Args:
+        stage, name: e.g. 'train', 'teacher'; the run is called 'train teacher'.
+        key: of a resumable piece of work. A run with this key that never finished is continued.
+        tags: besides those of `provenance`.
+    """
+    tracker = Tracker()
+    if params.tracking.enabled and os.environ.get("RANK", "0") == "0":
+        tracker = _start(params, f"{stage} {name}".strip(), key, {"stage": stage, **(tags or {})})
+    try:
+        yield tracker
+    except BaseException as error:
+        stopped = isinstance(error, SystemExit | KeyboardInterrupt)
+        _finish(tracker, "KILLED" if stopped else "FAILED")
+        raise
+    _finish(tracker, "FINISHED")
+
+
+@contextmanager
+def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
+    """A client of a store that answered and the id of its experiment, both made if they were not there.
+
+    Raises:
+        Exception: of whatever kind, within seconds, if the store is unreachable, locked or not a store.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    database = Path(tracking.uri.removeprefix("sqlite:///")) if tracking.uri.startswith("sqlite:///") else None
+    # Two processes that create the same SQLite store at the same time break each other's migration.
+    lock = database.with_name(f"{database.name}.lock") if database else None
+    with _locked(lock):
+        _check_alive(tracking.uri, database)
+    from mlflow import MlflowClient
+
+    with _locked(lock):
+        client = MlflowClient(tracking.uri)
+        found = client.get_experiment_by_name(tracking.experiment)
+        if found:
+            yield client, found.experiment_id
+        else:
+            local = Path(tracking.artifacts).absolute().as_uri() if database else None
+            yield client, client.create_experiment(tracking.experiment, artifact_location=local)
+
+
+def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> Tracker:
+    try:
+        facts = provenance(params)
+        with open_store(params.tracking) as (client, experiment_id):
+            parent = os.environ.get("LIMELIGHT_PARENT_RUN") or _parent(client, experiment_id, facts)
+            found = _unfinished(client, experiment_id, parent, key) if key else None
+            if found is None:
+                own = {**facts, **tags, "mlflow.parentRunId": parent, "limelight.key": key or ""}
+                found = client.create_run(experiment_id, tags=own, run_name=name).info.run_id
+            return Tracker(client, experiment_id, found)
+    except Exception as error:
+        _warn(error)
+        return Tracker()
+
+
+def _parent(client: "MlflowClient", experiment_id: str, facts: dict[str, str]) -> str:
+    key = pipeline_key(facts)
+    found = client.search_runs([experiment_id], f"tags.`limelight.pipeline` = '{key}'", max_results=1)
+    if found:
+        return found[0].info.run_id
+    name = f"pipeline {facts.get('mlflow.source.git.commit', '')[:7]} {facts['params.profile']}"
+    kept = {key: value for key, value in facts.items() if key != "dvc.stage"}
+    run = client.create_run(experiment_id, tags={**kept, "limelight.pipeline": key}, run_name=name)
+    return run.info.run_id
+
+
+def _unfinished(client: "MlflowClient", experiment_id: str, parent: str, key: str) -> str | None:
+    query = f"tags.`limelight.key` = '{key}' and tags.`mlflow.parentRunId` = '{parent}'"
+    for run in client.search_runs([experiment_id], query, max_results=5):
+        if run.info.status in ("RUNNING", "KILLED"):
+            client.update_run(run.info.run_id, status="RUNNING")
+            return run.info.run_id
+    return None
+
+
+def _finish(tracker: Tracker, status: str) -> None:
+    def finish(client: "MlflowClient") -> None:
+        client.set_terminated(tracker.run_id, status)
+        parent = client.get_run(tracker.run_id).data.tags.get("mlflow.parentRunId")
+        if parent and not os.environ.get("LIMELIGHT_PARENT_RUN"):
+            client.set_terminated(parent, status)
+
+    tracker._attempt(finish)
+
+
+def _metrics(values: Mapping[str, float], step: int, model_id: str | None = None) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(key, float(value), now, step, model_id=model_id) for key, value in values.items()]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+@contextmanager
+def _locked(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + _CREATION_S
+    with path.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{path} is held by another process") from None
+                time.sleep(0.1)
+        yield
+
+
+def _check_alive(uri: str, database: Path | None) -> None:
+    """Look before MLflow does: its own retries take minutes."""
+    if database and database.is_file():
+        with closing(sqlite3.connect(database, timeout=_PATIENCE_S)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    elif uri.startswith(("http://", "https://")):
+        with suppress(urllib.error.HTTPError):  # also an answer
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE_S).close()
+    elif "://" in uri and (parts := urlsplit(uri)).hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), timeout=_PATIENCE_S).close()
+
+
+def _warn(error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    print(f"warning: not tracked in MLflow from here on: {reason}; the numbers are in the reports", file=sys.stderr)
