@@ -68,6 +68,14 @@ class Data(Section):
     seed: int = 0
     """Of the random division into splits."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "Data":
+        names = [request.name for request in self.datasets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} named twice; give each dataset a name of its own")
+        return self
+
 
 class Validate(Section):
     """What Great Expectations demands of the manifest and of decoded samples."""
@@ -158,6 +166,10 @@ class Run(Section):
         description="share of the label loss in a distilled run; 0 = the published labels-free form",
     )
 
+    teacher_size: int | None = Field(
+        default=None, ge=32, description="pixels, the batch as the teacher sees it; null = as the student does"
+    )
+
     precision: Literal["fp32", "bf16"] = "fp32"
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
     clip_norm: float | None = Field(default=None, gt=0)
@@ -189,6 +201,7 @@ class Evaluate(Section):
     splits: list[str] = Field(default_factory=lambda: ["test"])
     batch_size: int = Field(default=1, ge=1)
     workers: int | None = Field(default=None, description="processes of the metrics; null = one per core")
+    save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
     latency_runs: int = Field(default=20, ge=1)
     threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
