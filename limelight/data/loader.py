@@ -7,7 +7,7 @@ equally many, disjoint samples of each permutation, and train at the same size i
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -65,7 +65,7 @@ def epoch_batches(
     device: torch.device | str = "cpu",
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """The augmented training batches of one epoch, made ahead by a thread (`run.workers` = 0) or by processes.
 
     Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `run.cache_mb`; large ones are
@@ -102,7 +102,7 @@ def evaluation_batches(
     cache_mb: int = 512,
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Every sample once, in order, stretched to size x size as inference does; no augmentation. The last may be short.
 
     Args:
@@ -208,7 +208,7 @@ def _evaluation_store(samples: tuple[Sample, ...], size: int, capacity: int) -> 
 
 
 # ---------------------------------------------------------------------------------------------------- thread, processes
-def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Iterator[Batch]:
+def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Generator[Batch]:
     """Make batches in a thread, `AHEAD` of their use. OpenCV and torch let it run beside the training."""
 
     def make(plan: Plan) -> Batch:
@@ -227,7 +227,7 @@ def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: boo
         pool.shutdown(wait=True, cancel_futures=True)  # waits for the one batch in the making
 
 
-def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch]:
+def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Generator[Batch]:
     """Make batches in processes, which live on for the next epoch."""
     loader = _workers(maker, workers, pin)
     loader.sampler.plans = list(plans)
