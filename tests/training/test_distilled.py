@@ -1,0 +1,94 @@
+"""Learning from a teacher, with and without labels."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
+
+from limelight.data.loader import evaluation_batches
+from limelight.training.distilled import Distilled
+from limelight.training.loop import fit
+from limelight.training.supervised import Supervised
+from models.base import Capabilities
+from models.card import Card
+
+CARD = Card(model="toy", family="toy", input_size=(32, 32), parameters=1, sha256="0" * 64)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> ToyNetwork:
+    """A toy network that has learnt to find the discs."""
+    folder = tmp_path_factory.mktemp("teacher")
+    network, run = toy_network(seed=7), toy_run(epochs=12)
+    fit(Supervised(network, run), run, samples=toy_samples(folder, 8), folder=folder / "k", seed=0, device="cpu")
+    network.zero_grad()
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("loss", "label_weight", "labels"), [("dice", 0.0, False), ("bce", 0.0, False), ("dice", 0.5, True)]
+)
+def test_the_student_learns(loss: str, label_weight: float, labels: bool, teacher: ToyNetwork, tmp_path: Path):
+    run = toy_run(epochs=10, distil=loss, label_weight=label_weight, unlabelled=["unlabelled"], level_weights=[1, 0.5])
+    samples = toy_samples(tmp_path, 8, "unlabelled", labelled=False) + (toy_samples(tmp_path, 4) if labels else [])
+    before = weights(teacher)
+    learner = Distilled(toy_network(), run, teacher, CARD)
+    history = fit(
+        learner,
+        run,
+        samples=samples,
+        validation=toy_samples(tmp_path, 4, "val"),
+        folder=tmp_path / "k",
+        seed=0,
+        device="cpu",
+    )
+    assert history.last["loss"] < 0.75 * history.records[0]["loss"]
+    assert history.last["val_max_f"] > 0.9
+    assert equal(weights(teacher), before)
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    if labels:
+        mixed = (1 - label_weight) * history.last["distil"] + label_weight * history.last["labels"]
+        assert history.last["loss"] == pytest.approx(mixed, rel=1e-5)
+
+
+def test_the_teacher_stays_in_evaluation_mode_and_out_of_the_state(teacher: ToyNetwork):
+    learner = Distilled(toy_network(), toy_run(), teacher, CARD)
+    assert learner.train().network.training and not learner.teacher.training
+    assert learner.network.state_dict().keys() == toy_network().state_dict().keys()
+
+
+def test_the_labels_free_form_does_not_look_at_masks(teacher: ToyNetwork, tmp_path: Path):
+    learner = Distilled(toy_network(dropout=0.0), toy_run(), teacher, CARD)
+    batch = next(evaluation_batches(toy_samples(tmp_path, 4), 32, 4))
+    first, parts = learner.loss(batch, 0)
+    batch.mask_B1HW = 1 - batch.mask_B1HW
+    assert learner.loss(batch, 0)[0] == first and parts == {}
+
+
+def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetwork):
+    samples = toy_samples(tmp_path, 2)
+    card = CARD.model_copy(update={"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)})
+    own = next(evaluation_batches(samples, 32, 2, mean=card.mean, std=card.std))
+    learner = Distilled(toy_network(), toy_run(), teacher, card)
+    targets = learner.targets(next(evaluation_batches(samples, 32, 2)))
+    torch.testing.assert_close(targets, teacher(own.image_B3HW)[0].sigmoid().detach(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("teacher_size", "divisor", "seen"), [(None, 1, 32), (48, 1, 48), (None, 24, 24), (None, 64, 64)]
+)
+def test_the_teacher_sees_a_size_it_takes(teacher_size: int | None, divisor: int, seen: int, tmp_path: Path):
+    class Picky(ToyNetwork):
+        capabilities = Capabilities(input_divisor=divisor)
+
+        def forward(self, image_B3HW: torch.Tensor, companion_B3HW: torch.Tensor | None = None) -> list[torch.Tensor]:
+            sizes.append(tuple(image_B3HW.shape[-2:]))
+            return super().forward(image_B3HW)
+
+    sizes: list[tuple[int, ...]] = []
+    learner = Distilled(toy_network(), toy_run(teacher_size=teacher_size), Picky(), CARD)
+    targets = learner.targets(next(evaluation_batches(toy_samples(tmp_path, 2), 32, 2)))
+    assert sizes == [(seen, seen)]
+    assert targets.shape == (2, 1, 32, 32)
+    assert targets.min() >= 0 and targets.max() <= 1

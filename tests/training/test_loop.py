@@ -1,0 +1,168 @@
+"""What the loop promises besides exact resumption."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
+
+from limelight.data.samples import Batch
+from limelight.training.checkpoints import state_key
+from limelight.training.history import History
+from limelight.training.loop import fit
+from limelight.training.supervised import Supervised
+from models.errors import UserError
+
+
+def train(folder: Path, network: ToyNetwork, *, count: int = 8, seed: int = 0, **settings: object) -> History:
+    samples = toy_samples(folder, count)
+    run = toy_run(**settings)
+    return fit(
+        Supervised(network, run),
+        run,
+        samples=samples,
+        validation=toy_samples(folder, 3, "val"),
+        folder=folder / "toy" / state_key(run, seed=seed),
+        seed=seed,
+        device="cpu",
+    )
+
+
+def test_it_learns(tmp_path: Path):
+    history = train(tmp_path, toy_network(), epochs=12)
+    losses = [record["loss"] for record in history.records]
+    assert losses[-1] < 0.6 * losses[0]
+    assert history.last["val_max_f"] > 0.9
+    assert [record["epoch"] for record in history.records] == list(range(1, 13))
+
+
+def test_equal_seeds_give_equal_weights_whatever_the_workers_and_the_cache(tmp_path: Path):
+    networks = [toy_network() for _ in range(4)]
+    histories = [
+        train(tmp_path / "a", networks[0]),
+        train(tmp_path / "b", networks[1]),
+        train(tmp_path / "c", networks[2], workers=1, cache_mb=0),
+        train(tmp_path / "d", networks[3], seed=1),
+    ]
+    states = [weights(network) for network in networks]
+    assert equal(states[0], states[1]) and histories[0] == histories[1]
+    assert equal(states[0], states[2]) and histories[0] == histories[2]
+    assert not equal(states[0], states[3])
+
+
+def test_accumulated_batches_equal_one_large_batch(tmp_path: Path):
+    # Without batch norm and dropout, whose results depend on how the samples are divided.
+    large, small = (toy_network(norm=False, dropout=0.0) for _ in range(2))
+    settings = {"optimiser": {"name": "sgd", "lr": 0.1}, "clip_norm": 1.0}
+    first = train(tmp_path / "large", large, batch_size=4, **settings)
+    second = train(tmp_path / "small", small, batch_size=2, accumulate=2, **settings)
+    for one, other in zip(large.parameters(), small.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert first.last["loss"] == pytest.approx(second.last["loss"], rel=1e-4)
+
+
+def test_an_incomplete_last_step_is_a_mean_of_its_own_batches(tmp_path: Path):
+    history = train(tmp_path, toy_network(), count=10, batch_size=2, accumulate=2, epochs=1)
+    assert len(history.records) == 1
+    assert history.last["loss"] < 10
+
+
+def test_frozen_role_keeps_its_weights_for_its_epochs(tmp_path: Path):
+    network = toy_network()
+    before = weights(network)
+    frozen = {"name": "adamw", "lr": 0.02, "groups": {"head": {"freeze_epochs": 1}}}
+    train(tmp_path / "one", network, epochs=1, optimiser=frozen)
+    assert torch.equal(network.head.weight, before["head.weight"])
+    assert not torch.equal(network.body[0].weight, before["body.0.weight"])
+    train(tmp_path / "two", network, epochs=2, optimiser=frozen)
+    assert not torch.equal(network.head.weight, before["head.weight"])
+
+
+def test_averaged_weights_are_the_ones_kept_and_validated(tmp_path: Path):
+    run = toy_run(ema=0.9, epochs=2)
+    learner = Supervised(toy_network(), run)
+    trained = learner.network
+    samples = toy_samples(tmp_path, 8)
+    history = fit(learner, run, samples=samples, validation=samples, folder=tmp_path / "k", seed=0, device="cpu")
+    assert learner.network is not trained
+    assert not equal(weights(learner.network), weights(trained))
+    from limelight.data.loader import evaluation_batches
+    from limelight.training.device import make_accelerator
+    from limelight.training.validation import validate
+
+    scores = validate(learner, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
+    assert scores["val_mae"] == pytest.approx(history.last["val_mae"], rel=1e-5)
+
+
+def test_validation_every_other_epoch_and_after_the_last(tmp_path: Path):
+    history = train(tmp_path, toy_network(), epochs=5, validate_every=2)
+    assert [record["epoch"] for record in history.records if "val_mae" in record] == [2, 4, 5]
+
+
+def test_a_loss_that_is_not_finite_names_samples_and_the_last_good_state(tmp_path: Path):
+    class Poisoned(Supervised):
+        def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+            loss, parts = super().loss(batch, epoch)
+            return (loss / 0 if epoch == 1 and "toy/train/003" in batch.ids else loss), parts
+
+    run = toy_run()
+    folder = tmp_path / "toy" / "key"
+    with pytest.raises(UserError) as caught:
+        fit(Poisoned(toy_network(), run), run, samples=toy_samples(tmp_path, 8), folder=folder, seed=0, device="cpu")
+    text = str(caught.value)
+    assert "toy: the loss is inf" in text and "epoch 2" in text
+    assert "toy/train/003" in text
+    assert "epoch00001-step0000000.pt" in text and "\n" not in text
+    assert (folder / "epoch00001-step0000000.pt").is_file()
+
+
+def test_spoilt_weights_are_never_saved(tmp_path: Path):
+    run = toy_run(optimiser={"name": "sgd", "lr": 1e38}, schedule={"name": "constant"}, checkpoint_minutes=0)
+    folder = tmp_path / "toy" / "key"
+    with pytest.raises(UserError, match=r"not finite|the loss is"):
+        fit(Supervised(toy_network(), run), run, samples=toy_samples(tmp_path, 8), folder=folder, seed=0, device="cpu")
+    for path in folder.glob("*.pt"):
+        saved = torch.load(path, weights_only=True)["parts"]["network"]
+        assert all(value.isfinite().all() for value in saved.values())
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    networks = [toy_network(), toy_network()]
+    first = train(tmp_path, networks[0])
+    capsys.readouterr()
+    assert train(tmp_path, networks[1]) == first
+    assert equal(weights(networks[0]), weights(networks[1]))
+    assert "goes on after 2 epochs and 0 steps" in capsys.readouterr().err
+
+
+def test_it_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    train(tmp_path, toy_network(), optimiser={"groups": {"mixing": {"lr_scale": 2}}})
+    said = capsys.readouterr().err
+    assert "toy: 842 parameters on CPU, fp32; 8 samples, 8 images and 2 steps per epoch, 2 epochs" in said
+    assert "optimiser.groups ['mixing'] concern nothing here; roles: body, head" in said
+    assert "toy: epoch 2/2: loss " in said and "val_max_f" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there(tmp_path: Path):
+    run = toy_run()
+    with pytest.raises(UserError, match="device is 'cuda', but PyTorch sees no GPU"):
+        fit(
+            Supervised(toy_network(), run),
+            run,
+            samples=toy_samples(tmp_path, 4),
+            folder=tmp_path / "k",
+            seed=0,
+            device="cuda",
+        )
+
+
+def test_history_files(tmp_path: Path):
+    records = [{"epoch": 1, "loss": 2.0, "lr": 0.1}, {"epoch": 2, "loss": 1.0, "lr": 0.05, "val_max_f": 0.5}]
+    history = History(records)
+    history.write_csv(tmp_path / "h.csv")
+    history.write_json(tmp_path / "h.json")
+    assert (tmp_path / "h.csv").read_text().splitlines() == ["epoch,loss,lr,val_max_f", "1,2.0,0.1,", "2,1.0,0.05,0.5"]
+    assert json.loads((tmp_path / "h.json").read_text()) == {"epochs": records, "best": records[1]}
