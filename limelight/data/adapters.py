@@ -93,7 +93,7 @@ def pair_listed(root: Path, dataset: str) -> tuple[list[Pair], list[Problem]]:
         if absent:
             missing.append((absent, "listed, but not there"))
             continue
-        key = _normal(_without_suffix(Path(line.image).relative_to(below).as_posix()))
+        key = _normal(without_suffix(Path(line.image).relative_to(below).as_posix()))
         image, mask, companion = files
         pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion))
     _check_share(dataset, root, Part("img_list.txt"), len(pairs), missing)
@@ -210,7 +210,7 @@ def _member_names(root: Path, part: Part) -> list[str] | None:
     lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
     if part.clips:  # a clip a line, or a frame a line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
         return list(dict.fromkeys(line.split("/")[-2] if "/" in line else line for line in _first_paths(lines)))
-    return [_without_suffix(line) for line in lines if line]
+    return [without_suffix(line) for line in lines if line]
 
 
 def _first_paths(lines: Iterable[str]) -> list[str]:
@@ -226,7 +226,7 @@ def _pictures(root: Path, relative: str) -> _Folder:
     for name, path in list_files(folder).items():
         if path.suffix.lower() not in EXTENSIONS:
             continue
-        key = _normal(_without_suffix(name))
+        key = _normal(without_suffix(name))
         if key in files:
             shadowed.append((files[key], path))
         else:
@@ -234,7 +234,7 @@ def _pictures(root: Path, relative: str) -> _Folder:
     return _Folder(folder, files, shadowed)
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
     """'a/b.v2.jpg' -> 'a/b.v2'; a last part that is no picture's suffix stays."""
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in EXTENSIONS else name

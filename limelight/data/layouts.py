@@ -152,7 +152,7 @@ def expand(root: Path, pattern: str, field: str) -> dict[str, str]:
 def concrete(root: Path, parts: Parts) -> Parts:
     """Replace each part that has `{split}` by one part per folder found.
 
-    A split without the mask folder that others have is unlabelled.
+    A split without the mask folder that others have is unlabelled; one without their companion folder is left out.
     """
     result: list[Part] = []
     for part in parts:
@@ -160,10 +160,11 @@ def concrete(root: Path, parts: Parts) -> Parts:
             result.append(part)
             continue
         filled = [_fill_split(part, name) for name in expand(root, part.image, "split")]
-        labelled = [split.mask is not None and _folder(root, split.mask) is not None for split in filled]
-        unlabelled_allowed = any(labelled)
-        for split, has_mask in zip(filled, labelled, strict=True):
-            result.append(replace(split, mask=None) if unlabelled_allowed and not has_mask else split)
+        with_companion = [split for split in filled if split.companion and _folder(root, split.companion)]
+        filled = with_companion or filled
+        labelled = [split for split in filled if split.mask and _folder(root, split.mask)]
+        for split in filled:
+            result.append(replace(split, mask=None) if labelled and split not in labelled else split)
     return tuple(result)
 
 

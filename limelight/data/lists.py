@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from limelight.data.adapters import frame_numbers
+from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
@@ -133,7 +133,7 @@ def read_scfnet_list(path: Path, image_folder: Path, mask_folder: Path | None = 
     Raises:
         UserError: a named image or mask is not there.
     """
-    names = _read_lines(path)
+    names = [without_suffix(name) for name in _read_lines(path)]
     images = [_with_suffix(image_folder, name) for name in names]
     masks = [_with_suffix(mask_folder, name) if mask_folder else None for name in names]
     return [Listed(image, mask=mask) for image, mask in zip(images, masks, strict=True)]

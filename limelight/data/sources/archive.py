@@ -18,7 +18,6 @@ from models.files import read_json, sha256_file, write_json
 
 DOWNLOADS = Path("work/downloads")
 ATTEMPTS = 6
-_CHUNK = 1 << 20
 _RESERVE = 1 << 30
 """Bytes left free on the disk."""
 
@@ -139,11 +138,12 @@ def _append(answer: Any, part: Path, start: int) -> None:
         part.open("ab" if start else "wb") as sink,
         progress(total, f"fetching {answer.url.path.rsplit('/', 1)[-1]}", "MB", done) as advance,
     ):
-        for chunk in answer.iter_bytes(_CHUNK):
+        for chunk in answer.iter_raw():  # as it comes: a larger chunk would be lost where the transfer breaks off
             sink.write(chunk)
             shown = sink.tell() >> 20
-            advance(shown - done, "")
-            done = shown
+            if shown > done:
+                advance(shown - done, "")
+                done = shown
 
 
 def _validator_file(part: Path) -> Path:

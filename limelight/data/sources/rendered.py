@@ -7,33 +7,25 @@ from limelight.data.hashes import HashCache, file_hashes
 from limelight.data.sources import DATASETS
 from limelight.data.sources.unpacked import check_unchanged
 from models.errors import UserError
-from models.files import atomic_path, read_json, write_json
+from models.files import read_json, write_json
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The drawn folder data/datasets/<name>; what was drawn stands in '<name>.json', with the settings.
+    """The drawn folder data/datasets/<name>; its files' hashes stand in '<name>.json' beside it.
 
     Raises:
         UserError: the folder is not of our making, or has been changed since.
     """
+    from limelight.data.renderer import render_dataset
+    from limelight.data.renderer.dataset import RECIPE
+
     target = DATASETS / request.name
     record = target.with_name(target.name + ".json")
-    settings = request.render.model_dump() if request.render else {}
-    if target.is_dir():
-        if not record.is_file():
-            raise UserError(f"{target} is there but was not drawn by the renderer; move it away, or use it by `path`")
-        known = read_json(record)
-        check_unchanged(target, known["files"], file_hashes(target, cache), "drawn")
-        if known["render"] == settings:
-            return target
-    record.unlink(missing_ok=True)
-    _draw(request, target)
-    write_json(record, {"render": settings, "files": file_hashes(target, cache)})
+    if target.is_dir() and not (target / RECIPE).is_file():
+        raise UserError(f"{target} is there but was not drawn by the renderer; move it away, or use it by `path`")
+    if target.is_dir() and record.is_file():
+        check_unchanged(target, read_json(record)["files"], file_hashes(target, cache), "drawn")
+    # Leaves alone what was drawn from these settings, and goes on from where an interrupted run stopped.
+    render_dataset(target, request.render)
+    write_json(record, {"files": file_hashes(target, cache)})
     return target
-
-
-def _draw(request: DatasetRequest, target: Path) -> None:
-    from limelight.data.renderer import render_dataset
-
-    with atomic_path(target) as folder:
-        render_dataset(folder, request.render)

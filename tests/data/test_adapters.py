@@ -1,0 +1,316 @@
+import json
+import unicodedata
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trees
+from PIL import Image
+
+from limelight.config import DatasetRequest, Layout
+from limelight.data.adapters import frame_numbers
+from limelight.data.catalogue import catalogue
+from limelight.data.hashes import HashCache
+from limelight.data.index import Entry
+from limelight.data.layouts import Part, split_name
+from limelight.data.manifest import Sample
+from limelight.data.prepare import Prepared, describe, prepare_dataset
+from models.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def prepare(root: Path, name: str = "set", modality: str | None = None, **more: object) -> Prepared:
+    given = {"modality": modality} if modality else {}
+    request = DatasetRequest(name=name, path=str(root), **given, **more)
+    known = catalogue().get(name)
+    entry = Entry(str(root), 0, "", "local", "", modality or (known.modality if known else "rgb"), None)
+    return prepare_dataset(request, entry, 0, HashCache())
+
+
+def ids(prepared: Prepared) -> list[str]:
+    return [sample.sample_id for sample in prepared.samples]
+
+
+def fill(root: Path, part: Part, stems: list[str]) -> None:
+    """Make what a layout describes, with two clips where it has clips and two splits where it has `{split}`."""
+    splits = ("train", "test") if "{split}" in part.image else ("",)
+    clips = ("bear", "car") if part.clips else ("",)
+    for split, clip, stem in product(splits, clips, stems):
+        image, *others = [
+            folder and root / folder.replace("{split}", split).replace("{clip}", clip)
+            for folder in (part.image, part.mask, part.companion)
+        ]
+        trees.picture(image / f"{stem}.jpg")
+        for folder in filter(None, others):
+            trees.mask(folder / f"{stem}.png", level=1)
+    if part.members:
+        listing = root / part.members
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        listing.write_text("".join(f"{name}\n" for name in (clips if part.clips else stems)))
+
+
+# ------------------------------------------------------------------------------------------------------- the catalogue
+LAYOUTS = [(entry.name, position) for entry in catalogue().values() for position in range(len(entry.layouts))]
+
+
+@pytest.mark.parametrize(("name", "position"), LAYOUTS)
+def test_every_layout_of_the_catalogue(here, name, position):
+    entry = catalogue()[name]
+    parts = entry.layouts[position]
+    for number, part in enumerate(parts):
+        fill(here / "root", part, [f"{number}_00001", f"{number}_00002"])
+    if entry.modality == "text":
+        (here / "root/classes.json").write_text(json.dumps({"0": "background", "1": "cat"}))
+    more = {"split": "test"} if name == "VOS" else {}  # two clips cannot be divided by three
+    prepared = prepare(here / "root", name, **more)
+    assert not prepared.problems
+    named = {part.split for part in parts if part.split}
+    expected = {"train", "test"} if "{split}" in parts[0].image else named or {more.get("split", entry.split)}
+    assert {sample.split for sample in prepared.samples} == expected
+    sample = prepared.samples[0]
+    assert sample.modality == entry.modality and Path(sample.image).is_file()
+    assert (sample.companion is not None) == (entry.modality in ("rgbd", "rgbt"))
+    assert (sample.mask is not None) == (name != "KD-SOD80K")
+    assert (sample.clip is not None) == (entry.modality == "video")
+    assert sample.classes[-1:] == (("cat",) if entry.modality == "text" else ())
+    assert "published" in describe(prepared, name) or not entry.expected
+
+
+# ------------------------------------------------------------------------------------------------------ pairs of stills
+@pytest.mark.parametrize(
+    ("image", "target"), [("images", "GT"), ("images", "masks"), ("Imgs", "gt"), ("IMAGE", "Mask")]
+)
+def test_layouts_are_recognised(here, image, target):
+    trees.stills(here / "set", ["1", "2"], image, target)
+    prepared = prepare(here / "set", split="test")
+    assert ids(prepared) == ["set/1", "set/2"]
+    assert prepared.samples[0] == Sample(
+        "set/1", "set", "test", "rgb", f"set/{image}/1.jpg", None, f"set/{target}/1.png", None, None, (), 24, 20,
+        HashCache().sha256([here / "set" / image / "1.jpg"])[0],
+    )  # fmt: skip
+
+
+def test_kd_scfnet_list_names_the_members(here):
+    trees.stills(here / "set", ["a b", "2", "3"], "image", "mask")
+    (here / "set/train.txt").write_text("a b\n3.jpg\n\n")
+    prepared = prepare(here / "set")
+    assert ids(prepared) == ["set/3", "set/a b"] and {sample.split for sample in prepared.samples} == {"train"}
+
+
+def test_same_name_in_two_folders_not_lost(here):
+    trees.stills(here / "set", ["a/1", "b/1", "1"])
+    prepared = prepare(here / "set", split="test")
+    assert ids(prepared) == ["set/1", "set/a/1", "set/b/1"]
+    assert [sample.mask for sample in prepared.samples] == [
+        "set/masks/1.png",
+        "set/masks/a/1.png",
+        "set/masks/b/1.png",
+    ]
+
+
+def test_names_with_spaces_dots_and_other_scripts(here):
+    names = ["ein Bild", "v1.2 final", "лампа", "灯", unicodedata.normalize("NFD", "é")]
+    for number, name in enumerate(names):
+        trees.picture(here / "set/images" / f"{name}.jpg", number)
+        trees.mask(here / "set/masks" / f"{unicodedata.normalize('NFC', name)}.png")
+    prepared = prepare(here / "set", split="test")
+    assert sorted(ids(prepared)) == sorted(f"set/{unicodedata.normalize('NFC', name)}" for name in names)
+
+
+def test_every_kind_of_picture(here):
+    for suffix in (".jpg", ".png", ".webp", ".bmp", ".tif", ".JPEG"):
+        picture = trees.picture(here / f"set/images/a{suffix[1:]}{suffix.lower()}")
+        picture.rename(picture.with_suffix(suffix))
+        trees.mask(here / f"set/masks/a{suffix[1:]}.png")
+    (here / "set/images/Thumbs.db").write_bytes(b"")
+    (here / "set/images/notes.txt").write_text("not a picture")
+    prepared = prepare(here / "set", split="test")
+    assert len(prepared.samples) == 6 and not prepared.problems
+
+
+def test_unpaired_files_are_listed(here):
+    root = trees.stills(here / "set", [f"{number:03}" for number in range(60)])
+    trees.picture(root / "images/alone.jpg")
+    trees.picture(root / "images/000.png")
+    trees.mask(root / "masks/orphan.png")
+    prepared = prepare(root, split="test")
+    assert len(prepared.samples) == 60
+    assert sorted(Path(problem.path).name for problem in prepared.problems) == ["000.png", "alone.jpg", "orphan.png"]
+    assert "3 files left out" in describe(prepared, "set")
+
+
+def test_a_wrong_layout_is_an_error(here):
+    root = trees.stills(here / "set", ["1", "2"])
+    for path in (root / "masks").iterdir():
+        path.rename(path.with_name(f"gt_{path.name}"))
+    with pytest.raises(UserError, match=r"gives no sample \(.*no mask 1\.\* in"):
+        prepare(root, split="test")
+    trees.stills(here / "half", ["1", "2", "3"])
+    (here / "half/masks/3.png").unlink()
+    with pytest.raises(UserError, match="1 of 3 files have no partner"):
+        prepare(here / "half", split="test")
+    (here / "other/pictures").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no known layout in .*other, which holds pictures; looked for .*images \+ GT"):
+        prepare(here / "other", split="test")
+    with pytest.raises(UserError, match="name no split"):
+        prepare(trees.stills(here / "fine", ["1"]))
+
+
+def test_layout_of_ones_own(here):
+    trees.stills(here / "set/2024", ["1"], "photos/raw", "photos/cut", "heat")
+    layout = Layout(image="2024/photos/raw", mask="2024/photos/cut", companion="2024/heat")
+    prepared = prepare(here / "set", modality="rgbt", layout=layout, split="test")
+    assert ids(prepared) == ["set/1"] and prepared.samples[0].companion == "set/2024/heat/1.png"
+    unlabelled = prepare(here / "set", layout=Layout(image="2024/photos/raw", mask=None), split="unlabelled")
+    assert unlabelled.samples[0].mask is None
+    with pytest.raises(UserError, match="names no companion"):
+        prepare(here / "set", modality="rgbt", layout=Layout(image="2024/heat", mask=None), split="test")
+
+
+def test_broken_files_are_left_out(here):
+    root = trees.stills(here / "set", [f"{number:03}" for number in range(80)])
+    whole = (root / "images/000.jpg").read_bytes()
+    (root / "images/000.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "images/001.jpg").write_bytes(b"not a picture")
+    trees.mask(root / "masks/002.png", size=(20, 60))
+    (root / "images/003.jpg").write_bytes((root / "images/003.jpg").read_bytes() + b"a phone's trailing bytes" * 9)
+    prepared = prepare(root, split="test")
+    assert len(prepared.samples) == 77
+    assert [Path(problem.path).name for problem in prepared.problems] == ["000.jpg", "001.jpg", "002.jpg"]
+    for number in range(4, 8):
+        (root / f"images/{number:03}.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="7 of 80 samples cannot be used"):
+        prepare(root, split="test")
+
+
+# ------------------------------------------------------------------------------------------- splits, clips and classes
+def test_split_folders(here):
+    for split in ("Training", "Test"):
+        trees.stills(here / "set" / split, ["1"], "RGB", "GT", "T")
+    (here / "set/Unlabelled/RGB").mkdir(parents=True)
+    prepared = prepare(here / "set", modality="rgbt")
+    assert ids(prepared) == ["set/test/1", "set/train/1"], "a split without thermal images has no sample"
+    assert split_name("Validation Set") == "val" and split_name("Easy-35") == "easy_35"
+
+
+def test_the_embedded_layout(here):
+    for split in ("train", "test"):
+        trees.stills(here / "pack" / split, ["1"], companion="depth")
+        trees.mask(here / "pack" / split / "labels/1.png", level=2)
+    trees.stills(here / "pack/unlabelled", ["1", "2"], target=None)
+    (here / "pack/classes.json").write_text('{"1": "kite", "2": "boat"}')
+    assert ids(prepare(here / "pack", "embedded")) == [
+        "embedded/test/1",
+        "embedded/train/1",
+        "embedded/unlabelled/1",
+        "embedded/unlabelled/2",
+    ]
+    assert [sample.split for sample in prepare(here / "pack", "embedded-rgbd").samples] == ["test", "train"]
+    text = prepare(here / "pack", "embedded-text")
+    assert text.classes == {1: "kite", 2: "boat"}
+    assert [sample.classes for sample in text.samples] == [("boat",), ("boat",), (), ()]
+    shares = prepare(here / "pack", "embedded", split={"train": 0.5, "val": 0.5})
+    assert [sample.split for sample in shares.samples if sample.mask is None] == ["unlabelled"] * 2
+
+
+def test_clips_stay_whole_and_unlabelled_frames_are_skipped(here):
+    for clip in range(5):
+        for frame in range(0, 90, 15):
+            trees.picture(here / f"VOS/JPEGImages/{clip}/{frame:05}.jpg", frame)
+        trees.mask(here / f"VOS/Annotations/{clip}/00030.png")
+        trees.mask(here / f"VOS/Annotations/{clip}/00075.png")
+    prepared = prepare(here / "VOS", "VOS")
+    assert len(prepared.samples) == 10 and not prepared.problems
+    assert {(sample.clip, sample.split) for sample in prepared.samples} == {
+        (sample.clip, sample.split) for sample in prepared.samples[::2]
+    }, "both frames of a clip are in one split"
+    splits = [sample.split for sample in prepared.samples[::2]]
+    assert sorted(splits) == ["test", "train", "train", "train", "val"]
+    assert [sample.frame for sample in prepared.samples[:2]] == [30, 75]
+
+
+def test_davis_list_of_frames(here):
+    for clip in ("bear", "camel", "car"):
+        for frame in ("00000", "00001"):
+            trees.picture(here / f"DAVIS/JPEGImages/480p/{clip}/{frame}.jpg")
+            trees.mask(here / f"DAVIS/Annotations/480p/{clip}/{frame}.png")
+    for name, clips in (("train", ("bear", "car")), ("val", ("camel",))):
+        listing = here / f"DAVIS/ImageSets/480p/{name}.txt"
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"/JPEGImages/480p/{clip}/{frame}.jpg /Annotations/480p/{clip}/{frame}.png"
+            for clip in clips
+            for frame in ("00000", "00001")
+        ]
+        listing.write_text("\n".join(lines))
+    prepared = prepare(here / "DAVIS", "DAVIS")
+    assert {(sample.clip, sample.split) for sample in prepared.samples} == {
+        ("bear", "train"),
+        ("car", "train"),
+        ("camel", "test"),
+    }
+    assert ids(prepared)[0] == "DAVIS/camel/00000"
+
+
+def test_frame_numbers():
+    assert frame_numbers(["select_0064_0003", "select_0064_0010"]) == [3, 10]
+    assert frame_numbers(["a", "b"]) == [0, 1]
+    assert frame_numbers(["a1", "b1"]) == [0, 1], "numbers that repeat are no frame numbers"
+
+
+def test_palette_label_maps(here):
+    """PASCAL VOC's labels are palette images: the index is the class, the colour means nothing."""
+    labels = np.zeros((20, 24), np.uint8)
+    labels[:5], labels[5:7], labels[7:9] = 15, 255, 1
+    image = Image.fromarray(labels, mode="P")
+    image.putpalette([value for index in range(256) for value in (index * 37 % 256, index * 91 % 256, index)])
+    root = here / "VOC/VOCdevkit/VOC2012"
+    trees.picture(root / "JPEGImages/2007_1.jpg")
+    (root / "SegmentationClass").mkdir()
+    image.save(root / "SegmentationClass/2007_1.png")
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    for split in ("train", "val"):
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("2007_1\n")
+    assert prepare(here / "VOC", "PASCAL-VOC").samples[0].classes == ("aeroplane", "person")
+
+
+def test_class_tables(here):
+    root = trees.stills(here / "ade", ["1"], "images/training", "annotations/training")
+    trees.stills(root, ["2"], "images/validation", "annotations/validation")
+    trees.mask(root / "annotations/training/1.png", level=2)
+    trees.mask(root / "annotations/validation/2.png", level=2)
+    (root / "objectInfo150.txt").write_text(
+        "Idx\tRatio\tTrain\tVal\tName\n1\t0.15\t11\t9\twall\n2\t0.1\t6\t2\tbuilding, edifice\n"
+    )
+    assert prepare(root, "ADE20K").samples[0].classes == ("building",)
+    trees.mask(root / "annotations/training/1.png", level=7)
+    with pytest.raises(UserError, match=r"pixel values \[7\] that the table of classes does not name"):
+        prepare(root, "ADE20K")
+    coco = trees.stills(here / "coco", ["1"], "images/train2017", "annotations/train2017")
+    trees.stills(coco, ["2"], "images/val2017", "annotations/val2017")
+    for path in (coco / "annotations").rglob("*.png"):
+        trees.mask(path, level=2)
+    (coco / "labels.txt").write_text("0: unlabeled\n1: person\n2: bicycle\n3: car\n")
+    stuff = prepare(coco, "COCO-Stuff")
+    assert stuff.samples[0].classes == ("person", "car"), "its pixel values count from 0"
+    (coco / "labels.txt").unlink()
+    with pytest.raises(UserError, match=r"no labels.txt or classes.json"):
+        prepare(coco, "COCO-Stuff")
+
+
+def test_real_folders(shared):
+    real = shared / "realdata"
+    photos = prepare(real / "rgb", "photos", layout=Layout(), split={"train": 0.8, "val": 0.1, "test": 0.1})
+    assert len(photos.samples) == 400 and not photos.problems
+    assert [sum(one.split == split for one in photos.samples) for split in ("train", "val", "test")] == [320, 40, 40]
+    assert all(sample.image.startswith(str(real)) for sample in photos.samples)
+    video = prepare(real / "video", "clips", "video", split="test")
+    assert len({sample.clip for sample in video.samples}) == 6 and len(video.samples) == 144
+    depth = prepare(real / "rgbd", "depth", "rgbd", split="test")
+    assert len(depth.samples) == 53 and all(sample.companion for sample in depth.samples)

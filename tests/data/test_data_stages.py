@@ -1,0 +1,140 @@
+"""download -> prepare -> validate as the pipeline runs them."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trees
+
+from limelight.config import DatasetRequest, Params
+from limelight.data.catalogue import markdown_table
+from limelight.data.index import read_index
+from limelight.data.manifest import manifest_trees, read_manifest
+from models.errors import UserError
+from stages import download, prepare, validate
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def params(*datasets: dict, **validation: object) -> Params:
+    requests = [DatasetRequest(**dataset) for dataset in datasets]
+    profile = {"data": {"datasets": requests}, "validation": validation, "runs": {}}
+    return Params.model_validate({"profile": "demo", "train": [], "profiles": {"demo": profile}})
+
+
+def test_three_stages(here, capsys):
+    trees.stills(here / "photos", [f"{number:02}" for number in range(16)])
+    trees.stills(here / "depth", ["a/1", "a/2", "b/1", "b/2"], companion="depth", seed=100)
+    given = params(
+        {"name": "photos", "path": "photos", "split": SHARES},
+        {"name": "depth", "path": "depth", "modality": "rgbd", "split": "test"},
+        min_rows=20,
+    )
+    for stage in (download, prepare, validate):
+        stage.run(given)
+    out = capsys.readouterr().out
+    assert "photos: test 4, train 8, val 4 images" in out and "20 samples meet" in out
+    index = read_index()
+    assert index["photos"].root == "photos" and index["depth"].modality == "rgbd"
+    assert len(read_manifest(splits=["test"])) == 8
+    assert manifest_trees() == {name: entry.sha256 for name, entry in index.items()}
+    assert (here / "data/lists/depth/test/x_list.txt").read_text().startswith("depth/depth/a/1.png\n")
+    assert (here / "data/lists/rejected.csv").read_text() == "dataset,path,reason\n"
+    summary = json.loads((here / "reports/data/summary.json").read_text())
+    assert summary["success"] and summary["samples"] == summary["decoded"] == 20 and not summary["failed"]
+    assert summary["datasets"] == {"depth": {"test": 4}, "photos": {"test": 4, "train": 8, "val": 4}}
+    assert (here / "reports/data/docs/index.html").is_file() and (here / "reports/data/samples.png").is_file()
+
+    before = {path: path.read_bytes() for path in sorted((here / "data").rglob("*")) if path.is_file()}
+    for stage in (download, prepare):
+        stage.run(given)
+    assert before == {path: path.read_bytes() for path in sorted((here / "data").rglob("*")) if path.is_file()}
+
+    for path in (here / "photos/masks").iterdir():
+        trees.mask(path, level=1)
+    for stage in (download, prepare):
+        stage.run(given)
+    assert (here / "data/lists/manifest.parquet").read_bytes() != before[here / "data/lists/manifest.parquet"]
+    with pytest.raises(UserError, match=r"fail 1 of .*photos: at most 20% of the masks are empty"):
+        validate.run(given)
+    failures = json.loads((here / "reports/data/summary.json").read_text())["failed"]
+    assert [failure["table"] for failure in failures] == ["samples"]
+    assert "FAILED   samples: photos: at most 20%" in capsys.readouterr().out
+
+
+def test_one_missing_dataset_does_not_stop_the_others(here, capsys):
+    trees.stills(here / "photos", ["1"])
+    given = params({"name": "ECSSD"}, {"name": "photos", "path": "photos"}, {"name": "SOD"})
+    with pytest.raises(UserError, match="2 of 3 datasets are not there"):
+        download.run(given)
+    captured = capsys.readouterr()
+    assert "photos: 2 files" in captured.out
+    assert captured.err.count("error: dataset") == 2 and not (here / "data/index.json").exists()
+
+
+def test_left_out_files_are_written_down(here, capsys):
+    root = trees.stills(here / "photos", [f"{number:02}" for number in range(40)])
+    trees.mask(root / "masks/orphan, with comma.png")
+    (root / "images/07.jpg").write_bytes(b"")
+    given = params({"name": "photos", "path": "photos", "split": "test"})
+    download.run(given)
+    prepare.run(given)
+    with (here / "data/lists/rejected.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [(row["dataset"], row["path"]) for row in rows] == [
+        ("photos", "photos/masks/orphan, with comma.png"),
+        ("photos", "photos/images/07.jpg"),
+    ]
+    assert "39" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"dataset other is not in data/index.json"):
+        prepare.run(params({"name": "other", "path": "photos"}))
+    (here / "photos").rename(here / "moved")
+    with pytest.raises(UserError, match=r"photos is gone; run the download stage"):
+        prepare.run(given)
+
+
+def test_datasets_are_named_once():
+    with pytest.raises(ValueError, match="photos named twice"):
+        params({"name": "photos", "path": "a"}, {"name": "photos", "path": "b"})
+
+
+def test_command_line_of_a_stage(here):
+    (here / "params.yaml").write_text(
+        "profile: demo\ntrain: []\nprofiles: {demo: {data: {datasets: [{name: photos, path: nowhere}]}, runs: {}}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.download"], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: dataset photos: path {here}/nowhere does not exist; correct `path` in params.yaml\n"
+    )
+
+
+def test_download_imports_nothing_heavy():
+    heavy = "torch", "pyarrow", "pandas", "great_expectations", "mlflow", "httpx", "matplotlib", "cv2"
+    code = f"import sys, stages.download; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_prepare_needs_no_torch():
+    code = (
+        "import sys, stages.prepare; print([n for n in ('torch', 'great_expectations', 'mlflow') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_catalogue_page_is_in_step():
+    assert markdown_table() in (ROOT / "docs/data.md").read_text()

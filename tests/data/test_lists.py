@@ -1,0 +1,124 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trees
+
+from limelight.config import DatasetRequest
+from limelight.data.hashes import HashCache
+from limelight.data.index import Entry
+from limelight.data.lists import (
+    Listed,
+    read_parallel_lists,
+    read_prompts,
+    read_scfnet_list,
+    read_sdnet_list,
+    write_lists,
+)
+from limelight.data.manifest import Sample
+from limelight.data.prepare import prepare_dataset
+from models.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def samples_of(root: Path, modality: str, **more: object) -> list[Sample]:
+    request = DatasetRequest(name="set", path=str(root), modality=modality, **more)
+    return prepare_dataset(request, Entry(str(root), 0, "", "local", "", modality, None), 0, HashCache()).samples
+
+
+def listed(sample: Sample) -> Listed:
+    return Listed(sample.image, sample.companion, sample.mask, sample.clip, sample.frame, sample.classes)
+
+
+def test_stills_with_depth(here):
+    samples = samples_of(
+        trees.stills(here / "set", ["a/1", "b/1", "mit Leer"], companion="depth"), "rgbd", split="train"
+    )
+    write_lists(samples, here / "lists")
+    expected = [listed(sample) for sample in samples]
+    assert read_parallel_lists(here / "lists") == expected
+    without_depth = [replace(line, companion=None) for line in expected]
+    assert read_sdnet_list(here / "lists/sdnet.txt") == without_depth
+    assert (here / "lists/train.txt").read_text() == "a/1\nb/1\nmit Leer\n"
+    assert read_scfnet_list(here / "lists/train.txt", Path("set/images"), Path("set/masks")) == without_depth
+    assert "set/images/a/1.jpg set/masks/a/1.png\n" in (here / "lists/sdnet.txt").read_text()
+
+
+def test_plain_rgb_repeats_the_image(here):
+    samples = samples_of(trees.stills(here / "set", ["1"]), "rgb", split="train")
+    write_lists(samples, here / "lists")
+    assert (here / "lists/x_list.txt").read_text() == (here / "lists/img_list.txt").read_text()
+    assert read_parallel_lists(here / "lists") == [listed(sample) for sample in samples]
+
+
+def test_unlabelled_has_no_masks(here):
+    root = trees.stills(here / "set", ["1", "2"], target=None)
+    samples = samples_of(root, "rgb", split="unlabelled", layout={"image": "images", "mask": None})
+    write_lists(samples, here / "lists")
+    assert not (here / "lists/gt_list.txt").exists() and not (here / "lists/sdnet.txt").exists()
+    assert read_parallel_lists(here / "lists") == [listed(sample) for sample in samples]
+    labelled = replace(samples[0], mask="set/masks/1.png")
+    write_lists([labelled, samples[1]], here / "mixed")
+    assert read_parallel_lists(here / "mixed") == [listed(labelled)], "parallel lists cannot leave a line out"
+
+
+@pytest.mark.parametrize(
+    ("image", "target"),
+    [("{}/Imgs", "{}/ground-truth"), ("JPEGImages/{}", "Annotations/{}"), ("{}/frames", "{}/masks")],
+)
+def test_clips(here, image, target):
+    for clip in ("bear", "two words"):
+        for frame in (5, 9, 100):
+            trees.picture(here / "set" / image.format(clip) / f"{clip}_{frame:04}.png", frame)
+            trees.mask(here / "set" / target.format(clip) / f"{clip}_{frame:04}.png")
+    samples = samples_of(here / "set", "video", split="test")
+    write_lists(samples, here / "lists")
+    assert read_sdnet_list(here / "lists/sdnet.txt") == [listed(sample) for sample in samples]
+    lines = (here / "lists/sdnet.txt").read_text().splitlines()
+    assert len(lines) == 2 and lines[0] == f"set/{image.format('bear')} png set/{target.format('bear')} png"
+    assert [sample.frame for sample in samples[:3]] == [5, 9, 100]
+
+
+def test_prompts(here):
+    root = trees.stills(here / "set", ["a/1", "b/1", "2"], target="labels")
+    for name, level in (("a/1", 1), ("b/1", 2), ("2", 2)):
+        trees.mask(root / "labels" / f"{name}.png", level=level)
+    (root / "classes.json").write_text('{"1": "cat", "2": "tv/monitor"}')
+    samples = samples_of(root, "text", split="val")
+    write_lists(samples, here / "lists")
+    assert json.loads((here / "lists/val_text.json").read_text()) == {
+        "2.jpg": ["a photo of a tv/monitor"],
+        "set/images/a/1.jpg": ["a photo of a cat"],
+        "set/images/b/1.jpg": ["a photo of a tv/monitor"],
+    }
+    assert read_parallel_lists(here / "lists") == [listed(sample) for sample in samples]
+    (here / "bare.json").write_text('{"1.jpg": "a photo of a cat"}')
+    with pytest.raises(UserError, match="give a list of prompts"):
+        read_prompts(here / "bare.json")
+
+
+def test_a_folder_of_lists_is_a_dataset(here):
+    samples = samples_of(trees.stills(here / "set", ["a/1", "b/1"], companion="depth"), "rgbd", split="train")
+    write_lists(samples, here / "lists")
+    again = samples_of(here / "lists", "rgbd", split="train")
+    assert [listed(sample) for sample in again] == [listed(sample) for sample in samples]
+    assert [sample.sample_id for sample in again] == ["set/a/1", "set/b/1"]
+
+
+def test_wrong_lists(here):
+    (here / "img_list.txt").write_text("1.jpg\n2.jpg\n")
+    (here / "gt_list.txt").write_text("1.png\n")
+    with pytest.raises(UserError, match=r"gt_list.txt has 1 lines and img_list.txt 2"):
+        read_parallel_lists(here)
+    with pytest.raises(UserError, match=r"no picture 1\.\* in images"):
+        read_scfnet_list(here / "img_list.txt", Path("images"))
+    with pytest.raises(UserError, match=r"img_list.txt:1: 1 parts in '1.jpg'"):
+        read_sdnet_list(here / "img_list.txt")
+    with pytest.raises(UserError, match=r"none/img_list.txt does not exist"):
+        read_parallel_lists(here / "none")

@@ -1,0 +1,44 @@
+"""Small datasets on disk, for the tests of adapters and stages."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (24, 20)) -> Path:
+    """A noisy RGB picture of (width, height); the suffix chooses the format."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return write(path, pixels)
+
+
+def mask(path: Path, size: tuple[int, int] = (24, 20), level: int = 255) -> Path:
+    """A mask with a rectangle of `level` on black."""
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    pixels[size[1] // 4 : size[1] // 2, size[0] // 4 : size[0] // 2] = level
+    return write(path, pixels)
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
+    return path
+
+
+def stills(
+    root: Path,
+    names: list[str],
+    image: str = "images",
+    target: str | None = "masks",
+    companion: str | None = None,
+    suffix: str = ".jpg",
+    seed: int = 0,
+) -> Path:
+    """A dataset of stills; the pictures of different names differ."""
+    for number, name in enumerate(names, start=seed):
+        picture(root / image / f"{name}{suffix}", number)
+        if target:
+            mask(root / target / f"{name}.png")
+        if companion:
+            mask(root / companion / f"{name}.png", level=90 + number % 100)
+    return root
