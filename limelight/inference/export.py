@@ -1,7 +1,7 @@
 """Writes a network as the files that ONNX Runtime and OpenVINO run.
 
-Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]; batch, height
-and width are free. The 8-bit ones are quantised after training, with value ranges measured on real images.
+Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]; batch,
+height and width are free. The 8-bit ones are quantised after training, with value ranges measured on real images.
 """
 
 import contextlib
@@ -44,6 +44,8 @@ def export(
         raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
     if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration_B3HW):
         raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
+    if not runtimes:
+        return
     targets = list(dict.fromkeys(export_path(folder, runtime) for runtime in runtimes))
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path = Path(scratch) / "model.onnx"

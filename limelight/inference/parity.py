@@ -1,0 +1,151 @@
+"""How far each runtime's answers are from PyTorch's, and what that costs in accuracy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from limelight.config import Deploy
+from limelight.evaluation.sod import score_image
+from limelight.inference.runtimes import EXPORTED, Runtime, export_path, open_runtime
+from models.files import atomic_path
+
+REFERENCE = "torch"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Of probability maps against masks."""
+
+    mae: float
+    """Mean |p - mask|, p as it came."""
+    max_f: float
+    """Largest value of the mean F curve (beta² = 0.3, maps stretched per image as the field does)."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One runtime against the reference."""
+
+    max_probability_difference: float
+    mean_probability_difference: float
+    mae_change: float
+    max_f_change: float
+    megabytes: float
+    """Of the files that the runtime reads."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Every runtime's drift over one set of images."""
+
+    samples: int
+    reference: Accuracy
+    runtimes: dict[str, Drift]
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+    def violations(self, limits: Deploy) -> list[str]:
+        """One phrase for each limit that is passed. Probabilities are held to theirs in full precision alone: what
+        rounding does to single pixels is no measure of an 8-bit network, what it does to MAE and F is."""
+        found = []
+        for runtime, drift in self.runtimes.items():
+            checks = [
+                ("MAE change", drift.mae_change, limits.max_mae_change, "max_mae_change"),
+                ("max F change", drift.max_f_change, limits.max_f_change, "max_f_change"),
+            ]
+            if runtime.endswith("fp32"):
+                difference, limit = drift.max_probability_difference, limits.max_probability_difference
+                checks.append(("probability difference", difference, limit, "max_probability_difference"))
+            found += [
+                f"{runtime}: {what} {abs(value):.2g} exceeds deploy.{key} {limit:g}"
+                for what, value, limit, key in checks
+                if abs(value) > limit
+            ]
+        return found
+
+
+def measure_parity(
+    folder: Path | str,
+    runtimes: Iterable[str],
+    images_N3HW: np.ndarray,
+    masks_NHW: np.ndarray,
+    *,
+    threads: int | None = None,
+) -> Parity:
+    """Run the same images through PyTorch and through each runtime of a weights folder, on the CPU.
+
+    Args:
+        images_N3HW: float32, normalised.
+        masks_NHW: float, [0, 1], at the images' size.
+
+    Raises:
+        UserError: a runtime cannot be opened.
+    """
+    expected_NHW = run(open_runtime(folder, REFERENCE, threads=threads), images_N3HW)
+    reference = accuracy(expected_NHW, masks_NHW)
+    drifts = {}
+    for name in runtimes:
+        found_NHW = run(open_runtime(folder, name, threads=threads), images_N3HW)
+        difference_NHW = np.abs(found_NHW - expected_NHW)
+        own = accuracy(found_NHW, masks_NHW)
+        drifts[name] = Drift(
+            max_probability_difference=float(difference_NHW.max()),
+            mean_probability_difference=float(difference_NHW.mean()),
+            mae_change=own.mae - reference.mae,
+            max_f_change=own.max_f - reference.max_f,
+            megabytes=_megabytes(folder, name),
+        )
+    return Parity(len(images_N3HW), reference, drifts)
+
+
+def run(runtime: Runtime, images_N3HW: np.ndarray) -> np.ndarray:
+    """Probability maps, (N, H, W), one image at a time."""
+    return np.concatenate([runtime(image_3HW[None]) for image_3HW in images_N3HW])[:, 0]
+
+
+def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:
+    """Accuracy of maps in [0, 1] against masks in [0, 1] of the same size."""
+    errors = [np.abs(probability - mask).mean() for probability, mask in zip(probability_NHW, masks_NHW, strict=True)]
+    curves = [
+        score_image(_to_8bit(probability), _to_8bit(mask)).f_256
+        for probability, mask in zip(probability_NHW, masks_NHW, strict=True)
+    ]
+    return Accuracy(mae=float(np.mean(errors)), max_f=float(np.mean(curves, axis=0).max()))
+
+
+def _to_8bit(map_HW: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(map_HW, 0, 1) * 255).astype(np.uint8)
+
+
+def _megabytes(folder: Path | str, runtime: str) -> float:
+    files = (
+        export_path(folder, runtime).parent.iterdir() if runtime in EXPORTED else [Path(folder) / "model.safetensors"]
+    )
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:
+    """Bars of each runtime's drift, with the limits, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    names = list(parity.runtimes)
+    panels = (
+        ("largest probability difference", "max_probability_difference", limits.max_probability_difference),
+        ("|change of MAE|", "mae_change", limits.max_mae_change),
+        ("|change of max F|", "max_f_change", limits.max_f_change),
+    )
+    for axes, (title, field, limit) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
+        # Exact agreement is drawn at the edge of the logarithmic axis.
+        values = [max(abs(getattr(drift, field)), 1e-8) for drift in parity.runtimes.values()]
+        axes.barh(names, values, color="#0072b2")
+        axes.axvline(limit, color="#d55e00", linestyle="--", label=f"limit {limit:g}")
+        axes.set(xscale="log", xlim=(1e-8, 1), title=title)
+        axes.legend(fontsize="small")
+    figure.suptitle(f"against PyTorch, {parity.samples} images: MAE {parity.reference.mae:.4f}")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)

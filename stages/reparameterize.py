@@ -1,0 +1,62 @@
+"""reparameterize: an artifact's inference form, proved equal, with its exports and how far each of them drifts."""
+
+from pathlib import Path
+
+from limelight.config import Params
+from stages.runner import stage_main
+
+
+def run(params: Params, name: str) -> None:
+    """Write artifacts/<name>-deploy and reports/deploy/<name>.
+
+    Raises:
+        UserError: the merged form differs from the training form, or an export passes a limit of `deploy`. The
+            artifact is then not written; the report is, where it was an export.
+    """
+    from limelight.inference.deploy import deployable, read_samples
+    from limelight.inference.export import export
+    from limelight.inference.parity import measure_parity, plot_parity
+    from models.errors import UserError
+    from models.files import atomic_path, write_json
+    from models.weights import load_weights, save_weights
+
+    settings = params.active.deploy
+    source, target, report = (
+        Path("artifacts") / name,
+        Path("artifacts") / f"{name}-deploy",
+        Path("reports/deploy") / name,
+    )
+    model, card = load_weights(source)
+    images_N3HW, masks_NHW = read_samples(card, settings)
+    model, difference = deployable(model, images_N3HW, settings)
+    print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(images_N3HW)} images")
+
+    with atomic_path(target) as folder:
+        facts = card.model_dump(include={"modality", "mean", "std", "licence", "trained_on", "metrics"})
+        merged = save_weights(
+            folder,
+            model,
+            name=card.model,
+            input_size=card.input_size,
+            form="merged" if model.capabilities.reparameterizable else card.form,
+            source=f"merged from {source} (sha256 {card.sha256})",
+            **facts,
+        )
+        export(model, merged, folder, settings.runtimes, images_N3HW)
+        parity = measure_parity(folder, settings.runtimes, images_N3HW, masks_NHW)
+        write_json(folder / "parity.json", parity.as_dict())
+        figures = {"logit_difference": difference, "parameters": merged.parameters, **parity.as_dict()}
+        write_json(report / "metrics.json", figures)
+        plot_parity(parity, settings, report / "parity.png")
+        for runtime, drift in parity.runtimes.items():
+            print(
+                f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "
+                f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
+            )
+        violations = parity.violations(settings)
+        if violations:
+            raise UserError(f"artifacts/{name} was not deployed: {'; '.join(violations)} (figures in {report})")
+
+
+if __name__ == "__main__":
+    stage_main(run)

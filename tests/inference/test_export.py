@@ -1,0 +1,176 @@
+"""Exports run in their runtimes at sizes and batches they were not traced at, and agree with PyTorch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limelight.config import Deploy
+from limelight.inference.export import export
+from limelight.inference.parity import accuracy, measure_parity, plot_parity
+from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
+from models.card import Card
+from models.errors import UserError
+from models.registry import create_model
+from models.weights import save_weights
+
+SIZE = (64, 96)
+
+
+def images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, 3, *size)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A merged SDNet, exported for every runtime over an older export."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("deploy") / "sdnet"
+    model = create_model("sdnet").reparameterize()
+    card = save_weights(folder, model, name="sdnet", input_size=SIZE, form="merged")
+    stale = folder / "exports" / "openvino-fp32" / "stale.txt"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("from before")
+    export(model, card, folder, EXPORTED, images(4))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unexported(folder: Path) -> Iterator[Path]:
+    """The same weights without their exports."""
+    bare = folder.with_name("bare")
+    bare.mkdir()
+    for name in ("model.safetensors", "card.json"):
+        (bare / name).write_bytes((folder / name).read_bytes())
+    yield bare
+
+
+def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
+    assert {path.name for path in (folder / "exports").iterdir()} == {
+        "onnx-fp32",
+        "onnx-int8",
+        "openvino-fp32",
+        "openvino-int8",
+    }
+    for runtime in ("openvino-fp32", "openvino-int8"):
+        assert sorted(path.name for path in (folder / "exports" / runtime).iterdir()) == ["model.bin", "model.xml"]
+    assert [path.name for path in (folder / "exports" / "onnx-int8").iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tolerance"),
+    [
+        ("onnx-fp32", 1e-6),
+        ("openvino-fp32", 1e-6),
+        ("torch-bf16", 0.02),
+        ("openvino-bf16", 0.02),
+        ("onnx-int8", 0.02),
+        ("openvino-int8", 0.02),
+    ],
+)
+def test_runtimes_agree_with_pytorch(folder: Path, runtime: str, tolerance: float) -> None:
+    reference, found = open_runtime(folder, "torch", threads=1), open_runtime(folder, runtime, threads=1)
+    for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64))):
+        image_B3HW = images(batch, size)
+        expected, probability = reference(image_B3HW), found(image_B3HW)
+        assert probability.shape == (batch, 1, *size)
+        assert probability.dtype == np.float32
+        np.testing.assert_allclose(probability, expected, atol=tolerance)
+
+
+def test_eight_bit_exports_are_smaller(folder: Path) -> None:
+    def weight(runtime: str) -> int:
+        return sum(path.stat().st_size for path in export_path(folder, runtime).parent.iterdir())
+
+    assert weight("onnx-int8") < 0.6 * weight("onnx-fp32")
+    assert weight("openvino-int8") < 0.6 * weight("openvino-fp32")
+
+
+def test_threads_are_honoured(folder: Path) -> None:
+    before = torch.get_num_threads()
+    runtime = open_runtime(folder, "torch", threads=1)
+    runtime(images(1))
+    assert torch.get_num_threads() == before
+    compiled = open_runtime(folder, "openvino-fp32", threads=1)
+    compiled(images(1))
+    model = compiled._request(SIZE).get_compiled_model()
+    assert model.get_property("INFERENCE_NUM_THREADS") == 1
+    session = open_runtime(folder, "onnx-fp32", threads=1)._session
+    assert session.get_session_options().intra_op_num_threads == 1
+
+
+def test_openvino_keeps_few_sizes(folder: Path) -> None:
+    runtime = open_runtime(folder, "openvino-fp32", threads=1)
+    for side in (32, 40, 48, 56, 64, 32):
+        assert runtime(images(1, (side, side))).shape == (1, 1, side, side)
+    assert len(runtime._requests) == 4
+
+
+@pytest.mark.parametrize("runtime", EXPORTED)
+def test_a_missing_export_says_what_to_do(unexported: Path, runtime: str) -> None:
+    with pytest.raises(UserError, match=r"does not exist.*deploy\.runtimes"):
+        open_runtime(unexported, runtime)
+
+
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
+def test_a_missing_package_says_what_to_install(folder: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    package = {"onnx-fp32": "onnxruntime", "openvino-fp32": "openvino"}[runtime]
+    monkeypatch.setitem(sys.modules, package, None)  # what Python itself does with a package it cannot find
+    for module in ("onnx", "openvino"):
+        monkeypatch.delitem(sys.modules, f"limelight.inference.runtimes.{module}", raising=False)
+    with pytest.raises(UserError, match=r"pip install 'limelight\[export\]'"):
+        open_runtime(folder, runtime)
+
+
+def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown runtime 'tensorrt'"):
+        open_runtime(folder, "tensorrt")
+    with pytest.raises(UserError, match="at least 1, got 0"):
+        open_runtime(folder, "torch", threads=0)
+    with pytest.raises(UserError, match="runs on the CPU alone"):
+        open_runtime(folder, "onnx-fp32", device="cuda")
+    with pytest.raises(UserError, match="not a weights folder"):
+        open_runtime(tmp_path, "torch")
+    model = create_model("sdnet")
+    card = Card(model="sdnet", family="sdnet", input_size=SIZE, parameters=1, sha256="")
+    with pytest.raises(UserError, match="cannot export torch"):
+        export(model, card, tmp_path, ["torch"], images(1))
+    with pytest.raises(UserError, match="calibration image"):
+        export(model, card, tmp_path, ["onnx-int8"], images(0))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="no CUDA GPU"):
+        open_runtime(folder, "torch", device="cuda")
+
+
+def test_parity_report(folder: Path, tmp_path: Path) -> None:
+    masks = (images(3)[:, 0] > 1).astype("float32")
+    parity = measure_parity(folder, RUNTIMES[1:], images(3), masks, threads=1)
+    exact, rounded = parity.runtimes["openvino-fp32"], parity.runtimes["openvino-bf16"]
+    assert exact.max_probability_difference < 1e-5 < rounded.max_probability_difference
+    assert exact.mae_change == pytest.approx(0, abs=1e-6)
+    assert exact.megabytes == rounded.megabytes == pytest.approx(2.9, abs=0.3)
+
+    assert parity.violations(Deploy(max_mae_change=0.1, max_f_change=1)) == []
+    tight = Deploy(max_probability_difference=1e-9, max_mae_change=0.1, max_f_change=1)
+    assert [line.partition(":")[0] for line in parity.violations(tight)] == ["onnx-fp32", "openvino-fp32"]
+
+    plot_parity(parity, Deploy(), tmp_path / "parity.png")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_accuracy_by_hand() -> None:
+    mask = np.zeros((1, 8, 8), "float32")
+    mask[0, 2:6, 2:6] = 1
+    assert accuracy(mask, mask).mae == 0
+    assert accuracy(mask, mask).max_f == pytest.approx(1)
+    half = np.full_like(mask, 0.25)
+    half[mask == 1] = 0.75
+    assert accuracy(half, mask).mae == pytest.approx(0.25)
+    assert accuracy(half, mask).max_f == pytest.approx(1)  # maps are stretched before they are thresholded

@@ -1,0 +1,90 @@
+"""The reparameterize stage from artifact and manifest to deployed folder and report."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
+from limelight.data.manifest import Sample, write_manifest
+from limelight.inference.runtimes import open_runtime
+from limelight.media.images import write_png
+from models.errors import UserError
+from models.files import read_json
+from models.registry import create_model
+from models.weights import load_weights, save_weights
+from stages.reparameterize import run
+
+
+def settings(**deploy: object) -> Params:
+    profile = Profile(
+        data=Data(datasets=[DatasetRequest(name="embedded")]),
+        runs={"student": Run(model="sdnet")},
+        deploy=Deploy(samples=2, **deploy),
+    )
+    return Params(profile="demo", train=["student"], deploy=["student"], profiles={"demo": profile})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three masked validation images, and an SDNet with statistics of its own."""
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    rows = []
+    for index in range(3):
+        image, mask = f"images/{index}.png", f"masks/{index}.png"
+        write_png(Path(image), source.integers(0, 256, (40, 50, 3), np.uint8))
+        write_png(Path(mask), np.where(np.indices((40, 50))[1] > 20, 255, 0).astype(np.uint8))
+        rows.append(Sample(f"toy/{index}", "toy", "val", "rgb", image, None, mask, None, None, (), 50, 40, "0" * 64))
+    write_manifest(rows)
+    torch.manual_seed(0)
+    model = create_model("sdnet-bn").train()
+    with torch.no_grad():
+        model(torch.randn(4, 3, 48, 48))
+    save_weights("artifacts/student", model.eval(), name="sdnet-bn", input_size=(48, 48), trained_on=["toy/train"])
+    return tmp_path
+
+
+def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(settings(runtimes=["onnx-fp32", "openvino-bf16"]), "student")
+    trained, _ = load_weights("artifacts/student")
+    merged, card = load_weights("artifacts/student-deploy")
+    assert (card.form, card.parameters, card.trained_on) == ("merged", 705_725, ["toy/train"])
+    image = torch.randn(1, 3, 48, 48)
+    with torch.no_grad():
+        expected = trained(image)[0]
+        torch.testing.assert_close(merged(image)[0], expected, atol=1e-5, rtol=1e-5)
+    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(image.numpy())
+    np.testing.assert_allclose(exported, expected.sigmoid().numpy(), atol=1e-5)
+
+    metrics = read_json("reports/deploy/student/metrics.json")
+    assert 0 < metrics["logit_difference"] < 1e-4
+    assert metrics["samples"] == 2
+    assert set(metrics["runtimes"]) == {"onnx-fp32", "openvino-bf16"}
+    assert read_json("artifacts/student-deploy/parity.json")["runtimes"] == metrics["runtimes"]
+    assert Path("reports/deploy/student/parity.png").is_file()
+    assert "largest logit difference" in capsys.readouterr().out
+
+
+def test_an_unequal_merge_stops_before_anything_is_written(workspace: Path) -> None:
+    with pytest.raises(UserError, match=r"the merged form differs by .*max_logit_difference 1e-12"):
+        run(settings(max_logit_difference=1e-12), "student")
+    assert not Path("artifacts/student-deploy").exists()
+    assert not Path("reports").exists()
+
+
+def test_a_drift_past_its_limit_keeps_the_report_alone(workspace: Path) -> None:
+    model = create_model("scfnet-mobilenetv3").eval()
+    save_weights("artifacts/student", model, name="scfnet-mobilenetv3", input_size=(64, 64))
+    with pytest.raises(UserError, match=r"openvino-fp32: probability difference .* exceeds deploy\.max_probability"):
+        run(settings(runtimes=["openvino-fp32"], max_probability_difference=0), "student")
+    assert [path.name for path in Path("artifacts").iterdir()] == ["student"]
+    metrics = read_json("reports/deploy/student/metrics.json")
+    assert metrics["logit_difference"] == 0  # there is nothing to merge
+    assert 0 < metrics["runtimes"]["openvino-fp32"]["max_probability_difference"] < 1e-5
+
+
+def test_a_split_without_masks_is_refused(workspace: Path) -> None:
+    with pytest.raises(UserError, match="split 'test' of the manifest has no rgb image with a mask"):
+        run(settings(split="test"), "student")
