@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
@@ -32,6 +33,8 @@ class Published(NamedTuple):
 
     from_published: str
     """'module:function' from published names to ours."""
+    from_classifier: str | None = None
+    """The same for an ImageNet classifier of the backbone."""
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
 
@@ -39,8 +42,9 @@ class Published(NamedTuple):
 FAMILIES = {
     "scfnet": Published(
         "models.scfnet.checkpoint:from_published",
-        (124.55 / 255, 118.90 / 255, 102.94 / 255),
-        (56.77 / 255, 55.97 / 255, 57.50 / 255),
+        "models.scfnet.checkpoint:from_classifier",
+        mean=(124.55 / 255, 118.90 / 255, 102.94 / 255),
+        std=(56.77 / 255, 55.97 / 255, 57.50 / 255),
     ),
     "sdnet": Published("models.sdnet.checkpoint:from_published"),
 }
@@ -51,6 +55,7 @@ def import_checkpoint(
     model_name: str,
     folder: Path | str,
     *,
+    backbone_only: bool = False,
     sha256: str | None = None,
     licence: str = "not stated by the authors",
     trained_on: Sequence[str] = (),
@@ -61,6 +66,8 @@ def import_checkpoint(
         path: .pdparams (Paddle) or .pth, .pt, .pth.tar (PyTorch).
         model_name: the network it belongs to, of `models.list_models()`.
         folder: where the weights folder goes; it is written only if everything fits.
+        backbone_only: the file is an ImageNet classifier (PaddleClas' MobileNetV3_large_x0_5_pretrained.pdparams, say);
+            the rest of the network is left as it was initialised, seed 0, to be trained from there.
         sha256: what the file must hash to; None = not checked.
         licence: of the weights, for the card. A code licence does not cover weights by itself.
         trained_on: datasets, for the card.
@@ -73,21 +80,16 @@ def import_checkpoint(
             names or shapes that are not this network's. Nothing in the file is executed, and nothing is written.
     """
     path = Path(path)
-    family = entry(model_name).family
-    if family not in FAMILIES:
-        raise UserError(f"{model_name!r} has no published checkpoints; families that have: {', '.join(FAMILIES)}")
-    if path.suffix not in READERS:
-        raise UserError(f"{path} is of an unknown type {path.suffix!r}; known: {', '.join(READERS)}")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; download the checkpoint first")
-    digest = sha256_file(path)
-    if sha256 and digest != sha256.lower():
-        raise UserError(f"{path} has sha256 {digest}, expected {sha256}; download it again")
-
-    published = FAMILIES[family]
-    module, _, function = published.from_published.partition(":")
+    published = _published(model_name, backbone_only)
+    digest = _check_file(path, sha256)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = create_model(model_name).eval()
+    mapping = published.from_classifier if backbone_only else published.from_published
+    module, _, function = mapping.partition(":")
     state = getattr(importlib.import_module(module), function)(READERS[path.suffix](path))
-    model = create_model(model_name).eval()
+    if backbone_only:
+        state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
     load_strict(model, state, str(path))
     size = entry(model_name).input_size
     return save_weights(
@@ -98,6 +100,27 @@ def import_checkpoint(
         mean=published.mean,
         std=published.std,
         licence=licence,
-        source=f"imported from {path.name}, sha256 {digest}",
+        source=f"{'backbone ' if backbone_only else ''}imported from {path.name}, sha256 {digest}",
         trained_on=list(trained_on),
     )
+
+
+def _published(model_name: str, backbone_only: bool) -> Published:
+    family = entry(model_name).family
+    if family not in FAMILIES:
+        raise UserError(f"{model_name!r} has no published checkpoints; families that have: {', '.join(FAMILIES)}")
+    if backbone_only and FAMILIES[family].from_classifier is None:
+        raise UserError(f"{model_name!r} has no published backbone; import a whole checkpoint")
+    return FAMILIES[family]
+
+
+def _check_file(path: Path, sha256: str | None) -> str:
+    """The file's hash, if it is there, of a known type and what was expected."""
+    if path.suffix not in READERS:
+        raise UserError(f"{path} is of an unknown type {path.suffix!r}; known: {', '.join(READERS)}")
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; download the checkpoint first")
+    digest = sha256_file(path)
+    if sha256 and digest != sha256.lower():
+        raise UserError(f"{path} has sha256 {digest}, expected {sha256}; download it again")
+    return digest

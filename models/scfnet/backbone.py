@@ -78,7 +78,7 @@ def make_backbone(name: str, pretrained: bool) -> nn.Module:
     """
     if name == MOBILENET:
         if pretrained:
-            _warn(name, "timm has none for it; start from an imported checkpoint ('init') to have them")
+            _warn(name, "timm has none; import PaddleClas' file of them and start from there ('init')")
         return MobileNetV3LargeHalf()
     return SwinTaps(pretrained) if name == SWIN else TimmFeatures(name, pretrained)
 

@@ -25,6 +25,7 @@ _HEAD: tuple[Rule, ...] = (
     (r"de([1-3])\.cv([1-3])\.([01])\.", lambda m: f"fusions.{3 - int(m[1])}.{_BRANCH[m[2]]}.{_PART[m[3]]}."),
     (r"linear([2-5])\.", lambda m: f"heads.{int(m[1]) - 2}."),
 )
+_CLASSIFIER = ("last_second_conv.", "last_conv.", "fc.", "head.")
 _PART = {"0": "conv", "1": "bn"}
 _BRANCH = {"1": "high", "2": "low", "3": "merge"}
 
@@ -42,6 +43,18 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     ours = {_rename(key): value for key, value in state.items()}
     counters = [key.replace("running_mean", "num_batches_tracked") for key in ours if key.endswith("running_mean")]
     return ours | {key: torch.tensor(0) for key in counters}
+
+
+def from_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename an ImageNet classifier, as PaddleClas publishes it, to `SCFNet`'s backbone, without its last layers.
+
+    Args:
+        state: torch's conventions, PaddleClas' module names.
+
+    Returns:
+        The part of a state dict that begins with 'backbone.'.
+    """
+    return from_published({f"bkbone.{key}": value for key, value in state.items() if not key.startswith(_CLASSIFIER)})
 
 
 def _rename(key: str) -> str:

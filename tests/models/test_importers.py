@@ -227,6 +227,37 @@ def test_wrappings_of_torch_checkpoints_are_taken_off(tmp_path: Path) -> None:
         read_pth(tmp_path / "other.pth")
 
 
+def test_an_imagenet_backbone_is_imported_without_its_classifier(tmp_path: Path) -> None:
+    published = published_student()
+    classifier = {key.removeprefix("bkbone."): value for key, value in published.items() if key.startswith("bkbone.")}
+    classifier |= {name: np.ones((2, 2), np.float32) for name in ("last_second_conv.conv.weight", "fc.weight")}
+    path = write_pickle(tmp_path / "imagenet.pdparams", classifier)
+    heads = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        import_checkpoint(path, "scfnet-mobilenetv3", folder, backbone_only=True)
+        model, card = load_weights(folder)
+        assert card.source.startswith("backbone imported from imagenet.pdparams")
+        np.testing.assert_array_equal(
+            model.backbone.blocks[3].se.reduce.weight.detach().numpy(), published["bkbone.blocks.3.mid_se.conv1.weight"]
+        )
+        heads.append(model.heads[0].weight)
+    assert torch.equal(*heads)
+    for content, model_name, problem in (
+        (
+            {key: value for key, value in classifier.items() if not key.startswith("conv.")},
+            "scfnet-mobilenetv3",
+            "6 missing: backbone.stem.bn.bias",
+        ),
+        (published, "scfnet-mobilenetv3", "missing"),
+        (classifier, "sdnet", "no published backbone"),
+    ):
+        with pytest.raises(UserError, match=problem):
+            import_checkpoint(
+                write_pickle(tmp_path / "x.pdparams", content), model_name, tmp_path / "out", backbone_only=True
+            )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_torch_checkpoint_is_imported(tmp_path: Path) -> None:
     """SCFNet weights that somebody converted to torch under the authors' names."""
     state = {}

@@ -97,7 +97,7 @@ def test_every_published_name_is_mapped_exactly_once(shared: Path, name: str) ->
 )
 def test_outputs_are_the_published_implementation_s(shared: Path, name: str, size: int) -> None:
     state = from_published(filled(published_shapes(shared, name)))
-    model = create_model(name).eval()
+    model = network(name)
     load_strict(model, state, "reference values")
     with torch.inference_mode():
         logits = model(image_13HW(size, size))
