@@ -1,0 +1,65 @@
+"""The same images for everybody: picture, mask and each row's map."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.data.manifest import Sample
+from limelight.evaluation.leaderboard import Report
+from limelight.evaluation.worker import read_8bit, score_one
+from limelight.media.images import read_image
+
+HEIGHT = 144
+"""Pixels, of each picture in the page."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One small picture as a data URI."""
+
+    title: str
+    note: str
+    uri: str
+
+
+def gallery(
+    reports: Sequence[Report], others: Mapping[str, Mapping[str, Path]], samples: Mapping[str, Sample]
+) -> dict[str, list[Tile]]:
+    """Rows of tiles by sample id: picture, mask, one map per report, one per other method.
+
+    Args:
+        others: method -> sample id -> its map.
+        samples: by id.
+    """
+    ids = dict.fromkeys(name for report in reports for name in report.about["examples"])
+    rows = {}
+    for name in ids:
+        sample = samples[name]
+        truth = read_8bit(sample.mask)
+        tiles = [Tile("picture", "", data_uri(read_image(sample.image))), Tile("mask", "", data_uri(truth))]
+        sources = {
+            report.about["artifact"]: report.folder / report.about["examples"][name]
+            for report in reports
+            if name in report.about["examples"]
+        }
+        sources |= {method: maps[name] for method, maps in others.items() if name in maps}
+        for title, path in sources.items():
+            scores = score_one(path, truth).scores
+            tiles.append(Tile(title, f"MAE {scores.mae:.3f}", data_uri(read_8bit(path))))
+        rows[name] = tiles
+    return rows
+
+
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """A JPEG of HEIGHT pixels, to be put into a page."""
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * HEIGHT / height)), HEIGHT
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR)
+    stored = cv2.cvtColor(small, cv2.COLOR_RGB2BGR) if small.ndim == 3 else small
+    encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

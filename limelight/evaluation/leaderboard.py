@@ -1,0 +1,164 @@
+"""Everything that was evaluated, as rows that can be compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limelight.evaluation.champion import Champion
+from limelight.evaluation.metrics import METRICS, Scores
+from models.errors import UserError
+from models.files import read_json
+
+MAPS = "maps"
+"""The runtime of a row that was scored from another method's maps: it has no weights here and cannot be champion."""
+_TRAINING_FORM = "torch"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact in one runtime."""
+
+    artifact: str
+    runtime: str
+    datasets: dict[str, dict[str, float]]
+    """Dataset -> the nine and mae_se; a metric that is undefined there is missing."""
+    mean: dict[str, float]
+    model: str = ""
+    form: str = ""
+    teacher: str = ""
+    parameters: int | None = None
+    macs: int | None = None
+    size_bytes: int | None = None
+    network_ms: float | None = None
+    """Median of single images through the network."""
+    total_ms: float | None = None
+    """Median with resizing and normalisation; files are not read."""
+    faster_than_slowest: float | None = None
+    faster_than_training_form: float | None = None
+    """Merged forms and their exports only."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.artifact} ({self.runtime})"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Rows, the rule's choice and where the figures come from."""
+
+    rows: list[Row]
+    champion: Champion
+    datasets: list[str]
+    hardware: list[str]
+    """One line per machine and number of threads that latencies were measured with; more than one do not compare."""
+    reproduce: dict[str, str]
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Report, or artifact and runtime -> why it is no row."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One folder under reports/eval/."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    about: dict[str, Any]
+
+
+def read_reports(folder: Path | str, manifest_sha256: str) -> tuple[list[Report], dict[str, str]]:
+    """All evaluations under `folder` that were made on the present data, by name.
+
+    Returns:
+        The reports, and of those left out: name -> why.
+
+    Raises:
+        UserError: there is none.
+    """
+    reports, left_out = [], {}
+    for path in sorted(Path(folder).glob("*/metrics.json")):
+        about = read_json(path.with_name("about.json"))
+        if about["manifest_sha256"] == manifest_sha256:
+            reports.append(Report(path.parent, read_json(path), about))
+        else:
+            left_out[path.parent.name] = "evaluated on other data; evaluate it again"
+    if not reports:
+        reason = f": {', '.join(left_out)} were evaluated on other data" if left_out else ""
+        raise UserError(f"{folder} holds no evaluation to compare{reason}; run dvc repro evaluate")
+    return reports, left_out
+
+
+def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
+    """A row per runtime of one report.
+
+    Args:
+        teachers: run -> its teacher, of the runs that were distilled.
+    """
+    metrics, card = report.metrics, report.about["card"]
+    artifact = report.about["artifact"]
+    return [
+        Row(
+            artifact,
+            runtime,
+            {dataset: runtimes[runtime] for dataset, runtimes in metrics["datasets"].items()},
+            metrics["mean"][runtime],
+            model=card["model"],
+            form=card["form"],
+            teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
+            parameters=metrics["parameters"],
+            macs=metrics["macs"],
+            size_bytes=metrics["size_bytes"][runtime],
+            network_ms=metrics["latency_ms"][runtime]["network_median"],
+            total_ms=metrics["latency_ms"][runtime]["total_median"],
+        )
+        for runtime in metrics["mean"]
+    ]
+
+
+def row_of_maps(name: str, scores: Mapping[str, Scores]) -> Row:
+    """A row for another method, known by its maps alone."""
+    datasets = {}
+    for dataset, found in scores.items():
+        defined = {metric: value for metric, value in found.metrics.items() if not np.isnan(value)}
+        datasets[dataset] = {**defined, "mae_se": found.mae_error}
+    everywhere = [metric for metric in METRICS if all(metric in figures for figures in datasets.values())]
+    mean = {metric: float(np.mean([figures[metric] for figures in datasets.values()])) for metric in everywhere}
+    return Row(name, MAPS, datasets, mean, model=name)
+
+
+def with_speed_ups(rows: Sequence[Row]) -> list[Row]:
+    """Fill in how much faster each row's network is than the slowest, and than its own training form."""
+    timed = [row.network_ms for row in rows if row.network_ms]
+    training = {row.artifact: row.network_ms for row in rows if row.runtime == _TRAINING_FORM}
+    filled = []
+    for row in rows:
+        own = training.get(row.artifact.removesuffix("-deploy")) if row.artifact.endswith("-deploy") else None
+        values = asdict(row) | {
+            "faster_than_slowest": round(max(timed) / row.network_ms, 3) if row.network_ms else None,
+            "faster_than_training_form": round(own / row.network_ms, 3) if own and row.network_ms else None,
+        }
+        filled.append(Row(**values))
+    return filled
+
+
+def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
+    """What the tracker should be told of a comparison.
+
+    Returns:
+        metrics: '<artifact>/<runtime>/<what>' -> number; params: the champion; artifacts: files of `folder`.
+    """
+    metrics: dict[str, float] = {}
+    for row in board.rows:
+        speed = {"network_ms": row.network_ms, "total_ms": row.total_ms, "parameters": row.parameters, "macs": row.macs}
+        for name, value in {**row.mean, **speed}.items():
+            if value is not None:
+                metrics[f"{row.artifact}/{row.runtime}/{name}"] = value
+    best = board.champion
+    params = {"champion": best.artifact, "champion_runtime": best.runtime, "rule": f"{best.metric} on {best.dataset}"}
+    metrics[f"champion/{best.metric}"] = best.value
+    return {"metrics": metrics, "params": params, "artifacts": sorted(Path(folder).iterdir())}

@@ -1,0 +1,141 @@
+"""The leaderboard as Markdown and as one HTML file that needs nothing else."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from limelight.evaluation.gallery import Tile
+from limelight.evaluation.leaderboard import MAPS, Leaderboard
+from limelight.evaluation.page_style import SCRIPT, STYLE
+from limelight.evaluation.tables import Cell, Table, tables
+
+_NOTES = (
+    "All figures are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'. "
+    "MAE is given with its standard error over the images. Latencies are medians of single images: of the network, and "
+    "end to end with resizing and normalisation. GMAC counts multiply-accumulates of convolutions and linear layers."
+)
+
+
+def markdown(board: Leaderboard) -> str:
+    """The tables, the champion and how to make them again, as GitHub's Markdown."""
+    best = board.champion
+    parts = [
+        "# Leaderboard",
+        f"**Champion: {best.artifact} ({best.runtime})**, {best.metric} {best.value:.4f}: {best.reason}.",
+    ]
+    if best.runner_up:
+        parts.append(f"Runner-up: {_runner_up(board)}.")
+    for table in tables(board):
+        parts += [f"## {table.title}", _markdown_table(table)]
+    parts += [_NOTES, *_facts(board)]
+    return "\n\n".join(parts) + "\n"
+
+
+def html(
+    board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], scatter: Path | str, scatter_dark: Path | str
+) -> str:
+    """One self-contained page, light or dark as the reader's system is.
+
+    Args:
+        pictures: the gallery, by sample id.
+        scatter, scatter_dark: the speed and quality diagram, for a light and a dark page.
+    """
+    best = board.champion
+    champion = f"{best.artifact} ({best.runtime})"
+    body = [
+        "<header><h1>Limelight leaderboard</h1></header>",
+        '<section class="champion"><p class="kicker">champion</p>'
+        f'<p class="name">{escape(best.artifact)} <span>{escape(best.runtime)}</span></p>'
+        f'<p class="value">{escape(best.metric)} {best.value:.4f}</p><p>{escape(best.reason)}.</p>'
+        + (f"<p>Runner-up: {escape(_runner_up(board))}.</p>" if best.runner_up else "")
+        + "</section>",
+        *(_html_table(table, champion) for table in tables(board)),
+        f'<p class="notes">{escape(_NOTES)} Click a heading to sort.</p>',
+        "<h2>Speed and quality</h2>",
+        _figure(scatter, scatter_dark),
+        "<h2>The same images</h2>",
+        *(_strip(name, tiles) for name, tiles in pictures.items()),
+        "<h2>Where this comes from</h2><ul>" + "".join(f"<li>{_code(fact)}</li>" for fact in _facts(board)) + "</ul>",
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Limelight leaderboard</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def _runner_up(board: Leaderboard) -> str:
+    after = board.champion.runner_up
+    return f"{after['artifact']} ({after['runtime']}), {after['value']:.4f}"
+
+
+def _facts(board: Leaderboard) -> list[str]:
+    """Reproduce command, machine and what was left out; commands in backticks."""
+    made = board.reproduce
+    facts = [f"Reproduce: `{made['command']}` with profile `{made['profile']}` in params.yaml."]
+    if made.get("dirty") == "true":
+        facts.append("The working tree differed from that revision.")
+    facts += [f"Measured on: {line}." for line in board.hardware]
+    if len(board.hardware) > 1:
+        facts.append("Latencies of different machines or numbers of threads do not compare.")
+    if any(row.runtime == MAPS for row in board.rows):
+        facts.append("Rows called maps are scored from published maps; their speed is not known here.")
+    return facts + [f"Left out: {name}: {why}." for name, why in board.left_out.items()]
+
+
+def _markdown_table(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    rows = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in table.rows]
+    return "\n".join([line(table.header), line(["---"] * len(table.header)), *map(line, rows)])
+
+
+def _html_table(table: Table, champion: str) -> str:
+    kinds = [_kind(cell) for cell in table.rows[0]]
+    head = "".join(
+        f'<th tabindex="0" class="{kind}">{escape(title)}</th>' for kind, title in zip(kinds, table.header, strict=True)
+    )
+    rows = "".join(
+        f"<tr{' class=champion-row' if row[0].value == champion else ''}>{''.join(_cell(cell) for cell in row)}</tr>"
+        for row in table.rows
+    )
+    return (
+        f'<h2>{escape(table.title)}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    sort = "" if cell.value is None else f' data-sort="{escape(str(cell.value))}"'
+    return f'<td class="{_kind(cell)}{" best" if cell.best else ""}"{sort}>{escape(cell.text)}</td>'
+
+
+def _kind(cell: Cell) -> str:
+    return "text" if isinstance(cell.value, str) else "number"
+
+
+def _figure(light: Path | str, dark: Path | str) -> str:
+    def uri(path: Path | str) -> str:
+        return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+
+    return (
+        f'<picture><source srcset="{uri(dark)}" media="(prefers-color-scheme: dark)">'
+        f'<img class="wide" src="{uri(light)}" alt="Quality over network latency, one point per row"></picture>'
+    )
+
+
+def _strip(name: str, tiles: Sequence[Tile]) -> str:
+    shown = "".join(
+        f'<figure><img src="{tile.uri}" alt="{escape(tile.title)}" loading="lazy">'
+        f"<figcaption>{escape(tile.title)}<br><small>{escape(tile.note)}&nbsp;</small></figcaption></figure>"
+        for tile in tiles
+    )
+    return f'<h3>{escape(name)}</h3><div class="strip">{shown}</div>'
+
+
+def _code(fact: str) -> str:
+    """Escape, and turn `...` into code."""
+    parts = escape(fact).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

@@ -1,0 +1,96 @@
+"""Curves, and speed against quality, as PNG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.files import atomic_path
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's, told apart with any colour vision."""
+DASHES = ("-", "--", "-.", ":")
+MARKERS = "osD^vPX*"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of the leaderboard in the diagram of speed and quality."""
+
+    group: str
+    """A run; its training form, merged form and exports share a colour."""
+    runtime: str
+    """And form; points of one share a shape."""
+    latency_ms: float
+    quality: float
+    parameters: int
+
+
+def plot_curves(curves: dict[str, dict[str, NDArray[np.float64]]], path: Path | str) -> None:
+    """Draw precision over recall and F over the threshold, one line per dataset.
+
+    Args:
+        curves: dataset -> 'precision', 'recall', 'f' of 256 values each; index j belongs to the threshold 255 - j.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for index, (dataset, curve) in enumerate(curves.items()):
+        style = {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[index // len(PALETTE) % len(DASHES)]}
+        left.plot(curve["recall"], curve["precision"], label=dataset, **style)
+        best = int(np.argmax(curve["f"]))
+        right.plot(255 - np.arange(256), curve["f"], label=f"{dataset}, max {curve['f'][best]:.3f}", **style)
+        right.plot(255 - best, curve["f"][best], "o", color=style["color"], markersize=4)
+    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01), title="Precision and recall")
+    right.set(xlabel="threshold of the 8-bit map", ylabel="F (β² = 0.3)", xlim=(0, 255), ylim=(0, 1.01))
+    right.set_title("F-measure by threshold")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dark: bool = False) -> None:
+    """Draw quality over the network's latency, the area of a point by its number of parameters.
+
+    Args:
+        points: one per row with weights.
+        quality: the vertical axis' name.
+        dark: for a dark page.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    groups, runtimes = (
+        list(dict.fromkeys(found)) for found in zip(*((p.group, p.runtime) for p in points), strict=True)
+    )
+    with style.context("dark_background" if dark else "default"):
+        figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="#1e1e22" if dark else "white")
+        axes = figure.add_subplot(facecolor="none")
+        for point in points:
+            mark = {
+                "color": PALETTE[groups.index(point.group) % 6],
+                "marker": MARKERS[runtimes.index(point.runtime) % len(MARKERS)],
+            }
+            area = 30 + 60 * np.sqrt(point.parameters / 1e6)
+            axes.scatter(point.latency_ms, point.quality, s=area, alpha=0.75, linewidths=0.8, **mark)
+        for name in groups:
+            axes.plot([], [], "o", color=PALETTE[groups.index(name) % 6], label=name)
+        for name in runtimes:
+            axes.plot([], [], MARKERS[runtimes.index(name) % len(MARKERS)], color="grey", label=name)
+        axes.set(xscale="log", xlabel="network, milliseconds per image", ylabel=quality)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(0.1)
+        axes.grid(alpha=0.25)
+        figure.legend(
+            loc="outside right upper", fontsize="small", title="colour: run\nshape: runtime\narea: parameters"
+        )
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=130)

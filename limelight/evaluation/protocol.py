@@ -1,0 +1,257 @@
+"""The protocol: every dataset of the chosen splits in every runtime that an artifact has, images always in one order.
+
+Maps are quantised to 8 bits (value x 255, cut off) at the ground truth's size before they are scored, as in every
+published evaluation; figures of float maps would differ in the fourth decimal.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.config import Evaluate
+from limelight.data.manifest import Sample
+from limelight.evaluation.metrics import METRICS, Pair, Scorer, Scores
+from limelight.evaluation.speed import measure_latency, peak_memory_mb
+from limelight.inference.predictor import Predictor
+from limelight.inference.runtimes import EXPORTED, export_path
+from limelight.media.images import read_image, write_png
+from limelight.progress import track
+from models.card import Card
+from models.cost import count_macs
+from models.errors import UserError
+from models.weights import WEIGHTS, load_weights, read_card
+
+REFERENCE = "torch"
+"""The runtime that every artifact has; curves, overlays and examples are its."""
+EXAMPLES = 4
+"""Images per dataset whose maps are kept for the side-by-side pictures; the same ones for every artifact."""
+
+Datasets = dict[str, list[Sample]]
+Maps = dict[str, NDArray[np.uint8] | None]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class RuntimeResult:
+    """What one runtime of an artifact achieves."""
+
+    scores: dict[str, Scores]
+    """By dataset."""
+    latency_ms: dict[str, float]
+    size_bytes: int
+    description: str
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Each metric's mean over the datasets, each dataset counting once; without those undefined somewhere."""
+        means = {name: np.mean([scores.metrics[name] for scores in self.scores.values()]) for name in METRICS}
+        return {name: float(value) for name, value in means.items() if not np.isnan(value)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was found out about one artifact."""
+
+    artifact: str
+    card: Card
+    macs: int
+    """Of one image at the card's input size."""
+    runtimes: dict[str, RuntimeResult]
+    examples: dict[str, NDArray[np.uint8]]
+    """sample id -> map of the reference runtime."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Runtime -> why it was not evaluated."""
+    peak_memory_mb: float = 0.0
+
+
+def by_dataset(samples: Sequence[Sample], modality: str) -> Datasets:
+    """Group the samples that a network of this modality can be scored on.
+
+    Of a dataset that has samples of the modality itself only those count; of others all that have a saliency mask.
+
+    Raises:
+        UserError: none is left.
+    """
+    groups: Datasets = {}
+    for sample in samples:
+        if sample.mask is not None and sample.modality != "text":
+            groups.setdefault(sample.dataset, []).append(sample)
+    for dataset, group in groups.items():
+        groups[dataset] = [sample for sample in group if sample.modality == modality] or group
+    if not groups:
+        raise UserError(
+            f"none of {len(samples)} samples to evaluate on has a saliency mask; name other splits in evaluate.splits"
+        )
+    return groups
+
+
+def example_ids(datasets: Datasets, count: int = EXAMPLES) -> list[str]:
+    """`count` ids of each dataset, evenly spaced, so that every artifact's maps of the same images are kept."""
+    chosen = []
+    for group in datasets.values():
+        places = np.linspace(0, len(group) - 1, min(count, len(group))).round().astype(int)
+        chosen += [group[place].sample_id for place in places]
+    return chosen
+
+
+def runtimes_of(folder: Path | str) -> list[str]:
+    """The reference runtime, then those that the artifact has an export for."""
+    return [REFERENCE, *(runtime for runtime in EXPORTED if export_path(folder, runtime).is_file())]
+
+
+def evaluate_artifact(
+    folder: Path | str,
+    samples: Sequence[Sample],
+    settings: Evaluate,
+    *,
+    device: Device = "auto",
+    maps: Path | str = "work/maps",
+) -> Evaluation:
+    """Score, time and measure a weights folder in every runtime that it has.
+
+    A runtime that cannot be opened here (its package is missing, say) is left out and named; so is an image that fails.
+
+    Args:
+        maps: where the maps go if `settings.save_maps`: <maps>/<artifact>/<runtime>/<sample id>.png.
+
+    Raises:
+        UserError: no such folder, no sample with a mask, or the reference runtime fails.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    datasets = by_dataset(samples, card.modality)
+    examples: Maps = dict.fromkeys(example_ids(datasets))
+    results: dict[str, RuntimeResult] = {}
+    left_out: dict[str, str] = {}
+    with Scorer(settings.workers) as scorer:
+        work = _Work(folder, datasets, settings, scorer, Path(maps) if settings.save_maps else None)
+        results[REFERENCE] = work.evaluate(REFERENCE, device, examples)
+        for runtime in runtimes_of(folder)[1:]:
+            try:
+                # An export runs on the CPU, whatever the device of the networks.
+                results[runtime] = work.evaluate(runtime, "auto", {})
+            except UserError as error:
+                left_out[runtime] = str(error)
+                print(f"{folder.name}: {runtime} is left out: {error}", file=sys.stderr)
+    macs = count_macs(load_weights(folder)[0], *card.input_size)
+    kept = {name: pixels for name, pixels in examples.items() if pixels is not None}
+    return Evaluation(folder.name, card, macs, results, kept, left_out, peak_memory_mb())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the evaluations of one artifact's runtimes share."""
+
+    folder: Path
+    datasets: Datasets
+    settings: Evaluate
+    scorer: Scorer
+    maps: Path | None
+
+    def evaluate(self, runtime: str, device: Device, keep: Maps) -> RuntimeResult:
+        predictor = open_predictor(self.folder, self.settings, device, runtime)
+        # Timed before the scoring, which takes the cores for itself.
+        latency = measure_latency(predictor, _first_image(self.datasets), self.settings.latency_runs)
+        store = self.maps / self.folder.name / runtime if self.maps else None
+        scores = {}
+        for dataset, group in self.datasets.items():
+            shown = track(group, len(group), f"{self.folder.name} {runtime} on {dataset}")
+            scores[dataset] = self.scorer.score(predicted(predictor, shown, self.settings.batch_size, keep, store))
+        return RuntimeResult(scores, latency, _size(self.folder, runtime), predictor.description)
+
+
+def open_predictor(
+    folder: Path | str, settings: Evaluate, device: Device = "auto", runtime: str = REFERENCE
+) -> Predictor:
+    """A predictor as the figures are made with."""
+    return Predictor.load(folder, runtime=runtime, device=device, threads=settings.threads)
+
+
+def _evaluate_runtime(
+    predictor: Predictor,
+    folder: Path,
+    runtime: str,
+    datasets: Datasets,
+    settings: Evaluate,
+    scorer: Scorer,
+    keep: Maps,
+    store: Path | None,
+) -> RuntimeResult:
+    # Timed before the scoring, which takes the cores for itself.
+    latency = measure_latency(predictor, _first_image(datasets), settings.latency_runs)
+    scores = {}
+    for dataset, group in datasets.items():
+        shown = track(group, len(group), f"{folder.name} {runtime} on {dataset}")
+        scores[dataset] = scorer.score(predicted(predictor, shown, settings.batch_size, keep, store))
+    return RuntimeResult(scores, latency, _size(folder, runtime), predictor.description)
+
+
+def predicted(
+    predictor: Predictor,
+    samples: Iterable[Sample],
+    batch_size: int,
+    keep: Maps,
+    store: Path | None = None,
+) -> Iterator[Pair]:
+    """Predict lazily, in order, for `Scorer.score`.
+
+    Args:
+        keep: maps of the ids in it are put into it.
+        store: every map is also written to <store>/<sample id>.png.
+    """
+    batch: list[Sample] = []
+    for sample in samples:
+        batch.append(sample)
+        if len(batch) == batch_size:
+            yield from _predict_batch(predictor, batch, keep, store)
+            batch = []
+    yield from _predict_batch(predictor, batch, keep, store)
+
+
+def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[0, 1] to 0..255, cut off like the published tools do, not rounded."""
+    return (saliency_HW * 255).astype(np.uint8)
+
+
+def _predict_batch(predictor: Predictor, batch: list[Sample], keep: Maps, store: Path | None) -> Iterator[Pair]:
+    images: dict[str, NDArray[np.uint8]] = {}
+    failures: dict[str, UserError] = {}
+    for sample in batch:
+        try:
+            images[sample.sample_id] = read_image(sample.image)
+        except UserError as error:
+            failures[sample.sample_id] = error
+    predictions = predictor.predict(list(images.values()), batch_size=len(batch)) if images else []
+    maps = dict(zip(images, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))
+    for sample in batch:
+        saliency = maps.get(sample.sample_id)
+        if saliency is None:
+            yield sample.sample_id, failures[sample.sample_id], sample.mask
+            continue
+        if sample.sample_id in keep:
+            keep[sample.sample_id] = saliency
+        if store is not None:
+            write_png(store / f"{sample.sample_id}.png", saliency)
+        yield sample.sample_id, saliency, sample.mask
+
+
+def _first_image(datasets: Datasets) -> NDArray[np.uint8]:
+    """The first picture that can be read."""
+    for sample in (sample for group in datasets.values() for sample in group):
+        try:
+            return read_image(sample.image)
+        except UserError as error:
+            problem = error
+    raise problem
+
+
+def _size(folder: Path, runtime: str) -> int:
+    """Bytes on disk of what the runtime loads."""
+    if runtime.startswith(REFERENCE):
+        return (folder / WEIGHTS).stat().st_size
+    return sum(path.stat().st_size for path in export_path(folder, runtime).parent.iterdir())

@@ -1,0 +1,131 @@
+"""What the evaluation of one artifact leaves on disk: figures as JSON and CSV, pictures as PNG."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limelight.data.manifest import Sample, manifest_hash
+from limelight.evaluation.metrics import Scores
+from limelight.evaluation.plots import plot_curves
+from limelight.evaluation.protocol import REFERENCE, Evaluation, RuntimeResult
+from limelight.evaluation.speed import hardware
+from limelight.media.images import write_png
+from models.files import atomic_path, write_json, write_text
+
+METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"
+
+
+def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path | str, *, threads: int) -> None:
+    """Write metrics.json (numbers only), about.json (all else), per_image.csv, pr.csv, f.csv, curves.png and examples/.
+
+    Args:
+        samples: what was evaluated on; their hash goes into about.json.
+        threads: of the runtimes while they were timed.
+    """
+    folder = Path(folder)
+    reference = evaluation.runtimes[REFERENCE].scores
+    write_json(folder / METRICS_FILE, metrics_tree(evaluation))
+    write_text(folder / "per_image.csv", _per_image_csv(evaluation.runtimes))
+    write_text(folder / "pr.csv", _curves_csv(reference, ("precision", "recall")))
+    write_text(folder / "f.csv", _curves_csv(reference, ("f", "e")))
+    plot_curves({dataset: scores.curves for dataset, scores in reference.items()}, folder / "curves.png")
+    with atomic_path(folder / "examples") as examples:
+        examples.mkdir()
+        for name, saliency_HW in evaluation.examples.items():
+            write_png(examples / f"{slug(name)}.png", saliency_HW)
+    write_json(folder / ABOUT_FILE, _about(evaluation, samples, threads))
+
+
+def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
+    """metrics.json: the same keys in every run, numbers in every leaf, so that `dvc metrics diff` lines them up.
+
+    datasets.<dataset>.<runtime>.<metric>, mean.<runtime>.<metric>, images.<dataset>.<count>,
+    latency_ms.<runtime>.<what>, size_bytes.<runtime>, parameters, macs, peak_memory_mb. A metric that is undefined on
+    every image is left out.
+    """
+    runtimes = evaluation.runtimes
+    datasets = runtimes[REFERENCE].scores
+    return {
+        "datasets": {name: {run: _figures(runtimes[run].scores[name]) for run in runtimes} for name in datasets},
+        "mean": {run: result.mean for run, result in runtimes.items()},
+        "images": {name: _counts(scores) for name, scores in datasets.items()},
+        "latency_ms": {run: result.latency_ms for run, result in runtimes.items()},
+        "size_bytes": {run: result.size_bytes for run, result in runtimes.items()},
+        "parameters": evaluation.card.parameters,
+        "macs": evaluation.macs,
+        "peak_memory_mb": evaluation.peak_memory_mb,
+    }
+
+
+def slug(sample_id: str) -> str:
+    """A sample id as a file name: 'ECSSD/0001' -> 'ECSSD-0001'."""
+    return re.sub(r"[^\w.-]+", "-", sample_id)
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated text with Unix line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _figures(scores: Scores) -> dict[str, float]:
+    """The nine and the standard error of the first of them to be quoted with one."""
+    defined = {name: value for name, value in scores.metrics.items() if not np.isnan(value)}
+    return {**defined, "mae_se": scores.mae_error}
+
+
+def _counts(scores: Scores) -> dict[str, int]:
+    return {
+        "scored": len(scores.per_image),
+        "failed": len(scores.failures),
+        "empty": len(scores.empty),
+        "full": len(scores.full),
+        "undefined": len(scores.undefined),
+    }
+
+
+def _per_image_csv(runtimes: dict[str, RuntimeResult]) -> str:
+    rows: list[Sequence[object]] = []
+    names: list[str] = []
+    for runtime, result in runtimes.items():
+        for dataset, scores in result.scores.items():
+            for sample_id, figures in scores.per_image.items():
+                names = list(figures)
+                rows.append([sample_id, dataset, runtime, *(f"{value:.6f}" for value in figures.values())])
+    return to_csv(["id", "dataset", "runtime", *names], rows)
+
+
+def _curves_csv(datasets: dict[str, Scores], names: Sequence[str]) -> str:
+    """One row per threshold, 0 to 255, of the reference runtime."""
+    rows = []
+    for dataset, scores in datasets.items():
+        columns = [scores.curves[name][::-1] for name in names]
+        for threshold, values in enumerate(zip(*columns, strict=True)):
+            rows.append([threshold, *(f"{value:.6f}" for value in values), dataset, REFERENCE])
+    return to_csv(["threshold", *names, "dataset", "runtime"], rows)
+
+
+def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> dict[str, Any]:
+    scores = evaluation.runtimes[REFERENCE].scores
+    return {
+        "artifact": evaluation.artifact,
+        "card": evaluation.card.model_dump(mode="json"),
+        "hardware": hardware(),
+        "threads": threads,
+        "manifest_sha256": manifest_hash(samples),
+        "packages": {name: version(name) for name in ("torch", "numpy")},
+        "runtimes": {name: result.description for name, result in evaluation.runtimes.items()},
+        "left_out": evaluation.left_out,
+        "failures": {name: found.failures for name, found in scores.items()},
+        "undefined": {name: found.undefined for name, found in scores.items()},
+        "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
+    }

@@ -1,0 +1,67 @@
+"""How fast a predictor is on this machine, and what machine this is."""
+
+import os
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from limelight.inference.predictor import Predictor
+
+WARM_UP = 3
+
+
+def measure_latency(predictor: "Predictor", image_HW3: NDArray[np.uint8], runs: int) -> dict[str, float]:
+    """Time single images, one after another, after three that do not count.
+
+    Args:
+        image_HW3: a decoded picture; reading files is no part of the figures.
+        runs: timed predictions.
+
+    Returns:
+        Milliseconds: network_median and network_p90 of the network alone, total_median and total_p90 with resizing,
+        normalisation and resizing back.
+    """
+    network, total = [], []
+    for index in range(WARM_UP + runs):
+        started = time.perf_counter()
+        prediction = predictor.predict([image_HW3])[0]
+        elapsed = 1000 * (time.perf_counter() - started)
+        if index >= WARM_UP:
+            network.append(prediction.milliseconds["net"])
+            total.append(elapsed)
+    figures = {}
+    for name, values in (("network", network), ("total", total)):
+        figures[f"{name}_median"] = round(float(np.median(values)), 3)
+        figures[f"{name}_p90"] = round(float(np.percentile(values, 90)), 3)
+    return figures
+
+
+def peak_memory_mb() -> float:
+    """The largest resident set that this process has had, in 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6, 1)
+
+
+def hardware() -> str:
+    """One line: processor, cores this process may use, memory, system; the GPU too where torch sees one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parts = [_processor(), f"{cores} cores", f"{memory:.0f} GiB", f"{platform.system()} {platform.machine()}"]
+    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+        parts.insert(0, torch.cuda.get_device_name())
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
+        if line.startswith("model name"):
+            return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()

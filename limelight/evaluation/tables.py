@@ -1,0 +1,114 @@
+"""The leaderboard's tables, once, for Markdown and HTML alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from limelight.evaluation.champion import MEAN
+from limelight.evaluation.leaderboard import Leaderboard, Row
+from limelight.evaluation.metrics import METRICS
+
+LABELS = {
+    "Sm": "S",
+    "mae": "MAE",
+    "adpEm": "adp E",
+    "maxEm": "max E",
+    "avgEm": "mean E",
+    "adpFm": "adp F",
+    "maxFm": "max F",
+    "avgFm": "mean F",
+    "wFm": "wF",
+}
+ARROWS = {"higher": "↑", "lower": "↓"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, what it sorts by, and whether it is the best of its column."""
+
+    text: str
+    value: float | str | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column headings and rows of cells."""
+
+    title: str
+    header: list[str]
+    rows: list[list[Cell]]
+
+
+_FACTS: dict[str, tuple[Callable[[Row], str], Callable[[Row], float | str | None]]] = {
+    "model": (lambda row: row.model, lambda row: row.model),
+    "form": (lambda row: row.form or "–", lambda row: row.form),
+    "teacher": (lambda row: row.teacher or "–", lambda row: row.teacher),
+    "params (M)": (lambda row: _count(row.parameters, 1e6, 3), lambda row: row.parameters),
+    "GMAC": (lambda row: _count(row.macs, 1e9, 3), lambda row: row.macs),
+    "MB": (lambda row: _count(row.size_bytes, 1e6, 2), lambda row: row.size_bytes),
+    "network ms": (lambda row: _count(row.network_ms, 1, 1), lambda row: row.network_ms),
+    "end to end ms": (lambda row: _count(row.total_ms, 1, 1), lambda row: row.total_ms),
+    "vs slowest": (lambda row: _times(row.faster_than_slowest), lambda row: row.faster_than_slowest),
+    "vs training form": (lambda row: _times(row.faster_than_training_form), lambda row: row.faster_than_training_form),
+}
+"""Heading -> text and sort value of a row's cell."""
+
+
+def tables(board: Leaderboard) -> list[Table]:
+    """What the rows are and how fast; then the nine metrics, as means over the datasets and per dataset."""
+    metric = board.champion.metric
+    decisive = _scores([_decisive(board, row) for row in board.rows], [metric])
+    facts = Table("Networks", ["row", *_headings([metric]), *_FACTS], [])
+    for row, scores in zip(board.rows, decisive, strict=True):
+        facts.rows.append(
+            [Cell(row.name, row.name), *scores, *(Cell(show(row), value(row)) for show, value in _FACTS.values())]
+        )
+    means = (
+        [_metrics("Mean over the datasets", {row.name: row.mean for row in board.rows})] if board.datasets[1:] else []
+    )
+    per_dataset = [
+        _metrics(dataset, {row.name: row.datasets[dataset] for row in board.rows if dataset in row.datasets})
+        for dataset in board.datasets
+    ]
+    return [facts, *means, *per_dataset]
+
+
+def _metrics(title: str, figures: dict[str, dict[str, float]]) -> Table:
+    """The nine of each row."""
+    scored = _scores(list(figures.values()), list(METRICS))
+    rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
+    return Table(title, ["row", *_headings(list(METRICS))], rows)
+
+
+def _decisive(board: Leaderboard, row: Row) -> dict[str, float]:
+    """The figures that the champion was chosen by."""
+    return row.mean if board.champion.dataset == MEAN else row.datasets.get(board.champion.dataset, {})
+
+
+def _headings(metrics: Sequence[str]) -> list[str]:
+    return [f"{LABELS[metric]} {ARROWS[METRICS[metric]]}" for metric in metrics]
+
+
+def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[list[Cell]]:
+    """Rows of cells, each column's best marked; what shows the same three decimals is equally good."""
+    best = {}
+    for metric in metrics:
+        values = [round(row[metric], 3) for row in figures if metric in row]
+        best[metric] = (max if METRICS[metric] == "higher" else min)(values, default=None)
+    return [[_score(row, metric, best[metric]) for metric in metrics] for row in figures]
+
+
+def _score(figures: dict[str, float], metric: str, best: float | None) -> Cell:
+    value = figures.get(metric)
+    if value is None:
+        return Cell("–")
+    error = f" ± {figures['mae_se']:.3f}" if metric == "mae" and "mae_se" in figures else ""
+    return Cell(f"{value:.3f}{error}", value, round(value, 3) == best)
+
+
+def _times(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}×"
+
+
+def _count(value: float | None, unit: float, digits: int) -> str:
+    return "–" if value is None else f"{value / unit:.{digits}f}"

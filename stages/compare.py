@@ -1,0 +1,44 @@
+"""compare: the leaderboard over everything evaluated, and the champion by the rule in params.yaml."""
+
+from pathlib import Path
+
+from limelight.config import Params
+from stages.runner import stage_main
+
+REPORTS, BOARD = Path("reports/eval"), Path("reports/leaderboard")
+
+
+def run(params: Params) -> None:
+    """reports/eval/*/ and evaluate.maps -> reports/leaderboard/, logged to the tracker."""
+    from limelight.data.manifest import read_manifest
+    from limelight.evaluation.compare import compare, write_leaderboard
+    from limelight.evaluation.leaderboard import what_to_log
+    from limelight.tracking import tracked_run
+
+    settings = params.active.evaluate
+    samples = read_manifest(splits=settings.splits)
+    teachers = {name: distil.teacher for name, distil in params.distil.items()}
+    board, pictures = compare(REPORTS, samples, settings, params.active.compare, teachers, _reproduce(params))
+    write_leaderboard(board, pictures, BOARD)
+    with tracked_run(params, "compare") as tracker:
+        log = what_to_log(board, BOARD)
+        tracker.log_params(log["params"])
+        tracker.log_metrics(log["metrics"])
+        for path in log["artifacts"]:
+            tracker.log_artifact(path)
+    print(f"champion: {board.champion.artifact} ({board.champion.runtime}), {board.champion.reason}")
+
+
+def _reproduce(params: Params) -> dict[str, str]:
+    """How to come by the same leaderboard."""
+    from limelight.provenance import provenance
+
+    tags = provenance(params)
+    revision = tags.get("mlflow.source.git.commit")
+    checkout = f"git checkout {revision[:12]} && " if revision else ""
+    command = f"{checkout}dvc repro compare"
+    return {"command": command, "profile": params.profile, "dirty": tags.get("git.dirty", "unknown")}
+
+
+if __name__ == "__main__":
+    stage_main(run)

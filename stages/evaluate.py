@@ -1,0 +1,36 @@
+"""evaluate: the nine metrics per dataset and runtime, speed, size, curves and overlays of one artifact."""
+
+from pathlib import Path
+
+from limelight.config import Params
+from stages.runner import stage_main
+
+
+def run(params: Params, name: str) -> None:
+    """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
+    from limelight.data.manifest import read_manifest
+    from limelight.evaluation.overlays import write_overlays
+    from limelight.evaluation.protocol import REFERENCE, evaluate_artifact, open_predictor
+    from limelight.evaluation.report import write_report
+    from models.files import atomic_path
+
+    settings = params.active.evaluate
+    artifact, report = Path("artifacts") / name, Path("reports/eval") / name
+    samples = read_manifest(splits=settings.splits)
+    evaluation = evaluate_artifact(artifact, samples, settings, device=params.device)
+    write_report(evaluation, samples, report, threads=settings.threads)
+
+    predictor = open_predictor(artifact, settings, params.device)
+    by_id = {sample.sample_id: sample for sample in samples}
+    with atomic_path(report / "overlays") as overlays:
+        overlays.mkdir()
+        for dataset, scores in evaluation.runtimes[REFERENCE].scores.items():
+            write_overlays(predictor, by_id, scores, settings.overlays, overlays, dataset)
+
+    for runtime, result in evaluation.runtimes.items():
+        figures = ", ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
+        print(f"{name} {runtime}: {figures}, {result.latency_ms['network_median']:.1f} ms")
+
+
+if __name__ == "__main__":
+    stage_main(run)

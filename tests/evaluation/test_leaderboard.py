@@ -1,0 +1,181 @@
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import pytest
+
+from limelight.config import Compare, Evaluate
+from limelight.data.manifest import manifest_hash
+from limelight.evaluation.champion import TIE, choose_champion
+from limelight.evaluation.compare import compare, write_leaderboard
+from limelight.evaluation.leaderboard import Row, read_reports, what_to_log, with_speed_ups
+from limelight.evaluation.report import write_report
+from limelight.evaluation.tables import tables
+from models.errors import UserError
+
+
+def row(artifact, value=0.8, runtime="torch", metric="wFm", parameters=10, ms=5.0, datasets=("ONE", "TWO")):
+    figures = {} if value is None else {metric: value}
+    return Row(
+        artifact,
+        runtime,
+        {dataset: figures for dataset in datasets},
+        figures,
+        parameters=parameters,
+        network_ms=ms,
+        total_ms=ms,
+    )
+
+
+def test_the_best_row_wins():
+    champion = choose_champion([row("a", 0.7), row("b", 0.9), row("c", 0.8)], Compare())
+    assert (champion.artifact, champion.runtime, champion.value, champion.dataset) == ("b", "torch", 0.9, "mean")
+    assert champion.runner_up == {"artifact": "c", "runtime": "torch", "value": 0.8}
+    assert "highest wFm" in champion.reason
+
+
+def test_low_errors_win():
+    rows = [row("a", 0.07, metric="mae"), row("b", 0.05, metric="mae")]
+    champion = choose_champion(rows, Compare(metric="mae"))
+    assert champion.artifact == "b"
+    assert "lowest mae" in champion.reason
+
+
+def test_of_equals_the_fastest_wins_then_the_smallest_then_the_first_by_name():
+    slow, fast = row("slow", 0.8 + TIE / 2, ms=9), row("fast", 0.8, ms=3)
+    champion = choose_champion([slow, fast, row("other", 0.79, ms=1)], Compare())
+    assert champion.artifact == "fast"
+    assert champion.runner_up["artifact"] == "slow"
+    assert "fastest (3.0 ms" in champion.reason
+    assert choose_champion([row("big", parameters=20), row("small")], Compare()).artifact == "small"
+    assert choose_champion([row("z"), row("a")], Compare()).artifact == "a"
+    assert choose_champion([row("slow", 0.8 + 3 * TIE, ms=9), fast], Compare()).artifact == "slow"
+
+
+def test_limits():
+    rows = [row("heavy", 0.9, parameters=1000), row("slow", 0.85, ms=50), row("light", 0.7)]
+    champion = choose_champion(rows, Compare(max_parameters=100, max_latency_ms=10))
+    assert champion.artifact == "light"
+    assert champion.runner_up is None
+    assert "1 of 3 rows" in champion.reason
+    with pytest.raises(UserError, match=r"none of 3 rows keeps within 5 parameters.*nearest is light \(torch\)"):
+        choose_champion(rows, Compare(max_parameters=5))
+
+
+def test_one_dataset_decides_if_the_rule_says_so():
+    a, b = row("a", 0.9), row("b", 0.1)
+    b.datasets["TWO"] = {"wFm": 0.95}
+    assert choose_champion([a, b], Compare(dataset="TWO")).artifact == "b"
+    with pytest.raises(UserError, match=r"'THREE'.*ONE, TWO"):
+        choose_champion([a, b], Compare(dataset="THREE"))
+
+
+def test_rows_without_the_figure_without_weights_or_without_a_dataset_cannot_win():
+    undefined = row("undefined", None)
+    maps = row("maps", 0.99, parameters=None, ms=None)
+    partial = row("partial", 0.98, datasets=("ONE",))
+    assert choose_champion([undefined, maps, partial, row("a", 0.5)], Compare()).artifact == "a"
+    with pytest.raises(UserError, match="no evaluated artifact has wFm"):
+        choose_champion([undefined, maps], Compare())
+    with pytest.raises(UserError, match="'fid'; choose one of Sm"):
+        choose_champion([row("a")], Compare(metric="fid"))
+
+
+def test_speed_ups():
+    rows = with_speed_ups(
+        [row("a", ms=8), row("a-deploy", ms=4), row("a-deploy", ms=2, runtime="onnx-fp32"), row("b", ms=16)]
+    )
+    assert [row.faster_than_slowest for row in rows] == [2, 4, 8, 1]
+    assert [row.faster_than_training_form for row in rows] == [None, 2, 4, None]
+
+
+@pytest.fixture(scope="module")
+def board(evaluation, samples, tmp_path_factory):
+    """A student in two forms, its teacher and another method's maps."""
+    folder = tmp_path_factory.mktemp("reports")
+    for name in ("student", "student-deploy", "teacher"):
+        write_report(replace(evaluation, artifact=name), samples, folder / "eval" / name, threads=1)
+    for sample in samples:
+        path = folder / "other" / f"{sample.sample_id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.imread(sample.mask))
+    settings = Evaluate(workers=0, maps={"other <b>": str(folder / "other")})
+    reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
+    found = compare(folder / "eval", samples, settings, Compare(), {"student": "teacher"}, reproduce)
+    write_leaderboard(*found, folder / "board")
+    return folder, *found
+
+
+def test_leaderboard_rows(board):
+    _, leaderboard, pictures = board
+    assert leaderboard.rows[0].artifact == "other <b>"  # the masks themselves
+    assert leaderboard.rows[0].mean["mae"] == 0
+    rows = {row.artifact: row for row in leaderboard.rows}
+    assert rows["student-deploy"].teacher == rows["student"].teacher == "teacher"
+    assert rows["teacher"].teacher == ""
+    assert rows["student-deploy"].faster_than_training_form == 1
+    assert leaderboard.champion.artifact != "other <b>"
+    assert leaderboard.left_out.keys() == {f"{name} (onnx-fp32)" for name in ("student", "student-deploy", "teacher")}
+    assert [tile.title for tile in pictures["TWO/001"]][:2] == ["picture", "mask"]
+    assert pictures["TWO/001"][-1].note == "MAE 0.000"
+
+
+def test_files(board):
+    folder, leaderboard, _ = board
+    written = json.loads((folder / "board" / "leaderboard.json").read_text())
+    assert [row["artifact"] for row in written["rows"]] == [row.artifact for row in leaderboard.rows]
+    champion = json.loads((folder / "board" / "champion.json").read_text())
+    assert champion.keys() == {"artifact", "runtime", "metric", "dataset", "value", "reason", "runner_up"}
+    text = (folder / "board" / "leaderboard.md").read_text()
+    assert "dvc repro compare" in text
+    assert "**0.000**" in text  # the best MAE stands out
+
+
+def test_page_is_well_formed_escaped_and_needs_no_network(board):
+    page = (board[0] / "board" / "leaderboard.html").read_text()
+    stack, images = [], []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            if tag == "img":
+                images.append(dict(attributes)["src"])
+            if tag not in ("meta", "img", "br", "source"):
+                stack.append(tag)
+
+        def handle_endtag(self, tag):
+            assert stack.pop() == tag
+
+    Parser().feed(page)
+    assert not stack
+    assert all(source.startswith("data:image/") for source in images)
+    assert "http" not in page
+    assert "other <b>" not in page
+    assert "other &lt;b&gt;" in page
+
+
+def test_best_of_each_column_is_marked(board):
+    networks, mean, *datasets = tables(board[1])
+    assert networks.rows[0][1].best
+    assert [table.title for table in datasets] == ["ONE", "TWO"]
+    assert all(cell.best for cell in mean.rows[0][1:])
+    assert not any(cell.best for cell in mean.rows[-1][1:])
+    assert datasets[0].rows[1][2].text.count("±") == 1
+
+
+def test_reports_on_other_data_are_left_out(board, samples):
+    folder = board[0] / "eval"
+    reports, left_out = read_reports(folder, manifest_hash(samples))
+    assert len(reports) == 3
+    assert not left_out
+    with pytest.raises(UserError, match="student, student-deploy, teacher were evaluated on other data"):
+        read_reports(folder, "0" * 64)
+
+
+def test_what_the_tracker_is_told(board):
+    folder, leaderboard, _ = board
+    log = what_to_log(leaderboard, folder / "board")
+    assert log["metrics"]["student/torch/wFm"] == pytest.approx(leaderboard.rows[1].mean["wFm"])
+    assert all(isinstance(value, int | float) for value in log["metrics"].values())
+    assert {path.name for path in log["artifacts"]} >= {"leaderboard.html", "champion.json"}
+    assert log["params"]["champion"] == leaderboard.champion.artifact

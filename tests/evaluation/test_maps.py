@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import cv2
+import pytest
+
+from limelight.evaluation.maps import evaluate_maps_folder
+from models.errors import UserError
+
+
+def write_maps(folder, samples, by_stem=False, scale=1.0):
+    for sample in samples:
+        name = f"{sample.dataset}/{Path(sample.image).stem}" if by_stem else sample.sample_id
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mask = cv2.imread(sample.mask, cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), cv2.resize(mask, None, fx=scale, fy=scale))
+
+
+@pytest.mark.parametrize("by_stem", [True, False])
+def test_perfect_maps_score_perfectly(samples, tmp_path, by_stem):
+    write_maps(tmp_path, samples, by_stem)
+    scores = evaluate_maps_folder(tmp_path, samples, 0)
+    assert list(scores) == ["ONE", "TWO"]
+    for found in scores.values():
+        assert found.metrics["mae"] == 0
+        assert found.metrics["maxFm"] == pytest.approx(1)
+
+
+def test_missing_maps_are_listed(samples, tmp_path):
+    write_maps(tmp_path, samples[2:])
+    with pytest.raises(UserError, match=r"lacks 2 of 9 maps: ONE/000, ONE/001;"):
+        evaluate_maps_folder(tmp_path, samples, 0)
+
+
+def test_a_folder_that_is_not_there(samples, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is no folder of maps.*evaluate\.maps"):
+        evaluate_maps_folder(tmp_path / "nowhere", samples, 0)
+
+
+def test_maps_of_another_size_are_resized_with_a_notice(samples, tmp_path, capsys):
+    write_maps(tmp_path, samples[6:], scale=0.5)
+    scores = evaluate_maps_folder(tmp_path, samples[6:], 0)["TWO"]
+    assert scores.resized == [sample.sample_id for sample in samples[6:]]
+    assert scores.metrics["mae"] < 0.1
+    assert "3 of 3 maps of TWO had another size" in capsys.readouterr().err
