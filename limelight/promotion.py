@@ -45,9 +45,8 @@ def register(tracking: Tracking, model_id: str) -> str:
         for version in client.search_model_versions(f"name = '{name}'"):
             if version.tags.get("weights.sha256") == sha256:
                 return str(version.version)
-        made = client.create_model_version(
-            name, f"models:/{model_id}", tags={"weights.sha256": sha256}, model_id=model_id
-        )
+        tags = {"weights.sha256": sha256, "model.id": model_id}  # MLflow's own field stays empty on a SQL store
+        made = client.create_model_version(name, f"models:/{model_id}", tags=tags, model_id=model_id)
         return str(made.version)
 
 
@@ -73,10 +72,10 @@ def champion(tracking: Tracking, alias: str = "champion") -> Champion | None:
         version = dict(models[0].aliases).get(alias) if models else None
         if version is None:
             return None
-        found = client.get_model_version(name, version)
-        model = client.get_logged_model(found.model_id)
+        tags = client.get_model_version(name, version).tags
+        model = client.get_logged_model(tags["model.id"])
         metrics = {metric.key: metric.value for metric in model.metrics or []}
-        return Champion(name, str(version), found.model_id, found.tags["weights.sha256"], metrics)
+        return Champion(name, str(version), tags["model.id"], tags["weights.sha256"], metrics)
 
 
 def find_model(tracking: Tracking, sha256: str) -> str | None:

@@ -171,10 +171,11 @@ def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
     lock = database.with_name(f"{database.name}.lock") if database else None
     with _locked(lock):
         _check_alive(tracking.uri, database)
-    from mlflow import MlflowClient
+    import mlflow
 
     with _locked(lock):
-        client = MlflowClient(tracking.uri)
+        mlflow.set_tracking_uri(tracking.uri)  # parts of MLflow use this whatever the client was given
+        client = mlflow.MlflowClient(tracking.uri)
         found = client.get_experiment_by_name(tracking.experiment)
         if found:
             yield client, found.experiment_id

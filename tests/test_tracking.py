@@ -1,0 +1,254 @@
+"""Tracking against a real SQLite store, and against stores that are not there."""
+
+import http.server
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from limelight.config import Params
+from limelight.promotion import champion, find_model, register, set_alias
+from limelight.provenance import pipeline_key, provenance
+from limelight.tracking import open_store, tracked_run
+from models.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make_params(**tracking: object) -> Params:
+    profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"a": {"model": "sdnet"}}}
+    tree = {"profile": "p", "train": ["a"], "profiles": {"p": profile}, "tracking": {"experiment": "test", **tracking}}
+    return Params.model_validate(tree)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose mlflow.db is there already: creating one takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    with open_store(make_params(uri=f"sqlite:///{folder}/mlflow.db", artifacts=f"{folder}/artifacts").tracking):
+        return folder
+
+
+@pytest.fixture
+def params(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """In an empty folder, with an experiment of its own in the shared store."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("LIMELIGHT_PARENT_RUN", "DVC_STAGE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return make_params(uri=f"sqlite:///{store}/mlflow.db", artifacts=f"{store}/artifacts", experiment=tmp_path.name)
+
+
+def runs(params: Params) -> dict[str, object]:
+    """Name -> run."""
+    with open_store(params.tracking) as (client, experiment):
+        return {run.info.run_name: run for run in client.search_runs([experiment])}
+
+
+def write_weights(folder: Path, sha256: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    card = {"model": "sdnet", "family": "sdnet", "form": "training", "input_size": [32, 32], "parameters": 7}
+    (folder / "card.json").write_text(json.dumps({**card, "licence": "MIT", "sha256": sha256}))
+    return folder
+
+
+def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/index.json").write_text("{}")
+    (tmp_path / "data.dvc").write_text("outs:\n- md5: 0123.dir\n  path: data/raw\n")
+    (tmp_path / "dvc.lock").write_text("stages:\n  prepare:\n    outs:\n    - path: data/lists\n      md5: 4567.dir\n")
+    monkeypatch.setenv("DVC_STAGE", "train@a")
+    with tracked_run(params, "train", "a", tags={"colour": "red"}) as tracker:
+        tracker.log_params({"run": {"optimiser": {"lr": 0.1}}, "seed": 3})
+        for epoch in (1, 2):
+            tracker.log_metrics({"loss": 1 / epoch}, epoch)
+        tracker.log_artifact(tmp_path / "data.dvc")
+        tracker.log_dataset("toy/train", "ab" * 32, tmp_path / "data/index.json")
+    with tracked_run(params, "evaluate", "a"):
+        pass
+    found = runs(params)
+    train, evaluate = found["train a"], found["evaluate a"]
+    parent = train.data.tags["mlflow.parentRunId"]
+    assert evaluate.data.tags["mlflow.parentRunId"] == parent
+    assert len(found) == 3 and parent in {run.info.run_id for run in found.values()}
+    assert train.data.params == {"run.optimiser.lr": "0.1", "seed": "3"}
+    assert train.data.metrics["loss"] == 0.5
+    assert train.inputs.dataset_inputs[0].dataset.name == "toy/train"
+    expected = {"stage": "train", "colour": "red", "dvc.stage": "train@a", "dvc.data.md5": "0123.dir"}
+    expected |= {"dvc.lists.md5": "4567.dir", "params.profile": "p"}
+    assert expected.items() <= train.data.tags.items()
+    assert {"params.sha256", "data.index.sha256"} <= train.data.tags.keys()
+    assert all(run.info.status == "FINISHED" for run in found.values())
+
+
+def test_a_parent_from_the_environment(params: Params, monkeypatch: pytest.MonkeyPatch):
+    with open_store(params.tracking) as (client, experiment):
+        parent = client.create_run(experiment, run_name="outer").info.run_id
+    monkeypatch.setenv("LIMELIGHT_PARENT_RUN", parent)
+    with tracked_run(params, "train", "a"):
+        pass
+    found = runs(params)
+    assert found.keys() == {"outer", "train a"}
+    assert found["train a"].data.tags["mlflow.parentRunId"] == parent
+    assert found["outer"].info.status == "RUNNING"
+
+
+def test_a_run_that_was_killed_is_continued_and_a_finished_one_is_not(params: Params):
+    identities = []
+    for error in (SystemExit(143), RuntimeError("x"), None, None):
+        try:
+            with tracked_run(params, "train", "a", key="k1") as tracker:
+                identities.append(tracker.run_id)
+                tracker.log_params({"lr": 1 + len(identities)})
+                if error:
+                    raise error
+        except (SystemExit, RuntimeError):
+            pass
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 3
+    with open_store(params.tracking) as (client, _):
+        first = client.get_run(identities[0])
+        assert first.info.status == "FAILED"
+        assert first.data.params == {"lr": "2"}
+
+
+def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
+    folder, sha256 = write_weights(tmp_path / "artifacts/a", f"{tmp_path.name:0>64}"), f"{tmp_path.name:0>64}"
+    tracking = params.tracking.model_copy(update={"registered_model": f"model-{tmp_path.name}"})
+    with tracked_run(params, "train", "a") as tracker:
+        model_id = tracker.log_weights(folder, {"val_mae": 0.25})
+    assert find_model(tracking, sha256) == model_id
+    assert find_model(tracking, "f" * 64) is None
+    assert champion(tracking) is None
+    version = register(tracking, model_id)
+    assert register(tracking, model_id) == version
+    set_alias(tracking, "champion", version)
+    found = champion(tracking)
+    assert (found.version, found.model_id, found.sha256) == (version, model_id, sha256)
+    assert found.metrics == {"val_mae": 0.25}
+    with open_store(tracking) as (client, _):
+        model = client.get_logged_model(model_id)
+        assert model.status == "READY"
+        names = {Path(item.path).name for item in client.list_logged_model_artifacts(model_id)}
+        assert names == {"model.safetensors", "card.json"}
+        assert client.get_run(tracker.run_id).data.tags["weights.sha256"] == sha256
+
+
+def work_through(params: Params, tmp_path: Path) -> float:
+    """All that a stage asks of a tracker; returns the seconds it took."""
+    start = time.monotonic()
+    with tracked_run(params, "train", "a") as tracker:
+        tracker.log_params({"a": 1})
+        tracker.log_metrics({"loss": 1.0}, 1)
+        tracker.set_tags({"a": "b"})
+        tracker.log_artifact(tmp_path)
+        assert tracker.log_weights(tmp_path, {}) is None
+    return time.monotonic() - start
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Takes connections and never answers."""
+
+    class Silent(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            over.wait(30)
+
+    over = threading.Event()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    over.set()
+    server.shutdown()
+
+
+def test_a_silent_server_costs_one_line_and_a_few_seconds(
+    silent_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    work_through(make_params(uri=silent_server), tmp_path)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: not tracked in MLflow from here on: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://user:pw@127.0.0.1:9/db", "nonsense://x"])
+def test_an_unreachable_store(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work_through(make_params(uri=uri), tmp_path)
+    said = capsys.readouterr().err
+    assert said.count("warning: not tracked") == 1
+
+
+def test_a_damaged_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to look like one " * 100)
+    work_through(make_params(uri=f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+    assert "file is not a database; the numbers are in the reports" in capsys.readouterr().err
+
+
+def test_a_locked_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    connection = sqlite3.connect(tmp_path / "mlflow.db")
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("BEGIN EXCLUSIVE")
+    work_through(make_params(uri=f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+    connection.close()
+    assert "database is locked" in capsys.readouterr().err
+
+
+def test_a_store_that_dies_half_way(params: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with tracked_run(params, "train", "a") as tracker:
+        tracker.log_metrics({"loss": 1.0}, 1)
+        tracker.run_id = "0" * 32  # as after the store was replaced by an empty one
+        for epoch in (2, 3):
+            tracker.log_metrics({"loss": 1.0}, epoch)
+    assert capsys.readouterr().err.count("warning: not tracked") == 1
+
+
+def test_the_registry_says_that_it_is_down():
+    with pytest.raises(UserError, match=r"the model registry at http://127.0.0.1:9 failed: .*is the tracker running\?"):
+        champion(make_params(uri="http://127.0.0.1:9").tracking)
+
+
+def test_where_it_is_off_mlflow_is_not_even_imported(tmp_path: Path):
+    code = (
+        "import sys; from pathlib import Path; from tests.test_tracking import make_params, work_through;"
+        "work_through(make_params(enabled=False), Path('.'));"
+        "assert not {'mlflow', 'torch', 'pandas'} & sys.modules.keys(), 'imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_other_processes_of_a_parallel_training_do_not_track(params: Params, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RANK", "1")
+    with tracked_run(params, "train", "a") as tracker:
+        assert tracker.run_id is None
+    assert runs(params) == {}
+
+
+@pytest.mark.slow
+def test_stages_that_start_together_on_an_empty_store(tmp_path: Path):
+    code = (
+        "from tests.test_tracking import make_params; from limelight.tracking import tracked_run;"
+        f"p = make_params(uri='sqlite:///{tmp_path}/mlflow.db', artifacts='{tmp_path}/artifacts')\n"
+        "with tracked_run(p, 'train', 'a') as t: assert t.run_id; t.log_metrics({'loss': 1.0}, 1)"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
+    with open_store(make_params(uri=f"sqlite:///{tmp_path}/mlflow.db").tracking) as (client, experiment):
+        found = client.search_runs([experiment])
+        assert len({run.data.tags.get("mlflow.parentRunId") for run in found} - {None}) == 1
+        assert len(found) == 3
+
+
+def test_pipeline_key_follows_code_settings_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    base = provenance(make_params())
+    assert "mlflow.source.git.commit" not in base
+    changed = provenance(make_params(experiment="other"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/index.json").write_text("{}")
+    keys = {pipeline_key(base), pipeline_key(changed), pipeline_key(provenance(make_params()))}
+    assert len(keys) == 3
