@@ -21,6 +21,10 @@ CONTOUR_LEVEL = 0.5
 SHARE_OF_BLUR = 0.02
 """Standard deviation of the blurred background, as a share of the picture's longer side."""
 
+_WINDOWS = (90, 6)
+"""Sides of the two passes of blur fusion, pixels, as published."""
+_BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
+
 Render = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(image uint8 HxWx3, saliency float32 HxW in [0, 1]) -> the array to write."""
 
@@ -90,8 +94,8 @@ def foreground_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarra
 
     A half-transparent pixel of the picture holds half of the old background; kept as it is, it shows as a halo on the
     new one. Solves I = alpha F + (1 - alpha) B for F by two passes of blur fusion: M. Forte, "Approximate Fast
-    Foreground Colour Estimation", ICIP 2021. Where alpha is 1 the picture is returned unchanged; where it is 0, the colours of the
-    nearest object, or black far from one, so that a cut-out hides what it cuts out.
+    Foreground Colour Estimation", ICIP 2021. Where alpha is 1 the picture is returned unchanged; where it is 0, the
+    colours of the nearest object, or black far from one, so that a cut-out hides what it cuts out.
 
     Args:
         image_HW3: uint8 RGB.
@@ -100,21 +104,32 @@ def foreground_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarra
     Returns:
         uint8 HxWx3.
     """
-    image = image_HW3.astype(np.float32)
-    alpha = alpha_HW[..., None]
+    colours_HW3 = np.empty_like(image_HW3)
+    # Band by band: the windows are local, and the intermediate arrays of a large picture would fill the memory.
+    for top in range(0, len(image_HW3), _BAND):
+        start = max(0, top - _HALO)
+        band = slice(start, top + _BAND + _HALO)
+        colours_HW3[top : top + _BAND] = _band_colours(image_HW3[band], alpha_HW[band])[top - start :][:_BAND]
+    return colours_HW3
+
+
+def _band_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+    if not alpha_HW.any():
+        return np.zeros_like(image_HW3)
+    image, alpha = image_HW3.astype(np.float32), alpha_HW[..., None]
     foreground = background = image
-    for radius in (90, 6):
-        foreground, background = _blur_fusion(image, alpha, foreground, background, radius)
+    for window in _WINDOWS:
+        foreground, background = _blur_fusion(image, alpha, foreground, background, window)
     return _to_8bit(np.where(alpha >= 1, image, foreground))
 
 
 def _blur_fusion(
-    image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, background: np.ndarray, radius: int
+    image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, background: np.ndarray, window: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pass: local means of F and B, weighted by alpha, then F moved so that the mixture gives the picture."""
 
     def mean(pixels: np.ndarray) -> np.ndarray:
-        return cv2.blur(pixels, (radius, radius)).reshape(*pixels.shape[:2], -1)
+        return cv2.blur(pixels, (window, window)).reshape(*pixels.shape[:2], -1)
 
     weight = mean(alpha)
     blurred_foreground = mean(foreground * alpha) / (weight + 1e-5)

@@ -81,6 +81,14 @@ def test_rim_has_the_objects_colour_not_the_grounds() -> None:
     assert np.abs(made - truth)[rim].mean() < 0.25 * np.abs(naive - truth)[rim].mean()
 
 
+def test_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    image, alpha = rng.integers(0, 256, (300, 40, 3), np.uint8), rng.random((300, 40), np.float32)
+    whole = foreground_colours(image, alpha)
+    monkeypatch.setattr("limelight.media.outputs._BAND", 64)
+    assert np.abs(foreground_colours(image, alpha).astype(int) - whole).max() <= 1
+
+
 def test_hard_masks_leave_the_picture_alone() -> None:
     alpha = (disc() > 0.5).astype(np.float32)
     image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)

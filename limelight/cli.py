@@ -1,0 +1,235 @@
+"""`limelight`: the command line. Heavy imports stand inside the commands, so that --help answers at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from limelight.inference.predictor import Predictor
+    from limelight.inference.tree import Style
+
+app = typer.Typer(
+    help="Find what is salient in pictures; train, compare and serve the networks that do.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+STREAM = "-"
+
+Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched to their depths), or - for stdin")]
+Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
+Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails where there is none")]
+Host = Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIMELIGHT_TOKEN first")]
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is one line on standard error and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+@app.command()
+def predict(
+    sources: Sources,
+    model: Model = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="folder, file, or - for stdout [results/<kind>]")
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture"),
+    ] = "map",
+    runtime: Runtime = "auto",
+    device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="of the runtime on the CPU")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="feed the network this many pixels a side")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="make the map hard at this value")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="keep the background instead of the object")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="redo what is there")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")] = False,
+) -> None:
+    """Find what is salient, and write maps, cut-outs or new backgrounds.
+
+    Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Pictures
+    that cannot be read are listed in failures.csv, and the exit status is 1.
+    """
+    from limelight.inference.champion import champion
+    from limelight.inference.predictor import Predictor
+    from limelight.inference.tree import Style
+    from limelight.media.outputs import output as output_of
+
+    style = Style(output_of(kind), threshold, reverse)
+    target = output or (STREAM if sources == [STREAM] else str(Path("results") / style.output.name))
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {device!r}; choose auto, cpu or cuda")
+    single = _single_target(sources, target, style)
+    if model is None:
+        model, won_with = champion()
+        # The champion is the fastest of its kind on a CPU in this runtime; a GPU is PyTorch's.
+        runtime = won_with if (runtime, device) == ("auto", "auto") else runtime
+    predictor = Predictor.load(model, runtime=runtime, device=device, threads=threads, size=size)
+    if not quiet:
+        print(predictor.description, file=sys.stderr)
+    if single is not None:
+        _predict_one(predictor, sources[0], single, style)
+    else:
+        _predict_many(predictor, sources, Path(target), style, batch_size=batch_size, overwrite=overwrite, quiet=quiet)
+
+
+def _single_target(sources: list[str], target: str, style: "Style") -> str | None:
+    """Where the one result goes if it has a place of its own: a file, or standard output. None: a folder."""
+    if STREAM in sources and len(sources) > 1:
+        raise UserError("- (standard input) stands alone; give it without other sources")
+    one = len(sources) == 1 and not Path(sources[0]).is_dir()
+    if target == STREAM or sources == [STREAM]:
+        if not one:
+            raise UserError("only one picture can go to standard output; give a folder (--output)")
+        if target == STREAM and sys.stdout.isatty():
+            raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
+        return target
+    suffix = Path(target).suffix.lower()
+    if not one or suffix not in (".png", ".npy") or Path(target).is_dir():
+        return None
+    if suffix != style.output.suffix:
+        raise UserError(f"{target}: results of kind {style.output.name} are {style.output.suffix} files; rename it")
+    return target
+
+
+def _predict_one(predictor: "Predictor", source: str, target: str, style: "Style") -> None:
+    from limelight.media.images import read_image
+    from limelight.media.outputs import encode, write_output
+
+    if target != STREAM and source != STREAM and Path(target).resolve() == Path(source).resolve():
+        raise UserError(f"{target} is the picture itself; choose another --output")
+    image = read_image(sys.stdin.buffer.read() if source == STREAM else Path(source))
+    result = style.render(image, predictor.predict([image])[0].saliency_HW)
+    if target == STREAM:
+        sys.stdout.buffer.write(encode(result))
+        sys.stdout.buffer.flush()
+    else:
+        write_output(target, result)
+
+
+def _predict_many(
+    predictor: "Predictor",
+    sources: list[str],
+    folder: Path,
+    style: "Style",
+    *,
+    batch_size: int,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    from limelight.inference.tree import FAILURES, predict_tree
+    from limelight.media.sources import find_sources
+
+    found = find_sources([Path(source) for source in sources], skip=folder)
+    report = predict_tree(predictor, found, folder, style, batch_size=batch_size, overwrite=overwrite, quiet=quiet)
+    summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
+    if report.failures:
+        _, reason = report.failures[0]
+        print(f"error: {summary}; see {folder / FAILURES}. The first: {reason}", file=sys.stderr)
+        raise typer.Exit(1)
+    if not quiet:
+        print(summary, file=sys.stderr)
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="shell pattern of names")] = "*",
+    artifacts: Annotated[Path, typer.Option(help="where weights folders are looked for")] = Path("artifacts"),
+) -> None:
+    """List the networks, and the weights that are here."""
+    from limelight.listing import model_lines
+
+    for line in model_lines(pattern, artifacts):
+        print(line)
+
+
+@app.command()
+def data() -> None:
+    """List the datasets of the catalogue, and whether they are here."""
+    from limelight.listing import data_lines
+
+    for line in data_lines():
+        print(line)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False) -> None:
+    """Look over this machine and folder: what works, what is missing, what to do. Exit 1 if something is broken."""
+    from limelight.doctor import examine, render
+
+    findings = examine()
+    print(render(findings, as_json=as_json))
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="a file as its authors published it")],
+    model: Annotated[str, typer.Option(help="which network it holds; see limelight models")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
+) -> None:
+    """Turn a published checkpoint into a weights folder."""
+    from models.importers import import_checkpoint
+
+    folder = output or Path("artifacts") / model
+    import_checkpoint(checkpoint, model, folder)
+    print(folder)
+
+
+@app.command()
+def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> None:
+    """Train one run outside of dvc; `dvc repro` does the same, and knows when nothing changed."""
+    _become("-m", "stages.train", name)
+
+
+@app.command()
+def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/")]) -> None:
+    """Score one set of weights outside of dvc."""
+    _become("-m", "stages.evaluate", name)
+
+
+@app.command()
+def serve(
+    model: Model = None,
+    bento: Annotated[Path | None, typer.Option(help="serve this exported bento instead of a weights folder")] = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Serve predictions over HTTP, with a page to try them at /."""
+    from limelight.inference.champion import champion
+    from limelight.packaging import unpack
+
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    what = "services.saliency:Limelight"
+    if bento is not None:
+        what = str(unpack(bento, Path("work/serve")))
+    else:
+        folder, runtime = (model, "auto") if model else champion()
+        os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
+        os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
+    _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))
+
+
+def _become(*arguments: str) -> None:
+    """Replace this process by another Python, which then gets the signals meant for this one."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+if __name__ == "__main__":
+    main()

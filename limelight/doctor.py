@@ -1,0 +1,262 @@
+"""`limelight doctor`: one look at the machine, the environment and the folder, before hours are spent on them."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from limelight.config import Params, load_params
+from models.errors import UserError
+from models.files import read_json, sha256_file
+
+State = Literal["ok", "note", "broken"]
+GIB = 1 << 30
+LOW_DISK = 2 * GIB
+SETTINGS = Path("params.yaml")
+PORTS = {3000: "limelight serve", 4200: "the Prefect server", 5000: "MLflow's pages"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: State
+    """'note': worth knowing, or missing and not needed yet. 'broken': something will fail because of it."""
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything. A check that meets a user's mistake reports it; none stops the others."""
+    findings: list[Finding] = []
+    params: Params | None = None
+    try:
+        params = load_params() if SETTINGS.is_file() else None
+    except UserError as error:
+        findings.append(Finding("settings", "broken", str(error)))
+    for check in _CHECKS:
+        try:
+            findings += check(params)
+        except UserError as error:
+            findings.append(Finding(check.__name__.strip("_"), "broken", str(error)))
+    return findings
+
+
+def render(findings: list[Finding], *, as_json: bool) -> str:
+    """The findings as a JSON list, or as aligned lines."""
+    if as_json:
+        return json.dumps([asdict(finding) for finding in findings], indent=2)
+    width = max(len(finding.what) for finding in findings)
+    return "\n".join(f"{finding.state:6}  {finding.what.ljust(width)}  {finding.text}" for finding in findings)
+
+
+def _python(params: Params | None) -> Iterator[Finding]:
+    supported = (3, 11) <= sys.version_info < (3, 14)
+    text = f"{sys.version.split()[0]} at {sys.executable}"
+    yield Finding("python", "ok" if supported else "broken", text if supported else f"{text}; 3.11 to 3.13 is needed")
+
+
+def _packages(params: Params | None) -> Iterator[Finding]:
+    """Every requirement of limelight's own metadata: the core must be there, an extra may be absent."""
+    from packaging.requirements import Requirement
+
+    lacking: dict[str, list[str]] = {}
+    for line in importlib.metadata.requires("limelight") or []:
+        wanted = Requirement(line)
+        extra = next(
+            (name for name in _extras() if wanted.marker is not None and wanted.marker.evaluate({"extra": name})), ""
+        )
+        if wanted.name == "limelight" or (wanted.marker is not None and not extra):
+            continue
+        problem = _problem(wanted.name, str(wanted.specifier))
+        if problem:
+            lacking.setdefault(extra, []).append(problem)
+    core = lacking.pop("", [])
+    yield Finding("packages", "broken" if core else "ok", "; ".join(core) or f"all {_core_count()} of the core")
+    for extra, problems in lacking.items():
+        yield Finding(f"extra {extra}", "note", f"{'; '.join(problems)}; pip install 'limelight[{extra}]'")
+
+
+def _extras() -> list[str]:
+    declared = importlib.metadata.metadata("limelight").get_all("Provides-Extra") or []
+    return [name for name in declared if name != "all"]
+
+
+def _core_count() -> int:
+    return sum("extra ==" not in line for line in importlib.metadata.requires("limelight") or [])
+
+
+def _problem(name: str, specifier: str) -> str:
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    return "" if version in SpecifierSet(specifier, prereleases=True) else f"{name} {version} is not {specifier}"
+
+
+def _devices(params: Params | None) -> Iterator[Finding]:
+    import torch
+
+    asked = params.device if params else "auto"
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        yield Finding("torch", "ok", f"{torch.__version__}, CUDA {torch.version.cuda}: {names}")
+    elif asked == "cuda":
+        yield Finding("torch", "broken", f"{torch.__version__} finds no GPU, and params.yaml asks for device: cuda")
+    elif shutil.which("nvidia-smi"):
+        yield Finding("torch", "note", f"{torch.__version__} cannot use this machine's GPU; install a CUDA build")
+    else:
+        yield Finding("torch", "ok", f"{torch.__version__} on the CPU")
+    present = {name: importlib.util.find_spec(name) is not None for name in ("onnxruntime", "openvino")}
+    found = [f"{name} {importlib.metadata.version(name)}" for name, here in present.items() if here]
+    text = ", ".join(["torch", *found])
+    yield Finding("runtimes", "ok" if all(present.values()) else "note", text)
+
+
+def _resources(params: Params | None) -> Iterator[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("processor", "ok", f"{len(os.sched_getaffinity(0))} cores, {memory / GIB:.0f} GiB of memory")
+    free = shutil.disk_usage(".").free
+    text = f"{free / GIB:.1f} GiB free in {Path.cwd()}"
+    if not os.access(".", os.W_OK):
+        yield Finding("disk", "broken", f"{Path.cwd()} is not writable")
+    else:
+        yield Finding("disk", "ok" if free > LOW_DISK else "note", text if free > LOW_DISK else f"{text}: little")
+
+
+def _settings(params: Params | None) -> Iterator[Finding]:
+    if params:
+        datasets = ", ".join(request.name for request in params.active.data.datasets)
+        yield Finding("settings", "ok", f"profile {params.profile}, seed {params.seed}, datasets {datasets}")
+    elif not SETTINGS.is_file():
+        yield Finding("settings", "note", f"no {SETTINGS} here: predict and serve work, the pipeline does not")
+
+
+def _repository(params: Params | None) -> Iterator[Finding]:
+    revision = _output("git", "rev-parse", "--short", "HEAD")
+    changed = len((_output("git", "status", "--porcelain") or "").splitlines())
+    if revision:
+        yield Finding("git", "ok", f"{revision}, " + (f"{changed} files differ from it" if changed else "clean"))
+    else:
+        yield Finding("git", "note", "no git repository here: runs cannot be traced to a revision")
+    if params:
+        state = "ok" if Path(".dvc/config").is_file() else "broken"
+        yield Finding("dvc", state, "initialised" if state == "ok" else "no .dvc/config here; restore it from git")
+
+
+def _output(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _raw_data(params: Params | None) -> Iterator[Finding]:
+    listed = Path("data/raw.sha256.json")
+    if not listed.is_file():
+        yield Finding("raw data", "note", f"{listed} is missing, so that data/raw cannot be proved")
+        return
+    for name, expected in read_json(listed).items():
+        path = Path("data/raw") / name
+        if not path.is_file():
+            yield Finding(f"raw {name}", "note", f"{path} is not here yet; dvc pull data.dvc fetches it")
+        elif sha256_file(path) != expected:
+            yield Finding(f"raw {name}", "broken", f"{path} is damaged; delete it, then dvc pull data.dvc")
+        else:
+            yield Finding(f"raw {name}", "ok", f"{path}, as committed")
+
+
+def _data(params: Params | None) -> Iterator[Finding]:
+    index = Path("data/index.json")
+    if not index.is_file():
+        yield Finding("data", "note", "no dataset made present yet; dvc repro download does it")
+        return
+    for name, entry in read_json(index)["datasets"].items():
+        here = Path(entry["root"]).is_dir()
+        text = f"{name}: {entry['files']} files in {entry['root']}"
+        yield Finding(
+            "data", "ok" if here else "broken", text if here else f"{text}, which is gone; dvc repro download"
+        )
+
+
+def _weights(params: Params | None) -> Iterator[Finding]:
+    from limelight.listing import find_weights
+    from models.weights import WEIGHTS
+
+    found = find_weights(Path("artifacts"))
+    if not found:
+        yield Finding("weights", "note", "none in artifacts/ yet; dvc repro trains them")
+    for folder, card in found.items():
+        path = folder / WEIGHTS
+        whole = path.is_file() and sha256_file(path) == card.sha256
+        advice = "its weights are missing or not those of its card; dvc checkout restores them"
+        text = f"{card.model}, {card.parameters:,} parameters, sha256 {card.sha256[:12]} proved" if whole else advice
+        yield Finding(f"weights {folder}", "ok" if whole else "broken", text)
+
+
+def _champion(params: Params | None) -> Iterator[Finding]:
+    from limelight.inference.champion import RECORD, champion
+
+    if RECORD.is_file():
+        folder, runtime = champion()
+        here = folder.is_dir()
+        yield Finding(
+            "champion",
+            "ok" if here else "broken",
+            f"{folder}, {runtime}" if here else f"{folder} is missing; dvc repro",
+        )
+    else:
+        yield Finding("champion", "note", "none chosen yet; limelight predict needs --model until dvc repro has run")
+
+
+def _ports(params: Params | None) -> Iterator[Finding]:
+    for port, user in PORTS.items():
+        with socket.socket() as probe:
+            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        text = f"in use; {user} needs it, unless it is what runs there" if taken else f"free for {user}"
+        yield Finding(f"port {port}", "note" if taken else "ok", text)
+
+
+def _tracker(params: Params | None) -> Iterator[Finding]:
+    if params is None or not params.tracking.enabled:
+        yield Finding("tracker", "note", "off")
+        return
+    uri = params.tracking.uri
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        yield Finding(
+            "tracker", "ok", uri if Path(parts.path.lstrip("/")).exists() else f"{uri}, made by the first run"
+        )
+        return
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname or "", port), timeout=3):
+            yield Finding("tracker", "ok", f"{uri} answers")
+    except OSError as error:
+        yield Finding("tracker", "note", f"{uri} does not answer ({error}); runs keep their numbers without it")
+
+
+_CHECKS: tuple[Callable[[Params | None], Iterator[Finding]], ...] = (
+    _python,
+    _packages,
+    _devices,
+    _resources,
+    _settings,
+    _repository,
+    _raw_data,
+    _data,
+    _weights,
+    _champion,
+    _ports,
+    _tracker,
+)

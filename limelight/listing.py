@@ -1,0 +1,79 @@
+"""What there is: networks, weights and datasets, as lines of text. Nothing here imports torch."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from models.card import Card
+from models.errors import UserError
+from models.files import read_json
+from models.registry import entry, list_models
+from models.weights import CARD, read_card
+
+INDEX = Path("data/index.json")
+
+
+def model_lines(pattern: str, artifacts: Path) -> list[str]:
+    """The networks whose names match a shell pattern, then the weights folders of these networks below `artifacts`.
+
+    Raises:
+        UserError: no name matches.
+    """
+    names = list_models(pattern)
+    if not names:
+        raise UserError(f"no network is called {pattern!r}; there are {', '.join(list_models())}")
+    networks = [("network", "family", "input", "options", "what")]
+    for name in names:
+        known = entry(name)
+        networks.append((name, known.family, str(known.input_size), _options(known.options), known.summary))
+    weights = [("weights", "network", "form", "input", "parameters", "sha256", "licence")]
+    for folder, card in find_weights(artifacts).items():
+        if card.model in names:
+            size = "x".join(str(side) for side in card.input_size)
+            row = (card.model, card.form, size, f"{card.parameters:,}", card.sha256[:12], card.licence)
+            weights.append((str(folder), *row))
+    lines = _table(networks)
+    if len(weights) > 1:
+        return [*lines, "", *_table(weights)]
+    return [
+        *lines,
+        "",
+        f"no weights of these in {artifacts}; dvc repro trains some, limelight import takes published ones",
+    ]
+
+
+def find_weights(artifacts: Path) -> dict[Path, Card]:
+    """The weights folders directly below `artifacts`, by path, with their cards.
+
+    Raises:
+        UserError: a card is malformed.
+    """
+    return {path.parent: read_card(path.parent) for path in sorted(artifacts.glob(f"*/{CARD}"))}
+
+
+def data_lines() -> list[str]:
+    """The datasets of the catalogue and of this folder's index: what they are, and whether they are here."""
+    from limelight.data.catalogue import catalogue
+
+    here = read_json(INDEX)["datasets"] if INDEX.is_file() else {}
+    rows = [("dataset", "modality", "expected", "here", "licence", "source")]
+    for name, known in catalogue().items():
+        present = f"{here[name]['files']} files" if name in here else "no"
+        source = known.homepage or ("comes with it" if known.pack else "drawn")
+        rows.append((name, known.modality, known.expected_text(), present, known.licence, source))
+    for name in here.keys() - catalogue().keys():
+        found = here[name]
+        rows.append((name, found["modality"], "", f"{found['files']} files", found["licence"], found["source"]))
+    return _table(rows)
+
+
+def _options(options: dict[str, object]) -> str:
+    return " ".join(f"{key}={value}" for key, value in options.items()) or "-"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_pad(row, widths)).rstrip() for row in rows]
+
+
+def _pad(row: Iterable[str], widths: Iterable[int]) -> list[str]:
+    return [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

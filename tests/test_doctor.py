@@ -1,0 +1,88 @@
+"""`limelight doctor`: it sees what is broken, and does not call broken what is merely not there yet."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from limelight.cli import app
+from limelight.doctor import Finding, examine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").touch()
+    return tmp_path
+
+
+def found() -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine()}
+
+
+def broken() -> dict[str, str]:
+    return {what: finding.text for what, finding in found().items() if finding.state == "broken"}
+
+
+def test_fresh_project_is_not_broken(project: Path) -> None:
+    told = CliRunner().invoke(app, ["doctor", "--json"])
+    assert told.exit_code == 0, told.stdout
+    findings = {finding["what"]: finding for finding in json.loads(told.stdout)}
+    assert {"python", "packages", "torch", "runtimes", "disk", "settings", "data", "tracker"} <= findings.keys()
+    assert findings["weights"]["state"] == "note"
+
+
+def test_any_folder_will_do_for_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert broken() == {}
+
+
+def test_settings_with_a_mistake(project: Path) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump(params | {"prolife": "demo"}))
+    assert "prolife: unknown key" in broken()["settings"]
+    told = CliRunner().invoke(app, ["doctor"])
+    assert told.exit_code == 1
+    assert any(line.startswith("broken") and "prolife" in line for line in told.stdout.splitlines())
+
+
+def test_damaged_weights(project: Path, untrained: Path) -> None:
+    shutil.copytree(untrained, project / "artifacts" / "good")
+    shutil.copytree(untrained, project / "artifacts" / "bad")
+    with (project / "artifacts" / "bad" / "model.safetensors").open("r+b") as handle:
+        handle.seek(-1, 2)
+        handle.write(b"\xff")
+    assert broken().keys() == {"weights artifacts/bad"}
+    assert "745,197 parameters" in found()["weights artifacts/good"].text
+
+
+def test_data_that_is_gone_or_damaged(project: Path) -> None:
+    (project / "data" / "raw").mkdir(parents=True)
+    index = {"datasets": {"mine": {"root": str(project / "gone"), "files": 3}}}
+    (project / "data" / "index.json").write_text(json.dumps(index))
+    (project / "data" / "raw.sha256.json").write_text(json.dumps({"a.zip": "0" * 64, "b.zip": "0" * 64}))
+    (project / "data" / "raw" / "a.zip").write_bytes(b"damaged")
+    assert broken().keys() == {"data", "raw a.zip"}
+    assert "a.zip is damaged" in broken()["raw a.zip"]
+    assert "dvc pull" in found()["raw b.zip"].text
+
+
+def test_port_in_use_and_tracker_down(project: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        params = yaml.safe_load((project / "params.yaml").read_text())
+        params["tracking"]["uri"] = f"http://127.0.0.1:{port}"
+        (project / "params.yaml").write_text(yaml.safe_dump(params))
+        assert found()["tracker"].state == "note", "bound, but nobody listens"
+        taken.listen()
+        assert found()["tracker"].state == "ok"
