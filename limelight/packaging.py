@@ -1,0 +1,165 @@
+"""From a weights folder to a bento: one file that holds the service, the weights and the list of what they need."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import requires
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from limelight.config import Package
+from models.card import Card
+from models.errors import UserError
+from models.files import atomic_path, write_json, write_text
+from models.weights import read_card
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+CODE = ("limelight", "models", "services")
+BENTOFILE = "bentofile.yaml"
+SERVICE = "limelight"
+"""Name of the model and of the bento in BentoML's store; bentofile.yaml uses it too."""
+START_S = 120.0
+_BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic")
+_RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
+
+
+def build_bento(folder: Path, runtime: str, settings: Package, target: Path, work: Path) -> str:
+    """Put weights and service into a bento and export it to `target`, whole or not at all.
+
+    Args:
+        folder: the weights folder; goes into BentoML's model store first, its card as the model's metadata.
+        runtime: what the service shall run it with; decides which packages the bento asks for.
+        settings: the limits that the service enforces.
+        target: the exported file, `.bento`.
+        work: scratch; BentoML's store is made there, so that nothing of the user's own is read or changed.
+
+    Returns:
+        The bento's tag, name:version.
+    """
+    home, context = work / "home", work / "context"
+    shutil.rmtree(work, ignore_errors=True)
+    home.mkdir(parents=True)
+    os.environ |= {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True"}
+    import bentoml
+
+    card = read_card(folder)
+    version = card.sha256[:12]
+    with bentoml.models.create(
+        f"{SERVICE}:{version}", labels=_labels(card), metadata=card.model_dump(mode="json")
+    ) as model:
+        shutil.copytree(folder, model.path, dirs_exist_ok=True)
+    _stage(context, runtime, settings)
+    bento = bentoml.bentos.build_bentofile(BENTOFILE, version=version, build_ctx=str(context))
+    with atomic_path(target) as temporary:
+        bento.export(str(temporary.resolve()))  # a relative path would be taken from the root
+    return str(bento.tag)
+
+
+def _labels(card: Card) -> dict[str, str]:
+    return {"model": card.model, "form": card.form, "licence": card.licence}
+
+
+def _stage(context: Path, runtime: str, settings: Package) -> None:
+    """Copy what the bento is built from to a folder of its own; in this one BentoML would walk environment and data."""
+    for name in CODE:
+        shutil.copytree(name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(BENTOFILE, context)
+    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime)))
+    limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
+    write_json(context / "services" / "settings.json", limits)
+
+
+def pinned(runtime: str, lock: Path = Path("requirements.lock")) -> list[str]:
+    """What the service needs with this runtime, and all that these need in turn, at the versions of the lock file.
+
+    Args:
+        runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is asked for.
+
+    Returns:
+        'name==version', sorted.
+
+    Raises:
+        UserError: a package is not in the lock file.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    locked = {}
+    for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", lock.read_text(encoding="utf-8"), re.MULTILINE):
+        entry = Requirement(line)
+        if entry.marker is None or entry.marker.evaluate():
+            locked[canonicalize_name(entry.name)] = f"{canonicalize_name(entry.name)}{entry.specifier}"
+    found: dict[str, str] = {}
+    wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[runtime.partition("-")[0]])]
+    while wanted:
+        package = wanted.pop()
+        name = canonicalize_name(package.name)
+        if name not in locked:
+            raise UserError(f"{name} is needed to serve {runtime} but is not in {lock}; run make lock")
+        if name not in found:
+            found[name] = locked[name]
+            wanted += [need for need in map(Requirement, requires(name) or []) if _applies(need, package.extras)]
+    return sorted(found.values())
+
+
+def _applies(need: "Requirement", extras: set[str]) -> bool:
+    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+
+
+def unpack(bento: Path, folder: Path) -> Path:
+    """Unpack an exported bento into a folder that BentoML can serve, and return its absolute path.
+
+    Raises:
+        UserError: the file is missing or is no exported bento.
+    """
+    if not bento.is_file():
+        raise UserError(f"{bento} does not exist; dvc repro package makes it")
+    try:
+        with atomic_path(folder) as temporary, tarfile.open(bento) as archive:
+            archive.extractall(temporary, filter="data")
+    except tarfile.TarError as error:
+        raise UserError(f"{bento} is no exported bento ({error}); make it again: dvc repro package") from error
+    return folder.resolve()
+
+
+@contextmanager
+def served(what: str, environment: dict[str, str]) -> Iterator[str]:
+    """Run `bentoml serve <what>` on a free port of this machine; yield its URL once it is ready, stop it afterwards.
+
+    Raises:
+        UserError: it ended or was not ready within START_S; the message holds the end of its log.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "bentoml", "serve", what, "--host", "127.0.0.1", "--port", str(port)]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _await(process, url, log)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _await(process: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> None:
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5):
+            return
+        time.sleep(0.2)
+    log.seek(0)
+    raise UserError(f"the service did not start: ...{' '.join(log.read().split())[-500:]}")

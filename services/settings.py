@@ -1,0 +1,48 @@
+"""What the service takes and how it runs. A packaged service carries its own `settings.json`."""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import UserError
+from models.files import read_json
+
+PACKAGED = Path(__file__).with_name("settings.json")
+PREFIX = "LIMELIGHT_"
+
+
+class ServiceSettings(BaseModel):
+    """Each field can be set by an environment variable of its name: LIMELIGHT_MAX_BODY, LIMELIGHT_TOKEN, ..."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_body: int = 20 << 20
+    """Bytes of a whole request; beyond it, 413."""
+    max_pixels: int = 25_000_000
+    """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
+    runtime: str = "auto"
+    threads: int | None = None
+    """Of the runtime; None leaves the choice to it."""
+    model: Path | None = None
+    """A weights folder to serve in place of the packaged model."""
+    token: str | None = None
+    """What a request must carry; None lets everybody in. Never packaged."""
+
+
+def service_settings() -> ServiceSettings:
+    """The packaged settings or the defaults, and over them the environment's.
+
+    Raises:
+        UserError: a value of the wrong type.
+    """
+    found = read_json(PACKAGED) if PACKAGED.is_file() else {}
+    for name in ServiceSettings.model_fields:
+        if value := os.environ.get(PREFIX + name.upper()):
+            found[name] = value
+    try:
+        return ServiceSettings.model_validate(found)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        name = PREFIX + str(mistake["loc"][0]).upper()
+        raise UserError(f"{name}: {mistake['msg']} (got {mistake['input']!r})") from error

@@ -1,0 +1,139 @@
+"""The guard by itself: what it refuses, and that it passes the rest on untouched."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from services.guard import FIELD, LONGEST_NAME, Guard
+
+LIMIT = 1000
+BOUNDARY = "frontier"
+
+
+def form(*fields: tuple[str, str | None, bytes]) -> bytes:
+    """A multipart body of (name, file name or None, content)."""
+    parts = []
+    for name, filename, content in fields:
+        place = f'; filename="{filename}"' if filename is not None else ""
+        parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{place}\r\n\r\n'.encode() + content)
+    return b"\r\n".join(parts) + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+GOOD = form((FIELD, "photo.jpg", b"\x00bytes of a picture"))
+
+
+def ask(
+    body: bytes = GOOD,
+    path: str = "/predict",
+    kind: str = f"multipart/form-data; boundary={BOUNDARY}",
+    *,
+    chunk: int | None = None,
+    token: str | None = None,
+    method: str = "POST",
+    **headers: str,
+) -> tuple[int, dict[str, Any], bytes | None]:
+    """Send one request through a guard. Returns status, JSON answer, and the body as the application got it."""
+    seen: list[bytes] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    pieces = [body[start : start + (chunk or LIMIT * 9)] for start in range(0, len(body), chunk or LIMIT * 9)] or [b""]
+    messages = [
+        {"type": "http.request", "body": piece, "more_body": index < len(pieces) - 1}
+        for index, piece in enumerate(pieces)
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    given = {"content-type": kind, **headers} | ({} if chunk else {"content-length": str(len(body))})
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": raw}
+    asyncio.run(Guard(application, LIMIT, token)(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"]), seen[0] if seen else None
+
+
+def test_a_picture_passes_untouched() -> None:
+    assert ask() == (200, {}, GOOD)
+    assert ask(chunk=7) == (200, {}, GOOD)
+
+
+@pytest.mark.parametrize("chunk", [None, 64])
+def test_body_limit_413(chunk: int | None) -> None:
+    """Also where the request does not say how long it is."""
+    status, answer, seen = ask(form((FIELD, "a.jpg", b"x" * LIMIT)), chunk=chunk)
+    assert (status, seen) == (413, None)
+    assert f"limit {'is' if chunk is None else 'of'} {LIMIT}" in answer["error"]
+
+
+def test_lying_content_length_does_not_help() -> None:
+    status, _, seen = ask(form((FIELD, "a.jpg", b"x" * LIMIT)), chunk=64, **{"content-length": "10"})
+    assert (status, seen) == (413, None)
+
+
+@pytest.mark.parametrize("field", [FIELD])
+def test_post_string_in_file_field_is_415(field: str) -> None:
+    status, answer, seen = ask(form((field, None, b"http://169.254.169.254/latest")))
+    assert (status, seen) == (415, None)
+    assert "holds text, not a file" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/vnd.bentoml+pickle", "application/json", "application/x-www-form-urlencoded", "image/jpeg", ""],
+)
+def test_other_content_types_are_415(kind: str) -> None:
+    status, _, seen = ask(b'{"image": "http://127.0.0.1/"}', kind=kind)
+    assert (status, seen) == (415, None)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/vnd.bentoml+pickle", "Application/Vnd.Bentoml+Pickle; x=1", "text/plain"]
+)
+def test_no_pickle_anywhere_else(kind: str) -> None:
+    assert ask(b"\x80\x05", path="/describe", kind=kind)[0] == 415
+    assert ask(b"{}", path="/describe", kind="application/json")[0] == 200
+    assert ask(b"", path="/describe", kind="")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        form((FIELD, "a.jpg", b"x"), (FIELD, None, b"http://127.0.0.1/")),
+        form((FIELD, None, b"http://127.0.0.1/"), (FIELD, "a.jpg", b"x")),
+        form((FIELD, "a.jpg", b"x"), (FIELD, "b.jpg", b"y")),
+        form((FIELD, "a.jpg", b"x"), ("more", None, b"y")),
+        form(("picture", "a.jpg", b"x")),
+        b"",
+        b"no form at all",
+        form((FIELD, "a" * (LONGEST_NAME + 1), b"x")),
+        form((FIELD, "a\x00.jpg", b"x")),
+    ],
+)
+def test_forms_with_anything_but_one_file_are_400(body: bytes) -> None:
+    status, answer, seen = ask(body)
+    assert (status, seen) == (400, None)
+    assert "\n" not in answer["error"]
+
+
+def test_form_without_boundary_is_400() -> None:
+    assert ask(kind="multipart/form-data")[0] == 400
+
+
+def test_token() -> None:
+    assert ask(token="s3cret")[0] == 401
+    assert ask(token="s3cret", authorization="Bearer wrong")[0] == 401
+    assert ask(token="s3cret", authorization="Basic s3cret")[0] == 401
+    assert ask(token="s3cret", authorization="bearer s3cret")[0] == 200
+    assert ask(b"", "/metrics", "", token="s3cret", method="GET")[0] == 401
+    for path in ("/", "/livez", "/readyz", "/healthz"):
+        assert ask(b"", path, "", token="s3cret", method="GET")[0] == 200, path

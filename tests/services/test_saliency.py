@@ -1,0 +1,242 @@
+"""The service as it runs: one real server on loopback for every case here."""
+
+import concurrent.futures
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from limelight.inference.predictor import Predictor
+from limelight.media.images import read_image
+from limelight.media.outputs import encode, output
+
+pytestmark = pytest.mark.slow
+
+TOKEN = "only-for-this-test"
+START_S = 180
+AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Server:
+    """`limelight serve` in a process of its own; started when first needed, and again if a test has stopped it."""
+
+    def __init__(self, weights: Path, home: Path) -> None:
+        self.weights, self.home = weights, home
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def ensure(self) -> httpx.Client:
+        if self.process is None or self.process.poll() is not None:
+            self._start()
+        return httpx.Client(base_url=self.url, headers=AUTHORISED, timeout=60, trust_env=False)
+
+    def _start(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        environment = os.environ | {
+            "BENTOML_HOME": str(self.home),
+            "LIMELIGHT_TOKEN": TOKEN,
+            "LIMELIGHT_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "limelight.cli", "serve", "--model", str(self.weights), "--port", str(port)]
+        self.log = (self.home / "server.log").open("ab")
+        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.2)
+        raise RuntimeError((self.home / "server.log").read_text())
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                for child in psutil.Process(self.process.pid).children(recursive=True):
+                    child.kill()
+                self.process.kill()
+
+
+@pytest.fixture(scope="session")
+def server(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(untrained, tmp_path_factory.mktemp("bentoml"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.ensure() as connection:
+        yield connection
+
+
+def picture(height: int = 40, width: int = 60, seed: int = 0, kind: str = "PNG") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def blank(height: int, width: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def upload(client: httpx.Client, content: bytes, path: str = "/predict", name: str = "photo.png") -> httpx.Response:
+    return client.post(path, files={"image": (name, content, "image/png")})
+
+
+def refused(answer: httpx.Response, status: int, part: str) -> None:
+    assert answer.status_code == status, answer.text
+    reason = answer.json()["error"]
+    assert part in reason and "\n" not in reason and "/tmp" not in reason
+
+
+def test_mask_and_cutout_are_the_predictors_own(client: httpx.Client, untrained: Path) -> None:
+    content = picture(kind="JPEG")
+    image = read_image(content)
+    expected = Predictor.load(untrained, device="cpu").predict([image])[0].saliency_HW
+    for path, kind in (("/predict", "map"), ("/cutout", "rgba")):
+        answer = upload(client, content, path, "снимок 1.jpg")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+        made = np.asarray(Image.open(io.BytesIO(answer.content)))
+        wanted = np.asarray(Image.open(io.BytesIO(encode(output(kind).render(image, expected)))))
+        assert made.shape == wanted.shape
+        assert np.abs(made.astype(int) - wanted)[..., -1].max() <= 1
+    assert re.fullmatch(r"pre;dur=[\d.]+, net;dur=[\d.]+, post;dur=[\d.]+", answer.headers["server-timing"])
+
+
+def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:
+    told = client.post("/describe").json()
+    assert told["card"] == json.loads((untrained / "card.json").read_text())
+    assert told["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"this is text",
+        picture()[:300],
+        b"GIF89a",
+        b"SIMPLE  =                    T",
+        b"\x80\x05\x95cposix\nsystem\n.",
+    ],
+    ids=["empty", "text", "cut short", "header alone", "fits", "pickle"],
+)
+def test_what_is_no_picture_is_400(client: httpx.Client, content: bytes) -> None:
+    refused(upload(client, content), 400, "cannot read the image")
+
+
+def test_bomb_png_rejected(client: httpx.Client) -> None:
+    refused(upload(client, blank(20_000, 20_000)), 413, "pixels")
+    refused(upload(client, blank(5001, 5001)), 413, "limit of 25000000 pixels")
+
+
+def test_body_limit_413(client: httpx.Client) -> None:
+    content = bytes(21 << 20)
+    refused(upload(client, content), 413, "the limit is")
+
+    def chunks() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        for start in range(0, len(content), 1 << 20):
+            yield content[start : start + (1 << 20)]
+        yield b"\r\n--x--\r\n"
+
+    answer = client.post("/predict", content=chunks(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    refused(answer, 413, "more than the limit")
+
+
+def test_post_string_in_file_field_is_415(client: httpx.Client, server: Server) -> None:
+    url = f"{server.url}/livez"
+    refused(client.post("/predict", data={"image": url}), 415, "content type")
+    refused(client.post("/predict", files={"image": (None, url)}), 415, "holds text")
+    refused(client.post("/predict", json={"image": url}), 415, "content type")
+    pickled = {"Content-Type": "application/vnd.bentoml+pickle"}
+    refused(client.post("/predict", content=b"\x80\x05.", headers=pickled), 415, "pickle")
+
+
+def test_bad_pictures_do_not_fail_their_neighbours(client: httpx.Client) -> None:
+    good = [picture(30, 30 + index, seed=index) for index in range(6)]
+    mixed = [content for pair in zip(good, [b"junk"] * 6, strict=True) for content in pair]
+    alone = [upload(client, content).content for content in good]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda content: upload(client, content), mixed))
+    assert [answer.status_code for answer in answers] == [200, 400] * 6
+    assert [answer.content for answer in answers[::2]] == alone
+
+
+def await_cutout(server: Server) -> None:
+    """Return once the server works on a cut-out."""
+    working = re.compile(r'request_in_progress\{endpoint="/cutout".*\} 1\.0')
+    with httpx.Client(base_url=server.url, headers=AUTHORISED, trust_env=False) as other:
+        while not working.search(other.get("/metrics").text):
+            pass
+
+
+def test_queue_full_429(server: Server, client: httpx.Client) -> None:
+    """While one request is being worked on, some may wait and are served; more than that are told so at once."""
+    content = picture()
+    with concurrent.futures.ThreadPoolExecutor(41) as pool:
+        slow = pool.submit(upload, client, blank(3000, 3000), "/cutout")
+        await_cutout(server)
+        answers = list(pool.map(lambda _: upload(client, content), range(40)))
+        assert slow.result().status_code == 200
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all("error" in answer.json() for answer in answers if answer.status_code == 429)
+
+
+def test_token_guards_all_but_health_and_the_page(server: Server, client: httpx.Client) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as stranger:
+        for answer in (upload(stranger, picture()), stranger.post("/describe"), stranger.get("/metrics")):
+            refused(answer, 401, "token")
+        for path in ("/livez", "/readyz", "/healthz"):
+            assert stranger.get(path).status_code == 200
+        page = stranger.get("/")
+    assert page.status_code == 200 and "Limelight" in page.text
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)|https?://""", page.text), (
+        "the page loads something from outside"
+    )
+
+
+def test_default_bind_is_loopback(server: Server, client: httpx.Client) -> None:
+    root = psutil.Process(server.process.pid)
+    listening = [
+        connection.laddr.ip
+        for process in [root, *root.children(recursive=True)]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening and set(listening) == {"127.0.0.1"}
+
+
+def test_sigterm_lets_a_running_request_finish(server: Server, client: httpx.Client) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(upload, client, blank(3000, 3000), "/cutout")
+        await_cutout(server)
+        assert not pending.done(), "the request ended before it could be interrupted"
+        server.process.send_signal(signal.SIGTERM)
+        answer = pending.result(60)
+    assert answer.status_code == 200
+    assert Image.open(io.BytesIO(answer.content)).size == (3000, 3000)
+    assert server.process.wait(60) == 0

@@ -1,0 +1,97 @@
+"""The champion as a bento: built, exported and served for real."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from limelight.packaging import CODE, pinned, unpack
+from models.errors import UserError
+from models.files import sha256_file
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(untrained: Path, tmp_path: Path) -> Path:
+    """A project folder whose leaderboard has chosen the untrained weights."""
+    for name in (*CODE, "stages", "bentofile.yaml", "requirements.lock"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    artifact = tmp_path / "artifacts" / "best"
+    artifact.mkdir(parents=True)
+    for path in untrained.iterdir():
+        (artifact / path.name).write_bytes(path.read_bytes())
+    champion = tmp_path / "reports" / "leaderboard" / "champion.json"
+    champion.parent.mkdir(parents=True)
+    champion.write_text(json.dumps({"artifact": "best", "runtime": "torch"}))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["tracking"]["enabled"] = False
+    params["profiles"]["demo"]["package"] = {"max_body_mb": 2, "max_pixels": 123_456}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_package_is_whole_and_answers(project: Path) -> None:
+    home = project / "home"
+    environment = os.environ | {"HOME": str(home), "OMP_NUM_THREADS": "1"}
+    told = subprocess.run(
+        [sys.executable, "-m", "stages.package"], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert told.returncode == 0, told.stderr
+    bento = project / "artifacts" / "bento" / "limelight.bento"
+    facts = json.loads((project / "reports" / "package" / "metrics.json").read_text())
+    card = json.loads((project / "artifacts" / "best" / "card.json").read_text())
+    assert facts["weights_sha256"] == card["sha256"]
+    assert facts["tag"] == f"limelight:{card['sha256'][:12]}"
+    assert facts["bento_sha256"] == sha256_file(bento)
+    assert facts["served_difference"] <= 1.01 / 255
+    assert not (home / "bentoml").exists(), "the user's own store was touched"
+    assert not (project / "work" / "package").exists()
+
+    folder = unpack(bento, project / "unpacked")
+    model = f"models/limelight/{card['sha256'][:12]}"
+    assert sha256_file(folder / model / "model.safetensors") == card["sha256"]
+    for code in ("limelight/inference/predictor.py", "models/sdnet/network.py", "services/page.html"):
+        assert (folder / "src" / code).read_bytes() == (ROOT / code).read_bytes()
+    settings = json.loads((folder / "src" / "services" / "settings.json").read_text())
+    assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch"}
+    assert "torch==" in (folder / "env" / "python" / "requirements.txt").read_text()
+    with tarfile.open(bento) as archive:
+        assert not any(member.issym() or "__pycache__" in member.name for member in archive)
+
+
+def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
+    locked = (ROOT / "requirements.lock").read_text()
+    served = {line.partition("==")[0]: line for line in pinned("openvino-int8", ROOT / "requirements.lock")}
+    assert {"bentoml", "numpy", "pillow", "openvino", "starlette"} <= served.keys()
+    assert not {"torch", "timm", "mlflow", "dvc", "onnxruntime"} & served.keys()
+    assert all(f"\n{line} " in locked for line in served.values() if line != locked.split(" ")[0])
+    assert "torch" in {line.partition("==")[0] for line in pinned("torch", ROOT / "requirements.lock")}
+
+
+def test_service_runs_an_export_without_torch() -> None:
+    script = "import sys, services.saliency; print(sorted({'torch', 'timm', 'dvc', 'mlflow'} & sys.modules.keys()))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout == "[]\n"
+
+
+def test_package_without_champion_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
+    told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert told.stderr.startswith("error: no --model given and no champion yet") and told.stderr.count("\n") == 1
+
+
+def test_unpack_refuses_what_is_no_bento(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        unpack(tmp_path / "gone.bento", tmp_path / "out")
+    (tmp_path / "text.bento").write_text("text")
+    with pytest.raises(UserError, match="no exported bento"):
+        unpack(tmp_path / "text.bento", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
