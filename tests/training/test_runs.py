@@ -1,0 +1,119 @@
+"""The train and distill stages, from a manifest to weights folders and reports, with a real network."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+from toy import toy_samples
+
+from limelight.config import Params, load_params
+from limelight.data.manifest import write_manifest
+from models.errors import UserError
+from models.files import read_json
+from models.weights import load_weights
+from stages import distill, train
+
+RUN = {
+    "model": "scfnet-mobilenetv3",
+    "input_size": 64,
+    "epochs": 2,
+    "batch_size": 3,
+    "level_weights": [1, 0.5, 0.25, 0.125],
+    "schedule": {"name": "constant"},
+}
+TREE = {
+    "profile": "tiny",
+    "device": "cpu",
+    "train": ["teacher", "again"],
+    "distil": {"student": {"teacher": "teacher"}},
+    "tracking": {"enabled": False},
+    "profiles": {
+        "tiny": {
+            "data": {"datasets": [{"name": "toy", "path": "toy"}]},
+            "runs": {
+                "teacher": {**RUN, "loss": "dice-boundary", "ema": 0.9},
+                "again": {**RUN, "epochs": 1, "init": "artifacts/teacher"},
+                "student": {**RUN, "labelled": ["train"], "unlabelled": ["unlabelled"], "label_weight": 0.5},
+            },
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything has run once."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        data = Path("data/datasets/toy")
+        samples = toy_samples(data, 6) + toy_samples(data, 2, "val")
+        write_manifest(samples + toy_samples(data, 4, "unlabelled", labelled=False))
+        Path("params.yaml").write_text(yaml.safe_dump(TREE))
+        params = load_params()
+        train.run(params, "teacher")
+        train.run(params, "again")
+        distill.run(params, "student")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["teacher", "again", "student"])
+def test_everything_is_written(name: str, project: Path):
+    epochs = 1 if name == "again" else 2
+    network, card = load_weights(project / "artifacts" / name)
+    assert (card.model, card.form, card.input_size) == ("scfnet-mobilenetv3", "training", (64, 64))
+    assert card.metrics.keys() == {"val_mae", "val_max_f"}
+    assert card.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert len(read_json(project / "artifacts" / name / "history.json")["epochs"]) == epochs
+    report = project / "reports/train" / name
+    rows = list(csv.DictReader((report / "history.csv").open()))
+    assert len(rows) == epochs and float(rows[-1]["loss"]) > 0
+    metrics = read_json(report / "metrics.json")
+    assert metrics["epoch"] == epochs and {"loss", "val_mae", "best_epoch", "best_val_max_f"} <= metrics.keys()
+    assert cv2.imread(str(report / "samples.png")).shape == (2 * 160, 3 * 160, 3)
+    assert cv2.imread(str(report / "curves.png")).std() > 0
+    assert not list((project / "work" / name).glob("*/*.pt"))
+
+
+def test_the_card_says_what_it_was_trained_on(project: Path):
+    teacher = load_weights(project / "artifacts/teacher")[1]
+    student = load_weights(project / "artifacts/student")[1]
+    assert [line.partition(", manifest ")[0] for line in teacher.trained_on] == ["toy/train (6 rows"]
+    assert [line.partition(", manifest ")[0] for line in student.trained_on] == [
+        "toy/train (6 rows",
+        "toy/unlabelled (4 rows",
+    ]
+    assert teacher.source == "run teacher, profile tiny, seed 0"
+    assert f"taught by teacher (scfnet-mobilenetv3, sha256 {teacher.sha256[:12]})" in student.source
+    assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
+
+
+def test_training_twice_gives_the_same_file(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    before = load_weights("artifacts/again")[1]
+    train.run(load_params(), "again")
+    assert load_weights("artifacts/again")[1] == before
+
+
+def changed(**settings: object) -> Params:
+    runs = {"teacher": {**RUN, **settings}, "again": RUN, "student": RUN}
+    profile = {**TREE["profiles"]["tiny"], "runs": runs}
+    return Params.model_validate({**TREE, "profiles": {"tiny": profile}})
+
+
+def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    with pytest.raises(
+        UserError, match=r"no run 'nobody' under profiles.tiny.runs; there are: teacher, again, student"
+    ):
+        train.run(changed(), "nobody")
+    with pytest.raises(UserError, match=r"run 'teacher' has no teacher"):
+        distill.run(changed(), "teacher")
+    with pytest.raises(
+        UserError, match=r"no samples in labelled \['tset'\].*has the splits \['train', 'unlabelled', 'val'\]"
+    ):
+        train.run(changed(labelled=["tset"]), "teacher")
+    with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
+        train.run(changed(level_weights=[1]), "teacher")
