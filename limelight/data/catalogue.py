@@ -3,12 +3,25 @@
 from dataclasses import dataclass
 
 from limelight.config import DatasetRequest
-from limelight.data.classes import ClassSource
 from limelight.data.layouts import KNOWN, Parts, from_setting
 from models.errors import UserError
 
 UNKNOWN_LICENCE = "unknown, research use"
 OWN_LICENCE = "MIT, as this repository"
+
+
+@dataclass(frozen=True)
+class ClassSource:
+    """Where a dataset keeps the names of its classes, and how its label maps count."""
+
+    file: str | None = None
+    """Below the root: 'id: name' lines, or a table with the id first and the name last."""
+    names: tuple[str, ...] = ()
+    """Names of pixel values 1, 2, ... where the dataset has no such file."""
+    shift: int = 0
+    """Class id of the file = pixel value + shift."""
+    ignore: tuple[int, ...] = (0, 255)
+    """Pixel values that are no class: background, borders, unlabelled."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The entries of the catalogue. Counts are those their authors or the field's papers publish."""
 
-from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, Dataset
-from limelight.data.classes import ClassSource
+from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, ClassSource, Dataset
 from limelight.data.layouts import Part, Parts
 
 _VOC_CLASSES = (

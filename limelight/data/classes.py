@@ -2,29 +2,15 @@
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from limelight.data.catalogue import ClassSource
 from models.errors import UserError
 
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
-
-
-@dataclass(frozen=True)
-class ClassSource:
-    """Where a dataset keeps the names of its classes, and how its label maps count."""
-
-    file: str | None = None
-    """Below the root: 'id: name' lines, or a table with the id first and the name last."""
-    names: tuple[str, ...] = ()
-    """Names of pixel values 1, 2, ... where the dataset has no such file."""
-    shift: int = 0
-    """Class id of the file = pixel value + shift."""
-    ignore: tuple[int, ...] = (0, 255)
-    """Pixel values that are no class: background, borders, unlabelled."""
 
 
 def class_names(root: Path, source: ClassSource | None) -> dict[int, str]:

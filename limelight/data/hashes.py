@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,21 +29,16 @@ class HashCache:
 
     def sha256(self, paths: Sequence[Path]) -> list[str]:
         """The SHA-256 of each file, in order."""
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            hashes = pool.map(self._one, paths)
-            return list(track(hashes, len(paths), "hashing", "files") if len(paths) > _SLOW else hashes)
-
-    def _one(self, path: Path) -> str:
-        status = path.stat()
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
-        key = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links, which is slow and not wanted
-        known = self._entries.get(key)
-        if known and known[:3] == stamp:
-            return known[3]
-        digest = sha256_file(path)
-        self._entries[key] = [*stamp, digest]
-        self._changed = True
-        return digest
+        # resolve() instead of abspath would follow links, which is slow and would give two names one entry
+        keys = [os.path.abspath(path) for path in paths]  # noqa: PTH100
+        stamps = [_stamp(path) for path in paths]
+        fresh = [
+            (key, stamp) for key, stamp in zip(keys, stamps, strict=True) if self._entries.get(key, [])[:3] != stamp
+        ]
+        for (key, stamp), digest in zip(fresh, _hash_all([key for key, _ in fresh]), strict=True):
+            self._entries[key] = [*stamp, digest]
+            self._changed = True
+        return [self._entries[key][3] for key in keys]
 
     def save(self) -> None:
         """Write the cache where anything in it is new."""
@@ -51,6 +46,19 @@ class HashCache:
             with atomic_path(self.path) as temporary:
                 temporary.write_text(json.dumps(self._entries), encoding="utf-8")
             self._changed = False
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _hash_all(paths: Sequence[str]) -> Iterable[str]:
+    if len(paths) < 2:
+        return map(sha256_file, paths)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        digests = pool.map(sha256_file, paths)
+        return list(track(digests, len(paths), "hashing", "files") if len(paths) > _SLOW else digests)
 
 
 def list_files(root: Path) -> dict[str, Path]:

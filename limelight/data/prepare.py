@@ -13,8 +13,8 @@ import numpy as np
 
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import default_split, layout_candidates, lookup
-from limelight.data.classes import ClassSource, class_names, present
+from limelight.data.catalogue import ClassSource, default_split, layout_candidates, lookup
+from limelight.data.classes import class_names, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require

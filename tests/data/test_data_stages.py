@@ -122,7 +122,7 @@ def test_command_line_of_a_stage(here):
 
 
 def test_download_imports_nothing_heavy():
-    heavy = "torch", "pyarrow", "pandas", "great_expectations", "mlflow", "httpx", "matplotlib", "cv2"
+    heavy = "torch", "pyarrow", "pandas", "great_expectations", "mlflow", "httpx", "matplotlib", "cv2", "numpy"
     code = f"import sys, stages.download; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
