@@ -43,7 +43,7 @@ def test_a_runtime_that_cannot_be_opened_is_left_out_and_named(evaluation):
 def test_speed_size_and_cost(evaluation, artifact):
     result = evaluation.runtimes["torch"]
     assert result.size_bytes == (artifact / "model.safetensors").stat().st_size
-    assert evaluation.macs == pytest.approx(1.84e9 / 100, rel=0.03)  # 1.84 GMAC at 320 x 320
+    assert evaluation.macs == pytest.approx(1.84e9 / 100, rel=0.1)  # 1.84 GMAC at 320 x 320
     assert evaluation.peak_memory_mb > 50
     for what in ("network", "total"):
         assert 0 < result.latency_ms[f"{what}_median"] <= result.latency_ms[f"{what}_p90"]

@@ -1,0 +1,126 @@
+"""How fast maps are scored, beside a plain PySODMetrics run on the same maps, and that the figures are equal.
+
+    python -m benchmarks.evaluation                                # synthetic maps of 400 x 300
+    python -m benchmarks.evaluation --maps maps/ECSSD --masks data/datasets/ECSSD/masks
+
+Rounds alternate between the candidates, and the medians of the rounds are compared, so that other work on the machine
+hits all of them alike. Reading the files is part of nobody's time.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from limelight.evaluation.metrics import Pair, Scorer
+from limelight.evaluation.speed import hardware
+from limelight.evaluation.worker import read_8bit
+from models.errors import UserError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import py_sod_metrics
+
+
+def synthetic(count: int, height: int, width: int) -> list[Pair]:
+    """Ellipses, and blurred noisy maps of them."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for index in range(count):
+        truth = np.zeros((height, width), np.uint8)
+        centre = int(rng.integers(width // 4, width * 3 // 4)), int(rng.integers(height // 4, height * 3 // 4))
+        axes = int(rng.integers(width // 12, width // 3)), int(rng.integers(height // 12, height // 3))
+        cv2.ellipse(truth, centre, axes, float(rng.integers(0, 180)), 0, 360, 255, -1)
+        noisy = cv2.GaussianBlur(truth, (0, 0), 5) + rng.normal(0, 12, truth.shape)
+        pairs.append((f"{index:05}", np.clip(noisy, 0, 255).astype(np.uint8), truth))
+    return pairs
+
+
+def from_folders(maps: Path, masks: Path, count: int) -> list[Pair]:
+    """The first `count` maps that have a mask of the same name."""
+    by_stem = {path.stem: path for path in masks.iterdir()}
+    paths = [path for path in sorted(maps.iterdir()) if path.stem in by_stem][:count]
+    if not paths:
+        raise UserError(f"no file of {maps} has the name of a mask in {masks}")
+    return [(path.stem, read_8bit(path), read_8bit(by_stem[path.stem])) for path in paths]
+
+
+def pysodmetrics(pairs: list[Pair]) -> dict[str, float]:
+    """The nine by the library's own classes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        s, mae, wf = py_sod_metrics.Smeasure(), py_sod_metrics.MAE(), py_sod_metrics.WeightedFmeasure()
+        e, f = py_sod_metrics.Emeasure(), py_sod_metrics.Fmeasure()
+        for _, saliency, truth in pairs:
+            for measure in (s, mae, wf, e, f):
+                measure.step(saliency, truth)
+    curves = {"Em": e.get_results()["em"], "Fm": f.get_results()["fm"]}
+    figures = {"Sm": s.get_results()["sm"], "mae": mae.get_results()["mae"], "wFm": wf.get_results()["wfm"]}
+    for name, found in curves.items():
+        figures |= {f"adp{name}": found["adp"], f"max{name}": found["curve"].max(), f"avg{name}": found["curve"].mean()}
+    return {name: float(value) for name, value in figures.items()}
+
+
+def measure(pairs: list[Pair], workers: list[int], rounds: int) -> dict[str, object]:
+    """Images per second of each candidate, the ratios between them, and the largest difference of any figure."""
+    seconds: dict[str, list[float]] = {}
+    figures: dict[str, dict[str, float]] = {}
+    started: dict[str, float] = {}
+    scorers = {f"{count} worker{'s' if count > 1 else ''}": Scorer(count) for count in workers}
+    candidates: dict[str, Callable[[], dict[str, float]]] = {"PySODMetrics": lambda: pysodmetrics(pairs)}
+    for name, scorer in scorers.items():
+        started[name] = _timed(lambda scorer=scorer: scorer.__enter__().score(pairs[:1]))[0]
+        candidates[name] = lambda scorer=scorer: scorer.score(pairs).metrics
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            elapsed, figures[name] = _timed(run)
+            seconds.setdefault(name, []).append(elapsed)
+    for scorer in scorers.values():
+        scorer.__exit__()
+    rate = {name: len(pairs) / float(np.median(times)) for name, times in seconds.items()}
+    oracle = figures["PySODMetrics"]
+    return {
+        "images": len(pairs),
+        "images_per_second": {name: round(value, 1) for name, value in rate.items()},
+        "times_pysodmetrics": {name: round(value / rate["PySODMetrics"], 2) for name, value in rate.items()},
+        "times_first_worker_count": {name: round(rate[name] / rate[next(iter(scorers))], 2) for name in scorers},
+        "start_seconds": {name: round(value, 2) for name, value in started.items()},
+        "largest_difference": max(abs(run[name] - oracle[name]) for run in figures.values() for name in oracle),
+        "hardware": hardware(),
+    }
+
+
+def _timed(run: Callable[[], object]) -> tuple[float, object]:
+    before = time.perf_counter()
+    result = run()
+    return time.perf_counter() - before, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--maps", type=Path, help="a folder of maps")
+    parser.add_argument("--masks", type=Path, help="the folder of their ground truths")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--size", type=int, nargs=2, default=(300, 400), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    if given.maps and given.masks:
+        pairs = from_folders(given.maps, given.masks, given.images)
+    else:
+        pairs = synthetic(given.images, *given.size)
+    text = json.dumps(measure(pairs, given.workers, given.rounds), indent=2)
+    print(text)
+    if given.json:
+        given.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
