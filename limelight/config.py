@@ -65,8 +65,7 @@ class DatasetRequest(Section):
 
 class Data(Section):
     datasets: list[DatasetRequest] = Field(min_length=1)
-    seed: int = 0
-    """Of the random division into splits."""
+    seed: int = Field(default=0, ge=0, description="of the random division into splits")
 
     @model_validator(mode="after")
     def _check(self) -> "Data":
@@ -175,7 +174,7 @@ class Run(Section):
     clip_norm: float | None = Field(default=None, gt=0)
     channels_last: bool = True
     workers: int = Field(default=0, ge=0)
-    cache_mb: int = Field(default=512, ge=0, description="decoded images kept in memory")
+    cache_mb: int = Field(default=512, ge=0, description="decoded images kept, of training and validation each")
     checkpoint_minutes: float = Field(default=5.0, ge=0, description="besides one at each epoch's end")
     validate_every: int = Field(default=1, ge=1, description="epochs")
 
@@ -250,7 +249,7 @@ class Tracking(Section):
 
 class Params(Section):
     profile: str
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train: list[str]
     distil: dict[str, Distil] = Field(default_factory=dict)
