@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 STREAM = "-"
+PACKAGED = Path("artifacts/bento/limelight.bento")
 
 Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched to their depths), or - for stdin")]
 Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
@@ -182,12 +183,13 @@ def import_(
     checkpoint: Annotated[Path, typer.Argument(help="a file as its authors published it")],
     model: Annotated[str, typer.Option(help="which network it holds; see limelight models")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
+    sha256: Annotated[str | None, typer.Option(help="what the file must hash to")] = None,
 ) -> None:
-    """Turn a published checkpoint into a weights folder."""
+    """Turn a published checkpoint into a weights folder. Nothing in the file is executed."""
     from models.importers import import_checkpoint
 
     folder = output or Path("artifacts") / model
-    import_checkpoint(checkpoint, model, folder)
+    import_checkpoint(checkpoint, model, folder, sha256=sha256)
     print(folder)
 
 
@@ -205,17 +207,22 @@ def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/
 
 @app.command()
 def serve(
-    model: Model = None,
-    bento: Annotated[Path | None, typer.Option(help="serve this exported bento instead of a weights folder")] = None,
+    model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
+    bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
 ) -> None:
-    """Serve predictions over HTTP, with a page to try them at /."""
+    """Serve predictions over HTTP, with a page to try them at /.
+
+    Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
+    """
     from limelight.inference.champion import champion
     from limelight.packaging import unpack
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     what = "services.saliency:Limelight"
+    if model is None and bento is None and PACKAGED.is_file():
+        bento = PACKAGED
     if bento is not None:
         what = str(unpack(bento, Path("work/serve")))
     else:

@@ -209,6 +209,14 @@ def test_data_lists_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "DUTS-TE" in told.stdout
 
 
+def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.pth").write_bytes(b"anything")
+    told = CliRunner().invoke(app, ["import", "net.pth", "--model", "sdnet", "--sha256", "0" * 64])
+    assert "expected 000" in str(told.exception) and isinstance(told.exception, UserError)
+    assert files(".") == {"net.pth"}
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_stages_run_in_place_of_the_command(command: str, tmp_path: Path) -> None:
     """Outside of a project the stage itself says what is missing."""
