@@ -1,4 +1,8 @@
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -137,3 +141,39 @@ def test_nothing_to_score_is_an_error(workers):
 def test_an_id_may_come_only_once(images):
     with pytest.raises(UserError, match="set/000"):
         score_maps([images[0], images[0]], 0)
+
+
+_OWNER = """
+import sys, time
+import numpy as np
+from limelight.evaluation.metrics import Scorer
+blank = np.zeros((9, 9), np.uint8)
+with Scorer(1) as scorer:
+    scorer.score([("a", blank, blank)])
+    print(*scorer._pool._processes, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+def test_workers_end_when_their_owner_is_killed():
+    owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE, text=True)
+    try:
+        worker = Path("/proc", owner.stdout.readline().strip())
+        assert runs(worker)
+    finally:
+        owner.kill()
+        owner.wait()
+    for _ in range(100):
+        if not runs(worker):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{worker} outlives its owner")
+
+
+def runs(process):
+    """Whether a folder of /proc stands for a process that has not ended; a zombie has."""
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except OSError:
+        return False
