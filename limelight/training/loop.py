@@ -52,7 +52,8 @@ def fit(
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
     stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very
-    weights of an undisturbed one on the same machine. Under torchrun every process calls this.
+    weights of an undisturbed one on the same machine (on a GPU: up to what `deterministic` says). Under torchrun every
+    process calls this.
 
     Args:
         samples: labelled and unlabelled ones together.
@@ -67,7 +68,7 @@ def fit(
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.precision)
-    with deterministic(), interruptible() as asked:
+    with deterministic(accelerator.device), interruptible() as asked:
         training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:

@@ -53,8 +53,9 @@ def toy_samples(folder: Path, count: int, split: str = "train", labelled: bool =
         image_HW3[mask_HW > 0] += np.uint8(120)
         stem = folder / split / f"{number:03}"
         stem.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(f"{stem}.png", image_HW3)
-        cv2.imwrite(f"{stem}-mask.png", mask_HW)
+        if not Path(f"{stem}-mask.png").exists():  # another process may be reading them
+            cv2.imwrite(f"{stem}.png", image_HW3)
+            cv2.imwrite(f"{stem}-mask.png", mask_HW)
         mask = f"{stem}-mask.png" if labelled else None
         name = f"toy/{split}/{number:03}"
         samples.append(Sample(name, "toy", split, "rgb", f"{stem}.png", None, mask, None, None, (), 48, 40, "0" * 64))

@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 from pathlib import Path
 
 import torch
@@ -34,26 +36,49 @@ def start(root: Path, **options: object) -> int:
     return child.exitcode
 
 
+def start_pair(root: Path, second: dict[str, object] | None = None, **options: object) -> list[int]:
+    """`start` for the two processes of a parallel training; `second` adds options of the second one alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    children = []
+    for rank in ("0", "1"):
+        own = {**options, **(second if second and rank == "1" else {})}
+        environment = {**shared, "RANK": rank, "LOCAL_RANK": rank}
+        children.append(CONTEXT.Process(target=train, args=(root,), kwargs={**own, "environment": environment}))
+        children[-1].start()
+    for child in children:
+        child.join(120)
+    return [child.exitcode for child in children]
+
+
 def train(
     root: Path,
     *,
     state: str = "state",
     settings: dict[str, object] | None = None,
+    network: dict[str, object] | None = None,
     distilled: bool = False,
     signal_at: tuple[int, int] | None = None,
     kill_save: int | None = None,
+    environment: dict[str, str] | None = None,
 ) -> None:
     """Train the toy network and write <state>.pt (weights) and <state>.json (history) into `root`.
 
+    Under torchrun the process's number is part of these names.
+
     Args:
-        signal_at: send this process a signal, (number, at the so-manieth loss), from 1.
+        signal_at: send this process and its workers a signal, (number, at the so-manieth loss), from 1.
         kill_save: die half-way through writing this checkpoint, from 1.
     """
+    os.setpgrp()  # signals reach this training's own workers too, and nobody else
+    os.environ.update(environment or {})
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # a forkserver's child would start its own that way
     run = toy_run(**{"checkpoint_minutes": 0, **(settings or {})})
     samples = toy_samples(root, 14) + (toy_samples(root, 6, "unlabelled", labelled=False) if distilled else [])
-    learner: Learner = Supervised(toy_network(), run)
+    learner: Learner = Supervised(toy_network(**(network or {})), run)
     if distilled:
         learner = Distilled(toy_network(), run, toy_network(seed=1), TEACHER)
     if signal_at:
@@ -69,8 +94,9 @@ def train(
         seed=5,
         device="cpu",
     )
-    torch.save(weights(learner.network), root / f"{state}.pt")
-    (root / f"{state}.json").write_text(json.dumps(history.records))
+    name = f"{state}{os.environ.get('RANK', '')}"
+    torch.save(weights(learner.network), root / f"{name}.pt")
+    (root / f"{name}.json").write_text(json.dumps(history.records))
 
 
 def result(root: Path, state: str = "state") -> tuple[dict[str, Tensor], list[dict[str, float]]]:
@@ -82,7 +108,8 @@ def _send(learner: Learner, number: int, at: int) -> None:
 
     def counted(batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         if next(calls) == at:
-            os.kill(os.getpid(), number)
+            # By another process: what a parent sends to its workers, PyTorch takes for its own wish to end them.
+            subprocess.run(["kill", f"-{int(number)}", "--", f"-{os.getpgrp()}"])
         return loss(batch, epoch)
 
     learner.loss = counted
