@@ -91,7 +91,7 @@ class Tracker:
 
         self._attempt(log)
 
-    def log_weights(self, folder: Path, metrics: Mapping[str, float]) -> str | None:
+    def log_weights(self, folder: Path, metrics: Mapping[str, float], step: int = 0) -> str | None:
         """A weights folder as a logged model: safetensors and card as they are, no pickle, no frozen input size.
 
         Returns:
@@ -113,8 +113,8 @@ class Tracker:
             )
             client.log_model_artifacts(model.model_id, str(folder))
             client.finalize_logged_model(model.model_id, "READY")
-            client.log_batch(self.run_id, metrics=_metrics(metrics, 0, model.model_id))
-            client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
+            client.log_batch(self.run_id, metrics=_metrics(metrics, step, model.model_id))
+            client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step)])
             client.set_tag(self.run_id, "weights.sha256", card["sha256"])
             return model.model_id
 

@@ -58,7 +58,6 @@ class _Inputs:
     """What a training starts from."""
 
     learner: Learner
-    network: Network
     samples: list[Sample]
     validation: list[Sample]
     mean: Triple
@@ -66,6 +65,8 @@ class _Inputs:
     key: str
     source: str
     """The card's line on where the weights come from."""
+    init: Card | None
+    """Of the weights that it starts from."""
 
 
 def _train(params: Params, name: str, teacher: str | None) -> History:
@@ -122,7 +123,8 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         init=init and init.sha256,
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
-    return _Inputs(learner, network, samples, validation, mean, std, key, _source(params, name, teacher, card))
+    source = _source(params, name, teacher, card, init)
+    return _Inputs(learner, samples, validation, mean, std, key, source, init)
 
 
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
@@ -146,14 +148,16 @@ def _check_sizes(run: Run, network: Network, name: str) -> None:
         raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {run.model} needs")
 
 
-def _source(params: Params, name: str, teacher: str | None, card: Card | None) -> str:
+def _source(params: Params, name: str, teacher: str | None, card: Card | None, init: Card | None) -> str:
+    start = f", from {init.source or init.model} (sha256 {init.sha256[:12]})" if init else ""
     taught = f", taught by {teacher} ({card.model}, sha256 {card.sha256[:12]})" if card else ""
-    return f"run {name}, profile {params.profile}, seed {params.seed}{taught}"
+    return f"run {name}, profile {params.profile}, seed {params.seed}{start}{taught}"
 
 
 def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
     """The weights folder and the report."""
     folder, report = ARTIFACTS / name, REPORTS / name
+    inherited = {"licence": inputs.init.licence} if inputs.init else {}
     save_weights(
         folder,
         inputs.learner.network,
@@ -163,15 +167,21 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
         std=inputs.std,
         source=inputs.source,
         trained_on=[
-            f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in _splits(inputs.samples)
+            *(inputs.init.trained_on if inputs.init else []),
+            *(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in _splits(inputs.samples)),
         ],
-        metrics={key: value for key, value in history.last.items() if key.startswith("val_")},
+        metrics=_validation(history),
+        **inherited,
     )
     history.write_json(folder / "history.json")
     history.write_csv(report / "history.csv")
     write_json(report / "metrics.json", _metrics(history))
     draw_curves(history, report / "curves.png", name)
     draw_samples(inputs.learner, inputs.validation or inputs.samples, run.input_size, report / "samples.png")
+
+
+def _validation(history: History) -> dict[str, float]:
+    return {key: value for key, value in history.last.items() if key.startswith("val_")}
 
 
 def _metrics(history: History) -> dict[str, float]:
@@ -199,4 +209,4 @@ def _log_results(tracker: Tracker, name: str, inputs: _Inputs, history: History,
         tracker.log_dataset(split, digest, MANIFEST)
     tracker.log_metrics({"seconds": seconds}, len(history.records))
     tracker.log_artifact(REPORTS / name)
-    tracker.log_weights(ARTIFACTS / name, _metrics(history))
+    tracker.log_weights(ARTIFACTS / name, _validation(history), len(history.records))

@@ -85,7 +85,10 @@ def test_the_card_says_what_it_was_trained_on(project: Path):
         "toy/train (6 rows",
         "toy/unlabelled (4 rows",
     ]
+    again = load_weights(project / "artifacts/again")[1]
     assert teacher.source == "run teacher, profile tiny, seed 0"
+    assert again.source == f"run again, profile tiny, seed 0, from {teacher.source} (sha256 {teacher.sha256[:12]})"
+    assert again.trained_on == teacher.trained_on * 2
     assert f"taught by teacher (scfnet-mobilenetv3, sha256 {teacher.sha256[:12]})" in student.source
     assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
 
