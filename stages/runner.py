@@ -11,6 +11,10 @@ from models.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
 
+# Threads that spin while they wait starve the loader, and anyone else on the machine, on few cores: a training step
+# beside another job took three times as long. Read when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def stage_main(run: Callable[..., None]) -> None:
     """Run a stage from the command line: `python -m stages.<stage> [name]`.
