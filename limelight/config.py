@@ -216,7 +216,7 @@ class Compare(Section):
     metric: str = "wFm"
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
     max_parameters: int | None = None
-    max_latency_ms: float | None = None
+    max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")
 
 
 class Package(Section):

@@ -177,3 +177,10 @@ def runs(process):
         return "State:\tZ" not in (process / "status").read_text()
     except OSError:
         return False
+
+
+def test_workers_import_no_more_than_they_need():
+    """A worker that imported torch or PySODMetrics' own dependencies would take seconds to start."""
+    code = "import sys, limelight.evaluation.worker; print(*{'torch', 'sklearn', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
