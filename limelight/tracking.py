@@ -62,9 +62,9 @@ class Tracker:
 
         self._attempt(log)
 
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Numbers of one step (an epoch, where there are epochs)."""
-        self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(values, step)))
+    def log_metrics(self, values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> None:
+        """Numbers of one step (an epoch, where there are epochs), or of a logged model."""
+        self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(values, step, model_id)))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         def log(client: "MlflowClient") -> None:

@@ -18,7 +18,9 @@ def run(params: Params) -> None:
     settings = params.active.evaluate
     samples = read_manifest(splits=settings.splits)
     teachers = {name: distil.teacher for name, distil in params.distil.items()}
-    board, pictures = compare(REPORTS, samples, settings, params.active.compare, teachers, _reproduce(params))
+    board, pictures = compare(
+        REPORTS, params.evaluate, samples, settings, params.active.compare, teachers, _reproduce(params)
+    )
     write_leaderboard(board, pictures, BOARD)
     with tracked_run(params, "compare") as tracker:
         log = what_to_log(board, BOARD)

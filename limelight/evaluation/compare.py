@@ -29,6 +29,7 @@ Pictures = dict[str, list[Tile]]
 
 def compare(
     reports: Path | str,
+    names: Sequence[str],
     samples: Sequence[Sample],
     settings: Evaluate,
     rule: Compare,
@@ -39,6 +40,7 @@ def compare(
 
     Args:
         reports: folder of the evaluations.
+        names: the artifacts to compare.
         samples: what they must have been made on.
         settings: `maps` names other methods' folders; `workers` score them.
         teachers: run -> teacher, of distilled runs.
@@ -50,7 +52,7 @@ def compare(
     Raises:
         UserError: nothing to compare, a folder of maps is incomplete, or nobody meets the rule.
     """
-    found, left_out = read_reports(reports, manifest_hash(samples))
+    found, left_out = read_reports(reports, names, manifest_hash(samples))
     rows = [row for report in found for row in rows_of(report, teachers)]
     for report in found:
         left_out |= {f"{report.about['artifact']} ({name})": why for name, why in report.about["left_out"].items()}
@@ -63,6 +65,7 @@ def compare(
         sorted({dataset for row in rows for dataset in row.datasets}),
         sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in found}),
         reproduce,
+        manifest_hash(samples),
         left_out,
     )
     return board, _pictures(found, settings.maps, samples)
@@ -87,10 +90,17 @@ def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str
     scatter = {name: folder / f"{name}.png" for name in ("scatter", "scatter_dark")}
     for name, path in scatter.items():
         plot_scatter(points, f"{quality} ({METRICS[metric]} is better)", path, dark=name.endswith("dark"))
-    write_json(folder / "champion.json", asdict(board.champion))
+    write_json(folder / "champion.json", champion_record(board))
     write_json(folder / "leaderboard.json", board.to_json())
     write_text(folder / "leaderboard.md", markdown(board))
     write_text(folder / "leaderboard.html", html(board, pictures, scatter["scatter"], scatter["scatter_dark"]))
+
+
+def champion_record(board: Leaderboard) -> dict[str, object]:
+    """champion.json: the rule's choice, its weights' sha256 and the hash of the samples that it was measured on."""
+    best = board.champion
+    row = next(row for row in board.rows if (row.artifact, row.runtime) == (best.artifact, best.runtime))
+    return {**asdict(best), "weights_sha256": row.weights_sha256, "manifest_sha256": board.manifest_sha256}
 
 
 def _best_first(rows: Sequence[Row], rule: Compare) -> list[Row]:

@@ -29,6 +29,7 @@ class Row:
     model: str = ""
     form: str = ""
     teacher: str = ""
+    weights_sha256: str = ""
     parameters: int | None = None
     macs: int | None = None
     size_bytes: int | None = None
@@ -55,6 +56,8 @@ class Leaderboard:
     hardware: list[str]
     """One line per machine and number of threads that latencies were measured with; more than one do not compare."""
     reproduce: dict[str, str]
+    manifest_sha256: str
+    """Of the samples that everything was measured on."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Report, or artifact and runtime -> why it is no row."""
 
@@ -71,8 +74,8 @@ class Report:
     about: dict[str, Any]
 
 
-def read_reports(folder: Path | str, manifest_sha256: str) -> tuple[list[Report], dict[str, str]]:
-    """All evaluations under `folder` that were made on the present data, by name.
+def read_reports(folder: Path | str, names: Sequence[str], manifest_sha256: str) -> tuple[list[Report], dict[str, str]]:
+    """The evaluations of these artifacts under `folder` that were made on the present data.
 
     Returns:
         The reports, and of those left out: name -> why.
@@ -81,7 +84,7 @@ def read_reports(folder: Path | str, manifest_sha256: str) -> tuple[list[Report]
         UserError: there is none.
     """
     reports, left_out = [], {}
-    for path in sorted(Path(folder).glob("*/metrics.json")):
+    for path in (Path(folder) / name / "metrics.json" for name in sorted(names)):
         about = read_json(path.with_name("about.json"))
         if about["manifest_sha256"] == manifest_sha256:
             reports.append(Report(path.parent, read_json(path), about))
@@ -110,6 +113,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
             model=card["model"],
             form=card["form"],
             teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
+            weights_sha256=card["sha256"],
             parameters=metrics["parameters"],
             macs=metrics["macs"],
             size_bytes=metrics["size_bytes"][runtime],

@@ -90,11 +90,14 @@ def test_speed_ups():
     assert [row.faster_than_training_form for row in rows] == [None, 2, 4, None]
 
 
+NAMES = ("student", "student-deploy", "teacher")
+
+
 @pytest.fixture(scope="module")
 def board(evaluation, samples, tmp_path_factory):
     """A student in two forms, its teacher and another method's maps."""
     folder = tmp_path_factory.mktemp("reports")
-    for name in ("student", "student-deploy", "teacher"):
+    for name in (*NAMES, "no longer evaluated"):
         write_report(replace(evaluation, artifact=name), samples, folder / "eval" / name, threads=1)
     for sample in samples:
         path = folder / "other" / f"{sample.sample_id}.png"
@@ -102,7 +105,7 @@ def board(evaluation, samples, tmp_path_factory):
         cv2.imwrite(str(path), cv2.imread(sample.mask))
     settings = Evaluate(workers=0, maps={"other <b>": str(folder / "other")})
     reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
-    found = compare(folder / "eval", samples, settings, Compare(), {"student": "teacher"}, reproduce)
+    found = compare(folder / "eval", NAMES, samples, settings, Compare(), {"student": "teacher"}, reproduce)
     write_leaderboard(*found, folder / "board")
     return folder, *found
 
@@ -116,7 +119,7 @@ def test_leaderboard_rows(board):
     assert rows["teacher"].teacher == ""
     assert rows["student-deploy"].faster_than_training_form == 1
     assert leaderboard.champion.artifact != "other <b>"
-    assert leaderboard.left_out.keys() == {f"{name} (onnx-fp32)" for name in ("student", "student-deploy", "teacher")}
+    assert leaderboard.left_out.keys() == {f"{name} (onnx-fp32)" for name in NAMES}
     assert [tile.title for tile in pictures["TWO/001"]][:2] == ["picture", "mask"]
     assert pictures["TWO/001"][-1].note == "MAE 0.000"
 
@@ -126,7 +129,9 @@ def test_files(board):
     written = json.loads((folder / "board" / "leaderboard.json").read_text())
     assert [row["artifact"] for row in written["rows"]] == [row.artifact for row in leaderboard.rows]
     champion = json.loads((folder / "board" / "champion.json").read_text())
-    assert champion.keys() == {"artifact", "runtime", "metric", "dataset", "value", "reason", "runner_up"}
+    assert champion["artifact"] == leaderboard.champion.artifact
+    assert champion["weights_sha256"] == leaderboard.rows[1].weights_sha256 != ""
+    assert champion["manifest_sha256"] == leaderboard.manifest_sha256
     text = (folder / "board" / "leaderboard.md").read_text()
     assert "dvc repro compare" in text
     assert "**0.000**" in text  # the best MAE stands out
@@ -165,11 +170,11 @@ def test_best_of_each_column_is_marked(board):
 
 def test_reports_on_other_data_are_left_out(board, samples):
     folder = board[0] / "eval"
-    reports, left_out = read_reports(folder, manifest_hash(samples))
+    reports, left_out = read_reports(folder, NAMES, manifest_hash(samples))
     assert len(reports) == 3
     assert not left_out
     with pytest.raises(UserError, match="student, student-deploy, teacher were evaluated on other data"):
-        read_reports(folder, "0" * 64)
+        read_reports(folder, NAMES, "0" * 64)
 
 
 def test_what_the_tracker_is_told(board):

@@ -44,6 +44,8 @@ def params(tmp_path, monkeypatch) -> Params:
             "profile": "small",
             "train": ["big"],
             "distil": {"tiny": {"teacher": "big"}},
+            "deploy": ["tiny"],
+            "evaluate": ["tiny", "tiny-deploy"],
             "tracking": {"enabled": False},
             "profiles": {"small": profile},
         }

@@ -1,0 +1,70 @@
+"""The leaderboard's champion into the MLflow registry: a flow, since it changes stores outside the tree."""
+
+from typing import Annotated
+
+import typer
+from prefect import flow, get_run_logger, pause_flow_run, task
+from prefect.input import RunInput
+
+from flows import process
+from limelight.config import load_params
+from limelight.nomination import Nomination, crown, nominate
+
+
+class Approval(RunInput):
+    """What a person answers on the flow run's page."""
+
+    approve: bool
+
+
+@task(retries=2, retry_delay_seconds=10)
+def register_challenger() -> Nomination:
+    """The leaderboard's champion becomes a registered version with the alias 'challenger'."""
+    return nominate(load_params())
+
+
+@task(retries=2, retry_delay_seconds=10)
+def make_champion(nomination: Nomination) -> None:
+    """The alias 'champion' moves to the nominated version."""
+    crown(load_params(), nomination)
+
+
+@task(retries=3, retry_delay_seconds=[5, 30, 120])
+def push_bento(remote: str) -> None:
+    """The exported bento to a DVC remote, from where a server takes it by `dvc pull package`."""
+    process.run(["dvc", "push", "--remote", remote, "package"], get_run_logger().info)
+
+
+@flow
+def promote(ask: bool = False, remote: str | None = None) -> bool:
+    """Promote if the rule of params.yaml says so.
+
+    Args:
+        ask: wait up to a day for a person's approval, given on the flow run's page.
+        remote: DVC remote that receives the champion's bento; none = it stays here.
+
+    Returns:
+        Whether the champion changed.
+    """
+    log = get_run_logger()
+    nomination = register_challenger()
+    log.info("version %s, %s: %s", nomination.version, nomination.artifact, nomination.reason)
+    if not nomination.better:
+        return False
+    if ask and not pause_flow_run(wait_for_input=Approval, timeout=24 * 3600).approve:
+        log.info("version %s was not approved and stays challenger", nomination.version)
+        return False
+    make_champion(nomination)
+    if remote:
+        push_bento(remote)
+    log.info("version %s is champion", nomination.version)
+    return True
+
+
+def main(ask: bool = False, remote: Annotated[str | None, typer.Option()] = None) -> None:
+    """Run the flow here and now."""
+    promote(ask, remote)
+
+
+if __name__ == "__main__":
+    typer.run(main)

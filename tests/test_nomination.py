@@ -1,0 +1,73 @@
+"""Which version of the registry is champion: by the rule, and only among figures that can be compared."""
+
+from pathlib import Path
+
+import pytest
+
+from limelight.config import Params
+from limelight.nomination import crown, nominate
+from limelight.promotion import champion
+from models.errors import UserError
+from models.files import write_json
+from models.registry import create_model
+from models.weights import read_card, save_weights
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    for name in ("LIMELIGHT_PARENT_RUN", "LIMELIGHT_FLOW_RUN", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"tiny": {"model": "sdnet"}}}
+    return Params.model_validate({"profile": "small", "train": ["tiny"], "profiles": {"small": profile}})
+
+
+def compared(name: str, value: float, *, seed: int, samples: str = "a" * 64, metric: str = "wFm") -> None:
+    """Weights, and a leaderboard that has chosen them."""
+    import torch
+
+    if not Path("artifacts", name).exists():
+        torch.manual_seed(seed)
+        save_weights(Path("artifacts") / name, create_model("sdnet"), name="sdnet", input_size=(64, 64))
+    record = {"artifact": name, "runtime": "torch", "metric": metric, "dataset": "mean", "value": value}
+    write_json("reports/leaderboard/champion.json", {**record, "manifest_sha256": samples})
+
+
+def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Params) -> None:
+    compared("first", 0.70, seed=1)
+    first = nominate(params)
+    assert first.better and "no champion yet" in first.reason
+    assert champion(params.tracking) is None
+    crown(params, first)
+    found = champion(params.tracking)
+    assert found is not None and found.sha256 == read_card("artifacts/first").sha256
+
+    again = nominate(params)
+    assert not again.better and "champion already" in again.reason and again.version == first.version
+
+    compared("worse", 0.65, seed=2)
+    assert not nominate(params).better
+    challenger = champion(params.tracking, "challenger")
+    assert challenger is not None and challenger.sha256 == read_card("artifacts/worse").sha256
+
+    compared("elsewhere", 0.99, seed=3, samples="b" * 64)
+    other = nominate(params)
+    assert not other.better and "other samples" in other.reason
+
+    compared("lower error", 0.01, seed=4, metric="mae")
+    assert "another rule" in nominate(params).reason
+
+    compared("better", 0.75, seed=5)
+    better = nominate(params)
+    assert better.better and "0.7500 against 0.7000" in better.reason
+    crown(params, better)
+    assert champion(params.tracking).version == better.version  # type: ignore[union-attr]
+
+
+def test_without_a_tracker_nothing_is_registered(params: Params) -> None:
+    compared("first", 0.70, seed=1)
+    off = params.model_copy(
+        update={"tracking": params.tracking.model_copy(update={"uri": "sqlite:////proc/no/such.db"})}
+    )
+    with pytest.raises(UserError, match="failed"):
+        nominate(off)
