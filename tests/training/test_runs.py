@@ -1,6 +1,8 @@
 """The train and distill stages, from a manifest to weights folders and reports, with a real network."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -120,3 +122,9 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
         train.run(changed(labelled=["tset"]), "teacher")
     with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
         train.run(changed(level_weights=[1]), "teacher")
+
+
+def test_a_machine_that_only_trains_needs_no_pipeline_tools():
+    tools = "{'mlflow', 'matplotlib', 'pandas', 'prefect', 'dvc', 'bentoml', 'great_expectations', 'openvino'}"
+    code = f"import sys, limelight.training.runs; found = {tools} & sys.modules.keys(); assert not found, found"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(train.__file__).parent.parent)

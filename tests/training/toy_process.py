@@ -72,7 +72,8 @@ def train(
         signal_at: send this process and its workers a signal, (number, at the so-manieth loss), from 1.
         kill_save: die half-way through writing this checkpoint, from 1.
     """
-    os.setpgrp()  # signals reach this training's own workers too, and nobody else
+    if os.getpgrp() != os.getpid():  # torchrun's children lead a group already
+        os.setpgrp()  # signals reach this training's own workers too, and nobody else
     os.environ.update(environment or {})
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # a forkserver's child would start its own that way
