@@ -6,6 +6,7 @@ epoch's permutation, except where the whole set is smaller than one batch. The p
 equally many, disjoint samples of each permutation, and train at the same size in the same step.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -246,6 +247,7 @@ def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader:
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_start_worker,
+        multiprocessing_context="fork",  # the samples' store is shared as it is, not pickled
         pin_memory=pin,
         persistent_workers=True,
         generator=torch.Generator(),  # not torch's own, which dropout draws from: resuming must not depend on workers
@@ -283,3 +285,4 @@ def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork
+    os.setpgrp()  # a signal to the training's group asks it to save; it ends its workers itself

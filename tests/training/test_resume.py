@@ -59,7 +59,6 @@ def test_asked_to_stop_it_saves_and_says_so_by_its_exit_code(number: int, code: 
     assert equal(toy_process.result(tmp_path, "undisturbed")[0], toy_process.result(tmp_path)[0])
 
 
-@pytest.mark.xfail(reason="the loader's workers share the training's process group and die of its signals")
 def test_asked_to_stop_together_with_its_workers(tmp_path: Path):
     settings = {"settings": {"checkpoint_minutes": 60, "workers": 2, "batch_size": 1}}
     assert toy_process.start(tmp_path, signal_at=(signal.SIGTERM, 3), **settings) == 143
