@@ -1,0 +1,213 @@
+"""SDNet in every form and runtime, timed side by side, with what each costs in accuracy.
+
+    python -m benchmarks.runtimes
+    python -m benchmarks.runtimes --images photos/images --masks photos/masks
+    python -m benchmarks.runtimes --weights artifacts/sdnet --images photos/images --masks photos/masks
+
+The reference is the training form in eager PyTorch, each branch of a difference layer a convolution of its own, as the
+network was published. (Ours sums the branches in weight space also while it trains, which is a row of the table.)
+
+The forms take turns, one call each per round, so that other work on the machine hits all of them alike; the table gives
+the fastest call and ratios of fastest calls. Without --weights a network is trained on every other photo for a minute
+or two, or, without photos, drawn at random: that is enough for speed, and not for accuracy.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from limelight.evaluation.speed import hardware
+from limelight.inference.export import export
+from limelight.inference.parity import accuracy, run
+from limelight.inference.preprocess import stretch, to_input
+from limelight.inference.runtimes import EXPORTED, open_runtime
+from limelight.media.images import EXTENSIONS, read_image, read_mask
+from limelight.progress import track
+from models.base import Network
+from models.card import Card
+from models.errors import UserError
+from models.files import write_json
+from models.registry import create_model
+from models.sdnet.difference import run_branchwise
+from models.weights import load_weights, save_weights
+
+Form = Callable[[np.ndarray], np.ndarray]
+REFERENCE = "PyTorch, branches apart"
+PAUSE_S = 0.005
+"""Between calls: worker threads of the form before stop spinning by then."""
+
+
+def main() -> None:
+    options = _parse()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    photos = read_photos(options.images, options.masks, options.size) if options.images else None
+    if options.weights:
+        model, card = load_weights(options.weights)
+        if card.family != "sdnet" or card.form != "training":
+            raise UserError(f"{options.weights} holds {card.model} in {card.form} form; give an SDNet in training form")
+    else:
+        model = create_model("sdnet")
+        if photos:
+            train(model, photos[0][::2], photos[1][::2], options.train_steps)
+    model.eval()
+    held_out = slice(1, 2 * options.samples, 2)
+    images_N3HW = photos[0][held_out] if photos else torch.randn(4, 3, options.size, options.size).numpy()
+    calibration = photos[0][::2][:: max(1, len(photos[0]) // 64)] if photos else images_N3HW
+
+    with tempfile.TemporaryDirectory() as folder:
+        forms = open_forms(model, Path(folder) / "sdnet", calibration, options)
+        milliseconds = time_forms(forms, images_N3HW[:1], options.rounds)
+        maps = {name: run(form, images_N3HW) for name, form in track(forms.items(), len(forms), "comparing", "forms")}
+    rows = summarise(milliseconds, maps, photos[1][held_out] if photos else None)
+    report = {
+        "machine": hardware(),
+        "size": options.size,
+        "threads": options.threads,
+        "images": len(images_N3HW),
+        "forms": rows,
+    }
+    print_table(report)
+    if options.json:
+        write_json(options.json, report)
+
+
+def read_photos(images: Path, masks: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(images_N3HW normalised, masks_NHW) of every photo that has a mask of the same stem, at size x size."""
+    by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.suffix.lower() in EXTENSIONS}
+    paths = [path for path in sorted(images.iterdir()) if path.stem in by_stem]
+    if len(paths) < 4:
+        raise UserError(f"{len(paths)} photos in {images} have a mask of the same name in {masks}; give at least 4")
+    card = Card(model="sdnet", family="sdnet", input_size=(size, size), parameters=0, sha256="")
+    inputs = to_input([read_image(path) for path in paths], card, (size, size))
+    return inputs, np.stack([stretch(read_mask(by_stem[path.stem]), (size, size)) for path in paths])
+
+
+def train(model: Network, images_N3HW: np.ndarray, masks_NHW: np.ndarray, steps: int) -> None:
+    """A short training at half the size, so that the maps mean something."""
+    images, masks = (
+        torch.from_numpy(images_N3HW[..., ::2, ::2].copy()),
+        torch.from_numpy(masks_NHW[:, None, ::2, ::2].copy()),
+    )
+    model.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in track(range(steps), steps, "training", "steps"):
+        chosen = torch.randint(len(images), (8,))
+        image, mask = images[chosen], masks[chosen]
+        if torch.rand(()) < 0.5:
+            image, mask = image.flip(3), mask.flip(3)
+        loss = binary_cross_entropy_with_logits(model(image.to(memory_format=torch.channels_last))[0], mask)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    model.to(memory_format=torch.contiguous_format)
+
+
+def open_forms(model: Network, folder: Path, calibration: np.ndarray, options: argparse.Namespace) -> dict[str, Form]:
+    """Every way to run `model`, the reference first."""
+    merged = model.reparameterize()
+    size = (options.size, options.size)
+    card = save_weights(folder, merged, name="sdnet", input_size=size, form="merged")
+    export(merged, card, folder, EXPORTED, calibration)
+    apart = create_model("sdnet", **model.build_options)
+    apart.load_state_dict(model.state_dict())
+    forms = {
+        REFERENCE: _eager(run_branchwise(apart.eval())),
+        "PyTorch, branches summed in weight space": _eager(model),
+        "PyTorch, merged": _eager(merged),
+        "PyTorch, merged, channels last (torch)": open_runtime(folder, "torch", threads=options.threads),
+    }
+    for name in ("torch-bf16", *EXPORTED):
+        forms[name] = open_runtime(folder, name, threads=options.threads)
+    return forms
+
+
+def _eager(model: torch.nn.Module) -> Form:
+    @torch.inference_mode()
+    def form(image_B3HW: np.ndarray) -> np.ndarray:
+        return model(torch.from_numpy(image_B3HW))[0].sigmoid().numpy()
+
+    return form
+
+
+def time_forms(forms: dict[str, Form], image_13HW: np.ndarray, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each form's calls, round by round."""
+    for form in forms.values():
+        for _ in range(3):
+            form(image_13HW)
+    milliseconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in track(range(rounds), rounds, "timing", "rounds"):
+        for name, form in forms.items():
+            time.sleep(PAUSE_S)
+            started = time.perf_counter()
+            form(image_13HW)
+            milliseconds[name].append(1000 * (time.perf_counter() - started))
+    return milliseconds
+
+
+def summarise(
+    milliseconds: dict[str, list[float]], maps: dict[str, np.ndarray], masks_NHW: np.ndarray | None
+) -> dict[str, dict[str, float]]:
+    """Per form: times, how much faster than the reference, and how far its maps are from the reference's."""
+    expected = maps[REFERENCE]
+    base = accuracy(expected, masks_NHW) if masks_NHW is not None else None
+    rows = {}
+    for name, times in milliseconds.items():
+        difference = np.abs(maps[name] - expected)
+        rows[name] = {
+            "fastest_ms": min(times),
+            "median_ms": float(np.median(times)),
+            "times_faster": min(milliseconds[REFERENCE]) / min(times),
+            "max_probability_difference": float(difference.max()),
+            "mean_probability_difference": float(difference.mean()),
+        }
+        if base:
+            found = accuracy(maps[name], masks_NHW)
+            rows[name] |= {
+                "mae": found.mae,
+                "mae_change": found.mae - base.mae,
+                "max_f_change": found.max_f - base.max_f,
+            }
+    return rows
+
+
+def print_table(report: dict) -> None:
+    """The report as a Markdown table."""
+    print(f"SDNet, {report['size']} x {report['size']}, batch 1, {report['threads']} threads, {report['machine']}")
+    print("| form | fastest ms | median ms | times faster | max difference | MAE change | max F change |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for name, row in report["forms"].items():
+        change = [f"{row[key]:+.5f}" if key in row else "" for key in ("mae_change", "max_f_change")]
+        print(
+            f"| {name} | {row['fastest_ms']:.1f} | {row['median_ms']:.1f} | {row['times_faster']:.2f} "
+            f"| {row['max_probability_difference']:.1e} | {change[0]} | {change[1]} |"
+        )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.runtimes", description=__doc__.partition("\n")[0])
+    parser.add_argument("--weights", type=Path, help="folder of an SDNet in training form")
+    parser.add_argument("--images", type=Path, help="folder of photos")
+    parser.add_argument("--masks", type=Path, help="folder of their masks, same names")
+    parser.add_argument("--size", type=int, default=320, help="pixels")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--samples", type=int, default=64, help="photos on which the forms are compared")
+    parser.add_argument("--train-steps", type=int, default=200, help="of the training that stands in for --weights")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args()
+    if bool(options.images) != bool(options.masks):
+        parser.error("give --images and --masks together")
+    return options
+
+
+if __name__ == "__main__":
+    main()
