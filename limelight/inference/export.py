@@ -132,11 +132,20 @@ def _quantise_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarr
     import openvino
 
     nncf.set_log_level(logging.ERROR)
-    images = nncf.Dataset([image[None] for image in calibration_B3HW])
     model = openvino.Core().read_model(onnx_path)
-    quantised = nncf.quantize(model, images, preset=nncf.QuantizationPreset.MIXED, subset_size=len(calibration_B3HW))
+    # Depthwise convolutions run faster in bf16, and rounding every sum and activation costs accuracy and no less time.
+    kept = {operation.get_type_name() for operation in model.get_ops()} - _QUANTISED
+    quantised = nncf.quantize(
+        model,
+        nncf.Dataset([image[None] for image in calibration_B3HW]),
+        subset_size=len(calibration_B3HW),
+        ignored_scope=nncf.IgnoredScope(types=sorted(kept), validate=False),
+    )
     openvino.save_model(quantised, target, compress_to_fp16=False)
 
+
+_QUANTISED = {"Convolution", "MatMul", "Constant", "Parameter", "Result"}
+"""OpenVINO's names of what is computed in 8 bits, and of what is not computed."""
 
 _WRITERS = {
     "onnx-fp32": _copy_onnx,

@@ -70,6 +70,7 @@ def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threa
             return OnnxRuntime(path, threads=threads)
         from limelight.inference.runtimes.openvino import OpenVinoRuntime
 
+        # In an 8-bit network bf16 is what the operations that were not quantised run in.
         return OpenVinoRuntime(path, precision="f32" if runtime == "openvino-fp32" else "bf16", threads=threads)
     except ModuleNotFoundError as error:
         raise UserError(
