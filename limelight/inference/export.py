@@ -1,7 +1,8 @@
 """Writes a network as the files that ONNX Runtime and OpenVINO run.
 
 Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]; batch,
-height and width are free. The 8-bit ones are quantised after training, with value ranges measured on real images.
+height and width are free (networks with window attention: the batch alone). The 8-bit ones are quantised after
+training, with value ranges measured on real images.
 """
 
 import contextlib
@@ -76,12 +77,15 @@ def _write_onnx(model: Network, size: tuple[int, int], path: Path) -> None:
     # A batch of two, since the tracer takes a dimension of one for a constant.
     example = torch.zeros(2, 3, *size)
     free = torch.export.Dim.DYNAMIC
+    # Reasoning about windows of a size left open takes the tracer hours: Swin backbones keep the card's.
+    windowed = any("WindowAttention" in type(module).__name__ for module in model.modules())
+    dimensions = {0: free} if windowed else {0: free, 2: free, 3: free}
     program = torch.onnx.export(
         _Probability(model).eval(),
         (example,),
         input_names=["image"],
         output_names=["probability"],
-        dynamic_shapes=({0: free, 2: free, 3: free},),
+        dynamic_shapes=(dimensions,),
         dynamo=True,
         verbose=False,
     )

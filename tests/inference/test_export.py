@@ -80,6 +80,24 @@ def test_runtimes_agree_with_pytorch(folder: Path, runtime: str, tolerance: floa
         np.testing.assert_allclose(probability, expected, atol=tolerance)
 
 
+def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> None:
+    import onnx
+    import openvino
+
+    path = tmp_path / "exports" / "onnx-fp32" / "model.onnx"
+    path.parent.mkdir(parents=True)
+    program = onnx.load(export_path(folder, "onnx-fp32"))
+    for dimension, side in zip(program.graph.input[0].type.tensor_type.shape.dim[2:], SIZE, strict=True):
+        dimension.dim_value = side
+    onnx.save(program, path)
+    openvino.save_model(openvino.Core().read_model(path), export_path(tmp_path, "openvino-fp32"))
+    for name in ("onnx-fp32", "openvino-fp32"):
+        runtime = open_runtime(tmp_path, name, threads=1)
+        assert runtime(images(2)).shape == (2, 1, *SIZE)
+        with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
+            runtime(images(1, (64, 64)))
+
+
 def test_eight_bit_exports_are_smaller(folder: Path) -> None:
     def weight(runtime: str) -> int:
         return sum(path.stat().st_size for path in export_path(folder, runtime).parent.iterdir())

@@ -3,7 +3,8 @@
     runtime = open_runtime("artifacts/sdnet-deploy", "openvino-fp32", threads=2)
     probability_B1HW = runtime(image_B3HW)
 
-Every runtime takes images of any batch, height and width that the network takes.
+Every runtime takes images of any batch, height and width that the network takes; an export of a network with window
+attention takes one height and width.
 """
 
 from pathlib import Path

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from limelight.inference.runtimes.sizes import check_size
+
 _ERRORS_ONLY = 3
 
 
@@ -23,4 +25,5 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
+        check_size(self._session.get_inputs()[0].shape[2:], image_B3HW)
         return self._session.run(["probability"], {"image": image_B3HW})[0]

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import openvino
 
+from limelight.inference.runtimes.sizes import check_size
+
 _KEPT = 4
 """Compiled sizes kept; a network fed by `Predictor` sees one."""
 
@@ -39,6 +41,8 @@ class OpenVinoRuntime:
         self._lock = threading.Lock()  # a request holds one image's buffers
 
     def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
+        free = self._model.input().get_partial_shape()
+        check_size([side.get_length() if side.is_static else None for side in list(free)[2:]], image_B3HW)
         with self._lock:
             request = self._request(image_B3HW.shape[2:])
             return np.concatenate([request.infer({0: image[None]})[0] for image in image_B3HW])
