@@ -9,8 +9,6 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export GX_ANALYTICS_ENABLED = false
 export HF_HUB_DISABLE_TELEMETRY = 1
-# Threads that wait do not spin: two test processes share two cores.
-export OMP_WAIT_POLICY = passive
 # Prefect and its flows talk to a server on this machine only; `make server` starts it.
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 POOL ?= cpu
