@@ -11,8 +11,8 @@ from models.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
 
-# How long OpenMP's threads spin before they sleep; libgomp reads it when torch is first imported. By default they spin so
-# long that, on two cores beside another job, a training step takes many times as long; without any spinning small
+# How long OpenMP's threads spin before they sleep; libgomp reads it when torch is first imported. By default they spin
+# so long that, on two cores beside another job, a training step takes many times as long; without any spinning small
 # networks take five times as long on a quiet machine. This is close to the best of both.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
