@@ -1,0 +1,100 @@
+"""The whole pipeline by DVC, on a few rendered scenes: from nothing to a bento that answers."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of this working tree, as a git checkout of its own, with settings for a minute."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("needs a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tmp_path / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    run = {"input_size": 32, "epochs": 1, "batch_size": 4, "loss": "bce-iou"}
+    params.update(
+        profile="tiny",
+        train=["teacher"],
+        distil={"student": {"teacher": "teacher"}},
+        deploy=["student"],
+        evaluate=["student", "student-deploy"],
+        profiles={
+            "tiny": {
+                "data": {"datasets": [{"name": "scenes", "render": {"scenes": 48, "size": 48}}]},
+                "validation": {"min_rows": 10, "samples": 8, "max_empty_masks": 1, "max_full_masks": 1},
+                "runs": {
+                    "teacher": {**run, "model": "scfnet-mobilenetv3"},
+                    "student": {**run, "model": "sdnet", "unlabelled": ["unlabelled"]},
+                },
+                "deploy": {"samples": 2, "max_mae_change": 1, "max_f_change": 1, "runtimes": ["openvino-fp32"]},
+                "evaluate": {"latency_runs": 2, "overlays": 1},
+            }
+        },
+    )
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@t commit -qm start"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def dvc(project: Path, *arguments: str, fails: bool = False) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+    answer = subprocess.run(["dvc", *arguments], cwd=project, env=environment, capture_output=True, text=True)
+    assert bool(answer.returncode) == fails, answer.stdout[-2000:] + answer.stderr[-4000:]
+    return answer.stdout + answer.stderr
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_bento(project: Path) -> None:
+    dvc(project, "pull", "data.dvc")
+    dvc(project, "repro")
+    champion = json.loads((project / "reports/leaderboard/champion.json").read_text())
+    assert champion["artifact"] in ("student", "student-deploy")
+    assert (project / "artifacts/bento/limelight.bento").stat().st_size > 1_000_000
+    assert "wFm" in dvc(project, "metrics", "show")
+    runs = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sqlite3; print(sqlite3.connect('mlflow.db').execute('select count(*) from runs').fetchone())",
+        ],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(runs.stdout.strip("(,)\n")) >= 5  # a parent, and train, distill, compare, package
+
+    again = dvc(project, "repro")
+    assert again.count("Running stage") == 1  # download looks at the data every time
+
+    # A changed setting runs what depends on it and nothing else.
+    dvc(project, "repro", "--dry")
+    changed = yaml.safe_load((project / "params.yaml").read_text())
+    changed["profiles"]["tiny"]["compare"] = {"metric": "mae"}
+    (project / "params.yaml").write_text(yaml.safe_dump(changed))
+    plan = dvc(project, "repro", "--dry")
+    assert "stages.compare" in plan and "stages.evaluate" not in plan and "stages.train" not in plan
+
+    # Data that changed under DVC's eyes is refused, not hashed anew.
+    with (project / "data/raw/embedded.zip").open("ab") as handle:
+        handle.write(b"x")
+    assert "embedded.zip" in dvc(project, "repro", fails=True)
