@@ -44,6 +44,8 @@ def project(tmp_path: Path) -> Path:
                     "teacher": {**run, "model": "scfnet-mobilenetv3"},
                     "student": {**run, "model": "sdnet", "unlabelled": ["unlabelled"]},
                 },
+                "package": {},
+                "compare": {},
                 "deploy": {"samples": 2, "max_mae_change": 1, "max_f_change": 1, "runtimes": ["openvino-fp32"]},
                 "evaluate": {"latency_runs": 2, "overlays": 1},
             }
