@@ -7,7 +7,9 @@ from models.base import Capabilities, Network
 from models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
 from models.sdnet.difference import DifferenceConv
 
-STAGE_CHANNELS = (60, 120, 240, 240)
+PUBLISHED_WIDTH = 60
+STAGE_WIDTHS = (1, 2, 4, 4)
+"""Channels of each stage, in multiples of the stem's."""
 STAGE_BLOCKS = (3, 4, 4, 4)
 DILATIONS = ((1, 3), (1, 3, 5), (3, 5, 7, 9), (5, 7, 9, 11))
 DECODER_WIDTH = 24
@@ -18,23 +20,24 @@ NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
 class Encoder(nn.Module):
     """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it."""
 
-    def __init__(self, *, batch_norm: bool, merged: bool) -> None:
+    def __init__(self, *, width: int, batch_norm: bool, merged: bool) -> None:
         super().__init__()
-        self.stem = difference_conv(3, STAGE_CHANNELS[0], NARROW, merged=merged)
+        self.stem = difference_conv(3, width, NARROW, merged=merged)
         self.stages = nn.ModuleList()
-        channels = STAGE_CHANNELS[0]
-        for width, depth in zip(STAGE_CHANNELS, STAGE_BLOCKS, strict=True):
+        self.channels = [width * factor for factor in STAGE_WIDTHS]
+        channels = width
+        for wanted, depth in zip(self.channels, STAGE_BLOCKS, strict=True):
             blocks = []
             for index in range(depth):
                 operators = WIDE if index == depth - 1 else NARROW
                 blocks.append(
-                    DifferenceBlock(channels, width, operators, down=index == 0, batch_norm=batch_norm, merged=merged)
+                    DifferenceBlock(channels, wanted, operators, down=index == 0, batch_norm=batch_norm, merged=merged)
                 )
-                channels = width
+                channels = wanted
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        """Features at 1/2, 1/4, 1/8 and 1/16 of the image, with 60, 120, 240 and 240 channels."""
+        """Features at 1/2, 1/4, 1/8 and 1/16 of the image, with `channels` channels."""
         features, levels = self.stem(image_B3HW), []
         for stage in self.stages:
             features = stage(features)
@@ -71,19 +74,20 @@ class SDNet(Network):
     Args:
         batch_norm: batch norm in the encoder. The published SDNet is trained without.
         merged: the inference form, every difference layer one plain convolution; the result of `reparameterize`.
+        width: channels of the stem, of which the stages have multiples; the published network has 60.
     """
 
     capabilities = Capabilities(reparameterizable=True)
 
-    def __init__(self, *, batch_norm: bool = False, merged: bool = False) -> None:
+    def __init__(self, *, batch_norm: bool = False, merged: bool = False, width: int = PUBLISHED_WIDTH) -> None:
         super().__init__()
-        self.build_options = {"batch_norm": batch_norm, "merged": merged}
-        self.encoder = Encoder(batch_norm=batch_norm, merged=merged)
+        self.build_options = {"batch_norm": batch_norm, "merged": merged, "width": width}
+        self.encoder = Encoder(width=width, batch_norm=batch_norm, merged=merged)
         self.contexts = nn.ModuleList(
             ContextModule(channels, DECODER_WIDTH, dilations)
-            for channels, dilations in zip(STAGE_CHANNELS, DILATIONS, strict=True)
+            for channels, dilations in zip(self.encoder.channels, DILATIONS, strict=True)
         )
-        self.gates = nn.ModuleList(SpatialGate(DECODER_WIDTH) for _ in STAGE_CHANNELS)
+        self.gates = nn.ModuleList(SpatialGate(DECODER_WIDTH) for _ in DILATIONS)
         self.fusions = nn.ModuleList(Fusion(DECODER_WIDTH, out) for out in (1, DECODER_WIDTH, DECODER_WIDTH))
 
     def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
@@ -111,6 +115,6 @@ class SDNet(Network):
         """The merged form, computed in float64; a copy where this is merged already."""
         from models.sdnet.reparameterize import merged_state
 
-        merged = SDNet(batch_norm=bool(self.build_options["batch_norm"]), merged=True)
+        merged = SDNet(**{**self.build_options, "merged": True})
         merged.load_state_dict(merged_state(self))
         return merged.eval()

@@ -147,3 +147,16 @@ def test_a_published_tensor_that_is_missing_is_named() -> None:
     del state["block2_1.conv2.bias"]
     with pytest.raises(UserError, match=r"encoder\.stages\.1\.0\.pointwise\.bias"):
         load_strict(SDNet(), from_published(state), "file")
+
+
+def test_a_wider_network_merges_and_saves_like_the_published_one(tmp_path):
+    from models.weights import load_weights, save_weights
+
+    torch.manual_seed(0)
+    wide = create_model("sdnet", width=76).eval()
+    assert sum(parameter.numel() for parameter in wide.parameters()) > 1_000_000
+    save_weights(tmp_path / "merged", wide.reparameterize(), name="sdnet", input_size=(32, 32), form="merged")
+    merged, card = load_weights(tmp_path / "merged")
+    assert card.options["width"] == 76
+    image_B3HW = torch.rand(1, 3, 40, 56)
+    assert torch.allclose(wide(image_B3HW)[0], merged(image_B3HW)[0], atol=1e-5)
