@@ -124,7 +124,7 @@ def test_merged_weights_folder_round_trip(tmp_path: Path) -> None:
     save_weights(tmp_path / "deploy", merged, name="sdnet-bn", input_size=(64, 64), form="merged")
     loaded, card = load_weights(tmp_path / "deploy")
     image = torch.randn(1, 3, 33, 47)
-    assert card.options == {"batch_norm": True, "merged": True}
+    assert card.options == {"batch_norm": True, "merged": True, "width": 60}
     with torch.no_grad():
         assert torch.equal(loaded(image)[0], merged(image)[0])
 
