@@ -210,4 +210,7 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as problem:
+        raise SystemExit(f"error: {problem}") from None
