@@ -9,6 +9,7 @@ from limelight.config import Params
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, write_index
 from limelight.data.sources import fetch
+from limelight.data.sources.embedded import RAW, verify_raw
 from models.errors import UserError
 from stages.runner import stage_main
 
@@ -17,9 +18,11 @@ def run(params: Params) -> None:
     """Fetch every dataset; one that cannot be had does not stop the others.
 
     Raises:
-        UserError: some cannot be had; the text says of each what to do.
+        UserError: some cannot be had, the text says of each what to do; or data/raw is not what was committed.
     """
     cache = HashCache()
+    if RAW.is_dir():  # whether a dataset asks for it or not: DVC has just recorded whatever is in it
+        verify_raw(cache)
     entries: dict[str, Entry] = {}
     failures: list[str] = []
     requests = params.active.data.datasets
