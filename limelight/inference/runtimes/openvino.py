@@ -17,7 +17,7 @@ _KEPT = 4
 class OpenVinoRuntime:
     """Runs an exported .xml/.bin pair.
 
-    The network is compiled anew for each height and width: with both left open it runs at half the speed. Images of a
+    The network is compiled anew for each height and width, so that OpenVINO can plan its memory for them. Images of a
     batch run one after another, which is no slower on a CPU and needs no compilation per batch size.
 
     Args:
