@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from limelight.config import Package
+from limelight.data.archives import extract
 from models.card import Card
 from models.errors import UserError
 from models.files import atomic_path, write_json, write_text
@@ -121,15 +121,11 @@ def unpack(bento: Path, folder: Path) -> Path:
     """Unpack an exported bento into a folder that BentoML can serve, and return its absolute path.
 
     Raises:
-        UserError: the file is missing or is no exported bento.
+        UserError: the file is missing, damaged or no archive.
     """
     if not bento.is_file():
         raise UserError(f"{bento} does not exist; dvc repro package makes it")
-    try:
-        with atomic_path(folder) as temporary, tarfile.open(bento) as archive:
-            archive.extractall(temporary, filter="data")
-    except tarfile.TarError as error:
-        raise UserError(f"{bento} is no exported bento ({error}); make it again: dvc repro package") from error
+    extract(bento, folder)
     return folder.resolve()
 
 
