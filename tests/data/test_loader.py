@@ -343,7 +343,10 @@ def test_a_process_ends_when_told(samples):
     for workers, stop in ends:
         command = [sys.executable, "-c", SCRIPT, samples[0].image, workers, "wait" if stop else "leave"]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "start_new_session": True}
-        running.append(subprocess.Popen(command, **options))
+        # A job in the background of a script ignores SIGINT, and so would its children.
+        running.append(
+            subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
+        )
     for process, (_, stop) in zip(running, ends, strict=True):
         assert process.stdout.readline() == b"ready\n"
         if stop:
