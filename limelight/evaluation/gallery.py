@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from limelight.data.manifest import Sample
 from limelight.evaluation.leaderboard import Report
-from limelight.evaluation.worker import read_8bit, score_one
+from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.media.images import read_image
 
 HEIGHT = 144
@@ -40,7 +40,7 @@ def gallery(
     rows = {}
     for name in ids:
         sample = samples[name]
-        truth = read_8bit(sample.mask)
+        truth = read_truth(sample.mask)
         tiles = [Tile("picture", "", data_uri(read_image(sample.image))), Tile("mask", "", data_uri(truth))]
         sources = {
             report.about["artifact"]: report.folder / report.about["examples"][name]
@@ -50,7 +50,7 @@ def gallery(
         sources |= {method: maps[name] for method, maps in others.items() if name in maps}
         for title, path in sources.items():
             scores = score_one(path, truth).scores
-            tiles.append(Tile(title, f"MAE {scores.mae:.3f}", data_uri(read_8bit(path))))
+            tiles.append(Tile(title, f"MAE {scores.mae:.3f}", data_uri(read_map(path))))
         rows[name] = tiles
     return rows
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scores
 from limelight.evaluation.protocol import to_8bit
-from limelight.evaluation.worker import read_8bit
+from limelight.evaluation.worker import read_truth
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 
@@ -41,7 +41,7 @@ def write_overlays(
         figures = scores.per_image[sample_id]
         note = f"{sample_id}   MAE {figures['mae']:.3f}   wF {figures['wFm']:.3f}"
         place = {1: "-best", len(chosen): "-worst"}.get(index, "-median" if index == (len(chosen) + 1) // 2 else "")
-        write_png(Path(folder) / f"{name}-{index}{place}.png", panel(image, saliency, read_8bit(sample.mask), note))
+        write_png(Path(folder) / f"{name}-{index}{place}.png", panel(image, saliency, read_truth(sample.mask), note))
 
 
 def spread(scores: Scores, count: int) -> list[str]:

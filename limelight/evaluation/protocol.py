@@ -172,25 +172,6 @@ def open_predictor(
     return Predictor.load(folder, runtime=runtime, device=device, threads=settings.threads)
 
 
-def _evaluate_runtime(
-    predictor: Predictor,
-    folder: Path,
-    runtime: str,
-    datasets: Datasets,
-    settings: Evaluate,
-    scorer: Scorer,
-    keep: Maps,
-    store: Path | None,
-) -> RuntimeResult:
-    # Timed before the scoring, which takes the cores for itself.
-    latency = measure_latency(predictor, _first_image(datasets), settings.latency_runs)
-    scores = {}
-    for dataset, group in datasets.items():
-        shown = track(group, len(group), f"{folder.name} {runtime} on {dataset}")
-        scores[dataset] = scorer.score(predicted(predictor, shown, settings.batch_size, keep, store))
-    return RuntimeResult(scores, latency, _size(folder, runtime), predictor.description)
-
-
 def predicted(
     predictor: Predictor,
     samples: Iterable[Sample],

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.evaluation.sod import ImageScores, score_image
-from limelight.media.images import read_companion
+from limelight.media.images import read_grey
 from models.errors import UserError
 
 Source = NDArray[np.uint8] | Path | str
@@ -51,6 +52,11 @@ def _end_with_owner() -> None:
         os._exit(1)
 
 
+def score_all(pairs: Sequence[tuple[Source | UserError, Source]]) -> list[Outcome]:
+    """`score_one` of each (map, ground truth)."""
+    return [score_one(saliency, truth) for saliency, truth in pairs]
+
+
 def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
     """Score one map, at the ground truth's size.
 
@@ -61,7 +67,7 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
     try:
         if isinstance(saliency, UserError):
             raise saliency
-        saliency_HW, truth_HW = read_8bit(saliency), read_8bit(truth)
+        saliency_HW, truth_HW = read_map(saliency), read_truth(truth)
     except UserError as error:
         return Outcome(error=str(error))
     resized = saliency_HW.shape != truth_HW.shape
@@ -71,12 +77,20 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
     return Outcome(score_image(saliency_HW, truth_HW), resized=resized)
 
 
-def read_8bit(source: Source) -> NDArray[np.uint8]:
-    """A map or mask as uint8 (H, W); 8-bit grey files come back as stored.
+def read_map(source: Source) -> NDArray[np.uint8]:
+    """A saliency map as uint8 (H, W).
 
     Raises:
         UserError: the file is missing or unreadable.
     """
-    if isinstance(source, np.ndarray):
-        return source
-    return np.rint(read_companion(source) * 255).astype(np.uint8)
+    return source if isinstance(source, np.ndarray) else read_grey(source)
+
+
+def read_truth(source: Source) -> NDArray[np.uint8]:
+    """A mask as uint8 (H, W); one stored as zeros and ones as 0 and 255.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    truth_HW = read_map(source)
+    return truth_HW * np.uint8(255) if truth_HW.max() == 1 else truth_HW

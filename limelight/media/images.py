@@ -65,12 +65,14 @@ def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.nd
         size: width and height of the picture that it belongs to. A mask of another size is resized to it.
 
     Returns:
-        float32 (H, W) in [0, 1]: the share of the bit depth's maximum.
+        float32 (H, W) in [0, 1]: the share of the bit depth's maximum, or, where no pixel is above 1, of 1: masks are
+        stored as zeros and ones too.
 
     Raises:
         UserError: as `read_image`, or the aspect ratios differ by more than 2 %.
     """
-    mask = read_companion(path)
+    pixels = _decode(path, MAX_PIXELS, MAX_BYTES, grey=True)
+    mask = pixels.astype(np.float32) if pixels.max() == 1 else _share(pixels)
     if size is None or size == (mask.shape[1], mask.shape[0]):
         return mask
     return fit_to(mask, size, f"mask {path}")
@@ -86,10 +88,13 @@ def read_companion(path: Path | str) -> np.ndarray:
     Raises:
         UserError: as `read_image`.
     """
+    return _share(_decode(path, MAX_PIXELS, MAX_BYTES, grey=True))
+
+
+def read_grey(path: Path | str) -> np.ndarray:
+    """As `read_companion`, in uint8 (H, W): 8-bit grey files come back as stored, others rounded to the nearest."""
     pixels = _decode(path, MAX_PIXELS, MAX_BYTES, grey=True)
-    if pixels.dtype == np.float32:
-        return pixels
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return pixels if pixels.dtype == np.uint8 else np.rint(_share(pixels) * 255).astype(np.uint8)
 
 
 def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
@@ -265,6 +270,13 @@ def _stretch(pixels: np.ndarray, name: str) -> np.ndarray:
     if low >= 0 and high <= 1:
         return pixels
     return (pixels - low) / max(high - low, np.finfo(np.float32).tiny)
+
+
+def _share(pixels: np.ndarray) -> np.ndarray:
+    """float32: integer pixels as the share of their type's maximum."""
+    if pixels.dtype == np.float32:
+        return pixels
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def _to_8bit(pixels: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_empty_manifest(checker):
 
 
 def test_sample_rules(checker, tmp_path):
-    good, coded_01 = make(tmp_path, 12), make(tmp_path, 8, "coded", level=1)
+    good, black = make(tmp_path, 12), make(tmp_path, 8, "black", level=0)
     soft, full = make(tmp_path, 8, "soft"), make(tmp_path, 8, "full", companion=True)
     for sample in soft:
         ramp = np.tile(np.linspace(0, 255, 24, dtype=np.uint8), (20, 1))
@@ -111,12 +111,12 @@ def test_sample_rules(checker, tmp_path):
     trees.mask(Path(good[2].mask), size=(10, 40))
     for sample in good[3:6]:
         trees.write(Path(sample.image), np.full((20, 24, 3), 9, np.uint8))
-    table = decoded_table([*good, *coded_01, *soft, *full])
+    table = decoded_table([*good, *black, *soft, *full])
     problems = failed(checker.check("samples", table, samples_suite(SETTINGS, table)))
     assert find(problems, "the size that the manifest says").samples == (good[0].sample_id,)
     assert set(find(problems, "every file decodes").samples) == {good[1].sample_id, good[2].sample_id}
     assert set(find(problems, "not one flat colour").samples) == {one.sample_id for one in good[3:6]}
-    assert find(problems, "coded: at most 20% of the masks are empty").detail == "found 1.0"
+    assert find(problems, "black: at most 20% of the masks are empty").detail == "found 1.0"
     assert find(problems, "full: at most 5% of the masks are full")
     assert find(problems, "soft: at least 50% of the masks are nearly black and white").detail == "found 0.0"
     assert find(problems, "a companion is not one flat level")

@@ -72,7 +72,7 @@ def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
 )
 def test_runtimes_agree_with_pytorch(folder: Path, runtime: str, tolerance: float) -> None:
     reference, found = open_runtime(folder, "torch", threads=1), open_runtime(folder, runtime, threads=1)
-    for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64))):
+    for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64)), (1, (33, 18))):
         image_B3HW = images(batch, size)
         expected, probability = reference(image_B3HW), found(image_B3HW)
         assert probability.shape == (batch, 1, *size)

@@ -219,6 +219,16 @@ def test_mask_values_are_shares_of_the_bit_depth(tmp_path):
     np.testing.assert_array_equal(read_mask(path), np.float32([[9 / 255, 1]]))
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_masks_of_zeros_and_ones(tmp_path, depth):
+    path = tmp_path / "mask.png"
+    write_png(path, np.array([[0, 1, 1]], depth))
+    np.testing.assert_array_equal(read_mask(path), [[0, 1, 1]])
+    assert read_companion(path).max() < 0.01
+    write_png(path, np.zeros((1, 3), depth))
+    assert not read_mask(path).any()
+
+
 def test_depth_keeps_its_16_bits(tmp_path):
     depth = np.arange(0, 65536, 7, dtype=np.uint16)[:9000].reshape(90, 100)
     write_png(tmp_path / "depth.png", depth)

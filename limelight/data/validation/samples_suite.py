@@ -48,7 +48,7 @@ def _mask_rules(settings: Validate, dataset: str) -> list[Any]:
 
     entry = lookup(dataset)
     limits = {
-        "mask_empty": (None, settings.max_empty_masks, "empty (0/1 instead of 0/255 counts as empty)"),
+        "mask_empty": (None, settings.max_empty_masks, "empty"),
         "mask_full": (None, settings.max_full_masks, "full"),
         "mask_binary": (settings.binary_masks, None, "nearly black and white"),
     }

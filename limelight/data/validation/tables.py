@@ -79,8 +79,7 @@ def choose(samples: Sequence[Sample], per_dataset: int, seed: int = 0) -> list[S
 def decoded_table(samples: Sequence[Sample]) -> "pd.DataFrame":
     """One row per sample of what decoding it shows; levels in [0, 1], absent measurements are null.
 
-    `mask_empty`, `mask_full` and `mask_binary` are 0 or 1, so that their means are shares. A mask coded 0/1 instead of
-    0/255 counts as empty.
+    `mask_empty`, `mask_full` and `mask_binary` are 0 or 1, so that their means are shares.
     """
     import pandas as pd
 

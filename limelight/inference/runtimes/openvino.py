@@ -7,11 +7,14 @@ from typing import Literal
 
 import numpy as np
 import openvino
+from openvino import opset13 as opset
 
 from limelight.inference.runtimes.sizes import check_size
 
 _KEPT = 4
 """Compiled sizes kept; a network fed by `Predictor` sees one."""
+_LARGEST_PRODUCT = 512
+"""Sides of maps from which on matrix products cost more than the resize that they stand in for."""
 
 
 class OpenVinoRuntime:
@@ -52,9 +55,36 @@ class OpenVinoRuntime:
         if (height, width) not in self._requests:
             fixed = self._model.clone()
             fixed.reshape([1, 3, height, width])
+            _resize_by_products(fixed)
             compiled = self._core.compile_model(fixed, "CPU", self._config)
             self._requests[height, width] = compiled.create_infer_request()
             if len(self._requests) > _KEPT:
                 self._requests.popitem(last=False)
         self._requests.move_to_end((height, width))
         return self._requests[height, width]
+
+
+def _resize_by_products(model: openvino.Model) -> None:
+    """Turn the bilinear resizes of a single channel into two matrix products, equal up to rounding.
+
+    OpenVINO runs such a resize pixel by pixel on one thread, which for SDNet at 320 x 320 is 1 ms of 25.
+    """
+    for operation in model.get_ops():
+        if operation.get_type_name() != "Interpolate":
+            continue
+        attributes = operation.get_attributes()
+        source, enlarged = operation.input_value(0), operation.output(0)
+        _, channels, *old = source.get_shape()
+        bilinear = (attributes["mode"], attributes["coordinate_transformation_mode"]) == ("linear_onnx", "half_pixel")
+        if not bilinear or channels != 1 or max(old) > _LARGEST_PRODUCT:
+            continue
+        height, width = (_bilinear(*sides) for sides in zip(old, enlarged.get_shape()[2:], strict=True))
+        product = opset.matmul(opset.matmul(height, source, False, False), width, False, True)
+        for target in enlarged.get_target_inputs():
+            target.replace_source_output(product.output(0))
+
+
+def _bilinear(old: int, new: int) -> np.ndarray:
+    """(new, old) float32: the weights of `old` samples in each of `new`, pixel centres aligned, edges repeated."""
+    places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return np.maximum(1 - np.abs(places[:, None] - np.arange(old)), 0).astype(np.float32)
