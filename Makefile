@@ -50,6 +50,7 @@ worker: setup  ## a Prefect worker for POOL=cpu or POOL=gpu
 		env --default-signal=INT prefect worker start --pool $(POOL) --type process
 
 mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
+	@python -m limelight.tracking
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri sqlite:///mlflow.db --workers 1 --host 127.0.0.1
 
 serve: setup  ## serve the packaged champion on 127.0.0.1:3000

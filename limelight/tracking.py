@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from limelight.config import Params, Tracking
+from limelight.config import Params, Tracking, load_params
+from limelight.journal import FOLDER as JOURNAL
 from limelight.provenance import pipeline_key, provenance
 from models.files import read_json
 
@@ -62,9 +63,9 @@ class Tracker:
 
         self._attempt(log)
 
-    def log_metrics(self, values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> None:
-        """Numbers of one step (an epoch, where there are epochs), or of a logged model."""
-        self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(values, step, model_id)))
+    def log_metrics(self, values: Mapping[str, Any], step: int = 0, model_id: str | None = None) -> None:
+        """Numbers of one step (an epoch, where there are epochs), or of a logged model; nested names become dotted."""
+        self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(_flatten(values), step, model_id)))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         def log(client: "MlflowClient") -> None:
@@ -188,6 +189,7 @@ def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> 
     try:
         facts = provenance(params)
         with open_store(params.tracking) as (client, experiment_id):
+            log_journal(client, experiment_id)
             parent = os.environ.get("LIMELIGHT_PARENT_RUN") or _parent(client, experiment_id, facts)
             found = _unfinished(client, experiment_id, parent, key) if key else None
             if found is None:
@@ -197,6 +199,30 @@ def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> 
     except Exception as error:
         _warn(error)
         return Tracker()
+
+
+def log_journal(client: "MlflowClient", experiment_id: str, folder: Path = JOURNAL) -> None:
+    """Log what `limelight.journal.noted_run` wrote down, oldest first; what fails to be logged stays written down."""
+    if not folder.is_dir():
+        return
+    with _locked(folder / "lock"):
+        for path in sorted(folder.glob("*.json")):
+            _log_entry(client, experiment_id, read_json(path))
+            path.unlink()
+
+
+def _log_entry(client: "MlflowClient", experiment_id: str, entry: dict[str, Any]) -> None:
+    parent = entry["parent"] or _parent(client, experiment_id, entry["facts"])
+    tags = {**entry["facts"], **entry["tags"], "mlflow.parentRunId": parent}
+    run = client.create_run(experiment_id, start_time=entry["started"], tags=tags, run_name=entry["name"]).info.run_id
+    tracker = Tracker(client, experiment_id, run)
+    tracker.log_params(entry["params"])
+    tracker.log_metrics(entry["metrics"])
+    for path in filter(Path.exists, map(Path, entry["artifacts"])):
+        tracker.log_artifact(path, path.name if path.is_dir() else None)
+    if tracker._client is None:
+        raise ConnectionError(f"the store failed half-way through {entry['name']}")
+    client.set_terminated(run, entry["status"], end_time=entry["ended"])
 
 
 def _parent(client: "MlflowClient", experiment_id: str, facts: dict[str, str]) -> str:
@@ -278,3 +304,18 @@ def _check_alive(uri: str, database: Path | None) -> None:
 def _warn(error: Exception) -> None:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     print(f"warning: not tracked in MLflow from here on: {reason}; the numbers are in the reports", file=sys.stderr)
+
+
+def main() -> None:
+    """Log what waits in the journal: `python -m limelight.tracking`."""
+    params = load_params()
+    if params.tracking.enabled:
+        try:
+            with open_store(params.tracking) as (client, experiment_id):
+                log_journal(client, experiment_id)
+        except Exception as error:
+            _warn(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,9 +7,10 @@ import sys
 
 from limelight.config import Params
 from limelight.data.hashes import HashCache
-from limelight.data.index import Entry, write_index
+from limelight.data.index import INDEX, Entry, write_index
 from limelight.data.sources import fetch
 from limelight.data.sources.embedded import RAW, verify_raw
+from limelight.journal import noted_run
 from models.errors import UserError
 from stages.runner import stage_main
 
@@ -42,7 +43,17 @@ def run(params: Params) -> None:
         raise UserError(
             f"{len(failures)} of {len(requests)} datasets are not there; do as said above, then run it again"
         )
+    before = INDEX.read_bytes() if INDEX.is_file() else None
     write_index(entries)
+    if INDEX.read_bytes() != before:  # it runs at every `dvc repro`; only what it changed is worth a run
+        _note(params, entries)
+
+
+def _note(params: Params, entries: dict[str, Entry]) -> None:
+    with noted_run(params, "download") as note:
+        for name, entry in entries.items():
+            note.log_params({f"{name}.source": entry.source, f"{name}.sha256": entry.sha256})
+            note.log_metrics({f"{name}.files": entry.files})
 
 
 if __name__ == "__main__":

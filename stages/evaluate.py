@@ -3,15 +3,22 @@
 from pathlib import Path
 
 from limelight.config import Params
+from limelight.journal import Note, noted_run
 from stages.runner import stage_main
 
 
 def run(params: Params, name: str) -> None:
     """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
+    with noted_run(params, "evaluate", name) as note:
+        evaluate(params, name, note)
+
+
+def evaluate(params: Params, name: str, note: Note) -> None:
+    """As `run`, noting the figures and pictures."""
     from limelight.data.manifest import read_manifest
     from limelight.evaluation.overlays import write_overlays
     from limelight.evaluation.protocol import REFERENCE, evaluate_artifact, open_predictor
-    from limelight.evaluation.report import write_report
+    from limelight.evaluation.report import metrics_tree, write_report
     from models.files import atomic_path
 
     settings = params.active.evaluate
@@ -27,6 +34,10 @@ def run(params: Params, name: str) -> None:
         for dataset, scores in evaluation.runtimes[REFERENCE].scores.items():
             write_overlays(predictor, by_id, scores, settings.overlays, overlays, dataset)
 
+    note.set_tags({"weights.sha256": evaluation.card.sha256})
+    note.log_metrics(metrics_tree(evaluation))
+    note.log_artifact(report / "curves.png")
+    note.log_artifact(report / "overlays")
     for runtime, result in evaluation.runtimes.items():
         figures = ", ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
         print(f"{name} {runtime}: {figures}, {result.latency_ms['network_median']:.1f} ms")

@@ -1,5 +1,6 @@
 """prepare: datasets -> data/lists/: the manifest, the systems' own lists, and what was left out."""
 
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from limelight.data.index import read_index
 from limelight.data.lists import write_lists
 from limelight.data.manifest import MANIFEST, write_manifest
 from limelight.data.prepare import Prepared, describe, prepare_dataset, rejected_csv
+from limelight.journal import noted_run
 from models.errors import UserError
 from models.files import atomic_path, write_json, write_text
 from stages.runner import stage_main
@@ -20,6 +22,15 @@ def run(params: Params) -> None:
     Raises:
         UserError: a dataset fits no layout or is broken, or the index does not hold it.
     """
+    with noted_run(params, "prepare") as note:
+        prepared = prepare(params)
+        for name, dataset in prepared.items():
+            splits = Counter(sample.split for sample in dataset.samples)
+            note.log_metrics({name: {**splits, "left_out": len(dataset.problems)}})
+
+
+def prepare(params: Params) -> dict[str, Prepared]:
+    """As `run`; returns what was written."""
     index = read_index()
     cache = HashCache()
     prepared: dict[str, Prepared] = {}
@@ -33,6 +44,7 @@ def run(params: Params) -> None:
     cache.save()
     with atomic_path(MANIFEST.parent) as folder:
         write_all(folder, prepared, {name: index[name].sha256 for name in prepared})
+    return prepared
 
 
 def write_all(folder: Path, prepared: dict[str, Prepared], trees: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from limelight.config import Params
+from limelight.journal import Note, noted_run
 from stages.runner import stage_main
 
 
@@ -13,6 +14,12 @@ def run(params: Params, name: str) -> None:
         UserError: the merged form differs from the training form, or an export passes a limit of `deploy`. The
             artifact is then not written; the report is, where it was an export.
     """
+    with noted_run(params, "reparameterize", name) as note:
+        reparameterize(params, name, note)
+
+
+def reparameterize(params: Params, name: str, note: Note) -> None:
+    """As `run`, noting the figures."""
     from limelight.inference.deploy import deployable, read_samples
     from limelight.inference.export import export
     from limelight.inference.parity import measure_parity, plot_parity
@@ -48,6 +55,9 @@ def run(params: Params, name: str) -> None:
         figures = {"logit_difference": difference, "parameters": merged.parameters, **parity.as_dict()}
         write_json(report / "metrics.json", figures)
         plot_parity(parity, settings, report / "parity.png")
+        note.set_tags({"weights.sha256": merged.sha256})
+        note.log_metrics(figures)
+        note.log_artifact(report / "parity.png")
         for runtime, drift in parity.runtimes.items():
             print(
                 f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "

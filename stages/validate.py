@@ -8,6 +8,7 @@ from typing import Any
 
 from limelight.config import Params
 from limelight.data.manifest import Sample, read_manifest
+from limelight.journal import Note, noted_run
 from models.errors import UserError
 from models.files import write_json
 from stages.runner import stage_main
@@ -21,6 +22,12 @@ def run(params: Params) -> None:
     Raises:
         UserError: an expectation that is more than a warning fails.
     """
+    with noted_run(params, "validate") as note:
+        check(params, note)
+
+
+def check(params: Params, note: Note) -> None:
+    """As `run`, noting the figures and where the pages are."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from limelight.data.validation.checks import Checker, failure_table
     from limelight.data.validation.contact_sheet import write_contact_sheet
@@ -39,7 +46,13 @@ def run(params: Params) -> None:
     modalities = {sample.modality for sample in samples}
     outcomes = checker.check("manifest", manifest_table(samples), manifest_suite(settings, names, modalities))
     outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
-    write_json(REPORT / "summary.json", summary(samples, len(chosen), outcomes))
+    found = summary(samples, len(chosen), outcomes)
+    write_json(REPORT / "summary.json", found)
+    note.log_metrics(
+        {**{name: found[name] for name in ("samples", "decoded", "expectations")}, "failed": len(found["failed"])}
+    )
+    for name in ("summary.json", "samples.png"):
+        note.log_artifact(REPORT / name)
     broken = [outcome for outcome in outcomes if not (outcome.success or outcome.warning)]
     if any(not outcome.success for outcome in outcomes):
         print(failure_table(outcomes))

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from limelight.config import Params
+from limelight.journal import FOLDER as JOURNAL
+from limelight.journal import noted_run
 from limelight.promotion import champion, find_model, register, set_alias
 from limelight.provenance import pipeline_key, provenance
 from limelight.tracking import open_store, tracked_run
@@ -116,6 +118,51 @@ def test_a_run_that_was_killed_is_continued_and_a_finished_one_is_not(params: Pa
         first = client.get_run(identities[0])
         assert first.info.status == "FAILED"
         assert first.data.params == {"lr": "2"}
+
+
+def test_a_noted_run_is_logged_by_the_next_tracked_one(params: Params, tmp_path: Path):
+    Path("reports").mkdir()
+    Path("reports/page.json").write_text("{}")
+    with noted_run(params, "evaluate", "a") as note:
+        note.log_metrics({"mean": {"torch": {"mae": 0.25}}})
+        note.log_params({"splits": ["test"]})
+        note.log_artifact(Path("reports/page.json"))
+        note.log_artifact(Path("reports/gone.json"))
+    with pytest.raises(ValueError, match="broken"), noted_run(params, "validate"):
+        raise ValueError("broken")
+    assert len(list(JOURNAL.glob("*.json"))) == 2
+    with tracked_run(params, "compare"):
+        pass
+    found = runs(params)
+    evaluated, parent = found["evaluate a"], found["compare"].data.tags["mlflow.parentRunId"]
+    assert evaluated.data.metrics == {"mean.torch.mae": 0.25}
+    assert evaluated.data.params == {"splits": "['test']"}
+    assert evaluated.data.tags["mlflow.parentRunId"] == parent == found["validate"].data.tags["mlflow.parentRunId"]
+    assert evaluated.info.end_time <= found["compare"].info.start_time
+    assert (evaluated.info.status, found["validate"].info.status) == ("FINISHED", "FAILED")
+    with open_store(params.tracking) as (client, _):
+        assert [file.path for file in client.list_artifacts(evaluated.info.run_id)] == ["page.json"]
+    assert not list(JOURNAL.glob("*.json"))
+
+
+def test_notes_outlast_a_store_that_is_down(params: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "bad.db").write_text("no database")
+    down = params.model_copy(update={"tracking": params.tracking.model_copy(update={"uri": "sqlite:///bad.db"})})
+    with noted_run(down, "evaluate", "a") as note:
+        note.log_metrics({"mae": 0.25})
+    with tracked_run(down, "compare"):
+        pass
+    assert "not tracked" in capsys.readouterr().err
+    with tracked_run(params, "compare"):
+        pass
+    assert runs(params)["evaluate a"].data.metrics == {"mae": 0.25}
+
+
+def test_nothing_is_noted_where_tracking_is_off(params: Params):
+    off = params.model_copy(update={"tracking": params.tracking.model_copy(update={"enabled": False})})
+    with noted_run(off, "evaluate", "a"):
+        pass
+    assert not JOURNAL.exists()
 
 
 def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):

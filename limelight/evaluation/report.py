@@ -105,13 +105,13 @@ def _per_image_csv(runtimes: dict[str, RuntimeResult]) -> str:
 
 
 def _curves_csv(datasets: dict[str, Scores], names: Sequence[str]) -> str:
-    """One row per threshold, 0 to 255, of the reference runtime."""
-    rows = []
-    for dataset, scores in datasets.items():
-        columns = [scores.curves[name][::-1] for name in names]
-        for threshold, values in enumerate(zip(*columns, strict=True)):
-            rows.append([threshold, *(f"{value:.6f}" for value in values), dataset, REFERENCE])
-    return to_csv(["threshold", *names, "dataset", "runtime"], rows)
+    """One row per threshold, 0 to 255, of the reference runtime: the mean over the datasets, so that it is one line."""
+    columns = [np.mean([scores.curves[name] for scores in datasets.values()], axis=0)[::-1] for name in names]
+    rows = zip(*columns, strict=True)
+    return to_csv(
+        ["threshold", *names],
+        ([threshold, *(f"{value:.6f}" for value in values)] for threshold, values in enumerate(rows)),
+    )
 
 
 def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_three_stages(here, capsys):
     assert before == {path: path.read_bytes() for path in sorted((here / "data").rglob("*")) if path.is_file()}
 
     for path in (here / "photos/masks").iterdir():
-        trees.mask(path, level=1)
+        trees.mask(path, level=0)
     for stage in (download, prepare):
         stage.run(given)
     assert (here / "data/lists/manifest.parquet").read_bytes() != before[here / "data/lists/manifest.parquet"]

@@ -144,6 +144,17 @@ def test_a_missing_package_says_what_to_install(folder: Path, runtime: str, monk
         open_runtime(folder, runtime)
 
 
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_damaged_export_is_named(folder: Path, tmp_path: Path, runtime: str, kept: float) -> None:
+    for path in export_path(folder, runtime).parent.iterdir():
+        damaged = export_path(tmp_path, runtime).with_name(path.name)
+        damaged.parent.mkdir(parents=True, exist_ok=True)
+        damaged.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(UserError, match=r"model\.(onnx|xml) cannot be loaded"):
+        open_runtime(tmp_path, runtime)
+
+
 def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown runtime 'tensorrt'"):
         open_runtime(folder, "tensorrt")

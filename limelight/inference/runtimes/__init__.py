@@ -46,7 +46,8 @@ def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threa
         threads: how many CPU threads the runtime uses; None leaves the choice to it.
 
     Raises:
-        UserError: an unknown runtime, a missing folder, export or package, or a device that the runtime cannot use.
+        UserError: an unknown runtime, a missing folder, export or package, a damaged export, or a device that the
+            runtime cannot use.
     """
     if runtime not in RUNTIMES:
         raise UserError(f"unknown runtime {runtime!r}; choose one of: {', '.join(RUNTIMES)}")
@@ -77,3 +78,8 @@ def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threa
         raise UserError(
             f"runtime {runtime!r} needs the package {error.name}; install it with: pip install 'limelight[export]'"
         ) from error
+    except UserError:
+        raise
+    except Exception as error:  # each engine has kinds of its own for a file that is cut short
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be loaded ({reason}); run the reparameterize stage anew") from error
