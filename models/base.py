@@ -5,6 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+MODALITIES = ("rgb", "rgbd", "rgbt")
+"""What a still picture comes as: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -21,14 +24,19 @@ class Capabilities:
 class Network(nn.Module):
     """A dense-prediction network.
 
-    `forward(image_B3HW, companion_B3HW=None)` takes normalised float images of any height and width that
-    `capabilities.input_divisor` divides, and returns a list of logits_B1HW at the input's size, finest first. It is a
-    pure function of tensors: no resizing policy, no sigmoid, no files.
+    `forward(image_B3HW)` takes normalised float images of any height and width that `capabilities.input_divisor`
+    divides, and returns a list of logits_B1HW at the input's size, finest first. It is a pure function of tensors: no
+    resizing policy, no sigmoid, no files.
+
+    Networks whose modalities go beyond 'rgb' also take companion_B1HW, float in [0, 1], the share of the sensor's
+    range, and modality_B, int64 indices into `MODALITIES`. Where the modality is 0 the companion does not matter.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> list[Tensor]:
         raise NotImplementedError
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

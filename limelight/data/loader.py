@@ -6,6 +6,7 @@ epoch's permutation, except where the whole set is smaller than one batch. The p
 equally many, disjoint samples of each permutation, and train at the same size in the same step.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, shrink
 from limelight.data.transforms import apply, draw, levels
 from limelight.inference.preprocess import stretch
+from models.base import MODALITIES
 from models.card import IMAGENET_MEAN, IMAGENET_STD
 from models.errors import UserError
 
@@ -84,7 +86,7 @@ def epoch_batches(
         UserError: a file is missing or damaged (names the sample), or there are fewer samples than processes.
     """
     samples = tuple(samples)
-    plans = islice(_plans(len(samples), run, seed, epoch, rank, world), start, None)
+    plans = islice(_plans(_groups(samples, run), run, seed, epoch, rank, world), start, None)
     share = max(run.workers, 1)  # each worker keeps what it has decoded
     store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.cache_mb << 20) // share)
     maker = BatchMaker(store, frozenset(run.unlabelled), mean, std, run.augment)
@@ -139,13 +141,36 @@ def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
     return share // batch_size, batch_size
 
 
-def _plans(samples: int, run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
+def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
+    """The samples' indices: all of them, or those of each modality where batches are to be balanced."""
+    if not run.balance_modalities:
+        return [np.arange(len(samples))]
+    modalities = [sample.modality for sample in samples]
+    return [np.flatnonzero([each == modality for each in modalities]) for modality in sorted(set(modalities))]
+
+
+def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: int) -> np.ndarray:
+    """(turns, groups): in each turn one index of each group, every group in an order of its own.
+
+    There are as many turns as cover the number of all samples; smaller groups come round again, in a new order.
+    """
+    total = sum(map(len, groups))
+    turns = total if len(groups) == 1 else world * math.ceil(total / (len(groups) * world))
+    rounds = [math.ceil(turns / len(group)) for group in groups]
+    columns = [
+        np.concatenate([generator.permutation(group) for _ in range(count)])[:turns]
+        for group, count in zip(groups, rounds, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
     """An epoch's batches, in order."""
-    count, batch_size = _whole_batches(samples, run, world)
+    count, batch_size = _whole_batches(sum(map(len, groups)), run, world)
     sizes = _sizes(run)
     for number in range(_passes(run)):
         generator = np.random.default_rng((seed, epoch, number))
-        shuffled = generator.permutation(samples)[rank::world]
+        shuffled = _turns(groups, generator, world)[rank::world].ravel()
         drawn = generator.choice(sizes, count)
         for batch in range(count):
             indices = tuple(shuffled[batch * batch_size : (batch + 1) * batch_size].tolist())
@@ -185,6 +210,7 @@ class BatchMaker:
             torch.from_numpy(mask_BHW)[:, None],
             torch.tensor(labelled),
             None if companion_BHW is None else torch.from_numpy(companion_BHW)[:, None],
+            torch.tensor([_modality(sample) for sample in samples]),
             [sample.sample_id for sample in samples],
         )
 
@@ -195,6 +221,10 @@ class BatchMaker:
             return decoded, levels(self.mean, self.std)
         drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index)))
         return apply(decoded, drawn, plan.size), levels(self.mean, self.std, drawn.contrast, drawn.brightness)
+
+
+def _modality(sample: Sample) -> int:
+    return MODALITIES.index(sample.modality) if sample.companion else 0
 
 
 # One training and one validation set at a time; an older set's images are let go.

@@ -52,7 +52,9 @@ class Batch:
     labelled_B: Tensor
     """bool."""
     companion_B1HW: Tensor | None
-    """float32 in [0, 1]; None where no sample has one."""
+    """float32 in [0, 1]; zeros where a sample has none, None where no sample has one."""
+    modality_B: Tensor
+    """int64, index into `models.base.MODALITIES`; 0 = no companion."""
     ids: list[str]
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class Batch:
     pin_memory = pin  # the name that torch's DataLoader looks for
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = (self.image_B3HW, self.mask_B1HW, self.labelled_B, self.companion_B1HW)
+        tensors = (self.image_B3HW, self.mask_B1HW, self.labelled_B, self.companion_B1HW, self.modality_B)
         return Batch(*(None if tensor is None else change(tensor) for tensor in tensors), ids=self.ids)
 
 

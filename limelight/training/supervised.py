@@ -39,8 +39,8 @@ class Supervised(Learner):
 
 
 def forward(network: Network, batch: Batch) -> list[Tensor]:
-    """The network's logits for a batch, with the companions (as three equal channels) where it takes them."""
+    """The network's logits for a batch, with the companions where it takes them."""
     takes_companion = any(modality in ("rgbd", "rgbt") for modality in network.capabilities.modalities)
     if not takes_companion or batch.companion_B1HW is None:
         return network(batch.image_B3HW)
-    return network(batch.image_B3HW, batch.companion_B1HW.expand(-1, 3, -1, -1))
+    return network(batch.image_B3HW, batch.companion_B1HW, batch.modality_B)

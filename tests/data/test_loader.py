@@ -1,3 +1,4 @@
+import itertools
 import multiprocessing
 import os
 import signal
@@ -26,7 +27,7 @@ from models.errors import UserError
 AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
 
 
-def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train") -> Sample:
+def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", modality="rgb") -> Sample:
     """A noisy picture with a square object, on disk."""
     generator = np.random.default_rng(number)
     image = generator.integers(0, 256, (side, side + number % 5, 3), np.uint8)
@@ -40,7 +41,7 @@ def make_sample(folder, number: int, *, mask=True, companion=False, side=40, spl
         sample_id=f"toy/{number}",
         dataset="toy",
         split=split,
-        modality="rgb",
+        modality=modality,
         image=paths["image"],
         companion=paths["companion"] if companion else None,
         mask=paths["mask"] if mask else None,
@@ -68,7 +69,7 @@ def assert_equal(left, right) -> None:
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
         assert a.ids == b.ids
-        for name in ("image_B3HW", "mask_B1HW", "labelled_B"):
+        for name in ("image_B3HW", "mask_B1HW", "labelled_B", "modality_B"):
             assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 
@@ -179,7 +180,7 @@ def test_ranks_share_an_epoch_without_overlap(count, world, batch_size, size_ord
         with pytest.raises(UserError, match=f"{count} samples cannot be shared by {world}"):
             batches_per_epoch(count, run, world)
         return
-    ranks = [list(loader._plans(count, run, 0, epoch, rank, world)) for rank in range(world)]
+    ranks = [list(loader._plans([np.arange(count)], run, 0, epoch, rank, world)) for rank in range(world)]
     assert {len(plans) for plans in ranks} == {batches_per_epoch(count, run, world)}
     passes = 2 if size_order == "passes" else 1
     for number in range(passes):
@@ -189,6 +190,38 @@ def test_ranks_share_an_epoch_without_overlap(count, world, batch_size, size_ord
         assert left_over < world * (batch_size + 1)
     for step in zip(*ranks, strict=True):
         assert len({plan.size for plan in step}) == 1 and len({len(plan.indices) for plan in step}) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=3), st.integers(1, 4), st.integers(1, 9), st.integers(0, 9))
+def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size, epoch):
+    edges = np.cumsum([0, *sizes])
+    groups = [np.arange(start, end) for start, end in itertools.pairwise(edges)]
+    if edges[-1] < world:
+        return
+    run = make_run(batch_size=batch_size, balance_modalities=True)
+    ranks = [list(loader._plans(groups, run, 0, epoch, rank, world)) for rank in range(world)]
+    assert {len(plans) for plans in ranks} == {batches_per_epoch(int(edges[-1]), run, world)}
+    for plans in ranks:
+        for plan in plans:
+            counts = [sum(index in group for index in plan.indices) for group in groups]
+            assert sum(counts) == min(batch_size, edges[-1] // world) and max(counts) - min(counts) <= 1
+    taken = [index for plans in ranks for plan in plans for index in plan.indices]
+    for group in groups:  # nothing comes round again before everything has come once, but for what ranks leave over
+        seen = sorted(taken.count(index) for index in group)
+        assert seen[-1] - seen[0] <= 1 + world
+
+
+def test_balanced_batches_of_three_modalities(tmp_path):
+    modalities = ["rgb"] * 8 + ["rgbd"] * 3 + ["rgbt"] * 1
+    mixed = [
+        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        for number, modality in enumerate(modalities)
+    ]
+    for batch in epoch_batches(mixed, make_run(batch_size=6, balance_modalities=True), seed=0, epoch=0):
+        assert batch.modality_B.tolist() == [0, 1, 2, 0, 1, 2]
+        absent = batch.modality_B == 0
+        assert batch.companion_B1HW[absent].max() == 0 and batch.companion_B1HW[~absent].max() > 0
 
 
 def test_ranks_serve_what_one_process_would(samples):
@@ -227,7 +260,7 @@ def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
 
 
 def test_companions_move_with_the_mask(tmp_path):
-    mixed = [make_sample(tmp_path, number, companion=number < 3) for number in range(4)]
+    mixed = [make_sample(tmp_path, number, companion=number < 3, modality="rgbd") for number in range(4)]
     for epoch in range(5):
         (batch,) = epoch_batches(mixed, make_run(), seed=0, epoch=epoch)
         for at, sample_id in enumerate(batch.ids):
