@@ -1,0 +1,77 @@
+"""What the packaged champion answers per second, and how long a client waits.
+
+    python -m benchmarks.serving                                  # the bento of the last pipeline run, a drawn picture
+    python -m benchmarks.serving --image photo.jpg --clients 1 4 16
+    python -m benchmarks.serving --url http://127.0.0.1:3000      # a service that runs already
+
+Clients of one group send their next request when the last one is answered. Client and service share the machine.
+"""
+
+import argparse
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import numpy as np
+
+from limelight.evaluation.speed import hardware
+from limelight.media.outputs import encode
+from limelight.packaging import served, unpack
+
+BENTO = Path("artifacts/bento/limelight.bento")
+
+
+def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, float]:
+    """Requests per second and the distribution of waiting times, milliseconds, over `requests` answered requests.
+
+    Raises:
+        httpx.HTTPStatusError: one was not answered with 200.
+    """
+    waits: list[float] = []
+
+    def client(count: int) -> None:
+        with httpx.Client(base_url=url, timeout=60) as session:
+            for _ in range(count):
+                started = time.perf_counter()
+                session.post("/predict", files={"image": ("picture.jpg", picture)}).raise_for_status()
+                waits.append(1000 * (time.perf_counter() - started))
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(client, [max(1, requests // clients)] * clients))
+    elapsed = time.perf_counter() - started
+    return {
+        "clients": clients,
+        "requests_per_second": round(len(waits) / elapsed, 1),
+        **{f"p{share}_ms": round(float(np.percentile(waits, share)), 1) for share in (50, 95, 99)},
+    }
+
+
+def started(bento: Path, folder: Path) -> AbstractContextManager[str]:
+    """The bento as a service of its own, out of `folder`; gives its URL."""
+    return served(str(unpack(bento, folder / "bento")), {"BENTOML_HOME": str(folder / "home")})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="of a running service")
+    parser.add_argument("--bento", type=Path, default=BENTO)
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--requests", type=int, default=200, help="per group of clients")
+    given = parser.parse_args()
+    drawn = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    picture = given.image.read_bytes() if given.image else encode(drawn)
+    with TemporaryDirectory() as folder:
+        with nullcontext(given.url) if given.url else started(given.bento, Path(folder)) as url:
+            measure(url, picture, 1, 10)
+            report = [measure(url, picture, clients, given.requests) for clients in given.clients]
+    print(json.dumps({"picture_bytes": len(picture), "hardware": hardware(), "load": report}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
