@@ -51,8 +51,10 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
     }
 
 
-def started(bento: Path, folder: Path) -> AbstractContextManager[str]:
-    """The bento as a service of its own, out of `folder`; gives its URL."""
+def _service(url: str | None, bento: Path, folder: Path) -> AbstractContextManager[str]:
+    """The URL of a service: the one given, or one of its own for the bento, unpacked into `folder`."""
+    if url:
+        return nullcontext(url)
     return served(str(unpack(bento, folder / "bento")), {"BENTOML_HOME": str(folder / "home")})
 
 
@@ -66,10 +68,9 @@ def main() -> None:
     given = parser.parse_args()
     drawn = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     picture = given.image.read_bytes() if given.image else encode(drawn)
-    with TemporaryDirectory() as folder:
-        with nullcontext(given.url) if given.url else started(given.bento, Path(folder)) as url:
-            measure(url, picture, 1, 10)
-            report = [measure(url, picture, clients, given.requests) for clients in given.clients]
+    with TemporaryDirectory() as folder, _service(given.url, given.bento, Path(folder)) as url:
+        measure(url, picture, 1, 10)
+        report = [measure(url, picture, clients, given.requests) for clients in given.clients]
     print(json.dumps({"picture_bytes": len(picture), "hardware": hardware(), "load": report}, indent=2))
 
 
