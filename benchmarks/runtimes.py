@@ -25,7 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from limelight.evaluation.speed import hardware
 from limelight.inference.export import export
 from limelight.inference.parity import accuracy, run
-from limelight.inference.preprocess import stretch, to_input
+from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
 from limelight.media.images import EXTENSIONS, read_image, read_mask
 from limelight.progress import track
@@ -37,7 +37,7 @@ from models.registry import create_model
 from models.sdnet.difference import run_branchwise
 from models.weights import load_weights, save_weights
 
-Form = Callable[[np.ndarray], np.ndarray]
+Form = Callable[..., np.ndarray]
 REFERENCE = "PyTorch, branches apart"
 PAUSE_S = 0.005
 """Between calls: worker threads of the form before stop spinning by then."""
@@ -64,7 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         forms = open_forms(model, Path(folder) / "sdnet", calibration, options)
         milliseconds = time_forms(forms, images_N3HW[:1], options.rounds)
-        maps = {name: run(form, images_N3HW) for name, form in track(forms.items(), len(forms), "comparing", "forms")}
+        maps = {
+            name: run(form, Inputs(images_N3HW))
+            for name, form in track(forms.items(), len(forms), "comparing", "forms")
+        }
     rows = summarise(milliseconds, maps, photos[1][held_out] if photos else None)
     report = {
         "machine": hardware(),
@@ -116,7 +119,7 @@ def open_forms(model: Network, folder: Path, calibration: np.ndarray, options: a
     merged = model.reparameterize()
     size = (options.size, options.size)
     card = save_weights(folder, merged, name="sdnet", input_size=size, form="merged")
-    export(merged, card, folder, EXPORTED, calibration)
+    export(merged, card, folder, EXPORTED, Inputs(calibration))
     apart = create_model("sdnet", **model.build_options)
     apart.load_state_dict(model.state_dict())
     forms = {
@@ -132,7 +135,7 @@ def open_forms(model: Network, folder: Path, calibration: np.ndarray, options: a
 
 def _eager(model: torch.nn.Module) -> Form:
     @torch.inference_mode()
-    def form(image_B3HW: np.ndarray) -> np.ndarray:
+    def form(image_B3HW: np.ndarray, *_: None) -> np.ndarray:
         return model(torch.from_numpy(image_B3HW))[0].sigmoid().numpy()
 
     return form

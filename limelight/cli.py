@@ -50,6 +50,10 @@ def predict(
         str,
         typer.Option(help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture"),
     ] = "map",
+    depth: Annotated[
+        Path | None, typer.Option(help="the picture's depth: a file, or a folder that mirrors the pictures'")
+    ] = None,
+    thermal: Annotated[Path | None, typer.Option(help="its thermal picture, likewise")] = None,
     runtime: Runtime = "auto",
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="of the runtime on the CPU")] = None,
@@ -63,7 +67,7 @@ def predict(
     """Find what is salient, and write maps, cut-outs or new backgrounds.
 
     Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Pictures
-    that cannot be read are listed in failures.csv, and the exit status is 1.
+    that cannot be read, or whose depth or thermal picture cannot, are listed in failures.csv, and the exit status is 1.
     """
     from limelight.inference.champion import champion
     from limelight.inference.predictor import Predictor
@@ -75,17 +79,29 @@ def predict(
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"unknown device {device!r}; choose auto, cpu or cuda")
     single = _single_target(sources, target, style)
+    second = _second(depth, thermal)
     if model is None:
         model, won_with = champion()
         # The champion is the fastest of its kind on a CPU in this runtime; a GPU is PyTorch's.
         runtime = won_with if (runtime, device) == ("auto", "auto") else runtime
     predictor = Predictor.load(model, runtime=runtime, device=device, threads=threads, size=size)
+    predictor.modality_for(second is not None, second and second[0])  # refused before any work is done
     if not quiet:
         print(predictor.description, file=sys.stderr)
     if single is not None:
-        _predict_one(predictor, sources[0], single, style)
+        _predict_one(predictor, sources[0], single, style, second)
     else:
-        _predict_many(predictor, sources, Path(target), style, batch_size=batch_size, overwrite=overwrite, quiet=quiet)
+        _predict_many(
+            predictor, sources, Path(target), style, second, batch_size=batch_size, overwrite=overwrite, quiet=quiet
+        )
+
+
+def _second(depth: Path | None, thermal: Path | None) -> tuple[str, Path] | None:
+    """The modality that the second pictures make, and where they are."""
+    given = [(modality, path) for modality, path in (("rgbd", depth), ("rgbt", thermal)) if path is not None]
+    if len(given) > 1:
+        raise UserError("a picture has depth or a thermal picture, not both; leave out --depth or --thermal")
+    return given[0] if given else None
 
 
 def _single_target(sources: list[str], target: str, style: "Style") -> str | None:
@@ -107,14 +123,19 @@ def _single_target(sources: list[str], target: str, style: "Style") -> str | Non
     return target
 
 
-def _predict_one(predictor: "Predictor", source: str, target: str, style: "Style") -> None:
-    from limelight.media.images import read_image
+def _predict_one(
+    predictor: "Predictor", source: str, target: str, style: "Style", second: tuple[str, Path] | None
+) -> None:
+    from limelight.inference.pictures import read_picture
     from limelight.media.outputs import encode, write_output
 
-    if target != STREAM and source != STREAM and Path(target).resolve() == Path(source).resolve():
-        raise UserError(f"{target} is the picture itself; choose another --output")
-    image = read_image(sys.stdin.buffer.read() if source == STREAM else Path(source))
-    result = style.render(image, predictor.predict([image])[0].saliency_HW)
+    modality, where = second or ("rgb", None)
+    companion = where and _companion_of(source, where)
+    if target != STREAM and Path(target).resolve() in (Path(source).resolve(), companion and companion.resolve()):
+        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
+    picture = read_picture(sys.stdin.buffer.read() if source == STREAM else Path(source), companion, modality)
+    (found,) = predictor.predict([picture.image_HW3], [picture.companion_HW], modality=modality)
+    result = style.render(picture.image_HW3, found.saliency_HW)
     if target == STREAM:
         sys.stdout.buffer.write(encode(result))
         sys.stdout.buffer.flush()
@@ -122,21 +143,50 @@ def _predict_one(predictor: "Predictor", source: str, target: str, style: "Style
         write_output(target, result)
 
 
+def _companion_of(source: str, where: Path) -> Path:
+    """The companion of a single picture: the file itself, or the one that its name finds in a folder."""
+    from limelight.media.sources import find_companions, find_sources
+
+    if source == STREAM or not where.is_dir():
+        return where
+    (found,) = find_companions(find_sources([Path(source)]), where).values()
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
 def _predict_many(
     predictor: "Predictor",
     sources: list[str],
     folder: Path,
     style: "Style",
+    second: tuple[str, Path] | None,
     *,
     batch_size: int,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from limelight.inference.tree import FAILURES, predict_tree
-    from limelight.media.sources import find_sources
+    from limelight.inference.tree import FAILURES, Companions, predict_tree
+    from limelight.media.sources import find_companions, find_sources
 
-    found = find_sources([Path(source) for source in sources], skip=folder)
-    report = predict_tree(predictor, found, folder, style, batch_size=batch_size, overwrite=overwrite, quiet=quiet)
+    arguments, skip, companions = [Path(source) for source in sources], [folder], None
+    if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
+        raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
+    if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
+        skip.append(second[1])  # what lies below the pictures' folder is no picture of theirs
+    found = find_sources(arguments, skip=skip)
+    if second is not None:
+        companions = Companions(*second, find_companions(found, second[1]))
+    report = predict_tree(
+        predictor,
+        found,
+        folder,
+        style,
+        companions=companions,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
     summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
     if report.failures:
         _, reason = report.failures[0]

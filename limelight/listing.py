@@ -25,11 +25,19 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
     for name in names:
         known = entry(name)
         networks.append((name, known.family, str(known.input_size), _options(known.options), known.summary))
-    weights = [("weights", "network", "form", "input", "parameters", "sha256", "licence")]
+    weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
     for folder, card in find_weights(artifacts).items():
         if card.model in names:
             size = "x".join(str(side) for side in card.input_size)
-            row = (card.model, card.form, size, f"{card.parameters:,}", card.sha256[:12], card.licence)
+            row = (
+                card.model,
+                card.form,
+                "+".join(card.modalities),
+                size,
+                f"{card.parameters:,}",
+                card.sha256[:12],
+                card.licence,
+            )
             weights.append((str(folder), *row))
     lines = _table(networks)
     if len(weights) > 1:

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-MODALITIES = ("rgb", "rgbd", "rgbt")
-"""What a still picture comes as: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
+from models.card import IMAGENET_MEAN, IMAGENET_STD
+from models.card import MODALITIES as MODALITIES  # they stand where no torch is needed to read them
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Network(nn.Module):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+    mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
+    std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
+    """Of RGB in [0, 1], per channel: how its images are normalised."""
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None

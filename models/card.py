@@ -1,11 +1,21 @@
 """What a set of weights is. Read before the weights are, and shipped with them."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Modality = Literal["rgb", "rgbd", "rgbt"]
+MODALITIES: tuple[str, ...] = get_args(Modality)
+"""What a still picture comes as: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def companions_of(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Those that come with a second picture."""
+    return tuple(modality for modality in modalities if modality != "rgb")
 
 
 class Card(BaseModel):
@@ -17,7 +27,7 @@ class Card(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="options for create_model")
     family: str
     form: Literal["training", "merged"] = "training"
-    modality: Literal["rgb", "rgbd", "rgbt", "video", "text"] = "rgb"
+    modalities: tuple[Modality, ...] = Field(default=("rgb",), min_length=1, description="what pictures it takes")
     input_size: tuple[int, int] = Field(description="height and width that the network was trained at, pixels")
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
     std: tuple[float, float, float] = IMAGENET_STD
@@ -29,3 +39,8 @@ class Card(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """The modalities of the pictures that come with a second one."""
+        return companions_of(self.modalities)

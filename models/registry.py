@@ -28,6 +28,7 @@ class Entry:
 
 _SCFNET = "models.scfnet.network:SCFNet"
 _SDNET = "models.sdnet.network:SDNet"
+_DIFFSOD = "models.diffsod.network:DiffSOD"
 
 REGISTRY: dict[str, Entry] = {
     "scfnet": Entry(
@@ -45,6 +46,21 @@ REGISTRY: dict[str, Entry] = {
     "sdnet": Entry(_SDNET, "sdnet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}),
     "sdnet-bn": Entry(
         _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
+    ),
+    "diffsod": Entry(
+        _DIFFSOD,
+        "diffsod",
+        "diffSOD on Stable Diffusion 2, RGB, RGB-D and RGB-T, 1.2 G trained parameters",
+        {"unet": "sd2", "vae": "sd2", "scheduler": "sd2", "branch": "published"},
+        384,
+        "openrail++",
+    ),
+    "diffsod-tiny": Entry(
+        _DIFFSOD,
+        "diffsod",
+        "diffSOD's code at 1.9 M parameters, for tests and demos",
+        {"unet": "tiny", "vae": "tiny", "scheduler": "sd2", "branch": "tiny"},
+        64,
     ),
 }
 
@@ -70,8 +86,9 @@ def create_model(name: str, **options: Any) -> "Network":
 
     Args:
         name: a name of `list_models()`.
-        options: override the entry's options, e.g. `pretrained=True` for ImageNet weights of the backbone, or
-            `merged=True` for the inference form of a network with difference convolutions.
+        options: override the entry's options, e.g. `pretrained=True` for ImageNet weights of the backbone,
+            `merged=True` for the inference form of a network with difference convolutions, or
+            `modalities=["rgb", "rgbd"]` for one that takes depth beside its image where there is any.
 
     Raises:
         UserError: unknown name, or an option the network does not take.

@@ -43,6 +43,7 @@ def save_weights(folder: Path | str, model: "Network", *, name: str, input_size:
             model=name,
             options=model.build_options,
             family=defaults.family,
+            modalities=model.capabilities.modalities,
             input_size=input_size,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             sha256=sha256_file(temporary / WEIGHTS),

@@ -41,6 +41,10 @@ def evaluate(params: Params, name: str, note: Note) -> None:
     for runtime, result in evaluation.runtimes.items():
         figures = ", ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
         print(f"{name} {runtime}: {figures}, {result.latency_ms['network_median']:.1f} ms")
+    for dataset, hidden in evaluation.without_companion.items():
+        shown = evaluation.runtimes[REFERENCE].scores[dataset].metrics
+        figures = ", ".join(f"{metric} {shown[metric]:.4f} / {hidden.metrics[metric]:.4f}" for metric in ("wFm", "mae"))
+        print(f"{name} on {dataset}, with companions / with them hidden: {figures}")
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         Path("reports/deploy") / name,
     )
     model, card = load_weights(source)
-    images_N3HW, masks_NHW = read_samples(card, settings)
-    model, difference = deployable(model, images_N3HW, settings)
-    print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(images_N3HW)} images")
+    inputs, masks_NHW = read_samples(card, settings)
+    model, difference = deployable(model, inputs, settings)
+    print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
     with atomic_path(target) as folder:
-        facts = card.model_dump(include={"modality", "mean", "std", "licence", "trained_on", "metrics"})
+        facts = card.model_dump(include={"mean", "std", "licence", "trained_on", "metrics"})
         merged = save_weights(
             folder,
             model,
@@ -49,8 +49,8 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
             source=f"merged from {source} (sha256 {card.sha256})",
             **facts,
         )
-        export(model, merged, folder, settings.runtimes, images_N3HW)
-        parity = measure_parity(folder, settings.runtimes, images_N3HW, masks_NHW)
+        export(model, merged, folder, settings.runtimes, inputs)
+        parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())
         figures = {"logit_difference": difference, "parameters": merged.parameters, **parity.as_dict()}
         write_json(report / "metrics.json", figures)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from limelight.data.manifest import Sample
 from limelight.evaluation.leaderboard import Report
 from limelight.evaluation.worker import read_map, read_truth, score_one
-from limelight.media.images import read_image
+from limelight.media.images import read_grey, read_image
 
 HEIGHT = 144
 """Pixels, of each picture in the page."""
@@ -30,7 +30,7 @@ class Tile:
 def gallery(
     reports: Sequence[Report], others: Mapping[str, Mapping[str, Path]], samples: Mapping[str, Sample]
 ) -> dict[str, list[Tile]]:
-    """Rows of tiles by sample id: picture, mask, one map per report, one per other method.
+    """Rows of tiles by sample id: picture, companion if it has one, mask, one map per report, one per other method.
 
     Args:
         others: method -> sample id -> its map.
@@ -42,6 +42,8 @@ def gallery(
         sample = samples[name]
         truth = read_truth(sample.mask)
         tiles = [Tile("picture", "", data_uri(read_image(sample.image))), Tile("mask", "", data_uri(truth))]
+        if sample.companion:
+            tiles.insert(1, Tile("companion", sample.modality, data_uri(read_grey(sample.companion))))
         sources = {
             report.about["artifact"]: report.folder / report.about["examples"][name]
             for report in reports

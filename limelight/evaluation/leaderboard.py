@@ -26,6 +26,8 @@ class Row:
     datasets: dict[str, dict[str, float]]
     """Dataset -> the nine and mae_se; a metric that is undefined there is missing."""
     mean: dict[str, float]
+    without_companion: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Dataset -> the same with the companions hidden, where the network was given any and can do without."""
     model: str = ""
     form: str = ""
     teacher: str = ""
@@ -62,7 +64,12 @@ class Leaderboard:
     """Report, or artifact and runtime -> why it is no row."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """For JSON; rows say nothing of hidden companions where there were none."""
+        tree = asdict(self)
+        for row in tree["rows"]:
+            if not row["without_companion"]:
+                del row["without_companion"]
+        return tree
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,11 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
             runtime,
             {dataset: runtimes[runtime] for dataset, runtimes in metrics["datasets"].items()},
             metrics["mean"][runtime],
+            {
+                dataset: runtimes[runtime]
+                for dataset, runtimes in metrics.get("without_companion", {}).items()
+                if runtime in runtimes
+            },
             model=card["model"],
             form=card["form"],
             teacher=teachers.get(artifact.removesuffix("-deploy"), ""),

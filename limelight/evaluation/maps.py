@@ -51,7 +51,7 @@ def find_maps(folder: Path, samples: Sequence[Sample]) -> dict[str, list[tuple[S
     Raises:
         UserError: maps are missing; how many, and the first five.
     """
-    datasets = by_dataset(samples, "rgb")
+    datasets = by_dataset(samples, ["rgb"])
     found = {name: [(sample, _find(folder, sample)) for sample in group] for name, group in datasets.items()}
     missing = [sample.sample_id for pairs in found.values() for sample, path in pairs if path is None]
     if missing:

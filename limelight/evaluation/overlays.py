@@ -10,8 +10,9 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scores
 from limelight.evaluation.protocol import to_8bit
 from limelight.evaluation.worker import read_truth
+from limelight.inference.pictures import read_sample
 from limelight.inference.predictor import Predictor
-from limelight.media.images import read_image, write_png
+from limelight.media.images import write_png
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""
@@ -36,8 +37,9 @@ def write_overlays(
     chosen = spread(scores, count)
     for index, sample_id in enumerate(chosen, start=1):
         sample = samples[sample_id]
-        image = read_image(sample.image)
-        saliency = to_8bit(predictor.predict([image])[0].saliency_HW)
+        image, companion, modality = read_sample(sample, predictor.card)
+        (found,) = predictor.predict([image], [companion], modality=modality)
+        saliency = to_8bit(found.saliency_HW)
         figures = scores.per_image[sample_id]
         note = f"{sample_id}   MAE {figures['mae']:.3f}   wF {figures['wFm']:.3f}"
         place = {1: "-best", len(chosen): "-worst"}.get(index, "-median" if index == (len(chosen) + 1) // 2 else "")

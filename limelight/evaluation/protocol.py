@@ -2,11 +2,15 @@
 
 Maps are quantised to 8 bits (value x 255, cut off) at the ground truth's size before they are scored, as in every
 published evaluation; figures of float maps would differ in the fourth decimal.
+
+A network is given each sample's depth or thermal picture if it takes that kind, and the image alone if not. One that
+works with and without is also scored with the companions hidden, so that one can see what they are worth.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +21,10 @@ from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import METRICS, Pair, Scorer, Scores
 from limelight.evaluation.speed import measure_latency, peak_memory_mb
+from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.runtimes import EXPORTED, export_path
-from limelight.media.images import read_image, write_png
+from limelight.media.images import write_png
 from limelight.progress import track
 from models.card import Card
 from models.cost import count_macs
@@ -66,13 +71,17 @@ class Evaluation:
     """sample id -> map of the reference runtime."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Runtime -> why it was not evaluated."""
+    without_companion: dict[str, Scores] = field(default_factory=dict)
+    """By dataset that has companions: the reference runtime's scores on the images alone; empty for a network that
+    takes no companions, or cannot do without."""
     peak_memory_mb: float = 0.0
 
 
-def by_dataset(samples: Sequence[Sample], modality: str) -> Datasets:
-    """Group the samples that a network of this modality can be scored on.
+def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets:
+    """Group the samples that a network of these modalities can be scored on.
 
-    Of a dataset that has samples of the modality itself only those count; of others all that have a saliency mask.
+    Of a dataset that has samples of these modalities only those count; of others all that have a saliency mask, as
+    images alone, or none where the network needs more than the image.
 
     Raises:
         UserError: none is left.
@@ -82,10 +91,13 @@ def by_dataset(samples: Sequence[Sample], modality: str) -> Datasets:
         if sample.mask is not None and sample.modality != "text":
             groups.setdefault(sample.dataset, []).append(sample)
     for dataset, group in groups.items():
-        groups[dataset] = [sample for sample in group if sample.modality == modality] or group
+        own = [sample for sample in group if sample.modality in modalities]
+        groups[dataset] = own or (group if "rgb" in modalities else [])
+    groups = {dataset: group for dataset, group in groups.items() if group}
     if not groups:
         raise UserError(
-            f"none of {len(samples)} samples to evaluate on has a saliency mask; name other splits in evaluate.splits"
+            f"none of {len(samples)} samples to evaluate on has a saliency mask and is {' or '.join(modalities)}; "
+            "name other splits in evaluate.splits"
         )
     return groups
 
@@ -124,13 +136,14 @@ def evaluate_artifact(
     """
     folder = Path(folder)
     card = read_card(folder)
-    datasets = by_dataset(samples, card.modality)
+    datasets = by_dataset(samples, card.modalities)
     examples: Maps = dict.fromkeys(example_ids(datasets))
     results: dict[str, RuntimeResult] = {}
     left_out: dict[str, str] = {}
     with Scorer(settings.workers) as scorer:
-        work = _Work(folder, datasets, settings, scorer, Path(maps) if settings.save_maps else None)
+        work = _Work(folder, card, datasets, settings, scorer, Path(maps) if settings.save_maps else None)
         results[REFERENCE] = work.evaluate(REFERENCE, device, examples)
+        hidden = work.without_companion(device)
         for runtime in runtimes_of(folder)[1:]:
             try:
                 # An export runs on the CPU, whatever the device of the networks.
@@ -140,7 +153,7 @@ def evaluate_artifact(
                 print(f"{folder.name}: {runtime} is left out: {error}", file=sys.stderr)
     macs = count_macs(load_weights(folder)[0], *card.input_size)
     kept = {name: pixels for name, pixels in examples.items() if pixels is not None}
-    return Evaluation(folder.name, card, macs, results, kept, left_out, peak_memory_mb())
+    return Evaluation(folder.name, card, macs, results, kept, left_out, hidden, peak_memory_mb())
 
 
 @dataclass(frozen=True)
@@ -148,6 +161,7 @@ class _Work:
     """What the evaluations of one artifact's runtimes share."""
 
     folder: Path
+    card: Card
     datasets: Datasets
     settings: Evaluate
     scorer: Scorer
@@ -156,13 +170,26 @@ class _Work:
     def evaluate(self, runtime: str, device: Device, keep: Maps) -> RuntimeResult:
         predictor = open_predictor(self.folder, self.settings, device, runtime)
         # Timed before the scoring, which takes the cores for itself.
-        latency = measure_latency(predictor, _first_image(self.datasets), self.settings.latency_runs)
+        latency = measure_latency(predictor, _first_picture(self.datasets, self.card), self.settings.latency_runs)
         store = self.maps / self.folder.name / runtime if self.maps else None
         scores = {}
         for dataset, group in self.datasets.items():
             shown = track(group, len(group), f"{self.folder.name} {runtime} on {dataset}")
             scores[dataset] = self.scorer.score(predicted(predictor, shown, self.settings.batch_size, keep, store))
         return RuntimeResult(scores, latency, _size(self.folder, runtime), predictor.description)
+
+    def without_companion(self, device: Device) -> dict[str, Scores]:
+        """The reference runtime's scores on the images alone, of the datasets where it is given more."""
+        if "rgb" not in self.card.modalities or not self.card.companions:
+            return {}
+        predictor = open_predictor(self.folder, self.settings, device)
+        scores = {}
+        for dataset, group in self.datasets.items():
+            if any(modality_of(sample, self.card) != "rgb" for sample in group):
+                shown = track(group, len(group), f"{self.folder.name} on {dataset}, companions hidden")
+                pairs = predicted(predictor, shown, self.settings.batch_size, {}, hide_companions=True)
+                scores[dataset] = self.scorer.score(pairs)
+        return scores
 
 
 def open_predictor(
@@ -178,20 +205,23 @@ def predicted(
     batch_size: int,
     keep: Maps,
     store: Path | None = None,
+    *,
+    hide_companions: bool = False,
 ) -> Iterator[Pair]:
     """Predict lazily, in order, for `Scorer.score`.
 
     Args:
         keep: maps of the ids in it are put into it.
         store: every map is also written to <store>/<sample id>.png.
+        hide_companions: give the network the images alone.
     """
-    batch: list[Sample] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == batch_size:
-            yield from _predict_batch(predictor, batch, keep, store)
-            batch = []
-    yield from _predict_batch(predictor, batch, keep, store)
+
+    def seen_as(sample: Sample) -> str:
+        return "rgb" if hide_companions else modality_of(sample, predictor.card)
+
+    for modality, alike in groupby(samples, seen_as):
+        while batch := list(islice(alike, batch_size)):
+            yield from _predict_batch(predictor, batch, modality, keep, store)
 
 
 def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -199,16 +229,21 @@ def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (saliency_HW * 255).astype(np.uint8)
 
 
-def _predict_batch(predictor: Predictor, batch: list[Sample], keep: Maps, store: Path | None) -> Iterator[Pair]:
-    images: dict[str, NDArray[np.uint8]] = {}
+def _predict_batch(
+    predictor: Predictor, batch: list[Sample], modality: str, keep: Maps, store: Path | None
+) -> Iterator[Pair]:
+    pictures: dict[str, Picture] = {}
     failures: dict[str, UserError] = {}
     for sample in batch:
         try:
-            images[sample.sample_id] = read_image(sample.image)
+            companion = None if modality == "rgb" else sample.companion
+            pictures[sample.sample_id] = read_picture(sample.image, companion, modality)
         except UserError as error:
             failures[sample.sample_id] = error
-    predictions = predictor.predict(list(images.values()), batch_size=len(batch)) if images else []
-    maps = dict(zip(images, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))
+    images = [picture.image_HW3 for picture in pictures.values()]
+    companions = [picture.companion_HW for picture in pictures.values()]
+    predictions = predictor.predict(images, companions, modality=modality, batch_size=len(batch))
+    maps = dict(zip(pictures, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))
     for sample in batch:
         saliency = maps.get(sample.sample_id)
         if saliency is None:
@@ -221,11 +256,12 @@ def _predict_batch(predictor: Predictor, batch: list[Sample], keep: Maps, store:
         yield sample.sample_id, saliency, sample.mask
 
 
-def _first_image(datasets: Datasets) -> NDArray[np.uint8]:
-    """The first picture that can be read."""
-    for sample in (sample for group in datasets.values() for sample in group):
+def _first_picture(datasets: Datasets, card: Card) -> Picture:
+    """The first picture that can be read, of those with a companion if there are any."""
+    samples = [sample for group in datasets.values() for sample in group]
+    for sample in sorted(samples, key=lambda sample: modality_of(sample, card) == "rgb"):
         try:
-            return read_image(sample.image)
+            return read_sample(sample, card)
         except UserError as error:
             problem = error
     raise problem

@@ -46,11 +46,13 @@ def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
     """metrics.json: the same keys in every run, numbers in every leaf, so that `dvc metrics diff` lines them up.
 
     datasets.<dataset>.<runtime>.<metric>, mean.<runtime>.<metric>, images.<dataset>.<count>,
-    latency_ms.<runtime>.<what>, size_bytes.<runtime>, parameters, macs, peak_memory_mb. A metric that is undefined on
-    every image is left out.
+    latency_ms.<runtime>.<what>, size_bytes.<runtime>, parameters, macs, peak_memory_mb; and of a network that works
+    with companions and without, without_companion.<dataset>.<runtime>.<metric>. A metric that is undefined on every
+    image is left out.
     """
     runtimes = evaluation.runtimes
     datasets = runtimes[REFERENCE].scores
+    hidden = {name: {REFERENCE: _figures(scores)} for name, scores in evaluation.without_companion.items()}
     return {
         "datasets": {name: {run: _figures(runtimes[run].scores[name]) for run in runtimes} for name in datasets},
         "mean": {run: result.mean for run, result in runtimes.items()},
@@ -60,6 +62,7 @@ def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
         "parameters": evaluation.card.parameters,
         "macs": evaluation.macs,
         "peak_memory_mb": evaluation.peak_memory_mb,
+        **({"without_companion": hidden} if hidden else {}),
     }
 
 

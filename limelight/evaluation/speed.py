@@ -9,29 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from limelight.inference.pictures import Picture
     from limelight.inference.predictor import Predictor
 
 WARM_UP = 3
 
 
-def measure_latency(predictor: "Predictor", image_HW3: NDArray[np.uint8], runs: int) -> dict[str, float]:
-    """Time single images, one after another, after three that do not count.
+def measure_latency(predictor: "Predictor", picture: "Picture", runs: int) -> dict[str, float]:
+    """Time single pictures, one after another, after three that do not count.
 
     Args:
-        image_HW3: a decoded picture; reading files is no part of the figures.
+        picture: decoded, with its companion if it has one; reading files is no part of the figures.
         runs: timed predictions.
 
     Returns:
         Milliseconds: network_median and network_p90 of the network alone, total_median and total_p90 with resizing,
         normalisation and resizing back.
     """
+    image_HW3, companion_HW, modality = picture
     network, total = [], []
     for index in range(WARM_UP + runs):
         started = time.perf_counter()
-        prediction = predictor.predict([image_HW3])[0]
+        (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
         elapsed = 1000 * (time.perf_counter() - started)
         if index >= WARM_UP:
             network.append(prediction.milliseconds["net"])

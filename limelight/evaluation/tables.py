@@ -66,11 +66,17 @@ def tables(board: Leaderboard) -> list[Table]:
     means = (
         [_metrics("Mean over the datasets", {row.name: row.mean for row in board.rows})] if board.datasets[1:] else []
     )
-    per_dataset = [
-        _metrics(dataset, {row.name: row.datasets[dataset] for row in board.rows if dataset in row.datasets})
-        for dataset in board.datasets
-    ]
-    return [facts, *means, *per_dataset]
+    return [facts, *means, *(_metrics(dataset, _of_dataset(board, dataset)) for dataset in board.datasets)]
+
+
+def _of_dataset(board: Leaderboard, dataset: str) -> dict[str, dict[str, float]]:
+    """Each row's figures, and below it what is left of them when the companions are hidden."""
+    figures = {}
+    for row in board.rows:
+        for suffix, datasets in (("", row.datasets), (", companion hidden", row.without_companion)):
+            if dataset in datasets:
+                figures[row.name + suffix] = datasets[dataset]
+    return figures
 
 
 def _metrics(title: str, figures: dict[str, dict[str, float]]) -> Table:

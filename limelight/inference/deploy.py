@@ -5,39 +5,40 @@ import torch
 
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
-from limelight.inference.preprocess import stretch, to_input
-from limelight.media.images import read_image, read_mask
+from limelight.inference.pictures import read_sample
+from limelight.inference.preprocess import Inputs, stretch, to_inputs
+from limelight.media.images import read_mask
 from models.base import Network
 from models.card import Card
 from models.errors import UserError
 from models.sdnet.difference import run_branchwise
 
 
-def read_samples(card: Card, settings: Deploy) -> tuple[np.ndarray, np.ndarray]:
-    """Real images with masks, spread evenly over a split of the manifest, as the network takes them.
+def read_samples(card: Card, settings: Deploy) -> tuple[Inputs, np.ndarray]:
+    """Real pictures with masks, spread evenly over a split of the manifest, as the network takes them.
 
     Returns:
-        images_N3HW float32 normalised and masks_NHW float32 in [0, 1], at the card's input size.
+        The network's inputs and masks_NHW float32 in [0, 1], at the card's input size.
 
     Raises:
-        UserError: the split has no image of the card's modality with a mask, or one cannot be read.
+        UserError: the split has no picture of the card's modalities with a mask, or one cannot be read.
     """
-    split = read_manifest(splits=[settings.split], modality=card.modality)
-    masked = [sample for sample in split if sample.mask]
+    split = read_manifest(splits=[settings.split])
+    masked = [sample for sample in split if sample.mask and sample.modality in card.modalities]
     if not masked:
         raise UserError(
-            f"split {settings.split!r} of the manifest has no {card.modality} image with a mask; "
+            f"split {settings.split!r} of the manifest has no {' or '.join(card.modalities)} image with a mask; "
             "set deploy.split to one that has"
         )
     count = min(settings.samples, len(masked))
     chosen = [masked[index] for index in np.linspace(0, len(masked) - 1, count).round().astype(int)]
-    images = to_input([read_image(sample.image) for sample in chosen], card, card.input_size)
+    images, companions, modalities = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
     masks = np.stack([stretch(read_mask(sample.mask), card.input_size) for sample in chosen])
-    return images, masks
+    return to_inputs(images, companions, modalities, card, card.input_size), masks
 
 
-def deployable(model: Network, images_N3HW: np.ndarray, settings: Deploy) -> tuple[Network, float]:
-    """The network's inference form, proved on real images to compute what the network does.
+def deployable(model: Network, inputs: Inputs, settings: Deploy) -> tuple[Network, float]:
+    """The network's inference form, proved on real pictures to compute what the network does.
 
     Returns:
         The merged network, or `model` itself where there is nothing to merge, and the largest difference of a logit.
@@ -49,7 +50,7 @@ def deployable(model: Network, images_N3HW: np.ndarray, settings: Deploy) -> tup
         return model, 0.0
     merged = model.reparameterize()
     run_branchwise(model)  # compare with the separate branches, not with a sum of kernels formed on the fly
-    difference = max(_difference(model, merged, image_3HW) for image_3HW in images_N3HW)
+    difference = max(_difference(model, merged, one) for one in inputs.singly())
     run_branchwise(model, False)
     if not difference <= settings.max_logit_difference:
         raise UserError(
@@ -60,7 +61,7 @@ def deployable(model: Network, images_N3HW: np.ndarray, settings: Deploy) -> tup
 
 
 @torch.inference_mode()
-def _difference(one: Network, other: Network, image_3HW: np.ndarray) -> float:
-    image_13HW = torch.from_numpy(image_3HW[None])
-    pairs = zip(one(image_13HW), other(image_13HW), strict=True)
+def _difference(one: Network, other: Network, inputs: Inputs) -> float:
+    tensors = [torch.from_numpy(part) for part in inputs if part is not None]
+    pairs = zip(one(*tensors), other(*tensors), strict=True)
     return max((left - right).abs().max().item() for left, right in pairs)

@@ -1,8 +1,10 @@
 """Writes a network as the files that ONNX Runtime and OpenVINO run.
 
-Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]; batch,
-height and width are free (networks with window attention: the batch alone). The 8-bit ones are quantised after
-training, with value ranges measured on real images.
+Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]. That of a
+network which takes depth or thermal pictures has two inputs more: `companion` (B, 1, H, W) float32 in [0, 1] and
+`modality` (B) int64, the index into `models.card.MODALITIES`, 0 where a picture comes alone. Batch, height and width
+are free (networks with window attention: the batch alone). The 8-bit ones are quantised after training, with value
+ranges measured on real images.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, export_path
 from models.base import Network
 from models.card import Card
@@ -25,9 +28,7 @@ from models.errors import UserError
 from models.files import atomic_path
 
 
-def export(
-    model: Network, card: Card, folder: Path | str, runtimes: Collection[str], calibration_B3HW: np.ndarray
-) -> None:
+def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[str], calibration: Inputs) -> None:
     """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
 
     'openvino-bf16' runs the file of 'openvino-fp32', which is then written for it.
@@ -35,7 +36,7 @@ def export(
     Args:
         model: in evaluation mode; the first of its outputs is exported.
         runtimes: names of `limelight.inference.runtimes.EXPORTED`.
-        calibration_B3HW: float32 normalised images, real ones, for the 8-bit exports; not looked at otherwise.
+        calibration: real pictures, for the 8-bit exports; not looked at otherwise.
 
     Raises:
         UserError: an unknown runtime, a package that is not installed, or no calibration image for an 8-bit export.
@@ -43,7 +44,7 @@ def export(
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:
         raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
-    if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration_B3HW):
+    if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration.image_B3HW):
         raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
     if not runtimes:
         return
@@ -51,11 +52,11 @@ def export(
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path = Path(scratch) / "model.onnx"
         try:
-            _write_onnx(model, card.input_size, onnx_path)
+            _write_onnx(model, card, onnx_path)
             for target in targets:
                 with atomic_path(target.parent) as temporary:
                     temporary.mkdir()
-                    _WRITERS[target.parent.name](onnx_path, temporary / target.name, calibration_B3HW)
+                    _WRITERS[target.parent.name](onnx_path, temporary / target.name, calibration)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"exporting needs the package {error.name}; install it with: pip install 'limelight[export]'"
@@ -69,44 +70,49 @@ class _Probability(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.model(image)[0].sigmoid()
+    def forward(self, image: Tensor, companion: Tensor | None = None, modality: Tensor | None = None) -> Tensor:
+        if companion is None:
+            return self.model(image)[0].sigmoid()
+        return self.model(image, companion, modality)[0].sigmoid()
 
 
-def _write_onnx(model: Network, size: tuple[int, int], path: Path) -> None:
+def _write_onnx(model: Network, card: Card, path: Path) -> None:
     # A batch of two, since the tracer takes a dimension of one for a constant.
-    example = torch.zeros(2, 3, *size)
+    example = {"image": torch.zeros(2, 3, *card.input_size)}
+    if card.companions:
+        example["companion"] = torch.zeros(2, 1, *card.input_size)
+        example["modality"] = torch.zeros(2, dtype=torch.int64)
     free = torch.export.Dim.DYNAMIC
     # Reasoning about windows of a size left open takes the tracer hours: Swin backbones keep the card's.
     windowed = any("WindowAttention" in type(module).__name__ for module in model.modules())
     dimensions = {0: free} if windowed else {0: free, 2: free, 3: free}
+    shapes = {name: dimensions if part.ndim == 4 else {0: free} for name, part in example.items()}
     program = torch.onnx.export(
         _Probability(model).eval(),
-        (example,),
-        input_names=["image"],
+        kwargs=example,
+        input_names=list(example),
         output_names=["probability"],
-        dynamic_shapes=(dimensions,),
+        dynamic_shapes=shapes,
         dynamo=True,
         verbose=False,
     )
     program.save(path)
 
 
-def _copy_onnx(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+def _copy_onnx(onnx_path: Path, target: Path, calibration: Inputs) -> None:
     shutil.copyfile(onnx_path, target)
 
 
-def _quantise_onnx(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+def _quantise_onnx(onnx_path: Path, target: Path, calibration: Inputs) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.images = iter(calibration_B3HW)
+            self.given = iter(_named(calibration))
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            image = next(self.images, None)
-            return None if image is None else {"image": image[None]}
+            return next(self.given, None)
 
     prepared = target.with_name("prepared.onnx")
     quant_pre_process(onnx_path, prepared, skip_symbolic_shape=True)
@@ -123,14 +129,14 @@ def _quantise_onnx(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) 
     prepared.unlink()
 
 
-def _write_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+def _write_openvino(onnx_path: Path, target: Path, calibration: Inputs) -> None:
     import openvino
 
     model = openvino.Core().read_model(onnx_path)
     openvino.save_model(model, target, compress_to_fp16=False)
 
 
-def _quantise_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarray) -> None:
+def _quantise_openvino(onnx_path: Path, target: Path, calibration: Inputs) -> None:
     os.environ.setdefault("NNCF_CI", "1")  # its switch for: send no telemetry
     import nncf
     import openvino
@@ -141,11 +147,20 @@ def _quantise_openvino(onnx_path: Path, target: Path, calibration_B3HW: np.ndarr
     kept = {operation.get_type_name() for operation in model.get_ops()} - _QUANTISED
     quantised = nncf.quantize(
         model,
-        nncf.Dataset([image[None] for image in calibration_B3HW]),
-        subset_size=len(calibration_B3HW),
+        nncf.Dataset(_named(calibration)),
+        subset_size=len(calibration.image_B3HW),
         ignored_scope=nncf.IgnoredScope(types=sorted(kept), validate=False),
     )
     openvino.save_model(quantised, target, compress_to_fp16=False)
+
+
+def _named(calibration: Inputs) -> list[dict[str, np.ndarray]]:
+    """Each picture alone, its parts under the names of the export's inputs."""
+    names = ("image", "companion", "modality")
+    return [
+        {name: part for name, part in zip(names, inputs, strict=True) if part is not None}
+        for inputs in calibration.singly()
+    ]
 
 
 _QUANTISED = {"Convolution", "MatMul", "Constant", "Parameter", "Result"}

@@ -8,6 +8,7 @@ import numpy as np
 
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, Runtime, export_path, open_runtime
 from models.files import atomic_path
 
@@ -71,25 +72,25 @@ class Parity:
 def measure_parity(
     folder: Path | str,
     runtimes: Iterable[str],
-    images_N3HW: np.ndarray,
+    inputs: Inputs,
     masks_NHW: np.ndarray,
     *,
     threads: int | None = None,
 ) -> Parity:
-    """Run the same images through PyTorch and through each runtime of a weights folder, on the CPU.
+    """Run the same pictures through PyTorch and through each runtime of a weights folder, on the CPU.
 
     Args:
-        images_N3HW: float32, normalised.
+        inputs: the pictures, with their companions where the network takes any.
         masks_NHW: float, [0, 1], at the images' size.
 
     Raises:
         UserError: a runtime cannot be opened.
     """
-    expected_NHW = run(open_runtime(folder, REFERENCE, threads=threads), images_N3HW)
+    expected_NHW = run(open_runtime(folder, REFERENCE, threads=threads), inputs)
     reference = accuracy(expected_NHW, masks_NHW)
     drifts = {}
     for name in runtimes:
-        found_NHW = run(open_runtime(folder, name, threads=threads), images_N3HW)
+        found_NHW = run(open_runtime(folder, name, threads=threads), inputs)
         difference_NHW = np.abs(found_NHW - expected_NHW)
         own = accuracy(found_NHW, masks_NHW)
         drifts[name] = Drift(
@@ -99,12 +100,12 @@ def measure_parity(
             max_f_change=own.max_f - reference.max_f,
             megabytes=_megabytes(folder, name),
         )
-    return Parity(len(images_N3HW), reference, drifts)
+    return Parity(len(inputs.image_B3HW), reference, drifts)
 
 
-def run(runtime: Runtime, images_N3HW: np.ndarray) -> np.ndarray:
-    """Probability maps, (N, H, W), one image at a time."""
-    return np.concatenate([runtime(image_3HW[None]) for image_3HW in images_N3HW])[:, 0]
+def run(runtime: Runtime, inputs: Inputs) -> np.ndarray:
+    """Probability maps, (N, H, W), one picture at a time."""
+    return np.concatenate([runtime(*one) for one in inputs.singly()])[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from limelight.inference.preprocess import fit_size, to_input, to_saliency
+from limelight.inference.preprocess import fit_size, to_inputs, to_saliency
 from limelight.inference.runtimes import Runtime, export_path, open_runtime
 from models.card import Card
 from models.errors import UserError
@@ -55,6 +55,9 @@ class Predictor:
     Example:
         predictor = Predictor.load("artifacts/sdnet-deploy")
         saliency_HW = predictor.predict([read_image("photo.jpg")])[0].saliency_HW
+
+        predictor = Predictor.load("artifacts/sdnet-rgbd")
+        predictor.predict([read_image("photo.jpg")], [read_companion("depth.png")])
     """
 
     def __init__(
@@ -109,9 +112,10 @@ class Predictor:
     def predict(
         self,
         images: Sequence[np.ndarray],
-        companions: Sequence[np.ndarray] | None = None,
+        companions: Sequence[np.ndarray | None] | None = None,
         prompts: Sequence[str] | None = None,
         *,
+        modality: str | None = None,
         batch_size: int = 8,
     ) -> list[Prediction]:
         """Find what is salient in each picture.
@@ -120,31 +124,61 @@ class Predictor:
 
         Args:
             images: uint8 HxWx3 RGB, each of any size.
-            companions: depth or thermal pictures; refused, since no network here takes them yet.
-            prompts: texts; refused likewise.
+            companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
+                the image's proportions; None for an image that has none.
+            prompts: texts; refused, since no network here takes them yet.
+            modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
             batch_size: pictures that the network sees at once.
 
         Returns:
             One prediction per picture, in order.
 
         Raises:
-            UserError: an image is no uint8 HxWx3 array, or the model does not take companions or prompts.
+            UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
+                for its image, or the network does not take what it is given or needs what it is not given.
         """
-        if companions is not None or prompts is not None:
-            raise UserError(
-                f"{self.card.model} is a {self.card.modality} model and takes neither companions nor prompts; "
-                "leave them out or choose another model"
-            )
+        if prompts is not None:
+            raise UserError(f"{self.card.model} takes no prompts; leave them out or choose another model")
+        companions = [None] * len(images) if companions is None else companions
+        if len(companions) != len(images):
+            raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
+        modalities = [self.modality_for(given is not None, modality) for given in companions]
         results: list[Prediction] = []
         for start in range(0, len(images), batch_size):
-            results += self._predict_batch(images[start : start + batch_size])
+            batch = slice(start, start + batch_size)
+            results += self._predict_batch(images[batch], companions[batch], modalities[batch])
         return results
 
-    def _predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def modality_for(self, companion: bool, modality: str | None = None) -> str:
+        """What a picture comes as, if the network takes it so.
+
+        Args:
+            companion: whether it has one.
+            modality: what its companion is; None = the one kind that the network takes.
+
+        Raises:
+            UserError: the network needs a companion, takes none or none of this kind, or takes several kinds.
+        """
+        model, takes = self.card.model, self.card.companions
+        if not companion:
+            if "rgb" not in self.card.modalities:
+                raise UserError(f"{model} needs a companion with every picture ({' or '.join(takes)}); give one")
+            return "rgb"
+        if not takes:
+            raise UserError(f"{model} takes images alone; leave the companion out, or choose another model")
+        if modality is None and len(takes) > 1:
+            raise UserError(f"{model} takes several kinds of companions; say which it is: {' or '.join(takes)}")
+        if modality is not None and modality not in takes:
+            raise UserError(f"{model} takes no companion of kind {modality!r}, but {' and '.join(takes)}")
+        return modality or takes[0]
+
+    def _predict_batch(
+        self, images: Sequence[np.ndarray], companions: Sequence[np.ndarray | None], modalities: Sequence[str]
+    ) -> list[Prediction]:
         started = time.perf_counter()
-        image_B3HW = to_input(images, self.card, self.size)
+        inputs = to_inputs(images, companions, modalities, self.card, self.size)
         prepared = time.perf_counter()
-        probability_B1HW = self._runtime(image_B3HW)
+        probability_B1HW = self._runtime(*inputs)
         finished = time.perf_counter()
         shared = {
             "pre": 1000 * (prepared - started) / len(images),

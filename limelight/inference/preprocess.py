@@ -6,13 +6,31 @@ that a model cannot score differently in one of them for a reason as small as an
 Dimensions: B batch, H height, W width, 3 = R, G, B.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from models.card import Card
+from limelight.media.images import fit_to
+from models.card import MODALITIES, Card
 from models.errors import UserError
+
+
+class Inputs(NamedTuple):
+    """What a network sees; a runtime is called with `*inputs`."""
+
+    image_B3HW: np.ndarray
+    """float32, normalised."""
+    companion_B1HW: np.ndarray | None = None
+    """float32 in [0, 1], zeros where a picture has none; None for a network of images alone."""
+    modality_B: np.ndarray | None = None
+    """int64, indices into `models.card.MODALITIES`."""
+
+    def singly(self) -> Iterator["Inputs"]:
+        """One picture after another, as batches of one."""
+        for index in range(len(self.image_B3HW)):
+            yield Inputs(*(None if part is None else part[index : index + 1] for part in self))
 
 
 def fit_size(size: int | tuple[int, int], divisor: int) -> tuple[int, int]:
@@ -58,6 +76,66 @@ def to_input(images: Sequence[np.ndarray], card: Card, size: tuple[int, int]) ->
     return image_B3HW
 
 
+def to_inputs(
+    images: Sequence[np.ndarray],
+    companions: Sequence[np.ndarray | None],
+    modalities: Sequence[str],
+    card: Card,
+    size: tuple[int, int],
+) -> Inputs:
+    """All that a network is fed with, whether it takes companions or not.
+
+    Args:
+        images: as in `to_input`.
+        companions: one per image, as in `to_companion`; not looked at if the network takes none.
+        modalities: what each image comes as.
+        card, size: as in `to_input`.
+
+    Raises:
+        UserError: as `to_input` and `to_companion`.
+    """
+    image_B3HW = to_input(images, card, size)
+    if not card.companions:
+        return Inputs(image_B3HW)
+    companion_B1HW = np.zeros((len(images), 1, *size), np.float32)
+    indices = np.array([MODALITIES.index(modality) for modality in modalities], np.int64)
+    for index, (image_HW3, companion_HW) in enumerate(zip(images, companions, strict=True)):
+        if companion_HW is not None:
+            companion_B1HW[index, 0] = to_companion(companion_HW, image_HW3.shape[:2], size)
+    return Inputs(image_B3HW, companion_B1HW, indices)
+
+
+def to_companion(
+    companion_HW: np.ndarray, image_size: tuple[int, int], size: tuple[int, int], what: str = "the companion"
+) -> np.ndarray:
+    """A depth or thermal picture as a network takes it: brought to its picture's size, then stretched like it.
+
+    Args:
+        companion_HW: uint8, uint16, or float in [0, 1]; of any size with its picture's proportions.
+        image_size: (height, width) of its picture.
+        size: (height, width) of the result.
+        what: named in the errors.
+
+    Returns:
+        companion_HW float32 in [0, 1], the share of its type's range.
+
+    Raises:
+        UserError: another kind of array, values outside of the range, all values equal, or other proportions.
+    """
+    return stretch(fit_companion(companion_HW, image_size, what), size)
+
+
+def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: str = "the companion") -> np.ndarray:
+    """A depth or thermal picture at its picture's (height, width), float32 in [0, 1], if there is a reading in it.
+
+    Raises:
+        UserError: as `to_companion`.
+    """
+    share_HW = _share(companion_HW, what)
+    height, width = image_size
+    return share_HW if share_HW.shape == image_size else fit_to(share_HW, (width, height), what)
+
+
 def to_saliency(probability_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bring one output of a network back to a picture's (height, width).
 
@@ -68,6 +146,25 @@ def to_saliency(probability_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray
         saliency_HW float32 in [0, 1]. Not stretched to full contrast: a picture without an object stays dark.
     """
     return np.clip(stretch(probability_HW.astype(np.float32, copy=False), size), 0, 1)
+
+
+def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
+    """float32: the share of the type's range; the checks of `to_companion` but for the proportions."""
+    integer = companion_HW.dtype in (np.uint8, np.uint16)
+    if companion_HW.ndim != 2 or companion_HW.size == 0 or not (integer or companion_HW.dtype.kind == "f"):
+        raise UserError(
+            f"{what} must be an array of shape (height, width), uint8, uint16 or float, "
+            f"got {companion_HW.dtype} {companion_HW.shape}"
+        )
+    low, high = companion_HW.min(), companion_HW.max()
+    if low == high:
+        raise UserError(f"{what} holds no reading, every pixel is {low:g}; replace it, or leave it out")
+    share_HW = companion_HW.astype(np.float32, copy=False)
+    if integer:
+        return share_HW / np.float32(np.iinfo(companion_HW.dtype).max)
+    if not (low >= 0 and high <= 1):  # so too where a pixel is not a number
+        raise UserError(f"{what} holds floats from {low:g} to {high:g}; scale them to [0, 1]")
+    return share_HW
 
 
 def _check(image_HW3: np.ndarray) -> None:

@@ -6,7 +6,7 @@ and never mixed with another's results; and `failures.csv`, the pictures that co
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from limelight.inference.pictures import Picture, read_picture
 from limelight.inference.predictor import Prediction, Predictor
-from limelight.media.images import read_image
 from limelight.media.outputs import Output, adjust, write_output
 from limelight.media.sources import Source
 from limelight.progress import progress
@@ -43,6 +43,18 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Companions:
+    """The second pictures of a tree."""
+
+    modality: str
+    """'rgbd' or 'rgbt'."""
+    folder: Path
+    """Where they are from; a file, for a single picture."""
+    paths: Mapping[Source, Path | UserError]
+    """Or why there is none."""
+
+
+@dataclass(frozen=True)
 class Report:
     """How a run went."""
 
@@ -58,15 +70,18 @@ def predict_tree(
     folder: Path,
     style: Style,
     *,
+    companions: Companions | None = None,
     batch_size: int = 8,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
     """Predict every source and write its result to its place below `folder`.
 
-    Results that an earlier run with the same settings has finished are kept, unless their picture has changed since.
+    Results that an earlier run with the same settings has finished are kept, unless their picture or its companion has
+    changed since.
 
     Args:
+        companions: of the sources; a source whose companion is missing or cannot be used is one of the failures.
         overwrite: replace whatever stands where a result goes, other settings' results included.
         quiet: show no progress.
 
@@ -74,25 +89,38 @@ def predict_tree(
         UserError: a result would replace a source or something that this run did not make, or the disk is full.
     """
     targets = {source: folder / f"{source.relative}{style.output.suffix}" for source in sources}
-    _refuse_to_destroy(sources, targets, folder, _record(predictor, style), overwrite)
-    todo = [source for source in sources if overwrite or not _is_done(source, targets[source])]
-    write_json(folder / RECORD, _record(predictor, style))
+    record = _record(predictor, style, companions)
+    inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
+    _refuse_to_destroy(inputs, targets, folder, record, overwrite)
+    todo = [source for source in sources if overwrite or not _is_done(inputs[source], targets[source])]
+    write_json(folder / RECORD, record)
     failures: list[tuple[Path, str]] = []
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        for chunk, images in _read_ahead(todo, batch_size, pool):
-            pairs = list(zip(chunk, images, strict=True))
-            failures += [(source.path, str(image)) for source, image in pairs if isinstance(image, UserError)]
-            readable = [(targets[source], image) for source, image in pairs if isinstance(image, np.ndarray)]
-            predictions = predictor.predict([image for _, image in readable], batch_size=batch_size)
+        for chunk, pictures in _read_ahead(todo, companions, batch_size, pool):
+            pairs = list(zip(chunk, pictures, strict=True))
+            failures += [(source.path, str(found)) for source, found in pairs if isinstance(found, UserError)]
+            readable = [(targets[source], found) for source, found in pairs if isinstance(found, Picture)]
+            predictions = predictor.predict(
+                [picture.image_HW3 for _, picture in readable],
+                [picture.companion_HW for _, picture in readable],
+                modality=companions and companions.modality,
+                batch_size=batch_size,
+            )
             list(pool.map(partial(_write, style), readable, predictions))
             advance(len(chunk), "")
     _list_failures(folder / FAILURES, failures)
     return Report(len(todo) - len(failures), len(sources) - len(todo), failures)
 
 
-def _record(predictor: Predictor, style: Style) -> dict[str, Any]:
+def _companion_paths(source: Source, companions: Companions | None) -> list[Path]:
+    found = companions and companions.paths[source]
+    return [found] if isinstance(found, Path) else []
+
+
+def _record(predictor: Predictor, style: Style, companions: Companions | None) -> dict[str, Any]:
     """What a result depends on besides its picture."""
+    second = {"companions": [companions.modality, str(companions.folder.resolve())]} if companions else {}
     return {
         "weights": predictor.card.sha256,
         "size": list(predictor.size),
@@ -100,13 +128,14 @@ def _record(predictor: Predictor, style: Style) -> dict[str, Any]:
         "kind": style.output.name,
         "threshold": style.threshold,
         "reverse": style.reverse,
+        **second,
     }
 
 
 def _refuse_to_destroy(
-    sources: Sequence[Source], targets: dict[Source, Path], folder: Path, record: dict[str, Any], overwrite: bool
+    inputs: dict[Source, list[Path]], targets: dict[Source, Path], folder: Path, record: dict[str, Any], overwrite: bool
 ) -> None:
-    pictures = {source.path for source in sources}
+    pictures = {path.parent.resolve() / path.name for paths in inputs.values() for path in paths}
     for target in targets.values():
         if target.parent.resolve() / target.name in pictures:
             raise UserError(f"{target} is itself one of the pictures; write the results to another folder (--output)")
@@ -121,35 +150,41 @@ def _refuse_to_destroy(
         )
 
 
-def _is_done(source: Source, target: Path) -> bool:
-    return target.is_file() and target.stat().st_mtime >= source.path.stat().st_mtime
+def _is_done(inputs: Sequence[Path], target: Path) -> bool:
+    return target.is_file() and all(target.stat().st_mtime >= path.stat().st_mtime for path in inputs)
 
 
 def _read_ahead(
-    sources: Sequence[Source], batch_size: int, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Sequence[Source], list[np.ndarray | UserError]]]:
+    sources: Sequence[Source], companions: Companions | None, batch_size: int, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Sequence[Source], list[Picture | UserError]]]:
     """Batches of sources with their pictures, or why there is none; the next batch is decoded while one is in use."""
 
     def submit(start: int) -> Any:
-        return pool.map(_read, sources[start : start + batch_size])
+        return pool.map(partial(_read, companions=companions), sources[start : start + batch_size])
 
     ahead = submit(0)
     for start in range(0, len(sources), batch_size):
-        images = list(ahead)
+        pictures = list(ahead)
         ahead = submit(start + batch_size)
-        yield sources[start : start + batch_size], images
+        yield sources[start : start + batch_size], pictures
 
 
-def _read(source: Source) -> np.ndarray | UserError:
+def _read(source: Source, companions: Companions | None) -> Picture | UserError:
+    if companions is None:
+        companion, modality = None, "rgb"
+    else:
+        companion, modality = companions.paths[source], companions.modality
+    if isinstance(companion, UserError):
+        return companion
     try:
-        return read_image(source.path)
+        return read_picture(source.path, companion, modality)
     except UserError as error:
         return error
 
 
-def _write(style: Style, place: tuple[Path, np.ndarray], prediction: Prediction) -> None:
-    target, image_HW3 = place
-    write_output(target, style.render(image_HW3, prediction.saliency_HW))
+def _write(style: Style, place: tuple[Path, Picture], prediction: Prediction) -> None:
+    target, picture = place
+    write_output(target, style.render(picture.image_HW3, prediction.saliency_HW))
 
 
 def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:

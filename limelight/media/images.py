@@ -78,8 +78,13 @@ def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.nd
     return fit_to(mask, size, f"mask {path}")
 
 
-def read_companion(path: Path | str) -> np.ndarray:
+def read_companion(
+    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> np.ndarray:
     """Decode a companion picture (depth, thermal) or anything else of one channel.
+
+    Args:
+        source, max_pixels, max_bytes: as in `read_image`.
 
     Returns:
         float32 (H, W) in [0, 1]: the share of the bit depth's maximum; float pixels as in `read_image`. Colour becomes
@@ -88,7 +93,7 @@ def read_companion(path: Path | str) -> np.ndarray:
     Raises:
         UserError: as `read_image`.
     """
-    return _share(_decode(path, MAX_PIXELS, MAX_BYTES, grey=True))
+    return _share(_decode(source, max_pixels, max_bytes, grey=True))
 
 
 def read_grey(path: Path | str) -> np.ndarray:

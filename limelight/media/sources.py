@@ -1,7 +1,7 @@
 """Pictures on the command line: single files, folders, and where their results go."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,9 +16,11 @@ class Source:
     path: Path
     relative: PurePosixPath
     """Of the result, without its suffix."""
+    below: PurePosixPath
+    """Its own path below the folder that results are placed relative to."""
 
 
-def find_sources(arguments: Sequence[Path], *, skip: Path | None = None) -> list[Source]:
+def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> list[Source]:
     """Every picture named by files and folders, in order, each once, each with a place of its own for its result.
 
     A folder is walked to its depths for files with a picture's suffix; a file is taken whatever its name. The results
@@ -26,7 +28,7 @@ def find_sources(arguments: Sequence[Path], *, skip: Path | None = None) -> list
     folders are passed over.
 
     Args:
-        skip: a folder whose contents are results of ours, not sources.
+        skip: folders whose contents are no sources: results of ours, companions.
 
     Raises:
         UserError: an argument does not exist, or there is not one picture.
@@ -36,11 +38,49 @@ def find_sources(arguments: Sequence[Path], *, skip: Path | None = None) -> list
         if not argument.exists():
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
         found.update(dict.fromkeys(_walk(argument.resolve()) if argument.is_dir() else [_place(argument)]))
-    paths = [path for path in found if skip is None or skip.resolve() not in path.parents]
+    skipped = {folder.resolve() for folder in skip}
+    paths = [path for path in found if skipped.isdisjoint(path.parents)]
     if not paths:
         places = ", ".join(str(argument) for argument in arguments)
         raise UserError(f"no pictures in {places}; looked for {', '.join(sorted(EXTENSIONS))}")
     return _assign(paths, _base(arguments))
+
+
+def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path | UserError]:
+    """Each picture's second one.
+
+    Args:
+        where: a file, for a single picture; or a folder that mirrors the pictures' own: sub/photo.jpg has
+            sub/photo.png, or the same with any other suffix of a picture.
+
+    Returns:
+        The path; or, where there is none or more than one that could be meant, what is wrong.
+
+    Raises:
+        UserError: there is no such file or folder, or it is one file for several pictures.
+    """
+    if where.is_file():
+        if len(sources) > 1:
+            raise UserError(f"{where} is one file for {len(sources)} pictures; give a folder that mirrors theirs")
+        return {sources[0]: where}
+    if not where.is_dir():
+        raise UserError(f"{where} does not exist; give the companion's file, or a folder that mirrors the pictures'")
+    places: dict[PurePosixPath, list[Path]] = {}
+    for path in _walk(where.resolve()):
+        place = PurePosixPath(path.relative_to(where.resolve()).as_posix())
+        places.setdefault(place.with_suffix(""), []).append(path)
+    return {source: _match(source, places.get(source.below.with_suffix(""), []), where) for source in sources}
+
+
+def _match(source: Source, candidates: list[Path], where: Path) -> Path | UserError:
+    """The candidate of the picture's whole name, or else the only one there is."""
+    named = [path for path in candidates if path.name == source.below.name] or candidates
+    if not named:
+        return UserError(f"{source.below} has no companion in {where}; put one there as {source.below.stem}.png")
+    if len(named) > 1:
+        names = ", ".join(path.name for path in named)
+        return UserError(f"{source.below} could have any of {names} in {where}; keep one, or give it the same name")
+    return named[0]
 
 
 def _place(path: Path) -> Path:
@@ -79,5 +119,5 @@ def _assign(paths: Sequence[Path], base: Path) -> list[Source]:
         taken = Counter(str(name).casefold() for name in names.values())
         clashes = [path for path in paths if taken[str(names[path]).casefold()] > 1 and names[path] != relative[path]]
         if not clashes:
-            return [Source(path, names[path]) for path in paths]
+            return [Source(path, names[path], relative[path]) for path in paths]
         names.update({path: relative[path] for path in clashes})

@@ -1,4 +1,4 @@
-"""Backbones: image_B3HW -> four feature maps at 1/4, 1/8, 1/16 and 1/32."""
+"""Backbones: image_BCHW -> four feature maps at 1/4, 1/8, 1/16 and 1/32."""
 
 import sys
 
@@ -17,9 +17,9 @@ SWIN = "swin-b"
 class TimmFeatures(nn.Module):
     """Any timm network that offers features at the four strides."""
 
-    def __init__(self, name: str, pretrained: bool) -> None:
+    def __init__(self, name: str, pretrained: bool, in_channels: int = 3) -> None:
         super().__init__()
-        network = _create(name, pretrained, features_only=True)
+        network = _create(name, pretrained, features_only=True, in_chans=in_channels)
         reductions = network.feature_info.reduction()
         if not set(STRIDES) <= set(reductions):
             raise UserError(
@@ -30,8 +30,8 @@ class TimmFeatures(nn.Module):
         self.channels = tuple(network.feature_info.channels()[pick] for pick in self.picks)
         self.network = network
 
-    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        features = self.network(image_B3HW)
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        features = self.network(image_BCHW)
         return [features[pick] for pick in self.picks]
 
 
@@ -44,19 +44,24 @@ class SwinTaps(nn.Module):
     channels = (128, 256, 512, 1024)
     patch = 4
 
-    def __init__(self, pretrained: bool) -> None:
+    def __init__(self, pretrained: bool, in_channels: int = 3) -> None:
         super().__init__()
         network = _create(
-            "swin_base_patch4_window12_384", pretrained, num_classes=0, drop_path_rate=0.5, dynamic_img_size=True
+            "swin_base_patch4_window12_384",
+            pretrained,
+            num_classes=0,
+            drop_path_rate=0.5,
+            dynamic_img_size=True,
+            in_chans=in_channels,
         )
         self.patch_embed, self.layers, self.norm = network.patch_embed, network.layers, network.norm
         # In the published files but in no output: without a gradient, so that data-parallel training need not wait
         # for one.
         self.norm.requires_grad_(False)
 
-    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        height, width = image_B3HW.shape[-2:]
-        x_BHWC = self.patch_embed(F.pad(image_B3HW, (0, -width % self.patch, 0, -height % self.patch)))
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        height, width = image_BCHW.shape[-2:]
+        x_BHWC = self.patch_embed(F.pad(image_BCHW, (0, -width % self.patch, 0, -height % self.patch)))
         taps = [x_BHWC]
         for stage in self.layers:
             x_BHWC = stage.downsample(x_BHWC)
@@ -66,12 +71,13 @@ class SwinTaps(nn.Module):
         return [tap.permute(0, 3, 1, 2) for tap in (taps[0], taps[2], taps[3], x_BHWC)]
 
 
-def make_backbone(name: str, pretrained: bool) -> nn.Module:
+def make_backbone(name: str, pretrained: bool, in_channels: int = 3) -> nn.Module:
     """A backbone by name; its `channels` are those of its four maps.
 
     Args:
         name: 'mobilenetv3-large-x0.5', 'swin-b', or a timm name.
         pretrained: fetch ImageNet weights; where there are none to be had, say so on stderr and go on without.
+        in_channels: of its input; the kernels of the first three are repeated for those after them.
 
     Raises:
         UserError: timm does not know the name, or its network has no features at the four strides.
@@ -79,8 +85,8 @@ def make_backbone(name: str, pretrained: bool) -> nn.Module:
     if name == MOBILENET:
         if pretrained:
             _warn(name, "timm has none; import PaddleClas' file of them and start from there ('init')")
-        return MobileNetV3LargeHalf()
-    return SwinTaps(pretrained) if name == SWIN else TimmFeatures(name, pretrained)
+        return MobileNetV3LargeHalf(in_channels)
+    return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels)
 
 
 def _create(name: str, pretrained: bool, **options: object) -> nn.Module:

@@ -90,13 +90,13 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV3LargeHalf(nn.Module):
-    """image_B3HW -> [x_B16hw at 1/4, x_B24hw at 1/8, x_B56hw at 1/16, x_B80hw at 1/32], sizes rounded up."""
+    """image_BCHW -> [x_B16hw at 1/4, x_B24hw at 1/8, x_B56hw at 1/16, x_B80hw at 1/32], sizes rounded up."""
 
     channels = tuple(BLOCKS[tap].channels for tap in TAPS)
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, STEM_CHANNELS, 3, nn.Hardswish, stride=2)
+        self.stem = ConvNorm(in_channels, STEM_CHANNELS, 3, nn.Hardswish, stride=2)
         inputs = (STEM_CHANNELS, *(block.channels for block in BLOCKS))
         self.blocks = nn.ModuleList(map(InvertedResidual, inputs, BLOCKS))
         for module in self.modules():
@@ -105,8 +105,8 @@ class MobileNetV3LargeHalf(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        x_BCHW = self.stem(image_B3HW)
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        x_BCHW = self.stem(image_BCHW)
         taps = []
         for index, block in enumerate(self.blocks):
             x_BCHW = block(x_BCHW)

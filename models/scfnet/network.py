@@ -1,8 +1,13 @@
 """SCFNet: a backbone, four 3x3 mappings, three fusions, four one-channel heads."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from models.base import Capabilities, Network
+from models.card import companions_of
+from models.companion import checked_modalities, with_companion
 from models.scfnet.backbone import MOBILENET, make_backbone
 from models.scfnet.fuse import SCFM, ConvBNReLU, resize_like
 
@@ -18,22 +23,35 @@ class SCFNet(Network):
         pretrained: ImageNet weights for the backbone; where they cannot be fetched, a warning on stderr and random
             ones.
         channels: width of everything after the backbone; None = 16 for MobileNet, 64 otherwise, as published.
+        modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel of
+            the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
     """
 
     capabilities = Capabilities(input_divisor=1)
 
-    def __init__(self, backbone: str = MOBILENET, pretrained: bool = False, channels: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: str = MOBILENET,
+        pretrained: bool = False,
+        channels: int | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
         self.backbone_name = backbone
-        self.backbone = make_backbone(backbone, pretrained)
+        takes = checked_modalities(modalities)
+        self.capabilities = replace(type(self).capabilities, modalities=takes)
+        self.backbone = make_backbone(backbone, pretrained, in_channels=3 + len(companions_of(takes)))
         channels = channels or (16 if backbone == MOBILENET else 64)
         self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels)
         self.context = ConvBNReLU(channels, channels, dilation=5)
         self.fusions = nn.ModuleList(SCFM(channels) for _ in range(3))
         self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=1) for _ in range(4))
 
-    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
-        features = [mapping(x) for mapping, x in zip(self.mappings, self.backbone(image_B3HW), strict=True)]
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> list[Tensor]:
+        seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
+        features = [mapping(x) for mapping, x in zip(self.mappings, self.backbone(seen_BCHW), strict=True)]
         deepest = self.context(features.pop())
         levels = [deepest]
         for fusion in self.fusions:

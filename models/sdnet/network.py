@@ -1,9 +1,14 @@
 """SDNet: a salient object detector under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Capabilities, Network
+from models.card import companions_of
+from models.companion import checked_modalities, with_companion
 from models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
 from models.sdnet.difference import DifferenceConv
 
@@ -20,9 +25,9 @@ NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
 class Encoder(nn.Module):
     """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it."""
 
-    def __init__(self, *, width: int, batch_norm: bool, merged: bool) -> None:
+    def __init__(self, *, width: int, batch_norm: bool, merged: bool, in_channels: int = 3) -> None:
         super().__init__()
-        self.stem = difference_conv(3, width, NARROW, merged=merged)
+        self.stem = difference_conv(in_channels, width, NARROW, merged=merged)
         self.stages = nn.ModuleList()
         self.channels = [width * factor for factor in STAGE_WIDTHS]
         channels = width
@@ -36,9 +41,9 @@ class Encoder(nn.Module):
                 channels = wanted
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8 and 1/16 of the image, with `channels` channels."""
-        features, levels = self.stem(image_B3HW), []
+        features, levels = self.stem(image_BCHW), []
         for stage in self.stages:
             features = stage(features)
             levels.append(features)
@@ -75,14 +80,28 @@ class SDNet(Network):
         batch_norm: batch norm in the encoder. The published SDNet is trained without.
         merged: the inference form, every difference layer one plain convolution; the result of `reparameterize`.
         width: channels of the stem, of which the stages have multiples; the published network has 60.
+        modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel
+            (ours). None = images alone, as published.
     """
 
     capabilities = Capabilities(reparameterizable=True)
 
-    def __init__(self, *, batch_norm: bool = False, merged: bool = False, width: int = PUBLISHED_WIDTH) -> None:
+    def __init__(
+        self,
+        *,
+        batch_norm: bool = False,
+        merged: bool = False,
+        width: int = PUBLISHED_WIDTH,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
         self.build_options = {"batch_norm": batch_norm, "merged": merged, "width": width}
-        self.encoder = Encoder(width=width, batch_norm=batch_norm, merged=merged)
+        if modalities is not None:
+            self.build_options["modalities"] = list(modalities)
+        takes = checked_modalities(modalities)
+        self.capabilities = replace(type(self).capabilities, modalities=takes)
+        in_channels = 3 + len(companions_of(takes))
+        self.encoder = Encoder(width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels)
         self.contexts = nn.ModuleList(
             ContextModule(channels, DECODER_WIDTH, dilations)
             for channels, dilations in zip(self.encoder.channels, DILATIONS, strict=True)
@@ -90,11 +109,14 @@ class SDNet(Network):
         self.gates = nn.ModuleList(SpatialGate(DECODER_WIDTH) for _ in DILATIONS)
         self.fusions = nn.ModuleList(Fusion(DECODER_WIDTH, out) for out in (1, DECODER_WIDTH, DECODER_WIDTH))
 
-    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> list[Tensor]:
         """One map of logits_B1HW, in a list."""
+        seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
         levels = [
             gate(context(features))
-            for features, context, gate in zip(self.encoder(image_B3HW), self.contexts, self.gates, strict=True)
+            for features, context, gate in zip(self.encoder(seen_BCHW), self.contexts, self.gates, strict=True)
         ]
         fused = levels.pop()
         for fusion, fine in zip(reversed(self.fusions), reversed(levels), strict=True):

@@ -10,6 +10,7 @@ import torch
 from limelight.config import Deploy
 from limelight.inference.export import export
 from limelight.inference.parity import accuracy, measure_parity, plot_parity
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
 from models.card import Card
 from models.errors import UserError
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stale = folder / "exports" / "openvino-fp32" / "stale.txt"
     stale.parent.mkdir(parents=True)
     stale.write_text("from before")
-    export(model, card, folder, EXPORTED, images(4))
+    export(model, card, folder, EXPORTED, Inputs(images(4)))
     return folder
 
 
@@ -167,9 +168,9 @@ def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
     model = create_model("sdnet")
     card = Card(model="sdnet", family="sdnet", input_size=SIZE, parameters=1, sha256="")
     with pytest.raises(UserError, match="cannot export torch"):
-        export(model, card, tmp_path, ["torch"], images(1))
+        export(model, card, tmp_path, ["torch"], Inputs(images(1)))
     with pytest.raises(UserError, match="calibration image"):
-        export(model, card, tmp_path, ["onnx-int8"], images(0))
+        export(model, card, tmp_path, ["onnx-int8"], Inputs(images(0)))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
@@ -180,7 +181,7 @@ def test_a_gpu_that_is_not_there_is_refused(folder: Path) -> None:
 
 def test_parity_report(folder: Path, tmp_path: Path) -> None:
     masks = (images(3)[:, 0] > 1).astype("float32")
-    parity = measure_parity(folder, RUNTIMES[1:], images(3), masks, threads=1)
+    parity = measure_parity(folder, RUNTIMES[1:], Inputs(images(3)), masks, threads=1)
     exact, rounded = parity.runtimes["openvino-fp32"], parity.runtimes["openvino-bf16"]
     assert exact.max_probability_difference < 1e-5 < rounded.max_probability_difference
     assert exact.mae_change == pytest.approx(0, abs=1e-6)

@@ -110,7 +110,9 @@ def test_other_arrays_are_refused(predictor: Predictor, image: np.ndarray) -> No
 
 
 def test_companions_and_prompts_are_refused(predictor: Predictor) -> None:
-    with pytest.raises(UserError, match="neither companions nor prompts"):
+    with pytest.raises(UserError, match="takes images alone"):
+        predictor.predict([picture(4, 4)], [np.eye(4)])
+    with pytest.raises(UserError, match="takes no prompts"):
         predictor.predict([picture(4, 4)], prompts=["dog"])
 
 

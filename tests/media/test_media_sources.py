@@ -17,7 +17,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def relatives(*arguments: Path, skip: Path | None = None) -> list[str]:
-    return [str(source.relative) for source in find_sources(arguments, skip=skip)]
+    return [str(source.relative) for source in find_sources(arguments, skip=[skip] if skip else [])]
 
 
 def test_folder_is_walked_sorted_and_mirrored(tmp_path: Path) -> None:

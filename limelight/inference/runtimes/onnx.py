@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from limelight.inference.runtimes.feeds import feeds
 from limelight.inference.runtimes.sizes import check_size
 
 _ERRORS_ONLY = 3
@@ -25,7 +26,13 @@ class OnnxRuntime:
         if threads:
             options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._shapes = {known.name: known.shape for known in self._session.get_inputs()}
 
-    def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
-        check_size(self._session.get_inputs()[0].shape[2:], image_B3HW)
-        return self._session.run(["probability"], {"image": image_B3HW})[0]
+    def __call__(
+        self,
+        image_B3HW: np.ndarray,
+        companion_B1HW: np.ndarray | None = None,
+        modality_B: np.ndarray | None = None,
+    ) -> np.ndarray:
+        check_size(self._shapes["image"][2:], image_B3HW)
+        return self._session.run(["probability"], feeds(self._shapes, image_B3HW, companion_B1HW, modality_B))[0]

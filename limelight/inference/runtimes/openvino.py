@@ -9,6 +9,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as opset
 
+from limelight.inference.runtimes.feeds import feeds
 from limelight.inference.runtimes.sizes import check_size
 
 _KEPT = 4
@@ -31,6 +32,7 @@ class OpenVinoRuntime:
     def __init__(self, path: Path, *, precision: Literal["f32", "bf16"] = "f32", threads: int | None = None) -> None:
         self._core = openvino.Core()
         self._model = self._core.read_model(path)
+        self._names = [known.any_name for known in self._model.inputs]
         self._config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Said outright, since the default is bf16 on CPUs that have matrix units.
@@ -43,18 +45,30 @@ class OpenVinoRuntime:
         self._requests: OrderedDict[tuple[int, int], openvino.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # a request holds one image's buffers
 
-    def __call__(self, image_B3HW: np.ndarray) -> np.ndarray:
-        free = self._model.input().get_partial_shape()
+    def __call__(
+        self,
+        image_B3HW: np.ndarray,
+        companion_B1HW: np.ndarray | None = None,
+        modality_B: np.ndarray | None = None,
+    ) -> np.ndarray:
+        free = self._model.input("image").get_partial_shape()
         check_size([side.get_length() if side.is_static else None for side in list(free)[2:]], image_B3HW)
+        given = feeds(self._names, image_B3HW, companion_B1HW, modality_B)
         with self._lock:
             request = self._request(image_B3HW.shape[2:])
-            return np.concatenate([request.infer({0: image[None]})[0] for image in image_B3HW])
+            return np.concatenate(
+                [
+                    request.infer({name: part[index : index + 1] for name, part in given.items()})[0]
+                    for index in range(len(image_B3HW))
+                ]
+            )
 
     def _request(self, size: tuple[int, ...]) -> openvino.InferRequest:
         height, width = size
         if (height, width) not in self._requests:
             fixed = self._model.clone()
-            fixed.reshape([1, 3, height, width])
+            shapes = {"image": [1, 3, height, width], "companion": [1, 1, height, width], "modality": [1]}
+            fixed.reshape({name: shapes[name] for name in self._names})
             _resize_by_products(fixed)
             compiled = self._core.compile_model(fixed, "CPU", self._config)
             self._requests[height, width] = compiled.create_infer_request()

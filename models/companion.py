@@ -1,0 +1,63 @@
+"""The second picture (depth, thermal) as further input channels of a network that was made for images.
+
+Each kind of second picture has a channel of its own, so that a network of both can tell them apart.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.card import MODALITIES, companions_of
+from models.errors import UserError
+
+CENTRE, SCALE = 0.5, 0.25
+"""A companion in [0, 1] becomes (c - CENTRE) / SCALE, about the range of a normalised image; where there is none, 0."""
+
+
+def checked_modalities(modalities: Sequence[str] | None) -> tuple[str, ...]:
+    """A network's option `modalities` in the order of `MODALITIES`; None stands for images alone.
+
+    Raises:
+        UserError: an unknown one, one named twice, or none at all.
+    """
+    if modalities is None:
+        return ("rgb",)
+    if isinstance(modalities, str) or not modalities or not set(modalities) <= set(MODALITIES):
+        raise UserError(f"modalities must be a list of {', '.join(MODALITIES)}, got {modalities!r}")
+    if len(set(modalities)) < len(modalities):
+        raise UserError(f"modalities {list(modalities)} name one twice; name each once")
+    return tuple(modality for modality in MODALITIES if modality in modalities)
+
+
+def with_companion(
+    image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor | None, modalities: Sequence[str]
+) -> Tensor:
+    """The input of a network that takes `modalities`: the image, and a channel for each kind of second picture.
+
+    Args:
+        companion_B1HW: float in [0, 1]; None where no picture of the batch has one.
+        modality_B: int64, indices into `MODALITIES`. What `modalities` does not name counts as an image alone. May be
+            None where only one kind of second picture can be meant.
+
+    Returns:
+        features_BCHW with C = 3 + number of kinds; a kind's channel is zero where a picture is not of that kind.
+
+    Raises:
+        UserError: companions of a network that takes several kinds, without `modality_B`.
+    """
+    kinds = companions_of(modalities)
+    if not kinds:
+        return image_B3HW
+    if companion_B1HW is None:
+        batch, _, height, width = image_B3HW.shape
+        return torch.cat([image_B3HW, image_B3HW.new_zeros(batch, len(kinds), height, width)], 1)
+    centred_B1HW = (companion_B1HW.to(image_B3HW.dtype) - CENTRE) / SCALE
+    if modality_B is None:
+        if len(kinds) > 1:
+            raise UserError(f"a companion may be {' or '.join(kinds)} here; say which with modality_B")
+        return torch.cat([image_B3HW, centred_B1HW], 1)
+    indices_K = torch.tensor([MODALITIES.index(kind) for kind in kinds], device=modality_B.device)
+    is_kind_BK11 = (modality_B[:, None] == indices_K)[:, :, None, None]
+    # Not a product: whatever stands in the row of a picture that has no companion must not matter, NaN included.
+    return torch.cat([image_B3HW, torch.where(is_kind_BK11, centred_B1HW, torch.zeros_like(centred_B1HW))], 1)
