@@ -1,0 +1,55 @@
+"""diffSOD's condition branch: an image and its companion to one map of features at an eighth of their size."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from models.diffsod.backbone import Res2Net
+from models.diffsod.blocks import Decoder, Head
+from models.diffsod.fusion import Fusion
+
+
+class Branch(nn.Module):
+    """`forward(image_B3HW, companion_B3HW) -> features_BChw`, both a multiple of 32 high and wide.
+
+    Both inputs go through the same backbone, then through heads and a decoder of their own, and are fused.
+
+    Args:
+        layers, channels, stem_width, pretrained: see `Res2Net`.
+        widths: of the decoders' levels, finest first; the last is C.
+        heads, layer_scale: see `Fusion`.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: Sequence[int],
+        channels: Sequence[int],
+        stem_width: int,
+        widths: Sequence[int],
+        heads: int,
+        layer_scale: float,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        self.width = widths[-1]
+        self.backbone = Res2Net(layers=layers, channels=channels, stem_width=stem_width, pretrained=pretrained)
+        self.image_heads = nn.ModuleList(map(Head, self.backbone.channels, widths))
+        self.companion_heads = nn.ModuleList(map(Head, self.backbone.channels, widths))
+        self.image_decoder, self.companion_decoder = Decoder(widths), Decoder(widths)
+        self.fusion = Fusion(self.width, heads, layer_scale)
+
+    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor) -> Tensor:
+        return self.fusion(self.image_features(image_B3HW), self.companion_features(companion_B3HW))
+
+    def image_features(self, image_B3HW: Tensor) -> Tensor:
+        """The image's own features_BChw."""
+        return self.image_decoder(_apply(self.image_heads, self.backbone(image_B3HW)))
+
+    def companion_features(self, companion_B3HW: Tensor) -> Tensor:
+        """The companion's own features_BChw."""
+        return self.companion_decoder(_apply(self.companion_heads, self.backbone(companion_B3HW)))
+
+
+def _apply(heads: nn.ModuleList, levels: list[Tensor]) -> list[Tensor]:
+    return [head(level) for head, level in zip(heads, levels, strict=True)]

@@ -1,0 +1,156 @@
+"""The authors' files: a folder with a UNet as diffusers writes it, and a .pth file of the condition branch."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.card import Card
+from models.diffusion.configs import Config
+from models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
+from models.errors import UserError
+from models.files import sha256_file
+from models.importers.torch_checkpoint import read_pth
+from models.registry import create_model
+from models.weights import load_strict, save_weights
+
+NAME = "diffsod"
+LICENCE = "openrail++"
+"""Stable Diffusion 2's, whose conditions of use go over to what is derived from it."""
+
+_BACKBONE, _TWIN = "backbone_original.", "backbone_x."
+_STREAM = {"original": "image", "x": "companion"}
+_CONV, _DECODER_PART = {"0": "0.conv", "1": "0.bn", "3": "1.conv", "4": "1.bn"}, {"0": "conv", "1": "bn"}
+_DECODER = {
+    "conv_upsample1": "coarse_to_middle",
+    "conv_upsample2": "coarse_to_fine",
+    "conv_upsample3": "middle_to_fine",
+    "conv_upsample4": "coarse_up",
+    "conv_upsample5": "joined_up",
+    "conv_concat2": "join_middle",
+    "conv_concat3": "join_fine",
+    "conv_last": "out",
+}
+_FUSION = {
+    "layer_scale_1": "scale_attention",
+    "layer_scale_2": "scale_mlp",
+    "attn.norm": "attention.norm_image",
+    "attn.norm_e": "attention.norm_companion",
+    "attn.l": "attention.gate",
+    "attn.q": "attention.local_query",
+    "attn.conv": "attention.local_conv",
+    "attn.a": "attention.local_out",
+    "attn.short_cut_linear": "attention.global_query",
+    "attn.kv": "attention.key_value",
+    "attn.q_cut": "attention.cross_query",
+    "attn.e_fore": "attention.cross_in",
+    "attn.e_conv": "attention.cross_conv",
+    "attn.e_back": "attention.cross_out",
+    "attn.proj": "attention.project",
+    "mlp.norm": "mlp.norm",
+    "mlp.fc1": "mlp.expand",
+    "mlp.pos": "mlp.position",
+    "mlp.fc2": "mlp.contract",
+}
+
+
+def import_published(
+    branch: Path | str,
+    unet: Path | str,
+    base: Path | str,
+    folder: Path | str,
+    *,
+    sizes: str | Config = "published",
+    sha256: str | None = None,
+    licence: str = LICENCE,
+    trained_on: Sequence[str] = (),
+    input_size: int = 384,
+) -> Card:
+    """Put the authors' files together into a weights folder of a `legacy` diffSOD.
+
+    Args:
+        branch: their .pth file of the condition branch ("Res2Net backbone").
+        unet: their folder that holds unet/, in safetensors.
+        base: a folder in the layout of Stable Diffusion 2, for autoencoder and schedule, which they leave as they are.
+        folder: where the weights folder goes; it is written only if everything fits.
+        sizes: of the branch, as `DiffSOD` takes them.
+        sha256: what the .pth file must hash to; None = not checked.
+        licence, trained_on: for the card.
+        input_size: for the card, pixels.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        UserError: a file or part is missing, damaged or of another network; another hash. Nothing is executed, and
+            nothing is written.
+    """
+    if not Path(branch).is_file():
+        raise UserError(f"{branch} does not exist; give the authors' .pth file of the condition branch")
+    digest = sha256_file(branch)
+    if sha256 and digest != sha256.lower():
+        raise UserError(f"{branch} has sha256 {digest}, expected {sha256}; download it again")
+    configs = read_configs(base)
+    options = {
+        "unet": read_unet_config(unet),
+        "vae": configs.vae,
+        "scheduler": configs.scheduler,
+        "branch": sizes,
+        "legacy": True,
+    }
+    model = create_model(NAME, **options)
+    load_strict(model.condition.branch, from_published(read_pth(branch)), str(branch))
+    model.unet, model.vae = read_unet(unet), read_vae(base)
+    return save_weights(
+        folder,
+        model,
+        name=NAME,
+        input_size=(input_size, input_size),
+        mean=model.mean,
+        std=model.std,
+        licence=licence,
+        source=f"imported from {Path(branch).name}, sha256 {digest}, and {Path(unet).name}/unet",
+        trained_on=list(trained_on),
+    )
+
+
+def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a published condition branch to those of `Branch`.
+
+    The file holds the one shared backbone twice, and its ImageNet classifier; both are dropped.
+
+    Args:
+        state: 2 300 tensors under the authors' names.
+
+    Returns:
+        1 264 tensors; names that no rule knows are kept, for strict loading to complain about.
+
+    Raises:
+        UserError: the two copies of the backbone differ, so that it is not shared and this is not a published file.
+    """
+    twins = {key: value for key, value in state.items() if key.startswith(_TWIN)}
+    for key, value in twins.items():
+        original = state.get(_BACKBONE + key.removeprefix(_TWIN))
+        if original is None or not torch.equal(original, value):
+            raise UserError(
+                f"the file's two backbones differ ({key}), while diffSOD's are one; is it of another network?"
+            )
+    kept = state.keys() - twins.keys() - {f"{_BACKBONE}fc.weight", f"{_BACKBONE}fc.bias"}
+    return {_rename(key): value for key, value in state.items() if key in kept}
+
+
+def _rename(key: str) -> str:
+    if key.startswith(_BACKBONE):
+        return "backbone.network." + key.removeprefix(_BACKBONE)
+    head = re.fullmatch(r"(original|x)_rfb([123])\.ff\.([0134])\.(\w+)", key)
+    if head:
+        return f"{_STREAM[head[1]]}_heads.{int(head[2]) - 1}.{_CONV[head[3]]}.{head[4]}"
+    decoder = re.fullmatch(r"agg_(original|x)\.(\w+)\.([01])\.(\w+)", key)
+    if decoder and decoder[2] in _DECODER:
+        return f"{_STREAM[decoder[1]]}_decoder.{_DECODER[decoder[2]]}.{_DECODER_PART[decoder[3]]}.{decoder[4]}"
+    fusion = re.fullmatch(r"afim\.(.+?)(\.weight|\.bias|)", key)
+    if fusion and fusion[1] in _FUSION:
+        return f"fusion.{_FUSION[fusion[1]]}{fusion[2]}"
+    return key

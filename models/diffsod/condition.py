@@ -1,0 +1,127 @@
+"""What the denoiser is told about a picture: the branch's features as tokens, whatever kind of picture it is."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from models.base import MODALITIES
+from models.card import IMAGENET_MEAN, IMAGENET_STD
+from models.diffsod.branch import Branch
+from models.diffusion.configs import Config
+from models.errors import UserError
+
+LAYER_SCALE, PUBLISHED_LAYER_SCALE = 1e-2, 1e-6
+"""At 1e-6 the companion has next to no gradient for the first thousands of steps."""
+
+
+class Condition(nn.Module):
+    """`forward(image_B3HW, companion_B1HW=None, modality_B=None) -> tokens_BNC`, N = H/8 * W/8 in raster order.
+
+    A picture without a companion gets learned features in the companion's place, and every token says by a learned
+    offset of which modality its picture is. Both are ours; the published branch is shown an RGB image twice instead.
+
+    Args:
+        config: the branch's sizes.
+        legacy: the published branch alone, on images in [0, 1] that ImageNet's statistics do not normalise, and with
+            batch norms that go by the statistics of the batch at hand in evaluation too. A picture's tokens then depend
+            on the others in its batch.
+        companion_dropout: share of the companions that training leaves out, drawn from torch's generator.
+        pretrained: see `Res2Net`.
+    """
+
+    def __init__(
+        self, config: Config, *, legacy: bool = False, companion_dropout: float = 0.0, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        self.legacy, self.companion_dropout = legacy, companion_dropout
+        scale = PUBLISHED_LAYER_SCALE if legacy else LAYER_SCALE
+        self.branch = Branch(**config, layer_scale=scale, pretrained=pretrained)
+        if not legacy:
+            self.stand_in_C = nn.Parameter(torch.randn(self.branch.width))
+            self.modality = nn.Embedding(len(MODALITIES), self.branch.width)
+            nn.init.zeros_(self.modality.weight)
+        mean, std = ((0.0,) * 3, (1.0,) * 3) if legacy else (IMAGENET_MEAN, IMAGENET_STD)
+        self.register_buffer("mean_311", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std_311", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "Condition":
+        super().train(mode)
+        if self.legacy:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.train()
+                    # Evaluation must leave the running statistics as they are; without this they would follow it.
+                    module.track_running_stats = mode
+        return self
+
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> Tensor:
+        """The tokens of images in [-1, 1] and companions in [0, 1].
+
+        Raises:
+            UserError: companions without `modality_B`.
+        """
+        if companion_B1HW is None:
+            modality_B = torch.zeros(len(image_B3HW), dtype=torch.long, device=image_B3HW.device)
+        elif modality_B is None:
+            raise UserError("a companion may be rgbd or rgbt here; say which with modality_B")
+        elif self.training and self.companion_dropout:
+            kept_B = torch.rand(len(modality_B), device=modality_B.device) >= self.companion_dropout
+            modality_B = modality_B * kept_B
+        image_B3HW = (image_B3HW + 1) / 2
+        features_BChw = (self._published if self.legacy else self._fused)(image_B3HW, companion_B1HW, modality_B)
+        tokens_BNC = features_BChw.flatten(2).transpose(1, 2)
+        return tokens_BNC if self.legacy else tokens_BNC + self.modality(modality_B)[:, None]
+
+    def _published(self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor) -> Tensor:
+        """The image is its own companion where it has none."""
+        if companion_B1HW is not None:
+            seen_B3HW = torch.where(_rows(modality_B > 0), companion_B1HW.expand(-1, 3, -1, -1), image_B3HW)
+        else:
+            seen_B3HW = image_B3HW
+        return self.branch(image_B3HW, seen_B3HW)
+
+    def _fused(self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor) -> Tensor:
+        image_BChw = self.branch.image_features(self._normalised(image_B3HW))
+        stand_in_BChw = self.stand_in_C.to(image_BChw.dtype)[:, None, None].expand_as(image_BChw)
+        if companion_B1HW is None:
+            companion_BChw = stand_in_BChw + self._idle() if self.training else stand_in_BChw
+        else:
+            present_B = modality_B > 0
+            companion_BChw = torch.where(
+                _rows(present_B), self._companion_features(companion_B1HW, present_B, stand_in_BChw), stand_in_BChw
+            )
+        return self.branch.fusion(image_BChw, companion_BChw)
+
+    def _companion_features(self, companion_B1HW: Tensor, present_B: Tensor, like_BChw: Tensor) -> Tensor:
+        """The companions' features; anything at all in the rows that have none."""
+        if not self.training:
+            # All rows, so that the graph is the same for every batch and can be exported.
+            return self.branch.companion_features(self._normalised(companion_B1HW.expand(-1, 3, -1, -1)))
+        # The others' zeros would spoil the batch norms' statistics.
+        rows_N = present_B.nonzero()[:, 0]
+        if len(rows_N) == 0:
+            return like_BChw + self._idle()
+        seen_N3HW = self._normalised(companion_B1HW[rows_N].expand(-1, 3, -1, -1))
+        found_NChw = self.branch.companion_features(seen_N3HW)
+        return torch.zeros_like(like_BChw).index_copy(0, rows_N, found_NChw.to(like_BChw.dtype))
+
+    def _normalised(self, picture_B3HW: Tensor) -> Tensor:
+        return (picture_B3HW - self.mean_311) / self.std_311
+
+    def _idle(self) -> Tensor:
+        """Zero, with a gradient of zero for what only companions use.
+
+        In data-parallel training every process waits for the gradient of every parameter, whatever its batch holds.
+        """
+        return 0 * _sum([*self.branch.companion_heads.parameters(), *self.branch.companion_decoder.parameters()])
+
+
+def _rows(flags_B: Tensor) -> Tensor:
+    return flags_B[:, None, None, None]
+
+
+def _sum(parameters: Iterable[nn.Parameter]) -> Tensor:
+    return torch.stack([parameter.sum() for parameter in parameters]).sum()

@@ -1,0 +1,35 @@
+"""An autoencoder by itself, so that a small one can be trained before a diffusion model is built on it."""
+
+from torch import Tensor
+
+from models.base import Capabilities, Network
+from models.card import MODALITIES
+from models.diffusion.configs import VAES, Config, chosen
+from models.diffusion.parts import build_vae
+
+
+class PictureAutoencoder(Network):
+    """Pictures in [-1, 1] to latents an eighth as wide, and back. No detector: it is a part of one.
+
+    Args:
+        vae: settings as a dict, or a name in `models.diffusion.configs`.
+    """
+
+    capabilities = Capabilities(modalities=MODALITIES, input_divisor=8)
+    mean = std = (0.5, 0.5, 0.5)
+
+    def __init__(self, *, vae: str | Config = "tiny") -> None:
+        super().__init__()
+        self.vae = build_vae(chosen(vae, VAES, "autoencoder"))
+
+    def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture after its way through the latents, and its scaled latent_B4hw, both with gradients."""
+        encoded = self.vae.encode(picture_B3HW)
+        latent_B4hw = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
+        return self.vae.decode(latent_B4hw).sample, latent_B4hw * self.vae.config.scaling_factor
+
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> list[Tensor]:
+        """The restored image_B3HW, in a list."""
+        return [self.reconstruct(image_B3HW)[0]]

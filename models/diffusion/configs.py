@@ -1,0 +1,92 @@
+"""Sizes of the parts of a latent diffusion model, as JSON: they stand in the options of a card.
+
+The keys are diffusers' own; what is not named has diffusers' default, which is Stable Diffusion's.
+"""
+
+from typing import Any
+
+from models.errors import UserError
+
+Config = dict[str, Any]
+
+SCHEDULER_SD2: Config = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+"""Of Stable Diffusion 2 at 768 pixels, the one that predicts velocities."""
+
+UNETS: dict[str, Config] = {
+    "sd2": {
+        "in_channels": 8,
+        "out_channels": 4,
+        "sample_size": 48,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "attention_head_dim": [5, 10, 20, 20],
+        "cross_attention_dim": 1024,
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "use_linear_projection": True,
+    },
+    "tiny": {
+        "in_channels": 8,
+        "out_channels": 4,
+        "sample_size": 8,
+        "block_out_channels": [32, 64],
+        "attention_head_dim": [2, 4],
+        "cross_attention_dim": 32,
+        "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "use_linear_projection": True,
+    },
+}
+"""Eight channels come in: the image's latent, then the noisy mask's. attention_head_dim counts heads, not channels."""
+
+VAES: dict[str, Config] = {
+    "sd2": {
+        "_class_name": "AutoencoderKL",
+        "block_out_channels": [128, 256, 512, 512],
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "layers_per_block": 2,
+        "latent_channels": 4,
+        "sample_size": 768,
+        "scaling_factor": 0.18215,
+    },
+    "tiny": {
+        "_class_name": "AutoencoderKL",
+        "block_out_channels": [8, 16, 16, 16],
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "layers_per_block": 1,
+        "latent_channels": 4,
+        "norm_num_groups": 4,
+        "sample_size": 64,
+        "scaling_factor": 0.18215,
+    },
+    "taesd": {"_class_name": "AutoencoderTiny"},
+}
+"""All are eight times smaller than the picture on either side. 'taesd' decodes Stable Diffusion's latents 18 times
+cheaper than its own decoder."""
+
+SCHEDULERS: dict[str, Config] = {"sd2": SCHEDULER_SD2}
+
+
+def chosen(value: str | Config, known: dict[str, Config], what: str) -> Config:
+    """A config as it is, or the known one of that name.
+
+    Raises:
+        UserError: no config has that name.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in known:
+        raise UserError(f"unknown {what} {value!r}; choose one of {', '.join(known)}, or give its settings as a dict")
+    return known[value]

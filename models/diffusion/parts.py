@@ -1,0 +1,91 @@
+"""A latent diffusion model's parts, built from their configs with random weights."""
+
+import torch
+from torch import nn
+
+from models.diffusion.configs import Config
+from models.errors import UserError
+
+try:
+    from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
+except ImportError as error:
+    raise UserError(f"diffusion networks need diffusers ({error}); pip install 'limelight[diffusion]'") from error
+
+Autoencoder = AutoencoderKL | AutoencoderTiny
+AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+LATENT_CHANNELS = 4
+INPUT_CHANNELS = 2 * LATENT_CHANNELS
+"""Of the denoiser: the image's latent, then the noisy mask's."""
+
+
+def build_unet(config: Config) -> UNet2DConditionModel:
+    """The denoiser: noisy_B8hw, a timestep and tokens_BNC in, velocity_B4hw out.
+
+    Raises:
+        UserError: other numbers of channels.
+    """
+    unet = UNet2DConditionModel(**config)
+    found = (unet.config.in_channels, unet.config.out_channels)
+    if found != (INPUT_CHANNELS, LATENT_CHANNELS):
+        raise UserError(
+            f"the UNet's settings say {found[0]} channels in and {found[1]} out; a denoiser of masks that sees an "
+            f"image has {INPUT_CHANNELS} and {LATENT_CHANNELS}"
+        )
+    return unet
+
+
+def build_vae(config: Config) -> Autoencoder:
+    """The autoencoder between pictures and latents_B4hw, by the config's '_class_name'.
+
+    Raises:
+        UserError: an autoencoder of another class.
+    """
+    settings = dict(config)
+    kind = settings.pop("_class_name", "AutoencoderKL")
+    if kind not in AUTOENCODERS:
+        raise UserError(f"unknown autoencoder {kind!r}; choose one of {', '.join(AUTOENCODERS)}")
+    return AUTOENCODERS[kind](**settings)
+
+
+def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
+    """The schedule of noise, for training and sampling alike.
+
+    Args:
+        spacing: 'trailing' ends its first step at the noisiest timestep, 999; 'leading', the published default, begins
+            a stride lower, which leaves a single step with nothing to do.
+
+    Raises:
+        UserError: a model that predicts anything but velocities, or an unknown spacing.
+    """
+    if config.get("prediction_type") != "v_prediction":
+        raise UserError(
+            f"the scheduler's prediction_type is {config.get('prediction_type')!r}; these networks predict velocities "
+            "('v_prediction'), as Stable Diffusion 2 at 768 pixels does"
+        )
+    if spacing not in ("trailing", "leading"):
+        raise UserError(f"unknown spacing {spacing!r} of timesteps; choose trailing or leading")
+    with torch.device("cpu"):  # numbers that are read one by one, wherever the networks are
+        return DDIMScheduler(**config, timestep_spacing=spacing)
+
+
+def widen_conv_in(unet: UNet2DConditionModel) -> None:
+    """Let a text-to-image UNet see an image's latent beside the noisy one, in place.
+
+    The 4-channel kernel is repeated and halved, the bias kept (Marigold, arXiv 2312.02145, section 3.2): fed the same
+    latent twice, the wide convolution gives what the narrow one gave for it once, so activations keep their size.
+    diffusers' own `ignore_mismatched_sizes` leaves the widened kernel uninitialised.
+    """
+    narrow = unet.conv_in
+    wide = nn.Conv2d(
+        INPUT_CHANNELS,
+        narrow.out_channels,
+        narrow.kernel_size,
+        padding=narrow.padding,
+        device=narrow.weight.device,
+        dtype=narrow.weight.dtype,
+    )
+    with torch.no_grad():
+        wide.weight.copy_(narrow.weight.repeat(1, 2, 1, 1) / 2)
+        wide.bias.copy_(narrow.bias)
+    unet.conv_in = wide
+    unet.register_to_config(in_channels=INPUT_CHANNELS)
