@@ -139,6 +139,13 @@ class Run(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     preset: str | None = None
     init: str | None = Field(default=None, description="weights folder to start from")
+    parts: dict[str, str] = Field(
+        default_factory=dict,
+        description="parts that start from those of other weights folders, e.g. vae: artifacts/vae",
+    )
+    objective: Literal["masks", "velocity", "reconstruction"] = Field(
+        default="masks", description="what is learnt: maps; denoising in latent space (diffusion); giving pictures back"
+    )
 
     labelled: list[str] = Field(default_factory=lambda: ["train"], description="splits of the manifest")
     unlabelled: list[str] = Field(default_factory=list)
@@ -169,6 +176,9 @@ class Run(Section):
     teacher_size: int | None = Field(
         default=None, ge=32, description="pixels, the batch as the teacher sees it; null = as the student does"
     )
+
+    noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
+    noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")
 
     precision: Literal["fp32", "bf16"] = "fp32"
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")

@@ -47,6 +47,13 @@ REGISTRY: dict[str, Entry] = {
     "sdnet-bn": Entry(
         _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
     ),
+    "autoencoder-tiny": Entry(
+        "models.diffusion.autoencoder:PictureAutoencoder",
+        "diffusion",
+        "the autoencoder of the tiny diffusion models, which is trained before them",
+        {"vae": "tiny"},
+        64,
+    ),
     "diffsod": Entry(
         _DIFFSOD,
         "diffsod",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from limelight.data.loader import evaluation_batches
+from limelight.data.loader import Triple, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.media.images import write_png
 from limelight.training.history import History
@@ -46,17 +46,20 @@ def draw_curves(history: History, path: Path, title: str) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def draw_samples(learner: Learner, samples: Sequence[Sample], size: int, path: Path) -> None:
+def draw_samples(
+    learner: Learner, samples: Sequence[Sample], size: int, path: Path, *, mean: Triple, std: Triple
+) -> None:
     """Image, mask and prediction of the first few samples, a row each, as a PNG; the learner is where it was trained.
 
     Args:
         size: the network's input size, pixels.
+        mean, std: its normalisation.
     """
     device = next(learner.network.parameters()).device
     neutral = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     learner.eval()
     rows = []
-    normalised = evaluation_batches(samples[:ROWS], size, 1)
+    normalised = evaluation_batches(samples[:ROWS], size, 1, mean=mean, std=std)
     plain = evaluation_batches(samples[:ROWS], size, 1, **neutral)
     with closing(normalised), closing(plain), torch.inference_mode():
         for batch, picture in zip(normalised, plain, strict=True):

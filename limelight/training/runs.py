@@ -22,7 +22,7 @@ from limelight.training.loop import fit
 from limelight.training.report import draw_curves, draw_samples
 from limelight.training.supervised import Supervised
 from models.base import Network
-from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from models.card import Card
 from models.errors import UserError
 from models.files import write_json
 from models.registry import create_model
@@ -102,14 +102,15 @@ def _train(params: Params, name: str, teacher: str | None) -> History:
 def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Inputs:
     set_seed(params.seed)
     network = create_model(run.model, **run.options)
-    mean, std, init = IMAGENET_MEAN, IMAGENET_STD, None
+    mean, std, init = network.mean, network.std, None
     if run.init:
         loaded, init = load_weights(run.init)
         load_strict(network, loaded.state_dict(), run.init)
         mean, std = init.mean, init.std
+    parts = {part: _load_part(network, part, folder) for part, folder in run.parts.items()}
     _check_sizes(run, network, name)
     samples, validation = _samples(run, network, name, distilled=teacher is not None)
-    learner, card = Supervised(network, run), None
+    learner, card = _learner(network, run, name), None
     if teacher is not None:
         taught_by, card = load_weights(ARTIFACTS / teacher)
         learner = Distilled(network, run, taught_by, card, mean=mean, std=std)
@@ -121,10 +122,37 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         trees={sample.dataset: trees.get(sample.dataset) for sample in (*samples, *validation)},
         teacher=card and card.sha256,
         init=init and init.sha256,
+        parts={part: found.sha256 for part, found in parts.items()},
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
     source = _source(params, name, teacher, card, init)
     return _Inputs(learner, samples, validation, mean, std, key, source, init)
+
+
+def _learner(network: Network, run: Run, name: str) -> Learner:
+    """Imported here: most trainings need nothing of diffusers."""
+    if run.objective == "masks":
+        return Supervised(network, run)
+    from limelight.training.reconstruction import Reconstruction
+    from limelight.training.velocity import Velocity
+    from models.diffsod.network import DiffSOD
+    from models.diffusion.autoencoder import PictureAutoencoder
+
+    kind, wanted = {"reconstruction": (Reconstruction, PictureAutoencoder), "velocity": (Velocity, DiffSOD)}[
+        run.objective
+    ]
+    if not isinstance(network, wanted):
+        raise UserError(f"run {name!r}: objective {run.objective!r} is not for {run.model}; leave it at 'masks'")
+    return kind(network, run)
+
+
+def _load_part(network: Network, part: str, folder: str) -> Card:
+    """Start one part of a network from the same part of a weights folder's."""
+    donor, card = load_weights(folder)
+    if not (hasattr(network, part) and hasattr(donor, part)):
+        raise UserError(f"{card.model} in {folder} and the network to train do not both have a part {part!r}")
+    load_strict(getattr(network, part), getattr(donor, part).state_dict(), f"{folder} ({part})")
+    return card
 
 
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
@@ -177,7 +205,14 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
     history.write_csv(report / "history.csv")
     write_json(report / "metrics.json", _metrics(history))
     draw_curves(history, report / "curves.png", name)
-    draw_samples(inputs.learner, inputs.validation or inputs.samples, run.input_size, report / "samples.png")
+    draw_samples(
+        inputs.learner,
+        inputs.validation or inputs.samples,
+        run.input_size,
+        report / "samples.png",
+        mean=inputs.mean,
+        std=inputs.std,
+    )
 
 
 def _validation(history: History) -> dict[str, float]:

@@ -1,0 +1,109 @@
+"""A small autoencoder, and diffusion networks on it, through the stages that train every other network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from toy import toy_samples
+
+from limelight.config import load_params
+from limelight.data.loader import epoch_batches
+from limelight.data.manifest import write_manifest
+from limelight.training.velocity import Velocity
+from models.errors import UserError
+from models.files import read_json
+from models.registry import create_model
+from models.weights import load_weights, read_card
+from stages import train
+
+RUN = {
+    "model": "diffsod-tiny",
+    "parts": {"vae": "artifacts/vae"},
+    "input_size": 64,
+    "epochs": 2,
+    "batch_size": 4,
+    "optimiser": {"lr": 1e-3},
+    "schedule": {"name": "constant"},
+    "validation": None,
+}
+RUNS = {
+    "vae": {
+        **RUN,
+        "model": "autoencoder-tiny",
+        "parts": {},
+        "objective": "reconstruction",
+        "epochs": 12,
+        "optimiser": {"lr": 4e-3},
+    },
+    "one-step": {**RUN, "ema": 0.9, "clip_norm": 1.0, "validation": "val"},
+    "velocity": {**RUN, "objective": "velocity", "epochs": 1},
+    "not-a-part": {**RUN, "parts": {"backbone": "artifacts/vae"}},
+    "no-denoiser": {**RUN, "model": "sdnet", "parts": {}, "objective": "velocity"},
+}
+TREE = {
+    "profile": "tiny",
+    "device": "cpu",
+    "train": list(RUNS),
+    "tracking": {"enabled": False},
+    "profiles": {"tiny": {"data": {"datasets": [{"name": "toy", "path": "toy"}]}, "runs": RUNS}},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the autoencoder and both ways to train a denoiser have run."""
+    folder = tmp_path_factory.mktemp("diffusion")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        data = Path("data/datasets/toy")
+        write_manifest(toy_samples(data, 8) + toy_samples(data, 2, "val"))
+        Path("params.yaml").write_text(yaml.safe_dump(TREE))
+        for name in ("vae", "one-step", "velocity"):
+            train.run(load_params(), name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+
+
+def test_the_autoencoder_learns() -> None:
+    records = read_json("artifacts/vae/history.json")["epochs"]
+    errors = [record["error"] for record in records]
+    assert errors[-1] < 0.75 * errors[0]
+    assert read_card("artifacts/vae").mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("name", ["one-step", "velocity"])
+def test_a_part_starts_from_another_run_and_stays_frozen(name: str) -> None:
+    autoencoder, network = load_weights("artifacts/vae")[0].vae, load_weights(f"artifacts/{name}")[0]
+    expected = autoencoder.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in network.vae.state_dict().items())
+    fresh = create_model("diffsod-tiny")
+    assert not torch.equal(network.unet.conv_in.weight, fresh.unet.conv_in.weight)
+    assert Path(f"reports/train/{name}/samples.png").is_file()
+
+
+def test_unlabelled_samples_do_not_count(tmp_path: Path) -> None:
+    params = load_params()
+    run = params.run("velocity")
+    learner = Velocity(load_weights("artifacts/velocity")[0], run)
+    (first, *_) = epoch_batches(toy_samples(Path("data/datasets/toy"), 8), run, seed=0, epoch=0)
+
+    def loss(labelled: list[bool]) -> torch.Tensor:
+        torch.manual_seed(3)
+        first.labelled_B = torch.tensor(labelled)
+        return learner.loss(first, 0)[0].detach()
+
+    halves = loss([True, True, False, False]), loss([False, False, True, True])
+    torch.testing.assert_close(sum(halves) / 2, loss([True] * 4))
+    assert loss([False] * 4) == 0
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(UserError, match=r"autoencoder-tiny in artifacts/vae .* do not both have a part 'backbone'"):
+        train.run(load_params(), "not-a-part")
+    with pytest.raises(UserError, match="objective 'velocity' is not for sdnet"):
+        train.run(load_params(), "no-denoiser")
