@@ -1,0 +1,244 @@
+"""Folders in Stable Diffusion's layout: what is read from them, and what is refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from models.diffusion.folder import read_configs, read_text, read_unet, read_vae, write_folder
+from models.diffusion.latents import decode_mask, encode, encode_mask
+from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
+from models.errors import UserError
+from models.registry import create_model
+
+NARROW = UNETS["tiny"] | {"in_channels": 4}
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny text-to-image model's folder."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("base") / "sd"
+    parts = {
+        "unet": UNet2DConditionModel(**NARROW),
+        "vae": build_vae(VAES["tiny"]),
+        "scheduler": build_scheduler(SCHEDULER_SD2),
+    }
+    write_folder(folder, parts)
+    return folder
+
+
+@pytest.fixture
+def copied(base: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(base, tmp_path / "sd"))
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+# ---------------------------------------------------------------------------------------------------------------- sizes
+def test_full_sizes_are_stable_diffusion_s() -> None:
+    with torch.device("meta"):
+        unet = build_unet(UNETS["sd2"])
+        assert (count(unet), len(unet.state_dict())) == (865_922_244, 686)
+        assert count(build_vae(VAES["sd2"])) == 83_653_863
+        assert count(build_vae(VAES["taesd"])) == 2_445_063
+        # Four more input channels of 320 kernels of 3 x 3.
+        assert count(UNet2DConditionModel(**UNETS["sd2"] | {"in_channels": 4})) == 865_922_244 - 4 * 320 * 9
+
+
+def test_tiny_sizes() -> None:
+    assert count(build_unet(UNETS["tiny"])) == 794_116
+    assert count(build_vae(VAES["tiny"])) == 81_215
+
+
+def test_configs_are_json() -> None:
+    for configs in (UNETS, VAES):
+        assert json.loads(json.dumps(configs)) == configs
+
+
+# -------------------------------------------------------------------------------------------------------------- conv_in
+def test_a_widened_unet_takes_the_mean_of_its_two_inputs() -> None:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(**NARROW).eval()
+    image, tokens, timestep = noise(2, 4, 8, 8), noise(2, 5, 32), torch.tensor([3, 999])
+    with torch.inference_mode():
+        before = unet(image, timestep, encoder_hidden_states=tokens).sample
+        narrow = unet.conv_in
+        widen_conv_in(unet)
+        twice = unet(torch.cat([image, image], 1), timestep, encoder_hidden_states=tokens).sample
+        beside_zeros = unet.conv_in(torch.cat([image, torch.zeros_like(image)], 1))
+        halved = (narrow(image) + narrow.bias[:, None, None]) / 2
+    torch.testing.assert_close(twice, before, rtol=1e-4, atol=1e-5)
+    # Beside zeros an image counts for half; the bias is kept.
+    torch.testing.assert_close(beside_zeros, halved, rtol=1e-4, atol=1e-5)
+    assert unet.config.in_channels == 8
+
+
+def test_a_base_unet_is_widened_when_it_is_read(base: Path) -> None:
+    state = load_file(base / "unet/diffusion_pytorch_model.safetensors")
+    unet = read_unet(base)
+    assert torch.equal(unet.conv_in.weight[:, :4], state["conv_in.weight"] / 2)
+    assert torch.equal(unet.conv_in.weight[:, 4:], state["conv_in.weight"] / 2)
+    assert all(torch.equal(value, state[key]) for key, value in unet.state_dict().items() if key != "conv_in.weight")
+    assert read_configs(base).unet["in_channels"] == 8
+
+
+def test_a_mask_unet_is_read_as_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    unet = build_unet(UNETS["tiny"])
+    write_folder(tmp_path / "ours", {"unet": unet})
+    read = read_unet(tmp_path / "ours").state_dict()
+    assert all(torch.equal(value, read[key]) for key, value in unet.state_dict().items())
+
+
+# ------------------------------------------------------------------------------------------------------- whole networks
+def test_a_network_starts_from_a_folder(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(1)
+    model = create_model("diffsod-tiny", pretrained=str(base))
+    state = load_file(base / "vae/diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(value, state[key]) for key, value in model.vae.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in model.vae.parameters())
+    assert model.unet.config.in_channels == 8
+    assert "pretrained" not in model.build_options
+    assert "no ImageNet weights" in capsys.readouterr().err
+
+
+def test_the_folder_s_settings_can_be_a_network_s_options(base: Path) -> None:
+    options = json.loads(json.dumps(read_configs(base)._asdict()))
+    model = create_model("diffsod-tiny", **options, pretrained=str(base))
+    assert model.build_options["unet"]["block_out_channels"] == [32, 64]
+    again = create_model("diffsod-tiny", **model.build_options)
+    again.load_state_dict(model.state_dict())
+
+
+def test_a_folder_of_other_sizes_is_refused(base: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"unet has block_out_channels \[32, 64\], the network's options say \[32, 96\]"
+    ):
+        create_model("diffsod-tiny", unet=UNETS["tiny"] | {"block_out_channels": [32, 96]}, pretrained=str(base))
+    with pytest.raises(UserError, match="vae is an AutoencoderKL, the network's options ask for an AutoencoderTiny"):
+        create_model("diffsod-tiny", vae="taesd", pretrained=str(base))
+
+
+# -------------------------------------------------------------------------------------------------------- what is wrong
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda folder: shutil.rmtree(folder), "is not a folder; give a folder in the layout"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "has no vae/config.json"),
+        (lambda folder: shutil.rmtree(folder / "scheduler"), "has no scheduler/scheduler_config.json"),
+        (lambda folder: edit(folder / "scheduler/scheduler_config.json", prediction_type="epsilon"), "is 'epsilon'"),
+        (lambda folder: edit(folder / "unet/config.json", in_channels=9), "takes 9 channels"),
+        (lambda folder: edit(folder / "unet/config.json", _class_name="UNet3D"), "is of a 'UNet3D'"),
+        (lambda folder: (folder / "unet/config.json").write_text("{"), "is not valid JSON"),
+    ],
+)
+def test_settings_that_will_not_do_are_refused(copied: Path, spoil: Callable[[Path], object], problem: str) -> None:
+    spoil(copied)
+    with pytest.raises(UserError, match=problem):
+        read_configs(copied)
+
+
+def test_pickled_weights_are_refused(copied: Path) -> None:
+    weights = copied / "unet/diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(UserError, match=r"found: diffusion_pytorch_model.bin\); pickles \(.bin\) are not read"):
+        read_unet(copied)
+
+
+def test_damaged_or_missing_weights_are_refused(copied: Path) -> None:
+    weights = copied / "vae/diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    del state["quant_conv.bias"]
+    save_file(state, weights)
+    with pytest.raises(UserError, match=r"1 missing: quant_conv\.bias"):
+        read_vae(copied)
+    weights.write_bytes(b"not weights")
+    with pytest.raises(UserError, match="vae cannot be read"):
+        read_vae(copied)
+
+
+def test_an_autoencoder_under_its_old_names_is_read(copied: Path) -> None:
+    """Stable Diffusion 2's own file calls the attention's layers query, key, value and proj_attn."""
+    weights = copied / "vae/diffusion_pytorch_model.safetensors"
+    state, old = load_file(weights), {}
+    for key, value in state.items():
+        for new, name in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            key = key.replace(f".attentions.0.{new}.", f".attentions.0.{name}.")
+        old[key] = value
+    assert len(old.keys() - state.keys()) == 16
+    save_file(old, weights)
+    read = read_vae(copied).state_dict()
+    assert all(torch.equal(value, read[key]) for key, value in state.items())
+
+
+# -------------------------------------------------------------------------------------------------------------- latents
+@pytest.mark.parametrize("name", ["tiny", "small taesd"])
+def test_latents_are_scaled_by_the_autoencoder_s_own_factor(name: str) -> None:
+    torch.manual_seed(0)
+    small = {"encoder_block_out_channels": [8] * 4, "decoder_block_out_channels": [8] * 4}
+    vae = build_vae(VAES["tiny"] if name == "tiny" else VAES["taesd"] | small).eval()
+    picture = noise(2, 3, 64, 32).clamp(-1, 1)
+    with torch.inference_mode():
+        latent = encode(vae, picture)
+        mask = decode_mask(vae, latent)
+        if name == "tiny":
+            unscaled = vae.quant_conv(vae.encoder(picture))[:, :4]
+            torch.testing.assert_close(latent, 0.18215 * unscaled)
+        else:
+            unscaled = vae.encoder(picture)
+            torch.testing.assert_close(latent, unscaled)
+        torch.testing.assert_close(mask, vae.decode(unscaled).sample.mean(1, keepdim=True))
+    assert (latent.shape, mask.shape) == ((2, 4, 8, 4), (2, 1, 64, 32))
+
+
+def test_a_mask_is_shown_as_a_grey_picture() -> None:
+    torch.manual_seed(0)
+    vae = build_vae(VAES["tiny"]).eval()
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 1
+    picture = torch.where(mask > 0, 1.0, -1.0).repeat(1, 3, 1, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(encode_mask(vae, mask), encode(vae, picture))
+
+
+# ----------------------------------------------------------------------------------------------------------------- text
+def test_a_text_encoder_and_its_tokenizer_come_back(tmp_path: Path) -> None:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    characters = [chr(code) for code in range(33, 127)]
+    words = [*characters, *(f"{character}</w>" for character in characters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=[], pad_token="!", model_max_length=77)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
+    encoder = CLIPTextModel(CLIPTextConfig(vocab_size=len(words), **sizes, **ends)).eval()
+    write_folder(tmp_path / "text", {"text_encoder": encoder, "tokenizer": tokenizer})
+
+    read, reader = read_text(tmp_path / "text")
+    ids = reader("a photo of a cat", padding="max_length", truncation=True, return_tensors="pt").input_ids
+    assert ids.shape == (1, 77)
+    assert ids[0, 0] == len(words) - 2 and ids[0, -1] == vocabulary["!"]
+    with torch.inference_mode():
+        assert torch.equal(read.eval()(ids).last_hidden_state, encoder(ids).last_hidden_state)
+    with pytest.raises(UserError, match="has no tokenizer/"):
+        shutil.rmtree(tmp_path / "text/tokenizer")
+        read_text(tmp_path / "text")
