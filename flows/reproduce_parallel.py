@@ -11,7 +11,7 @@ from flows import process
 from flows.graph import stages_to_run
 from flows.tasks import dvc_repro, publish_leaderboard, pull_data
 
-NEEDS_GPU = ("train@", "distill@")
+NEEDS_GPU = ("train@", "finetune@", "distill@")
 
 
 @task(task_run_name="{stage}")

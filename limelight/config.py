@@ -246,6 +246,10 @@ class Profile(Section):
     package: Package = Package()
 
 
+class Finetune(Section):
+    base: str = Field(description="the run whose artifact this run's `parts` start from")
+
+
 class Distil(Section):
     teacher: str
 
@@ -263,6 +267,7 @@ class Params(Section):
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train: list[str]
+    finetune: dict[str, Finetune] = Field(default_factory=dict)
     distil: dict[str, Distil] = Field(default_factory=dict)
     deploy: list[str] = Field(default_factory=list)
     evaluate: list[str] = Field(default_factory=list)
@@ -274,13 +279,16 @@ class Params(Section):
         if self.profile not in self.profiles:
             raise ValueError(f"profile {self.profile!r} is not one of profiles: {', '.join(self.profiles)}")
         runs = self.active.runs.keys()
-        for name in [*self.train, *self.distil]:
+        trained = {*self.train, *self.finetune, *self.distil}
+        for name in trained:
             if name not in runs:
                 raise ValueError(f"run {name!r} is not described under profiles.{self.profile}.runs")
         for name, distil in self.distil.items():
-            if distil.teacher not in [*self.train, *self.distil]:
+            if distil.teacher not in trained:
                 raise ValueError(f"distil.{name}: teacher {distil.teacher!r} is trained by no run")
-        trained = {*self.train, *self.distil}
+        for name, finetune in self.finetune.items():
+            if finetune.base not in trained:
+                raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run")
         artifacts = trained | {f"{name}-deploy" for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, trained), ("evaluate", self.evaluate, artifacts)):
             for name in names:

@@ -56,6 +56,7 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
         ({"train": ["teachr"]}, "run 'teachr' is not described under profiles.demo.runs"),
         ({"distil": {"student": {"teacher": "student2"}}}, "teacher 'student2' is trained by no run"),
+        ({"finetune": {"student": {"base": "vae"}}}, "finetune.student: base 'vae' is trained by no run"),
         ({"deploy": ["teacher2"]}, "deploy: 'teacher2' is not one of"),
         ({"evaluate": ["student-deployed"]}, "evaluate: 'student-deployed' is not one of"),
     ],
