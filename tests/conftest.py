@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,25 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("untrained") / "sdnet"
     save_weights(folder, create_model("sdnet"), name="sdnet", input_size=(64, 64))
     return folder
+
+
+@pytest.fixture(scope="session")
+def taking(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """taking('rgb', 'rgbd') is a weights folder: a narrow SDNet of these modalities, as initialised, for 64x64."""
+    import torch
+
+    from models.registry import create_model
+    from models.weights import save_weights
+
+    root = tmp_path_factory.mktemp("taking")
+
+    def make(*modalities: str) -> Path:
+        folder = root / "-".join(modalities)
+        if not folder.exists():
+            torch.manual_seed(0)
+            save_weights(
+                folder, create_model("sdnet", modalities=modalities, width=12), name="sdnet", input_size=(64, 64)
+            )
+        return folder
+
+    return make

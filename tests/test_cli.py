@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,109 @@ def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: st
     assert isinstance(told.exception, UserError)
     assert message in str(told.exception)
     assert "\n" not in str(told.exception)
+
+
+@pytest.fixture
+def run_with_depth(taking: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As `run`, with a network that takes depth where there is any."""
+    monkeypatch.chdir(tmp_path)
+
+    def predict(*arguments: str, modalities: tuple[str, ...] = ("rgb", "rgbd")) -> Result:
+        return CliRunner().invoke(
+            app, ["predict", "--model", str(taking(*modalities)), "--device", "cpu", "--kind", "npy", *arguments]
+        )
+
+    return predict
+
+
+def draw_depth(*names: str, height: int = 20, width: int = 30) -> None:
+    for seed, name in enumerate(names):
+        write_png(Path(name), np.random.default_rng(seed).integers(0, 65536, (height, width), np.uint16))
+
+
+def test_depth_of_a_tree_is_found_by_name(run_with_depth) -> None:
+    draw("in/a.png", "in/sub/a.png", "in/b.png")
+    draw_depth("near/a.png", "near/sub/a.png", "near/b.png")
+    Path("near/b.png").rename("near/b.tif")  # only the stem counts
+    assert run_with_depth("in", "-o", "alone").exit_code == 0
+    told = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "2")
+    assert told.exit_code == 0, told.stderr
+    parts = run_with_depth("in/a.png", "in/sub", "in/b.png", "--depth", "near", "-o", "parts")
+    assert parts.exit_code == 0, parts.stderr
+    for name in ("a.npy", "sub/a.npy", "b.npy"):
+        assert np.abs(np.load(f"out/{name}") - np.load(f"alone/{name}")).max() > 1e-4
+        np.testing.assert_allclose(np.load(f"parts/{name}"), np.load(f"out/{name}"), atol=1e-5)
+
+
+def test_a_companion_below_the_pictures_is_no_picture(run_with_depth) -> None:
+    draw("in/a.png")
+    draw_depth("in/depth/a.png")
+    told = run_with_depth("in", "--depth", "in/depth", "-o", "out")
+    assert told.exit_code == 0, told.stderr
+    assert files("out") == {"a.npy", "limelight.json"}
+
+
+def test_a_bad_companion_is_its_pictures_failure(run_with_depth) -> None:
+    draw(*(f"in/{name}.png" for name in ("bad", "flat", "good", "gone", "twin", "wide")))
+    draw_depth("near/good.png", "near/twin.bmp", "near/twin.tif")
+    draw_depth("near/wide.png", width=60)
+    Path("near/bad.png").write_bytes(b"no picture")
+    write_png(Path("near/flat.png"), np.zeros((20, 30), np.uint16))
+    told = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "3")
+    assert told.exit_code == 1
+    assert files("out") == {"good.npy", "failures.csv", "limelight.json"}
+    rows = list(csv.DictReader(io.StringIO(Path("out/failures.csv").read_text(encoding="utf-8"))))
+    reasons = {Path(row["source"]).stem: row["reason"] for row in rows}
+    assert reasons["gone"].startswith("gone.png has no companion in near")
+    assert reasons["twin"].startswith("twin.png could have any of twin.bmp, twin.tif in near")
+    for name, part in (("bad", "cannot read"), ("flat", "holds no reading"), ("wide", "no two sizes of one scene")):
+        assert part in reasons[name] and f"near/{name}.png" in reasons[name]
+
+
+def test_resume_knows_the_companions(run_with_depth) -> None:
+    draw("in/a.png", "in/b.png")
+    draw_depth("near/a.png", "near/b.png", "other/a.png", "other/b.png")
+    assert run_with_depth("in", "--depth", "near", "-o", "out").exit_code == 0
+    later = Path("out/a.npy").stat().st_mtime_ns + 10**9
+    os.utime("near/a.png", ns=(later, later))
+    assert "1 written to out, 1 already there" in run_with_depth("in", "--depth", "near", "-o", "out").stderr
+    for arguments in (("--depth", "other"), ()):
+        assert "made with other settings" in str(run_with_depth("in", *arguments, "-o", "out").exception)
+
+
+def test_depth_of_one_picture(run_with_depth) -> None:
+    draw("a.png")
+    draw_depth("near.png", "near/a.png")
+    for where in ("near.png", "near"):
+        assert run_with_depth("a.png", "--depth", where, "-o", "out.npy", modalities=("rgbd",)).exit_code == 0
+    before = Path("near.png").read_bytes()
+    refused = run_with_depth("a.png", "--depth", "near.png", "-o", "near.png", "--kind", "map")
+    assert isinstance(refused.exception, UserError) and Path("near.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "modalities", "message"),
+    [
+        (["a.png", "--depth", "d.png"], ("rgb",), "sdnet takes images alone"),
+        (["a.png"], ("rgbd",), "sdnet needs a companion with every picture: depth (rgbd)"),
+        (["a.png", "--thermal", "d.png"], ("rgb", "rgbd"), "sdnet takes depth (rgbd) as companion, not 'rgbt'"),
+        (["a.png", "--depth", "d.png", "--thermal", "d.png"], ("rgb", "rgbd"), "not both"),
+        (["a.png", "--depth", "gone.png", "-o", "x.npy"], ("rgb", "rgbd"), "there is no such file"),
+        (["a.png", "b.png", "--depth", "gone"], ("rgb", "rgbd"), "gone does not exist"),
+        (["a.png", "b.png", "--depth", "d.png"], ("rgb", "rgbd"), "one file for 2 pictures"),
+        ([".", "--depth", "."], ("rgb", "rgbd"), "holds the pictures themselves"),
+        (["a.png", "--depth", "empty", "-o", "x.npy"], ("rgb", "rgbd"), "a.png has no companion in empty"),
+    ],
+)
+def test_mistakes_with_companions_are_one_line(
+    run_with_depth, arguments: list[str], modalities: tuple[str, ...], message: str
+) -> None:
+    draw("a.png", "b.png")
+    draw_depth("d.png")
+    Path("empty").mkdir()
+    told = run_with_depth(*arguments, modalities=modalities)
+    assert isinstance(told.exception, UserError)
+    assert message in str(told.exception) and "\n" not in str(told.exception)
 
 
 def test_main_prints_one_line(

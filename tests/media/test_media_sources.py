@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limelight.media.sources import _assign, find_sources
+from limelight.media.sources import _assign, find_companions, find_sources
 from models.errors import UserError
 
 
@@ -65,3 +65,41 @@ def test_places_never_collide(names: set[str]) -> None:
     places = [f"{source.relative}.png".casefold() for source in sources]
     assert len(set(places)) == len(places)
     assert all(source.relative.parent == PurePosixPath(".") for source in sources)
+
+
+def companions(pictures: Path, where: Path) -> dict[str, str]:
+    """Each picture's own path -> its companion's, or the first word that says what is wrong."""
+    found = find_companions(find_sources([pictures]), where)
+    return {
+        str(source.below): str(path) if isinstance(path, UserError) else path.relative_to(where).as_posix()
+        for source, path in found.items()
+    }
+
+
+def test_companions_mirror_their_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg", "in/a.png", "in/deep/a.jpg", "in/b.jpg")
+    touch(tmp_path, "near/a.jpg", "near/a.png", "near/deep/a.TIF", "near/b.jpg", "near/b.jpg.txt", "near/more.png")
+    assert companions(tmp_path / "in", tmp_path / "near") == {
+        "a.jpg": "a.jpg",
+        "a.png": "a.png",
+        "deep/a.jpg": "deep/a.TIF",
+        "b.jpg": "b.jpg",
+    }
+
+
+def test_a_companion_that_is_missing_or_not_the_only_one_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg", "in/deep/b.jpg")
+    touch(tmp_path, "near/a.png", "near/a.tif", "near/b.png")
+    found = companions(tmp_path / "in", tmp_path / "near")
+    assert found["a.jpg"].startswith("a.jpg could have any of a.png, a.tif in ")
+    assert found["deep/b.jpg"].startswith("deep/b.jpg has no companion in ")
+
+
+def test_one_file_is_the_companion_of_one_picture(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg", "near.png")
+    (source,) = find_sources([tmp_path / "in"])
+    assert find_companions([source], tmp_path / "near.png") == {source: tmp_path / "near.png"}
+    with pytest.raises(UserError, match="one file for 2 pictures"):
+        find_companions([source, source], tmp_path / "near.png")
+    with pytest.raises(UserError, match="does not exist"):
+        find_companions([source], tmp_path / "gone")

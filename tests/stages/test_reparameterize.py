@@ -1,5 +1,8 @@
 """The reparameterize stage from artifact and manifest to deployed folder and report."""
 
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,8 @@ import pytest
 import torch
 
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
-from limelight.data.manifest import Sample, write_manifest
+from limelight.data.manifest import Sample, read_manifest, write_manifest
+from limelight.inference.deploy import read_samples
 from limelight.inference.runtimes import open_runtime
 from limelight.media.images import write_png
 from models.errors import UserError
@@ -83,6 +87,24 @@ def test_a_drift_past_its_limit_keeps_the_report_alone(workspace: Path) -> None:
     metrics = read_json("reports/deploy/student/metrics.json")
     assert metrics["logit_difference"] == 0  # there is nothing to merge
     assert 0 < metrics["runtimes"]["openvino-fp32"]["max_probability_difference"] < 1e-5
+
+
+def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: Path, taking: Callable) -> None:
+    rows = read_manifest()
+    for row in rows:
+        noise = np.random.default_rng(1).integers(0, 65536, (40, 50), np.uint16)
+        write_png(Path(row.image.replace("images", "depth")), noise)
+    write_manifest([replace(row, modality="rgbd", companion=row.image.replace("images", "depth")) for row in rows])
+    shutil.copytree(taking("rgb", "rgbd"), "artifacts/student", dirs_exist_ok=True)
+    run(settings(runtimes=["onnx-fp32"]), "student")
+    merged, card = load_weights("artifacts/student-deploy")
+    assert (card.form, card.modalities) == ("merged", ("rgb", "rgbd"))
+    seen, _ = read_samples(card, settings().active.deploy)
+    assert seen.companion_B1HW.any() and seen.modality_B.tolist() == [1, 1]
+    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(*seen)
+    with torch.no_grad():
+        expected = merged(*map(torch.from_numpy, seen))[0].sigmoid()
+    np.testing.assert_allclose(exported, expected, atol=1e-5)
 
 
 def test_a_split_without_masks_is_refused(workspace: Path) -> None:

@@ -1,0 +1,193 @@
+"""Companions on their way into a network: sizes, ranges, what is refused, and exports that agree with PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limelight.config import Deploy
+from limelight.data.loader import evaluation_batches
+from limelight.data.manifest import Sample
+from limelight.inference.export import export
+from limelight.inference.parity import measure_parity
+from limelight.inference.pictures import read_sample
+from limelight.inference.predictor import Predictor
+from limelight.inference.preprocess import Inputs, fit_companion, to_companion, to_inputs
+from limelight.inference.runtimes import EXPORTED, open_runtime
+from limelight.media.images import write_png
+from models.card import Card
+from models.errors import UserError
+from models.weights import load_weights, read_card
+
+Taking = Callable[..., Path]
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def depth(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 65536, (height, width), np.uint16)
+
+
+# ---------------------------------------------------------------------------------------------------------- preparation
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 60), st.integers(2, 60), st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]))
+def test_every_type_becomes_its_share_of_the_range(height: int, width: int, kind: type) -> None:
+    share = np.random.default_rng(0).random((height, width))
+    given = share if np.issubdtype(kind, np.floating) else share * np.iinfo(kind).max
+    found = to_companion(given.astype(kind), (height, width), (height, width))
+    assert found.dtype == np.float32 and found.shape == (height, width)
+    np.testing.assert_allclose(found, share, atol=1 / 255)
+
+
+def test_another_size_of_the_same_scene_is_resized() -> None:
+    ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    small = fit_companion(ramp, (24, 32))
+    assert small.shape == (24, 32)
+    np.testing.assert_allclose(small.mean(0), ramp[0].reshape(32, 2).mean(1) / 255, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("companion", "message"),
+    [
+        (np.zeros((20, 30), np.uint16), "the companion holds no reading, every pixel is 0"),
+        (np.full((20, 30), 7, np.uint8), "no reading, every pixel is 7"),
+        (np.eye(20, 30) * 3, "floats from 0 to 3; scale them"),
+        (np.where(np.eye(20, 30), np.nan, 0.5), "floats from nan to nan; scale them"),
+        (np.eye(20, 30, dtype=np.int32), "must be an array of shape"),
+        (np.zeros((20, 30, 3), np.uint8), "must be an array of shape"),
+        (np.eye(30, 20), "no two sizes of one scene"),
+    ],
+)
+def test_what_is_no_companion_is_refused(companion: np.ndarray, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        fit_companion(companion, (20, 30))
+    assert "\n" not in str(caught.value)
+
+
+def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
+    """Also for companions of another size than their picture."""
+    write_png(tmp_path / "image.png", picture(40, 60))
+    write_png(tmp_path / "depth.png", depth(80, 120))
+    paths = str(tmp_path / "image.png"), str(tmp_path / "depth.png"), None
+    sample = Sample("set/0", "set", "val", "rgbd", *paths, None, None, (), 60, 40, "")
+    card = Card(model="sdnet", family="", modalities=("rgb", "rgbd"), input_size=(32, 32), parameters=0, sha256="")
+    image, companion, modality = read_sample(sample, card)
+    inputs = to_inputs([image], [companion], [modality], card, (32, 32))
+    (batch,) = evaluation_batches([sample], 32, 1)
+    np.testing.assert_allclose(inputs.image_B3HW, batch.image_B3HW, atol=1e-5)
+    np.testing.assert_allclose(inputs.companion_B1HW, batch.companion_B1HW, atol=2e-5)
+    np.testing.assert_array_equal(inputs.modality_B, batch.modality_B)
+
+
+# ------------------------------------------------------------------------------------------------------------ predictor
+def test_result_is_the_networks_own(taking: Taking) -> None:
+    folder = taking("rgb", "rgbd", "rgbt")
+    image, companion = picture(64, 64), depth(64, 64)
+    model, card = load_weights(folder)
+    normalised = ((image / 255.0 - np.array(card.mean)) / np.array(card.std)).transpose(2, 0, 1)[None]
+    tensors = torch.tensor(normalised, dtype=torch.float32), torch.tensor(companion / 65535.0)[None, None].float()
+    with torch.inference_mode():
+        expected = model(*tensors, torch.tensor([2]))[0].sigmoid()[0, 0]
+    (found,) = Predictor.load(folder, device="cpu").predict([image], [companion], modality="rgbt")
+    np.testing.assert_allclose(found.saliency_HW, expected, atol=1e-5)
+
+
+def test_result_does_not_depend_on_batch_mates(taking: Taking) -> None:
+    predictor = Predictor.load(taking("rgb", "rgbd"), device="cpu")
+    images = [picture(40, 60), picture(30, 30, 1), picture(50, 20, 2)]
+    companions = [depth(40, 60), None, depth(25, 10, 2)]
+    alone = [predictor.predict([image], [given])[0] for image, given in zip(images, companions, strict=True)]
+    together, cut = predictor.predict(images, companions), predictor.predict(images, companions, batch_size=2)
+    for one, other, another in zip(alone, together, cut, strict=True):
+        np.testing.assert_allclose(one.saliency_HW, other.saliency_HW, atol=1e-5)
+        np.testing.assert_allclose(one.saliency_HW, another.saliency_HW, atol=1e-5)
+    without = predictor.predict(images[1:2])[0].saliency_HW
+    np.testing.assert_array_equal(without, alone[1].saliency_HW)
+    hidden = predictor.predict(images[:1])[0].saliency_HW
+    assert np.abs(hidden - alone[0].saliency_HW).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("modalities", "companions", "modality", "message"),
+    [
+        (["rgb"], [np.eye(8)], None, "sdnet takes images alone"),
+        (["rgbd"], None, None, r"needs a companion with every picture: depth \(rgbd\)"),
+        (["rgbd"], [None], None, "needs a companion"),
+        (["rgb", "rgbd"], [np.eye(8)], "rgbt", r"takes depth \(rgbd\) as companion, not 'rgbt'"),
+        (["rgb", "rgbd", "rgbt"], [np.eye(8)], None, r"say which this is: depth \(rgbd\) or thermal \(rgbt\)"),
+        (["rgb", "rgbd"], [np.eye(8), np.eye(8)], None, "1 images and 2 companions"),
+        (["rgb", "rgbd"], [np.zeros((8, 8))], None, "the companion holds no reading"),
+    ],
+)
+def test_what_does_not_fit_the_network_is_one_line(
+    taking: Taking, modalities: list[str], companions: list | None, modality: str | None, message: str
+) -> None:
+    predictor = Predictor.load(taking(*modalities), device="cpu")
+    with pytest.raises(UserError, match=message) as caught:
+        predictor.predict([picture(8, 8)], companions, modality=modality)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_companion_at_all_is_no_companion(taking: Taking) -> None:
+    predictor = Predictor.load(taking("rgb"), device="cpu")
+    (with_none,) = predictor.predict([picture(8, 8)], [None])
+    np.testing.assert_array_equal(with_none.saliency_HW, predictor.predict([picture(8, 8)])[0].saliency_HW)
+
+
+# -------------------------------------------------------------------------------------------------------------- exports
+def inputs(count: int, height: int, width: int) -> Inputs:
+    """Random ones, of all modalities in turn."""
+    source = np.random.default_rng(0)
+    image = source.normal(size=(count, 3, height, width)).astype("float32")
+    return Inputs(image, source.random((count, 1, height, width), "float32"), np.arange(count) % 3)
+
+
+@pytest.fixture(scope="module")
+def exported(taking: Taking) -> Path:
+    folder = taking("rgb", "rgbd", "rgbt")
+    model, _ = load_weights(folder)
+    export(model.reparameterize(), read_card(folder), folder, EXPORTED, inputs(3, 64, 64))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tolerance"),
+    [
+        ("onnx-fp32", 1e-6),
+        ("openvino-fp32", 1e-6),
+        ("torch-bf16", 0.02),
+        ("openvino-bf16", 0.02),
+        ("onnx-int8", 0.02),
+        ("openvino-int8", 0.02),
+    ],
+)
+def test_runtimes_agree_with_pytorch(exported: Path, runtime: str, tolerance: float) -> None:
+    reference, found = open_runtime(exported, "torch", threads=1), open_runtime(exported, runtime, threads=1)
+    for seen in (inputs(3, 64, 64), inputs(3, 50, 77), Inputs(inputs(1, 33, 18).image_B3HW)):
+        expected, probability = reference(*seen), found(*seen)
+        assert probability.shape == (len(seen.image_B3HW), 1, *seen.image_B3HW.shape[2:])
+        np.testing.assert_allclose(probability, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
+def test_an_export_takes_companions_and_their_kind(exported: Path, runtime: str) -> None:
+    given = inputs(1, 64, 64)
+    run = open_runtime(exported, runtime, threads=1)
+    maps = [run(given.image_B3HW, given.companion_B1HW, np.array([kind])) for kind in (0, 1, 2)]
+    np.testing.assert_array_equal(maps[0], run(given.image_B3HW))
+    assert np.abs(maps[0] - maps[1]).max() > 1e-4 and np.abs(maps[1] - maps[2]).max() > 1e-4
+
+
+def test_parity_is_measured_with_companions(exported: Path) -> None:
+    given = inputs(3, 64, 64)
+    masks = (given.image_B3HW[:, 0] > 1).astype("float32")
+    parity = measure_parity(exported, ["openvino-fp32"], given, masks, threads=1)
+    hidden = measure_parity(exported, ["openvino-fp32"], Inputs(given.image_B3HW), masks, threads=1)
+    assert parity.violations(Deploy()) == []
+    assert parity.reference.mae != hidden.reference.mae
