@@ -27,6 +27,10 @@ class Renderer(Section):
     size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
     seed: int = 0
     clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
+    kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain things in named colours")
+    hidden: float = Field(
+        default=0.0, ge=0, le=1, description="share of the toys' scenes in which the image hardly shows the things"
+    )
 
 
 class Layout(Section):

@@ -16,7 +16,9 @@ import numpy as np
 
 from limelight.config import Renderer
 from limelight.data.renderer.families import CLASSES
+from limelight.data.renderer.plan import plan_scene
 from limelight.data.renderer.scene import render_clip, render_scene
+from limelight.data.renderer.toys import TOY_CLASSES, plan_toys
 from limelight.progress import track
 from models.files import atomic_path, read_json, write_json
 
@@ -78,6 +80,8 @@ def render_dataset(
         "clips": clips,
         "image_suffix": image_suffix,
     }
+    if settings.kind == "toys":
+        recipe |= {"kind": settings.kind, "hidden": settings.hidden}
     if (folder / RECIPE).is_file() and read_json(folder / RECIPE) == recipe:
         return
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
@@ -87,7 +91,8 @@ def render_dataset(
     task = partial(_draw_item, partial_folder, settings, image_suffix)
     for _ in track(_mapped(task, items, workers), len(items), f"rendering {folder.name}", unit="scenes"):
         pass
-    write_json(partial_folder / "classes.json", {str(number): name for number, name in CLASSES.items()})
+    classes = TOY_CLASSES if settings.kind == "toys" else CLASSES
+    write_json(partial_folder / "classes.json", {str(number): name for number, name in classes.items()})
     write_json(partial_folder / RECIPE, recipe)
     with atomic_path(folder) as temporary:
         partial_folder.replace(temporary)
@@ -123,7 +128,8 @@ def _draw_item(root: Path, settings: Renderer, image_suffix: str, item: Item) ->
     image = folder / "images" / f"{name}{image_suffix}"
     if image.exists():
         return
-    scene = render_scene(settings.seed, item.split, item.index, settings.size)
+    draw = partial(plan_toys, hidden=settings.hidden) if settings.kind == "toys" else plan_scene
+    scene = render_scene(settings.seed, item.split, item.index, settings.size, draw)
     if item.split != UNLABELLED:
         for kind, picture in (
             ("masks", scene.mask),

@@ -104,7 +104,7 @@ def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> Plan
         actors.append(_distractor(rng, tone, smallest, horizon))
     if rng.random() < 0.16:
         actors.append(_occluder(rng, tone, actors))
-    light = _light(rng)
+    light = draw_light(rng)
     aperture = rng.uniform(0.03, 0.09) if cue == "focus" else rng.choice((0.0, rng.uniform(0, 0.03)))
     pan = Motion(*rng.normal(0, (0.006, 0.003, 0.004)), growth=rng.normal(0, 0.003))
     return Plan(
@@ -116,7 +116,7 @@ def _weighted(rng: np.random.Generator, items: Sequence[T], shares: list[float])
     return items[rng.choice(len(items), p=np.array(shares) / sum(shares))]
 
 
-def _light(rng: np.random.Generator) -> Light:
+def draw_light(rng: np.random.Generator) -> Light:
     """From above, from the front or from a side, never from below."""
     turn, rise = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.1)
     right, down = np.cos(turn) * np.cos(rise), -abs(np.sin(turn)) * np.cos(rise)
@@ -140,10 +140,12 @@ def _salient_actors(rng: np.random.Generator, tone: Tone, cue: Cue, warm: float,
         family = name if same else str(rng.choice(list(FAMILIES)))
         centre = (float(middle[0] + offset[0]), float(middle[1] + offset[1]))
         area = total / count * rng.uniform(0.7, 1.3)
-        materials = _materials(rng, object_tone(rng, tone, cue), tone, cue)
+        materials = draw_materials(rng, object_tone(rng, tone, cue), tone, cue)
         warmth = warm * rng.uniform(0.7, 1.3)
         actors.append(
-            _actor(rng, "salient", family, materials, area, centre, horizon, warmth=warmth, motion=_motion(rng, centre))
+            draw_actor(
+                rng, "salient", family, materials, area, centre, horizon, warmth=warmth, motion=draw_motion(rng, centre)
+            )
         )
     return actors
 
@@ -156,10 +158,10 @@ def _distractor(rng: np.random.Generator, tone: Tone, smallest: float, horizon: 
     centre = (float(0.5 + reach * np.cos(turn)), float(0.55 + reach * np.sin(turn)))
     vivid = rng.random() < 0.25
     own = free_tone(rng) if vivid else dull_tone(rng, tone)
-    materials = _materials(rng, own, tone, "camouflage" if not vivid else "free")
+    materials = draw_materials(rng, own, tone, "camouflage" if not vivid else "free")
     warmth = rng.uniform(0.1, 0.3) if rng.random() < 0.08 else rng.uniform(-0.06, 0.04)
     blur = rng.uniform(0.004, 0.02) * min(1.0, np.sqrt(area) * 8) if vivid or rng.random() < 0.4 else 0.0
-    return _actor(rng, "distractor", family, materials, area, centre, horizon, warmth=warmth, blur=blur)
+    return draw_actor(rng, "distractor", family, materials, area, centre, horizon, warmth=warmth, blur=blur)
 
 
 def _occluder(rng: np.random.Generator, tone: Tone, actors: list[Actor]) -> Actor:
@@ -170,13 +172,13 @@ def _occluder(rng: np.random.Generator, tone: Tone, actors: list[Actor]) -> Acto
     x, y = target.centre if target else (0.5, 0.6)
     reach = np.sqrt(target.area) * 0.35 if target else 0.2
     centre = (x + rng.normal(0, reach), y + (rng.uniform(0, reach) if shape.upright else rng.normal(0, reach)))
-    materials = _materials(rng, dull_tone(rng, tone), tone, "camouflage")
+    materials = draw_materials(rng, dull_tone(rng, tone), tone, "camouflage")
     blur = rng.uniform(0.0, 0.02)
     scale = float(np.sqrt(area / max(coverage(shape), 0.05)))
     return Actor("occluder", 0, shape, materials, scale, area, centre, depth=rng.uniform(0.06, 0.12), blur=blur)
 
 
-def _actor(
+def draw_actor(
     rng: np.random.Generator,
     role: Literal["salient", "distractor"],
     family: str,
@@ -223,7 +225,7 @@ def _grounded(
     return centre[0], float(rng.uniform(horizon + 0.03, 0.97) - reach)
 
 
-def _materials(rng: np.random.Generator, tone: Tone, background: Tone, cue: Cue) -> list[Material]:
+def draw_materials(rng: np.random.Generator, tone: Tone, background: Tone, cue: Cue) -> list[Material]:
     """One per slot: the body, an accent, a second accent, and something dark."""
     contrast = {"texture": 2.2, "camouflage": 0.6}.get(cue, 1.0)
     period = rng.uniform(0.03, 0.12)
@@ -246,7 +248,7 @@ def _materials(rng: np.random.Generator, tone: Tone, background: Tone, cue: Cue)
     return [body, *accents, Material("plain", dark.rgb, dark.rgb, period)]
 
 
-def _motion(rng: np.random.Generator, centre: tuple[float, float]) -> Motion:
+def draw_motion(rng: np.random.Generator, centre: tuple[float, float]) -> Motion:
     """A drift across the picture, towards its middle when the object begins near an edge."""
     speed = rng.uniform(0.008, 0.022)
     to_middle = np.array([0.5, 0.5]) - centre

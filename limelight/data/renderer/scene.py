@@ -2,12 +2,13 @@
 
 import itertools
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from limelight.data.renderer.plan import plan_scene
+from limelight.data.renderer.plan import Plan, plan_scene
 from limelight.data.renderer.sensors import Camera, measure_depth, measure_heat
 from limelight.data.renderer.stage import Layers, Stage
 
@@ -38,16 +39,19 @@ class Scene:
     cue: str
 
 
-def render_scene(seed: int, split: str, index: int, size: int) -> Scene:
+def render_scene(
+    seed: int, split: str, index: int, size: int, draw: Callable[[np.random.Generator], Plan] = plan_scene
+) -> Scene:
     """Draw one scene.
 
     Args:
         seed, split, index: which scene; scenes of different splits are independent.
         size: pixels, height = width, at least 32.
+        draw: what it holds.
     """
     for attempt in itertools.count():
         rng = _generator(seed, split, index, attempt)
-        plan = plan_scene(rng)
+        plan = draw(rng)
         stage = Stage(plan, rng, SUPERSAMPLE * size)
         layers = stage.shot()
         mask, labels = _annotate(layers)

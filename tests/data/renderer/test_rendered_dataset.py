@@ -24,11 +24,11 @@ def drawn(monkeypatch) -> list[tuple[str, int]]:
     calls: list[tuple[str, int]] = []
     render = dataset.render_scene
 
-    def interrupted(seed, split, index, size):
+    def interrupted(seed, split, index, size, draw):
         if len(calls) == 3:
             raise KeyboardInterrupt
         calls.append((split, index))
-        return render(seed, split, index, size)
+        return render(seed, split, index, size, draw)
 
     monkeypatch.setattr(dataset, "render_scene", interrupted)
     return calls
