@@ -12,6 +12,8 @@ from typing import Any
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
+from models.card import MODALITIES
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -20,7 +22,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 OPEN = frozenset({"/", "/livez", "/readyz", "/healthz"})
 """Answered without the token: health, and the page, which holds nothing."""
 UPLOADS = frozenset({"/predict", "/cutout"})
-FIELD = "image"
+FIELD, COMPANION, MODALITY = "image", "companion", "modality"
 LONGEST_NAME = 200
 """Bytes; the uploaded file's name becomes part of a temporary file's."""
 
@@ -101,7 +103,10 @@ def _check_content(headers: Headers) -> None:
 
 
 async def _check_upload(headers: Headers, body: bytes) -> None:
-    """A form with exactly one file named `image`. A string in its place would be fetched as a URL further in."""
+    """A form with one file named `image`, and at most one named `companion`, which may say what it is in `modality`.
+
+    A string in the place of a file would be fetched as a URL further in.
+    """
     kind = _media_type(headers)
     if kind != "multipart/form-data":
         raise Refusal(415, f"content type {kind!r} is not taken; send multipart/form-data with the file as {FIELD!r}")
@@ -110,18 +115,37 @@ async def _check_upload(headers: Headers, body: bytes) -> None:
         yield body
 
     try:
-        form = await _InMemoryParser(headers, stream(), max_files=1, max_fields=1).parse()
+        form = await _InMemoryParser(headers, stream(), max_files=2, max_fields=2).parse()
     except Exception as error:  # hostile bytes raise what they like, and what escapes here stalls the request
         reason = getattr(error, "message", "its encoding is wrong")
         raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
     fields = form.multi_items()
     await form.close()
-    if [name for name, _ in fields] != [FIELD]:
-        raise Refusal(400, f"the form must have one field, {FIELD!r}, with the picture's file; and nothing else")
-    upload = fields[0][1]
-    if not isinstance(upload, UploadFile):
-        raise Refusal(415, f"{FIELD!r} holds text, not a file; send the picture itself, not its address")
-    name = upload.filename or ""
+    if sorted(name for name, _ in fields) not in _FORMS:
+        raise Refusal(
+            400,
+            f"the form must have the picture's file as {FIELD!r}, and nothing else but its depth or thermal picture as "
+            f"{COMPANION!r} and which of the two that is as {MODALITY!r}",
+        )
+    for field, value in fields:
+        if field == MODALITY:
+            _check_modality(value)
+        else:
+            _check_file(field, value)
+
+
+_FORMS = (sorted([FIELD]), sorted([FIELD, COMPANION]), sorted([FIELD, COMPANION, MODALITY]))
+
+
+def _check_modality(value: UploadFile | str) -> None:
+    if not isinstance(value, str) or value not in MODALITIES[1:]:
+        raise Refusal(400, f"{MODALITY!r} must be text, one of {', '.join(MODALITIES[1:])}")
+
+
+def _check_file(field: str, value: UploadFile | str) -> None:
+    if not isinstance(value, UploadFile):
+        raise Refusal(415, f"{field!r} holds text, not a file; send the picture itself, not its address")
+    name = value.filename or ""
     if len(name.encode()) > LONGEST_NAME or not name.isprintable():
         raise Refusal(400, f"the file's name must be printable and at most {LONGEST_NAME} bytes; rename it")
 

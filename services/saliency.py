@@ -2,6 +2,7 @@
 
     limelight serve                                          # the champion, on 127.0.0.1:3000
     curl -F image=@photo.jpg 127.0.0.1:3000/predict -o mask.png
+    curl -F image=@photo.jpg -F companion=@depth.png 127.0.0.1:3000/predict -o mask.png
 
 One plain class: on a CPU batching buys little, and a batch would let one bad picture fail its neighbours.
 """
@@ -16,13 +17,15 @@ from bentoml.validators import ContentType
 from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from limelight.inference.predictor import Predictor
-from limelight.media.images import FORMATS, read_image
+from limelight.inference.preprocess import fit_companion
+from limelight.media.images import FORMATS, read_companion, read_image
 from limelight.media.outputs import encode, output
 from models.errors import UserError
+from models.weights import read_card
 from services.guard import Guard
 from services.settings import service_settings
 
@@ -31,10 +34,15 @@ NAME = "limelight"
 SETTINGS = service_settings()
 
 PngFile = Annotated[Path, ContentType("image/png")]
+NONE: list[Path] = []
+"""A list stands for a file that may be missing, which BentoML cannot say otherwise. The guard lets one at most pass."""
 
 
 async def _page(request: Request) -> Response:
-    return FileResponse(PAGE, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline' blob:"})
+    # The page asks for what the model takes, so that it has no field that would be refused.
+    takes = " ".join(read_card(_weights()).modalities)
+    text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
+    return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline' blob:"})
 
 
 @bentoml.service(
@@ -50,34 +58,46 @@ class Limelight:
     def __init__(self) -> None:
         self._predictor = Predictor.load(_weights(), runtime=SETTINGS.runtime, threads=SETTINGS.threads)
         # The first call compiles and allocates; nobody's request should wait for that.
-        self._predictor.predict([np.zeros((8, 8, 3), np.uint8)])
+        kinds = self._predictor.card.companions
+        self._predictor.predict(
+            [np.zeros((8, 8, 3), np.uint8)], [np.eye(8) if kinds else None], modality=kinds[0] if kinds else None
+        )
         print(self._predictor.description, flush=True)
 
     @bentoml.api
-    def predict(self, image: Path) -> PngFile:
-        """The saliency map as an 8-bit grey PNG of the picture's size: black is background, white is the object."""
-        return self._answer(image, "map")
+    def predict(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
+        """The saliency map as an 8-bit grey PNG of the picture's size: black is background, white is the object.
+
+        A model that takes depth or thermal pictures is sent one as `companion`; one that takes both is told which it
+        is, 'rgbd' or 'rgbt', as `modality`.
+        """
+        return self._answer(image, companion, modality, "map")
 
     @bentoml.api
-    def cutout(self, image: Path) -> PngFile:
-        """The object on a transparent ground, as an RGBA PNG of the picture's size."""
-        return self._answer(image, "rgba")
+    def cutout(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
+        """The object on a transparent ground, as an RGBA PNG of the picture's size; `companion` as for predict."""
+        return self._answer(image, companion, modality, "rgba")
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:
         """What is being served: the model's card, and one line on how it runs."""
         return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
 
-    def _answer(self, path: Path, kind: str) -> Any:
+    def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
         # Responses of our own: an exception would be logged with its traceback, and its text wrapped in a list.
-        if _pixels(path) > SETTINGS.max_pixels:
+        if max(map(_pixels, [path, *companions])) > SETTINGS.max_pixels:
             reason = f"the picture has more than the limit of {SETTINGS.max_pixels} pixels; send a smaller one"
             return JSONResponse({"error": reason}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
-            image_HW3 = read_image(path.read_bytes(), max_pixels=SETTINGS.max_pixels, max_bytes=SETTINGS.max_body)
+            self._predictor.modality_for(bool(companions), modality)
+            limits = {"max_pixels": SETTINGS.max_pixels, "max_bytes": SETTINGS.max_body}
+            image_HW3, companion_HW = read_image(path.read_bytes(), **limits), None
+            for companion in companions:
+                companion_HW = read_companion(companion.read_bytes(), **limits)
+                companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
         except UserError as error:
             return JSONResponse({"error": str(error)}, HTTPStatus.BAD_REQUEST)
-        (found,) = self._predictor.predict([image_HW3])
+        (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
         timing = ", ".join(f"{step};dur={spent:.1f}" for step, spent in found.milliseconds.items())
         content = encode(output(kind).render(image_HW3, found.saliency_HW))
         return Response(content, media_type="image/png", headers={"Server-Timing": timing})

@@ -55,22 +55,37 @@ def _difference(url: str, folder: Path, runtime: str) -> float:
     from limelight.media.images import read_image
     from limelight.media.outputs import encode
 
-    image = np.full((96, 128, 3), (40, 60, 90), np.uint8)
+    image, companion = np.full((96, 128, 3), (40, 60, 90), np.uint8), np.full((96, 128), 60, np.uint8)
     cv2.circle(image, (70, 50), 24, (220, 160, 40), thickness=-1)
-    expected = Predictor.load(folder, runtime=runtime).predict([image])[0].saliency_HW
+    cv2.circle(companion, (70, 50), 24, 180, thickness=-1)
+    predictor = Predictor.load(folder, runtime=runtime)
+    parts, second, modality = [("image", "image.png", encode(image))], None, None
+    if predictor.card.companions:
+        second, modality = companion, predictor.card.companions[0]
+        parts += [("companion", "companion.png", encode(companion)), ("modality", None, modality.encode())]
+    expected = predictor.predict([image], [second], modality=modality)[0].saliency_HW
     told = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
-        + encode(image)
-        + b"\r\n--x--\r\n"
-    )
-    served = read_image(_post(f"{url}/predict", body, "multipart/form-data; boundary=x"))[..., 0] / 255
+    served = read_image(_post(f"{url}/predict", _form(parts), f"multipart/form-data; boundary={_BOUNDARY}"))
+    served = served[..., 0] / 255
     difference = float(np.abs(served - expected).max())
     if difference > 1.01 / 255:  # rounding to 8 bits, and threads adding in another order
         raise UserError(
             f"the bento ({told['description']}) answers {difference:.3g} off; its weights are not {folder}'s"
         )
     return round(difference, 6)
+
+
+_BOUNDARY = "boundary-of-the-parts"
+
+
+def _form(parts: list[tuple[str, str | None, bytes]]) -> bytes:
+    """A multipart body of (field, file name or None, content)."""
+    lines = []
+    for field, name, content in parts:
+        place = f'; filename="{name}"' if name else ""
+        lines += [f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{place}\r\n\r\n'.encode(), content]
+        lines.append(b"\r\n")
+    return b"".join([*lines, f"--{_BOUNDARY}--\r\n".encode()])
 
 
 def _post(url: str, body: bytes, kind: str) -> bytes:

@@ -26,6 +26,8 @@ Device = Literal["auto", "cpu", "cuda"]
 _PREFERENCE = (("openvino-fp32", "openvino"), ("onnx-fp32", "onnxruntime"))
 """Runtimes in the order of their speed on a CPU, each with the package that it needs."""
 
+_KINDS = {"rgbd": "depth", "rgbt": "thermal"}
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -162,14 +164,14 @@ class Predictor:
         model, takes = self.card.model, self.card.companions
         if not companion:
             if "rgb" not in self.card.modalities:
-                raise UserError(f"{model} needs a companion with every picture ({' or '.join(takes)}); give one")
+                raise UserError(f"{model} needs a companion with every picture: {_either(takes)}; give one")
             return "rgb"
         if not takes:
             raise UserError(f"{model} takes images alone; leave the companion out, or choose another model")
         if modality is None and len(takes) > 1:
-            raise UserError(f"{model} takes several kinds of companions; say which it is: {' or '.join(takes)}")
+            raise UserError(f"{model} takes several kinds of companions; say which this is: {_either(takes)}")
         if modality is not None and modality not in takes:
-            raise UserError(f"{model} takes no companion of kind {modality!r}, but {' and '.join(takes)}")
+            raise UserError(f"{model} takes {_either(takes)} as companion, not {modality!r}; give one of these")
         return modality or takes[0]
 
     def _predict_batch(
@@ -190,6 +192,10 @@ class Predictor:
             saliency_HW = to_saliency(probability_1HW[0], image.shape[:2])
             results.append(Prediction(saliency_HW, {**shared, "post": 1000 * (time.perf_counter() - before)}))
         return results
+
+
+def _either(modalities: Sequence[str]) -> str:
+    return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)
 
 
 def _cuda_available() -> bool:

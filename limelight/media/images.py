@@ -22,6 +22,7 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 100 << 20
 ASPECT_TOLERANCE = 0.02
 
+_NAMELESS = "the image"
 _ORIENTATION_TAG = 0x0112
 _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
@@ -93,7 +94,7 @@ def read_companion(
     Raises:
         UserError: as `read_image`.
     """
-    return _share(_decode(source, max_pixels, max_bytes, grey=True))
+    return _share(_decode(source, max_pixels, max_bytes, grey=True, nameless="the companion"))
 
 
 def read_grey(path: Path | str) -> np.ndarray:
@@ -154,9 +155,11 @@ def write_png(path: Path | str, pixels: np.ndarray) -> None:
         temporary.write_bytes(cv2.imencode(".png", stored)[1])
 
 
-def _decode(source: Path | str | bytes, max_pixels: int, max_bytes: int, *, grey: bool) -> np.ndarray:
+def _decode(
+    source: Path | str | bytes, max_pixels: int, max_bytes: int, *, grey: bool, nameless: str = _NAMELESS
+) -> np.ndarray:
     """uint8, uint16 or float32, (H, W) where `grey` or where the file has one wide channel, else (H, W, 3) RGB."""
-    data, name = _load(source, max_bytes)
+    data, name = _load(source, max_bytes, nameless)
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image, data)
         pixels = _decode_by_opencv(image, data, grey)
@@ -167,10 +170,10 @@ def _decode(source: Path | str | bytes, max_pixels: int, max_bytes: int, *, grey
     return np.ascontiguousarray(_TURNS[orientation](pixels))
 
 
-def _load(source: Path | str | bytes, max_bytes: int) -> tuple[bytes, str]:
-    """The file's bytes, and what to call it in an error."""
+def _load(source: Path | str | bytes, max_bytes: int, nameless: str = _NAMELESS) -> tuple[bytes, str]:
+    """The file's bytes, and what to call it in an error; `nameless` if it comes as bytes."""
     if isinstance(source, bytes):
-        name, length = "the image", len(source)
+        name, length = nameless, len(source)
     else:
         name = str(source)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.guard import FIELD, LONGEST_NAME, Guard
+from services.guard import COMPANION, FIELD, LONGEST_NAME, MODALITY, Guard
 
 LIMIT = 1000
 BOUNDARY = "frontier"
@@ -67,6 +67,12 @@ def test_a_picture_passes_untouched() -> None:
     assert ask(chunk=7) == (200, {}, GOOD)
 
 
+@pytest.mark.parametrize("modality", [[], [(MODALITY, None, b"rgbd")], [(MODALITY, None, b"rgbt")]])
+def test_a_companion_passes_untouched(modality: list) -> None:
+    body = form(*modality, (FIELD, "photo.jpg", b"x"), (COMPANION, "depth.png", b"y"))
+    assert ask(body) == (200, {}, body)
+
+
 @pytest.mark.parametrize("chunk", [None, 64])
 def test_body_limit_413(chunk: int | None) -> None:
     """Also where the request does not say how long it is."""
@@ -80,9 +86,10 @@ def test_lying_content_length_does_not_help() -> None:
     assert (status, seen) == (413, None)
 
 
-@pytest.mark.parametrize("field", [FIELD])
+@pytest.mark.parametrize("field", [FIELD, COMPANION])
 def test_post_string_in_file_field_is_415(field: str) -> None:
-    status, answer, seen = ask(form((field, None, b"http://169.254.169.254/latest")))
+    other = [] if field == FIELD else [(FIELD, "a.jpg", b"x")]
+    status, answer, seen = ask(form(*other, (field, None, b"http://169.254.169.254/latest")))
     assert (status, seen) == (415, None)
     assert "holds text, not a file" in answer["error"]
 
@@ -113,6 +120,12 @@ def test_no_pickle_anywhere_else(kind: str) -> None:
         form((FIELD, "a.jpg", b"x"), (FIELD, "b.jpg", b"y")),
         form((FIELD, "a.jpg", b"x"), ("more", None, b"y")),
         form(("picture", "a.jpg", b"x")),
+        form((COMPANION, "a.jpg", b"x")),
+        form((FIELD, "a.jpg", b"x"), (MODALITY, None, b"rgbd")),
+        form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (COMPANION, "c.jpg", b"z")),
+        form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (MODALITY, None, b"rgb")),
+        form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (MODALITY, "rgbd.txt", b"rgbd")),
+        form((FIELD, "a.jpg", b"x"), (COMPANION, "b" * (LONGEST_NAME + 1), b"y")),
         b"",
         b"no form at all",
         form((FIELD, "a" * (LONGEST_NAME + 1), b"x")),

@@ -176,6 +176,12 @@ def test_post_string_in_file_field_is_415(client: httpx.Client, server: Server) 
     refused(client.post("/predict", content=b"\x80\x05.", headers=pickled), 415, "pickle")
 
 
+def test_a_companion_that_the_model_does_not_take_is_400(client: httpx.Client) -> None:
+    files = {"image": ("photo.png", picture(), "image/png"), "companion": ("depth.png", picture(), "image/png")}
+    refused(client.post("/predict", files=files), 400, "sdnet takes images alone")
+    assert 'data-takes="rgb"' in client.get("/").text
+
+
 def test_bad_pictures_do_not_fail_their_neighbours(client: httpx.Client) -> None:
     good = [picture(30, 30 + index, seed=index) for index in range(6)]
     mixed = [content for pair in zip(good, [b"junk"] * 6, strict=True) for content in pair]
