@@ -1,6 +1,7 @@
 """What every network of this project is."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ class Network(nn.Module):
 
     Networks whose modalities go beyond 'rgb' also take companion_B1HW, float in [0, 1], the share of the sensor's
     range, and modality_B, int64 indices into `MODALITIES`. Where the modality is 0 the companion does not matter.
+
+    Networks of text prompts take prompt_KTC in their place, which their `encode_prompts(texts)` makes, and return
+    logits_BKHW, a map per prompt.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -45,6 +49,12 @@ class Network(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every parameter exactly once, by the role a training recipe speaks of ('backbone', 'head', 'norm', ...)."""
         return {"head": list(self.parameters())}
+
+    def write_assets(self, folder: Path) -> None:
+        """Write into `folder` what the network cannot be built without besides options and weights, if there is any.
+
+        It is then built with `assets`, the folder that holds the same files.
+        """
 
     def reparameterize(self) -> "Network":
         """A new network in evaluation mode that computes the same function with fewer operations.

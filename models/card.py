@@ -28,6 +28,7 @@ class Card(BaseModel):
     family: str
     form: Literal["training", "merged"] = "training"
     modalities: tuple[Modality, ...] = Field(default=("rgb",), min_length=1, description="what pictures it takes")
+    text: bool = Field(default=False, description="whether it finds what prompts name")
     input_size: tuple[int, int] = Field(description="height and width that the network was trained at, pixels")
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
     std: tuple[float, float, float] = IMAGENET_STD
@@ -36,9 +37,13 @@ class Card(BaseModel):
     trained_on: list[str] = Field(
         default_factory=list, description="dataset/split (rows, manifest hash), one line each"
     )
+    classes: list[str] = Field(default_factory=list, description="named in training, of a network of prompts")
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")
+    assets: dict[str, str] = Field(
+        default_factory=dict, description="further files that it needs, below assets/: path to sha256"
+    )
 
     @property
     def companions(self) -> tuple[str, ...]:

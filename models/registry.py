@@ -29,6 +29,7 @@ class Entry:
 _SCFNET = "models.scfnet.network:SCFNet"
 _SDNET = "models.sdnet.network:SDNet"
 _DIFFSOD = "models.diffsod.network:DiffSOD"
+_SEGDIFFUSION = "models.segdiffusion.network:SegDiffusion"
 
 REGISTRY: dict[str, Entry] = {
     "scfnet": Entry(
@@ -69,6 +70,28 @@ REGISTRY: dict[str, Entry] = {
         {"unet": "tiny", "vae": "tiny", "scheduler": "sd2", "branch": "tiny"},
         64,
     ),
+    "segdiffusion": Entry(
+        _SEGDIFFUSION,
+        "segdiffusion",
+        "Seg-diffusion on Stable Diffusion 2, one mask per prompt, 0.9 G trained parameters",
+        {"unet": "sd2", "vae": "sd2", "scheduler": "sd2", "text": "sd2"},
+        384,
+        "openrail++",
+    ),
+    "segdiffusion-tiny": Entry(
+        _SEGDIFFUSION,
+        "segdiffusion",
+        "Seg-diffusion's code at 0.9 M parameters, for tests and demos",
+        {
+            "unet": "tiny",
+            "vae": "tiny",
+            "scheduler": "sd2",
+            "text": "tiny",
+            "tokenizer": "words",
+            "train_text": True,
+        },
+        64,
+    ),
 }
 
 
@@ -95,7 +118,8 @@ def create_model(name: str, **options: Any) -> "Network":
         name: a name of `list_models()`.
         options: override the entry's options, e.g. `pretrained=True` for ImageNet weights of the backbone,
             `merged=True` for the inference form of a network with difference convolutions, or
-            `modalities=["rgb", "rgbd"]` for one that takes depth beside its image where there is any.
+            `modalities=["rgb", "rgbd"]` for one that takes depth beside its image where there is any. A network that
+            needs more than its weights reads that from the folder `assets`.
 
     Raises:
         UserError: unknown name, or an option the network does not take.
@@ -110,5 +134,5 @@ def create_model(name: str, **options: Any) -> "Network":
         if "keyword argument" not in str(error):
             raise
         raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
-    model.build_options = {key: value for key, value in merged.items() if key != "pretrained"}
+    model.build_options = {key: value for key, value in merged.items() if key not in ("pretrained", "assets")}
     return model

@@ -1,4 +1,5 @@
-"""A weights folder: `model.safetensors` and `card.json`. Nothing here reads a pickle.
+"""A weights folder: `model.safetensors`, `card.json` and, where a network needs more (a tokenizer), `assets/`. Nothing
+here reads a pickle.
 
 PyTorch is imported by the functions that need it alone: a card can be read, and an exported model served, without it.
 """
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from models.base import Network
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
+WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
 
 
 def save_weights(folder: Path | str, model: "Network", *, name: str, input_size: tuple[int, int], **facts: Any) -> Card:
@@ -38,15 +39,18 @@ def save_weights(folder: Path | str, model: "Network", *, name: str, input_size:
         temporary.mkdir()
         state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
         save_file(state, temporary / WEIGHTS)
+        model.write_assets(temporary / ASSETS)
         defaults = entry(name)
         card = Card(
             model=name,
             options=model.build_options,
             family=defaults.family,
             modalities=model.capabilities.modalities,
+            text=model.capabilities.text,
             input_size=input_size,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             sha256=sha256_file(temporary / WEIGHTS),
+            assets=_hashes(temporary / ASSETS),
             **{"licence": defaults.licence, **facts},
         )
         write_json(temporary / CARD, card.model_dump(mode="json"))
@@ -87,9 +91,19 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     found = sha256_file(path)
     if found != card.sha256:
         raise UserError(f"{path} has sha256 {found}, its card says {card.sha256}; the file is damaged or was exchanged")
-    model = create_model(card.model, **card.options)
+    if (found := _hashes(Path(folder) / ASSETS)) != card.assets:
+        names = sorted(name for name in found.keys() | card.assets.keys() if found.get(name) != card.assets.get(name))
+        raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
+    assets = {"assets": Path(folder) / ASSETS} if card.assets else {}
+    model = create_model(card.model, **card.options, **assets)
     load_strict(model, load_file(path), str(path))
     return model.eval(), card
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Relative path -> SHA-256 of every file below a folder; empty where there is none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
 def load_strict(model: "Network", state: "dict[str, Tensor]", source: str) -> None:

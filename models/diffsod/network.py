@@ -5,24 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.base import Capabilities, Network
+from models.base import Capabilities
 from models.card import MODALITIES
 from models.diffsod.condition import Condition
 from models.diffsod.configs import BRANCHES
-from models.diffusion import latents
-from models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
-from models.diffusion.ensemble import ensemble
-from models.diffusion.folder import Configs, read_same
-from models.diffusion.noise import seeded_noise
-from models.diffusion.parts import build_scheduler, build_unet, build_vae
-from models.diffusion.sampling import check_steps, ddim
+from models.diffusion.configs import Config, chosen
+from models.diffusion.denoiser import GAIN, MaskDenoiser
 from models.errors import UserError
 
-GAIN = 6.0
-"""Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
 
-
-class DiffSOD(Network):
+class DiffSOD(MaskDenoiser):
     """Salient objects of images, alone or with a depth or thermal picture, drawn by a latent diffusion model.
 
     `forward(image_B3HW, companion_B1HW=None, modality_B=None) -> [logits_B1HW]` is one deterministic step from a latent
@@ -46,8 +38,6 @@ class DiffSOD(Network):
     """
 
     capabilities = Capabilities(modalities=MODALITIES, input_divisor=32)
-    mean = std = (0.5, 0.5, 0.5)
-    """Of RGB in [0, 1], for a card."""
 
     def __init__(
         self,
@@ -62,13 +52,16 @@ class DiffSOD(Network):
         gradient_checkpointing: bool = False,
         pretrained: bool | str = False,
     ) -> None:
-        super().__init__()
-        unet, vae = chosen(unet, UNETS, "UNet"), chosen(vae, VAES, "autoencoder")
-        self.schedule = chosen(scheduler, SCHEDULERS, "scheduler")
-        if isinstance(pretrained, bool):
-            self.unet, self.vae = build_unet(unet), build_vae(vae)
-        else:
-            self.unet, self.vae = read_same(pretrained, Configs(unet, vae, self.schedule))
+        base = None if isinstance(pretrained, bool) else pretrained
+        super().__init__(
+            unet,
+            vae,
+            scheduler,
+            legacy=legacy,
+            gain=gain,
+            gradient_checkpointing=gradient_checkpointing,
+            base=base,
+        )
         self.condition = Condition(
             chosen(branch, BRANCHES, "branch"),
             legacy=legacy,
@@ -76,21 +69,7 @@ class DiffSOD(Network):
             pretrained=bool(pretrained),
         )
         _check_widths(self.unet.config.cross_attention_dim, self.condition.branch.width)
-        self.vae.requires_grad_(False)
-        self.scheduler = build_scheduler(self.schedule)
-        self.last_timestep = self.scheduler.config.num_train_timesteps - 1
-        self.last_sigma = (1 - self.scheduler.alphas_cumprod[-1].item()) ** 0.5
-        self.legacy, self.gain = legacy, gain
-        if gradient_checkpointing:
-            self.unet.enable_gradient_checkpointing()
-            self.vae.enable_gradient_checkpointing()
         self.train()
-
-    def train(self, mode: bool = True) -> "DiffSOD":
-        """The autoencoder stays in evaluation mode."""
-        super().train(mode)
-        self.vae.eval()
-        return self
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """'unet'; 'backbone', the branch's Res2Net; 'branch', the rest of it. The frozen autoencoder is in none."""
@@ -98,35 +77,6 @@ class DiffSOD(Network):
         taken = {id(parameter) for parameter in backbone}
         branch = [value for value in self.condition.parameters() if id(value) not in taken]
         return {"unet": list(self.unet.parameters()), "backbone": backbone, "branch": branch}
-
-    # ---------------------------------------------------------------------------------------------------------- parts
-    def encode_image(self, image_B3HW: Tensor) -> Tensor:
-        """The latent_B4hw of images in [-1, 1]. No gradient."""
-        with torch.no_grad():
-            return latents.encode(self.vae, (image_B3HW + 1) / 2 if self.legacy else image_B3HW).float()
-
-    def encode_mask(self, mask_B1HW: Tensor) -> Tensor:
-        """The latent_B4hw of masks in [0, 1]. No gradient."""
-        with torch.no_grad():
-            return latents.encode_mask(self.vae, mask_B1HW).float()
-
-    def decode_mask(self, latent_B4hw: Tensor) -> Tensor:
-        """mask_B1HW, about -1 for background and 1 for object."""
-        return latents.decode_mask(self.vae, latent_B4hw).float()
-
-    def predict_velocity(
-        self, latent_B4hw: Tensor, noisy_B4hw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
-    ) -> Tensor:
-        """The denoiser's velocity_B4hw, float32.
-
-        Args:
-            latent_B4hw: of the image.
-            noisy_B4hw: the mask's, with noise.
-            tokens_BNC: from `condition`.
-            timestep_B: int64, 0 to 999.
-        """
-        both_B8hw = torch.cat([latent_B4hw, noisy_B4hw], 1)
-        return self.unet(both_B8hw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
 
     # ----------------------------------------------------------------------------------------------------- prediction
     def forward(
@@ -139,12 +89,7 @@ class DiffSOD(Network):
         """
         latent_B4hw = self.encode_image(image_B3HW)
         tokens_BNC = self.condition(image_B3HW, companion_B1HW, modality_B)
-        timestep_B = torch.full((len(image_B3HW),), self.last_timestep, dtype=torch.long, device=image_B3HW.device)
-        start_B4hw = torch.zeros_like(latent_B4hw)
-        velocity_B4hw = self.predict_velocity(latent_B4hw, start_B4hw, tokens_BNC, timestep_B)
-        # x_0 = sqrt(abar) x_t - sqrt(1 - abar) v, and x_t is zero.
-        mask_B1HW = self.decode_mask(-self.last_sigma * velocity_B4hw)
-        return [self.gain * mask_B1HW]
+        return [self.gain * self.one_step(latent_B4hw, tokens_BNC)]
 
     @torch.no_grad()
     def denoise(
@@ -173,28 +118,11 @@ class DiffSOD(Network):
         Raises:
             UserError: companions without `modality_B`, or steps, seeds or spacing that will not do.
         """
-        batch = len(image_B3HW)
-        seeds = [0] * batch if seeds is None else seeds
-        if len(seeds) != batch or ensemble_size < 1:
-            raise UserError(
-                f"{len(seeds)} seeds and an ensemble of {ensemble_size} for {batch} images; give one seed per image "
-                "and an ensemble of 1 or more"
-            )
-        scheduler = build_scheduler(self.schedule, spacing)
-        check_steps(scheduler, steps)
-        latent = self.encode_image(image_B3HW).repeat_interleave(ensemble_size, 0)
-        tokens = self.condition(image_B3HW, companion_B1HW, modality_B).repeat_interleave(ensemble_size, 0)
-        noise = seeded_noise(latent.shape[1:], seeds, ensemble_size).to(latent)
-
-        def velocity(noisy: Tensor, timestep: int) -> Tensor:
-            timestep_B = torch.full((len(noisy),), timestep, dtype=torch.long, device=noisy.device)
-            return self.predict_velocity(latent, noisy, tokens, timestep_B)
-
-        mask = self.decode_mask(ddim(velocity, noise, scheduler, steps))
-        probability = ((mask + 1) / 2).clamp(0, 1)
-        if ensemble_size == 1:
-            return probability, None
-        return ensemble(probability.unflatten(0, (batch, ensemble_size)).transpose(0, 1))
+        latent_B4hw = self.encode_image(image_B3HW)
+        tokens_BNC = self.condition(image_B3HW, companion_B1HW, modality_B)
+        return self.sample(
+            latent_B4hw, tokens_BNC, steps=steps, ensemble_size=ensemble_size, seeds=seeds, spacing=spacing
+        )
 
 
 def _check_widths(unet: int, branch: int) -> None:

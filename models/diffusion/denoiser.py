@@ -1,0 +1,159 @@
+"""What draws masks by denoising them in latent space, whatever it is told about the picture."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from models.base import Network
+from models.diffusion import latents
+from models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
+from models.diffusion.ensemble import ensemble
+from models.diffusion.folder import Configs, read_same
+from models.diffusion.noise import seeded_noise
+from models.diffusion.parts import build_scheduler, build_unet, build_vae
+from models.diffusion.sampling import check_steps, ddim
+from models.errors import UserError
+
+GAIN = 6.0
+"""Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
+
+
+class MaskDenoiser(Network):
+    """A frozen autoencoder and a denoiser that attends to tokens; what the tokens say is the subclass's.
+
+    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
+
+    Args:
+        unet, vae, scheduler: settings as dicts, or names in `models.diffusion.configs`.
+        legacy: the autoencoder sees images in [0, 1], as the published weights were trained.
+        gain: see `GAIN`.
+        gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.
+        base: a folder in the layout of Stable Diffusion 2 to take UNet and autoencoder from; None = random weights.
+    """
+
+    mean = std = (0.5, 0.5, 0.5)
+    """Of RGB in [0, 1], for a card."""
+
+    def __init__(
+        self,
+        unet: str | Config,
+        vae: str | Config,
+        scheduler: str | Config,
+        *,
+        legacy: bool,
+        gain: float,
+        gradient_checkpointing: bool,
+        base: str | None,
+    ) -> None:
+        super().__init__()
+        unet, vae = chosen(unet, UNETS, "UNet"), chosen(vae, VAES, "autoencoder")
+        self.schedule = chosen(scheduler, SCHEDULERS, "scheduler")
+        if base is None:
+            self.unet, self.vae = build_unet(unet), build_vae(vae)
+        else:
+            self.unet, self.vae = read_same(base, Configs(unet, vae, self.schedule))
+        self.vae.requires_grad_(False)
+        self.scheduler = build_scheduler(self.schedule)
+        self.last_timestep = self.scheduler.config.num_train_timesteps - 1
+        self.last_sigma = (1 - self.scheduler.alphas_cumprod[-1].item()) ** 0.5
+        self.legacy, self.gain = legacy, gain
+        if gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
+            self.vae.enable_gradient_checkpointing()
+
+    def train(self, mode: bool = True) -> Self:
+        """The autoencoder stays in evaluation mode."""
+        super().train(mode)
+        self.vae.eval()
+        return self
+
+    # ---------------------------------------------------------------------------------------------------------- parts
+    def encode_image(self, image_B3HW: Tensor) -> Tensor:
+        """The latent_B4hw of images in [-1, 1]. No gradient."""
+        with torch.no_grad():
+            return latents.encode(self.vae, (image_B3HW + 1) / 2 if self.legacy else image_B3HW).float()
+
+    def encode_mask(self, mask_B1HW: Tensor) -> Tensor:
+        """The latent_B4hw of masks in [0, 1]. No gradient."""
+        with torch.no_grad():
+            return latents.encode_mask(self.vae, mask_B1HW).float()
+
+    def decode_mask(self, latent_B4hw: Tensor) -> Tensor:
+        """mask_B1HW, about -1 for background and 1 for object."""
+        return latents.decode_mask(self.vae, latent_B4hw.to(self.vae.dtype)).float()
+
+    def predict_velocity(
+        self, latent_B4hw: Tensor, noisy_B4hw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
+    ) -> Tensor:
+        """The denoiser's velocity_B4hw, float32.
+
+        Args:
+            latent_B4hw: of the image.
+            noisy_B4hw: the mask's, with noise.
+            tokens_BNC: what the denoiser is told.
+            timestep_B: int64, 0 to 999.
+        """
+        both_B8hw = torch.cat([latent_B4hw, noisy_B4hw], 1).to(self.unet.dtype)
+        tokens_BNC = tokens_BNC.to(self.unet.dtype)
+        return self.unet(both_B8hw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
+
+    # ----------------------------------------------------------------------------------------------------- prediction
+    def one_step(self, latent_B4hw: Tensor, tokens_BNC: Tensor) -> Tensor:
+        """mask_B1HW, about -1 for background and 1 for object, in one deterministic step from a latent of zeros at the
+        last timestep (Martin Garcia et al., arXiv 2409.11355, section 4)."""
+        timestep_B = torch.full((len(latent_B4hw),), self.last_timestep, dtype=torch.long, device=latent_B4hw.device)
+        start_B4hw = torch.zeros_like(latent_B4hw)
+        velocity_B4hw = self.predict_velocity(latent_B4hw, start_B4hw, tokens_BNC, timestep_B)
+        # x_0 = sqrt(abar) x_t - sqrt(1 - abar) v, and x_t is zero.
+        return self.decode_mask(-self.last_sigma * velocity_B4hw)
+
+    def sample(
+        self,
+        latent_B4hw: Tensor,
+        tokens_BNC: Tensor,
+        *,
+        steps: int,
+        ensemble_size: int = 1,
+        seeds: Sequence[int] | None = None,
+        spacing: str = "trailing",
+    ) -> tuple[Tensor, Tensor | None]:
+        """Sample masks from noise in several steps. An ensemble's members are one batch.
+
+        Args:
+            latent_B4hw: of the images.
+            tokens_BNC: what the denoiser is told.
+            steps: a divisor of 1000.
+            ensemble_size: predictions per row, from different noise, of which the median is taken.
+            seeds: one per row, of its noise; None = 0 for every row.
+            spacing: of the timesteps, 'trailing' or, as published, 'leading'.
+
+        Returns:
+            probability_B1HW, and uncertainty_B1HW (see `ensemble`) or None where `ensemble_size` is 1.
+
+        Raises:
+            UserError: steps, seeds or spacing that will not do.
+        """
+        batch = len(latent_B4hw)
+        seeds = [0] * batch if seeds is None else seeds
+        if len(seeds) != batch or ensemble_size < 1:
+            raise UserError(
+                f"{len(seeds)} seeds and an ensemble of {ensemble_size} for {batch} images; give one seed per image "
+                "and an ensemble of 1 or more"
+            )
+        scheduler = build_scheduler(self.schedule, spacing)
+        check_steps(scheduler, steps)
+        latent = latent_B4hw.repeat_interleave(ensemble_size, 0)
+        tokens = tokens_BNC.repeat_interleave(ensemble_size, 0)
+        noise = seeded_noise(latent.shape[1:], seeds, ensemble_size).to(latent)
+
+        def velocity(noisy: Tensor, timestep: int) -> Tensor:
+            timestep_B = torch.full((len(noisy),), timestep, dtype=torch.long, device=noisy.device)
+            return self.predict_velocity(latent, noisy, tokens, timestep_B)
+
+        mask = self.decode_mask(ddim(velocity, noise, scheduler, steps))
+        probability = ((mask + 1) / 2).clamp(0, 1)
+        if ensemble_size == 1:
+            return probability, None
+        return ensemble(probability.unflatten(0, (batch, ensemble_size)).transpose(0, 1))

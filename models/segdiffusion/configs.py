@@ -1,0 +1,28 @@
+"""Sizes of Seg-diffusion's text encoder, as JSON.
+
+The keys are those of transformers' CLIPTextConfig; what is not named has its default.
+"""
+
+from models.diffusion.configs import Config
+
+TEXTS: dict[str, Config] = {
+    "sd2": {
+        "vocab_size": 49408,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 23,
+        "num_attention_heads": 16,
+        "max_position_embeddings": 77,
+        "hidden_act": "gelu",
+    },
+    "tiny": {
+        "vocab_size": 1024,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 77,
+        "hidden_act": "gelu",
+    },
+}
+"""'sd2' is OpenCLIP-H without its last layer, as Stable Diffusion 2 uses it."""

@@ -1,0 +1,198 @@
+"""Seg-diffusion as one network: autoencoder, text encoder, denoiser."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.base import Capabilities
+from models.diffusion.configs import Config, chosen
+from models.diffusion.denoiser import GAIN, MaskDenoiser
+from models.errors import UserError
+from models.segdiffusion.configs import TEXTS
+from models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
+from models.segdiffusion.tokenizer import word_tokenizer
+
+PROMPT_CHUNK = 16
+"""Maps drawn at once: 200 prompts of an image need no more memory than so many."""
+
+
+class SegDiffusion(MaskDenoiser):
+    """One mask per prompt, drawn by a latent diffusion model that attends to the prompt's words.
+
+    `forward(image_B3HW, prompt_KTC or prompt_BKTC) -> [logits_BKHW]` is one deterministic step, as diffSOD's: the image
+    is encoded once, and its prompts are rows of a batch, so that a prompt's mask does not depend on the others.
+    `encode_prompts(texts) -> prompt_KTC` makes the prompts; `denoise` samples in several steps.
+
+    The published network averages its prompts and is to tell classes apart by the grey levels of one picture. The mean
+    has no order, and the levels are stretched per image, so that no level can be tied to a class: `legacy_grey` is kept
+    to look at that, not to work with it.
+
+    Args:
+        unet, vae, scheduler, text: settings as dicts, or names in `models.diffusion.configs` and
+            `models.segdiffusion.configs`.
+        tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code.
+        train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.
+        prompt_chunk: maps drawn at once, over all images and prompts of a call.
+        legacy, gain, gradient_checkpointing: see `MaskDenoiser`.
+        pretrained: a folder in the layout of Stable Diffusion 2 to take all parts from; False = random weights.
+        assets: of the weights folder that is being read: where its tokenizer is.
+    """
+
+    capabilities = Capabilities(text=True, input_divisor=8)
+
+    def __init__(
+        self,
+        *,
+        unet: str | Config = "sd2",
+        vae: str | Config = "sd2",
+        scheduler: str | Config = "sd2",
+        text: str | Config = "sd2",
+        tokenizer: str = "files",
+        train_text: bool = False,
+        prompt_chunk: int = PROMPT_CHUNK,
+        legacy: bool = False,
+        gain: float = GAIN,
+        gradient_checkpointing: bool = False,
+        pretrained: bool | str = False,
+        assets: Path | str | None = None,
+    ) -> None:
+        base = pretrained if isinstance(pretrained, str) else None
+        super().__init__(
+            unet,
+            vae,
+            scheduler,
+            legacy=legacy,
+            gain=gain,
+            gradient_checkpointing=gradient_checkpointing,
+            base=base,
+        )
+        text = chosen(text, TEXTS, "text encoder")
+        if tokenizer not in ("files", "words"):
+            raise UserError(f"unknown tokenizer {tokenizer!r}; choose files or words")
+        found = None
+        if base is None:
+            encoder = build_text(text)
+        else:
+            encoder, found = read_same_text(base, text)
+        if tokenizer == "words":
+            found = word_tokenizer()
+        elif assets is not None:
+            found = read_tokenizer(assets)
+        self.text = PromptEncoder(encoder, found, trained=train_text)
+        self.own_tokenizer = tokenizer == "words"
+        self.prompt_chunk = prompt_chunk
+        _check_fit(self.unet.config.cross_attention_dim, self.text)
+        self.train()
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """'unet', and 'text' where it is trained. What is frozen is in none."""
+        groups = {"unet": list(self.unet.parameters())}
+        return groups | ({"text": list(self.text.parameters())} if self.text.trained else {})
+
+    def write_assets(self, folder: Path) -> None:
+        """Write what the weights cannot be used without, besides themselves: the tokenizer, if it came from files."""
+        if self.text.tokenizer is not None and not self.own_tokenizer:
+            self.text.tokenizer.save_pretrained(folder / TOKENIZER)
+
+    # ----------------------------------------------------------------------------------------------------- prediction
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """The tokens prompt_KTC of K prompts, float32; each is computed once (see `PromptEncoder`).
+
+        Raises:
+            UserError: no prompt, one of too many tokens (it is named), or the network has no tokenizer.
+        """
+        return self.text(prompts)
+
+    def forward(self, image_B3HW: Tensor, prompt_KTC: Tensor) -> list[Tensor]:
+        """One map per image and prompt: logits_BKHW, in a list.
+
+        Args:
+            prompt_KTC: the same prompts for every image, or prompt_BKTC, each image's own.
+        """
+        rows = self._rows(self.encode_image(image_B3HW), prompt_KTC)
+        mask_N1HW = torch.cat([self.one_step(latent, tokens) for latent, tokens in rows])
+        return [self.gain * _by_image(mask_N1HW, len(image_B3HW))]
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        image_B3HW: Tensor,
+        prompt_KTC: Tensor,
+        *,
+        steps: int = 10,
+        ensemble_size: int = 1,
+        seeds: Sequence[int] | None = None,
+        spacing: str = "trailing",
+    ) -> tuple[Tensor, Tensor | None]:
+        """Sample masks from noise in several steps. Images are encoded once; an image's prompts start from one noise.
+
+        Args:
+            prompt_KTC: as in `forward`.
+            steps, ensemble_size, seeds, spacing: as in `MaskDenoiser.sample`; one seed per image.
+
+        Returns:
+            probability_BKHW, and uncertainty_BKHW or None where `ensemble_size` is 1.
+
+        Raises:
+            UserError: steps, seeds or spacing that will not do.
+        """
+        batch, prompts = len(image_B3HW), prompt_KTC.shape[-3]
+        seeds = [0] * batch if seeds is None else seeds
+        if len(seeds) != batch:
+            raise UserError(f"{len(seeds)} seeds for {batch} images; give one seed per image")
+        remaining = iter([seed for seed in seeds for _ in range(prompts)])
+        found = [
+            self.sample(
+                latent,
+                tokens,
+                steps=steps,
+                ensemble_size=ensemble_size,
+                seeds=[next(remaining) for _ in range(len(latent))],
+                spacing=spacing,
+            )
+            for latent, tokens in self._rows(self.encode_image(image_B3HW), prompt_KTC)
+        ]
+        probability_N1HW = torch.cat([probability for probability, _ in found])
+        if ensemble_size == 1:
+            return _by_image(probability_N1HW, batch), None
+        return _by_image(probability_N1HW, batch), _by_image(torch.cat([spread for _, spread in found]), batch)
+
+    @torch.no_grad()
+    def legacy_grey(
+        self, image_B3HW: Tensor, prompt_KTC: Tensor, *, steps: int = 50, seeds: Sequence[int] | None = None
+    ) -> Tensor:
+        """The published form: the prompts' mean as the one condition of one grey_B1HW in [0, 1].
+
+        The same for the prompts in any order, and so unable to say which grey level is which class. As published, the
+        timesteps are 'leading'; each map was then stretched to [0, 1], which is not done here.
+
+        Args, raises: as `denoise`.
+        """
+        mean_1TC = prompt_KTC.mean(-3, keepdim=True)
+        return self.denoise(image_B3HW, mean_1TC, steps=steps, seeds=seeds, spacing="leading")[0]
+
+    def _rows(self, latent_B4hw: Tensor, prompt_KTC: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each image's latent beside each of its prompts, an image's one after the other, in chunks."""
+        batch = len(latent_B4hw)
+        prompt_BKTC = prompt_KTC if prompt_KTC.ndim == 4 else prompt_KTC.expand(batch, -1, -1, -1)
+        latent_N4hw = latent_B4hw.repeat_interleave(prompt_BKTC.shape[1], 0)
+        tokens_NTC = prompt_BKTC.flatten(0, 1)
+        return zip(latent_N4hw.split(self.prompt_chunk), tokens_NTC.split(self.prompt_chunk), strict=True)
+
+
+def _by_image(map_N1HW: Tensor, batch: int) -> Tensor:
+    """map_BKHW."""
+    return map_N1HW.view(batch, -1, *map_N1HW.shape[-2:])
+
+
+def _check_fit(width: int, text: PromptEncoder) -> None:
+    if width != text.width:
+        raise UserError(
+            f"the UNet attends to tokens of {width} channels, the text encoder makes some of {text.width}; set the "
+            "UNet's cross_attention_dim and the text encoder's hidden_size to the same number"
+        )
+    tokens, most = len(text.tokenizer or ()), text.model.config.vocab_size
+    if tokens > most:
+        raise UserError(f"the tokenizer knows {tokens} tokens, the text encoder {most}; raise its vocab_size")

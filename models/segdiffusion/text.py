@@ -1,0 +1,144 @@
+"""Prompts to what the denoiser attends to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from models.diffusion.configs import Config
+from models.diffusion.folder import WHERE, read_text
+from models.errors import UserError
+
+KEPT = 1024
+"""Prompts whose tokens are kept; 323 MB of Stable Diffusion 2's."""
+TOKENIZER = "tokenizer"
+
+
+class PromptEncoder(nn.Module):
+    """`forward(prompts) -> prompt_KTC`, one row per prompt, T positions of the encoder's last hidden state.
+
+    Prompts are filled up to T with the tokenizer's padding, which the denoiser attends to as well, as Stable Diffusion
+    does. What a prompt became is kept until `train` or `eval` is called, but for gradients of a trained encoder.
+
+    Args:
+        model: CLIP's text encoder.
+        tokenizer: its tokenizer; None where there is none, so that nothing can be encoded.
+        trained: whether the encoder learns too. A frozen one stays in evaluation mode.
+    """
+
+    def __init__(self, model: CLIPTextModel, tokenizer: CLIPTokenizer | None, *, trained: bool) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(trained)
+        self.tokenizer = tokenizer
+        self.trained = trained
+        self._kept: dict[str, Tensor] = {}
+
+    @property
+    def width(self) -> int:
+        """C of the tokens."""
+        return self.model.config.hidden_size
+
+    @property
+    def length(self) -> int:
+        """T, the positions of a prompt with the marks at its ends."""
+        return self.model.config.max_position_embeddings
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if not self.trained:
+            self.model.eval()
+        self._kept.clear()  # the weights may be others by now
+        return self
+
+    def forward(self, prompts: Sequence[str]) -> Tensor:
+        """The tokens prompt_KTC, float32, of K prompts.
+
+        Raises:
+            UserError: no prompt, one that is too long (it is named), or there is no tokenizer.
+        """
+        if not prompts:
+            raise UserError("no prompts were given; give at least one text, such as 'a photo of a cat'")
+        different = list(dict.fromkeys(prompts))
+        if self.trained and torch.is_grad_enabled():
+            found_NTC = self._encode(different)
+        else:
+            found_NTC = self._remembered(different)
+        rows = [different.index(prompt) for prompt in prompts]
+        return found_NTC if rows == list(range(len(different))) else found_NTC[rows]
+
+    def ids(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each prompt, filled up to T.
+
+        Raises:
+            UserError: a prompt is too long, or there is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise UserError(f"this network has no tokenizer, so it can read no words; {WHERE} as `pretrained`")
+        found = self.tokenizer(list(prompts), verbose=False)["input_ids"]
+        for prompt, ids in zip(prompts, found, strict=True):
+            if len(ids) > self.length:
+                raise UserError(
+                    f"the prompt {_shortened(prompt)!r} has {len(ids)} tokens with the marks at its ends, the text "
+                    f"encoder takes {self.length}; shorten it"
+                )
+        # By hand: the tokenizer would remember how it was asked to fill up, and write that into its files.
+        return [ids + [self.tokenizer.pad_token_id] * (self.length - len(ids)) for ids in found]
+
+    def _remembered(self, prompts: Sequence[str]) -> Tensor:
+        new = [prompt for prompt in prompts if prompt not in self._kept]
+        if new:
+            if len(self._kept) + len(new) > KEPT:
+                self._kept.clear()
+                new = list(prompts)
+            with torch.no_grad():
+                self._kept.update(zip(new, self._encode(new).unbind(), strict=True))
+        device = next(self.model.parameters()).device
+        return torch.stack([self._kept[prompt] for prompt in prompts]).to(device)
+
+    def _encode(self, prompts: Sequence[str]) -> Tensor:
+        device = next(self.model.parameters()).device
+        ids_KT = torch.tensor(self.ids(prompts), device=device)
+        return self.model(input_ids=ids_KT).last_hidden_state.float()
+
+
+def build_text(config: Config) -> CLIPTextModel:
+    """CLIP's text encoder with random weights."""
+    return CLIPTextModel(CLIPTextConfig(**config))
+
+
+def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:
+    """A base folder's text encoder and tokenizer, if they are what a network's options say.
+
+    Raises:
+        UserError: see `models.diffusion.folder.read_text`, or a setting that differs.
+    """
+    model, tokenizer = read_text(folder)
+    for key, value in wanted.items():
+        found = getattr(model.config, key, None)
+        if found != value:
+            raise UserError(
+                f"{folder}/text_encoder has {key} {found}, the network's options say {value}; give the settings of its "
+                "config.json as the option `text`"
+            )
+    return model, tokenizer
+
+
+def read_tokenizer(assets: Path | str) -> CLIPTokenizer:
+    """The tokenizer that a weights folder brought along.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    folder = Path(assets) / TOKENIZER
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the reader has no class for what can be wrong with a file
+        line = str(error).strip().partition("\n")[0]
+        raise UserError(f"{folder} cannot be read: {line}; restore the weights folder") from error
+
+
+def _shortened(prompt: str, most: int = 60) -> str:
+    return prompt if len(prompt) <= most else prompt[: most - 3] + "..."
