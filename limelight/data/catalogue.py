@@ -22,6 +22,8 @@ class ClassSource:
     """Class id of the file = pixel value + shift."""
     ignore: tuple[int, ...] = (0, 255)
     """Pixel values that are no class: background, borders, unlabelled."""
+    background: bool = True
+    """Whether pixel value 0, where it is no class, says that there is none of the classes; else it says nothing."""
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ _TEXT = [
         ), {"train": 20210, "val": 2000}, "annotations BSD-3-Clause; images for non-commercial research",
         "http://sceneparsing.csail.mit.edu/",
         "ADEChallengeData2016.zip: images, annotations and objectInfo150.txt",
-        classes=ClassSource("objectInfo150.txt", ignore=(0,)),
+        classes=ClassSource("objectInfo150.txt", ignore=(0,), background=False),
     ),
     Dataset(
         "PASCAL-VOC", "text", "VOC 2012 segmentation, 20 classes",
@@ -220,7 +220,7 @@ _TEXT = [
         "https://cs.stanford.edu/~roozbeh/pascal-context/",
         "VOC2010's JPEGImages, label maps as PNG in SegmentationClassContext, lists in ImageSets/SegmentationContext, "
         "and 59_labels.txt",
-        classes=ClassSource("59_labels.txt"),
+        classes=ClassSource("59_labels.txt", background=False),
     ),
     Dataset(
         "COCO-Stuff", "text", "COCO 2017 with things and stuff, 171 classes",

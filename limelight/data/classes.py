@@ -2,15 +2,60 @@
 
 import json
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from limelight.data.catalogue import ClassSource
+from limelight.data.catalogue import ClassSource, lookup
+from limelight.data.manifest import MANIFEST
 from models.errors import UserError
 
+BACKGROUND, VOID = 0, -1
+"""Labels of what is none of the classes, and of what nobody has said anything about."""
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A dataset's classes. Label n, from 1, is names[n - 1], whatever pixel value the dataset's own files give it."""
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    """Pixel value of each."""
+    background: bool
+    """Whether there is a background: pixels known to be none of the classes."""
+
+    def labels(self, values_HW: np.ndarray) -> np.ndarray:
+        """Pixel values to labels, int16: 1 to the number of classes, `BACKGROUND` or `VOID`."""
+        table = np.full(1 << 16, VOID, np.int16)
+        if self.background:
+            table[0] = BACKGROUND
+        table[list(self.values)] = np.arange(1, len(self.values) + 1)
+        return np.take(table, values_HW, mode="clip")
+
+
+def vocabulary(dataset: str) -> Vocabulary:
+    """The classes of a prepared dataset of modality 'text'.
+
+    Raises:
+        UserError: its table is missing or damaged.
+    """
+    path = MANIFEST.parent / dataset / "classes.json"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run the prepare stage (dvc repro prepare)")
+    return _vocabulary(path.absolute(), path.stat().st_mtime_ns, dataset)
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(path: Path, _written: int, dataset: str) -> Vocabulary:
+    table = sorted(_read_json(path).items())
+    entry = lookup(dataset)
+    source = (entry.classes if entry else None) or ClassSource()
+    values = tuple(value for value, _ in table)
+    return Vocabulary(tuple(name for _, name in table), values, source.background and 0 not in values)
 
 
 def class_names(root: Path, source: ClassSource | None) -> dict[int, str]:

@@ -21,8 +21,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limelight.config import Augment, Run
+from limelight.data.classes import VOID, vocabulary
 from limelight.data.manifest import Sample
-from limelight.data.samples import Batch, Decoded, SampleStore, shrink
+from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
 from limelight.data.transforms import apply, draw, levels
 from limelight.inference.preprocess import stretch
 from models.base import MODALITIES
@@ -199,12 +200,16 @@ class BatchMaker:
         image_BHW3 = np.empty((*shape, 3), np.float32)
         mask_BHW = np.zeros(shape, np.float32)
         companion_BHW = np.zeros(shape, np.float32) if any(sample.companion for sample in samples) else None
+        has_labels = any(decoded.labels_HW is not None for decoded, _ in parts)
+        labels_BHW = np.full(shape, VOID, np.int64) if has_labels else None
         for at, (decoded, table) in enumerate(parts):
             cv2.LUT(decoded.image_HW3, table, dst=image_BHW3[at])
             if labelled[at]:
                 np.divide(decoded.mask_HW, np.float32(255), out=mask_BHW[at])
             if decoded.companion_HW is not None:
                 np.divide(decoded.companion_HW, np.float32(65535), out=companion_BHW[at])
+            if labelled[at] and decoded.labels_HW is not None:
+                labels_BHW[at] = decoded.labels_HW
         return Batch(
             torch.from_numpy(image_BHW3).permute(0, 3, 1, 2),
             torch.from_numpy(mask_BHW)[:, None],
@@ -212,6 +217,8 @@ class BatchMaker:
             None if companion_BHW is None else torch.from_numpy(companion_BHW)[:, None],
             torch.tensor([_modality(sample) for sample in samples]),
             [sample.sample_id for sample in samples],
+            None if labels_BHW is None else torch.from_numpy(labels_BHW),
+            tuple(_classes(sample) for sample in samples) if has_labels else (),
         )
 
     def _part(self, index: int, plan: Plan) -> tuple[Decoded, np.ndarray]:
@@ -227,6 +234,10 @@ def _modality(sample: Sample) -> int:
     return MODALITIES.index(sample.modality) if sample.companion else 0
 
 
+def _classes(sample: Sample) -> tuple[str, ...]:
+    return vocabulary(sample.dataset).names if sample.modality == "text" else ()
+
+
 # One training and one validation set at a time; an older set's images are let go.
 @lru_cache(maxsize=1)
 def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> SampleStore:
@@ -235,7 +246,11 @@ def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> Sam
 
 @lru_cache(maxsize=1)
 def _evaluation_store(samples: tuple[Sample, ...], size: int, capacity: int) -> SampleStore:
-    return SampleStore(samples, lambda decoded: decoded.map(partial(stretch, size=(size, size))), capacity)
+    return SampleStore(samples, partial(_stretched, size=size), capacity)
+
+
+def _stretched(decoded: Decoded, size: int) -> Decoded:
+    return decoded.map(partial(stretch, size=(size, size)), partial(resize_labels, size=(size, size)))
 
 
 # ---------------------------------------------------------------------------------------------------- thread, processes

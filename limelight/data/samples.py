@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from limelight.data.classes import label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.media.images import fit_to, read_companion, read_image, read_mask
 from models.errors import UserError
@@ -24,6 +27,8 @@ class Decoded:
     """uint8, 255 = salient; None = unlabelled."""
     companion_HW: np.ndarray | None
     """uint16: depth sensors give more than 8 bits."""
+    labels_HW: np.ndarray | None = None
+    """int16, see `limelight.data.classes.Vocabulary`; of samples of modality 'text' alone."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -32,13 +37,20 @@ class Decoded:
 
     @property
     def nbytes(self) -> int:
-        parts = (self.image_HW3, self.mask_HW, self.companion_HW)
+        parts = (self.image_HW3, self.mask_HW, self.companion_HW, self.labels_HW)
         return sum(part.nbytes for part in parts if part is not None)
 
-    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> "Decoded":
-        """The same change of every part that there is."""
+    def map(
+        self, change: Callable[[np.ndarray], np.ndarray], change_labels: Callable[[np.ndarray], np.ndarray]
+    ) -> "Decoded":
+        """The same change of every part that there is.
+
+        Args:
+            change_labels: of the labels, which must not be mixed: half of class 2 and half of class 4 is no class 3.
+        """
         parts = (self.image_HW3, self.mask_HW, self.companion_HW)
-        return Decoded(*(None if part is None else change(part) for part in parts))
+        changed = (None if part is None else change(part) for part in parts)
+        return Decoded(*changed, None if self.labels_HW is None else change_labels(self.labels_HW))
 
 
 @dataclass
@@ -56,6 +68,10 @@ class Batch:
     modality_B: Tensor
     """int64, index into `models.base.MODALITIES`; 0 = no companion."""
     ids: list[str]
+    labels_BHW: Tensor | None = None
+    """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""
+    classes: tuple[tuple[str, ...], ...] = ()
+    """Names of each sample's classes, from label 1; empty where no sample has labels."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,8 +93,8 @@ class Batch:
     pin_memory = pin  # the name that torch's DataLoader looks for
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = (self.image_B3HW, self.mask_B1HW, self.labelled_B, self.companion_B1HW, self.modality_B)
-        return Batch(*(None if tensor is None else change(tensor) for tensor in tensors), ids=self.ids)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
 
 
 @dataclass(eq=False)
@@ -124,8 +140,12 @@ def decode(sample: Sample) -> Decoded:
     try:
         image_HW3 = read_image(sample.image)
         size = (image_HW3.shape[1], image_HW3.shape[0])
-        mask_HW = None if sample.mask is None else _quantised(read_mask(sample.mask, size=size), np.uint8)
-        companion_HW = None
+        mask_HW = labels_HW = companion_HW = None
+        if sample.mask is not None and sample.modality == "text":
+            labels_HW = read_labels(sample, size)
+            mask_HW = np.where(labels_HW > 0, np.uint8(255), np.uint8(0))
+        elif sample.mask is not None:
+            mask_HW = _quantised(read_mask(sample.mask, size=size), np.uint8)
         if sample.companion is not None:
             companion_HW = read_companion(sample.companion)
             if companion_HW.shape != image_HW3.shape[:2]:
@@ -133,7 +153,23 @@ def decode(sample: Sample) -> Decoded:
             companion_HW = _quantised(companion_HW, np.uint16)
     except UserError as error:
         raise UserError(f"sample {sample.sample_id}: {error}") from error
-    return Decoded(image_HW3, mask_HW, companion_HW)
+    return Decoded(image_HW3, mask_HW, companion_HW, labels_HW)
+
+
+def read_labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
+    """The labels of a sample of modality 'text', int16 (H, W), at a width and height.
+
+    Raises:
+        UserError: the label map or the dataset's table of classes is missing or damaged.
+    """
+    labels_HW = vocabulary(sample.dataset).labels(label_map(Path(sample.mask)))
+    return resize_labels(labels_HW, size)
+
+
+def resize_labels(labels_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels at a width and height, each the one whose pixel lies nearest."""
+    # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
+    return cv2.resize(labels_HW, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
@@ -146,7 +182,9 @@ def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
     if scale >= 1:
         return decoded
     size = (round(width * scale), round(height * scale))
-    return decoded.map(lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+    return decoded.map(
+        lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA), partial(resize_labels, size=size)
+    )
 
 
 def _quantised(share_HW: np.ndarray, kind: type[np.integer]) -> np.ndarray:

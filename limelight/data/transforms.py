@@ -5,14 +5,15 @@ Geometry works on the stored integers (OpenCV; 3 times as fast here as torchvisi
 normalisation are one table look-up per pixel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
 import numpy as np
 
 from limelight.config import Augment
-from limelight.data.samples import Decoded
+from limelight.data.classes import VOID
+from limelight.data.samples import Decoded, resize_labels
 from limelight.inference.preprocess import stretch
 
 BLUR_KERNELS = (3, 5, 7, 9)
@@ -67,21 +68,23 @@ def _window(side: int, augment: Augment, generator: np.random.Generator) -> tupl
 def apply(decoded: Decoded, drawn: Draw, size: int) -> Decoded:
     """Blur, crop, rotate, resize to size x size, flip. Contrast and brightness are left to `levels`.
 
-    All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them. Rotation leaves black corners.
+    All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them; labels take the nearest. Rotation
+    leaves black corners, void in the labels.
     """
     if drawn.blur:
         kernel = (drawn.blur, drawn.blur)
-        decoded = Decoded(cv2.GaussianBlur(decoded.image_HW3, kernel, 0), decoded.mask_HW, decoded.companion_HW)
-    return decoded.map(partial(_move, drawn=drawn, size=size))
+        decoded = replace(decoded, image_HW3=cv2.GaussianBlur(decoded.image_HW3, kernel, 0))
+    return decoded.map(partial(_move, drawn=drawn, size=size), partial(_move, drawn=drawn, size=size, labels=True))
 
 
-def _move(pixels: np.ndarray, drawn: Draw, size: int) -> np.ndarray:
+def _move(pixels: np.ndarray, drawn: Draw, size: int, labels: bool = False) -> np.ndarray:
     pixels = pixels[slice(*drawn.rows), slice(*drawn.columns)]
     if drawn.angle:
         height, width = pixels.shape[:2]
         turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), drawn.angle, 1)
-        pixels = cv2.warpAffine(pixels, turn, (width, height), flags=cv2.INTER_LINEAR)
-    pixels = stretch(pixels, (size, size))
+        how = {"flags": cv2.INTER_NEAREST, "borderValue": VOID} if labels else {"flags": cv2.INTER_LINEAR}
+        pixels = cv2.warpAffine(pixels, turn, (width, height), **how)
+    pixels = resize_labels(pixels, (size, size)) if labels else stretch(pixels, (size, size))
     if drawn.mirror or drawn.upside_down:
         pixels = cv2.flip(pixels, -1 if drawn.mirror and drawn.upside_down else int(drawn.mirror))
     return pixels
