@@ -57,7 +57,6 @@ def with_companion(
         if len(kinds) > 1:
             raise UserError(f"a companion may be {' or '.join(kinds)} here; say which with modality_B")
         return torch.cat([image_B3HW, centred_B1HW], 1)
-    indices_K = torch.tensor([MODALITIES.index(kind) for kind in kinds], device=modality_B.device)
-    is_kind_BK11 = (modality_B[:, None] == indices_K)[:, :, None, None]
+    is_kind_BK11 = torch.stack([modality_B == MODALITIES.index(kind) for kind in kinds], 1)[:, :, None, None]
     # Not a product: whatever stands in the row of a picture that has no companion must not matter, NaN included.
     return torch.cat([image_B3HW, torch.where(is_kind_BK11, centred_B1HW, torch.zeros_like(centred_B1HW))], 1)

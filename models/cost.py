@@ -6,11 +6,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.base import Network
+from models.card import companions_of
+
 COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 
 
 def count_macs(model: nn.Module, height: int, width: int) -> int:
-    """Multiply-accumulates of one RGB image's forward pass, in the convolutions and linear layers.
+    """Multiply-accumulates of one picture's forward pass, with its companion where the network takes any, in the
+    convolutions and linear layers.
 
     Batch norms, activations, biases, resizing and the products within attention are not counted. Papers often print
     this number as 'FLOPs'; KD-SCFNet's own adds 1 per output of a biased convolution, 2 per output of a batch norm and
@@ -21,8 +25,12 @@ def count_macs(model: nn.Module, height: int, width: int) -> int:
     Args:
         height, width: of the input, pixels.
     """
-    shadow = copy.deepcopy(model).eval().to("meta")
+    shadow = copy.deepcopy(model).eval().requires_grad_(False).to("meta")
+    image_13HW = torch.empty(1, 3, height, width, device="meta")
+    inputs = [image_13HW]
+    if isinstance(model, Network) and companions_of(model.capabilities.modalities):
+        inputs += [image_13HW[:, :1], torch.ones(1, dtype=torch.int64, device="meta")]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow(torch.empty(1, 3, height, width, device="meta"))
+        shadow(*inputs)
     # FlopCounterMode counts a multiplication and an addition as two.
     return sum(flops for op, flops in counter.get_flop_counts()["Global"].items() if op in COUNTED) // 2

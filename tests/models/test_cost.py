@@ -1,5 +1,8 @@
 """Multiply-accumulates against a hand count and against the figures that the papers print."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -65,3 +68,12 @@ def test_a_difference_convolution_network_in_its_merged_form() -> None:
     # quarter of the pixels: 24 -> 1 channels at 1/2, 24 -> 24 at 1/4 and 1/8.
     saved = 3 * 24 * (80 * 80 * 1 + 40 * 40 * 24 + 20 * 20 * 24)
     assert (macs + saved) / 1e9 == pytest.approx(1.835, abs=5e-4)
+
+
+def test_companions_are_counted() -> None:
+    plain, with_depth = (create_model("sdnet", merged=True, modalities=taken) for taken in (None, ["rgb", "rgbd"]))
+    assert count_macs(with_depth, 32, 40) - count_macs(plain, 32, 40) == 32 * 40 * 9 * 60
+    drawn = create_model("diffsod-tiny")
+    alone = copy.deepcopy(drawn)
+    alone.capabilities = replace(drawn.capabilities, modalities=("rgb",))
+    assert count_macs(drawn, 64, 64) > count_macs(alone, 64, 64)
