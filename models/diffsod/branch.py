@@ -40,16 +40,17 @@ class Branch(nn.Module):
         self.fusion = Fusion(self.width, heads, layer_scale)
 
     def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor) -> Tensor:
-        return self.fusion(self.image_features(image_B3HW), self.companion_features(companion_B3HW))
+        image, companion = self.backbone(image_B3HW), self.backbone(companion_B3HW)
+        return self.fusion(self.image_features(image), self.companion_features(companion))
 
-    def image_features(self, image_B3HW: Tensor) -> Tensor:
-        """The image's own features_BChw."""
-        return self.image_decoder(_apply(self.image_heads, self.backbone(image_B3HW)))
+    def image_features(self, levels: Sequence[Tensor]) -> Tensor:
+        """The features_BChw of what the backbone finds in an image."""
+        return self.image_decoder(_apply(self.image_heads, levels))
 
-    def companion_features(self, companion_B3HW: Tensor) -> Tensor:
-        """The companion's own features_BChw."""
-        return self.companion_decoder(_apply(self.companion_heads, self.backbone(companion_B3HW)))
+    def companion_features(self, levels: Sequence[Tensor]) -> Tensor:
+        """The features_BChw of what the backbone finds in a companion."""
+        return self.companion_decoder(_apply(self.companion_heads, levels))
 
 
-def _apply(heads: nn.ModuleList, levels: list[Tensor]) -> list[Tensor]:
+def _apply(heads: nn.ModuleList, levels: Sequence[Tensor]) -> list[Tensor]:
     return [head(level) for head, level in zip(heads, levels, strict=True)]

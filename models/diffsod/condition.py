@@ -18,8 +18,9 @@ LAYER_SCALE, PUBLISHED_LAYER_SCALE = 1e-2, 1e-6
 class Condition(nn.Module):
     """`forward(image_B3HW, companion_B1HW=None, modality_B=None) -> tokens_BNC`, N = H/8 * W/8 in raster order.
 
-    A picture without a companion gets learned features in the companion's place, and every token says by a learned
-    offset of which modality its picture is. Both are ours; the published branch is shown an RGB image twice instead.
+    A picture without a companion gets learned features in the companion's place; every token says by a learned offset
+    of which modality its picture is; and the companion's own features are added to the fused ones. These three are
+    ours. The published branch is shown an RGB image twice instead, and knows no modalities.
 
     Args:
         config: the branch's sizes.
@@ -84,29 +85,37 @@ class Condition(nn.Module):
         return self.branch(image_B3HW, seen_B3HW)
 
     def _fused(self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor) -> Tensor:
-        image_BChw = self.branch.image_features(self._normalised(image_B3HW))
+        image_BChw, found_NChw, rows_N = self._streams(image_B3HW, companion_B1HW, modality_B)
         stand_in_BChw = self.stand_in_C.to(image_BChw.dtype)[:, None, None].expand_as(image_BChw)
-        if companion_B1HW is None:
+        if found_NChw is None:
             companion_BChw = stand_in_BChw + self._idle() if self.training else stand_in_BChw
         else:
-            present_B = modality_B > 0
-            companion_BChw = torch.where(
-                _rows(present_B), self._companion_features(companion_B1HW, present_B, stand_in_BChw), stand_in_BChw
-            )
-        return self.branch.fusion(image_BChw, companion_BChw)
+            if self.training:
+                found_NChw = torch.zeros_like(stand_in_BChw).index_copy(0, rows_N, found_NChw.to(stand_in_BChw.dtype))
+            companion_BChw = torch.where(_rows(modality_B > 0), found_NChw, stand_in_BChw)
+        # The published fusion drops the companion's own stream, which DFormer keeps; through the fusion alone,
+        # companions had no measurable effect after a short training.
+        return self.branch.fusion(image_BChw, companion_BChw) + companion_BChw
 
-    def _companion_features(self, companion_B1HW: Tensor, present_B: Tensor, like_BChw: Tensor) -> Tensor:
-        """The companions' features; anything at all in the rows that have none."""
-        if not self.training:
-            # All rows, so that the graph is the same for every batch and can be exported.
-            return self.branch.companion_features(self._normalised(companion_B1HW.expand(-1, 3, -1, -1)))
-        # The others' zeros would spoil the batch norms' statistics.
-        rows_N = present_B.nonzero()[:, 0]
-        if len(rows_N) == 0:
-            return like_BChw + self._idle()
-        seen_N3HW = self._normalised(companion_B1HW[rows_N].expand(-1, 3, -1, -1))
-        found_NChw = self.branch.companion_features(seen_N3HW)
-        return torch.zeros_like(like_BChw).index_copy(0, rows_N, found_NChw.to(like_BChw.dtype))
+    def _streams(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The features of the images, of the companions if there are any, and the rows that these belong to.
+
+        Evaluation takes all rows, so that the graph is the same for every batch and can be exported. In training the
+        zeros of rows without a companion would spoil the batch norms' statistics.
+        """
+        branch, batch = self.branch, len(image_B3HW)
+        rows_N = (modality_B > 0).nonzero()[:, 0] if self.training else torch.arange(batch, device=modality_B.device)
+        if companion_B1HW is None or len(rows_N) == 0:
+            return branch.image_features(branch.backbone(self._normalised(image_B3HW))), None, rows_N
+        companion_N3HW = companion_B1HW[rows_N] if self.training else companion_B1HW
+        # One batch for the backbone that they share: its batch norms have one set of statistics for evaluation, which
+        # those of training must be like.
+        both = torch.cat([image_B3HW, companion_N3HW.expand(-1, 3, -1, -1)])
+        levels = branch.backbone(self._normalised(both))
+        image_BChw = branch.image_features([level[:batch] for level in levels])
+        return image_BChw, branch.companion_features([level[batch:] for level in levels]), rows_N
 
     def _normalised(self, picture_B3HW: Tensor) -> Tensor:
         return (picture_B3HW - self.mean_311) / self.std_311

@@ -11,6 +11,7 @@ from models.diffsod.condition import Condition
 from models.diffsod.configs import BRANCHES
 from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
+from models.diffusion.parts import INPUT_CHANNELS
 from models.errors import UserError
 
 
@@ -68,6 +69,10 @@ class DiffSOD(MaskDenoiser):
             companion_dropout=companion_dropout,
             pretrained=bool(pretrained),
         )
+        if not legacy:
+            self.hint = nn.Linear(self.condition.branch.width, INPUT_CHANNELS)
+            nn.init.zeros_(self.hint.weight)
+            nn.init.zeros_(self.hint.bias)
         _check_widths(self.unet.config.cross_attention_dim, self.condition.branch.width)
         self.train()
 
@@ -76,9 +81,24 @@ class DiffSOD(MaskDenoiser):
         backbone = list(self.condition.branch.backbone.parameters())
         taken = {id(parameter) for parameter in backbone}
         branch = [value for value in self.condition.parameters() if id(value) not in taken]
+        if not self.legacy:
+            branch += self.hint.parameters()
         return {"unet": list(self.unet.parameters()), "backbone": backbone, "branch": branch}
 
     # ----------------------------------------------------------------------------------------------------- prediction
+    def predict_velocity(
+        self, latent_B4hw: Tensor, noisy_B4hw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
+    ) -> Tensor:
+        """As `MaskDenoiser.predict_velocity`, with each token's hint (ours, at first zero) added where it stands.
+
+        Tokens have no positions, so that attention alone finds it hard to tell which pixels a companion speaks of.
+        """
+        if not self.legacy:
+            hint_B8hw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, latent_B4hw.shape[-2:])
+            hints = hint_B8hw.chunk(2, dim=1)
+            latent_B4hw, noisy_B4hw = latent_B4hw + hints[0], noisy_B4hw + hints[1]
+        return super().predict_velocity(latent_B4hw, noisy_B4hw, tokens_BNC, timestep_B)
+
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
     ) -> list[Tensor]:

@@ -67,8 +67,9 @@ def test_the_full_network_s_graph_is_sound() -> None:
         full = create_model("diffsod").eval()
         (logits,) = full(torch.empty(1, 3, 384, 384))
     assert logits.shape == (1, 1, 384, 384)
-    # UNet, branch, stand-in and three modalities.
-    assert sum(value.numel() for value in trainable(full).values()) == 865_922_244 + 349_858_264 + 4 * 1024
+    # UNet, branch, stand-in and three modalities, hints.
+    ours = 4 * 1024 + 8 * (1024 + 1)
+    assert sum(value.numel() for value in trainable(full).values()) == 865_922_244 + 349_858_264 + ours
 
 
 def test_one_step_is_the_start_that_the_last_timestep_s_velocity_predicts(model: DiffSOD) -> None:
@@ -132,17 +133,40 @@ def test_a_companion_of_unknown_kind_is_refused(model: DiffSOD, method: str) -> 
 
 
 def test_rgb_rows_leave_the_companions_statistics_alone() -> None:
-    """In training a companion goes through its batch norms as if the others were not in the batch."""
+    """In training only companions go through their batch norms; in evaluation every row does, for a fixed graph."""
+    torch.manual_seed(0)
+    model = create_model("diffsod-tiny").train()
+    seen = []
+    model.condition.branch.companion_decoder.out.register_forward_hook(
+        lambda module, inputs, output: seen.append(len(output))
+    )
     image, companion = pictures(3)
-    modality = torch.tensor([RGBD, RGB, RGBT])
-    means = []
-    for rows in ([0, 1, 2], [0, 2]):
-        torch.manual_seed(0)
-        model = create_model("diffsod-tiny").train()
-        model(image[rows], companion[rows], modality[rows])
-        means.append(model.condition.branch.companion_decoder.out.bn.running_mean)
-    assert means[0].any()
-    close(means[0], means[1])
+    model(image, companion, torch.tensor([RGBD, RGB, RGBT]))
+    model(image, companion, torch.tensor([RGB, RGB, RGB]))
+    model.eval()(image, companion, torch.tensor([RGB, RGB, RGB]))
+    assert seen == [2, 3]
+
+
+def test_hints_are_added_where_their_token_stands(model: DiffSOD) -> None:
+    """Zero at first; afterwards, one token's hint moves the denoiser's input at one place."""
+    image = pictures(1)[0]
+    seen = []
+    handle = model.unet.conv_in.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    with torch.inference_mode():
+        latent, tokens = model.encode_image(image), model.condition(image)
+        timestep = torch.tensor([999])
+        for bias in (0.0, 1.0):
+            changed = tokens.clone()
+            changed[:, 8 * 3 + 5] += bias
+            model.hint.weight.fill_(0.5 * bias)
+            model.predict_velocity(latent, latent, changed, timestep)
+        moved = seen[1] - torch.cat([latent, latent], 1) - 0.5 * tokens.sum(-1).view(1, 1, 8, 8)
+        model.hint.weight.zero_()
+    handle.remove()
+    assert torch.equal(seen[0], torch.cat([latent, latent], 1))
+    expected = torch.zeros(1, 8, 8, 8)
+    expected[..., 3, 5] = 0.5 * 32
+    close(moved, expected)
 
 
 def test_dropped_companions_are_none_at_all() -> None:
