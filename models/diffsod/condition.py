@@ -65,7 +65,7 @@ class Condition(nn.Module):
             UserError: companions without `modality_B`.
         """
         if companion_B1HW is None:
-            modality_B = torch.zeros(len(image_B3HW), dtype=torch.long, device=image_B3HW.device)
+            modality_B = torch.zeros(image_B3HW.shape[:1], dtype=torch.long, device=image_B3HW.device)
         elif modality_B is None:
             raise UserError("a companion may be rgbd or rgbt here; say which with modality_B")
         elif self.training and self.companion_dropout:
@@ -105,9 +105,9 @@ class Condition(nn.Module):
         Evaluation takes all rows, so that the graph is the same for every batch and can be exported. In training the
         zeros of rows without a companion would spoil the batch norms' statistics.
         """
-        branch, batch = self.branch, len(image_B3HW)
+        branch, batch = self.branch, image_B3HW.shape[0]  # not len(), which an exported graph would take for a constant
         rows_N = (modality_B > 0).nonzero()[:, 0] if self.training else torch.arange(batch, device=modality_B.device)
-        if companion_B1HW is None or len(rows_N) == 0:
+        if companion_B1HW is None or rows_N.shape[0] == 0:
             return branch.image_features(branch.backbone(self._normalised(image_B3HW))), None, rows_N
         companion_N3HW = companion_B1HW[rows_N] if self.training else companion_B1HW
         # One batch for the backbone that they share: its batch norms have one set of statistics for evaluation, which

@@ -103,7 +103,7 @@ class MaskDenoiser(Network):
     def one_step(self, latent_B4hw: Tensor, tokens_BNC: Tensor) -> Tensor:
         """mask_B1HW, about -1 for background and 1 for object, in one deterministic step from a latent of zeros at the
         last timestep (Martin Garcia et al., arXiv 2409.11355, section 4)."""
-        timestep_B = torch.full((len(latent_B4hw),), self.last_timestep, dtype=torch.long, device=latent_B4hw.device)
+        timestep_B = torch.full(latent_B4hw.shape[:1], self.last_timestep, dtype=torch.long, device=latent_B4hw.device)
         start_B4hw = torch.zeros_like(latent_B4hw)
         velocity_B4hw = self.predict_velocity(latent_B4hw, start_B4hw, tokens_BNC, timestep_B)
         # x_0 = sqrt(abar) x_t - sqrt(1 - abar) v, and x_t is zero.

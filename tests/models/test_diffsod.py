@@ -1,5 +1,6 @@
 """diffSOD as a network: what reaches what, and what depends on what."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,17 @@ def test_the_image_s_latent_comes_before_the_mask_s(model: DiffSOD) -> None:
         handle.remove()
         close(seen[0][:, :4], model.encode_image(image))
     assert not seen[0][:, 4:].any()
+
+
+def test_one_graph_serves_batches_of_any_size_and_mix(model: DiffSOD) -> None:
+    image, companion = pictures(3)
+    modality, batch = torch.tensor([RGBT, RGB, RGBD]), torch.export.Dim("batch", min=1, max=8)
+    given = (image[:2], companion[:2], modality[:2])
+    frozen = copy.deepcopy(model).requires_grad_(False)
+    graph = torch.export.export(frozen, given, dynamic_shapes=({0: batch},) * 3).module()
+    with torch.inference_mode():
+        close(graph(image, companion, modality)[0], model(image, companion, modality)[0])
+        close(graph(image[:1], companion[:1], modality[:1])[0], model(image[:1], companion[:1], modality[:1])[0])
 
 
 # ----------------------------------------------------------------------------------------------------------- companions
