@@ -147,8 +147,9 @@ class Run(Section):
         default_factory=dict,
         description="parts that start from those of other weights folders, e.g. vae: artifacts/vae",
     )
-    objective: Literal["masks", "velocity", "reconstruction"] = Field(
-        default="masks", description="what is learnt: maps; denoising in latent space (diffusion); giving pictures back"
+    objective: Literal["masks", "velocity", "reconstruction", "words"] = Field(
+        default="masks",
+        description="what is learnt: maps; denoising in latent space (diffusion); giving pictures back; finding words",
     )
 
     labelled: list[str] = Field(default_factory=lambda: ["train"], description="splits of the manifest")
@@ -184,6 +185,14 @@ class Run(Section):
     noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
     noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")
 
+    prompts: int = Field(default=4, ge=2, description="asked of each image in a step (words), some of them in vain")
+    templates: list[str] = Field(
+        default=["a photo of a {}"], min_length=1, description="of prompts, drawn from; the first is validated with"
+    )
+    held_out_classes: list[str] = Field(
+        default_factory=list, description="never named in training (words), their pixels void; to be found unseen"
+    )
+
     precision: Literal["fp32", "bf16"] = "fp32"
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
     clip_norm: float | None = Field(default=None, gt=0)
@@ -192,6 +201,13 @@ class Run(Section):
     cache_mb: int = Field(default=512, ge=0, description="decoded images kept, of training and validation each")
     checkpoint_minutes: float = Field(default=5.0, ge=0, description="besides one at each epoch's end")
     validate_every: int = Field(default=1, ge=1, description="epochs")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Run":
+        wrong = [template for template in self.templates if template.count("{}") != 1]
+        if wrong:
+            raise ValueError(f"templates need one {{}} each, for the class; {wrong[0]!r} does not have it")
+        return self
 
 
 # ----------------------------------------------------------------------------------------------- after the training
@@ -217,6 +233,9 @@ class Evaluate(Section):
     workers: int | None = Field(default=None, description="processes of the metrics; null = one per core")
     save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
+    background: float = Field(
+        default=0.5, ge=0, le=1, description="probability that a class needs to be no background, of words"
+    )
     latency_runs: int = Field(default=20, ge=1)
     threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
     maps: dict[str, str] = Field(

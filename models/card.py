@@ -38,6 +38,7 @@ class Card(BaseModel):
         default_factory=list, description="dataset/split (rows, manifest hash), one line each"
     )
     classes: list[str] = Field(default_factory=list, description="named in training, of a network of prompts")
+    prompt: str = Field(default="a photo of a {}", description="how a class was named, of a network of prompts")
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")

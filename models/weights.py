@@ -94,10 +94,14 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     if (found := _hashes(Path(folder) / ASSETS)) != card.assets:
         names = sorted(name for name in found.keys() | card.assets.keys() if found.get(name) != card.assets.get(name))
         raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
-    assets = {"assets": Path(folder) / ASSETS} if card.assets else {}
-    model = create_model(card.model, **card.options, **assets)
+    model = create_model(card.model, **card.options, **assets_option(folder, card))
     load_strict(model, load_file(path), str(path))
     return model.eval(), card
+
+
+def assets_option(folder: Path | str, card: Card) -> dict[str, Path]:
+    """The option of `create_model` that says where a weights folder's assets are; empty where it has none."""
+    return {"assets": Path(folder) / ASSETS} if card.assets else {}
 
 
 def _hashes(folder: Path) -> dict[str, str]:

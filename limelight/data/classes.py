@@ -37,6 +37,9 @@ class Vocabulary:
         return np.take(table, values_HW, mode="clip")
 
 
+NO_CLASSES = Vocabulary((), (), background=False)
+
+
 def vocabulary(dataset: str) -> Vocabulary:
     """The classes of a prepared dataset of modality 'text'.
 

@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limelight.config import Augment, Run
-from limelight.data.classes import VOID, vocabulary
+from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
 from limelight.data.transforms import apply, draw, levels
@@ -234,8 +234,8 @@ def _modality(sample: Sample) -> int:
     return MODALITIES.index(sample.modality) if sample.companion else 0
 
 
-def _classes(sample: Sample) -> tuple[str, ...]:
-    return vocabulary(sample.dataset).names if sample.modality == "text" else ()
+def _classes(sample: Sample) -> Vocabulary:
+    return vocabulary(sample.dataset) if sample.modality == "text" else NO_CLASSES
 
 
 # One training and one validation set at a time; an older set's images are let go.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limelight.data.classes import label_map, vocabulary
+from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.media.images import fit_to, read_companion, read_image, read_mask
 from models.errors import UserError
@@ -70,8 +70,8 @@ class Batch:
     ids: list[str]
     labels_BHW: Tensor | None = None
     """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""
-    classes: tuple[tuple[str, ...], ...] = ()
-    """Names of each sample's classes, from label 1; empty where no sample has labels."""
+    classes: tuple[Vocabulary, ...] = ()
+    """Each sample's, with the names of its labels; of no names where it has none. Empty where no sample has labels."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -8,11 +8,15 @@ from models.files import atomic_path, write_json
 
 Record = dict[str, float]
 
+HEADLINES = ("val_max_f", "val_miou")
+"""The figures that say which epoch was best, of masks and of words; higher is better."""
+
 
 @dataclass(frozen=True)
 class History:
     """One record per epoch: epoch (from 1), loss and its parts (means over the epoch), lr (of the last step), and
-    val_mae and val_max_f where the epoch was validated. Holds no times: equal trainings have equal histories."""
+    figures such as val_mae and val_max_f where the epoch was validated. Holds no times: equal trainings have equal
+    histories."""
 
     records: list[Record]
 
@@ -23,9 +27,10 @@ class History:
 
     @property
     def best(self) -> Record | None:
-        """The record with the highest val_max_f, the earliest of equals; None where nothing was validated."""
-        validated = [record for record in self.records if "val_max_f" in record]
-        return max(validated, key=lambda record: record["val_max_f"], default=None)
+        """The record with the highest headline figure, the earliest of equals; None where nothing was validated."""
+        headline = next((name for name in HEADLINES if name in self.last), "")
+        validated = [record for record in self.records if headline in record]
+        return max(validated, key=lambda record: record[headline], default=None)
 
     def write_json(self, path: Path) -> None:
         """Write {"epochs": [records], "best": record or null}."""

@@ -1,8 +1,12 @@
 """What a way of training must add so that the one loop can run it."""
 
+from collections.abc import Iterable
+
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from limelight.data.samples import Batch
+from limelight.training.validation import validate
 
 
 class Learner(nn.Module):
@@ -27,6 +31,10 @@ class Learner(nn.Module):
     def predict(self, batch: Batch) -> Tensor:
         """probability_B1HW in [0, 1] at the batch's size, for validation."""
         raise NotImplementedError
+
+    def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
+        """Figures of all processes' labelled batches together, their names beginning with 'val_'."""
+        return validate(self, batches, accelerator)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every trained parameter exactly once, by role."""

@@ -27,7 +27,6 @@ from limelight.training.interruption import Interruption, interruptible
 from limelight.training.learner import Learner
 from limelight.training.optimisers import make_optimiser, set_learning_rates
 from limelight.training.schedules import learning_rate_factor
-from limelight.training.validation import validate
 from models.card import IMAGENET_MEAN, IMAGENET_STD
 from models.errors import UserError
 
@@ -215,7 +214,7 @@ class _Training:
             **self.normalisation,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
-            return validate(self.learner, self.while_wanted(batches), self.accelerator)
+            return self.learner.validate(self.while_wanted(batches), self.accelerator)
 
     def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Batches on the device, until a signal asks to stop."""

@@ -11,12 +11,13 @@ from pathlib import Path
 from accelerate.utils import set_seed
 
 from limelight.config import Params, Run
+from limelight.data.classes import vocabulary
 from limelight.data.loader import Triple
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees, read_manifest
 from limelight.tracking import Tracker, tracked_run
 from limelight.training.checkpoints import state_key
 from limelight.training.distilled import Distilled
-from limelight.training.history import History
+from limelight.training.history import HEADLINES, History
 from limelight.training.learner import Learner
 from limelight.training.loop import fit
 from limelight.training.report import draw_curves, draw_samples
@@ -26,7 +27,7 @@ from models.card import Card
 from models.errors import UserError
 from models.files import write_json
 from models.registry import create_model
-from models.weights import load_strict, load_weights, save_weights
+from models.weights import assets_option, load_strict, load_weights, save_weights
 
 ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work")
 
@@ -101,16 +102,16 @@ def _train(params: Params, name: str, teacher: str | None) -> History:
 
 def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Inputs:
     set_seed(params.seed)
-    network = create_model(run.model, **run.options)
-    mean, std, init = network.mean, network.std, None
-    if run.init:
-        loaded, init = load_weights(run.init)
+    loaded, init = load_weights(run.init) if run.init else (None, None)
+    network = create_model(run.model, **run.options, **(assets_option(run.init, init) if init else {}))
+    mean, std = network.mean, network.std
+    if init:
         load_strict(network, loaded.state_dict(), run.init)
         mean, std = init.mean, init.std
     parts = {part: _load_part(network, part, folder) for part, folder in run.parts.items()}
     _check_sizes(run, network, name)
-    samples, validation = _samples(run, network, name, distilled=teacher is not None)
     learner, card = _learner(network, run, name), None
+    samples, validation = _samples(run, network, name, distilled=teacher is not None)
     if teacher is not None:
         taught_by, card = load_weights(ARTIFACTS / teacher)
         learner = Distilled(network, run, taught_by, card, mean=mean, std=std)
@@ -131,19 +132,24 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
 
 def _learner(network: Network, run: Run, name: str) -> Learner:
     """Imported here: most trainings need nothing of diffusers."""
-    if run.objective == "masks":
+    if run.objective == "masks" and not network.capabilities.text:
         return Supervised(network, run)
+    from limelight.training.prompted import Prompted
     from limelight.training.reconstruction import Reconstruction
     from limelight.training.velocity import Velocity
     from models.diffsod.network import DiffSOD
     from models.diffusion.autoencoder import PictureAutoencoder
+    from models.segdiffusion.network import SegDiffusion
 
-    kind, wanted = {"reconstruction": (Reconstruction, PictureAutoencoder), "velocity": (Velocity, DiffSOD)}[
-        run.objective
-    ]
-    if not isinstance(network, wanted):
-        raise UserError(f"run {name!r}: objective {run.objective!r} is not for {run.model}; leave it at 'masks'")
-    return kind(network, run)
+    for objective, kind, wanted in (
+        ("reconstruction", Reconstruction, PictureAutoencoder),
+        ("velocity", Velocity, DiffSOD),
+        ("words", Prompted, SegDiffusion),
+    ):
+        if run.objective == objective and isinstance(network, wanted):
+            return kind(network, run)
+    other = "set it to 'words'" if network.capabilities.text else "leave it at 'masks'"
+    raise UserError(f"run {name!r}: objective {run.objective!r} is not for {run.model}; {other}")
 
 
 def _load_part(network: Network, part: str, folder: str) -> Card:
@@ -157,16 +163,29 @@ def _load_part(network: Network, part: str, folder: str) -> Card:
 
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
     """What the run trains on (without labels only where a teacher makes use of that) and what it is validated on."""
-    rows = [sample for sample in read_manifest() if sample.modality in network.capabilities.modalities]
+    modalities = ("text",) if run.objective == "words" else network.capabilities.modalities
+    rows = [sample for sample in read_manifest() if sample.modality in modalities]
     labelled = [sample for sample in rows if sample.split in run.labelled and sample.mask]
     unlabelled = [sample for sample in rows if sample.split in run.unlabelled] if distilled else []
     if not labelled and not unlabelled:
         splits = sorted({sample.split for sample in rows}) or "none"
         raise UserError(
             f"run {name!r}: no samples in labelled {run.labelled} or unlabelled {run.unlabelled} for modalities "
-            f"{network.capabilities.modalities}; {MANIFEST} has the splits {splits}"
+            f"{modalities}; {MANIFEST} has the splits {splits}"
         )
+    _check_classes(run, labelled, name)
     return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
+
+
+def _check_classes(run: Run, samples: Sequence[Sample], name: str) -> None:
+    known = {label for dataset in {sample.dataset for sample in samples} for label in _names(run, dataset)}
+    if unknown := [label for label in run.held_out_classes if label not in known]:
+        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(known)}")
+
+
+def _names(run: Run, dataset: str) -> tuple[str, ...]:
+    """The classes of a dataset that a run learns from; none where it learns no words."""
+    return vocabulary(dataset).names if run.objective == "words" else ()
 
 
 def _check_sizes(run: Run, network: Network, name: str) -> None:
@@ -198,6 +217,8 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
             *(inputs.init.trained_on if inputs.init else []),
             *(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in _splits(inputs.samples)),
         ],
+        classes=_trained_classes(run, inputs),
+        prompt=run.templates[0],
         metrics=_validation(history),
         **inherited,
     )
@@ -215,12 +236,19 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
     )
 
 
+def _trained_classes(run: Run, inputs: _Inputs) -> list[str]:
+    """Names of the classes that training has shown; also those of the weights that it started from."""
+    earlier = inputs.init.classes if inputs.init else []
+    shown = {label for sample in inputs.samples for label in sample.classes} if run.objective == "words" else set()
+    return sorted({*earlier, *shown.difference(run.held_out_classes)})
+
+
 def _validation(history: History) -> dict[str, float]:
     return {key: value for key, value in history.last.items() if key.startswith("val_")}
 
 
 def _metrics(history: History) -> dict[str, float]:
-    best = {f"best_{key}": value for key, value in (history.best or {}).items() if key in ("epoch", "val_max_f")}
+    best = {f"best_{key}": value for key, value in (history.best or {}).items() if key in ("epoch", *HEADLINES)}
     return {**history.last, **best}
 
 

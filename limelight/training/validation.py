@@ -4,6 +4,7 @@ They follow a training; the evaluate stage has the protocol's nine metrics at th
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,13 +12,15 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 
 from limelight.data.samples import Batch
-from limelight.training.learner import Learner
+
+if TYPE_CHECKING:
+    from limelight.training.learner import Learner
 
 BETA_SQUARED = 0.3
 LEVELS = 256
 
 
-def validate(learner: Learner, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
+def validate(learner: "Learner", batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
     """Score a learner's predictions on this process's share of the samples, and on all of them together.
 
     Args:

@@ -23,6 +23,9 @@ TEXTS: dict[str, Config] = {
         "num_attention_heads": 2,
         "max_position_embeddings": 77,
         "hidden_act": "gelu",
+        "bos_token_id": 838,
+        "eos_token_id": 839,
+        "pad_token_id": 839,
     },
 }
 """'sd2' is OpenCLIP-H without its last layer, as Stable Diffusion 2 uses it."""

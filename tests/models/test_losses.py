@@ -182,3 +182,18 @@ def test_names() -> None:
         make_loss("mse", epoch=0)
     with pytest.raises(UserError, match="unknown distil 'mse'"):
         distil_loss("mse")
+
+
+# ---------------------------------------------------------------------------------------------------------- void pixels
+@pytest.mark.parametrize("loss", [bce, soft_iou, bce_iou])
+def test_only_valid_pixels_count(loss):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 8, 8, generator=generator)
+    target = (torch.rand(2, 1, 8, 8, generator=generator) > 0.5).float()
+    valid = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    valid[..., :5] = True
+    expected = loss(logits[..., :5], target[..., :5])
+    torch.testing.assert_close(loss(logits, target, None, valid), expected)
+    torch.testing.assert_close(loss(torch.where(valid, logits, 50.0), target, None, valid), expected)
+    assert loss(logits, target, None, torch.zeros_like(valid)).isfinite()
+    torch.testing.assert_close(loss(logits, target, None, torch.ones_like(valid)), loss(logits, target))

@@ -1,0 +1,90 @@
+"""How often which class was taken for which, and the figures that follow from it.
+
+Labels are those of `limelight.data.classes`: 1 to the number of classes C, 0 background, -1 void, which is ignored.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_METRICS = {
+    "mIoU": "higher",
+    "mIoU_background": "higher",
+    "mIoU_seen": "higher",
+    "mIoU_unseen": "higher",
+    "pixel_accuracy": "higher",
+    "mean_accuracy": "higher",
+}
+"""The figures of `figures`, and whether more is better."""
+Confusion = NDArray[np.int64]
+"""(C + 1, C + 1) pixels: rows by the truth, columns by the prediction, 0 the background."""
+
+
+def label_map(probability_KHW: NDArray[np.float32], threshold: float) -> NDArray[np.int16]:
+    """The most probable class of each pixel, the first of equals; background where none reaches the threshold.
+
+    Args:
+        probability_KHW: in [0, 1], one map per class.
+        threshold: 0 leaves no background.
+    """
+    labels_HW = probability_KHW.argmax(0).astype(np.int16) + np.int16(1)
+    labels_HW[probability_KHW.max(0) < threshold] = 0
+    return labels_HW
+
+
+def confusion_matrix(labels_HW: NDArray[np.integer], truth_HW: NDArray[np.integer], classes: int) -> Confusion:
+    """Count the pixels of one or more maps whose truth is known.
+
+    Args:
+        labels_HW: predicted, 0 to `classes`, any shape.
+        truth_HW: of the same shape; -1 does not count.
+    """
+    known = truth_HW >= 0
+    size = classes + 1
+    pairs = truth_HW[known].astype(np.int64) * size + labels_HW[known]
+    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def class_iou(confusion: Confusion) -> NDArray[np.float64]:
+    """Intersection over union of each label from 0, true positives / (true + false positives + misses).
+
+    NaN where a label is neither in the truth nor predicted.
+    """
+    hits = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+
+
+def mean_iou(confusion: Confusion, labels: list[int]) -> float:
+    """The mean over those of these labels that are in the truth; NaN where none is.
+
+    A class that the truth does not show has no IoU but 0, however good the prediction, and would only count mistakes
+    that other classes' IoU counts already.
+    """
+    shown = [label for label in labels if confusion[label].sum()]
+    return float(class_iou(confusion)[shown].mean()) if shown else float("nan")
+
+
+def figures(confusion: Confusion, trained: NDArray[np.bool_], background: bool) -> dict[str, float]:
+    """The figures that the field quotes, of a whole dataset's matrix; without those that are not defined.
+
+    Args:
+        trained: (C,) whether training named the class.
+        background: whether the dataset has one.
+
+    Returns:
+        mIoU: mean over the classes that the truth shows; mIoU_background: with the background as one more, as PASCAL
+        VOC counts; mIoU_seen and mIoU_unseen: of the classes trained and not trained; pixel_accuracy: share of the
+        known pixels that are right, background included; mean_accuracy: mean over the classes of the share found.
+    """
+    classes = list(range(1, len(confusion)))
+    total, found = confusion.sum(1), np.diag(confusion)
+    shown = [label for label in classes if total[label]]
+    values = {
+        "mIoU": mean_iou(confusion, classes),
+        "mIoU_background": mean_iou(confusion, [0, *classes]) if background else np.nan,
+        "mIoU_seen": mean_iou(confusion, [label for label in classes if trained[label - 1]]),
+        "mIoU_unseen": mean_iou(confusion, [label for label in classes if not trained[label - 1]]),
+        "pixel_accuracy": found.sum() / total.sum() if total.sum() else np.nan,
+        "mean_accuracy": (found[shown] / total[shown]).mean() if shown else np.nan,
+    }
+    return {name: float(value) for name, value in values.items() if not np.isnan(value)}

@@ -1,0 +1,149 @@
+"""Learning to find what words name."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from limelight.config import Run
+from limelight.data.classes import VOID, Vocabulary
+from limelight.data.samples import Batch
+from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
+from limelight.training.learner import Learner
+from models.errors import UserError
+from models.losses.bce_iou import bce_iou
+from models.segdiffusion.network import SegDiffusion
+
+THRESHOLD = 0.5
+"""Of a pixel's most probable class; below it the pixel is background."""
+
+
+class Prompted(Learner):
+    """Of each image some classes that it shows and some that it does not are asked for by name, and each answer is
+    compared with the class's mask.
+
+    What the vain prompts cost is what keeps a network from finding something for every word. Held-out classes are never
+    asked for, and their pixels count as void.
+
+    Args:
+        network: trained in place.
+        run: its `prompts`, `templates` and `held_out_classes` are read.
+
+    Raises:
+        UserError: the run asks for a loss that knows no void pixels.
+    """
+
+    network: SegDiffusion
+
+    def __init__(self, network: SegDiffusion, run: Run) -> None:
+        super().__init__()
+        if run.loss != "bce-iou":
+            raise UserError(f"loss {run.loss!r} knows no void pixels; words are learnt with 'bce-iou'")
+        self.network = network
+        self.run = run
+
+    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean over all prompts of binary cross-entropy and soft IoU, void pixels left out; and its mean over the
+        prompts for what is shown ('found') and for what is not ('vain')."""
+        labels_BHW = self.without_held_out(batch)
+        asked_BK = torch.tensor(self.draw(batch, labels_BHW))
+        prompts = [
+            self.prompt(classes.names[label - 1]) if label else ""
+            for classes, labels in zip(batch.classes, asked_BK.tolist(), strict=True)
+            for label in labels
+        ]
+        prompt_BKTC = self.network.encode_prompts(prompts).unflatten(0, asked_BK.shape)
+        (logits_BKHW,) = self.network(batch.image_B3HW, prompt_BKTC)
+        asked_BK = asked_BK.to(labels_BHW.device)
+        target_BKHW = labels_BHW[:, None] == asked_BK[:, :, None, None]
+        valid_BKHW = (labels_BHW != VOID)[:, None].expand_as(target_BKHW)
+        asked_N, shown_N = (asked_BK > 0).flatten(), target_BKHW.flatten(0, 1).any(-1).any(-1)
+        given = [part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW)]
+        valid_N1HW = valid_BKHW.flatten(0, 1)[:, None]
+        with torch.no_grad():
+            parts = {
+                name: bce_iou(*given, chosen_N, valid_N1HW)
+                for name, chosen_N in (("found", asked_N & shown_N), ("vain", asked_N & ~shown_N))
+            }
+        return bce_iou(*given, asked_N, valid_N1HW), parts
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
+        return self.probabilities(batch.image_B3HW, batch.classes[0].names).amax(1, keepdim=True)
+
+    def probabilities(self, image_B3HW: Tensor, names: Sequence[str]) -> Tensor:
+        """probability_BCHW of the classes of these names."""
+        prompts = [self.run.templates[0].format(name) for name in names]
+        return self.network(image_B3HW, self.network.encode_prompts(prompts))[0].sigmoid()
+
+    def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
+        """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones if there are
+        any, among all classes of a dataset at the network's input size; means over the datasets' vocabularies."""
+        self.eval()
+        found: dict[Vocabulary, Confusion] = {}
+        with torch.inference_mode():
+            for batch in batches:
+                for classes in dict.fromkeys(batch.classes):
+                    rows = [row for row, own in enumerate(batch.classes) if own == classes]
+                    with accelerator.autocast():
+                        probability_BCHW = self.probabilities(batch.image_B3HW[rows], classes.names).float()
+                    threshold = THRESHOLD if classes.background else 0.0
+                    maps_BHW = np.stack([label_map(each, threshold) for each in probability_BCHW.cpu().numpy()])
+                    truth_BHW = batch.labels_BHW[rows].cpu().numpy()
+                    matrix = confusion_matrix(maps_BHW, truth_BHW, len(classes.names))
+                    found[classes] = found.get(classes, 0) + matrix
+        shared = gather_object([found])
+        vocabularies = dict.fromkeys(classes for each in shared for classes in each)
+        matrices = {classes: sum(each[classes] for each in shared if classes in each) for classes in vocabularies}
+        held_out = set(self.run.held_out_classes)
+        scores = {"val_miou": _mean(matrices, lambda name: name not in held_out)}
+        return scores | ({"val_miou_unseen": _mean(matrices, held_out.__contains__)} if held_out else {})
+
+    # ------------------------------------------------------------------------------------------------------- drawing
+    def without_held_out(self, batch: Batch) -> Tensor:
+        """labels_BHW with the held-out classes void."""
+        labels_BHW = batch.labels_BHW.clone()
+        for row, classes in enumerate(batch.classes):
+            for name in set(classes.names) & set(self.run.held_out_classes):
+                labels_BHW[row][labels_BHW[row] == classes.names.index(name) + 1] = VOID
+        return labels_BHW
+
+    def draw(self, batch: Batch, labels_BHW: Tensor) -> list[list[int]]:
+        """Labels to ask for, equally many of each image, filled up with 0 where its dataset has no more classes.
+
+        At least one that is not shown is among them if there is one. All is drawn from torch's generator.
+        """
+        most = max(len(classes.names) for classes in batch.classes)
+        counts_BC = torch.zeros(len(batch), most + 2, dtype=torch.bool, device=labels_BHW.device)
+        shown_BC = counts_BC.scatter_(1, labels_BHW.flatten(1) + 1, True)[:, 1:].cpu()  # one wait for a GPU
+        drawn = []
+        for classes, shown_C in zip(batch.classes, shown_BC.tolist(), strict=True):
+            labels = [n for n, name in enumerate(classes.names, 1) if name not in self.run.held_out_classes]
+            shown = _shuffled([label for label in labels if shown_C[label]])
+            others = _shuffled([label for label in labels if not shown_C[label]])
+            chosen = shown[: self.run.prompts - bool(others)]
+            chosen += others[: self.run.prompts - len(chosen)]
+            drawn.append(chosen + [0] * (self.run.prompts - len(chosen)))
+        return drawn
+
+    def prompt(self, name: str) -> str:
+        """The class's name in one of the run's templates."""
+        templates = self.run.templates
+        return templates[int(torch.randint(len(templates), ()))].format(name)
+
+
+def _shuffled(labels: Sequence[int]) -> list[int]:
+    return [labels[place] for place in torch.randperm(len(labels)).tolist()]
+
+
+def _mean(matrices: dict[Vocabulary, Confusion], wanted: Callable[[str], bool]) -> float:
+    """Mean over the vocabularies of the mean IoU of the classes whose name is wanted; 0 where the truth shows none."""
+    values = [
+        mean_iou(matrix, [label for label, name in enumerate(classes.names, 1) if wanted(name)])
+        for classes, matrix in matrices.items()
+    ]
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else 0.0

@@ -1,0 +1,175 @@
+"""Learning from words: which are asked for, and what counts."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+from toy import toy_run
+
+from limelight.config import Run, parse
+from limelight.data.classes import VOID, Vocabulary
+from limelight.data.samples import Batch
+from limelight.training.prompted import Prompted
+from models.errors import UserError
+from models.registry import create_model
+
+PETS = Vocabulary(("bird", "boat", "chair", "lamp", "mug", "ring"), (1, 2, 3, 4, 5, 6), background=True)
+FEW = Vocabulary(("bird", "boat"), (1, 2), background=False)
+
+
+def make_learner(**settings: object) -> Prompted:
+    torch.manual_seed(0)
+    return Prompted(create_model("segdiffusion-tiny"), toy_run(objective="words", **settings))
+
+
+def make_batch(*vocabularies: Vocabulary) -> Batch:
+    """Each picture's upper half is class 1, a quarter of it class 2, the rest background, with a void corner."""
+    batch = len(vocabularies)
+    labels = torch.zeros(batch, 32, 32, dtype=torch.int64)
+    labels[:, :16], labels[:, :8, :16], labels[:, 28:, 28:] = 1, 2, VOID
+    image = torch.rand(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return Batch(
+        image,
+        (labels > 0).float()[:, None],
+        torch.ones(batch, dtype=torch.bool),
+        None,
+        torch.zeros(batch, dtype=torch.int64),
+        [str(number) for number in range(batch)],
+        labels,
+        vocabularies,
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- drawing
+def test_shown_classes_are_asked_for_and_others_too() -> None:
+    learner, batch = make_learner(prompts=4), make_batch(PETS, PETS)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        for drawn in learner.draw(batch, batch.labels_BHW):
+            assert len(drawn) == len(set(drawn)) == 4
+            assert sorted(drawn)[:2] == [1, 2] and all(label in range(3, 7) for label in sorted(drawn)[2:])
+
+
+def test_one_is_asked_for_in_vain_however_many_are_shown() -> None:
+    learner, batch = make_learner(prompts=2), make_batch(PETS)
+    drawn = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        ((first, second),) = learner.draw(batch, batch.labels_BHW)
+        assert second not in (1, 2)
+        drawn.add(first)
+    assert drawn == {1, 2}
+
+
+def test_drawing_follows_torch_s_generator_alone() -> None:
+    learner, batch = make_learner(prompts=4, templates=["a {}", "the {}"]), make_batch(PETS, PETS, PETS)
+    found = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        found.append((learner.draw(batch, batch.labels_BHW), [learner.prompt("bird") for _ in range(9)]))
+    assert found[0] == found[1] != found[2]
+    assert set(found[0][1]) == {"a bird", "the bird"}
+
+
+def test_a_small_vocabulary_is_filled_up_with_nothing() -> None:
+    learner, batch = make_learner(prompts=4), make_batch(FEW)
+    assert sorted(learner.draw(batch, batch.labels_BHW)[0]) == [0, 0, 1, 2]
+    together, _ = learner.loss(make_batch(FEW), 0)
+    assert together.isfinite()
+
+
+def test_held_out_classes_are_never_asked_for_and_void() -> None:
+    learner, batch = make_learner(prompts=6, held_out_classes=["boat", "mug"]), make_batch(PETS, FEW)
+    labels = learner.without_held_out(batch)
+    assert (labels[batch.labels_BHW == 2] == VOID).all() and (batch.labels_BHW == 2).any()
+    assert torch.equal(labels[batch.labels_BHW != 2], batch.labels_BHW[batch.labels_BHW != 2])
+    drawn = learner.draw(batch, labels)
+    assert sorted(drawn[0]) == [0, 0, 1, 3, 4, 6] and sorted(drawn[1]) == [0, 0, 0, 0, 0, 1]
+
+
+# ----------------------------------------------------------------------------------------------------------------- loss
+def test_the_loss_reaches_the_words_and_the_denoiser() -> None:
+    learner = make_learner().train()
+    loss, parts = learner.loss(make_batch(PETS, PETS), 0)
+    loss.backward()
+    assert parts.keys() == {"found", "vain"} and all(part.isfinite() for part in parts.values())
+    assert learner.network.text.model.embeddings.token_embedding.weight.grad.any()
+    assert learner.network.unet.conv_in.weight.grad.any()
+
+
+def test_the_loss_is_the_mean_of_what_is_found_and_what_is_asked_in_vain() -> None:
+    torch.manual_seed(1)
+    loss, parts = make_learner(prompts=4).loss(make_batch(PETS), 0)
+    torch.testing.assert_close((parts["found"] + parts["vain"]) / 2, loss.detach())
+
+
+def test_void_pixels_do_not_count() -> None:
+    """Whatever is found there: with the truth void below, only the answers above matter."""
+    learner, batch = make_learner(prompts=2), make_batch(FEW)
+    batch.labels_BHW[:, 16:] = VOID
+
+    def loss(push: float) -> torch.Tensor:
+        changed = torch.zeros(1, 2, 32, 32)
+        changed[..., 16:, :] = push
+        forward = learner.network.forward
+        learner.network.forward = lambda image, prompt: [forward(image, prompt)[0] + changed]
+        torch.manual_seed(0)
+        try:
+            return learner.loss(batch, 0)[0].detach()
+        finally:
+            learner.network.forward = forward
+
+    torch.testing.assert_close(loss(0.0), loss(9.0))
+    batch.labels_BHW[:, 16:] = 0
+    assert (loss(0.0) - loss(9.0)).abs() > 0.1
+
+
+def test_what_a_batch_has_no_labels_of_costs_nothing() -> None:
+    learner, batch = make_learner(held_out_classes=["bird", "boat"]), make_batch(FEW)
+    loss, _ = learner.loss(batch, 0)
+    assert loss == 0
+
+
+# ----------------------------------------------------------------------------------------------------------- validation
+def test_validation_tells_held_out_classes_apart() -> None:
+    learner = make_learner(held_out_classes=["boat"])
+    batch = make_batch(PETS, FEW)
+
+    def ideal(image: torch.Tensor, prompt: torch.Tensor) -> list[torch.Tensor]:
+        """Finds birds, and half of the boats."""
+        count = prompt.shape[0]
+        maps = torch.full((len(image), count, 32, 32), -9.0)
+        maps[:, 0] = torch.where(make_batch(PETS).labels_BHW == 1, 9.0, -9.0)
+        maps[:, 1] = torch.where(make_batch(PETS).labels_BHW == 2, 9.0, -9.0)
+        maps[:, 1, :4] = -9.0
+        return [maps]
+
+    learner.network.forward = ideal
+    scores = learner.validate([batch], Accelerator(cpu=True))
+    # FEW has no background, so that its undecided pixels go to the first class, which is void or bird there.
+    assert scores["val_miou_unseen"] == pytest.approx(0.5)
+    assert 0.5 < scores["val_miou"] <= 1.0
+    alone = learner.validate([make_batch(PETS)], Accelerator(cpu=True))
+    assert alone == {"val_miou": 1.0, "val_miou_unseen": 0.5}
+    learner.run = learner.run.model_copy(update={"held_out_classes": []})
+    assert learner.validate([make_batch(PETS)], Accelerator(cpu=True)) == {"val_miou": 0.75}
+
+
+def test_predictions_are_the_most_probable_class_s() -> None:
+    learner, batch = make_learner().eval(), make_batch(PETS)
+    with torch.inference_mode():
+        found = learner.predict(batch)
+        maps = learner.probabilities(batch.image_B3HW, PETS.names)
+        alone = learner.probabilities(batch.image_B3HW, PETS.names[2:3])
+    assert found.shape == (1, 1, 32, 32)
+    assert torch.equal(found[:, 0], maps.max(1).values)
+    torch.testing.assert_close(maps[:, 2:3], alone, rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------------- settings
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UserError, match="loss 'dice-boundary' knows no void pixels"):
+        make_learner(loss="dice-boundary")
+    with pytest.raises(UserError, match=r"templates need one \{\} each"):
+        parse(Run, {"model": "segdiffusion-tiny", "templates": ["a photo"]}, "run")
+    with pytest.raises(UserError, match="prompts"):
+        parse(Run, {"model": "segdiffusion-tiny", "prompts": 1}, "run")
