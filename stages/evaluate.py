@@ -1,4 +1,7 @@
-"""evaluate: the nine metrics per dataset and runtime, speed, size, curves and overlays of one artifact."""
+"""evaluate: figures per dataset and runtime, speed, size, curves and overlays of one artifact.
+
+The nine metrics of saliency; of weights that take words, the IoU of the classes that the words name.
+"""
 
 from pathlib import Path
 
@@ -9,12 +12,14 @@ from stages.runner import stage_main
 
 def run(params: Params, name: str) -> None:
     """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
+    from models.weights import read_card
+
     with noted_run(params, "evaluate", name) as note:
-        evaluate(params, name, note)
+        (words if read_card(Path("artifacts") / name).text else evaluate)(params, name, note)
 
 
 def evaluate(params: Params, name: str, note: Note) -> None:
-    """As `run`, noting the figures and pictures."""
+    """As `run`, of weights that find what is salient; notes the figures and pictures."""
     from limelight.data.manifest import read_manifest
     from limelight.evaluation.overlays import write_overlays
     from limelight.evaluation.protocol import REFERENCE, evaluate_artifact, open_predictor
@@ -45,6 +50,36 @@ def evaluate(params: Params, name: str, note: Note) -> None:
         shown = evaluation.runtimes[REFERENCE].scores[dataset].metrics
         figures = ", ".join(f"{metric} {shown[metric]:.4f} / {hidden.metrics[metric]:.4f}" for metric in ("wFm", "mae"))
         print(f"{name} on {dataset}, with companions / with them hidden: {figures}")
+
+
+def words(params: Params, name: str, note: Note) -> None:
+    """As `run`, of weights that find what words name; notes the figures and pictures."""
+    from limelight.data.manifest import read_manifest
+    from limelight.evaluation.label_pictures import write_label_overlays
+    from limelight.evaluation.semantic import evaluate_words
+    from limelight.evaluation.semantic_report import words_tree, write_words_report
+    from limelight.inference.segment import Segmenter
+    from models.files import atomic_path
+
+    settings = params.active.evaluate
+    artifact, report = Path("artifacts") / name, Path("reports/eval") / name
+    samples = read_manifest(splits=settings.splits)
+    evaluation = evaluate_words(artifact, samples, settings, device=params.device)
+    write_words_report(evaluation, samples, report, threads=settings.threads)
+
+    segmenter = Segmenter.load(artifact, device=params.device, threads=settings.threads)
+    by_id = {sample.sample_id: sample for sample in samples}
+    with atomic_path(report / "overlays") as overlays:
+        overlays.mkdir()
+        for dataset, scores in evaluation.scores.items():
+            write_label_overlays(segmenter, by_id, scores, settings, overlays, dataset)
+
+    note.set_tags({"weights.sha256": evaluation.card.sha256})
+    note.log_metrics({key: value for key, value in words_tree(evaluation).items() if key != "iou"})
+    for path in (*sorted(report.glob("confusion-*.png")), report / "overlays"):
+        note.log_artifact(path)
+    figures = ", ".join(f"{metric} {value:.4f}" for metric, value in evaluation.mean.items())
+    print(f"{name}: {figures}, {evaluation.latency_ms['network_median']:.1f} ms for {evaluation.prompts} words")
 
 
 if __name__ == "__main__":

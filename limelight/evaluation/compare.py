@@ -21,7 +21,7 @@ from limelight.evaluation.maps import evaluate_maps_folder, find_maps
 from limelight.evaluation.metrics import METRICS
 from limelight.evaluation.page import html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
-from limelight.evaluation.tables import LABELS
+from limelight.evaluation.tables import LABELS, WORDS_METRIC
 from models.files import write_json, write_text
 
 Pictures = dict[str, list[Tile]]
@@ -53,7 +53,10 @@ def compare(
         UserError: nothing to compare, a folder of maps is incomplete, or nobody meets the rule.
     """
     found, left_out = read_reports(reports, names, manifest_hash(samples))
-    rows = [row for report in found for row in rows_of(report, teachers)]
+    named = [report for report in found if report.about["card"].get("text")]
+    salient = [report for report in found if report not in named]
+    rows = [row for report in salient for row in rows_of(report, teachers)]
+    words = [row for report in named for row in rows_of(report, teachers)]
     for report in found:
         left_out |= {f"{report.about['artifact']} ({name})": why for name, why in report.about["left_out"].items()}
     for name, folder in settings.maps.items():
@@ -67,8 +70,9 @@ def compare(
         reproduce,
         manifest_hash(samples),
         left_out,
+        sorted(with_speed_ups(words), key=lambda row: (-row.mean.get(WORDS_METRIC, 0), row.name)),
     )
-    return board, _pictures(found, settings.maps, samples)
+    return board, _pictures(salient, settings.maps, samples)
 
 
 def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str) -> None:

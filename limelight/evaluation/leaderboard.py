@@ -24,7 +24,7 @@ class Row:
     artifact: str
     runtime: str
     datasets: dict[str, dict[str, float]]
-    """Dataset -> the nine and mae_se; a metric that is undefined there is missing."""
+    """Dataset -> the nine and mae_se, or the figures of words; a metric that is undefined there is missing."""
     mean: dict[str, float]
     without_companion: dict[str, dict[str, float]] = field(default_factory=dict)
     """Dataset -> the same with the companions hidden, where the network was given any and can do without."""
@@ -62,11 +62,15 @@ class Leaderboard:
     """Of the samples that everything was measured on."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Report, or artifact and runtime -> why it is no row."""
+    words: list[Row] = field(default_factory=list)
+    """Those that find what words name; their figures are others, and none of them is champion."""
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; rows say nothing of hidden companions where there were none."""
+        """For JSON; rows say nothing of hidden companions where there were none, nor the whole of words."""
         tree = asdict(self)
-        for row in tree["rows"]:
+        if not self.words:
+            del tree["words"]
+        for row in (*tree["rows"], *tree.get("words", ())):
             if not row["without_companion"]:
                 del row["without_companion"]
         return tree
@@ -169,7 +173,7 @@ def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
         metrics: '<artifact>/<runtime>/<what>' -> number; params: the champion; artifacts: files of `folder`.
     """
     metrics: dict[str, float] = {}
-    for row in board.rows:
+    for row in (*board.rows, *board.words):
         speed = {"network_ms": row.network_ms, "total_ms": row.total_ms, "parameters": row.parameters, "macs": row.macs}
         for name, value in {**row.mean, **speed}.items():
             if value is not None:

@@ -13,6 +13,8 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 """Okabe and Ito's, told apart with any colour vision."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
+MOST_CLASSES = 40
+"""In a diagram of confusions; the names of more cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,35 @@ def plot_curves(curves: dict[str, dict[str, NDArray[np.float64]]], path: Path | 
         axes.legend(fontsize="small")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: str, path: Path | str) -> None:
+    """Draw which share of each class was taken for which: rows by the truth, each of them 1 in all.
+
+    Only classes that the truth shows are rows; of more than `MOST_CLASSES` only the largest, rows and columns alike.
+
+    Args:
+        confusion: (N, N) pixels, rows by the truth.
+        names: N of them.
+    """
+    from matplotlib.figure import Figure
+
+    pixels = confusion.sum(1)
+    largest = np.sort(np.argsort(-pixels, kind="stable")[:MOST_CLASSES])
+    columns = [int(label) for label in largest if pixels[label] or confusion[:, label].sum()]
+    rows = [label for label in columns if pixels[label]]
+    share = confusion[np.ix_(rows, columns)] / pixels[rows][:, None]
+    side = 2.4 + 0.24 * len(columns)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(share, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(columns)), [names[label] for label in columns], rotation=90, fontsize="small")
+    axes.set_yticks(range(len(rows)), [names[label] for label in rows], fontsize="small")
+    left = f", the {len(columns)} largest of {len(names)} classes" if len(names) > MOST_CLASSES else ""
+    axes.set(xlabel="taken for", ylabel="is", title=f"{title}{left}")
+    figure.colorbar(shown, label="share of the pixels")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dark: bool = False) -> None:

@@ -71,6 +71,11 @@ def slug(sample_id: str) -> str:
     return re.sub(r"[^\w.-]+", "-", sample_id)
 
 
+def packages() -> dict[str, str]:
+    """Versions of what computes."""
+    return {name: version(name) for name in ("torch", "numpy")}
+
+
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated text with Unix line ends."""
     text = io.StringIO()
@@ -125,7 +130,7 @@ def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> d
         "hardware": hardware(),
         "threads": threads,
         "manifest_sha256": manifest_hash(samples),
-        "packages": {name: version(name) for name in ("torch", "numpy")},
+        "packages": packages(),
         "runtimes": {name: result.description for name, result in evaluation.runtimes.items()},
         "left_out": evaluation.left_out,
         "failures": {name: found.failures for name, found in scores.items()},

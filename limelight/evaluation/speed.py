@@ -5,6 +5,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,23 @@ def measure_latency(predictor: "Predictor", picture: "Picture", runs: int) -> di
         normalisation and resizing back.
     """
     image_HW3, companion_HW, modality = picture
+
+    def predict() -> float:
+        (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
+        return prediction.milliseconds["net"]
+
+    return median_and_p90(predict, runs)
+
+
+def median_and_p90(predict: Callable[[], float], runs: int) -> dict[str, float]:
+    """Time a prediction of which the network's milliseconds are returned; see `measure_latency`."""
     network, total = [], []
     for index in range(WARM_UP + runs):
         started = time.perf_counter()
-        (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
+        taken = predict()
         elapsed = 1000 * (time.perf_counter() - started)
         if index >= WARM_UP:
-            network.append(prediction.milliseconds["net"])
+            network.append(taken)
             total.append(elapsed)
     figures = {}
     for name, values in (("network", network), ("total", total)):

@@ -1,9 +1,10 @@
 """The leaderboard's tables, once, for Markdown and HTML alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from limelight.evaluation.champion import MEAN
+from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.leaderboard import Leaderboard, Row
 from limelight.evaluation.metrics import METRICS
 
@@ -17,7 +18,15 @@ LABELS = {
     "maxFm": "max F",
     "avgFm": "mean F",
     "wFm": "wF",
+    "mIoU": "mIoU",
+    "mIoU_background": "with background",
+    "mIoU_seen": "mIoU seen",
+    "mIoU_unseen": "mIoU unseen",
+    "pixel_accuracy": "pixel acc.",
+    "mean_accuracy": "mean acc.",
 }
+WORDS_METRIC = "mIoU"
+_DIRECTIONS = METRICS | WORD_METRICS
 ARROWS = {"higher": "↑", "lower": "↓"}
 
 
@@ -60,13 +69,40 @@ def tables(board: Leaderboard) -> list[Table]:
     decisive = _scores([_decisive(board, row) for row in board.rows], [metric])
     facts = Table("Networks", ["row", *_headings([metric]), *_FACTS], [])
     for row, scores in zip(board.rows, decisive, strict=True):
-        facts.rows.append(
-            [Cell(row.name, row.name), *scores, *(Cell(show(row), value(row)) for show, value in _FACTS.values())]
-        )
+        facts.rows.append(_fact_row(row, scores))
     means = (
         [_metrics("Mean over the datasets", {row.name: row.mean for row in board.rows})] if board.datasets[1:] else []
     )
-    return [facts, *means, *(_metrics(dataset, _of_dataset(board, dataset)) for dataset in board.datasets)]
+    return [
+        facts,
+        *means,
+        *(_metrics(dataset, _of_dataset(board, dataset)) for dataset in board.datasets),
+        *_words(board.words),
+    ]
+
+
+def _words(rows: Sequence[Row]) -> list[Table]:
+    """What finds words: a table of its own, and one per dataset."""
+    if not rows:
+        return []
+    scored = _scores([row.mean for row in rows], [WORDS_METRIC])
+    facts = Table("Found by words", ["row", *_headings([WORDS_METRIC]), *_FACTS], [])
+    for row, scores in zip(rows, scored, strict=True):
+        facts.rows.append(_fact_row(row, scores))
+    datasets = sorted({dataset for row in rows for dataset in row.datasets})
+    return [
+        facts,
+        *(
+            _metrics(
+                dataset, {row.name: row.datasets[dataset] for row in rows if dataset in row.datasets}, WORD_METRICS
+            )
+            for dataset in datasets
+        ),
+    ]
+
+
+def _fact_row(row: Row, scores: list[Cell]) -> list[Cell]:
+    return [Cell(row.name, row.name), *scores, *(Cell(show(row), value(row)) for show, value in _FACTS.values())]
 
 
 def _of_dataset(board: Leaderboard, dataset: str) -> dict[str, dict[str, float]]:
@@ -79,11 +115,11 @@ def _of_dataset(board: Leaderboard, dataset: str) -> dict[str, dict[str, float]]
     return figures
 
 
-def _metrics(title: str, figures: dict[str, dict[str, float]]) -> Table:
-    """The nine of each row."""
-    scored = _scores(list(figures.values()), list(METRICS))
+def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Iterable[str] = METRICS) -> Table:
+    """The nine of each row, or other metrics."""
+    scored = _scores(list(figures.values()), list(metrics))
     rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
-    return Table(title, ["row", *_headings(list(METRICS))], rows)
+    return Table(title, ["row", *_headings(list(metrics))], rows)
 
 
 def _decisive(board: Leaderboard, row: Row) -> dict[str, float]:
@@ -92,7 +128,7 @@ def _decisive(board: Leaderboard, row: Row) -> dict[str, float]:
 
 
 def _headings(metrics: Sequence[str]) -> list[str]:
-    return [f"{LABELS[metric]} {ARROWS[METRICS[metric]]}" for metric in metrics]
+    return [f"{LABELS[metric]} {ARROWS[_DIRECTIONS[metric]]}" for metric in metrics]
 
 
 def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[list[Cell]]:
@@ -100,7 +136,7 @@ def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list
     best = {}
     for metric in metrics:
         values = [round(row[metric], 3) for row in figures if metric in row]
-        best[metric] = (max if METRICS[metric] == "higher" else min)(values, default=None)
+        best[metric] = (max if _DIRECTIONS[metric] == "higher" else min)(values, default=None)
     return [[_score(row, metric, best[metric]) for metric in metrics] for row in figures]
 
 

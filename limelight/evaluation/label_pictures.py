@@ -1,0 +1,129 @@
+"""Label maps as pictures: what an image shows, what was found in it, and what the colours mean."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from limelight.config import Evaluate
+from limelight.data.manifest import Sample
+from limelight.evaluation.semantic import WordScores, predicted_and_true
+from limelight.inference.segment import Segmenter
+from limelight.media.images import read_image, write_png
+
+HEIGHT = 240
+GAP, LINE, MARGIN = 4, 18, 6
+VOID_GREY = (120, 120, 120)
+
+Picture = NDArray[np.uint8]
+
+
+def colour(label: int) -> tuple[int, int, int]:
+    """RGB of a label from 1, as the PASCAL VOC devkit colours classes: bits of the number, spread over the channels."""
+    red = green = blue = 0
+    for shift in range(7, -1, -1):
+        red |= (label & 1) << shift
+        green |= (label >> 1 & 1) << shift
+        blue |= (label >> 2 & 1) << shift
+        label >>= 3
+    return red, green, blue
+
+
+def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
+    """The picture in grey with each class in its colour, void in grey; uint8 RGB. Both of one size."""
+    grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    picture = grey.copy()
+    for label in np.unique(labels_HW):
+        if label:
+            where = labels_HW == label
+            rgb = VOID_GREY if label < 0 else colour(int(label))
+            picture[where] = (0.35 * grey[where] + 0.65 * np.array(rgb)).astype(np.uint8)
+    return picture
+
+
+def panel(
+    image_HW3: Picture,
+    truth_HW: NDArray[np.integer],
+    labels_HW: NDArray[np.integer],
+    names: Sequence[str],
+    note: str,
+) -> Picture:
+    """Picture, truth and prediction side by side over a strip with the legend and `note`; uint8 RGB."""
+    height, width = truth_HW.shape
+    size = max(round(width * HEIGHT / height), 60), HEIGHT
+    image = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    truth, found = (
+        cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        for labels in (truth_HW, labels_HW)
+    )
+    gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
+    row = np.hstack([image, gap, tinted(image, truth), gap, tinted(image, found)])
+    shown = [int(label) for label in np.union1d(truth, found) if label > 0]
+    return np.vstack([row, _strip(row.shape[1], [(colour(label), names[label - 1]) for label in shown], note)])
+
+
+def write_label_overlays(
+    segmenter: Segmenter,
+    samples: dict[str, Sample],
+    scores: WordScores,
+    settings: Evaluate,
+    folder: Path | str,
+    name: str,
+) -> None:
+    """Write settings.overlays pictures from the best image by mIoU over the median to the worst.
+
+    Files are called as those of `limelight.evaluation.overlays.write_overlays`.
+    """
+    chosen = spread(scores, settings.overlays)
+    for index, sample_id in enumerate(chosen, start=1):
+        sample = samples[sample_id]
+        labels, truth = predicted_and_true(segmenter, sample, settings.background)
+        figure = scores.per_image[sample_id]["mIoU"]
+        place = {1: "-best", len(chosen): "-worst"}.get(index, "-median" if index == (len(chosen) + 1) // 2 else "")
+        picture = panel(
+            read_image(sample.image), truth, labels, scores.classes.names, f"{sample_id}   mIoU {figure:.3f}"
+        )
+        write_png(Path(folder) / f"{name}-{index}{place}.png", picture)
+
+
+def spread(scores: WordScores, count: int) -> list[str]:
+    """Ids of at most `count` images that show a class, evenly spaced over the ranking by mIoU, best first."""
+    figures = {sample_id: own["mIoU"] for sample_id, own in scores.per_image.items() if "mIoU" in own}
+    ranked = sorted(figures, key=lambda sample_id: (-figures[sample_id], sample_id))
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
+    return [ranked[place] for place in places]
+
+
+def _strip(width: int, legend: Sequence[tuple[tuple[int, int, int], str]], note: str) -> Picture:
+    """The legend, in as many lines as it takes, and the note."""
+    font = _font()
+    lines: list[list[tuple[tuple[int, int, int], str, int]]] = [[]]
+    x = MARGIN
+    for rgb, name in legend:
+        needed = 15 + round(font.getlength(name)) + 12
+        if lines[-1] and x + needed > width - MARGIN:
+            lines.append([])
+            x = MARGIN
+        lines[-1].append((rgb, name, x))
+        x += needed
+    strip = Image.new("RGB", (width, MARGIN + LINE * (len(lines) + 1)), "white")
+    draw = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        y = MARGIN // 2 + LINE * number
+        for rgb, name, x in line:
+            draw.rectangle((x, y + 3, x + 10, y + 13), fill=rgb)
+            draw.text((x + 15, y), name, fill=(40, 40, 40), font=font)
+    draw.text((MARGIN, MARGIN // 2 + LINE * len(lines)), note, fill=(40, 40, 40), font=font)
+    return np.asarray(strip)
+
+
+@lru_cache(maxsize=1)
+def _font() -> ImageFont.FreeTypeFont:
+    """One with more letters than Latin's; it comes with matplotlib."""
+    from matplotlib.font_manager import findfont
+
+    return ImageFont.truetype(findfont("DejaVu Sans"), 12)

@@ -1,0 +1,199 @@
+"""The protocol for weights that find what words name: every class of a dataset is asked of every image.
+
+The label of a pixel is the most probable class of the dataset's vocabulary, whether training named it or not, and
+background below a threshold, where the dataset has a background. Confusions are counted at the images' own size over a
+whole dataset; void pixels do not count.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.config import Evaluate
+from limelight.data.classes import Vocabulary, vocabulary
+from limelight.data.manifest import Sample
+from limelight.data.samples import read_labels
+from limelight.evaluation.confusion import WORD_METRICS, Confusion, class_iou, confusion_matrix, figures
+from limelight.evaluation.speed import median_and_p90, peak_memory_mb
+from limelight.inference.segment import Segmenter
+from limelight.media.images import read_image
+from limelight.progress import track
+from models.card import Card
+from models.cost import count_macs
+from models.errors import UserError
+from models.weights import WEIGHTS, load_weights, read_card
+
+RUNTIME = "torch"
+"""The one runtime of these weights."""
+Datasets = dict[str, list[Sample]]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class WordScores:
+    """What was counted on one dataset."""
+
+    classes: Vocabulary
+    trained: NDArray[np.bool_]
+    """(C,) whether training named the class."""
+    confusion: Confusion
+    per_image: dict[str, dict[str, float]]
+    """Sample id -> mIoU over the classes that the image shows, and pixel_accuracy."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Sample id -> why it was not scored."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """See `limelight.evaluation.confusion.figures`."""
+        return figures(self.confusion, self.trained, self.classes.background)
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """By class that the truth shows or the network has found."""
+        found = zip(self.classes.names, class_iou(self.confusion)[1:], strict=True)
+        return {name: float(value) for name, value in found if not np.isnan(value)}
+
+
+@dataclass(frozen=True)
+class WordEvaluation:
+    """All that was found out about one artifact."""
+
+    artifact: str
+    card: Card
+    scores: dict[str, WordScores]
+    """By dataset."""
+    latency_ms: dict[str, float]
+    """Of single images, all classes of the first dataset asked of each; see `measure_latency`."""
+    prompts: int
+    """So many classes that is."""
+    macs: int
+    """Of one image at the card's input size and those prompts."""
+    macs_of_one: int
+    """Of one image and one prompt."""
+    size_bytes: int
+    description: str
+    peak_memory_mb: float
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Each metric's mean over the datasets, of those that are defined on all."""
+        found = [scores.metrics for scores in self.scores.values()]
+        return {
+            name: float(np.mean([each[name] for each in found]))
+            for name in WORD_METRICS
+            if all(name in each for each in found)
+        }
+
+
+def by_dataset(samples: Sequence[Sample]) -> Datasets:
+    """The samples with label maps.
+
+    Raises:
+        UserError: there is none.
+    """
+    groups: Datasets = {}
+    for sample in samples:
+        if sample.modality == "text" and sample.mask is not None:
+            groups.setdefault(sample.dataset, []).append(sample)
+    if not groups:
+        raise UserError(
+            f"none of {len(samples)} samples to evaluate on has a label map; name others in evaluate.splits"
+        )
+    return groups
+
+
+def evaluate_words(
+    folder: Path | str, samples: Sequence[Sample], settings: Evaluate, *, device: Device = "auto"
+) -> WordEvaluation:
+    """Score, time and measure weights that take words. An image that fails is left out and named.
+
+    Raises:
+        UserError: no such folder, weights that take no words, or no sample that can be scored.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    datasets = by_dataset(samples)
+    segmenter = Segmenter.load(folder, device=device, threads=settings.threads)
+    names = vocabulary(next(iter(datasets))).names
+    latency = measure_latency(segmenter, next(_readable(datasets)), names, settings.latency_runs)
+    scores = {name: score(segmenter, group, settings) for name, group in datasets.items()}
+    network = load_weights(folder)[0]
+    return WordEvaluation(
+        folder.name,
+        card,
+        scores,
+        latency,
+        len(names),
+        count_macs(network, *card.input_size, prompts=len(names)),
+        count_macs(network, *card.input_size),
+        (folder / WEIGHTS).stat().st_size,
+        segmenter.description,
+        peak_memory_mb(),
+    )
+
+
+def score(segmenter: Segmenter, samples: Sequence[Sample], settings: Evaluate) -> WordScores:
+    """Ask every class of a dataset of each of its images.
+
+    Raises:
+        UserError: no image can be read.
+    """
+    classes = vocabulary(samples[0].dataset)
+    size = len(classes.names)
+    total = np.zeros((size + 1, size + 1), np.int64)
+    per_image, failures = {}, {}
+    for sample in track(samples, len(samples), f"words on {samples[0].dataset}"):
+        try:
+            matrix = confusion_matrix(*predicted_and_true(segmenter, sample, settings.background), size)
+        except UserError as error:
+            failures[sample.sample_id] = str(error)
+            continue
+        total += matrix
+        own = figures(matrix, np.ones(size, bool), classes.background)
+        per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
+    if not per_image:
+        raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
+    trained = np.array([name in segmenter.card.classes for name in classes.names])
+    return WordScores(classes, trained, total, per_image, failures)
+
+
+def predicted_and_true(
+    segmenter: Segmenter, sample: Sample, background: float
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """labels_HW and truth_HW of one sample at its image's size.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    image_HW3 = read_image(sample.image)
+    truth_HW = read_labels(sample, (image_HW3.shape[1], image_HW3.shape[0]))
+    classes = vocabulary(sample.dataset)
+    threshold = background if classes.background else 0.0
+    (found,) = segmenter.predict([image_HW3], classes.names, threshold=threshold)
+    return found.labels_HW, truth_HW
+
+
+def measure_latency(
+    segmenter: Segmenter, image_HW3: NDArray[np.uint8], names: Sequence[str], runs: int
+) -> dict[str, float]:
+    """Time single pictures, as `limelight.evaluation.speed.measure_latency` does; words are encoded before."""
+    return median_and_p90(lambda: segmenter.predict([image_HW3], names)[0].milliseconds["net"], runs)
+
+
+def _readable(datasets: Datasets) -> Iterator[NDArray[np.uint8]]:
+    """Images of the samples, in order, as far as they can be read.
+
+    Raises:
+        UserError: none can.
+    """
+    for group in datasets.values():
+        for sample in group:
+            try:
+                yield read_image(sample.image)
+            except UserError as error:
+                problem = error
+    raise problem

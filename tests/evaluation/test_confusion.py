@@ -1,0 +1,102 @@
+"""Confusions of classes, counted by hand and by plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limelight.evaluation.confusion import class_iou, confusion_matrix, figures, label_map, mean_iou
+from limelight.evaluation.label_pictures import colour, panel, tinted
+from limelight.inference.segment import most_probable
+
+TRUTH = np.array([[0, 1, 1, -1], [2, 2, 1, -1]])
+FOUND = np.array([[0, 1, 2, 1], [2, 0, 1, 3]])
+
+
+def test_a_matrix_counted_by_hand() -> None:
+    matrix = confusion_matrix(FOUND, TRUTH, 3)
+    assert matrix.tolist() == [[1, 0, 0, 0], [0, 2, 1, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
+    iou = class_iou(matrix)
+    assert iou[:3].tolist() == [1 / 2, 2 / 3, 1 / 3] and np.isnan(iou[3])
+
+
+def test_figures_counted_by_hand() -> None:
+    found = figures(confusion_matrix(FOUND, TRUTH, 3), np.array([True, False, True]), background=True)
+    assert found == pytest.approx(
+        {
+            "mIoU": (2 / 3 + 1 / 3) / 2,
+            "mIoU_background": (1 / 2 + 2 / 3 + 1 / 3) / 3,
+            "mIoU_seen": 2 / 3,
+            "mIoU_unseen": 1 / 3,
+            "pixel_accuracy": 4 / 6,
+            "mean_accuracy": (2 / 3 + 1 / 2) / 2,
+        }
+    )
+
+
+def test_figures_that_are_not_defined_are_left_out() -> None:
+    trained = np.array([True, True])
+    assert figures(confusion_matrix(np.array([1]), np.array([-1]), 2), trained, background=True) == {}
+    known = figures(confusion_matrix(np.array([1, 0]), np.array([1, 1]), 2), trained, background=False)
+    assert known.keys() == {"mIoU", "mIoU_seen", "pixel_accuracy", "mean_accuracy"}
+    assert known["mIoU"] == 0.5
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_a_matrix_equals_plain_counting(seed: int, classes: int) -> None:
+    generator = np.random.default_rng(seed)
+    truth, found = generator.integers(-1, classes + 1, (5, 7)), generator.integers(0, classes + 1, (5, 7))
+    matrix = confusion_matrix(found.astype(np.int16), truth.astype(np.int16), classes)
+    for row in range(classes + 1):
+        for column in range(classes + 1):
+            assert matrix[row, column] == ((truth == row) & (found == column)).sum()
+    for label, iou in enumerate(class_iou(matrix)):
+        known = truth >= 0
+        union = (((truth == label) | (found == label)) & known).sum()
+        expected = ((truth == label) & (found == label) & known).sum() / union if union else np.nan
+        np.testing.assert_allclose(iou, expected)
+
+
+def test_parts_add_up() -> None:
+    whole = confusion_matrix(FOUND, TRUTH, 3)
+    halves = sum(confusion_matrix(found, truth, 3) for found, truth in zip(FOUND, TRUTH, strict=True))
+    assert np.array_equal(whole, halves)
+
+
+def test_a_class_that_the_truth_does_not_show_is_not_averaged() -> None:
+    matrix = confusion_matrix(np.array([1, 2]), np.array([1, 1]), 2)
+    assert mean_iou(matrix, [1, 2]) == 0.5
+    assert np.isnan(mean_iou(matrix, [2]))
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.5, [[1, 0, 2]]), (0.0, [[1, 1, 2]]), (0.95, [[0, 0, 0]])])
+def test_the_most_probable_class_wins_if_it_is_probable_enough(threshold: float, expected: list[list[int]]) -> None:
+    probability = np.array([[[0.9, 0.4, 0.5]], [[0.8, 0.4, 0.6]]], np.float32)
+    assert label_map(probability, threshold).tolist() == expected
+    assert most_probable(probability, (1, 3), threshold).tolist() == expected
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_labels_one_class_after_another_are_those_of_all_at_once(seed: int, threshold: float) -> None:
+    values = np.random.default_rng(seed).choice(np.float32([0, 0.3, 0.5, 0.7, 1]), (4, 3, 5))
+    assert np.array_equal(most_probable(values, (3, 5), threshold), label_map(values, threshold))
+
+
+# ------------------------------------------------------------------------------------------------------------- pictures
+def test_colours_are_the_field_s_and_differ() -> None:
+    assert [colour(label) for label in (1, 2, 3, 15)] == [(128, 0, 0), (0, 128, 0), (128, 128, 0), (192, 128, 128)]
+    assert len({colour(label) for label in range(1, 201)}) == 200
+
+
+def test_a_panel_shows_labels_and_names() -> None:
+    image = np.full((60, 80, 3), 200, np.uint8)
+    labels = np.zeros((60, 80), np.int16)
+    labels[10:30, 10:40] = 1
+    picture = tinted(image, labels)
+    assert (picture[5, 5] == 200).all() and picture[20, 20, 0] > picture[20, 20, 1]
+    one = panel(image, labels, labels * 0, ["птица"] * 3, "a note")
+    many = np.arange(4800).reshape(60, 80) % 40 + 1
+    crowded = panel(image, many, labels, [f"class {number}" for number in range(40)], "a note")
+    assert one.shape[1] == crowded.shape[1] and one.shape[0] < crowded.shape[0]
+    assert (one[240:] < 128).any()  # something is written below

@@ -1,0 +1,178 @@
+"""Words through the stages: learnt from label maps, evaluated by class, and a table of their own on the leaderboard."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from limelight.config import Params, load_params
+from limelight.data.manifest import Sample, write_manifest
+from limelight.inference.segment import Segmenter
+from limelight.media.images import read_image
+from models import create_model
+from models.errors import UserError
+from models.files import read_json
+from models.weights import read_card, save_weights
+from stages import compare, evaluate, train
+
+CLASSES = {1: "red ball", 3: "blue box", 4: "green ring"}
+COLOURS = {1: (220, 40, 40), 3: (50, 60, 220), 4: (40, 200, 60)}
+SIDE = 40
+
+RUN = {
+    "model": "segdiffusion-tiny",
+    "objective": "words",
+    "input_size": 32,
+    "epochs": 2,
+    "batch_size": 4,
+    "prompts": 3,
+    "held_out_classes": ["green ring"],
+    "templates": ["a picture of a {}", "a {}"],
+    "optimiser": {"lr": 1e-3},
+    "schedule": {"name": "constant"},
+}
+RUNS = {
+    "words": {**RUN, "ema": 0.5},
+    "typo": {**RUN, "held_out_classes": ["green rong"]},
+    "masks": {**RUN, "objective": "masks"},
+    "no-words": {**RUN, "model": "autoencoder-tiny"},
+    "salient": {"model": "sdnet"},
+}
+TREE = {
+    "profile": "tiny",
+    "device": "cpu",
+    "train": list(RUNS),
+    "evaluate": ["words", "salient"],
+    "tracking": {"enabled": False},
+    "profiles": {
+        "tiny": {
+            "data": {"datasets": [{"name": "toys", "path": "toys", "modality": "text"}]},
+            "runs": RUNS,
+            "evaluate": {"workers": 1, "latency_runs": 1, "threads": 1, "overlays": 3},
+            "compare": {"metric": "mae"},
+        }
+    },
+}
+
+
+def make_sample(number: int, split: str, modality: str = "text") -> Sample:
+    """Two things of one class each on a grey ground, one of them half void."""
+    generator = np.random.default_rng(number)
+    image = generator.integers(90, 150, (SIDE, SIDE, 3), dtype=np.uint8)
+    values = np.zeros((SIDE, SIDE), np.uint8)
+    for corner, value in zip((4, 22), generator.permutation(list(CLASSES))[:2].tolist(), strict=True):
+        values[corner : corner + 12, corner : corner + 14] = value
+        image[values == value] = COLOURS[value]
+    values[4:8][values[4:8] > 0] = 255
+    if modality == "rgb":
+        values = np.where(values > 0, 255, 0).astype(np.uint8)
+    paths = [f"toys/{split}-{modality}/{number}.{kind}.png" for kind in ("image", "label")]
+    Path(paths[0]).parent.mkdir(parents=True, exist_ok=True)
+    for path, pixels in zip(paths, (image[..., ::-1], values), strict=True):
+        cv2.imwrite(path, pixels)
+    dataset = "toys" if modality == "text" else "masks"
+    names = tuple(CLASSES[value] for value in np.unique(values).tolist() if value in CLASSES)
+    name = f"{dataset}/{split}/{number}"
+    return Sample(name, dataset, split, modality, paths[0], None, paths[1], None, None, names, SIDE, SIDE, "0")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which words were learnt and evaluated, beside a saliency network as it was initialised."""
+    folder = tmp_path_factory.mktemp("words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        samples = [make_sample(number, "train") for number in range(8)]
+        samples += [make_sample(number, "val") for number in range(8, 10)]
+        samples += [make_sample(number, "test") for number in range(10, 14)]
+        samples += [make_sample(number, "test", "rgb") for number in range(14, 16)]
+        Path(samples[-3].image).write_bytes(b"damaged")
+        write_manifest(samples)
+        Path("data/lists/toys").mkdir()
+        Path("data/lists/toys/classes.json").write_text(json.dumps(CLASSES))
+        Path("params.yaml").write_text(yaml.safe_dump(TREE))
+        save_weights("artifacts/salient", create_model("sdnet"), name="sdnet", input_size=(32, 32))
+        train.run(load_params(), "words")
+        for name in ("words", "salient"):
+            evaluate.run(load_params(), name)
+        compare.run(load_params())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def params(project: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(project)
+    return load_params()
+
+
+def test_training_says_what_it_named() -> None:
+    card = read_card("artifacts/words")
+    assert card.text and card.classes == ["blue box", "red ball"] and card.prompt == "a picture of a {}"
+    assert card.metrics.keys() == {"val_miou", "val_miou_unseen"}
+    assert all(0 <= value <= 1 for value in card.metrics.values())
+    metrics = read_json("reports/train/words/metrics.json")
+    assert metrics.keys() >= {"loss", "found", "vain", "best_val_miou", "best_epoch"}
+    assert Path("reports/train/words/samples.png").is_file()
+
+
+def test_evaluation_counts_every_class() -> None:
+    folder = Path("reports/eval/words")
+    metrics = read_json(folder / "metrics.json")
+    figures = metrics["datasets"]["toys"]["torch"]
+    assert figures.keys() == {
+        "mIoU", "mIoU_background", "mIoU_seen", "mIoU_unseen", "pixel_accuracy", "mean_accuracy",
+    }  # fmt: skip
+    assert metrics["mean"]["torch"] == figures and metrics["iou"]["toys"].keys() <= set(CLASSES.values())
+    assert metrics["images"] == {"toys": {"scored": 3, "failed": 1}}
+    assert metrics["prompts"] == 3 and metrics["macs"] > 2 * metrics["macs_of_one"]
+    assert metrics["latency_ms"]["torch"]["network_median"] > 0 and metrics["size_bytes"]["torch"] > 0
+    about = read_json(folder / "about.json")
+    assert about["unseen"] == {"toys": ["green ring"]} and list(about["failures"]["toys"]) == ["toys/test/13"]
+    rows = (folder / "per_class.csv").read_text().splitlines()
+    assert rows[0] == "dataset,class,trained,pixels,iou,accuracy" and len(rows) == 4
+    assert len((folder / "per_image.csv").read_text().splitlines()) == 4
+    assert (folder / "confusion-toys.png").is_file()
+    assert {path.name for path in (folder / "overlays").iterdir()} == {
+        "toys-1-best.png", "toys-2-median.png", "toys-3-worst.png",
+    }  # fmt: skip
+
+
+def test_the_matrix_is_that_of_the_predictions() -> None:
+    """Counted anew, at the image's size, void left out."""
+    segmenter = Segmenter.load("artifacts/words", device="cpu")
+    right = known = 0
+    for number in (10, 11, 12):
+        values = cv2.imread(f"toys/test-text/{number}.label.png", cv2.IMREAD_GRAYSCALE)
+        (found,) = segmenter.predict([read_image(f"toys/test-text/{number}.image.png")], list(CLASSES.values()))
+        value_of_label = np.array([0, *CLASSES])
+        right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
+        known += (values < 255).sum()
+    figures = read_json("reports/eval/words/metrics.json")["datasets"]["toys"]["torch"]
+    assert figures["pixel_accuracy"] == pytest.approx(right / known)
+
+
+def test_the_leaderboard_has_a_table_of_words() -> None:
+    folder = Path("reports/leaderboard")
+    board = read_json(folder / "leaderboard.json")
+    assert [row["artifact"] for row in board["rows"]] == ["salient"]
+    assert [row["artifact"] for row in board["words"]] == ["words"]
+    assert "mIoU" in board["words"][0]["mean"] and board["champion"]["artifact"] == "salient"
+    text = (folder / "leaderboard.md").read_text()
+    assert "## Found by words" in text and "mIoU unseen ↑" in text and "## toys" in text
+    assert text.index("## Networks") < text.index("## Found by words")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("typo", r"held_out_classes \['green rong'\] are none of its datasets' classes: \['blue box', "),
+        ("masks", "objective 'masks' is not for segdiffusion-tiny; set it to 'words'"),
+        ("no-words", "objective 'words' is not for autoencoder-tiny"),
+    ],
+)
+def test_mistakes_are_named(params: Params, name: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        train.run(params, name)
