@@ -46,8 +46,12 @@ class Prompted(Learner):
         self.run = run
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean over all prompts of binary cross-entropy and soft IoU, void pixels left out; and its mean over the
-        prompts for what is shown ('found') and for what is not ('vain')."""
+        """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out; and their means
+        over single prompts, for what is shown ('found') and for what is not ('vain').
+
+        Together, since the IoU of a vain prompt by itself is near 0 whether it finds one thing or all of them, and so
+        has no gradient against a network that finds every thing for every word.
+        """
         labels_BHW = self.without_held_out(batch)
         asked_BK = torch.tensor(self.draw(batch, labels_BHW))
         prompts = [
@@ -68,7 +72,9 @@ class Prompted(Learner):
                 name: bce_iou(*given, chosen_N, valid_N1HW)
                 for name, chosen_N in (("found", asked_N & shown_N), ("vain", asked_N & ~shown_N))
             }
-        return bce_iou(*given, asked_N, valid_N1HW), parts
+        valid_BKHW = valid_BKHW & (asked_BK > 0)[:, :, None, None]
+        tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
+        return bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]), parts
 
     def predict(self, batch: Batch) -> Tensor:
         """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
