@@ -97,6 +97,8 @@ class Predictor:
             UserError: no such weights, runtime or export, or `device` is 'cuda' and cannot be had.
         """
         card = read_card(source)
+        if card.text:
+            raise UserError(f"{source} holds {card.model}, which finds what words name; open it with Segmenter.load")
         if runtime == "auto":
             runtime = fastest_runtime(source, device)
         device = _resolve(device, runtime)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_size, stretch, to_input, to_saliency
 from models.errors import UserError
-from models.weights import load_weights
+from models.registry import create_model
+from models.weights import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,9 @@ def test_companions_and_prompts_are_refused(predictor: Predictor) -> None:
 def test_unknown_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a weights folder"):
         Predictor.load(tmp_path)
+
+
+def test_a_network_of_words_is_refused(tmp_path: Path) -> None:
+    save_weights(tmp_path / "words", create_model("segdiffusion-tiny"), name="segdiffusion-tiny", input_size=(64, 64))
+    with pytest.raises(UserError, match=r"finds what words name; open it with Segmenter\.load"):
+        Predictor.load(tmp_path / "words")
