@@ -43,6 +43,13 @@ def test_the_shipped_file_is_valid_in_every_profile() -> None:
             assert params.run(name).epochs > 0
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_preset_is_valid(path: Path) -> None:
+    params = load_params(path)
+    for name in params.finetune:  # DVC orders the stages by `base`, the run reads `parts`
+        assert set(params.run(name).parts.values()) == {f"artifacts/{params.finetune[name].base}"}
+
+
 def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
     run = load(tmp_path, tree()).run("student")
     assert (run.epochs, run.batch_size, run.labelled) == (3, 8, ["train"])
