@@ -48,21 +48,20 @@ def noted_run(params: Params, stage: str, name: str = "") -> Iterator[Note]:
 
     An exception is noted too, as FAILED or KILLED, and goes on its way.
     """
-    note, started = Note(), _now()
+    note, started, status = Note(), _now(), "FINISHED"
     try:
         yield note
     except BaseException as error:
-        stopped = isinstance(error, SystemExit | KeyboardInterrupt)
-        _write(params, note, f"{stage} {name}".strip(), stage, started, "KILLED" if stopped else "FAILED")
+        status = "KILLED" if isinstance(error, SystemExit | KeyboardInterrupt) else "FAILED"
         raise
-    _write(params, note, f"{stage} {name}".strip(), stage, started, "FINISHED")
+    finally:
+        if params.tracking.enabled:
+            _write(params, note, stage, name, started, status)
 
 
-def _write(params: Params, note: Note, name: str, stage: str, started: int, status: str) -> None:
-    if not params.tracking.enabled:
-        return
+def _write(params: Params, note: Note, stage: str, name: str, started: int, status: str) -> None:
     entry = {
-        "name": name,
+        "name": f"{stage} {name}".strip(),
         "status": status,
         "started": started,
         "ended": _now(),

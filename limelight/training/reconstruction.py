@@ -7,6 +7,7 @@ from limelight.config import Run
 from limelight.data.samples import Batch
 from limelight.training.learner import Learner
 from models.diffusion.autoencoder import PictureAutoencoder
+from models.diffusion.latents import as_picture
 
 SCALE_WEIGHT = 0.2
 """Of the scale's loss: latents need about the variance of the noise that a diffusion model mixes them with."""
@@ -41,8 +42,3 @@ class Reconstruction(Learner):
         """The masks after their way through the latents: what a diffusion model can reach at best."""
         restored_B3HW, _ = self.network.reconstruct(as_picture(batch.mask_B1HW))
         return ((restored_B3HW.mean(1, keepdim=True) + 1) / 2).clamp(0, 1)
-
-
-def as_picture(grey_B1HW: Tensor) -> Tensor:
-    """[0, 1], one channel, to [-1, 1], three equal ones."""
-    return (2 * grey_B1HW - 1).expand(-1, 3, -1, -1)

@@ -5,6 +5,7 @@ from torch import Tensor
 from models.base import Capabilities, Network
 from models.card import MODALITIES
 from models.diffusion.configs import VAES, Config, chosen
+from models.diffusion.latents import encode
 from models.diffusion.parts import build_vae
 
 
@@ -24,9 +25,8 @@ class PictureAutoencoder(Network):
 
     def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """The picture after its way through the latents, and its scaled latent_B4hw, both with gradients."""
-        encoded = self.vae.encode(picture_B3HW)
-        latent_B4hw = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
-        return self.vae.decode(latent_B4hw).sample, latent_B4hw * self.vae.config.scaling_factor
+        latent_B4hw = encode(self.vae, picture_B3HW)
+        return self.vae.decode(latent_B4hw / self.vae.config.scaling_factor).sample, latent_B4hw
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None

@@ -20,8 +20,13 @@ def encode(vae: Autoencoder, picture_B3HW: Tensor) -> Tensor:
 
 
 def encode_mask(vae: Autoencoder, mask_B1HW: Tensor) -> Tensor:
-    """The latent_B4hw of a mask in [0, 1], which is shown to the autoencoder as a grey picture in [-1, 1]."""
-    return encode(vae, (2 * mask_B1HW - 1).expand(-1, 3, -1, -1))
+    """The latent_B4hw of a mask in [0, 1], which is shown to the autoencoder as a grey picture."""
+    return encode(vae, as_picture(mask_B1HW))
+
+
+def as_picture(grey_B1HW: Tensor) -> Tensor:
+    """[0, 1], one channel, to picture_B3HW in [-1, 1], three equal ones."""
+    return (2 * grey_B1HW - 1).expand(-1, 3, -1, -1)
 
 
 def decode_mask(vae: Autoencoder, latent_B4hw: Tensor) -> Tensor:
