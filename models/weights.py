@@ -16,6 +16,7 @@ from models.registry import create_model, entry
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
     from models.base import Network
 
@@ -37,8 +38,7 @@ def save_weights(folder: Path | str, model: "Network", *, name: str, input_size:
 
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
-        save_file(state, temporary / WEIGHTS)
+        save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary / WEIGHTS)
         model.write_assets(temporary / ASSETS)
         defaults = entry(name)
         card = Card(
@@ -84,6 +84,8 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     """
     from safetensors.torch import load_file
 
+    from models.empty import empty_parameters
+
     card = read_card(folder)
     path = Path(folder) / WEIGHTS
     if not path.is_file():
@@ -94,8 +96,10 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     if (found := _hashes(Path(folder) / ASSETS)) != card.assets:
         names = sorted(name for name in found.keys() | card.assets.keys() if found.get(name) != card.assets.get(name))
         raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
-    model = create_model(card.model, **card.options, **assets_option(folder, card))
-    load_strict(model, load_file(path), str(path))
+    with empty_parameters():
+        model = create_model(card.model, **card.options, **assets_option(folder, card))
+    # Mapped into memory instead, tensors would begin anywhere, which changes the last bits of what is computed.
+    load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
     return model.eval(), card
 
 
@@ -110,8 +114,11 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
-def load_strict(model: "Network", state: "dict[str, Tensor]", source: str) -> None:
+def load_strict(model: "Module", state: "dict[str, Tensor]", source: str, *, assign: bool = False) -> None:
     """Load tensors that must match the network's names and shapes one to one.
+
+    Args:
+        assign: the tensors become the network's own, rather than being copied into those that it has.
 
     Raises:
         UserError: names missing, names left over, or shapes that differ; the first few of each are named.
@@ -130,4 +137,6 @@ def load_strict(model: "Network", state: "dict[str, Tensor]", source: str) -> No
     ]
     if problems:
         raise UserError(f"{source} does not fit {type(model).__name__}: {'; '.join(problems)}")
-    model.load_state_dict(state)
+    if assign:
+        state = {key: value.to(own[key].dtype) for key, value in state.items()}
+    model.load_state_dict(state, assign=assign)

@@ -1,0 +1,84 @@
+"""A weights folder gives back the network that was put into it, without holding its weights twice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from models.base import Network
+from models.empty import empty_parameters
+from models.registry import create_model
+from models.weights import load_weights, save_weights
+
+CASES: dict[str, dict[str, object]] = {
+    "scfnet": {},
+    "scfnet-mobilenetv3": {"modalities": ["rgb", "rgbd"]},
+    "sdnet": {"width": 12},
+    "sdnet-bn": {"width": 12, "modalities": ["rgb", "rgbt"]},
+    "autoencoder-tiny": {},
+    "diffsod-tiny": {"vae": {"_class_name": "AutoencoderTiny"}},
+    "segdiffusion-tiny": {},
+}
+
+
+def answer(network: Network) -> torch.Tensor:
+    """Its finest logits for a picture of noise."""
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    prompts = (network.encode_prompts(["a red cup", ""]),) if network.capabilities.text else ()
+    with torch.inference_mode():
+        return network.eval()(image, *prompts)[0]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_comes_back_with_all_that_it_computes_with(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model(name, **CASES[name])
+    save_weights(tmp_path / "w", network, name=name, input_size=(64, 64))
+    loaded, card = load_weights(tmp_path / "w")
+    assert card.parameters == sum(value.numel() for value in loaded.parameters())
+    trained = [key for key, value in network.named_parameters() if value.requires_grad]
+    assert [key for key, value in loaded.named_parameters() if value.requires_grad] == trained
+    assert torch.equal(answer(loaded), answer(network))
+
+
+@pytest.mark.parametrize("name", ["scfnet-swinb", "scfnet-resnet50", "diffsod", "segdiffusion"])
+def test_large_networks_keep_the_buffers_that_no_file_holds(name: str) -> None:
+    with empty_parameters():
+        network = create_model(name)
+    assert all(value.is_meta for value in network.parameters())
+    assert not any(value.is_meta for value in network.buffers())
+
+
+def test_only_modules_of_the_block_are_empty() -> None:
+    with empty_parameters(), empty_parameters():
+        assert nn.Linear(2, 2).weight.is_meta
+    assert not nn.Linear(2, 2).weight.is_meta
+
+
+PEAK = """
+import resource, sys, torch
+from models.sdnet import network
+from models.weights import load_weights
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+loaded = load_weights(sys.argv[1])[0]
+float(sum(value.sum() for value in loaded.parameters()))  # whatever was put off is done now
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_loading_takes_the_memory_of_one_copy(tmp_path: Path) -> None:
+    width = 700
+    with torch.device("meta"):
+        network = create_model("sdnet", width=width)
+    size = sum(value.numel() for value in network.parameters()) * 4 / 2**20
+    assert size > 50
+    network.to_empty(device="cpu")
+    for value in network.state_dict().values():
+        value.zero_()
+    save_weights(tmp_path / "w", network, name="sdnet", input_size=(64, 64))
+    run = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path / "w")], check=True, capture_output=True, text=True)
+    assert float(run.stdout) < 1.5 * size
