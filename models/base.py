@@ -18,6 +18,8 @@ class Capabilities:
     video: bool = False
     text: bool = False
     reparameterizable: bool = False
+    sampling: bool = False
+    """It has a `denoise` that draws from noise in several steps, besides its `forward`."""
     input_divisor: int = 1
     """Height and width are rounded to a multiple of this before the network sees them."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Entry:
     """One name that `create_model` knows.
 
-    `builder` is 'module:callable', imported only when the model is built, so that listing names costs no torch import.
+    `builder` is 'module:class', imported only when the model is built, so that listing names costs no torch import.
     """
 
     builder: str
@@ -111,6 +111,16 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in REGISTRY if fnmatch.fnmatch(name, pattern)]
 
 
+def network_class(name: str) -> "type[Network]":
+    """The class behind a name, for what holds whatever the options.
+
+    Raises:
+        UserError: the name is not registered.
+    """
+    module, _, attribute = entry(name).builder.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def create_model(name: str, **options: Any) -> "Network":
     """Build a network by name.
 
@@ -124,12 +134,9 @@ def create_model(name: str, **options: Any) -> "Network":
     Raises:
         UserError: unknown name, or an option the network does not take.
     """
-    found = entry(name)
-    module, _, attribute = found.builder.partition(":")
-    builder = getattr(importlib.import_module(module), attribute)
-    merged = {**found.options, **options}
+    merged = {**entry(name).options, **options}
     try:
-        model = builder(**merged)
+        model = network_class(name)(**merged)
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise

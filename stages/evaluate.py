@@ -58,7 +58,7 @@ def words(params: Params, name: str, note: Note) -> None:
     from limelight.evaluation.label_pictures import write_label_overlays
     from limelight.evaluation.semantic import evaluate_words
     from limelight.evaluation.semantic_report import words_tree, write_words_report
-    from limelight.inference.segment import Segmenter
+    from limelight.inference.predictor import Predictor
     from models.files import atomic_path
 
     settings = params.active.evaluate
@@ -67,12 +67,12 @@ def words(params: Params, name: str, note: Note) -> None:
     evaluation = evaluate_words(artifact, samples, settings, device=params.device)
     write_words_report(evaluation, samples, report, threads=settings.threads)
 
-    segmenter = Segmenter.load(artifact, device=params.device, threads=settings.threads)
+    predictor = Predictor.load(artifact, device=params.device, threads=settings.threads)
     by_id = {sample.sample_id: sample for sample in samples}
     with atomic_path(report / "overlays") as overlays:
         overlays.mkdir()
         for dataset, scores in evaluation.scores.items():
-            write_label_overlays(segmenter, by_id, scores, settings, overlays, dataset)
+            write_label_overlays(predictor, by_id, scores, settings, overlays, dataset)
 
     note.set_tags({"weights.sha256": evaluation.card.sha256})
     note.log_metrics({key: value for key, value in words_tree(evaluation).items() if key != "iou"})

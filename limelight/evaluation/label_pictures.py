@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.semantic import WordScores, predicted_and_true
-from limelight.inference.segment import Segmenter
+from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 
 HEIGHT = 240
@@ -67,7 +67,7 @@ def panel(
 
 
 def write_label_overlays(
-    segmenter: Segmenter,
+    predictor: Predictor,
     samples: dict[str, Sample],
     scores: WordScores,
     settings: Evaluate,
@@ -81,7 +81,7 @@ def write_label_overlays(
     chosen = spread(scores, settings.overlays)
     for index, sample_id in enumerate(chosen, start=1):
         sample = samples[sample_id]
-        labels, truth = predicted_and_true(segmenter, sample, settings.background)
+        labels, truth = predicted_and_true(predictor, sample, settings.background)
         figure = scores.per_image[sample_id]["mIoU"]
         place = {1: "-best", len(chosen): "-worst"}.get(index, "-median" if index == (len(chosen) + 1) // 2 else "")
         picture = panel(

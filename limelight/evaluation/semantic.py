@@ -19,7 +19,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels
 from limelight.evaluation.confusion import WORD_METRICS, Confusion, class_iou, confusion_matrix, figures
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
-from limelight.inference.segment import Segmenter
+from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image
 from limelight.progress import track
 from models.card import Card
@@ -117,10 +117,10 @@ def evaluate_words(
     folder = Path(folder)
     card = read_card(folder)
     datasets = by_dataset(samples)
-    segmenter = Segmenter.load(folder, device=device, threads=settings.threads)
+    predictor = Predictor.load(folder, device=device, threads=settings.threads)
     names = vocabulary(next(iter(datasets))).names
-    latency = measure_latency(segmenter, next(_readable(datasets)), names, settings.latency_runs)
-    scores = {name: score(segmenter, group, settings) for name, group in datasets.items()}
+    latency = measure_latency(predictor, next(_readable(datasets)), names, settings.latency_runs)
+    scores = {name: score(predictor, group, settings) for name, group in datasets.items()}
     network = load_weights(folder)[0]
     return WordEvaluation(
         folder.name,
@@ -131,12 +131,12 @@ def evaluate_words(
         count_macs(network, *card.input_size, prompts=len(names)),
         count_macs(network, *card.input_size),
         (folder / WEIGHTS).stat().st_size,
-        segmenter.description,
+        predictor.description,
         peak_memory_mb(),
     )
 
 
-def score(segmenter: Segmenter, samples: Sequence[Sample], settings: Evaluate) -> WordScores:
+def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate) -> WordScores:
     """Ask every class of a dataset of each of its images.
 
     Raises:
@@ -148,7 +148,7 @@ def score(segmenter: Segmenter, samples: Sequence[Sample], settings: Evaluate) -
     per_image, failures = {}, {}
     for sample in track(samples, len(samples), f"words on {samples[0].dataset}"):
         try:
-            matrix = confusion_matrix(*predicted_and_true(segmenter, sample, settings.background), size)
+            matrix = confusion_matrix(*predicted_and_true(predictor, sample, settings.background), size)
         except UserError as error:
             failures[sample.sample_id] = str(error)
             continue
@@ -157,12 +157,12 @@ def score(segmenter: Segmenter, samples: Sequence[Sample], settings: Evaluate) -
         per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
     if not per_image:
         raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
-    trained = np.array([name in segmenter.card.classes for name in classes.names])
+    trained = np.array([name in predictor.card.classes for name in classes.names])
     return WordScores(classes, trained, total, per_image, failures)
 
 
 def predicted_and_true(
-    segmenter: Segmenter, sample: Sample, background: float
+    predictor: Predictor, sample: Sample, background: float
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """labels_HW and truth_HW of one sample at its image's size.
 
@@ -173,15 +173,15 @@ def predicted_and_true(
     truth_HW = read_labels(sample, (image_HW3.shape[1], image_HW3.shape[0]))
     classes = vocabulary(sample.dataset)
     threshold = background if classes.background else 0.0
-    (found,) = segmenter.predict([image_HW3], classes.names, threshold=threshold)
+    (found,) = predictor.predict([image_HW3], prompts=classes.names, background=threshold)
     return found.labels_HW, truth_HW
 
 
 def measure_latency(
-    segmenter: Segmenter, image_HW3: NDArray[np.uint8], names: Sequence[str], runs: int
+    predictor: Predictor, image_HW3: NDArray[np.uint8], names: Sequence[str], runs: int
 ) -> dict[str, float]:
     """Time single pictures, as `limelight.evaluation.speed.measure_latency` does; words are encoded before."""
-    return median_and_p90(lambda: segmenter.predict([image_HW3], names)[0].milliseconds["net"], runs)
+    return median_and_p90(lambda: predictor.predict([image_HW3], prompts=names)[0].milliseconds["net"], runs)
 
 
 def _readable(datasets: Datasets) -> Iterator[NDArray[np.uint8]]:

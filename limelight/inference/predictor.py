@@ -1,32 +1,43 @@
-"""Pictures in, saliency out: the one way to use a set of weights.
+"""Pictures in, saliency out, or what words name: the one way to use a set of weights.
 
 The command line, the evaluation, the services and the benchmarks all go through `Predictor`.
 
-Dimensions: B batch, H height, W width, 3 = R, G, B.
+Dimensions: B batch, K classes, H height, W width, h and w of the network's input, 3 = R, G, B.
 """
 
-import importlib.util
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 
-from limelight.inference.preprocess import fit_size, to_inputs, to_saliency
-from limelight.inference.runtimes import Runtime, export_path, open_runtime
+from limelight.inference.choice import Device, choose, resolve
+from limelight.inference.preprocess import (
+    Inputs,
+    check_picture,
+    fit_inside,
+    fit_size,
+    is_legacy,
+    to_inputs,
+    to_saliency,
+)
+from limelight.inference.runtimes import Maps, Runtime, open_runtime
+from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
 from models.card import Card
 from models.errors import UserError
+from models.registry import network_class
 from models.weights import read_card
 
-Device = Literal["auto", "cpu", "cuda"]
-
-_PREFERENCE = (("openvino-fp32", "openvino"), ("onnx-fp32", "onnxruntime"))
-"""Runtimes in the order of their speed on a CPU, each with the package that it needs."""
+Size = tuple[int, int]
+"""(height, width), pixels."""
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
+MAPS_AT_ONCE = 64
+"""Maps that are kept between the network and the labels: pictures times classes."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +50,22 @@ class Prediction:
     milliseconds: dict[str, float]
     """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
 
+    uncertainty_HW: np.ndarray | None = None
+    """float32 in [0, 0.5]: how far an ensemble's members differ. None without an ensemble."""
 
-def fastest_runtime(folder: Path | str, device: Device = "auto") -> str:
-    """The quickest full-precision runtime that `folder` has an export for and this machine a package for."""
-    # Asking PyTorch costs its import, seconds; where there is no driver there is nothing to ask.
-    if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") and _cuda_available()):
-        return "torch"
-    for runtime, package in _PREFERENCE:
-        if export_path(folder, runtime).is_file() and importlib.util.find_spec(package):
-            return runtime
-    return "torch"
+
+Finish = Callable[..., Prediction | Segmentation]
+"""(probability_Khw, uncertainty_Khw or None, size, milliseconds) of one picture -> the result at this size."""
+Batch = tuple[list[np.ndarray], list[np.ndarray | None], list[str]]
+"""Images, companions, modalities."""
+
+
+class Words(NamedTuple):
+    """What is asked of a network of prompts."""
+
+    classes: tuple[str, ...]
+    texts: list[str]
+    """The same in the template: what the network is told."""
 
 
 class Predictor:
@@ -60,19 +77,38 @@ class Predictor:
 
         predictor = Predictor.load("artifacts/sdnet-rgbd")
         predictor.predict([read_image("photo.jpg")], [read_companion("depth.png")])
+
+        predictor = Predictor.load("artifacts/words")
+        found = predictor.predict([read_image("photo.jpg")], prompts=["cat", "armchair"])[0]
+        found.labels_HW, found.probability_HW("cat")
     """
 
     def __init__(
-        self, runtime: Runtime, card: Card, size: tuple[int, int], description: str, number_format: str
+        self,
+        runtime: Runtime,
+        card: Card,
+        size: Size,
+        *,
+        engine: str,
+        where: str,
+        sampling: Sampling,
+        processing_res: int | None,
     ) -> None:
         self.card = card
         self.size = size
-        """(height, width) that pictures are stretched to, pixels."""
-        self.description = description
-        """One line: model, form, parameters, runtime, device, number format, weights."""
-        self.number_format = number_format
+        """(height, width) that pictures are stretched to, pixels; not where `processing_res` is given."""
+        self.processing_res = processing_res
+        self.sampling = sampling
+        engine, _, number_format = engine.partition("-")
+        self.number_format = number_format or "fp32"
         """What the runtime computes in: fp32, bf16 or int8."""
+        self.description = (
+            f"{card.model} ({card.form} form, {card.parameters:,} parameters), {engine} on {where}, "
+            f"{self.number_format}, {sampling.note}{sampling.note and ', '}weights {card.sha256[:12]}"
+        )
+        """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
         self._runtime = runtime
+        self._torch = engine == "torch"
 
     @classmethod
     def load(
@@ -82,7 +118,10 @@ class Predictor:
         runtime: str = "torch",
         device: Device = "auto",
         threads: int | None = None,
-        size: int | tuple[int, int] | None = None,
+        size: int | Size | None = None,
+        processing_res: int | None = None,
+        sampling: Sampling = ONE_STEP,
+        half_precision: bool = False,
     ) -> "Predictor":
         """Open a weights folder.
 
@@ -91,27 +130,25 @@ class Predictor:
             runtime: a name of `limelight.inference.runtimes`, or 'auto' for the fastest one present.
             device: 'auto' takes a GPU where the runtime can use one.
             threads: of the runtime on the CPU; None leaves the choice to it.
-            size: feed the network pictures of this size (pixels, or height and width) instead of the card's.
+            size: stretch pictures to this size (pixels, or height and width) instead of the card's.
+            processing_res: keep their proportions instead, with this many pixels on the longer side; 0 = each
+                picture's own size. Networks were trained on stretched squares.
+            sampling: how a network that samples is to do so.
+            half_precision: compute in bf16.
 
         Raises:
-            UserError: no such weights, runtime or export, or `device` is 'cuda' and cannot be had.
+            UserError: no such weights, runtime or export, `device` is 'cuda' and cannot be had, both `size` and
+                `processing_res`, or something that the network or the runtime cannot do.
         """
+        if size is not None and processing_res is not None:
+            raise UserError("a size is stretched to, a processing resolution keeps proportions; give one of them")
         card = read_card(source)
-        if card.text:
-            raise UserError(f"{source} holds {card.model}, which finds what words name; open it with Segmenter.load")
-        if runtime == "auto":
-            runtime = fastest_runtime(source, device)
-        device = _resolve(device, runtime)
-        opened = open_runtime(Path(source), runtime, device=device, threads=threads)
+        runtime = choose(source, card, runtime, device, sampling, half_precision)
+        device = resolve(device, runtime)
         fed = card.input_size if size is None else fit_size(size, _divisor(card))
-        engine, _, number_format = runtime.partition("-")
-        number_format = number_format or "fp32"
+        opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling)
         where = device if threads is None else f"{device} ({threads} threads)"
-        description = (
-            f"{card.model} ({card.form} form, {card.parameters:,} parameters), {engine} on {where}, {number_format}, "
-            f"weights {card.sha256[:12]}"
-        )
-        return cls(opened, card, fed, description, number_format)
+        return cls(opened, card, fed, engine=runtime, where=where, sampling=sampling, processing_res=processing_res)
 
     def predict(
         self,
@@ -120,38 +157,71 @@ class Predictor:
         prompts: Sequence[str] | None = None,
         *,
         modality: str | None = None,
+        template: str | None = None,
+        background: float = BACKGROUND,
         batch_size: int = 8,
-    ) -> list[Prediction]:
-        """Find what is salient in each picture.
+        output_processing_res: bool = False,
+    ) -> list[Prediction] | list[Segmentation]:
+        """Find in each picture what is salient, or what words name.
 
-        No result depends on the other pictures of its batch.
+        No result depends on the other pictures of its batch, nor a class's map on the other classes.
 
         Args:
             images: uint8 HxWx3 RGB, each of any size.
             companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
                 the image's proportions; None for an image that has none.
-            prompts: texts; refused, since no network here takes them yet.
+            prompts: names of classes, in any language and number, for a network that finds what words name.
             modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
-            batch_size: pictures that the network sees at once.
+            template, background: see `words_for` and `limelight.inference.segment.most_probable`.
+            batch_size: pictures that the network sees at once, at most.
+            output_processing_res: results at the size that the network sees, not at the pictures' own.
 
         Returns:
-            One prediction per picture, in order.
+            One prediction per picture, in order; segmentations where there are prompts.
 
         Raises:
             UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
                 for its image, or the network does not take what it is given or needs what it is not given.
         """
-        if prompts is not None:
-            raise UserError(f"{self.card.model} takes no prompts; leave them out or choose another model")
+        words = self.words_for(prompts, template)
+        if words is None:
+            finish: Finish = partial(_saliency, legacy=is_legacy(self.card))
+        else:
+            finish = partial(segmentation, classes=words.classes, background=background)
         companions = [None] * len(images) if companions is None else companions
         if len(companions) != len(images):
             raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
         modalities = [self.modality_for(given is not None, modality) for given in companions]
-        results: list[Prediction] = []
-        for start in range(0, len(images), batch_size):
-            batch = slice(start, start + batch_size)
-            results += self._predict_batch(images[batch], companions[batch], modalities[batch])
-        return results
+        results: dict[int, Prediction | Segmentation] = {}
+        for size, alike in self._by_size(images).items():
+            step = self._at_once(batch_size, words)
+            for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
+                batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
+                found = self._predict_batch(batch, size, words and words.texts, finish, output_processing_res)
+                results |= zip(chunk, found, strict=True)
+        return [results[index] for index in range(len(images))]
+
+    def words_for(self, prompts: Sequence[str] | None, template: str | None = None) -> Words | None:
+        """What the network is told, if it takes words; None for one that takes none.
+
+        Args:
+            prompts: names of classes.
+            template: with {} for a class's name; '{}' for prompts that are whole sentences; None = as it was trained.
+
+        Raises:
+            UserError: words for a network that takes none, or none for one that needs them; one is empty, too long or
+                given twice; or the template has no {}.
+        """
+        if not self.card.text:
+            if prompts is not None or template is not None:
+                raise UserError(f"{self.card.model} takes no words; leave the classes out, or choose another model")
+            return None
+        if prompts is None:
+            raise UserError(f"{self.card.model} finds what words name; name classes (--classes)")
+        classes = checked_classes(prompts)
+        words = Words(classes, in_template(classes, self.card.prompt if template is None else template))
+        self._runtime.check_texts(words.texts)
+        return words
 
     def modality_for(self, companion: bool, modality: str | None = None) -> str:
         """What a picture comes as, if the network takes it so.
@@ -176,44 +246,59 @@ class Predictor:
             raise UserError(f"{model} takes {_either(takes)} as companion, not {modality!r}; give one of these")
         return modality or takes[0]
 
+    def _by_size(self, images: Sequence[np.ndarray]) -> dict[Size, list[int]]:
+        """The images' indices, by the size that they are fed at."""
+        groups: dict[Size, list[int]] = {}
+        for index, image_HW3 in enumerate(images):
+            check_picture(image_HW3)
+            size = self.size
+            if self.processing_res is not None:
+                size = fit_inside(image_HW3.shape[:2], self.processing_res, _divisor(self.card))
+            groups.setdefault(size, []).append(index)
+        return groups
+
+    def _at_once(self, batch_size: int, words: Words | None) -> int:
+        if is_legacy(self.card):
+            return 1  # its batch norms would mix the pictures of a batch
+        return max(1, min(batch_size, MAPS_AT_ONCE // len(words.classes))) if words else batch_size
+
     def _predict_batch(
-        self, images: Sequence[np.ndarray], companions: Sequence[np.ndarray | None], modalities: Sequence[str]
-    ) -> list[Prediction]:
+        self, batch: Batch, size: Size, texts: Sequence[str] | None, finish: Finish, keep_size: bool
+    ) -> Iterator[Prediction | Segmentation]:
         started = time.perf_counter()
-        inputs = to_inputs(images, companions, modalities, self.card, self.size)
+        inputs = to_inputs(*batch, self.card, size)
         prepared = time.perf_counter()
-        probability_B1HW = self._runtime(*inputs)
+        images = batch[0]
+        maps = self._maps(images, inputs, texts)
         finished = time.perf_counter()
-        shared = {
-            "pre": 1000 * (prepared - started) / len(images),
-            "net": 1000 * (finished - prepared) / len(images),
-        }
-        results = []
-        for image, probability_1HW in zip(images, probability_B1HW, strict=True):
+        shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
+        for image_HW3, map_Khw, doubt_Khw in zip(images, *maps.each(), strict=True):
             before = time.perf_counter()
-            saliency_HW = to_saliency(probability_1HW[0], image.shape[:2])
-            results.append(Prediction(saliency_HW, {**shared, "post": 1000 * (time.perf_counter() - before)}))
-        return results
+            found = finish(map_Khw, doubt_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
+            found.milliseconds["post"] = 1000 * (time.perf_counter() - before)
+            yield found
+
+    def _maps(self, images: Sequence[np.ndarray], inputs: Inputs, texts: Sequence[str] | None) -> Maps:
+        if not self._torch:
+            return Maps(self._runtime(*inputs))
+        return self._runtime.draw(inputs, texts, self.sampling.seeds(images) if self.sampling.steps else None)
+
+
+def _saliency(
+    probability_1hw: np.ndarray,
+    doubt_1hw: np.ndarray | None,
+    size: Size,
+    milliseconds: dict[str, float],
+    *,
+    legacy: bool,
+) -> Prediction:
+    doubt_HW = None if doubt_1hw is None else to_saliency(doubt_1hw[0], size)
+    return Prediction(to_saliency(probability_1hw[0], size, legacy), milliseconds, doubt_HW)
 
 
 def _either(modalities: Sequence[str]) -> str:
     return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)
 
 
-def _cuda_available() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _resolve(device: Device, runtime: str) -> str:
-    """The device that 'auto' stands for; one asked for by name is left to the runtime to take or to refuse."""
-    if device != "auto":
-        return device
-    return "cuda" if runtime.startswith("torch") and _cuda_available() else "cpu"
-
-
 def _divisor(card: Card) -> int:
-    from models.registry import create_model
-
-    return create_model(card.model, **card.options).capabilities.input_divisor
+    return network_class(card.model).capabilities.input_divisor

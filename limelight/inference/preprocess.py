@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from limelight.media.images import fit_to
 from models.card import MODALITIES, Card
@@ -46,6 +47,28 @@ def fit_size(size: int | tuple[int, int], divisor: int) -> tuple[int, int]:
     return rounded[0], rounded[1]
 
 
+def fit_inside(picture: tuple[int, int], longest: int, divisor: int) -> tuple[int, int]:
+    """The size that a picture of this (height, width) is fed at with its proportions kept.
+
+    Args:
+        longest: pixels of the longer side; 0 = the picture's own.
+        divisor: each side is rounded up to a multiple of it.
+
+    Raises:
+        UserError: `longest` is negative.
+    """
+    if longest < 0:
+        raise UserError(f"the processing resolution must be 0 or positive, got {longest}; 0 is each picture's own size")
+    most = max(picture)
+    height, width = (-(-side * (longest or most) // (most * divisor)) * divisor for side in picture)
+    return height, width
+
+
+def is_legacy(card: Card) -> bool:
+    """Whether its network is to be used as its authors did, with all consequences."""
+    return bool(card.options.get("legacy"))
+
+
 def stretch(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a picture or map to (height, width) without regard to its proportions, bilinear, no antialiasing.
 
@@ -70,8 +93,8 @@ def to_input(images: Sequence[np.ndarray], card: Card, size: tuple[int, int]) ->
     mean, std = np.float32(card.mean), np.float32(card.std)
     image_B3HW = np.empty((len(images), 3, *size), np.float32)
     for index, image_HW3 in enumerate(images):
-        _check(image_HW3)
-        scaled_HW3 = stretch(image_HW3, size).astype(np.float32) / 255
+        check_picture(image_HW3)
+        scaled_HW3 = _stretch_for(card, image_HW3, size).astype(np.float32) / 255
         image_B3HW[index] = ((scaled_HW3 - mean) / std).transpose(2, 0, 1)
     return image_B3HW
 
@@ -87,12 +110,12 @@ def to_inputs(
 
     Args:
         images: as in `to_input`.
-        companions: one per image, as in `to_companion`; not looked at if the network takes none.
+        companions: one per image, as in `fit_companion`; not looked at if the network takes none.
         modalities: what each image comes as.
         card, size: as in `to_input`.
 
     Raises:
-        UserError: as `to_input` and `to_companion`.
+        UserError: as `to_input` and `fit_companion`.
     """
     image_B3HW = to_input(images, card, size)
     if not card.companions:
@@ -101,19 +124,17 @@ def to_inputs(
     indices = np.array([MODALITIES.index(modality) for modality in modalities], np.int64)
     for index, (image_HW3, companion_HW) in enumerate(zip(images, companions, strict=True)):
         if companion_HW is not None:
-            companion_B1HW[index, 0] = to_companion(companion_HW, image_HW3.shape[:2], size)
+            own_HW = fit_companion(companion_HW, image_HW3.shape[:2])
+            companion_B1HW[index, 0] = _stretch_for(card, own_HW, size)
     return Inputs(image_B3HW, companion_B1HW, indices)
 
 
-def to_companion(
-    companion_HW: np.ndarray, image_size: tuple[int, int], size: tuple[int, int], what: str = "the companion"
-) -> np.ndarray:
-    """A depth or thermal picture as a network takes it: brought to its picture's size, then stretched like it.
+def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: str = "the companion") -> np.ndarray:
+    """A depth or thermal picture at its picture's size, if there is a reading in it.
 
     Args:
         companion_HW: uint8, uint16, or float in [0, 1]; of any size with its picture's proportions.
         image_size: (height, width) of its picture.
-        size: (height, width) of the result.
         what: named in the errors.
 
     Returns:
@@ -122,34 +143,44 @@ def to_companion(
     Raises:
         UserError: another kind of array, values outside of the range, all values equal, or other proportions.
     """
-    return stretch(fit_companion(companion_HW, image_size, what), size)
-
-
-def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: str = "the companion") -> np.ndarray:
-    """A depth or thermal picture at its picture's (height, width), float32 in [0, 1], if there is a reading in it.
-
-    Raises:
-        UserError: as `to_companion`.
-    """
     share_HW = _share(companion_HW, what)
     height, width = image_size
     return share_HW if share_HW.shape == image_size else fit_to(share_HW, (width, height), what)
 
 
-def to_saliency(probability_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_saliency(probability_HW: np.ndarray, size: tuple[int, int], legacy: bool = False) -> np.ndarray:
     """Bring one output of a network back to a picture's (height, width).
 
     Args:
         probability_HW: float, [0, 1].
+        legacy: stretched to full contrast and resized bicubically, as published with diffSOD.
 
     Returns:
-        saliency_HW float32 in [0, 1]. Not stretched to full contrast: a picture without an object stays dark.
+        saliency_HW float32 in [0, 1]. Else not stretched to full contrast: a picture without an object stays dark.
     """
-    return np.clip(stretch(probability_HW.astype(np.float32, copy=False), size), 0, 1)
+    probability_HW = probability_HW.astype(np.float32, copy=False)
+    if legacy:
+        low, high = probability_HW.min(), probability_HW.max()
+        # A flat map, which the published division by zero loses, stays as it is.
+        probability_HW = (probability_HW - low) / (high - low) if high > low else probability_HW
+    return np.clip((bicubic if legacy else stretch)(probability_HW, size), 0, 1)
+
+
+def bicubic(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a picture, or a map of floats, to (height, width) as Pillow does: bicubic, with antialiasing."""
+    return np.asarray(Image.fromarray(image_HW3).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def _stretch_for(card: Card, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Of an image or a companion, of which a bicubic one's overshoots are cut off."""
+    if not is_legacy(card):
+        return stretch(picture, size)
+    resized = bicubic(picture, size)
+    return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
 
 
 def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
-    """float32: the share of the type's range; the checks of `to_companion` but for the proportions."""
+    """float32: the share of the type's range; the checks of `fit_companion` but for the proportions."""
     integer = companion_HW.dtype in (np.uint8, np.uint16)
     if companion_HW.ndim != 2 or companion_HW.size == 0 or not (integer or companion_HW.dtype.kind == "f"):
         raise UserError(
@@ -167,7 +198,8 @@ def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
     return share_HW
 
 
-def _check(image_HW3: np.ndarray) -> None:
+def check_picture(image_HW3: np.ndarray) -> None:
+    """Raises a UserError where an array is no uint8 HxWx3, or is empty."""
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.size == 0:
         raise UserError(
             f"a picture must be a uint8 array of shape (height, width, 3), got {image_HW3.dtype} {image_HW3.shape}"

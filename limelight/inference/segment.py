@@ -1,28 +1,17 @@
-"""Pictures and words in, labels out: the one way to use weights that take prompts.
+"""What words name in a picture: from one map per class to a label for every pixel.
 
-Dimensions: K classes, H height, W width of the picture, h and w of the network's input, 3 = R, G, B.
+Dimensions: K classes, H height, W width of the result, h and w of the network's input.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
 
-from limelight.inference.preprocess import fit_size, to_input, to_saliency
-from models.card import Card
+from limelight.inference.preprocess import to_saliency
 from models.errors import UserError
-from models.weights import load_weights, read_card
 
-Device = Literal["auto", "cpu", "cuda"]
-
-THRESHOLD = 0.5
-MAPS_AT_ONCE = 64
-"""Maps that are kept between the network and the labels: pictures times classes."""
+BACKGROUND = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,16 +19,18 @@ class Segmentation:
     """What the given words name in one picture."""
 
     labels_HW: np.ndarray
-    """int16 at the picture's own size: 1 to K, the most probable class; 0 where none reaches the threshold."""
+    """int16 at the picture's own size: 1 to K, the most probable class; 0 where none is probable enough."""
     classes: tuple[str, ...]
     """As they were asked for; label n is classes[n - 1]."""
     probability_Khw: np.ndarray
     """float32 in [0, 1], one map per class, at the network's input size."""
     milliseconds: dict[str, float]
     """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back, choose)."""
+    uncertainty_HW: np.ndarray | None = None
+    """float32 in [0, 0.5]: how far an ensemble's members differ about each pixel's class; see `doubt`. None without."""
 
     def probability_HW(self, name: str) -> np.ndarray:
-        """float32 in [0, 1]: where one class is, at the picture's size.
+        """float32 in [0, 1]: where one class is, at the labels' size.
 
         Raises:
             UserError: the class was not asked for.
@@ -54,123 +45,19 @@ class Segmentation:
         return np.stack([to_saliency(map_hw, self.labels_HW.shape) for map_hw in self.probability_Khw])
 
 
-class Segmenter:
-    """Weights that find what words name, ready to use.
-
-    Example:
-        segmenter = Segmenter.load("artifacts/words")
-        found = segmenter.predict([read_image("photo.jpg")], ["cat", "armchair"])[0]
-        found.labels_HW, found.probability_HW("cat")
-    """
-
-    def __init__(self, network: torch.nn.Module, card: Card, size: tuple[int, int], device: str, threads: int | None):
-        self.card = card
-        self.size = size
-        """(height, width) that pictures are stretched to, pixels."""
-        where = device if threads is None else f"{device} ({threads} threads)"
-        self.description = (
-            f"{card.model} ({card.form} form, {card.parameters:,} parameters), torch on {where}, fp32, "
-            f"weights {card.sha256[:12]}"
-        )
-        self._network, self._device, self._threads = network, device, threads
-
-    @classmethod
-    def load(
-        cls,
-        source: Path | str,
-        *,
-        device: Device = "auto",
-        threads: int | None = None,
-        size: int | tuple[int, int] | None = None,
-    ) -> "Segmenter":
-        """Open a weights folder.
-
-        Args:
-            device: 'auto' takes a GPU where there is one.
-            threads: on the CPU; None leaves the choice to PyTorch.
-            size: feed the network pictures of this size (pixels, or height and width) instead of the card's.
-
-        Raises:
-            UserError: no such weights, weights that take no words, or `device` is 'cuda' and there is no GPU.
-        """
-        if not read_card(source).text:
-            raise UserError(f"{source} takes no words; leave the prompts out, or choose weights that take them")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
-        network, card = load_weights(source)
-        where = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-        network.to(device=where, memory_format=torch.channels_last)
-        fed = card.input_size if size is None else fit_size(size, network.capabilities.input_divisor)
-        return cls(network, card, fed, where, threads)
-
-    def predict(
-        self,
-        images: Sequence[np.ndarray],
-        prompts: Sequence[str],
-        *,
-        template: str | None = None,
-        threshold: float = THRESHOLD,
-        batch_size: int = 8,
-    ) -> list[Segmentation]:
-        """Find what each word names in each picture.
-
-        No class's map depends on the other classes, nor on the other pictures.
-
-        Args:
-            images: uint8 HxWx3 RGB, each of any size.
-            prompts: names of classes, in any language and number.
-            template: what the network is told of a class, with {} for its name; '{}' for prompts that are whole
-                sentences; None = as it was trained.
-            threshold: where no class is as probable, the label is 0; 0 leaves no pixel without a class.
-            batch_size: pictures that the network sees at once; fewer where there are many classes.
-
-        Returns:
-            One segmentation per picture, in order.
-
-        Raises:
-            UserError: an image is no uint8 HxWx3 array, there is no word, one is empty, too long or given twice, or
-                the template has no {}.
-        """
-        classes = checked_classes(prompts)
-        template = self.card.prompt if template is None else template
-        if template.count("{}") != 1:
-            raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")
-        step = max(1, min(batch_size, MAPS_AT_ONCE // len(classes)))
-        with self._computing():
-            prompt_KTC = self._network.encode_prompts([template.format(name) for name in classes])
-            found: list[Segmentation] = []
-            for start in range(0, len(images), step):
-                found += self._predict_batch(images[start : start + step], classes, prompt_KTC, threshold)
-        return found
-
-    def _predict_batch(
-        self, images: Sequence[np.ndarray], classes: tuple[str, ...], prompt_KTC: torch.Tensor, threshold: float
-    ) -> list[Segmentation]:
-        started = time.perf_counter()
-        image_B3HW = torch.from_numpy(to_input(images, self.card, self.size))
-        prepared = time.perf_counter()
-        image_B3HW = image_B3HW.to(device=self._device, memory_format=torch.channels_last)
-        probability_BKhw = self._network(image_B3HW, prompt_KTC)[0].float().sigmoid().cpu().numpy()
-        finished = time.perf_counter()
-        shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
-        found = []
-        for image_HW3, probability_Khw in zip(images, probability_BKhw, strict=True):
-            before = time.perf_counter()
-            labels_HW = most_probable(probability_Khw, image_HW3.shape[:2], threshold)
-            taken = {**shared, "post": 1000 * (time.perf_counter() - before)}
-            found.append(Segmentation(labels_HW, classes, probability_Khw, taken))
-        return found
-
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        before = torch.get_num_threads()
-        try:
-            if self._threads:
-                torch.set_num_threads(self._threads)
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(before)
+def segmentation(
+    probability_Khw: np.ndarray,
+    uncertainty_Khw: np.ndarray | None,
+    size: tuple[int, int],
+    milliseconds: dict[str, float],
+    *,
+    classes: tuple[str, ...],
+    background: float,
+) -> Segmentation:
+    """A network's maps as a result at (height, width); for `background` see `most_probable`."""
+    labels_HW = most_probable(probability_Khw, size, background)
+    doubt_HW = None if uncertainty_Khw is None else doubt(uncertainty_Khw, labels_HW)
+    return Segmentation(labels_HW, classes, probability_Khw, milliseconds, doubt_HW)
 
 
 def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
@@ -193,6 +80,17 @@ def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def in_template(classes: Sequence[str], template: str) -> list[str]:
+    """What a network is told of each class.
+
+    Raises:
+        UserError: the template has no place, or several, for a name.
+    """
+    if template.count("{}") != 1:
+        raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")
+    return [template.replace("{}", name) for name in classes]
+
+
 def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold: float) -> np.ndarray:
     """labels_HW int16 at (height, width), from maps of another size: 1 to K, the first of equals; 0 below `threshold`.
 
@@ -206,3 +104,12 @@ def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold:
         better_HW = (map_HW > best_HW) | ((map_HW == best_HW) & (labels_HW == 0))
         labels_HW[better_HW], best_HW[better_HW] = label, map_HW[better_HW]
     return labels_HW
+
+
+def doubt(uncertainty_Khw: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
+    """uncertainty_HW float32 of each pixel's class; on background that of the most uncertain class."""
+    doubt_HW = to_saliency(uncertainty_Khw.max(0), labels_HW.shape)
+    for label in np.unique(labels_HW[labels_HW > 0]):
+        where_HW = labels_HW == label
+        doubt_HW[where_HW] = to_saliency(uncertainty_Khw[label - 1], labels_HW.shape)[where_HW]
+    return doubt_HW

@@ -38,7 +38,7 @@ class DiffSOD(MaskDenoiser):
             the branch's backbone starts from ImageNet weights where they can be fetched.
     """
 
-    capabilities = Capabilities(modalities=MODALITIES, input_divisor=32)
+    capabilities = Capabilities(modalities=MODALITIES, sampling=True, input_divisor=32)
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from limelight.inference.export import export
 from limelight.inference.parity import measure_parity
 from limelight.inference.pictures import read_sample
 from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import Inputs, fit_companion, to_companion, to_inputs
+from limelight.inference.preprocess import Inputs, fit_companion, to_inputs
 from limelight.inference.runtimes import EXPORTED, open_runtime
 from limelight.media.images import write_png
 from models.card import Card
@@ -40,7 +40,7 @@ def depth(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_every_type_becomes_its_share_of_the_range(height: int, width: int, kind: type) -> None:
     share = np.random.default_rng(0).random((height, width))
     given = share if np.issubdtype(kind, np.floating) else share * np.iinfo(kind).max
-    found = to_companion(given.astype(kind), (height, width), (height, width))
+    found = fit_companion(given.astype(kind), (height, width))
     assert found.dtype == np.float32 and found.shape == (height, width)
     np.testing.assert_allclose(found, share, atol=1 / 255)
 

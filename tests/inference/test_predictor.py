@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_size, stretch, to_input, to_saliency
 from models.errors import UserError
-from models.registry import create_model
-from models.weights import load_weights, save_weights
+from models.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +112,10 @@ def test_other_arrays_are_refused(predictor: Predictor, image: np.ndarray) -> No
 def test_companions_and_prompts_are_refused(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="takes images alone"):
         predictor.predict([picture(4, 4)], [np.eye(4)])
-    with pytest.raises(UserError, match="takes no prompts"):
+    with pytest.raises(UserError, match="takes no words"):
         predictor.predict([picture(4, 4)], prompts=["dog"])
 
 
 def test_unknown_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a weights folder"):
         Predictor.load(tmp_path)
-
-
-def test_a_network_of_words_is_refused(tmp_path: Path) -> None:
-    save_weights(tmp_path / "words", create_model("segdiffusion-tiny"), name="segdiffusion-tiny", input_size=(64, 64))
-    with pytest.raises(UserError, match=r"finds what words name; open it with Segmenter\.load"):
-        Predictor.load(tmp_path / "words")

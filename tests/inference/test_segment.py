@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from limelight.inference.segment import Segmenter, checked_classes
+from limelight.inference.predictor import Predictor
+from limelight.inference.segment import checked_classes
 from models.errors import UserError
 from models.registry import create_model
 from models.weights import save_weights
@@ -25,17 +26,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def segmenter(folder: Path) -> Segmenter:
-    return Segmenter.load(folder, device="cpu", threads=1)
+def predictor(folder: Path) -> Predictor:
+    return Predictor.load(folder, device="cpu", threads=1)
 
 
 def picture(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_each_picture_is_labelled_at_its_own_size(segmenter: Segmenter) -> None:
+def test_each_picture_is_labelled_at_its_own_size(predictor: Predictor) -> None:
     words = ["bird", "лодка", "椅子"]
-    found = segmenter.predict([picture(), picture(33, 64, 1)], words, threshold=0.4)
+    found = predictor.predict([picture(), picture(33, 64, 1)], prompts=words, background=0.4)
     assert [each.labels_HW.shape for each in found] == [(40, 52), (33, 64)]
     for each in found:
         assert each.classes == tuple(words)
@@ -49,35 +50,35 @@ def test_each_picture_is_labelled_at_its_own_size(segmenter: Segmenter) -> None:
         found[0].probability_HW("cat")
 
 
-def test_a_class_s_map_depends_on_nothing_else(segmenter: Segmenter) -> None:
-    together = segmenter.predict([picture(seed=1), picture()], ["bird", "boat"])[1]
-    alone = segmenter.predict([picture()], ["boat"])[0]
+def test_a_class_s_map_depends_on_nothing_else(predictor: Predictor) -> None:
+    together = predictor.predict([picture(seed=1), picture()], prompts=["bird", "boat"])[1]
+    alone = predictor.predict([picture()], prompts=["boat"])[0]
     np.testing.assert_allclose(alone.probability_Khw[0], together.probability_Khw[1], atol=1e-5)
 
 
-def test_a_threshold_of_0_leaves_no_pixel_out(segmenter: Segmenter) -> None:
-    (found,) = segmenter.predict([picture()], ["bird", "boat"], threshold=0.0)
+def test_a_background_of_0_leaves_no_pixel_out(predictor: Predictor) -> None:
+    (found,) = predictor.predict([picture()], prompts=["bird", "boat"], background=0.0)
     assert found.labels_HW.min() >= 1
-    (none,) = segmenter.predict([picture()], ["bird", "boat"], threshold=1.0)
+    (none,) = predictor.predict([picture()], prompts=["bird", "boat"], background=1.0)
     assert not none.labels_HW.any()
 
 
-def test_two_hundred_classes(segmenter: Segmenter) -> None:
+def test_two_hundred_classes(predictor: Predictor) -> None:
     words = [f"thing {number}" for number in range(200)]
-    one, two = segmenter.predict([picture(), picture(seed=1)], words)
+    one, two = predictor.predict([picture(), picture(seed=1)], prompts=words)
     assert one.probability_Khw.shape == (200, 32, 32) and len(two.classes) == 200
-    (alone,) = segmenter.predict([picture()], ["thing 150"])
+    (alone,) = predictor.predict([picture()], prompts=["thing 150"])
     np.testing.assert_allclose(one.probability_Khw[150], alone.probability_Khw[0], atol=1e-5)
 
 
-def test_templates_tell_the_network_more(segmenter: Segmenter) -> None:
+def test_templates_tell_the_network_more(predictor: Predictor) -> None:
     words = ["a photo of a bird"]
-    plain = segmenter.predict([picture()], words, template="{}")[0]
-    usual = segmenter.predict([picture()], ["bird"])[0]
-    assert segmenter.card.prompt == "a photo of a {}"
+    plain = predictor.predict([picture()], prompts=words, template="{}")[0]
+    usual = predictor.predict([picture()], prompts=["bird"])[0]
+    assert predictor.card.prompt == "a photo of a {}"
     np.testing.assert_allclose(plain.probability_Khw, usual.probability_Khw, atol=1e-6)
     with pytest.raises(UserError, match=r"the template 'a photo' needs one \{\}"):
-        segmenter.predict([picture()], words, template="a photo")
+        predictor.predict([picture()], prompts=words, template="a photo")
 
 
 @pytest.mark.parametrize(
@@ -90,26 +91,39 @@ def test_templates_tell_the_network_more(segmenter: Segmenter) -> None:
         (["bird " * 90], "has 96 tokens with the marks at its ends"),
     ],
 )
-def test_words_that_cannot_be_are_refused(segmenter: Segmenter, words: list[str], problem: str) -> None:
+def test_words_that_cannot_be_are_refused(predictor: Predictor, words: list[str], problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        segmenter.predict([picture()], words)
+        predictor.predict([picture()], prompts=words)
 
 
 def test_blanks_do_not_count() -> None:
     assert checked_classes([" potted \n plant "]) == ("potted plant",)
 
 
-def test_pictures_that_cannot_be_are_refused(segmenter: Segmenter) -> None:
+def test_pictures_that_cannot_be_are_refused(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="a picture must be a uint8 array"):
-        segmenter.predict([picture().astype(np.float32)], ["bird"])
+        predictor.predict([picture().astype(np.float32)], prompts=["bird"])
+
+
+def test_without_words_there_is_nothing_to_find(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match=r"segdiffusion-tiny finds what words name; name classes \(--classes\)"):
+        predictor.predict([picture()])
+    with pytest.raises(UserError, match="takes images alone"):
+        predictor.predict([picture()], [np.eye(4)], ["bird"])
+
+
+def test_words_need_pytorch(folder: Path) -> None:
+    assert "torch on cpu" in Predictor.load(folder, device="cpu", runtime="auto").description
+    with pytest.raises(UserError, match="runtime 'onnx-fp32' cannot; use runtime 'torch'"):
+        Predictor.load(folder, runtime="onnx-fp32")
 
 
 def test_another_size_can_be_asked_for(folder: Path) -> None:
-    wide = Segmenter.load(folder, device="cpu", size=(40, 50))
+    wide = Predictor.load(folder, device="cpu", size=(40, 50))
     assert wide.size == (40, 48)
-    assert wide.predict([picture()], ["bird"])[0].probability_Khw.shape == (1, 40, 48)
+    assert wide.predict([picture()], prompts=["bird"])[0].probability_Khw.shape == (1, 40, 48)
 
 
 def test_weights_that_take_no_words_are_refused(untrained: Path) -> None:
     with pytest.raises(UserError, match="takes no words"):
-        Segmenter.load(untrained)
+        Predictor.load(untrained, device="cpu").predict([picture()], prompts=["bird"])

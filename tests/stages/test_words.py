@@ -10,7 +10,7 @@ import yaml
 
 from limelight.config import Params, load_params
 from limelight.data.manifest import Sample, write_manifest
-from limelight.inference.segment import Segmenter
+from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image
 from models import create_model
 from models.errors import UserError
@@ -142,11 +142,11 @@ def test_evaluation_counts_every_class() -> None:
 
 def test_the_matrix_is_that_of_the_predictions() -> None:
     """Counted anew, at the image's size, void left out."""
-    segmenter = Segmenter.load("artifacts/words", device="cpu")
+    predictor = Predictor.load("artifacts/words", device="cpu")
     right = known = 0
     for number in (10, 11, 12):
         values = cv2.imread(f"toys/test-text/{number}.label.png", cv2.IMREAD_GRAYSCALE)
-        (found,) = segmenter.predict([read_image(f"toys/test-text/{number}.image.png")], list(CLASSES.values()))
+        (found,) = predictor.predict([read_image(f"toys/test-text/{number}.image.png")], prompts=list(CLASSES.values()))
         value_of_label = np.array([0, *CLASSES])
         right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
         known += (values < 255).sum()

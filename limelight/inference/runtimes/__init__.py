@@ -7,11 +7,13 @@ Every runtime takes images of any batch, height and width that the network takes
 attention takes one height and width.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from limelight.inference.sampling import ONE_STEP, Sampling
 from models.errors import UserError
 
 RUNTIMES = ("torch", "torch-bf16", "onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8")
@@ -20,6 +22,20 @@ EXPORTED = RUNTIMES[2:]
 
 _SHARED = {"openvino-bf16": "openvino-fp32"}
 """Runtimes without an export of their own: OpenVINO rounds to bf16 while it compiles the fp32 one."""
+
+
+class Maps(NamedTuple):
+    """Of a batch; K prompts, or one map where there are none."""
+
+    probability_BKhw: np.ndarray
+    """float32 in [0, 1]."""
+    uncertainty_BKhw: np.ndarray | None = None
+    """float32 in [0, 0.5], of an ensemble; see `models.diffusion.ensemble`."""
+
+    def each(self) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray | None]]:
+        """The same, with a None for each picture where there is no uncertainty."""
+        missing = [None] * len(self.probability_BKhw)
+        return self.probability_BKhw, missing if self.uncertainty_BKhw is None else self.uncertainty_BKhw
 
 
 class Runtime(Protocol):
@@ -50,7 +66,14 @@ def export_path(folder: Path | str, runtime: str) -> Path:
     return Path(folder) / "exports" / _SHARED.get(runtime, runtime) / name
 
 
-def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threads: int | None = None) -> Runtime:
+def open_runtime(
+    folder: Path | str,
+    runtime: str,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    sampling: Sampling = ONE_STEP,
+) -> Runtime:
     """Load a weights folder into a runtime.
 
     Args:
@@ -58,10 +81,11 @@ def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threa
         runtime: a name of `RUNTIMES`.
         device: 'cpu', or 'cuda' where the runtime is PyTorch.
         threads: how many CPU threads the runtime uses; None leaves the choice to it.
+        sampling: how PyTorch is to draw from noise; an export is the single step.
 
     Raises:
-        UserError: an unknown runtime, a missing folder, export or package, a damaged export, or a device that the
-            runtime cannot use.
+        UserError: an unknown runtime, a missing folder, export or package, a damaged export, or a device or a sampling
+            that the runtime cannot use.
     """
     if runtime not in RUNTIMES:
         raise UserError(f"unknown runtime {runtime!r}; choose one of: {', '.join(RUNTIMES)}")
@@ -70,7 +94,10 @@ def open_runtime(folder: Path | str, runtime: str, *, device: str = "cpu", threa
     if runtime not in EXPORTED:
         from limelight.inference.runtimes.pytorch import PyTorchRuntime
 
-        return PyTorchRuntime(folder, bf16=runtime == "torch-bf16", device=device, threads=threads)
+        bf16 = runtime == "torch-bf16"
+        return PyTorchRuntime(folder, bf16=bf16, device=device, threads=threads, sampling=sampling)
+    if sampling.steps is not None:
+        raise UserError(f"runtime {runtime!r} holds the network's single step; use runtime 'torch' for denoising steps")
     if device != "cpu":
         raise UserError(f"runtime {runtime!r} runs on the CPU alone, got device {device!r}; use runtime 'torch' there")
     path = export_path(folder, runtime)

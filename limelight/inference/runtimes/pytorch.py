@@ -1,10 +1,17 @@
-"""PyTorch, eager, channels last."""
+"""PyTorch, eager, channels last: the one runtime for words and for sampling."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from limelight.inference.preprocess import Inputs
+from limelight.inference.runtimes import Maps
+from limelight.inference.sampling import ONE_STEP, Sampling
 from models.errors import UserError
 from models.weights import load_weights
 
@@ -16,35 +23,92 @@ class PyTorchRuntime:
         bf16: half precision for weights and activations; the sigmoid is computed in float32.
         device: 'cpu' or 'cuda'.
         threads: of this process's PyTorch while a call runs; None keeps what is set.
+        sampling: how a network that samples is to do so.
+
+    Raises:
+        UserError: there is no GPU, or the network cannot sample, or not in so many steps.
     """
 
-    def __init__(self, folder: Path | str, *, bf16: bool = False, device: str = "cpu", threads: int | None = None):
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        bf16: bool = False,
+        device: str = "cpu",
+        threads: int | None = None,
+        sampling: Sampling = ONE_STEP,
+    ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
-        self._model, card = load_weights(folder)
+        self._sampling = sampling
+        self.network, card = load_weights(folder)
+        _check_sampling(self.network, card.model, self._sampling)
         self._dtype = torch.bfloat16 if bf16 else torch.float32
-        self._model.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
+        self.network.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
         self._takes_companions = bool(card.companions)
         self._device = device
         self._threads = threads
 
-    @torch.inference_mode()
     def __call__(
         self,
         image_B3HW: np.ndarray,
         companion_B1HW: np.ndarray | None = None,
         modality_B: np.ndarray | None = None,
     ) -> np.ndarray:
+        return self.draw(Inputs(image_B3HW, companion_B1HW, modality_B)).probability_BKhw
+
+    def draw(self, inputs: Inputs, texts: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Maps:
+        """Run a batch, with whatever this network can do.
+
+        Args:
+            texts: what each map is to show, for a network of prompts.
+            seeds: one per image, for sampling.
+
+        Raises:
+            UserError: a text is too long.
+        """
+        with self._computing():
+            second = self._seconds(inputs) if texts is None else (self.network.encode_prompts(texts),)
+            # Channels last is worth a factor of two on CPUs.
+            image = torch.from_numpy(inputs.image_B3HW)
+            image = image.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
+            probability, uncertainty = self.compute(image, *second, seeds=seeds)
+            return Maps(probability.cpu().numpy(), None if uncertainty is None else uncertainty.cpu().numpy())
+
+    def compute(self, *inputs: Tensor, seeds: Sequence[int] | None) -> tuple[Tensor, Tensor | None]:
+        """The tensors of `draw`, from tensors on the network's device."""
+        if self._sampling.steps is None:
+            return self.network(*inputs)[0].float().sigmoid(), None
+        asked: dict[str, Any] = {"steps": self._sampling.steps, "ensemble_size": self._sampling.ensemble_size}
+        return self.network.denoise(*inputs, seeds=seeds, **asked)
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Raises a UserError where one is too long; `draw` then finds them encoded."""
+        with self._computing():
+            self.network.encode_prompts(texts)
+
+    def _seconds(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        if not self._takes_companions or inputs.companion_B1HW is None:
+            return ()
+        return tuple(torch.from_numpy(part).to(self._device) for part in inputs[1:])
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
         before = torch.get_num_threads()
         try:
             if self._threads:
                 torch.set_num_threads(self._threads)
-            image = torch.from_numpy(image_B3HW)
-            # Channels last is worth a factor of two on CPUs.
-            image = image.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
-            seconds = ()
-            if self._takes_companions and companion_B1HW is not None:
-                seconds = [torch.from_numpy(part).to(self._device) for part in (companion_B1HW, modality_B)]
-            return self._model(image, *seconds)[0].float().sigmoid().cpu().numpy()
+            with torch.inference_mode():
+                yield
         finally:
             torch.set_num_threads(before)
+
+
+def _check_sampling(network: Any, model: str, sampling: Sampling) -> None:
+    if sampling.steps is None:
+        return
+    if not network.capabilities.sampling:
+        raise UserError(f"{model} does not sample: it has no denoising steps and no ensembles; leave them out")
+    from models.diffusion.sampling import check_steps
+
+    check_steps(network.scheduler, sampling.steps)

@@ -1,0 +1,63 @@
+"""Which runtime and device a request comes to."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path
+from limelight.inference.sampling import Sampling
+from models.card import Card
+from models.errors import UserError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+_PREFERENCE = (("openvino-fp32", "openvino"), ("onnx-fp32", "onnxruntime"))
+"""Runtimes in the order of their speed on a CPU, each with the package that it needs."""
+
+
+def fastest_runtime(folder: Path | str, device: Device = "auto") -> str:
+    """The quickest full-precision runtime that `folder` has an export for and this machine a package for."""
+    # Asking PyTorch costs its import, seconds; where there is no driver there is nothing to ask.
+    if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") and _cuda_available()):
+        return "torch"
+    for runtime, package in _PREFERENCE:
+        if export_path(folder, runtime).is_file() and importlib.util.find_spec(package):
+            return runtime
+    return "torch"
+
+
+def choose(
+    source: Path | str, card: Card, runtime: str, device: Device, sampling: Sampling, half_precision: bool
+) -> str:
+    """The runtime that a request comes to.
+
+    Raises:
+        UserError: an export for words, or one that has no half precision.
+    """
+    if runtime == "auto":
+        torch_alone = card.text or sampling.steps is not None
+        runtime = "torch" if torch_alone else fastest_runtime(source, device)
+    if card.text and runtime in EXPORTED:
+        raise UserError(f"{card.model} finds what words name, which runtime {runtime!r} cannot; use runtime 'torch'")
+    if half_precision and runtime in RUNTIMES:
+        half = f"{runtime.partition('-')[0]}-bf16"
+        if half not in RUNTIMES:
+            raise UserError(
+                f"runtime {runtime!r} has no half precision; use torch-bf16 or openvino-bf16, or leave it out"
+            )
+        return half
+    return runtime
+
+
+def _cuda_available() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def resolve(device: Device, runtime: str) -> str:
+    """The device that 'auto' stands for; one asked for by name is left to the runtime to take or to refuse."""
+    if device != "auto":
+        return device
+    return "cuda" if runtime.startswith("torch") and _cuda_available() else "cpu"

@@ -1,0 +1,55 @@
+"""How a network that draws its answer from noise is to draw it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Of a diffusion network; the published setting is Sampling(10, 10).
+
+    Raises:
+        UserError: no step or no member, or several members of a step that makes them all alike.
+    """
+
+    steps: int | None = None
+    """Denoising steps from noise, a divisor of 1000. None = the network's `forward`, one step without any noise."""
+    ensemble_size: int = 1
+    """Predictions per picture, of which the median is taken."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise UserError(
+                f"denoising takes at least 1 step, got {self.steps}; leave it out for the network's own way"
+            )
+        if self.ensemble_size < 1:
+            raise UserError(f"an ensemble has at least 1 member, got {self.ensemble_size}")
+        if self.ensemble_size > 1 and self.steps is None:
+            raise UserError(
+                f"without denoising steps all {self.ensemble_size} members of an ensemble are equal; ask for steps too "
+                "(--denoise-steps), or leave the ensemble out"
+            )
+
+    @property
+    def note(self) -> str:
+        """For a description; empty for the single step."""
+        return "" if self.steps is None else f"{self.steps} steps x {self.ensemble_size}, seed {self.seed}"
+
+    def seeds(self, images: Sequence[np.ndarray]) -> list[int]:
+        """A seed for each uint8 HxWx3 picture, from `seed` and its pixels alone: no order, batch or name matters."""
+        return [_seed(self.seed, image_HW3) for image_HW3 in images]
+
+
+ONE_STEP = Sampling()
+
+
+def _seed(seed: int, image_HW3: np.ndarray) -> int:
+    digest = hashlib.sha256(f"{seed} {image_HW3.shape} ".encode())
+    digest.update(np.ascontiguousarray(image_HW3))
+    return int.from_bytes(digest.digest()[:8]) >> 1  # PyTorch's generators take 63 bits
