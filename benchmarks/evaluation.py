@@ -1,4 +1,4 @@
-"""How fast maps are scored, beside a plain PySODMetrics run on the same maps, and that the figures are equal.
+"""How fast maps are scored, beside a plain PySODMetrics run on the same maps, and that its figures are equal.
 
     python -m benchmarks.evaluation                                # synthetic maps of 400 x 300
     python -m benchmarks.evaluation --maps maps/ECSSD --masks data/datasets/ECSSD/masks
@@ -56,7 +56,7 @@ def from_folders(maps: Path, masks: Path, count: int) -> list[Pair]:
 
 
 def pysodmetrics(pairs: list[Pair]) -> dict[str, float]:
-    """The nine by the library's own classes."""
+    """The nine that the library has, by its own classes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         s, mae, wf = py_sod_metrics.Smeasure(), py_sod_metrics.MAE(), py_sod_metrics.WeightedFmeasure()

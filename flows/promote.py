@@ -8,6 +8,7 @@ from prefect.input import RunInput
 
 from flows import process
 from limelight.config import load_params
+from limelight.inference.champion import SALIENCY
 from limelight.nomination import Nomination, crown, nominate
 
 
@@ -18,9 +19,9 @@ class Approval(RunInput):
 
 
 @task(retries=2, retry_delay_seconds=10)
-def register_challenger() -> Nomination:
+def register_challenger(what: str) -> Nomination:
     """The leaderboard's champion becomes a registered version with the alias 'challenger'."""
-    return nominate(load_params())
+    return nominate(load_params(), what)
 
 
 @task(retries=2, retry_delay_seconds=10)
@@ -36,18 +37,19 @@ def push_bento(remote: str) -> None:
 
 
 @flow
-def promote(ask: bool = False, remote: str | None = None) -> bool:
+def promote(ask: bool = False, remote: str | None = None, what: str = SALIENCY) -> bool:
     """Promote if the rule of params.yaml says so.
 
     Args:
         ask: wait up to a day for a person's approval, given on the flow run's page.
         remote: DVC remote that receives the champion's bento; none = it stays here.
+        what: whose champion: saliency, or words.
 
     Returns:
         Whether the champion changed.
     """
     log = get_run_logger()
-    nomination = register_challenger()
+    nomination = register_challenger(what)
     log.info("version %s, %s: %s", nomination.version, nomination.artifact, nomination.reason)
     if not nomination.better:
         return False
@@ -61,9 +63,9 @@ def promote(ask: bool = False, remote: str | None = None) -> bool:
     return True
 
 
-def main(ask: bool = False, remote: Annotated[str | None, typer.Option()] = None) -> None:
+def main(ask: bool = False, remote: Annotated[str | None, typer.Option()] = None, what: str = SALIENCY) -> None:
     """Run the flow here and now."""
-    promote(ask, remote)
+    promote(ask, remote, what)
 
 
 if __name__ == "__main__":

@@ -205,17 +205,18 @@ def _weights(params: Params | None) -> Iterator[Finding]:
 
 
 def _champion(params: Params | None) -> Iterator[Finding]:
-    from limelight.inference.champion import RECORD, champion
+    from limelight.inference.champion import champion, champions
 
-    if RECORD.is_file():
-        folder, runtime = champion()
+    chosen = champions()
+    for task in chosen:
+        folder, runtime = champion(task)
         here = folder.is_dir()
         yield Finding(
-            "champion",
+            f"champion of {task}",
             "ok" if here else "broken",
             f"{folder}, {runtime}" if here else f"{folder} is missing; dvc repro",
         )
-    else:
+    if not chosen:
         yield Finding("champion", "note", "none chosen yet; limelight predict needs --model until dvc repro has run")
 
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from limelight.config import Params
-from limelight.inference.champion import RECORD
+from limelight.config import Params, Tracking
+from limelight.inference.champion import SALIENCY
 from limelight.inference.champion import champion as leaders_choice
+from limelight.inference.champion import record as leaders_record
 from limelight.promotion import Champion, champion, find_model, register, set_alias
 from limelight.tracking import tracked_run
 from models.errors import UserError
-from models.files import read_json
 from models.weights import read_card
 
 
@@ -21,19 +21,21 @@ class Nomination:
     version: str
     better: bool
     reason: str
+    task: str = SALIENCY
 
 
-def nominate(params: Params) -> Nomination:
-    """Register the leaderboard's champion, call it 'challenger', and hold it against the registry's champion.
+def nominate(params: Params, task: str = SALIENCY) -> Nomination:
+    """Register the leaderboard's champion of a task, call it 'challenger', and hold it against the registry's champion.
 
-    Figures are compared only where both were measured on the same samples by the same rule.
+    The champion of words is a registered model of its own, '<tracking.registered_model>-words'. Figures are compared
+    only where both were measured on the same samples by the same rule.
 
     Raises:
-        UserError: nothing was compared yet, or the tracker does not answer.
+        UserError: nothing of the task was compared yet, or the tracker does not answer.
     """
-    record, folder = read_json(RECORD), leaders_choice().folder
+    record, folder = leaders_record(task), leaders_choice(task).folder
     key = f"{record['metric']}/{record['dataset']}/{record['manifest_sha256'][:12]}"
-    tracking = params.tracking
+    tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
         model_id = find_model(tracking, read_card(folder).sha256) or tracker.log_weights(folder, {})
         if model_id is None:
@@ -44,7 +46,7 @@ def nominate(params: Params) -> Nomination:
         assert challenger is not None
         tracker.log_metrics({key: record["value"]}, model_id=challenger.model_id)
     better, reason = _judge(record, key, challenger.sha256, champion(tracking))
-    return Nomination(folder.name, version, better, reason)
+    return Nomination(folder.name, version, better, reason, task)
 
 
 def crown(params: Params, nomination: Nomination) -> None:
@@ -53,11 +55,17 @@ def crown(params: Params, nomination: Nomination) -> None:
     Raises:
         UserError: the tracker does not answer.
     """
-    set_alias(params.tracking, "champion", nomination.version)
+    set_alias(_registry(params, nomination.task), "champion", nomination.version)
+
+
+def _registry(params: Params, task: str) -> Tracking:
+    tracking = params.tracking
+    own_name = {} if task == SALIENCY else {"registered_model": f"{tracking.registered_model}-{task}"}
+    return tracking.model_copy(update=own_name)
 
 
 def _judge(record: dict[str, Any], key: str, sha256: str, incumbent: Champion | None) -> tuple[bool, str]:
-    from limelight.evaluation.metrics import METRICS
+    from limelight.evaluation.champion import DIRECTIONS
 
     metric, value = record["metric"], record["value"]
     if incumbent is None:
@@ -67,5 +75,5 @@ def _judge(record: dict[str, Any], key: str, sha256: str, incumbent: Champion | 
     if key not in incumbent.metrics:
         return False, f"champion version {incumbent.version} was measured on other samples or by another rule"
     theirs = incumbent.metrics[key]
-    better = value > theirs if METRICS[metric] == "higher" else value < theirs
+    better = value > theirs if DIRECTIONS[metric] == "higher" else value < theirs
     return better, f"{metric} {value:.4f} against {theirs:.4f} of champion version {incumbent.version}"

@@ -1,4 +1,4 @@
-"""compare: the leaderboard over everything evaluated, and the champion by the rule in params.yaml."""
+"""compare: the leaderboard over everything evaluated, and the champion of each task by the rule in params.yaml."""
 
 from pathlib import Path
 
@@ -28,7 +28,8 @@ def run(params: Params) -> None:
         tracker.log_metrics(log["metrics"])
         for path in log["artifacts"]:
             tracker.log_artifact(path)
-    print(f"champion: {board.champion.artifact} ({board.champion.runtime}), {board.champion.reason}")
+    for task, (_, best) in board.contests.items():
+        print(f"champion of {task}: {best.artifact} ({best.runtime}), {best.reason}")
 
 
 def _reproduce(params: Params) -> dict[str, str]:

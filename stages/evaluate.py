@@ -1,6 +1,6 @@
 """evaluate: figures per dataset and runtime, speed, size, curves and overlays of one artifact.
 
-The nine metrics of saliency; of weights that take words, the IoU of the classes that the words name.
+The metrics of saliency; of weights that take words, the IoU of the classes that the words name.
 """
 
 from pathlib import Path
@@ -44,12 +44,12 @@ def evaluate(params: Params, name: str, note: Note) -> None:
     note.log_artifact(report / "curves.png")
     note.log_artifact(report / "overlays")
     for runtime, result in evaluation.runtimes.items():
-        figures = ", ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
+        figures = _shown(result.mean)
         print(f"{name} {runtime}: {figures}, {result.latency_ms['network_median']:.1f} ms")
     for dataset, hidden in evaluation.without_companion.items():
         shown = evaluation.runtimes[REFERENCE].scores[dataset].metrics
-        figures = ", ".join(f"{metric} {shown[metric]:.4f} / {hidden.metrics[metric]:.4f}" for metric in ("wFm", "mae"))
-        print(f"{name} on {dataset}, with companions / with them hidden: {figures}")
+        both = [f"{metric} {shown[metric]:.4f} / {hidden.metrics[metric]:.4f}" for metric in ("iou", "wFm", "mae")]
+        print(f"{name} on {dataset}, with companions / with them hidden: {', '.join(both)}")
 
 
 def words(params: Params, name: str, note: Note) -> None:
@@ -78,8 +78,14 @@ def words(params: Params, name: str, note: Note) -> None:
     note.log_metrics({key: value for key, value in words_tree(evaluation).items() if key != "iou"})
     for path in (*sorted(report.glob("confusion-*.png")), report / "overlays"):
         note.log_artifact(path)
-    figures = ", ".join(f"{metric} {value:.4f}" for metric, value in evaluation.mean.items())
-    print(f"{name}: {figures}, {evaluation.latency_ms['network_median']:.1f} ms for {evaluation.prompts} words")
+    taken = f"{evaluation.latency_ms['network_median']:.1f} ms for {evaluation.prompts} words"
+    print(f"{name}: {_shown(evaluation.mean)}, {taken}")
+
+
+def _shown(mean: dict[str, float]) -> str:
+    from limelight.evaluation.averages import ERROR
+
+    return ", ".join(f"{metric} {value:.4f}" for metric, value in mean.items() if not metric.endswith(ERROR))
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypa
     (tmp_path / "artifacts" / "best").symlink_to(untrained)
     (tmp_path / "reports" / "leaderboard").mkdir(parents=True)
     (tmp_path / "reports/leaderboard/champion.json").write_text(
-        json.dumps({"artifact": "best", "runtime": "torch-bf16"})
+        json.dumps({"saliency": {"artifact": "best", "runtime": "torch-bf16"}})
     )
     told = CliRunner().invoke(app, ["predict", "a.png"])
     assert told.exit_code == 0, told.stderr

@@ -22,7 +22,9 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     return Params.model_validate({"profile": "small", "train": ["tiny"], "profiles": {"small": profile}})
 
 
-def compared(name: str, value: float, *, seed: int, samples: str = "a" * 64, metric: str = "wFm") -> None:
+def compared(
+    name: str, value: float, *, seed: int, samples: str = "a" * 64, metric: str = "wFm", task: str = "saliency"
+) -> None:
     """Weights, and a leaderboard that has chosen them."""
     import torch
 
@@ -30,7 +32,7 @@ def compared(name: str, value: float, *, seed: int, samples: str = "a" * 64, met
         torch.manual_seed(seed)
         save_weights(Path("artifacts") / name, create_model("sdnet"), name="sdnet", input_size=(64, 64))
     record = {"artifact": name, "runtime": "torch", "metric": metric, "dataset": "mean", "value": value}
-    write_json("reports/leaderboard/champion.json", {**record, "manifest_sha256": samples})
+    write_json("reports/leaderboard/champion.json", {task: {**record, "manifest_sha256": samples}})
 
 
 def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Params) -> None:
@@ -62,6 +64,15 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert better.better and "0.7500 against 0.7000" in better.reason
     crown(params, better)
     assert champion(params.tracking).version == better.version  # type: ignore[union-attr]
+
+
+def test_the_champion_of_words_is_a_model_of_its_own(params: Params) -> None:
+    compared("words", 0.6, seed=1, metric="mIoU", task="words")
+    with pytest.raises(UserError, match="no champion of saliency, only of words"):
+        nominate(params)
+    crown(params, nominate(params, "words"))
+    found = champion(params.tracking.model_copy(update={"registered_model": "limelight-words"}))
+    assert found is not None and found.sha256 == read_card("artifacts/words").sha256
 
 
 def test_without_a_tracker_nothing_is_registered(params: Params) -> None:

@@ -69,7 +69,7 @@ def test_from_nothing_to_a_bento(project: Path) -> None:
     dvc(project, "pull", "data.dvc")
     dvc(project, "repro")
     champion = json.loads((project / "reports/leaderboard/champion.json").read_text())
-    assert champion["artifact"] in ("student", "student-deploy")
+    assert champion["saliency"]["artifact"] in ("student", "student-deploy")
     assert (project / "artifacts/bento/limelight.bento").stat().st_size > 1_000_000
     assert "wFm" in dvc(project, "metrics", "show")
     runs = subprocess.run(

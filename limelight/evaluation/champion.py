@@ -1,10 +1,11 @@
 """Which row wins: the best by one metric that keeps within the limits, and the fastest among equals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limelight.config import Compare
+from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.metrics import METRICS
 from models.errors import UserError
 
@@ -15,11 +16,15 @@ TIE = 5e-4
 """Rows closer than this are equal: the field quotes three decimals, and a merged form or an export differs from its own
 training form by rounding, which must not make the slow form champion."""
 MEAN = "mean"
+DIRECTIONS = METRICS | WORD_METRICS
+"""Of every metric, saliency's and words', which way is better."""
+WORDS_RULE = Compare(metric="mIoU")
+"""How the champion is chosen among those that find what words name."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The rule's choice; champion.json holds these fields."""
+    """The rule's choice; champion.json holds these fields of each task's."""
 
     artifact: str
     runtime: str
@@ -32,8 +37,8 @@ class Champion:
     """artifact, runtime, value of the next; None if there is no other candidate."""
 
 
-def choose_champion(rows: Sequence["Row"], rule: Compare) -> Champion:
-    """Apply the rule `compare` of params.yaml.
+def choose_champion(rows: Sequence["Row"], rule: Compare, metrics: Mapping[str, str] = METRICS) -> Champion:
+    """Apply a rule such as `compare` of params.yaml.
 
     Candidates are the rows with weights, evaluated on every dataset that the rule looks at, within max_parameters and
     max_latency_ms (median end to end, batch 1). The best by the metric wins; of rows within 0.0005 of it the one with
@@ -42,8 +47,8 @@ def choose_champion(rows: Sequence["Row"], rule: Compare) -> Champion:
     Raises:
         UserError: an unknown metric or dataset, no candidate, or none within the limits; then the nearest is named.
     """
-    if rule.metric not in METRICS:
-        raise UserError(f"compare.metric is {rule.metric!r}; choose one of {', '.join(METRICS)}")
+    if rule.metric not in metrics:
+        raise UserError(f"compare.metric is {rule.metric!r}; choose one of {', '.join(metrics)}")
     known = sorted({dataset for row in rows for dataset in row.datasets})
     if rule.dataset is not None and rule.dataset not in known:
         raise UserError(
@@ -60,7 +65,7 @@ def choose_champion(rows: Sequence["Row"], rule: Compare) -> Champion:
 
 
 def _crown(within: list["Row"], rule: Compare, known: list[str], left: int) -> Champion:
-    sign = -1 if METRICS[rule.metric] == "higher" else 1
+    sign = -1 if DIRECTIONS[rule.metric] == "higher" else 1
 
     def value(row: "Row") -> float:
         return _value(row, rule, known)
@@ -106,7 +111,7 @@ def _limits(rule: Compare) -> str:
 
 
 def _reason(winner: "Row", equals: int, within: int, left: int, rule: Compare) -> str:
-    direction = "highest" if METRICS[rule.metric] == "higher" else "lowest"
+    direction = "highest" if DIRECTIONS[rule.metric] == "higher" else "lowest"
     where = f"on {rule.dataset}" if rule.dataset else "as mean of the datasets"
     text = f"{direction} {rule.metric} {where}, among {within} of {within + left} rows with weights"
     if limits := _limits(rule):

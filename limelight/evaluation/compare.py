@@ -6,7 +6,8 @@ from pathlib import Path
 
 from limelight.config import Compare, Evaluate
 from limelight.data.manifest import Sample, manifest_hash
-from limelight.evaluation.champion import choose_champion
+from limelight.evaluation.champion import DIRECTIONS, WORDS_RULE, Champion, choose_champion
+from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.gallery import Tile, gallery
 from limelight.evaluation.leaderboard import (
     Leaderboard,
@@ -18,10 +19,10 @@ from limelight.evaluation.leaderboard import (
     with_speed_ups,
 )
 from limelight.evaluation.maps import evaluate_maps_folder, find_maps
-from limelight.evaluation.metrics import METRICS
-from limelight.evaluation.page import html, markdown
+from limelight.evaluation.page import Diagram, html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
-from limelight.evaluation.tables import LABELS, WORDS_METRIC
+from limelight.evaluation.tables import LABELS
+from limelight.inference.champion import SALIENCY
 from models.files import write_json, write_text
 
 Pictures = dict[str, list[Tile]]
@@ -47,7 +48,7 @@ def compare(
         reproduce: 'command', 'profile', 'dirty'.
 
     Returns:
-        The leaderboard, best row first, and the pictures of the same images for everybody.
+        The leaderboard, best row of each task first, and the pictures of the same images for everybody.
 
     Raises:
         UserError: nothing to compare, a folder of maps is incomplete, or nobody meets the rule.
@@ -61,24 +62,33 @@ def compare(
         left_out |= {f"{report.about['artifact']} ({name})": why for name, why in report.about["left_out"].items()}
     for name, folder in settings.maps.items():
         rows.append(row_of_maps(name, evaluate_maps_folder(folder, samples, settings.workers)))
-    champion = choose_champion(rows, rule)
     board = Leaderboard(
         _best_first(with_speed_ups(rows), rule),
-        champion,
+        choose_champion(rows, rule) if rows else None,
         sorted({dataset for row in rows for dataset in row.datasets}),
         sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in found}),
         reproduce,
         manifest_hash(samples),
         left_out,
-        sorted(with_speed_ups(words), key=lambda row: (-row.mean.get(WORDS_METRIC, 0), row.name)),
+        _best_first(with_speed_ups(words), WORDS_RULE),
+        choose_champion(words, WORDS_RULE, WORD_METRICS) if words else None,
     )
     return board, _pictures(salient, settings.maps, samples)
 
 
 def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str) -> None:
-    """Write leaderboard.json, .md and .html, champion.json, scatter.png and scatter_dark.png."""
+    """Write leaderboard.json, .md and .html, champion.json and, of each task, scatter.png and scatter_dark.png."""
     folder = Path(folder)
-    metric = board.champion.metric
+    diagrams = [_diagram(task, *contest, folder) for task, contest in board.contests.items()]
+    write_json(folder / "champion.json", champion_record(board))
+    write_json(folder / "leaderboard.json", board.to_json())
+    write_text(folder / "leaderboard.md", markdown(board))
+    write_text(folder / "leaderboard.html", html(board, pictures, diagrams))
+
+
+def _diagram(task: str, rows: Sequence[Row], champion: Champion, folder: Path) -> Diagram:
+    """Quality over speed, for a light and for a dark page: scatter.png; scatter_words.png of what finds words."""
+    metric = champion.metric
     points = [
         Point(
             row.artifact.removesuffix("-deploy"),
@@ -87,29 +97,31 @@ def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str
             row.mean[metric],
             row.parameters,
         )
-        for row in board.rows
+        for row in rows
         if row.network_ms and metric in row.mean
     ]
-    quality = f"{LABELS[metric]}, mean over {len(board.datasets)} datasets" if board.datasets[1:] else LABELS[metric]
-    scatter = {name: folder / f"{name}.png" for name in ("scatter", "scatter_dark")}
-    for name, path in scatter.items():
-        plot_scatter(points, f"{quality} ({METRICS[metric]} is better)", path, dark=name.endswith("dark"))
-    write_json(folder / "champion.json", champion_record(board))
-    write_json(folder / "leaderboard.json", board.to_json())
-    write_text(folder / "leaderboard.md", markdown(board))
-    write_text(folder / "leaderboard.html", html(board, pictures, scatter["scatter"], scatter["scatter_dark"]))
+    datasets = {dataset for row in rows for dataset in row.datasets}
+    quality = f"{LABELS[metric]}, mean over {len(datasets)} datasets" if len(datasets) > 1 else LABELS[metric]
+    name = "scatter" if task == SALIENCY else f"scatter_{task}"
+    light, dark = folder / f"{name}.png", folder / f"{name}_dark.png"
+    for path in (light, dark):
+        plot_scatter(points, f"{quality} ({DIRECTIONS[metric]} is better)", path, dark=path == dark)
+    return light, dark
 
 
 def champion_record(board: Leaderboard) -> dict[str, object]:
-    """champion.json: the rule's choice, its weights' sha256 and the hash of the samples that it was measured on."""
-    best = board.champion
-    row = next(row for row in board.rows if (row.artifact, row.runtime) == (best.artifact, best.runtime))
-    return {**asdict(best), "weights_sha256": row.weights_sha256, "manifest_sha256": board.manifest_sha256}
+    """champion.json: task -> the rule's choice, its weights' sha256 and the hash of the samples it was measured on."""
+    return {task: _record(rows, best, board.manifest_sha256) for task, (rows, best) in board.contests.items()}
+
+
+def _record(rows: Sequence[Row], best: Champion, manifest_sha256: str) -> dict[str, object]:
+    row = next(row for row in rows if (row.artifact, row.runtime) == (best.artifact, best.runtime))
+    return {**asdict(best), "weights_sha256": row.weights_sha256, "manifest_sha256": manifest_sha256}
 
 
 def _best_first(rows: Sequence[Row], rule: Compare) -> list[Row]:
-    """By the rule's metric, whether a row could be champion or not; rows without the figure come last."""
-    sign = -1 if METRICS[rule.metric] == "higher" else 1
+    """By a rule's metric, whether a row could be champion or not; rows without the figure come last."""
+    sign = -1 if DIRECTIONS[rule.metric] == "higher" else 1
 
     def key(row: Row) -> tuple[float, str]:
         figures = row.mean if rule.dataset is None else row.datasets.get(rule.dataset, {})

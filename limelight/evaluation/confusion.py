@@ -17,6 +17,9 @@ WORD_METRICS = {
 """The figures of `figures`, and whether more is better."""
 Confusion = NDArray[np.int64]
 """(C + 1, C + 1) pixels: rows by the truth, columns by the prediction, 0 the background."""
+Counts = NDArray[np.int64]
+"""(3, C + 1) pixels of each label: rightly predicted, in the truth, predicted. Every figure follows from these alone,
+and of an image they are few enough to be kept."""
 
 
 def label_map(probability_KHW: NDArray[np.float32], threshold: float) -> NDArray[np.int16]:
@@ -44,14 +47,17 @@ def confusion_matrix(labels_HW: NDArray[np.integer], truth_HW: NDArray[np.intege
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
+def counts_of(confusion: Confusion) -> Counts:
+    """The diagonal, the sums of the rows and those of the columns."""
+    return np.stack([confusion.diagonal(), confusion.sum(1), confusion.sum(0)])
+
+
 def class_iou(confusion: Confusion) -> NDArray[np.float64]:
     """Intersection over union of each label from 0, true positives / (true + false positives + misses).
 
     NaN where a label is neither in the truth nor predicted.
     """
-    hits = np.diag(confusion)
-    union = confusion.sum(0) + confusion.sum(1) - hits
-    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    return _class_iou(counts_of(confusion))
 
 
 def mean_iou(confusion: Confusion, labels: list[int]) -> float:
@@ -60,12 +66,11 @@ def mean_iou(confusion: Confusion, labels: list[int]) -> float:
     A class that the truth does not show has no IoU but 0, however good the prediction, and would only count mistakes
     that other classes' IoU counts already.
     """
-    shown = [label for label in labels if confusion[label].sum()]
-    return float(class_iou(confusion)[shown].mean()) if shown else float("nan")
+    return _mean_iou(counts_of(confusion), labels)
 
 
-def figures(confusion: Confusion, trained: NDArray[np.bool_], background: bool) -> dict[str, float]:
-    """The figures that the field quotes, of a whole dataset's matrix; without those that are not defined.
+def figures(counts: Counts, trained: NDArray[np.bool_], background: bool) -> dict[str, float]:
+    """The figures that the field quotes, of a whole dataset's counts; without those that are not defined.
 
     Args:
         trained: (C,) whether training named the class.
@@ -76,15 +81,26 @@ def figures(confusion: Confusion, trained: NDArray[np.bool_], background: bool) 
         VOC counts; mIoU_seen and mIoU_unseen: of the classes trained and not trained; pixel_accuracy: share of the
         known pixels that are right, background included; mean_accuracy: mean over the classes of the share found.
     """
-    classes = list(range(1, len(confusion)))
-    total, found = confusion.sum(1), np.diag(confusion)
+    classes = list(range(1, counts.shape[1]))
+    found, total, _ = counts
     shown = [label for label in classes if total[label]]
     values = {
-        "mIoU": mean_iou(confusion, classes),
-        "mIoU_background": mean_iou(confusion, [0, *classes]) if background else np.nan,
-        "mIoU_seen": mean_iou(confusion, [label for label in classes if trained[label - 1]]),
-        "mIoU_unseen": mean_iou(confusion, [label for label in classes if not trained[label - 1]]),
+        "mIoU": _mean_iou(counts, classes),
+        "mIoU_background": _mean_iou(counts, [0, *classes]) if background else np.nan,
+        "mIoU_seen": _mean_iou(counts, [label for label in classes if trained[label - 1]]),
+        "mIoU_unseen": _mean_iou(counts, [label for label in classes if not trained[label - 1]]),
         "pixel_accuracy": found.sum() / total.sum() if total.sum() else np.nan,
         "mean_accuracy": (found[shown] / total[shown]).mean() if shown else np.nan,
     }
     return {name: float(value) for name, value in values.items() if not np.isnan(value)}
+
+
+def _class_iou(counts: Counts) -> NDArray[np.float64]:
+    hits, true, found = counts
+    union = true + found - hits
+    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+
+
+def _mean_iou(counts: Counts, labels: list[int]) -> float:
+    shown = [label for label in labels if counts[1, label]]
+    return float(_class_iou(counts)[shown].mean()) if shown else float("nan")

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.champion import Champion
 from limelight.evaluation.metrics import METRICS, Scores
+from limelight.inference.champion import SALIENCY, WORDS
 from models.errors import UserError
 from models.files import read_json
 
@@ -24,7 +24,7 @@ class Row:
     artifact: str
     runtime: str
     datasets: dict[str, dict[str, float]]
-    """Dataset -> the nine and mae_se, or the figures of words; a metric that is undefined there is missing."""
+    """Dataset -> the metrics of saliency or of words, and standard errors; what is undefined there is missing."""
     mean: dict[str, float]
     without_companion: dict[str, dict[str, float]] = field(default_factory=dict)
     """Dataset -> the same with the companions hidden, where the network was given any and can do without."""
@@ -53,7 +53,8 @@ class Leaderboard:
     """Rows, the rule's choice and where the figures come from."""
 
     rows: list[Row]
-    champion: Champion
+    champion: Champion | None
+    """None where nothing that finds what is salient was evaluated."""
     datasets: list[str]
     hardware: list[str]
     """One line per machine and number of threads that latencies were measured with; more than one do not compare."""
@@ -63,13 +64,20 @@ class Leaderboard:
     left_out: dict[str, str] = field(default_factory=dict)
     """Report, or artifact and runtime -> why it is no row."""
     words: list[Row] = field(default_factory=list)
-    """Those that find what words name; their figures are others, and none of them is champion."""
+    """Those that find what words name; their figures are others, and so is their champion."""
+    words_champion: Champion | None = None
+
+    @property
+    def contests(self) -> dict[str, tuple[list[Row], Champion]]:
+        """Task -> its rows and their champion, of the tasks that have any."""
+        both = {SALIENCY: (self.rows, self.champion), WORDS: (self.words, self.words_champion)}
+        return {task: (rows, champion) for task, (rows, champion) in both.items() if champion is not None}
 
     def to_json(self) -> dict[str, Any]:
         """For JSON; rows say nothing of hidden companions where there were none, nor the whole of words."""
         tree = asdict(self)
         if not self.words:
-            del tree["words"]
+            del tree["words"], tree["words_champion"]
         for row in (*tree["rows"], *tree.get("words", ())):
             if not row["without_companion"]:
                 del row["without_companion"]
@@ -142,13 +150,8 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
 
 def row_of_maps(name: str, scores: Mapping[str, Scores]) -> Row:
     """A row for another method, known by its maps alone."""
-    datasets = {}
-    for dataset, found in scores.items():
-        defined = {metric: value for metric, value in found.metrics.items() if not np.isnan(value)}
-        datasets[dataset] = {**defined, "mae_se": found.mae_error}
-    everywhere = [metric for metric in METRICS if all(metric in figures for figures in datasets.values())]
-    mean = {metric: float(np.mean([figures[metric] for figures in datasets.values()])) for metric in everywhere}
-    return Row(name, MAPS, datasets, mean, model=name)
+    datasets = {dataset: found.figures for dataset, found in scores.items()}
+    return Row(name, MAPS, datasets, over_datasets(list(datasets.values()), METRICS), model=name)
 
 
 def with_speed_ups(rows: Sequence[Row]) -> list[Row]:
@@ -170,15 +173,18 @@ def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
     """What the tracker should be told of a comparison.
 
     Returns:
-        metrics: '<artifact>/<runtime>/<what>' -> number; params: the champion; artifacts: files of `folder`.
+        metrics: '<artifact>/<runtime>/<what>' -> number; params: the champions; artifacts: files of `folder`.
     """
     metrics: dict[str, float] = {}
+    params: dict[str, str] = {}
     for row in (*board.rows, *board.words):
         speed = {"network_ms": row.network_ms, "total_ms": row.total_ms, "parameters": row.parameters, "macs": row.macs}
         for name, value in {**row.mean, **speed}.items():
             if value is not None:
                 metrics[f"{row.artifact}/{row.runtime}/{name}"] = value
-    best = board.champion
-    params = {"champion": best.artifact, "champion_runtime": best.runtime, "rule": f"{best.metric} on {best.dataset}"}
-    metrics[f"champion/{best.metric}"] = best.value
+    for task, (_, best) in board.contests.items():
+        what = "champion" if task == SALIENCY else f"champion_{task}"
+        params |= {what: best.artifact, f"{what}_runtime": best.runtime}
+        params[f"{what}_rule"] = f"{best.metric} on {best.dataset}"
+        metrics[f"{what}/{best.metric}"] = best.value
     return {"metrics": metrics, "params": params, "artifacts": sorted(Path(folder).iterdir())}

@@ -1,7 +1,7 @@
 """Scores of many maps: images go to worker processes, figures come back in order.
 
 The result does not depend on the number of workers: images are scored alone, and added up in the order in which they
-were given. It equals a single-process run of PySODMetrics bit for bit.
+were given. But for IoU, which it lacks, it equals a single-process run of PySODMetrics bit for bit.
 """
 
 import multiprocessing
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
 from models.errors import UserError
 
@@ -28,9 +29,12 @@ METRICS = {
     "maxFm": "higher",
     "avgFm": "higher",
     "wFm": "higher",
+    "iou": "higher",
 }
 """Each metric's name and which way is better."""
-PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm")
+PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou")
+QUOTED = ("Sm", "mae", "wFm", "iou")
+"""Those that are given with their standard errors."""
 CURVES = ("precision", "recall", "f", "e")
 _PARCEL, _PARCEL_BYTES = 4, 64 << 10
 """Images that go to a worker at a time, since each hand-over costs this process a tenth of what an image's scores cost
@@ -47,11 +51,11 @@ class Scores:
     """Figures over a set of images."""
 
     metrics: dict[str, float]
-    """The nine. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
+    """All of METRICS. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
     curves: dict[str, NDArray[np.float64]]
     """precision, recall, f, e: the images' mean per threshold; index j belongs to the 8-bit threshold 255 - j."""
     per_image: dict[str, dict[str, float]]
-    """id -> Sm, mae, adpEm, adpFm, wFm and the maximum and mean of the image's own curves."""
+    """id -> those of PER_IMAGE and the maximum and mean of the image's own curves."""
     failures: dict[str, str]
     """id -> why this image has no score."""
     empty: list[str]
@@ -64,10 +68,12 @@ class Scores:
     """Images whose map had another size than the ground truth; it was resized, bilinear."""
 
     @property
-    def mae_error(self) -> float:
-        """Standard error of the mean absolute error, over the images; 0 for a single one."""
-        values = np.array([row["mae"] for row in self.per_image.values()])
-        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    def figures(self) -> dict[str, float]:
+        """The metrics that are defined, and '<metric>_se', the standard errors of those of QUOTED."""
+        defined = {name: value for name, value in self.metrics.items() if not np.isnan(value)}
+        quoted = [name for name in QUOTED if name in defined]
+        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in quoted}
+        return defined | errors
 
 
 def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> Scores:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scores
 from limelight.evaluation.protocol import to_8bit
+from limelight.evaluation.sod import HALF
 from limelight.evaluation.worker import read_truth
 from limelight.inference.pictures import read_sample
 from limelight.inference.predictor import Predictor
@@ -16,7 +17,6 @@ from limelight.media.images import write_png
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""
-THRESHOLD = 128
 HEIGHT = 240
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -67,7 +67,7 @@ def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str
 
 def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Picture:
     """The picture in grey with hits, false alarms and misses tinted; uint8 RGB. All of one size."""
-    called, salient = saliency_HW >= THRESHOLD, truth_HW > 128
+    called, salient = saliency_HW >= HALF, truth_HW > 128
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     tinted = grey.copy()
     for where, colour in ((called & salient, HIT), (called & ~salient, FALSE), (~called & salient, MISSED)):
@@ -82,7 +82,7 @@ def _strip(width: int, note: str) -> Picture:
         cv2.rectangle(strip, (x, 7), (x + 10, 17), colour, -1)
         cv2.putText(strip, what, (x + 15, 16), _FONT, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
         x += 28 + cv2.getTextSize(what, _FONT, 0.4, 1)[0][0]
-    cv2.putText(strip, f"map >= {THRESHOLD}", (x, 16), _FONT, 0.4, (110, 110, 110), 1, cv2.LINE_AA)
+    cv2.putText(strip, f"map >= {HALF}", (x, 16), _FONT, 0.4, (110, 110, 110), 1, cv2.LINE_AA)
     scale = min(0.4, 0.4 * (width - 12) / cv2.getTextSize(note, _FONT, 0.4, 1)[0][0])
     cv2.putText(strip, note, (6, 36), _FONT, scale, (40, 40, 40), 1, cv2.LINE_AA)
     return strip

@@ -5,56 +5,57 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from limelight.evaluation.champion import Champion
 from limelight.evaluation.gallery import Tile
 from limelight.evaluation.leaderboard import MAPS, Leaderboard
 from limelight.evaluation.page_style import SCRIPT, STYLE
 from limelight.evaluation.tables import Cell, Table, tables
+from limelight.inference.champion import SALIENCY, WORDS
 
+Diagram = tuple[Path, Path]
+"""Speed and quality, for a light and for a dark page."""
+
+_KICKERS = {SALIENCY: "champion", WORDS: "champion of words"}
 _NOTES = (
-    "All figures are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'. "
-    "MAE is given with its standard error over the images. Latencies are medians of single images: of the network, and "
-    "end to end with resizing and normalisation. GMAC counts multiply-accumulates of convolutions and linear layers."
+    "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is that of "
+    "the map from 128 on, 1 where map and mask are empty. ± is the standard error over the images, of words' by the "
+    "jackknife. Latencies are medians of single images: of the network, and end to end with resizing and "
+    "normalisation. GMAC counts multiply-accumulates of convolutions and linear layers."
 )
 
 
 def markdown(board: Leaderboard) -> str:
     """The tables, the champion and how to make them again, as GitHub's Markdown."""
-    best = board.champion
-    parts = [
-        "# Leaderboard",
-        f"**Champion: {best.artifact} ({best.runtime})**, {best.metric} {best.value:.4f}: {best.reason}.",
-    ]
-    if best.runner_up:
-        parts.append(f"Runner-up: {_runner_up(board)}.")
+    parts = ["# Leaderboard"]
+    for task, (_, best) in board.contests.items():
+        parts.append(
+            f"**{_KICKERS[task].capitalize()}: {best.artifact} ({best.runtime})**, {best.metric} {best.value:.4f}: "
+            f"{best.reason}."
+        )
+        if best.runner_up:
+            parts.append(f"Runner-up: {_runner_up(best)}.")
     for table in tables(board):
         parts += [f"## {table.title}", _markdown_table(table)]
     parts += [_NOTES, *_facts(board)]
     return "\n\n".join(parts) + "\n"
 
 
-def html(
-    board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], scatter: Path | str, scatter_dark: Path | str
-) -> str:
+def html(board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], diagrams: Sequence[Diagram]) -> str:
     """One self-contained page, light or dark as the reader's system is.
 
     Args:
         pictures: the gallery, by sample id.
-        scatter, scatter_dark: the speed and quality diagram, for a light and a dark page.
+        diagrams: one per task.
     """
-    best = board.champion
-    champion = f"{best.artifact} ({best.runtime})"
+    champions = {f"{best.artifact} ({best.runtime})" for _, best in board.contests.values()}
     body = [
         "<header><h1>Limelight leaderboard</h1></header>",
-        '<section class="champion"><p class="kicker">champion</p>'
-        f'<p class="name">{escape(best.artifact)} <span>{escape(best.runtime)}</span></p>'
-        f'<p class="value">{escape(best.metric)} {best.value:.4f}</p><p>{escape(best.reason)}.</p>'
-        + (f"<p>Runner-up: {escape(_runner_up(board))}.</p>" if best.runner_up else "")
-        + "</section>",
-        *(_html_table(table, champion) for table in tables(board)),
+        *(_champion(_KICKERS[task], best) for task, (_, best) in board.contests.items()),
+        *(_html_table(table, champions) for table in tables(board)),
         f'<p class="notes">{escape(_NOTES)} Click a heading to sort.</p>',
         "<h2>Speed and quality</h2>",
-        _figure(scatter, scatter_dark),
-        "<h2>The same images</h2>",
+        *(_figure(*diagram) for diagram in diagrams),
+        *(["<h2>The same images</h2>"] if pictures else []),
         *(_strip(name, tiles) for name, tiles in pictures.items()),
         "<h2>Where this comes from</h2><ul>" + "".join(f"<li>{_code(fact)}</li>" for fact in _facts(board)) + "</ul>",
     ]
@@ -65,8 +66,18 @@ def html(
     )
 
 
-def _runner_up(board: Leaderboard) -> str:
-    after = board.champion.runner_up
+def _champion(kicker: str, best: Champion) -> str:
+    return (
+        f'<section class="champion"><p class="kicker">{kicker}</p>'
+        f'<p class="name">{escape(best.artifact)} <span>{escape(best.runtime)}</span></p>'
+        f'<p class="value">{escape(best.metric)} {best.value:.4f}</p><p>{escape(best.reason)}.</p>'
+        + (f"<p>Runner-up: {escape(_runner_up(best))}.</p>" if best.runner_up else "")
+        + "</section>"
+    )
+
+
+def _runner_up(best: Champion) -> str:
+    after = best.runner_up
     return f"{after['artifact']} ({after['runtime']}), {after['value']:.4f}"
 
 
@@ -92,13 +103,13 @@ def _markdown_table(table: Table) -> str:
     return "\n".join([line(table.header), line(["---"] * len(table.header)), *map(line, rows)])
 
 
-def _html_table(table: Table, champion: str) -> str:
+def _html_table(table: Table, champions: set[str]) -> str:
     kinds = [_kind(cell) for cell in table.rows[0]]
     head = "".join(
         f'<th tabindex="0" class="{kind}">{escape(title)}</th>' for kind, title in zip(kinds, table.header, strict=True)
     )
     rows = "".join(
-        f"<tr{' class=champion-row' if row[0].value == champion else ''}>{''.join(_cell(cell) for cell in row)}</tr>"
+        f"<tr{' class=champion-row' if row[0].value in champions else ''}>{''.join(_cell(cell) for cell in row)}</tr>"
         for row in table.rows
     )
     return (
@@ -116,9 +127,9 @@ def _kind(cell: Cell) -> str:
     return "text" if isinstance(cell.value, str) else "number"
 
 
-def _figure(light: Path | str, dark: Path | str) -> str:
-    def uri(path: Path | str) -> str:
-        return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+def _figure(light: Path, dark: Path) -> str:
+    def uri(path: Path) -> str:
+        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
     return (
         f'<picture><source srcset="{uri(dark)}" media="(prefers-color-scheme: dark)">'

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
+from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.metrics import METRICS, Pair, Scorer, Scores
 from limelight.evaluation.speed import measure_latency, peak_memory_mb
 from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
@@ -53,9 +54,8 @@ class RuntimeResult:
 
     @property
     def mean(self) -> dict[str, float]:
-        """Each metric's mean over the datasets, each dataset counting once; without those undefined somewhere."""
-        means = {name: np.mean([scores.metrics[name] for scores in self.scores.values()]) for name in METRICS}
-        return {name: float(value) for name, value in means.items() if not np.isnan(value)}
+        """See `over_datasets`."""
+        return over_datasets([scores.figures for scores in self.scores.values()], METRICS)
 
 
 @dataclass(frozen=True)

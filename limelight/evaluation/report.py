@@ -47,14 +47,14 @@ def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
 
     datasets.<dataset>.<runtime>.<metric>, mean.<runtime>.<metric>, images.<dataset>.<count>,
     latency_ms.<runtime>.<what>, size_bytes.<runtime>, parameters, macs, peak_memory_mb; and of a network that works
-    with companions and without, without_companion.<dataset>.<runtime>.<metric>. A metric that is undefined on every
-    image is left out.
+    with companions and without, without_companion.<dataset>.<runtime>.<metric>. <metric>_se is a metric's standard
+    error. A metric that is undefined on every image is left out.
     """
     runtimes = evaluation.runtimes
     datasets = runtimes[REFERENCE].scores
-    hidden = {name: {REFERENCE: _figures(scores)} for name, scores in evaluation.without_companion.items()}
+    hidden = {name: {REFERENCE: scores.figures} for name, scores in evaluation.without_companion.items()}
     return {
-        "datasets": {name: {run: _figures(runtimes[run].scores[name]) for run in runtimes} for name in datasets},
+        "datasets": {name: {run: runtimes[run].scores[name].figures for run in runtimes} for name in datasets},
         "mean": {run: result.mean for run, result in runtimes.items()},
         "images": {name: _counts(scores) for name, scores in datasets.items()},
         "latency_ms": {run: result.latency_ms for run, result in runtimes.items()},
@@ -83,12 +83,6 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _figures(scores: Scores) -> dict[str, float]:
-    """The nine and the standard error of the first of them to be quoted with one."""
-    defined = {name: value for name, value in scores.metrics.items() if not np.isnan(value)}
-    return {**defined, "mae_se": scores.mae_error}
 
 
 def _counts(scores: Scores) -> dict[str, int]:

@@ -7,6 +7,7 @@ whole dataset; void pixels do not count.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,16 @@ from limelight.config import Evaluate
 from limelight.data.classes import Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels
-from limelight.evaluation.confusion import WORD_METRICS, Confusion, class_iou, confusion_matrix, figures
+from limelight.evaluation.averages import jackknife, over_datasets
+from limelight.evaluation.confusion import (
+    WORD_METRICS,
+    Confusion,
+    Counts,
+    class_iou,
+    confusion_matrix,
+    counts_of,
+    figures,
+)
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image
@@ -41,15 +51,18 @@ class WordScores:
     trained: NDArray[np.bool_]
     """(C,) whether training named the class."""
     confusion: Confusion
+    counts_N3C: Counts
+    """Of each image that was scored."""
     per_image: dict[str, dict[str, float]]
     """Sample id -> mIoU over the classes that the image shows, and pixel_accuracy."""
     failures: dict[str, str] = field(default_factory=dict)
     """Sample id -> why it was not scored."""
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        """See `limelight.evaluation.confusion.figures`."""
-        return figures(self.confusion, self.trained, self.classes.background)
+        """See `limelight.evaluation.confusion.figures`; and '<metric>_se', their standard errors over the images."""
+        estimate = partial(figures, trained=self.trained, background=self.classes.background)
+        return estimate(counts_of(self.confusion)) | jackknife(self.counts_N3C, estimate)
 
     @property
     def iou(self) -> dict[str, float]:
@@ -80,13 +93,8 @@ class WordEvaluation:
 
     @property
     def mean(self) -> dict[str, float]:
-        """Each metric's mean over the datasets, of those that are defined on all."""
-        found = [scores.metrics for scores in self.scores.values()]
-        return {
-            name: float(np.mean([each[name] for each in found]))
-            for name in WORD_METRICS
-            if all(name in each for each in found)
-        }
+        """See `over_datasets`."""
+        return over_datasets([scores.metrics for scores in self.scores.values()], WORD_METRICS)
 
 
 def by_dataset(samples: Sequence[Sample]) -> Datasets:
@@ -145,7 +153,7 @@ def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate) -
     classes = vocabulary(samples[0].dataset)
     size = len(classes.names)
     total = np.zeros((size + 1, size + 1), np.int64)
-    per_image, failures = {}, {}
+    counts, per_image, failures = [], {}, {}
     for sample in track(samples, len(samples), f"words on {samples[0].dataset}"):
         try:
             matrix = confusion_matrix(*predicted_and_true(predictor, sample, settings.background), size)
@@ -153,12 +161,13 @@ def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate) -
             failures[sample.sample_id] = str(error)
             continue
         total += matrix
-        own = figures(matrix, np.ones(size, bool), classes.background)
+        counts.append(counts_of(matrix))
+        own = figures(counts[-1], np.ones(size, bool), classes.background)
         per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
     if not per_image:
         raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
     trained = np.array([name in predictor.card.classes for name in classes.names])
-    return WordScores(classes, trained, total, per_image, failures)
+    return WordScores(classes, trained, total, np.stack(counts), per_image, failures)
 
 
 def predicted_and_true(

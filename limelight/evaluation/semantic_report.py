@@ -35,7 +35,7 @@ def write_words_report(
 
 
 def words_tree(evaluation: WordEvaluation) -> dict[str, Any]:
-    """metrics.json: as `limelight.evaluation.report.metrics_tree`, with the figures of words for the nine metrics.
+    """metrics.json: as `limelight.evaluation.report.metrics_tree`, with the figures of words for those of saliency.
 
     Besides: iou.<dataset>.<class>, macs_of_one (one prompt instead of all classes) and prompts, so many as were timed.
     """

@@ -1,12 +1,13 @@
-"""The nine measures of salient object detection for one image, in one pass.
+"""The measures of salient object detection for one image, in one pass: the nine of PySODMetrics, and IoU.
 
-Every number equals PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds it to that), at about a third of
+The nine equal PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds them to that), at about a third of
 its time, because what the measures share (normalised map, histograms, errors, distances) is computed once and because
 the weighted F-measure blurs only where the result is used. Importing this costs NumPy, SciPy's
 ndimage and OpenCV: worker processes start quickly.
 
 Conventions of the field: the map is 8 bit, stretched to [0, 1] per image unless it is constant; the ground truth is
-salient where its grey value exceeds 128.
+salient where its grey value exceeds 128. IoU takes the map as it is: stretched,
+an almost empty one would be all noise.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, distance_transform_edt
 
 EPS = np.spacing(1)
+HALF = 128
+"""IoU: from this value of the 8-bit map on, a pixel is called salient."""
 BETA2 = 0.3
 """Weight of precision in F (Achanta et al., CVPR 2009)."""
 HALF_DECAY = np.log(0.5) / 5
@@ -39,18 +42,19 @@ class ImageScores:
     adpEm: float
     adpFm: float
     wFm: float
+    iou: float
     precision_256: NDArray[np.float64]
     recall_256: NDArray[np.float64]
     f_256: NDArray[np.float64]
     e_256: NDArray[np.float64]
     empty: bool
-    """The ground truth has no salient pixel: F, wF are 0 and S, E reward an empty map."""
+    """The ground truth has no salient pixel: F, wF are 0 and S, E, IoU reward an empty map."""
     full: bool
     """Every pixel of the ground truth is salient: S is the map's mean, E the share called salient."""
 
 
 def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> ImageScores:
-    """All nine measures of one map.
+    """All measures of one map.
 
     Args:
         saliency_HW: 0 to 255.
@@ -77,6 +81,7 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         adpEm=float(_alignment(adaptive)),
         adpFm=float(_f_adaptive(adaptive)),
         wFm=float(_weighted_f(error, fg)) if salient else 0.0,
+        iou=_iou(saliency_HW >= HALF, fg, salient),
         precision_256=precision,
         recall_256=recall,
         f_256=f,
@@ -154,6 +159,13 @@ def _alignment(counts: _Counts) -> NDArray[np.float64] | float:
             phi = 2 * (a * b) / (a**2 + b**2 + EPS)
             total = total + (phi + 1) ** 2 / 4 * pixels
     return total / (counts.size - 1 + EPS)
+
+
+def _iou(called: Mask, fg: Mask, salient: int) -> float:
+    """|A and B| / |A or B|; 1 where both are empty."""
+    both = int(np.count_nonzero(called & fg))
+    union = int(np.count_nonzero(called)) + salient - both
+    return both / union if union else 1.0
 
 
 def _structure(p: Map, fg: Mask, salient: int) -> float:

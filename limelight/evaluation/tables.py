@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from limelight.evaluation.champion import MEAN
+from limelight.evaluation.averages import ERROR
+from limelight.evaluation.champion import DIRECTIONS, MEAN, Champion
 from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.leaderboard import Leaderboard, Row
 from limelight.evaluation.metrics import METRICS
+from limelight.inference.champion import SALIENCY, WORDS
 
 LABELS = {
     "Sm": "S",
@@ -18,6 +20,7 @@ LABELS = {
     "maxFm": "max F",
     "avgFm": "mean F",
     "wFm": "wF",
+    "iou": "IoU",
     "mIoU": "mIoU",
     "mIoU_background": "with background",
     "mIoU_seen": "mIoU seen",
@@ -25,8 +28,7 @@ LABELS = {
     "pixel_accuracy": "pixel acc.",
     "mean_accuracy": "mean acc.",
 }
-WORDS_METRIC = "mIoU"
-_DIRECTIONS = METRICS | WORD_METRICS
+_TITLES = {SALIENCY: ("Networks", METRICS), WORDS: ("Found by words", WORD_METRICS)}
 ARROWS = {"higher": "↑", "lower": "↓"}
 
 
@@ -64,71 +66,48 @@ _FACTS: dict[str, tuple[Callable[[Row], str], Callable[[Row], float | str | None
 
 
 def tables(board: Leaderboard) -> list[Table]:
-    """What the rows are and how fast; then the nine metrics, as means over the datasets and per dataset."""
-    metric = board.champion.metric
-    decisive = _scores([_decisive(board, row) for row in board.rows], [metric])
-    facts = Table("Networks", ["row", *_headings([metric]), *_FACTS], [])
-    for row, scores in zip(board.rows, decisive, strict=True):
-        facts.rows.append(_fact_row(row, scores))
-    means = (
-        [_metrics("Mean over the datasets", {row.name: row.mean for row in board.rows})] if board.datasets[1:] else []
-    )
-    return [
-        facts,
-        *means,
-        *(_metrics(dataset, _of_dataset(board, dataset)) for dataset in board.datasets),
-        *_words(board.words),
-    ]
+    """Of each task, what the rows are and how fast; then the metrics, as means over the datasets and per dataset."""
+    made = []
+    for task, (rows, champion) in board.contests.items():
+        title, metrics = _TITLES[task]
+        datasets = sorted({dataset for row in rows for dataset in row.datasets})
+        made.append(_networks(title, rows, champion))
+        if len(datasets) > 1:
+            made.append(_metrics("Mean over the datasets", {row.name: row.mean for row in rows}, metrics))
+        made += [_metrics(dataset, _of_dataset(rows, dataset), metrics) for dataset in datasets]
+    return made
 
 
-def _words(rows: Sequence[Row]) -> list[Table]:
-    """What finds words: a table of its own, and one per dataset."""
-    if not rows:
-        return []
-    scored = _scores([row.mean for row in rows], [WORDS_METRIC])
-    facts = Table("Found by words", ["row", *_headings([WORDS_METRIC]), *_FACTS], [])
+def _networks(title: str, rows: Sequence[Row], champion: Champion) -> Table:
+    """What the rows are and how fast, with the figures that the champion was chosen by."""
+    decisive = [row.mean if champion.dataset == MEAN else row.datasets.get(champion.dataset, {}) for row in rows]
+    scored = _scores(decisive, [champion.metric])
+    table = Table(title, ["row", *_headings([champion.metric]), *_FACTS], [])
     for row, scores in zip(rows, scored, strict=True):
-        facts.rows.append(_fact_row(row, scores))
-    datasets = sorted({dataset for row in rows for dataset in row.datasets})
-    return [
-        facts,
-        *(
-            _metrics(
-                dataset, {row.name: row.datasets[dataset] for row in rows if dataset in row.datasets}, WORD_METRICS
-            )
-            for dataset in datasets
-        ),
-    ]
+        facts = [Cell(show(row), value(row)) for show, value in _FACTS.values()]
+        table.rows.append([Cell(row.name, row.name), *scores, *facts])
+    return table
 
 
-def _fact_row(row: Row, scores: list[Cell]) -> list[Cell]:
-    return [Cell(row.name, row.name), *scores, *(Cell(show(row), value(row)) for show, value in _FACTS.values())]
-
-
-def _of_dataset(board: Leaderboard, dataset: str) -> dict[str, dict[str, float]]:
+def _of_dataset(rows: Sequence[Row], dataset: str) -> dict[str, dict[str, float]]:
     """Each row's figures, and below it what is left of them when the companions are hidden."""
     figures = {}
-    for row in board.rows:
+    for row in rows:
         for suffix, datasets in (("", row.datasets), (", companion hidden", row.without_companion)):
             if dataset in datasets:
                 figures[row.name + suffix] = datasets[dataset]
     return figures
 
 
-def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Iterable[str] = METRICS) -> Table:
-    """The nine of each row, or other metrics."""
+def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Iterable[str]) -> Table:
+    """The metrics of each row."""
     scored = _scores(list(figures.values()), list(metrics))
     rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
     return Table(title, ["row", *_headings(list(metrics))], rows)
 
 
-def _decisive(board: Leaderboard, row: Row) -> dict[str, float]:
-    """The figures that the champion was chosen by."""
-    return row.mean if board.champion.dataset == MEAN else row.datasets.get(board.champion.dataset, {})
-
-
 def _headings(metrics: Sequence[str]) -> list[str]:
-    return [f"{LABELS[metric]} {ARROWS[_DIRECTIONS[metric]]}" for metric in metrics]
+    return [f"{LABELS[metric]} {ARROWS[DIRECTIONS[metric]]}" for metric in metrics]
 
 
 def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[list[Cell]]:
@@ -136,7 +115,7 @@ def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list
     best = {}
     for metric in metrics:
         values = [round(row[metric], 3) for row in figures if metric in row]
-        best[metric] = (max if _DIRECTIONS[metric] == "higher" else min)(values, default=None)
+        best[metric] = (max if DIRECTIONS[metric] == "higher" else min)(values, default=None)
     return [[_score(row, metric, best[metric]) for metric in metrics] for row in figures]
 
 
@@ -144,7 +123,7 @@ def _score(figures: dict[str, float], metric: str, best: float | None) -> Cell:
     value = figures.get(metric)
     if value is None:
         return Cell("–")
-    error = f" ± {figures['mae_se']:.3f}" if metric == "mae" and "mae_se" in figures else ""
+    error = f" ± {figures[metric + ERROR]:.3f}" if metric + ERROR in figures else ""
     return Cell(f"{value:.3f}{error}", value, round(value, 3) == best)
 
 

@@ -1,12 +1,14 @@
-"""The weights that everything uses that was not told which: the leaderboard's champion."""
+"""The weights that everything uses that was not told which: the leaderboard's champion of each task."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models.errors import UserError
 from models.files import read_json
 
 RECORD = Path("reports/leaderboard/champion.json")
+SALIENCY, WORDS = "saliency", "words"
+"""The tasks: finding what is salient, and finding what words name."""
 
 
 class Chosen(NamedTuple):
@@ -16,13 +18,34 @@ class Chosen(NamedTuple):
     runtime: str
 
 
-def champion() -> Chosen:
+def champion(task: str = SALIENCY) -> Chosen:
     """What the compare stage chose.
 
     Raises:
-        UserError: it has not run yet.
+        UserError: see `record`.
     """
-    if not RECORD.is_file():
+    found = record(task)
+    return Chosen(Path("artifacts") / found["artifact"], found["runtime"])
+
+
+def record(task: str = SALIENCY) -> dict[str, Any]:
+    """All that champion.json says of a task's champion: the fields of `limelight.evaluation.champion.Champion`, and
+    weights_sha256 and manifest_sha256.
+
+    Raises:
+        UserError: the compare stage has not run yet, or had nothing evaluated of this task.
+    """
+    found = champions()
+    if not found:
         raise UserError(f"no --model given and no champion yet ({RECORD}); run dvc repro, or name a weights folder")
-    record = read_json(RECORD)
-    return Chosen(Path("artifacts") / record["artifact"], record["runtime"])
+    if task not in found:
+        raise UserError(
+            f"no --model given and no champion of {task}, only of {' and '.join(found)} ({RECORD}); name a weights "
+            "folder, or evaluate one of the kind"
+        )
+    return found[task]
+
+
+def champions() -> dict[str, dict[str, Any]]:
+    """champion.json: task -> its record; empty where the compare stage has not run."""
+    return read_json(RECORD) if RECORD.is_file() else {}

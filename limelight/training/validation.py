@@ -1,6 +1,6 @@
 """Two quick figures on the validation split, at the network's input size.
 
-They follow a training; the evaluate stage has the protocol's nine metrics at the masks' own sizes.
+They follow a training; the evaluate stage has the protocol's metrics at the masks' own sizes.
 """
 
 from collections.abc import Iterable

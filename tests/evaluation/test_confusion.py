@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limelight.evaluation.confusion import class_iou, confusion_matrix, figures, label_map, mean_iou
+from limelight.evaluation.confusion import class_iou, confusion_matrix, counts_of, figures, label_map, mean_iou
 from limelight.evaluation.label_pictures import colour, panel, tinted
 from limelight.inference.segment import most_probable
 
@@ -21,7 +21,7 @@ def test_a_matrix_counted_by_hand() -> None:
 
 
 def test_figures_counted_by_hand() -> None:
-    found = figures(confusion_matrix(FOUND, TRUTH, 3), np.array([True, False, True]), background=True)
+    found = figures(counts_of(confusion_matrix(FOUND, TRUTH, 3)), np.array([True, False, True]), background=True)
     assert found == pytest.approx(
         {
             "mIoU": (2 / 3 + 1 / 3) / 2,
@@ -36,8 +36,8 @@ def test_figures_counted_by_hand() -> None:
 
 def test_figures_that_are_not_defined_are_left_out() -> None:
     trained = np.array([True, True])
-    assert figures(confusion_matrix(np.array([1]), np.array([-1]), 2), trained, background=True) == {}
-    known = figures(confusion_matrix(np.array([1, 0]), np.array([1, 1]), 2), trained, background=False)
+    assert figures(counts_of(confusion_matrix(np.array([1]), np.array([-1]), 2)), trained, background=True) == {}
+    known = figures(counts_of(confusion_matrix(np.array([1, 0]), np.array([1, 1]), 2)), trained, background=False)
     assert known.keys() == {"mIoU", "mIoU_seen", "pixel_accuracy", "mean_accuracy"}
     assert known["mIoU"] == 0.5
 

@@ -128,13 +128,13 @@ def test_files(board):
     folder, leaderboard, _ = board
     written = json.loads((folder / "board" / "leaderboard.json").read_text())
     assert [row["artifact"] for row in written["rows"]] == [row.artifact for row in leaderboard.rows]
-    champion = json.loads((folder / "board" / "champion.json").read_text())
+    (champion,) = json.loads((folder / "board" / "champion.json").read_text()).values()
     assert champion["artifact"] == leaderboard.champion.artifact
     assert champion["weights_sha256"] == leaderboard.rows[1].weights_sha256 != ""
     assert champion["manifest_sha256"] == leaderboard.manifest_sha256
     text = (folder / "board" / "leaderboard.md").read_text()
     assert "dvc repro compare" in text
-    assert "**0.000**" in text  # the best MAE stands out
+    assert "**0.000 ± 0.000**" in text  # the best MAE stands out
 
 
 def test_page_is_well_formed_escaped_and_needs_no_network(board):
@@ -165,7 +165,11 @@ def test_best_of_each_column_is_marked(board):
     assert [table.title for table in datasets] == ["ONE", "TWO"]
     assert all(cell.best for cell in mean.rows[0][1:])
     assert not any(cell.best for cell in mean.rows[-1][1:])
-    assert datasets[0].rows[1][2].text.count("±") == 1
+    with_errors = [
+        title for title, cell in zip(datasets[0].header, datasets[0].rows[1], strict=True) if "±" in cell.text
+    ]
+    assert with_errors == ["S ↑", "MAE ↓", "wF ↑", "IoU ↑"]
+    assert "±" in mean.rows[1][2].text and "±" in networks.rows[1][1].text
 
 
 def test_reports_on_other_data_are_left_out(board, samples):

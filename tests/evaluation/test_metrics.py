@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from limelight.evaluation.metrics import METRICS, PER_IMAGE, Scorer, score_maps
+from limelight.evaluation.metrics import METRICS, PER_IMAGE, QUOTED, Scorer, score_maps
 from models.errors import UserError
 
 with warnings.catch_warnings():
@@ -27,7 +27,7 @@ def scenes(count, size=(48, 64)):
 
 
 def library_means(pairs):
-    """The nine and the curves of a plain PySODMetrics run."""
+    """The nine of PySODMetrics and the curves of a plain run of it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = ("Smeasure", "MAE", "Emeasure", "Fmeasure", "WeightedFmeasure")
@@ -45,6 +45,11 @@ def library_means(pairs):
     return nine, {"precision": results["pr"]["p"], "recall": results["pr"]["r"], "f": f["curve"], "e": e["curve"]}
 
 
+def iou(saliency, truth):
+    both, either = (saliency > 127) & (truth > 128), (saliency > 127) | (truth > 128)
+    return both.sum() / either.sum() if either.any() else 1.0
+
+
 @pytest.fixture(scope="module")
 def images():
     blank = np.zeros((48, 64), np.uint8)
@@ -55,7 +60,7 @@ def images():
 def test_equals_the_library_whatever_the_number_of_workers(images, workers):
     scores = score_maps(iter(images), workers)
     nine, curves = library_means(images)
-    assert scores.metrics == nine
+    assert scores.metrics == {**nine, "iou": pytest.approx(np.mean([iou(*maps) for _, *maps in images]), abs=1e-12)}
     assert list(scores.metrics) == list(METRICS)
     for name, curve in curves.items():
         np.testing.assert_array_equal(scores.curves[name], curve)
@@ -68,9 +73,11 @@ def test_per_image_figures_and_the_standard_error(images):
     for metric in PER_IMAGE:
         mean = np.mean([row[metric] for row in scores.per_image.values()])
         assert scores.metrics[metric] == pytest.approx(mean, abs=1e-12)
-    maes = np.array([row["mae"] for row in scores.per_image.values()])
-    assert scores.mae_error == pytest.approx(maes.std(ddof=1) / 20**0.5)
-    assert score_maps(images[:1], 0).mae_error == 0
+    assert scores.figures.keys() - scores.metrics.keys() == {"Sm_se", "mae_se", "wFm_se", "iou_se"}
+    for metric in QUOTED:
+        values = np.array([row[metric] for row in scores.per_image.values()])
+        assert scores.figures[f"{metric}_se"] == pytest.approx(values.std(ddof=1) / 20**0.5)
+        assert score_maps(images[:1], 0).figures[f"{metric}_se"] == 0
 
 
 def test_a_failed_image_is_named_and_the_others_are_scored(images, tmp_path):
@@ -119,6 +126,7 @@ def test_an_undefined_s_is_left_out_of_the_mean_and_listed(images):
     assert scores.undefined == ["set/odd"]
     assert scores.metrics["Sm"] == score_maps(images[:5], 0).metrics["Sm"]
     assert scores.metrics["mae"] != score_maps(images[:5], 0).metrics["mae"]
+    assert scores.figures["Sm_se"] == score_maps(images[:5], 0).figures["Sm_se"]
 
 
 def test_the_generator_is_read_only_a_little_ahead(images):

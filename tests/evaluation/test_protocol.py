@@ -52,8 +52,11 @@ def test_speed_size_and_cost(evaluation, artifact):
 
 def test_mean_counts_each_dataset_once(evaluation):
     result = evaluation.runtimes["torch"]
-    for name, value in result.mean.items():
-        assert value == pytest.approx((result.scores["ONE"].metrics[name] + result.scores["TWO"].metrics[name]) / 2)
+    assert result.mean.keys() == result.scores["ONE"].figures.keys()
+    for name in METRICS:
+        assert result.mean[name] == pytest.approx(
+            (result.scores["ONE"].metrics[name] + result.scores["TWO"].metrics[name]) / 2
+        )
 
 
 def test_maps_are_written_if_asked_for(artifact, samples, settings, tmp_path):
@@ -87,7 +90,7 @@ def test_report(evaluation, samples, settings, tmp_path):
     write_report(evaluation, samples, tmp_path, threads=settings.threads)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics == metrics_tree(evaluation)
-    assert metrics["datasets"]["ONE"]["torch"].keys() == {*METRICS, "mae_se"}
+    assert metrics["datasets"]["ONE"]["torch"].keys() == {*METRICS, "Sm_se", "mae_se", "wFm_se", "iou_se"}
     assert metrics["images"]["ONE"] == {"scored": 5, "failed": 1, "empty": 0, "full": 0, "undefined": 0}
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["threads"] == 1

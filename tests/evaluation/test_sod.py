@@ -57,6 +57,15 @@ def scene(seed, height, width, blobs=2):
     return np.clip(noisy, 0, 255).astype(np.uint8), truth
 
 
+@pytest.mark.parametrize(
+    ("saliency", "truth", "expected"),
+    [([0, 90], [0, 0], 1), ([0, 200], [0, 0], 0), ([127, 128], [255, 255], 1 / 2), ([200, 200], [0, 255], 1 / 2)],
+)
+def test_iou_is_that_of_the_map_as_it_is(saliency, truth, expected):
+    """Not stretched to its own range, as for the other measures; 1 where both are empty."""
+    assert score_image(np.uint8([saliency]), np.uint8([truth])).iou == expected
+
+
 sizes = st.tuples(st.integers(1, 24), st.integers(1, 24))
 pairs = sizes.flatmap(
     lambda size: st.tuples(arrays.arrays(np.uint8, size), arrays.arrays(np.uint8, size, elements=st.integers(0, 255)))

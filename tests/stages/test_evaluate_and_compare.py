@@ -59,7 +59,7 @@ def test_from_weights_to_champion(params):
         assert written >= {"metrics.json", "about.json", "per_image.csv", "pr.csv", "f.csv", "curves.png"}
         assert len(list(Path("reports/eval", name, "overlays").iterdir())) == 2
     compare.run(params)
-    champion = json.loads(Path("reports/leaderboard/champion.json").read_text())
+    champion = json.loads(Path("reports/leaderboard/champion.json").read_text())["saliency"]
     assert champion["artifact"] in ("tiny", "tiny-deploy")
     board = json.loads(Path("reports/leaderboard/leaderboard.json").read_text())
     rows = {row["artifact"]: row for row in board["rows"]}
