@@ -51,6 +51,15 @@ class DatasetRequest(Section):
     layout: Layout | None = None
     render: Renderer | None = Field(default=None, description="draw it with the embedded renderer")
     modality: Literal["rgb", "rgbd", "rgbt", "video", "text"] = "rgb"
+    include: str | None = Field(
+        default=None, description="pattern of the images' names below their folder, without suffix, such as 'a/cam1_*'"
+    )
+    classes: dict[int, str] | None = Field(
+        default=None, min_length=1, description="pixel value -> class (text); null = the folder's own classes.json"
+    )
+    ignore: list[int] | None = Field(
+        default=None, description="pixel values that say nothing (text); null = 255, or as the catalogue knows"
+    )
     split: str | dict[str, float] | None = Field(
         default=None,
         description="one split for all, or shares that sum to 1; null = as the dataset itself divides it",

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from limelight.config import Params
+from limelight.data.classes import vocabulary_tree
 from limelight.data.hashes import HashCache
 from limelight.data.index import read_index
 from limelight.data.lists import write_lists
@@ -58,8 +59,7 @@ def write_all(folder: Path, prepared: dict[str, Prepared], trees: dict[str, str]
         for split, members in groupby(dataset.samples, key=lambda sample: sample.split):
             write_lists(list(members), folder / name / split)
         if dataset.classes:
-            table = {str(value): label for value, label in dataset.classes.items()}
-            write_json(folder / name / "classes.json", table)
+            write_json(folder / name / "classes.json", vocabulary_tree(dataset.classes, dataset.source))
 
 
 if __name__ == "__main__":

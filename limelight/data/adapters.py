@@ -73,10 +73,13 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
     return pairs, problems
 
 
-def pair_listed(root: Path, dataset: str) -> tuple[list[Pair], list[Problem]]:
+def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[list[Pair], list[Problem]]:
     """Samples of a folder that holds the systems' lists (img_list.txt and those beside it) instead of the pictures.
 
     A path that is not there as it stands is looked for below `root`.
+
+    Args:
+        include: pattern of the images' paths below the folder that they share, without suffix; None: all of them.
 
     Raises:
         UserError: a list is wrong, or more than 5 % of the listed files are not there.
@@ -85,18 +88,21 @@ def pair_listed(root: Path, dataset: str) -> tuple[list[Pair], list[Problem]]:
 
     listed = read_parallel_lists(root)
     below = os.path.commonpath([str(Path(line.image).parent) for line in listed])
+    part = Part("img_list.txt", include=include)
     pairs: list[Pair] = []
     missing: list[tuple[Path, str]] = []
     for line in listed:
+        key = _normal(without_suffix(Path(line.image).relative_to(below).as_posix()))
+        if not part.wants(key):
+            continue
         files = [path and _listed_file(root, path) for path in (line.image, line.mask, line.companion)]
         absent = next((path for path in files if path and not path.is_file()), None)
         if absent:
             missing.append((absent, "listed, but not there"))
             continue
-        key = _normal(without_suffix(Path(line.image).relative_to(below).as_posix()))
         image, mask, companion = files
         pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion))
-    _check_share(dataset, root, Part("img_list.txt"), len(pairs), missing)
+    _check_share(dataset, root, part, len(pairs), missing)
     return pairs, [Problem(dataset, str(path), reason) for path, reason in missing]
 
 
@@ -108,6 +114,7 @@ def _listed_file(root: Path, listed: str) -> Path:
 def _check_share(dataset: str, root: Path, part: Part, found: int, unpaired: list[tuple[Path, str]]) -> None:
     examples = "; ".join(f"{path}: {reason}" for path, reason in unpaired[:3])
     where = f"dataset {dataset}: {root / part.image}" + (f" with {part.mask}" if part.mask else "")
+    where += f", of these {part.include!r}" if part.include else ""
     if not found:
         raise UserError(f"{where} gives no sample ({examples or 'no picture in it'}); check the layout")
     if len(unpaired) > MAX_UNPAIRED * (found + len(unpaired)):
@@ -118,7 +125,7 @@ def _check_share(dataset: str, root: Path, part: Part, found: int, unpaired: lis
 
 
 def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
-    images = _pictures(root, part.image)
+    images = _pictures(root, part.image, part)
     masks = _pictures(root, part.mask) if part.mask else None
     companions = _pictures(root, part.companion) if part.companion else None
     unpaired = [
@@ -141,7 +148,7 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
             unpaired.append((image, f"no companion {key}.* in {companions.path}"))
         else:
             pairs.append(Pair(prefix + key, part.split, image, mask, companion))
-    if part.members is None:
+    if part.members is None and part.include is None:
         for folder, suffix in ((masks, part.mask_suffix), (companions, "")):
             unpaired += _orphans(images, folder, suffix)
     return pairs, unpaired
@@ -158,11 +165,13 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
     """Each clip is a small dataset of stills with frame numbers."""
     pairs: list[Pair] = []
     unpaired: list[tuple[Path, str]] = []
-    clips = expand(root, part.image, "clip")
+    clips = {clip: path for clip, path in expand(root, part.image, "clip").items() if part.wants(clip)}
     wanted = _member_names(root, part)
     if wanted is not None:
         unpaired += [
-            (root / clip, f"listed in {part.members}, but no such clip") for clip in wanted if clip not in clips
+            (root / clip, f"listed in {part.members}, but no such clip")
+            for clip in wanted
+            if clip not in clips and part.wants(clip)
         ]
         clips = {clip: path for clip, path in clips.items() if clip in wanted}
     for clip, folder in clips.items():
@@ -195,7 +204,7 @@ def _members(root: Path, part: Part, images: _Folder) -> tuple[list[str], list[t
     names = _member_names(root, part)
     if names is None:
         return list(images.files), []
-    keys = [_normal(name) for name in names]
+    keys = [key for key in map(_normal, names) if part.wants(key)]
     missing = [
         (images.path / key, f"listed in {part.members}, but no such image") for key in keys if key not in images.files
     ]
@@ -217,16 +226,17 @@ def _first_paths(lines: Iterable[str]) -> list[str]:
     return [line.split(" /")[0] for line in lines if line]
 
 
-def _pictures(root: Path, relative: str) -> _Folder:
+def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
+    """Of a part's images only those that it includes."""
     folder = locate(root, relative)
     if folder is None or not folder.is_dir():
         raise UserError(f"no folder {relative} in {root}; correct the layout or complete the dataset")
     files: dict[str, Path] = {}
     shadowed: list[tuple[Path, Path]] = []
     for name, path in list_files(folder).items():
-        if path.suffix.lower() not in EXTENSIONS:
-            continue
         key = _normal(without_suffix(name))
+        if path.suffix.lower() not in EXTENSIONS or (part and not part.wants(key)):
+            continue
         if key in files:
             shadowed.append((files[key], path))
         else:

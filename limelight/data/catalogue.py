@@ -1,6 +1,6 @@
 """What is known of a public dataset: its folders, its counts, its terms, and where to get it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from limelight.config import DatasetRequest
 from limelight.data.layouts import KNOWN, Parts, from_setting
@@ -20,10 +20,8 @@ class ClassSource:
     """Names of pixel values 1, 2, ... where the dataset has no such file."""
     shift: int = 0
     """Class id of the file = pixel value + shift."""
-    ignore: tuple[int, ...] = (0, 255)
-    """Pixel values that are no class: background, borders, unlabelled."""
-    background: bool = True
-    """Whether pixel value 0, where it is no class, says that there is none of the classes; else it says nothing."""
+    ignore: tuple[int, ...] = (255,)
+    """Pixel values that say nothing: borders, unlabelled. 0, where it is none of them and no class, is background."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,13 @@ def dataset_modality(request: DatasetRequest) -> str:
     if "modality" in request.model_fields_set or entry is None:
         return request.modality
     return entry.modality
+
+
+def class_source(request: DatasetRequest) -> ClassSource:
+    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise."""
+    entry = lookup(request.name)
+    source = (entry.classes if entry else None) or ClassSource()
+    return source if request.ignore is None else replace(source, ignore=tuple(request.ignore))
 
 
 def layout_candidates(request: DatasetRequest) -> list[Parts]:

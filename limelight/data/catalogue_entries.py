@@ -8,6 +8,16 @@ _VOC_CLASSES = (
     "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
 )  # fmt: skip
 
+_CONTEXT_CLASSES = (
+    "aeroplane", "bag", "bed", "bedclothes", "bench", "bicycle", "bird", "boat", "book", "bottle", "building", "bus",
+    "cabinet", "car", "cat", "ceiling", "chair", "cloth", "computer", "cow", "cup", "curtain", "dog", "door", "fence",
+    "floor", "flower", "food", "grass", "ground", "horse", "keyboard", "light", "motorbike", "mountain", "mouse",
+    "person", "plate", "platform", "potted plant", "road", "rock", "sheep", "shelves", "sidewalk", "sign", "sky",
+    "snow", "sofa", "table", "track", "train", "tree", "truck", "tv/monitor", "wall", "water", "window", "wood",
+)  # fmt: skip
+_COCO_UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
+"""Pixel values of the names in COCO's list that no image is annotated with: street sign, hat, shoe and others."""
+
 
 def _part(image: str, mask: str | None = None, companion: str | None = None, **more: object) -> Parts:
     return (Part(image, mask, companion, **more),)
@@ -35,7 +45,7 @@ _EMBEDDED = (
     _pack("embedded-rgbt", "rgbt", "The same scenes with a thermal image", "images", "masks", "thermal"),
     _pack("embedded-video", "video", "Moving clips of it", "clips/{clip}/frames", "clips/{clip}/masks"),
     _pack(
-        "embedded-text", "text", "The same scenes with class ids", "images", "labels", classes=ClassSource(ignore=(0,))
+        "embedded-text", "text", "The same scenes with class ids", "images", "labels", classes=ClassSource(ignore=())
     ),
 )
 _RENDERED = Dataset(
@@ -195,7 +205,7 @@ _TEXT = [
         ), {"train": 20210, "val": 2000}, "annotations BSD-3-Clause; images for non-commercial research",
         "http://sceneparsing.csail.mit.edu/",
         "ADEChallengeData2016.zip: images, annotations and objectInfo150.txt",
-        classes=ClassSource("objectInfo150.txt", ignore=(0,), background=False),
+        classes=ClassSource("objectInfo150.txt", ignore=(0,)),
     ),
     Dataset(
         "PASCAL-VOC", "text", "VOC 2012 segmentation, 20 classes",
@@ -218,9 +228,9 @@ _TEXT = [
             ),
         ), {"train": 4998, "val": 5105}, "photos under Flickr's terms; research use",
         "https://cs.stanford.edu/~roozbeh/pascal-context/",
-        "VOC2010's JPEGImages, label maps as PNG in SegmentationClassContext, lists in ImageSets/SegmentationContext, "
-        "and 59_labels.txt",
-        classes=ClassSource("59_labels.txt", background=False),
+        "VOC2010's JPEGImages, label maps as PNG in SegmentationClassContext, lists in ImageSets/SegmentationContext "
+        "(as MMSegmentation converts them: the 59 classes by the alphabet, not by 59_labels.txt)",
+        classes=ClassSource(names=_CONTEXT_CLASSES, ignore=(0, 255)),
     ),
     Dataset(
         "COCO-Stuff", "text", "COCO 2017 with things and stuff, 171 classes",
@@ -236,7 +246,7 @@ _TEXT = [
         ), {"train": 118287, "val": 5000}, "annotations CC BY 4.0; photos under Flickr's terms",
         "https://github.com/nightrome/cocostuff",
         "train2017.zip and val2017.zip below images, stuffthingmaps_trainval2017.zip below annotations, and labels.txt",
-        classes=ClassSource("labels.txt", shift=1, ignore=(255,)),
+        classes=ClassSource("labels.txt", shift=1, ignore=(*_COCO_UNUSED, 255)),
     ),
 ]  # fmt: skip
 

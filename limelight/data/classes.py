@@ -5,16 +5,21 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from limelight.data.catalogue import ClassSource, lookup
 from limelight.data.manifest import MANIFEST
 from models.errors import UserError
+from models.files import read_json
+
+if TYPE_CHECKING:
+    from limelight.data.catalogue import ClassSource
 
 BACKGROUND, VOID = 0, -1
 """Labels of what is none of the classes, and of what nobody has said anything about."""
+BACKGROUND_NAME = "background"
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
 
 
@@ -34,7 +39,9 @@ class Vocabulary:
         if self.background:
             table[0] = BACKGROUND
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
-        return np.take(table, values_HW, mode="clip")
+        labels_HW = np.take(table, values_HW, mode="clip")
+        labels_HW[(values_HW < 0) | (values_HW >= len(table))] = VOID
+        return labels_HW
 
 
 NO_CLASSES = Vocabulary((), (), background=False)
@@ -49,26 +56,48 @@ def vocabulary(dataset: str) -> Vocabulary:
     path = MANIFEST.parent / dataset / "classes.json"
     if not path.is_file():
         raise UserError(f"{path} does not exist; run the prepare stage (dvc repro prepare)")
-    return _vocabulary(path.absolute(), path.stat().st_mtime_ns, dataset)
+    return _vocabulary(path.absolute(), path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _vocabulary(path: Path, _written: int, dataset: str) -> Vocabulary:
-    table = sorted(_read_json(path).items())
-    entry = lookup(dataset)
-    source = (entry.classes if entry else None) or ClassSource()
-    values = tuple(value for value, _ in table)
-    return Vocabulary(tuple(name for _, name in table), values, source.background and 0 not in values)
+def _vocabulary(path: Path, _written: int) -> Vocabulary:
+    tree = read_json(path)
+    try:
+        table = sorted((int(value), name) for value, name in tree["classes"].items())
+        return Vocabulary(tuple(name for _, name in table), tuple(value for value, _ in table), tree["background"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{path} is not a table of classes; run the prepare stage anew") from None
 
 
-def class_names(root: Path, source: ClassSource | None) -> dict[int, str]:
-    """Pixel value -> class name, without the ignored values. A `classes.json` ({"1": "name"}) at the root comes first.
+def vocabulary_tree(classes: dict[int, str], source: "ClassSource") -> dict[str, object]:
+    """What `vocabulary` reads back, for JSON."""
+    known = {str(value): name for value, name in sorted(classes.items())}
+    return {"background": 0 not in classes and 0 not in source.ignore, "classes": known}
+
+
+def class_names(root: Path, source: "ClassSource", given: dict[int, str] | None = None) -> dict[int, str]:
+    """Pixel value -> class name, without the ignored values and the background.
+
+    Args:
+        given: the user's own table; else a `classes.json` ({"1": "name"}) at the root comes first.
 
     Raises:
-        UserError: no table can be found or read.
+        UserError: no table can be found or read, it names no class, or one twice.
     """
+    table = _table(root, source) if given is None else given
+    background = {0} if table.get(0, "").casefold() == BACKGROUND_NAME else set()
+    left_out = {*source.ignore, *background}
+    classes = {value: name for value, name in sorted(table.items()) if value not in left_out and 0 <= value < 1 << 16}
+    names = [name.casefold() for name in classes.values()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        what = f"name {', '.join(map(repr, twice))} twice" if twice else "name no class"
+        raise UserError(f"the classes of {root} {what}; give each pixel value that counts a name of its own")
+    return classes
+
+
+def _table(root: Path, source: "ClassSource") -> dict[int, str]:
     own = root / "classes.json"
-    source = source or ClassSource()
     if own.is_file():
         table = _read_json(own)
     elif source.file and (root / source.file).is_file():
@@ -77,8 +106,11 @@ def class_names(root: Path, source: ClassSource | None) -> dict[int, str]:
         table = dict(enumerate(source.names, start=1))
     else:
         wanted = f"{source.file} or classes.json" if source.file else "classes.json"
-        raise UserError(f"{root} has no {wanted}, which names the classes; add one such as {{'1': 'cat', '2': 'dog'}}")
-    return {value: name for value, name in sorted(table.items()) if value not in source.ignore and value >= 0}
+        raise UserError(
+            f"{root} has no {wanted}, which names the classes; add one such as {{'1': 'cat', '2': 'dog'}}, or give "
+            "`classes` in params.yaml"
+        )
+    return table
 
 
 def _read_json(path: Path) -> dict[int, str]:
@@ -88,7 +120,9 @@ def _read_json(path: Path) -> dict[int, str]:
             raise ValueError("a name is not a string")
         return {int(value): name for value, name in table.items()}
     except (ValueError, AttributeError) as error:
-        raise UserError(f"{path} must map pixel values to names, such as {{'1': 'cat'}} ({error})") from None
+        raise UserError(
+            f"{path} must map pixel values to names, such as {{'1': 'cat'}} ({error}); or give `classes` in params.yaml"
+        ) from None
 
 
 def _read_lines(path: Path) -> dict[int, str]:
@@ -112,7 +146,7 @@ def label_map(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1", "I", "I;16"):
+            if image.mode not in ("P", "L", "1", "I") and not image.mode.startswith("I;16"):
                 raise UserError(f"{path} is a label map of mode {image.mode}; it must have one channel of class ids")
             return np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
@@ -132,10 +166,13 @@ def present(path: Path, names: dict[int, str], ignore: tuple[int, ...]) -> tuple
     """Names of the classes in a label map, in the order of their pixel values.
 
     Raises:
-        UserError: as `label_values`, or a value is neither a class nor ignored.
+        UserError: as `label_values`, or a value other than 0 is neither a class nor ignored.
     """
-    values = [value for value in label_values(path) if value not in ignore]
-    unknown = [value for value in values if value not in names]
+    values = label_values(path)
+    unknown = [value for value in values if value not in names and value not in (0, *ignore)]
     if unknown:
-        raise UserError(f"{path} has pixel values {unknown[:5]} that the table of classes does not name")
-    return tuple(names[value] for value in values)
+        raise UserError(
+            f"{path} has pixel values {unknown[:5]} that the table of classes does not name; name them, or list them "
+            "under `ignore` in params.yaml"
+        )
+    return tuple(names[value] for value in values if value in names)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from limelight.config import Layout
@@ -41,10 +42,15 @@ class Part:
     """A text file that names the part's images (or clips), one per line; None: all of the folder."""
     labelled_only: bool = False
     """Images without a mask are expected, and are left out without a word."""
+    include: str | None = None
+    """Pattern of the images' relative paths without suffix, or of the clips' names; None: all of them."""
 
     @property
     def clips(self) -> bool:
         return "{clip}" in self.image
+
+    def wants(self, name: str) -> bool:
+        return self.include is None or fnmatchcase(name, self.include)
 
 
 Parts = tuple[Part, ...]

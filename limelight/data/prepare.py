@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +13,15 @@ import numpy as np
 
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import ClassSource, default_split, layout_candidates, lookup
+from limelight.data.catalogue import ClassSource, class_source, default_split, layout_candidates, lookup
 from limelight.data.classes import class_names, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
-from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
+from limelight.inference.preprocess import fit_companion
+from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image, read_mask
 from limelight.progress import track
 from models.errors import UserError
 
@@ -33,11 +34,12 @@ _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset's samples, what was left out, and what its label maps mean ('text' alone)."""
+    """One dataset's samples, what was left out, and what its label maps mean (of use to 'text' alone)."""
 
     samples: list[Sample]
     problems: list[Problem]
     classes: dict[int, str]
+    source: ClassSource
 
 
 def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: HashCache) -> Prepared:
@@ -51,7 +53,7 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     if not root.is_dir():
         raise UserError(f"dataset {request.name}: {root} is gone; run the download stage anew")
     if request.layout is None and (root / "img_list.txt").is_file():
-        pairs, problems = pair_listed(root, request.name)
+        pairs, problems = pair_listed(root, request.name, request.include)
     else:
         root, parts = require(root, layout_candidates(request), request.name)
         if entry.modality in ("rgbd", "rgbt") and not all(part.companion for part in parts):
@@ -59,23 +61,17 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
                 f"dataset {request.name} is {entry.modality}, but its layout names no companion; give `layout: "
                 "{image: ..., mask: ..., companion: ...}` in params.yaml"
             )
-        pairs, problems = pair(root, request.name, parts)
-    names, ignore = _classes(root, request, entry)
-    samples, unreadable = measure(divide(pairs, request, seed), request.name, entry.modality, cache, names, ignore)
+        pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
+    source = class_source(request)
+    names = class_names(root, source, request.classes) if entry.modality == "text" else {}
+    divided = divide(pairs, request, seed)
+    samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
         examples = "; ".join(f"{problem.path}: {problem.reason}" for problem in unreadable[:3])
         raise UserError(
             f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used ({examples}); mend it"
         )
-    return Prepared(samples, problems + unreadable, names)
-
-
-def _classes(root: Path, request: DatasetRequest, entry: Entry) -> tuple[dict[int, str], tuple[int, ...]]:
-    if entry.modality != "text":
-        return {}, ()
-    known = lookup(request.name)
-    source = (known.classes if known else None) or ClassSource()
-    return class_names(root, source), source.ignore
+    return Prepared(samples, problems + unreadable, names, source)
 
 
 def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pair]:
@@ -135,12 +131,14 @@ def _look(
     one: Pair, dataset: str, modality: str, cache: HashCache, names: dict[int, str], ignore: tuple[int, ...]
 ) -> Sample:
     size = image_size(one.image)
-    _check_whole(one.image)
+    _check_whole(one.image, read_image)
     classes: tuple[str, ...] = ()
-    for path in (one.mask, one.companion):
-        if path is not None:
-            _check_fits(path, image_size(path), size)
-            _check_whole(path, grey=True)
+    if one.mask:
+        _check_fits(one.mask, image_size(one.mask), size)
+        _check_whole(one.mask, read_mask)
+    if one.companion:  # looked at, since a sensor may have given nothing, or a tool something else
+        companion_HW = read_companion(one.companion, depth=modality == "rgbd")
+        fit_companion(companion_HW, size[::-1], f"companion {one.companion}")
     if modality == "text" and one.mask:
         classes = present(one.mask, names, ignore)
     return Sample(
@@ -160,13 +158,13 @@ def _look(
     )
 
 
-def _check_whole(path: Path, *, grey: bool = False) -> None:
+def _check_whole(path: Path, read: Callable[[Path], np.ndarray]) -> None:
     """A file cut short has a sound header; decode those alone that do not end as they should."""
     with path.open("rb") as handle:
         handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
         if handle.read().endswith(_COMPLETE):
             return
-    (read_companion if grey else read_image)(path)
+    read(path)
 
 
 def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> None:

@@ -147,7 +147,7 @@ def decode(sample: Sample) -> Decoded:
         elif sample.mask is not None:
             mask_HW = _quantised(read_mask(sample.mask, size=size), np.uint8)
         if sample.companion is not None:
-            companion_HW = read_companion(sample.companion)
+            companion_HW = read_companion(sample.companion, depth=sample.modality == "rgbd")
             if companion_HW.shape != image_HW3.shape[:2]:
                 companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
             companion_HW = _quantised(companion_HW, np.uint16)

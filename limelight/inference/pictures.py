@@ -32,7 +32,8 @@ def read_picture(image: Path | str | bytes, companion: Path | str | None = None,
     if companion is None:
         return Picture(image_HW3)
     what = f"companion {companion}"
-    return Picture(image_HW3, fit_companion(read_companion(companion), image_HW3.shape[:2], what), modality)
+    companion_HW = read_companion(companion, depth=modality == "rgbd")
+    return Picture(image_HW3, fit_companion(companion_HW, image_HW3.shape[:2], what), modality)
 
 
 def modality_of(sample: Sample, card: Card) -> str:

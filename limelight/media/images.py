@@ -22,7 +22,10 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 100 << 20
 ASPECT_TOLERANCE = 0.02
 
-_NAMELESS = "the image"
+MAX_COLOUR = 0.02
+"""Between a pixel's channels, on average, of a grey picture that went through a colour JPEG."""
+
+_NAMELESS, _COMPANION = "the image", "the companion"
 _ORIENTATION_TAG = 0x0112
 _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
@@ -80,25 +83,38 @@ def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.nd
 
 
 def read_companion(
-    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+    source: Path | str | bytes, *, depth: bool = False, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 ) -> np.ndarray:
-    """Decode a companion picture (depth, thermal) or anything else of one channel.
+    """Decode a companion picture, depth or thermal.
 
     Args:
         source, max_pixels, max_bytes: as in `read_image`.
+        depth: colour is refused, whose luminance is no distance. That of thermal pictures is taken.
 
     Returns:
-        float32 (H, W) in [0, 1]: the share of the bit depth's maximum; float pixels as in `read_image`. Colour becomes
-        luminance.
+        float32 (H, W) in [0, 1]: the share of the bit depth's maximum, or the floats as stored.
 
     Raises:
-        UserError: as `read_image`.
+        UserError: as `read_image`; colour, see `depth`; floats or 32-bit integers that are not in [0, 1].
     """
-    return _share(_decode(source, max_pixels, max_bytes, grey=True, nameless="the companion"))
+    pixels = _decode(source, max_pixels, max_bytes, grey=not depth, nameless=_COMPANION, stretched=False)
+    name = _COMPANION if isinstance(source, bytes) else source
+    if pixels.ndim == 3:
+        spread = (pixels.max(-1) - pixels.min(-1)).mean() / np.iinfo(pixels.dtype).max
+        if spread > MAX_COLOUR:
+            raise UserError(f"{name} is a colour picture, and depth has one channel; give the sensor's own file")
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if pixels.dtype == np.float32 and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise UserError(
+            f"{name} holds numbers from {pixels.min():g} to {pixels.max():g} without a known maximum; scale them to "
+            "[0, 1], or store them in 8 or 16 bits"
+        )
+    return _share(pixels)
 
 
 def read_grey(path: Path | str) -> np.ndarray:
-    """As `read_companion`, in uint8 (H, W): 8-bit grey files come back as stored, others rounded to the nearest."""
+    """One channel in uint8 (H, W): 8-bit grey files come back as stored, others rounded to the nearest; colour becomes
+    luminance."""
     pixels = _decode(path, MAX_PIXELS, MAX_BYTES, grey=True)
     return pixels if pixels.dtype == np.uint8 else np.rint(_share(pixels) * 255).astype(np.uint8)
 
@@ -156,15 +172,25 @@ def write_png(path: Path | str, pixels: np.ndarray) -> None:
 
 
 def _decode(
-    source: Path | str | bytes, max_pixels: int, max_bytes: int, *, grey: bool, nameless: str = _NAMELESS
+    source: Path | str | bytes,
+    max_pixels: int,
+    max_bytes: int,
+    *,
+    grey: bool,
+    nameless: str = _NAMELESS,
+    stretched: bool = True,
 ) -> np.ndarray:
-    """uint8, uint16 or float32, (H, W) where `grey` or where the file has one wide channel, else (H, W, 3) RGB."""
+    """uint8, uint16 or float32, (H, W) where `grey` or where the file has one wide channel, else (H, W, 3) RGB.
+
+    Args:
+        stretched: bring numbers without a nominal maximum into [0, 1].
+    """
     data, name = _load(source, max_bytes, nameless)
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image, data)
         pixels = _decode_by_opencv(image, data, grey)
         if pixels is None:
-            pixels = _decode_by_pillow(image, name, grey)
+            pixels = _decode_by_pillow(image, name, grey, stretched)
     if grey and pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return np.ascontiguousarray(_TURNS[orientation](pixels))
@@ -255,14 +281,15 @@ def _has_wide_channels(image: Image.Image) -> bool:
     return not image.mode.startswith("I") and ";16" in str(raw_mode)
 
 
-def _decode_by_pillow(image: Image.Image, name: str, grey: bool) -> np.ndarray:
+def _decode_by_pillow(image: Image.Image, name: str, grey: bool, stretched: bool) -> np.ndarray:
     """uint8, uint16 or float32 pixels of the first frame, as stored."""
     try:
         image.info.pop("transparency", None)
         if image.mode.startswith("I;16"):
             return np.asarray(image).astype(np.uint16)
         if image.mode in ("I", "F"):
-            return _stretch(np.asarray(image, np.float32), name)
+            pixels = np.asarray(image, np.float32)
+            return _stretch(pixels, name) if stretched else pixels
         return np.asarray(image.convert("L" if grey and image.mode in ("L", "1", "LA") else "RGB"))
     except UserError:
         raise

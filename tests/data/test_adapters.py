@@ -292,16 +292,119 @@ def test_class_tables(here):
     trees.mask(root / "annotations/training/1.png", level=7)
     with pytest.raises(UserError, match=r"pixel values \[7\] that the table of classes does not name"):
         prepare(root, "ADE20K")
+
+
+def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
     coco = trees.stills(here / "coco", ["1"], "images/train2017", "annotations/train2017")
     trees.stills(coco, ["2"], "images/val2017", "annotations/val2017")
     for path in (coco / "annotations").rglob("*.png"):
         trees.mask(path, level=2)
-    (coco / "labels.txt").write_text("0: unlabeled\n1: person\n2: bicycle\n3: car\n")
+    lines = {0: "unlabeled", 1: "person", 2: "bicycle", 3: "car", 12: "street sign", 91: "hair brush", 182: "wood"}
+    names = {number: lines.get(number, f"class {number}") for number in range(183)}
+    (coco / "labels.txt").write_text("".join(f"{number}: {name}\n" for number, name in names.items()))
     stuff = prepare(coco, "COCO-Stuff")
     assert stuff.samples[0].classes == ("person", "car"), "its pixel values count from 0"
+    assert len(stuff.classes) == 171 and stuff.classes[181] == "wood"
+    assert not {"unlabeled", "street sign", "hair brush"} & set(stuff.classes.values())
     (coco / "labels.txt").unlink()
     with pytest.raises(UserError, match=r"no labels.txt or classes.json"):
         prepare(coco, "COCO-Stuff")
+
+
+def test_pascal_context_counts_by_the_alphabet(here):
+    """As MMSegmentation writes its label maps; the site's 59_labels.txt has another order."""
+    root = trees.stills(here / "context", ["1", "2"], "JPEGImages", "SegmentationClassContext")
+    for name, stem in (("train", "1"), ("val", "2")):
+        trees.mask(root / f"SegmentationClassContext/{stem}.png", level=37)
+        (root / f"ImageSets/SegmentationContext/{name}.txt").parent.mkdir(parents=True, exist_ok=True)
+        (root / f"ImageSets/SegmentationContext/{name}.txt").write_text(stem)
+    (root / "59_labels.txt").write_text("37: keyboard\n")
+    prepared = prepare(root, "PASCAL-Context")
+    assert [sample.classes for sample in prepared.samples] == [("person",)] * 2
+    assert len(prepared.classes) == 59 and list(prepared.classes.values()) == sorted(prepared.classes.values())
+
+
+def test_label_maps_of_16_bits(here):
+    """ADE20K's full set has thousands of classes."""
+    root = trees.stills(here / "set", ["1"], target="labels")
+    trees.write(root / "labels/1.png", np.full((20, 24), 2978, np.uint16))
+    prepared = prepare(root, modality="text", split="test", classes={2978: "wall"})
+    assert prepared.samples[0].classes == ("wall",)
+
+
+# ------------------------------------------------------------------------------------------ a part of a folder, and how
+def several(root: Path) -> Path:
+    """Two sources in one folder, told apart by their names; one counts from 0 and leaves out 11."""
+    trees.stills(root, ["street_1", "street_2", "office_1", "office_2"], target="labels")
+    for name, level in (("street_1", 3), ("street_2", 11), ("office_1", 1), ("office_2", 1)):
+        trees.mask(root / f"labels/{name}.png", level=level)
+    (root / "classes.json").write_text(json.dumps({"sources": {"street": {"0": "sky"}}}))
+    return root
+
+
+def test_a_part_of_a_folder_with_classes_of_its_own(here):
+    root = several(here / "set")
+    street = {"classes": {0: "sky", 3: "road"}, "ignore": [11], "include": "street_*"}
+    prepared = prepare(root, "street", "text", split="test", **street)
+    assert [(sample.sample_id, sample.classes) for sample in prepared.samples] == [
+        ("street/street_1", ("sky", "road")),
+        ("street/street_2", ("sky",)),
+    ]
+    assert not prepared.problems, "labels of other sources are no orphans"
+    office = prepare(root, "office", "text", split="test", classes={0: "Background", 1: "chair"}, include="office_*")
+    assert office.classes == {1: "chair"}
+    with pytest.raises(UserError, match=r"pixel values \[11\] .* list them under `ignore`"):
+        prepare(root, "street", "text", split="test", **{**street, "ignore": None})
+    with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
+        prepare(root, "street", "text", split="test", include="street_*")
+    with pytest.raises(UserError, match=r"of these 'home_\*' gives no sample"):
+        prepare(root, "home", "text", split="test", classes={1: "sofa"}, include="home_*")
+    for wrong, message in (({1: "cat", 2: "Cat"}, "name 'cat' twice"), ({0: "background"}, "name no class")):
+        with pytest.raises(UserError, match=message):
+            prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
+
+
+def test_clips_and_lists_are_divided_by_name_too(here):
+    for clip in ("day_1", "night_1"):
+        trees.stills(here / "set" / clip, ["0001", "0002"], "frames", "masks")
+    clips = prepare(here / "set", modality="video", include="night_*", split="test")
+    assert {sample.clip for sample in clips.samples} == {"night_1"}
+    listed = trees.stills(here / "listed", ["a/1", "b/1"])
+    (listed / "img_list.txt").write_text("images/a/1.jpg\nimages/b/1.jpg\n")
+    (listed / "gt_list.txt").write_text("masks/a/1.png\nmasks/b/1.png\n")
+    assert ids(prepare(listed, include="b/*", split="test")) == ["set/b/1"]
+
+
+# ----------------------------------------------------------------------------------------------------------- companions
+@pytest.mark.parametrize(
+    ("depth", "message"),
+    [
+        (np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8), "colour picture, and depth has one channel"),
+        (np.zeros((20, 24), np.uint16), "holds no reading, every pixel is 0"),
+        (np.linspace(0.4, 7, 480, dtype=np.float32).reshape(20, 24), "numbers from 0.4 to 7 without a known maximum"),
+        (np.full((20, 24), np.nan, np.float32), "numbers from nan"),
+        (np.eye(40, 24, dtype=np.uint8), "no two sizes of one scene"),
+    ],
+)
+def test_what_is_no_depth_is_left_out_and_named(here, depth, message):
+    root = trees.stills(here / "set", [f"{number:02}" for number in range(30)], companion="depth")
+    suffix = "tiff" if depth.dtype == np.float32 else "png"
+    (root / "depth/07.png").unlink()
+    trees.write(root / f"depth/07.{suffix}", depth)
+    prepared = prepare(root, modality="rgbd", split="test")
+    assert len(prepared.samples) == 29
+    (problem,) = prepared.problems
+    assert problem.path.endswith("images/07.jpg") and message in problem.reason and "\n" not in problem.reason
+
+
+def test_thermal_pictures_may_be_coloured_and_depth_grey_in_three_channels(here):
+    root = trees.stills(here / "set", ["1", "2"], companion="heat")
+    grey = np.repeat(np.random.default_rng(0).integers(0, 256, (20, 24, 1), np.uint8), 3, axis=-1)
+    trees.write(root / "heat/1.png", grey)
+    layout = Layout(companion="heat")
+    assert len(prepare(root, modality="rgbd", layout=layout, split="test").samples) == 2
+    trees.picture(root / "heat/2.png")
+    assert len(prepare(root, modality="rgbt", layout=layout, split="test").samples) == 2
 
 
 def test_real_folders(shared):

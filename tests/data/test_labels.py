@@ -10,14 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limelight.config import Augment, Run
-from limelight.data.classes import BACKGROUND, VOID, Vocabulary, vocabulary
+from limelight.config import Augment, DatasetRequest, Run
+from limelight.data.catalogue import ClassSource, class_source
+from limelight.data.classes import BACKGROUND, VOID, Vocabulary, vocabulary, vocabulary_tree
 from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import decode, resize_labels, shrink
 from limelight.data.transforms import Draw, apply
 from limelight.media.images import write_png
 from models.errors import UserError
+from models.files import write_json
 
 NAMES = {2: "cat", 4: "dog", 200: "кошка"}
 VALUES = (0, 2, 4, 200, 255)
@@ -31,10 +33,8 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table("pets", NAMES)
 
 
-def table(dataset: str, names: dict[int, str]) -> None:
-    path = Path("data/lists", dataset, "classes.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(names))
+def table(dataset: str, names: dict[int, str], ignore: tuple[int, ...] = (255,)) -> None:
+    write_json(Path("data/lists", dataset, "classes.json"), vocabulary_tree(names, ClassSource(ignore=ignore)))
 
 
 def make_sample(number: int = 0, *, modality: str = "text", split: str = "train", side: int = 40) -> Sample:
@@ -54,7 +54,7 @@ def test_pixel_values_become_labels() -> None:
     known = vocabulary("pets")
     assert known.names == ("cat", "dog", "кошка")
     assert known.labels(np.array(list(EXPECTED))).tolist() == list(EXPECTED.values())
-    assert known.labels(np.array([70_000, 3], np.int32)).tolist() == [VOID, VOID]
+    assert known.labels(np.array([70_000, 3, -1], np.int32)).tolist() == [VOID] * 3
 
 
 def test_a_class_may_have_pixel_value_0() -> None:
@@ -64,10 +64,21 @@ def test_a_class_may_have_pixel_value_0() -> None:
     assert known.labels(np.array([0, 1, 11])).tolist() == [1, 2, VOID]
 
 
-@pytest.mark.parametrize(("dataset", "expected"), [("ADE20K", VOID), ("PASCAL-VOC", BACKGROUND), ("own", BACKGROUND)])
-def test_what_0_means_depends_on_the_dataset(dataset: str, expected: int) -> None:
-    table(dataset, {1: "person"})
-    assert vocabulary(dataset).labels(np.zeros(1, np.uint8)).tolist() == [expected]
+@pytest.mark.parametrize(
+    ("name", "ignore", "expected"),
+    [
+        ("ADE20K", None, VOID),
+        ("PASCAL-Context", None, VOID),
+        ("PASCAL-VOC", None, BACKGROUND),
+        ("own", None, BACKGROUND),
+        ("own", [0, 9], VOID),
+        ("ADE20K", [255], BACKGROUND),
+    ],
+)
+def test_what_0_means_depends_on_the_dataset(name: str, ignore: list[int] | None, expected: int) -> None:
+    source = class_source(DatasetRequest(name=name, ignore=ignore))
+    table(name, {1: "person"}, source.ignore)
+    assert vocabulary(name).labels(np.zeros(1, np.uint8)).tolist() == [expected]
 
 
 def test_a_table_written_anew_is_read_anew() -> None:

@@ -1,6 +1,7 @@
 """Words through the stages: learnt from label maps, evaluated by class, and a table of their own on the leaderboard."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import yaml
 
 from limelight.config import Params, load_params
 from limelight.data.manifest import Sample, write_manifest
+from limelight.inference.champion import champion
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image
 from models import create_model
@@ -92,7 +94,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path(samples[-3].image).write_bytes(b"damaged")
         write_manifest(samples)
         Path("data/lists/toys").mkdir()
-        Path("data/lists/toys/classes.json").write_text(json.dumps(CLASSES))
+        Path("data/lists/toys/classes.json").write_text(json.dumps({"background": True, "classes": CLASSES}))
         Path("params.yaml").write_text(yaml.safe_dump(TREE))
         save_weights("artifacts/salient", create_model("sdnet"), name="sdnet", input_size=(32, 32))
         train.run(load_params(), "words")
@@ -122,9 +124,8 @@ def test_evaluation_counts_every_class() -> None:
     folder = Path("reports/eval/words")
     metrics = read_json(folder / "metrics.json")
     figures = metrics["datasets"]["toys"]["torch"]
-    assert figures.keys() == {
-        "mIoU", "mIoU_background", "mIoU_seen", "mIoU_unseen", "pixel_accuracy", "mean_accuracy",
-    }  # fmt: skip
+    names = {"mIoU", "mIoU_background", "mIoU_seen", "mIoU_unseen", "pixel_accuracy", "mean_accuracy"}
+    assert figures.keys() == names | {f"{name}_se" for name in names}
     assert metrics["mean"]["torch"] == figures and metrics["iou"]["toys"].keys() <= set(CLASSES.values())
     assert metrics["images"] == {"toys": {"scored": 3, "failed": 1}}
     assert metrics["prompts"] == 3 and metrics["macs"] > 2 * metrics["macs_of_one"]
@@ -160,9 +161,35 @@ def test_the_leaderboard_has_a_table_of_words() -> None:
     assert [row["artifact"] for row in board["rows"]] == ["salient"]
     assert [row["artifact"] for row in board["words"]] == ["words"]
     assert "mIoU" in board["words"][0]["mean"] and board["champion"]["artifact"] == "salient"
+    assert board["words_champion"]["artifact"] == "words" and board["words_champion"]["metric"] == "mIoU"
+    chosen = read_json(folder / "champion.json")
+    assert {task: found["artifact"] for task, found in chosen.items()} == {"saliency": "salient", "words": "words"}
+    assert {found["manifest_sha256"] for found in chosen.values()} == {board["manifest_sha256"]}
     text = (folder / "leaderboard.md").read_text()
     assert "## Found by words" in text and "mIoU unseen ↑" in text and "## toys" in text
     assert text.index("## Networks") < text.index("## Found by words")
+    assert "**Champion: salient (torch)**" in text and "**Champion of words: words (torch)**" in text
+    page = (folder / "leaderboard.html").read_text()
+    assert page.count('<section class="champion">') == page.count("<picture>") == 2
+    assert page.count("<tr class=champion-row") == 4, "each champion in its two tables"
+    assert {path.stem for path in folder.glob("*.png")} == {
+        "scatter", "scatter_dark", "scatter_words", "scatter_words_dark",
+    }  # fmt: skip
+
+
+def test_words_alone_have_a_champion(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("data", "reports", "toys"):
+        shutil.copytree(project / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    tree = {**TREE, "evaluate": ["words"]}
+    compare.run(Params.model_validate(tree))
+    board = read_json("reports/leaderboard/leaderboard.json")
+    assert board["champion"] is None and board["rows"] == [] and len(board["words"]) == 1
+    assert champion("words") == (Path("artifacts/words"), "torch")
+    with pytest.raises(UserError, match="no champion of saliency, only of words"):
+        champion()
+    page = Path("reports/leaderboard/leaderboard.html").read_text()
+    assert "Found by words" in page and "Networks" not in page and "The same images" not in page
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _decode(sample: Sample) -> dict[str, Any]:
         row["size_matches"] = image.shape[:2] == (sample.height, sample.width)
         row["image_std"] = float(image.std()) / 255
         if sample.companion:
-            row["companion_std"] = float(read_companion(sample.companion).std())
+            row["companion_std"] = float(read_companion(sample.companion, depth=sample.modality == "rgbd").std())
         if sample.mask and sample.modality == "text":
             label_values(Path(sample.mask))
         elif sample.mask:
