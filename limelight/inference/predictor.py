@@ -7,7 +7,6 @@ Dimensions: B batch, K classes, H height, W width, h and w of the network's inpu
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from limelight.inference.preprocess import (
     to_saliency,
 )
 from limelight.inference.runtimes import Maps, Runtime, open_runtime
+from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
 from models.card import Card
@@ -38,20 +38,6 @@ Size = tuple[int, int]
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
 MAPS_AT_ONCE = 64
 """Maps that are kept between the network and the labels: pictures times classes."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What is salient in one picture."""
-
-    saliency_HW: np.ndarray
-    """float32 in [0, 1], at the picture's own size."""
-
-    milliseconds: dict[str, float]
-    """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
-
-    uncertainty_HW: np.ndarray | None = None
-    """float32 in [0, 0.5]: how far an ensemble's members differ. None without an ensemble."""
 
 
 Finish = Callable[..., Prediction | Segmentation]
@@ -142,6 +128,10 @@ class Predictor:
         """
         if size is not None and processing_res is not None:
             raise UserError("a size is stretched to, a processing resolution keeps proportions; give one of them")
+        if processing_res is not None and processing_res < 0:
+            raise UserError(
+                f"the processing resolution is 0, for each picture's own, or positive; got {processing_res}"
+            )
         card = read_card(source)
         runtime = choose(source, card, runtime, device, sampling, half_precision)
         device = resolve(device, runtime)
@@ -185,7 +175,7 @@ class Predictor:
         """
         words = self.words_for(prompts, template)
         if words is None:
-            finish: Finish = partial(_saliency, legacy=is_legacy(self.card))
+            finish: Finish = partial(prediction, legacy=is_legacy(self.card))
         else:
             finish = partial(segmentation, classes=words.classes, background=background)
         companions = [None] * len(images) if companions is None else companions
@@ -282,18 +272,6 @@ class Predictor:
         if not self._torch:
             return Maps(self._runtime(*inputs))
         return self._runtime.draw(inputs, texts, self.sampling.seeds(images) if self.sampling.steps else None)
-
-
-def _saliency(
-    probability_1hw: np.ndarray,
-    doubt_1hw: np.ndarray | None,
-    size: Size,
-    milliseconds: dict[str, float],
-    *,
-    legacy: bool,
-) -> Prediction:
-    doubt_HW = None if doubt_1hw is None else to_saliency(doubt_1hw[0], size)
-    return Prediction(to_saliency(probability_1hw[0], size, legacy), milliseconds, doubt_HW)
 
 
 def _either(modalities: Sequence[str]) -> str:

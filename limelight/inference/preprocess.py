@@ -53,12 +53,7 @@ def fit_inside(picture: tuple[int, int], longest: int, divisor: int) -> tuple[in
     Args:
         longest: pixels of the longer side; 0 = the picture's own.
         divisor: each side is rounded up to a multiple of it.
-
-    Raises:
-        UserError: `longest` is negative.
     """
-    if longest < 0:
-        raise UserError(f"the processing resolution must be 0 or positive, got {longest}; 0 is each picture's own size")
     most = max(picture)
     height, width = (-(-side * (longest or most) // (most * divisor)) * divisor for side in picture)
     return height, width

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from limelight.inference.pictures import Picture, read_picture
-from limelight.inference.predictor import Prediction, Predictor
+from limelight.inference.predictor import Predictor
+from limelight.inference.saliency import Prediction
 from limelight.media.outputs import Output, adjust, write_output
 from limelight.media.sources import Source
 from limelight.progress import progress

@@ -88,9 +88,11 @@ class PyTorchRuntime:
             self.network.encode_prompts(texts)
 
     def _seconds(self, inputs: Inputs) -> tuple[Tensor, ...]:
-        if not self._takes_companions or inputs.companion_B1HW is None:
+        _, companion_B1HW, modality_B = inputs
+        if not self._takes_companions or companion_B1HW is None:
             return ()
-        return tuple(torch.from_numpy(part).to(self._device) for part in inputs[1:])
+        companion = torch.from_numpy(companion_B1HW).to(device=self._device, dtype=self._dtype)
+        return companion, torch.from_numpy(modality_B).to(self._device)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

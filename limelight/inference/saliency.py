@@ -1,0 +1,35 @@
+"""What is salient in a picture: from a network's map to one of the picture's size.
+
+Dimensions: H height, W width of the result, h and w of the network's input.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from limelight.inference.preprocess import to_saliency
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is salient in one picture."""
+
+    saliency_HW: np.ndarray
+    """float32 in [0, 1], at the picture's own size."""
+    milliseconds: dict[str, float]
+    """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
+    uncertainty_HW: np.ndarray | None = None
+    """float32 in [0, 0.5]: how far an ensemble's members differ. None without an ensemble."""
+
+
+def prediction(
+    probability_1hw: np.ndarray,
+    uncertainty_1hw: np.ndarray | None,
+    size: tuple[int, int],
+    milliseconds: dict[str, float],
+    *,
+    legacy: bool,
+) -> Prediction:
+    """A network's map as a result at (height, width); for `legacy` see `to_saliency`."""
+    uncertainty_HW = None if uncertainty_1hw is None else to_saliency(uncertainty_1hw[0], size)
+    return Prediction(to_saliency(probability_1hw[0], size, legacy), milliseconds, uncertainty_HW)

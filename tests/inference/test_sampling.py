@@ -1,0 +1,131 @@
+"""Denoising in steps, ensembles, half precision, resolutions, and what legacy weights are used with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from limelight.inference.predictor import Predictor
+from limelight.inference.preprocess import fit_inside, to_inputs, to_saliency
+from limelight.inference.sampling import Sampling
+from models.errors import UserError
+from models.registry import create_model
+from models.weights import read_card, save_weights
+
+
+def save(folder: Path, name: str, **options: object) -> Path:
+    """Weights as initialised, for 64x64 pictures."""
+    torch.manual_seed(0)
+    model = create_model(name, **options)
+    save_weights(folder, model, name=name, input_size=(64, 64), mean=model.mean, std=model.std)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def salient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("sampling") / "diffsod", "diffsod-tiny")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("sampling") / "words", "segdiffusion-tiny")
+
+
+def picture(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_seeds_come_from_pixels() -> None:
+    one, other = picture(), picture(seed=1)
+    assert Sampling(2).seeds([one, other]) == [*Sampling(2).seeds([one]), *Sampling(2).seeds([other])]
+    assert len({*Sampling(2).seeds([one, other]), *Sampling(2, seed=1).seeds([one])}) == 3
+    assert Sampling(2).seeds([one]) != Sampling(2).seeds([one.reshape(60, 40, 3)])
+    assert all(0 <= seed < 2**63 for seed in Sampling(2).seeds([one, other]))
+
+
+def test_order_and_batch_do_not_matter(salient: Path) -> None:
+    predictor = Predictor.load(salient, device="cpu", sampling=Sampling(2, 3))
+    images = [picture(seed=seed) for seed in range(3)]
+    forward = predictor.predict(images)
+    backward = predictor.predict(images[::-1], batch_size=2)[::-1]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_allclose(one.saliency_HW, other.saliency_HW, atol=1e-4)
+        np.testing.assert_allclose(one.uncertainty_HW, other.uncertainty_HW, atol=1e-4)
+        assert one.uncertainty_HW.shape == one.saliency_HW.shape == (40, 60)
+        assert 0 < one.uncertainty_HW.max() <= 0.5
+    reseeded = Predictor.load(salient, device="cpu", sampling=Sampling(2, 3, seed=1)).predict(images[:1])
+    assert np.abs(reseeded[0].saliency_HW - forward[0].saliency_HW).max() > 1e-3
+    assert "2 steps x 3, seed 0, weights" in predictor.description
+
+
+def test_words_are_sampled_too(words: Path) -> None:
+    predictor = Predictor.load(words, device="cpu", sampling=Sampling(1, 2))
+    found, alone = predictor.predict([picture(), picture(seed=1)], prompts=["cat", "лодка"], background=0.3)
+    assert found.uncertainty_HW.shape == found.labels_HW.shape == (40, 60)
+    again = predictor.predict([picture(seed=1)], prompts=["лодка"])[0]
+    np.testing.assert_allclose(again.probability_Khw[0], alone.probability_Khw[1], atol=1e-4)
+
+
+def test_what_cannot_be_sampled_is_refused(salient: Path, untrained: Path) -> None:
+    with pytest.raises(UserError, match="sdnet does not sample"):
+        Predictor.load(untrained, sampling=Sampling(10))
+    with pytest.raises(UserError, match="7 denoising steps do not divide the 1000 timesteps; take 5 or 8"):
+        Predictor.load(salient, sampling=Sampling(7))
+    with pytest.raises(UserError, match="holds the network's single step"):
+        Predictor.load(salient, runtime="onnx-fp32", sampling=Sampling(10))
+    for arguments, problem in (((0,), "at least 1 step"), ((None, 5), "all 5 members"), ((1, 0), "at least 1 member")):
+        with pytest.raises(UserError, match=problem):
+            Sampling(*arguments)
+
+
+def test_half_precision(salient: Path, words: Path, untrained: Path) -> None:
+    depth = np.tile(np.linspace(0, 1, 60, dtype=np.float32), (40, 1))
+    for sampling in (Sampling(), Sampling(1, 2)):
+        whole, half = (
+            Predictor.load(salient, device="cpu", sampling=sampling, half_precision=half) for half in (False, True)
+        )
+        assert (whole.number_format, half.number_format) == ("fp32", "bf16")
+        pairs = zip(*(each.predict([picture()], [depth], modality="rgbd") for each in (whole, half)), strict=True)
+        for one, other in pairs:
+            assert other.saliency_HW.dtype == np.float32
+            np.testing.assert_allclose(one.saliency_HW, other.saliency_HW, atol=0.1)
+    Predictor.load(words, device="cpu", half_precision=True).predict([picture()], prompts=["cat"])
+    with pytest.raises(UserError, match="'onnx-fp32' has no half precision"):
+        Predictor.load(untrained, runtime="onnx-fp32", half_precision=True)
+
+
+def test_proportions_can_be_kept(salient: Path) -> None:
+    assert fit_inside((480, 640), 384, 32) == (288, 384)
+    assert fit_inside((641, 480), 0, 32) == (672, 480)
+    assert fit_inside((3, 2000), 64, 32) == (32, 64)
+    predictor = Predictor.load(salient, device="cpu", processing_res=0)
+    images = [picture(), picture(64, 32), picture(33, 64, 1)]
+    own = predictor.predict(images)
+    assert [found.saliency_HW.shape for found in own] == [(40, 60), (64, 32), (33, 64)]
+    fed = predictor.predict(images, output_processing_res=True)
+    assert [found.saliency_HW.shape for found in fed] == [(64, 64), (64, 32), (64, 64)]
+    np.testing.assert_array_equal(own[1].saliency_HW, fed[1].saliency_HW)
+    with pytest.raises(UserError, match="or positive; got -1"):
+        Predictor.load(salient, processing_res=-1)
+    with pytest.raises(UserError, match="give one of them"):
+        Predictor.load(salient, processing_res=64, size=64)
+
+
+def test_legacy_weights_are_used_as_published(tmp_path: Path) -> None:
+    """Bicubic with antialiasing in, full contrast out, and one picture at a time for the batch norms' sake."""
+    folder = save(tmp_path / "legacy", "diffsod-tiny", legacy=True)
+    card, image, depth = read_card(folder), picture(90, 70), np.linspace(0, 1, 6300, dtype=np.float32).reshape(90, 70)
+    inputs = to_inputs([image], [depth], ["rgbd"], card, (64, 64))
+    expected = np.asarray(Image.fromarray(image).resize((64, 64))) / 127.5 - 1  # bicubic is Pillow's default
+    np.testing.assert_allclose(inputs.image_B3HW[0].transpose(1, 2, 0), expected, atol=1e-5)
+    assert inputs.companion_B1HW.min() >= 0 and inputs.companion_B1HW.max() <= 1
+
+    predictor = Predictor.load(folder, device="cpu")
+    together, alone = predictor.predict([image, picture()])[0], predictor.predict([image])[0]
+    np.testing.assert_allclose(together.saliency_HW, alone.saliency_HW, atol=1e-5)
+    stretched = predictor.predict([image], output_processing_res=True)[0].saliency_HW
+    assert (stretched.min(), stretched.max()) == (0, 1)
+    flat = np.full((4, 4), 0.25, np.float32)
+    np.testing.assert_allclose(to_saliency(flat, (8, 8), legacy=True), 0.25, atol=1e-6)
