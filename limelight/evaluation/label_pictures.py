@@ -14,35 +14,10 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.semantic import WordScores, predicted_and_true
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
+from limelight.media.labels import Picture, colour, tinted
 
 HEIGHT = 240
 GAP, LINE, MARGIN = 4, 18, 6
-VOID_GREY = (120, 120, 120)
-
-Picture = NDArray[np.uint8]
-
-
-def colour(label: int) -> tuple[int, int, int]:
-    """RGB of a label from 1, as the PASCAL VOC devkit colours classes: bits of the number, spread over the channels."""
-    red = green = blue = 0
-    for shift in range(7, -1, -1):
-        red |= (label & 1) << shift
-        green |= (label >> 1 & 1) << shift
-        blue |= (label >> 2 & 1) << shift
-        label >>= 3
-    return red, green, blue
-
-
-def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
-    """The picture in grey with each class in its colour, void in grey; uint8 RGB. Both of one size."""
-    grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    picture = grey.copy()
-    for label in np.unique(labels_HW):
-        if label:
-            where = labels_HW == label
-            rgb = VOID_GREY if label < 0 else colour(int(label))
-            picture[where] = (0.35 * grey[where] + 0.65 * np.array(rgb)).astype(np.uint8)
-    return picture
 
 
 def panel(

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limelight.evaluation.confusion import class_iou, confusion_matrix, counts_of, figures, label_map, mean_iou
-from limelight.evaluation.label_pictures import colour, panel, tinted
+from limelight.evaluation.label_pictures import panel
 from limelight.inference.segment import most_probable
+from limelight.media.labels import colour, tinted
 
 TRUTH = np.array([[0, 1, 1, -1], [2, 2, 1, -1]])
 FOUND = np.array([[0, 1, 2, 1], [2, 0, 1, 3]])

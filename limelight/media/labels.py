@@ -1,0 +1,57 @@
+"""Label maps as files and as pictures: each class a colour.
+
+Labels are 1 to the number of classes; 0 is background and black, below 0 void and grey.
+"""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.errors import UserError
+
+VOID_GREY = (120, 120, 120)
+MOST_INDEXED = 255
+"""Classes that an 8-bit PNG with a palette can tell apart."""
+
+Picture = NDArray[np.uint8]
+
+
+def colour(label: int) -> tuple[int, int, int]:
+    """RGB of a label from 0, as the PASCAL VOC devkit colours classes: bits of the number, spread over the channels."""
+    red = green = blue = 0
+    for shift in range(7, -1, -1):
+        red |= (label & 1) << shift
+        green |= (label >> 1 & 1) << shift
+        blue |= (label >> 2 & 1) << shift
+        label >>= 3
+    return red, green, blue
+
+
+def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
+    """The picture in grey with each class in its colour, void in grey; uint8 RGB. Both of one size."""
+    grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    picture = grey.copy()
+    for label in np.unique(labels_HW):
+        if label:
+            where = labels_HW == label
+            rgb = VOID_GREY if label < 0 else colour(int(label))
+            picture[where] = (0.35 * grey[where] + 0.65 * np.array(rgb)).astype(np.uint8)
+    return picture
+
+
+def encode_labels(labels_HW: NDArray[np.integer]) -> bytes:
+    """An 8-bit PNG whose pixel values are the labels and whose palette holds their colours.
+
+    Raises:
+        UserError: a label is beyond 255.
+    """
+    if labels_HW.max(initial=0) > MOST_INDEXED:
+        raise UserError(f"label {labels_HW.max()} is beyond a palette's {MOST_INDEXED}; ask for fewer classes")
+    picture = Image.fromarray(labels_HW.astype(np.uint8), "P")
+    picture.putpalette([value for label in range(MOST_INDEXED + 1) for value in colour(label)])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
