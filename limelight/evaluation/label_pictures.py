@@ -1,23 +1,22 @@
 """Label maps as pictures: what an image shows, what was found in it, and what the colours mean."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.semantic import WordScores, predicted_and_true
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
-from limelight.media.labels import Picture, colour, tinted
+from limelight.media.labels import Picture, tinted
+from limelight.media.legend import strip
 
 HEIGHT = 240
-GAP, LINE, MARGIN = 4, 18, 6
+GAP = 4
 
 
 def panel(
@@ -38,7 +37,7 @@ def panel(
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
     row = np.hstack([image, gap, tinted(image, truth), gap, tinted(image, found)])
     shown = [int(label) for label in np.union1d(truth, found) if label > 0]
-    return np.vstack([row, _strip(row.shape[1], [(colour(label), names[label - 1]) for label in shown], note)])
+    return np.vstack([row, strip(row.shape[1], [(label, names[label - 1]) for label in shown], note)])
 
 
 def write_label_overlays(
@@ -71,34 +70,3 @@ def spread(scores: WordScores, count: int) -> list[str]:
     ranked = sorted(figures, key=lambda sample_id: (-figures[sample_id], sample_id))
     places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
     return [ranked[place] for place in places]
-
-
-def _strip(width: int, legend: Sequence[tuple[tuple[int, int, int], str]], note: str) -> Picture:
-    """The legend, in as many lines as it takes, and the note."""
-    font = _font()
-    lines: list[list[tuple[tuple[int, int, int], str, int]]] = [[]]
-    x = MARGIN
-    for rgb, name in legend:
-        needed = 15 + round(font.getlength(name)) + 12
-        if lines[-1] and x + needed > width - MARGIN:
-            lines.append([])
-            x = MARGIN
-        lines[-1].append((rgb, name, x))
-        x += needed
-    strip = Image.new("RGB", (width, MARGIN + LINE * (len(lines) + 1)), "white")
-    draw = ImageDraw.Draw(strip)
-    for number, line in enumerate(lines):
-        y = MARGIN // 2 + LINE * number
-        for rgb, name, x in line:
-            draw.rectangle((x, y + 3, x + 10, y + 13), fill=rgb)
-            draw.text((x + 15, y), name, fill=(40, 40, 40), font=font)
-    draw.text((MARGIN, MARGIN // 2 + LINE * len(lines)), note, fill=(40, 40, 40), font=font)
-    return np.asarray(strip)
-
-
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
-    """One with more letters than Latin's; it comes with matplotlib."""
-    from matplotlib.font_manager import findfont
-
-    return ImageFont.truetype(findfont("DejaVu Sans"), 12)

@@ -21,7 +21,6 @@ from limelight.inference.preprocess import (
     fit_size,
     is_legacy,
     to_inputs,
-    to_saliency,
 )
 from limelight.inference.runtimes import Maps, Runtime, open_runtime
 from limelight.inference.saliency import Prediction, prediction

@@ -1,0 +1,101 @@
+"""What the colours of label maps mean, written below a picture in whatever script the names are."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from limelight.media.labels import Picture, colour, tinted
+
+SIZE = 12
+"""Of the letters, pixels."""
+NARROWEST = 240
+"""Of an overlay, so that a small picture's legend can be read."""
+INK = (40, 40, 40)
+
+_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "arial.ttf",
+    "msgothic.ttc",
+    "malgun.ttf",
+)
+"""Files by which systems know fonts of many scripts, the first that has a name's letters writes it."""
+_IN_NO_FONT = "\U0010ffff"
+
+Font = ImageFont.FreeTypeFont
+
+
+def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[str]) -> Picture:
+    """The picture tinted by class, over a legend of the classes that it shows; uint8 RGB.
+
+    Args:
+        names: of labels 1, 2, ...
+    """
+    height, width = labels_HW.shape
+    shown = [(int(label), names[label - 1]) for label in np.unique(labels_HW[labels_HW > 0])]
+    below = strip(max(width, NARROWEST), shown, size=max(SIZE, width // 60))
+    whole = np.full((height + len(below), below.shape[1], 3), 255, np.uint8)
+    whole[:height, :width], whole[height:] = tinted(image_HW3, labels_HW), below
+    return whole
+
+
+def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: int = SIZE) -> Picture:
+    """The legend, in as many lines as it takes, and a note; black on white.
+
+    Args:
+        legend: labels and their names. One that no font here can write is given by its number.
+        size: of the letters, pixels.
+    """
+    margin, step = size // 2, size * 3 // 2
+    places = list(_places(width, legend, size))
+    rows = 1 + max((row for *_, row in places), default=-1)
+    picture = Image.new("RGB", (width, margin + step * (rows + bool(note))), "white")
+    draw = ImageDraw.Draw(picture)
+    for label, text, x, row in places:
+        y = margin // 2 + step * row
+        draw.rectangle((x, y + size // 4, x + size * 5 // 6, y + size * 13 // 12), fill=colour(label))
+        draw.text((x + size * 5 // 4, y), text, fill=INK, font=font_for(text, size))
+    draw.text((margin, margin // 2 + step * rows), note, fill=INK, font=font_for(note, size))
+    return np.asarray(picture)
+
+
+def font_for(text: str, size: int) -> Font:
+    """The first font that has all of a text's letters, or else the first."""
+    return next((font for font in _fonts(size) if _writes(font, text)), _fonts(size)[0])
+
+
+def _places(width: int, legend: Sequence[tuple[int, str]], size: int) -> Iterator[tuple[int, str, int, int]]:
+    """Label, text, x and row of each entry."""
+    x, row = size // 2, 0
+    for label, name in legend:
+        text = name if _writes(font_for(name, size), name) else f"#{label}"
+        needed = size * 9 // 4 + round(font_for(text, size).getlength(text))
+        if x > size // 2 and x + needed > width - size // 2:
+            x, row = size // 2, row + 1
+        yield label, text, x, row
+        x += needed
+
+
+def _writes(font: Font, text: str) -> bool:
+    missing = bytes(font.getmask(_IN_NO_FONT))
+    return all(bytes(font.getmask(letter)) != missing for letter in text)
+
+
+@lru_cache(maxsize=4)
+def _fonts(size: int) -> list[Font]:
+    """Those that are here: matplotlib's, if it is, the system's, and Pillow's own."""
+    found, spec = [], find_spec("matplotlib")
+    own = [Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"] if spec and spec.origin else []
+    for name in (*own, *_FONTS):
+        try:
+            found.append(ImageFont.truetype(name, size))
+        except OSError:
+            continue
+    return [*found, ImageFont.load_default(size)]
