@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limelight.cli_weights import base_weights, import_
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -228,19 +229,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="one JSON list")
         raise typer.Exit(1)
 
 
-@app.command("import")
-def import_(
-    checkpoint: Annotated[Path, typer.Argument(help="a file as its authors published it")],
-    model: Annotated[str, typer.Option(help="which network it holds; see limelight models")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
-    sha256: Annotated[str | None, typer.Option(help="what the file must hash to")] = None,
-) -> None:
-    """Turn a published checkpoint into a weights folder. Nothing in the file is executed."""
-    from models.importers import import_checkpoint
-
-    folder = output or Path("artifacts") / model
-    import_checkpoint(checkpoint, model, folder, sha256=sha256)
-    print(folder)
+app.command("import")(import_)
+app.command("base-weights")(base_weights)
 
 
 @app.command()

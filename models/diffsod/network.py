@@ -11,6 +11,7 @@ from models.diffsod.condition import Condition
 from models.diffsod.configs import BRANCHES
 from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
+from models.diffusion.hub import base_folder
 from models.diffusion.parts import INPUT_CHANNELS
 from models.errors import UserError
 
@@ -34,8 +35,8 @@ class DiffSOD(MaskDenoiser):
         companion_dropout: share of the companions that training leaves out.
         gain: see `GAIN`.
         gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.
-        pretrained: a folder in the layout of Stable Diffusion 2 to take UNet and autoencoder from; or True. Either way
-            the branch's backbone starts from ImageNet weights where they can be fetched.
+        pretrained: where UNet and autoencoder come from (see `base_folder`); False = random weights. The branch's
+            backbone then starts from ImageNet weights where they can be fetched.
     """
 
     capabilities = Capabilities(modalities=MODALITIES, sampling=True, input_divisor=32)
@@ -51,9 +52,8 @@ class DiffSOD(MaskDenoiser):
         companion_dropout: float = 0.0,
         gain: float = GAIN,
         gradient_checkpointing: bool = False,
-        pretrained: bool | str = False,
+        pretrained: bool | str | Config = False,
     ) -> None:
-        base = None if isinstance(pretrained, bool) else pretrained
         super().__init__(
             unet,
             vae,
@@ -61,7 +61,7 @@ class DiffSOD(MaskDenoiser):
             legacy=legacy,
             gain=gain,
             gradient_checkpointing=gradient_checkpointing,
-            base=base,
+            base=base_folder(pretrained),
         )
         self.condition = Condition(
             chosen(branch, BRANCHES, "branch"),

@@ -1,6 +1,7 @@
 """What draws masks by denoising them in latent space, whatever it is told about the picture."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -45,7 +46,7 @@ class MaskDenoiser(Network):
         legacy: bool,
         gain: float,
         gradient_checkpointing: bool,
-        base: str | None,
+        base: Path | None,
     ) -> None:
         super().__init__()
         unet, vae = chosen(unet, UNETS, "UNet"), chosen(vae, VAES, "autoencoder")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from models.base import Capabilities
 from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
+from models.diffusion.hub import base_folder
 from models.errors import UserError
 from models.segdiffusion.configs import TEXTS
 from models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
@@ -36,7 +37,7 @@ class SegDiffusion(MaskDenoiser):
         train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.
         prompt_chunk: maps drawn at once, over all images and prompts of a call.
         legacy, gain, gradient_checkpointing: see `MaskDenoiser`.
-        pretrained: a folder in the layout of Stable Diffusion 2 to take all parts from; False = random weights.
+        pretrained: where all parts come from (see `base_folder`); False = random weights.
         assets: of the weights folder that is being read: where its tokenizer is.
     """
 
@@ -55,10 +56,10 @@ class SegDiffusion(MaskDenoiser):
         legacy: bool = False,
         gain: float = GAIN,
         gradient_checkpointing: bool = False,
-        pretrained: bool | str = False,
+        pretrained: bool | str | Config = False,
         assets: Path | str | None = None,
     ) -> None:
-        base = pretrained if isinstance(pretrained, str) else None
+        base = base_folder(pretrained, text=True)
         super().__init__(
             unet,
             vae,
