@@ -3,7 +3,7 @@
 Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]. That of a
 network which takes depth or thermal pictures has two inputs more: `companion` (B, 1, H, W) float32 in [0, 1] and
 `modality` (B) int64, the index into `models.card.MODALITIES`, 0 where a picture comes alone. Batch, height and width
-are free (networks with window attention: the batch alone). The 8-bit ones are quantised after training, with value
+are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
 ranges measured on real images.
 """
 
@@ -83,9 +83,10 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
         example["companion"] = torch.zeros(2, 1, *card.input_size)
         example["modality"] = torch.zeros(2, dtype=torch.int64)
     free = torch.export.Dim.DYNAMIC
-    # Reasoning about windows of a size left open takes the tracer hours: Swin backbones keep the card's.
-    windowed = any("WindowAttention" in type(module).__name__ for module in model.modules())
-    dimensions = {0: free} if windowed else {0: free, 2: free, 3: free}
+    # Reasoning about tokens or windows of a number left open takes the tracer six times as long for a diffusion model,
+    # and hours for a Swin backbone: networks with attention keep the card's size.
+    attends = any("Attention" in type(module).__name__ for module in model.modules())
+    dimensions = {0: free} if attends else {0: free, 2: free, 3: free}
     shapes = {name: dimensions if part.ndim == 4 else {0: free} for name, part in example.items()}
     program = torch.onnx.export(
         _Probability(model).eval(),

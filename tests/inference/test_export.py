@@ -12,10 +12,11 @@ from limelight.inference.export import export
 from limelight.inference.parity import accuracy, measure_parity, plot_parity
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
+from models.base import Capabilities
 from models.card import Card
 from models.errors import UserError
 from models.registry import create_model
-from models.weights import save_weights
+from models.weights import read_card, save_weights
 
 SIZE = (64, 96)
 
@@ -97,6 +98,28 @@ def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> N
         assert runtime(images(2)).shape == (2, 1, *SIZE)
         with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
             runtime(images(1, (64, 64)))
+
+
+class Attention(torch.nn.Module):
+    """Every pixel looks at every other."""
+
+    capabilities = Capabilities()
+
+    def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
+        tokens_BNC = image_B3HW.flatten(2).transpose(1, 2)
+        seen_BNC = (tokens_BNC @ tokens_BNC.transpose(1, 2)).softmax(-1) @ tokens_BNC
+        return [seen_BNC.transpose(1, 2).unflatten(2, image_B3HW.shape[2:]).mean(1, keepdim=True)]
+
+
+def test_networks_with_attention_are_exported_at_one_size(folder: Path, tmp_path: Path) -> None:
+    card = read_card(folder).model_copy(update={"input_size": (8, 12)})
+    export(Attention(), card, tmp_path, ["onnx-fp32"], Inputs(images(1)))
+    run = open_runtime(tmp_path, "onnx-fp32", threads=1)
+    given = images(3, (8, 12))
+    expected = Attention()(torch.from_numpy(given))[0].sigmoid()
+    np.testing.assert_allclose(run(given), expected, atol=1e-6)
+    with pytest.raises(UserError, match="takes images of 8 x 12 pixels, got 12 x 8"):
+        run(images(1, (12, 8)))
 
 
 def test_eight_bit_exports_are_smaller(folder: Path) -> None:
