@@ -5,18 +5,29 @@ from typing import Annotated
 
 import typer
 
+from models.errors import UserError
+
 
 def import_(
-    checkpoint: Annotated[Path, typer.Argument(help="a file as its authors published it")],
-    model: Annotated[str, typer.Option(help="which network it holds; see limelight models")],
+    model: Annotated[str, typer.Option(help="which network it is; see limelight models")],
+    checkpoint: Annotated[Path | None, typer.Argument(help="a file as its authors published it")] = None,
+    unet: Annotated[Path | None, typer.Option(help="of a diffusion network: the folder that holds unet/")] = None,
+    base: Annotated[str, typer.Option(help="what that was trained from: a folder, or sd2 (see base-weights)")] = "sd2",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
-    sha256: Annotated[str | None, typer.Option(help="what the file must hash to")] = None,
+    sha256: Annotated[str | None, typer.Option(help="what the file (without one, the UNet's) must hash to")] = None,
 ) -> None:
-    """Turn a published checkpoint into a weights folder. Nothing in the file is executed."""
+    """Turn published weights into a weights folder. Nothing in them is executed."""
     from models.importers import import_checkpoint
+    from models.importers.diffusion import FAMILIES, import_diffusion
+    from models.registry import entry
 
     folder = output or Path("artifacts") / model
-    import_checkpoint(checkpoint, model, folder, sha256=sha256)
+    if entry(model).family in FAMILIES:
+        import_diffusion(model, folder, unet=unet, base=base, branch=checkpoint, sha256=sha256)
+    elif unet is not None or checkpoint is None:
+        raise UserError(f"{model} comes as one file; give that, without --unet")
+    else:
+        import_checkpoint(checkpoint, model, folder, sha256=sha256)
     print(folder)
 
 

@@ -56,6 +56,12 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, text + "\n")
 
 
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic_path(path) as temporary:
@@ -80,3 +86,17 @@ def sha256_file(path: Path | str) -> str:
     """SHA-256 of a file's bytes, 64 lower-case hex digits."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def check_sha256(path: Path | str, expected: str | None) -> str:
+    """SHA-256 of a file that is to have it; None = whatever it has.
+
+    Raises:
+        UserError: the file is missing, or has another.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; download it first")
+    found = sha256_file(path)
+    if expected and found != expected.lower():
+        raise UserError(f"{path} has sha256 {found}, expected {expected}; download it again")
+    return found

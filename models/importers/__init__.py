@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from models.errors import UserError
-from models.files import sha256_file
+from models.files import check_sha256
 from models.importers.paddle import read_pdparams
 from models.importers.torch_checkpoint import read_pth
 from models.registry import create_model, entry
@@ -118,9 +118,4 @@ def _check_file(path: Path, sha256: str | None) -> str:
     """The file's hash, if it is there, of a known type and what was expected."""
     if path.suffix not in READERS:
         raise UserError(f"{path} is of an unknown type {path.suffix!r}; known: {', '.join(READERS)}")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; download the checkpoint first")
-    digest = sha256_file(path)
-    if sha256 and digest != sha256.lower():
-        raise UserError(f"{path} has sha256 {digest}, expected {sha256}; download it again")
-    return digest
+    return check_sha256(path, sha256)

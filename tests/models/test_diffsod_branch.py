@@ -132,7 +132,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_published_files_become_a_weights_folder(published: Path, tmp_path: Path) -> None:
     files = (published / "res2net_ft_1.pth", published / "checkpoint-1", published / "base")
-    card = import_published(*files, tmp_path / "weights", sizes="tiny", input_size=64)
+    card = import_published(*files, tmp_path / "weights", name="diffsod-tiny")
     assert (card.mean, card.std, card.licence) == ((0.5,) * 3, (0.5,) * 3, "openrail++")
     model, read = load_weights(tmp_path / "weights")
     assert read == card and model.legacy
@@ -156,6 +156,6 @@ def test_a_file_of_another_network_is_refused(published: Path, tmp_path: Path) -
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"1 not expected: conv.weight"):
         import_published(
-            tmp_path / "other.pth", published / "checkpoint-1", published / "base", tmp_path / "w", sizes="tiny"
+            tmp_path / "other.pth", published / "checkpoint-1", published / "base", tmp_path / "w", name="diffsod-tiny"
         )
     assert not (tmp_path / "w").exists()

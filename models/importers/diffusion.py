@@ -1,0 +1,48 @@
+"""Published diffusion networks, which come as folders besides files."""
+
+from pathlib import Path
+
+from models.card import Card
+from models.diffusion.hub import base_folder
+from models.errors import UserError
+from models.registry import entry
+
+FAMILIES = ("diffsod", "segdiffusion")
+
+
+def import_diffusion(
+    model_name: str,
+    folder: Path | str,
+    *,
+    unet: Path | None,
+    base: str,
+    branch: Path | None = None,
+    sha256: str | None = None,
+) -> Card:
+    """Put a published UNet, its base and, of diffSOD, the file of its condition branch into a weights folder.
+
+    Args:
+        model_name: a network of `FAMILIES`.
+        folder: where the weights folder goes.
+        unet: the folder that holds unet/.
+        base: 'sd2' or a folder, see `base_folder`.
+        branch: diffSOD's .pth file.
+        sha256: what `branch` must hash to, or where there is none the UNet's file.
+
+    Raises:
+        UserError: something is not given, or see the families' own `import_published`.
+    """
+    family = entry(model_name).family
+    if unet is None:
+        raise UserError(f"{model_name} comes with a UNet; give the folder that holds unet/ with --unet")
+    if family == "diffsod":
+        if branch is None:
+            raise UserError(f"{model_name} comes with a file of its condition branch; give that .pth file")
+        from models.diffsod.checkpoint import import_published as import_diffsod
+
+        return import_diffsod(branch, unet, base_folder(base), folder, name=model_name, sha256=sha256)
+    if branch is not None:
+        raise UserError(f"{model_name} has nothing but a UNet; leave out {branch}")
+    from models.segdiffusion.checkpoint import import_published as import_segdiffusion
+
+    return import_segdiffusion(unet, base_folder(base, text=True), folder, name=model_name, sha256=sha256)

@@ -1,0 +1,103 @@
+"""`limelight import` of the diffusion networks' published files, re-created tiny; and what it refuses."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner, Result
+
+from limelight.cli import app
+from models.diffsod.configs import BRANCHES
+from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from models.diffusion.folder import UNET_WEIGHTS, write_folder
+from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae
+from models.errors import UserError
+from models.files import sha256_file
+from models.segdiffusion.configs import TEXTS
+from models.segdiffusion.text import build_text
+from models.segdiffusion.tokenizer import word_tokenizer
+from models.weights import load_weights
+from tests.models.published_branch import published_state, small_values
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the authors publish, and what they started from."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("downloads")
+    torch.save(published_state(BRANCHES["tiny"], small_values(1), classes=10), folder / "branch.pth")
+    write_folder(folder / "checkpoint", {"unet": build_unet(UNETS["tiny"])})
+    parts = {
+        "unet": UNet2DConditionModel(**UNETS["tiny"] | {"in_channels": 4}),
+        "vae": build_vae(VAES["tiny"]),
+        "scheduler": build_scheduler(SCHEDULER_SD2),
+        "text_encoder": build_text(TEXTS["tiny"]),
+        "tokenizer": word_tokenizer(),
+    }
+    write_folder(folder / "sd", parts)
+    return folder
+
+
+@pytest.fixture
+def type_it(downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Type `limelight import` in an empty folder, after a copy of the downloads."""
+    shutil.copytree(downloads, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, ["import", *arguments])
+
+
+DIFFSOD = ("--model", "diffsod-tiny", "--unet", "checkpoint", "--base", "sd")
+WORDS = ("--model", "segdiffusion-tiny", "--unet", "checkpoint", "--base", "sd")
+
+
+def test_diffsod_comes_in(type_it: Callable[..., Result]) -> None:
+    told = type_it(*DIFFSOD, "branch.pth", "-o", "w", "--sha256", sha256_file("branch.pth"))
+    assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
+    network, card = load_weights("w")
+    assert network.legacy and (card.model, card.input_size, card.licence) == ("diffsod-tiny", (64, 64), "openrail++")
+    assert sha256_file("branch.pth") in card.source
+    published, drawn = torch.load("branch.pth", weights_only=True), load_file(f"checkpoint/{UNET_WEIGHTS}")
+    assert torch.equal(network.condition.branch.fusion.attention.gate.weight, published["afim.attn.l.weight"])
+    assert torch.equal(network.unet.conv_in.weight, drawn["conv_in.weight"])
+    base = load_file("sd/vae/diffusion_pytorch_model.safetensors")
+    assert torch.equal(network.vae.decoder.conv_in.weight, base["decoder.conv_in.weight"])
+
+
+def test_segdiffusion_comes_in(type_it: Callable[..., Result]) -> None:
+    told = type_it(*WORDS, "-o", "w", "--sha256", sha256_file(f"checkpoint/{UNET_WEIGHTS}"))
+    assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
+    network, card = load_weights("w")
+    assert network.legacy and card.text and any(name.startswith("tokenizer/") for name in card.assets)
+    drawn = load_file(f"checkpoint/{UNET_WEIGHTS}")
+    assert torch.equal(network.unet.conv_in.weight, drawn["conv_in.weight"])
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    grey = network.legacy_grey(image, network.encode_prompts(["a photo of a cat", "a photo of a dog"]), steps=2)
+    assert grey.shape == (1, 1, 64, 64) and grey.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--model", "diffsod-tiny", "branch.pth"), "give the folder that holds unet/ with --unet"),
+        (DIFFSOD, "give that .pth file"),
+        ((*DIFFSOD, "nothing.pth"), "nothing.pth does not exist"),
+        ((*DIFFSOD, "branch.pth", "--sha256", "0" * 64), "expected 000"),
+        ((*DIFFSOD[:-1], "checkpoint", "branch.pth"), "checkpoint has no scheduler/scheduler_config.json"),
+        ((*DIFFSOD[:3], "sd", "--base", "sd", "branch.pth"), "sd/unet takes 4 channels"),
+        ((*DIFFSOD, f"checkpoint/{UNET_WEIGHTS}"), "does not fit Branch: "),
+        ((*WORDS, "branch.pth"), "has nothing but a UNet; leave out branch.pth"),
+        ((*WORDS, "--sha256", "0" * 64), "expected 000"),
+        (("--model", "sdnet"), "sdnet comes as one file"),
+        (("--model", "sdnet", "branch.pth", "--unet", "checkpoint"), "give that, without --unet"),
+        (("--model", "diffsod-tiny", "--unet", "checkpoint", "branch.pth"), "no base weights are pinned"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(
+    arguments: tuple[str, ...], problem: str, type_it: Callable[..., Result]
+) -> None:
+    told = type_it(*arguments, "-o", "w")
+    assert isinstance(told.exception, UserError) and problem in str(told.exception)
+    assert "\n" not in str(told.exception) and not Path("w").exists()
