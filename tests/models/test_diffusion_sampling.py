@@ -1,5 +1,7 @@
 """The maths of sampling against formulas written anew."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from models.diffusion.noise import pyramid_noise, seeded_noise
 from models.diffusion.parts import build_scheduler
 from models.diffusion.sampling import add_noise, check_steps, ddim, predict_start, step_counts, velocity_target
 from models.errors import UserError
+from models.registry import create_model
 
 ABAR = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 TRAILING, LEADING = build_scheduler(SCHEDULER_SD2), build_scheduler(SCHEDULER_SD2, "leading")
@@ -78,21 +81,48 @@ def test_leading_steps_are_the_published_ones() -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
+SPREAD = 0.1
+"""Of the latents that `best_velocity` knows of, around their mean."""
+
+
+def best_velocity(noisy: Tensor, timestep: int, mean: Tensor | float) -> Tensor:
+    """That of the best denoiser of latents near `mean`: at t = 999 it finds them, at t = 1 it believes its input."""
+    abar = ABAR[timestep]
+    gain = abar**0.5 * SPREAD**2 / (abar * SPREAD**2 + 1 - abar)
+    start = mean + gain * (noisy - abar**0.5 * mean)
+    return (abar**0.5 * noisy - start) / (1 - abar) ** 0.5
+
+
 def test_one_leading_step_only_returns_its_noise() -> None:
-    """The best denoiser of latents near 1: at t = 999 it finds them, at t = 1 it believes its input."""
-
-    def velocity(noisy: Tensor, timestep: int) -> Tensor:
-        abar = ABAR[timestep]
-        gain = abar**0.5 * 0.1**2 / (abar * 0.1**2 + 1 - abar)
-        start = 1 + gain * (noisy - abar**0.5)
-        return (abar**0.5 * noisy - start) / (1 - abar) ** 0.5
-
     noise = normal(1, 4, 16, 16)
-    assert (ddim(velocity, noise, TRAILING, 1) - 1).abs().max() < 0.05
-    found = ddim(velocity, noise, LEADING, 1)
+    assert (ddim(partial(best_velocity, mean=1.0), noise, TRAILING, 1) - 1).abs().max() < 0.05
+    found = ddim(partial(best_velocity, mean=1.0), noise, LEADING, 1)
     assert LEADING.timesteps.tolist() == [1]
     assert np.corrcoef(found.flatten(), noise.flatten())[0, 1] > 0.99
     assert (found - 1).abs().mean() > 0.8
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_network_s_own_sampling_finds_what_its_denoiser_knows(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """With the network's own schedule, as whoever names no spacing gets it; a single leading step gives noise."""
+    torch.manual_seed(0)
+    network = create_model("diffsod-tiny").eval()
+    known = normal(2, 4, 8, 8, seed=1)
+
+    def predict_velocity(latent: Tensor, noisy: Tensor, tokens: Tensor, timestep_B: Tensor) -> Tensor:
+        members = len(noisy) // len(known)
+        return best_velocity(noisy, int(timestep_B[0]), known.repeat_interleave(members, 0))
+
+    monkeypatch.setattr(network, "predict_velocity", predict_velocity)
+    image_B3HW = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        wanted = ((network.decode_mask(known) + 1) / 2).clamp(0, 1)
+        contrast = wanted.std()
+        found, uncertainty = network.denoise(image_B3HW, steps=steps, ensemble_size=3, seeds=[5, 6])
+        assert (found - wanted).abs().mean() < 0.15 * contrast
+        assert uncertainty.mean() < 0.15 * contrast
+        leading, _ = network.denoise(image_B3HW, steps=1, seeds=[5, 6], spacing="leading")
+    assert (leading - wanted).abs().mean() > 0.5 * contrast
 
 
 @pytest.mark.parametrize(
