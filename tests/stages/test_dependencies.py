@@ -1,0 +1,133 @@
+"""A stage's deps in dvc.yaml name all the code that its results come from: else `dvc repro` keeps old results.
+
+Imports are read from the source, those inside functions too, and followed through the project.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OWN = ("benchmarks", "flows", "limelight", "models", "services", "stages")
+STAGES: dict[str, dict] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+EXEMPT = {
+    "limelight/__init__.py": "the version",
+    "limelight/config.py": "settings reach DVC as params",
+    "limelight/journal.py": "writes down what happened",
+    "limelight/nomination.py": "writes down what happened",
+    "limelight/progress.py": "shows what happens",
+    "limelight/provenance.py": "writes down what happened",
+    "limelight/tracking.py": "writes down what happened",
+    "limelight/training/presets.py": "settings reach DVC as params",
+    "models/__init__.py": "passes names on",
+    "models/errors.py": "words of what went wrong",
+    "models/files.py": "writes files whole",
+    "stages/runner.py": "starts a stage",
+}
+"""Code that no result depends on, and why."""
+
+BY_NAME = {
+    "models/registry.py": sorted((ROOT / "models").rglob("*.py")),  # networks, by their names
+    "stages/package.py": sorted((ROOT / "services").glob("*.py")),  # what a bentofile names
+}
+"""Code that is imported by a name that stands in no import statement."""
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of this project; None for anything else."""
+    path = ROOT.joinpath(*name.split("."))
+    if name.split(".")[0] not in OWN:
+        return None
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+class Imports(ast.NodeVisitor):
+    """The files that a file imports, wherever it does, except for type checkers."""
+
+    def __init__(self) -> None:
+        self.files: set[Path] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.add(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0, "imports here are absolute"
+        # A name may be a module of the package, or something in it.
+        self.add(
+            f"{node.module}.{alias.name}" if module_file(f"{node.module}.{alias.name}") else node.module
+            for alias in node.names
+        )
+
+    def add(self, names: Iterator[str]) -> None:
+        for name in names:
+            parts = name.split(".")
+            packages = (module_file(".".join(parts[:end])) for end in range(1, len(parts) + 1))
+            self.files |= {file for file in packages if file}
+
+
+@cache
+def imported(file: Path) -> frozenset[Path]:
+    visitor = Imports()
+    visitor.visit(ast.parse(file.read_text(encoding="utf-8")))
+    return frozenset(visitor.files)
+
+
+def needed(stage: str) -> set[str]:
+    """Every file that the stage may run, relative to the root."""
+    todo, found = [ROOT / command(stage)], set()
+    while todo:
+        file = todo.pop()
+        name = file.relative_to(ROOT).as_posix()
+        if file not in found and name not in EXEMPT and file.stat().st_size:
+            found.add(file)
+            todo += [*imported(file), *BY_NAME.get(name, ())]
+    return {file.relative_to(ROOT).as_posix() for file in found}
+
+
+def definition(stage: str) -> dict:
+    return STAGES[stage].get("do", STAGES[stage])
+
+
+def command(stage: str) -> str:
+    """'exec python -m stages.train ${item}' -> 'stages/train.py'."""
+    module = definition(stage)["cmd"].split(" -m ")[1].split()[0]
+    return module.replace(".", "/") + ".py"
+
+
+def covers(dependency: str, file: str) -> bool:
+    return file == dependency or file.startswith(dependency + "/")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_all_code_of_a_stage_is_among_its_deps(stage: str) -> None:
+    deps = [dep for dep in definition(stage)["deps"] if isinstance(dep, str)]
+    missing = sorted(file for file in needed(stage) if not any(covers(dep, file) for dep in deps))
+    assert not missing, f"dvc.yaml: {stage} runs code that is none of its deps: {missing}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_dep_is_code_that_the_stage_never_runs(stage: str) -> None:
+    code = [dep for dep in definition(stage)["deps"] if isinstance(dep, str) and dep.split("/")[0] in OWN]
+    idle = [dep for dep in code if not any(covers(dep, file) for file in needed(stage))]
+    assert not idle, f"dvc.yaml: {stage} waits for code that it does not run: {idle}"
+
+
+def test_what_is_exempt_is_there() -> None:
+    assert [file for file in EXEMPT if not (ROOT / file).is_file()] == []
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    found = {file.relative_to(ROOT).as_posix() for file in imported(ROOT / "stages/evaluate.py")}
+    assert {"limelight/config.py", "limelight/evaluation/semantic.py", "models/files.py"} <= found
+    assert "limelight/data/catalogue.py" not in {
+        file.relative_to(ROOT).as_posix() for file in imported(ROOT / "limelight/data/classes.py")
+    }
