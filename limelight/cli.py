@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 STREAM = "-"
-PACKAGED = Path("artifacts/bento/limelight.bento")
 
 Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched to their depths), or - for stdin")]
 Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
@@ -249,6 +248,7 @@ def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/
 def serve(
     model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
     bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
+    words: Annotated[bool, typer.Option("--words", help="what finds words, where both kinds are packaged")] = False,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
 ) -> None:
@@ -256,17 +256,19 @@ def serve(
 
     Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
     """
-    from limelight.inference.champion import champion
-    from limelight.packaging import unpack
+    from limelight.inference.champion import SALIENCY, WORDS, champion, champions
+    from limelight.packaging import SERVICES, service_of, unpack
+    from models.weights import read_card
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    what = "services.saliency:Limelight"
-    if model is None and bento is None and PACKAGED.is_file():
-        bento = PACKAGED
+    task = WORDS if words or list(champions()) == [WORDS] else SALIENCY
+    if model is None and bento is None and SERVICES[task].bento.is_file():
+        bento = SERVICES[task].bento
     if bento is not None:
         what = str(unpack(bento, Path("work/serve")))
     else:
-        folder, runtime = (model, "auto") if model else champion()
+        folder, runtime = (model, "auto") if model else champion(task)
+        what = service_of(read_card(folder)).entry
         os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
     _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))

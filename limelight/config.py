@@ -126,12 +126,24 @@ class Group(Section):
 
 
 class Optimiser(Section):
-    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
+
+
+class Lora(Section):
+    """Adapters in a UNet's attention, which is frozen otherwise. Their role in `optimiser.groups` is 'adapters'."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=16, gt=0, description="they count alpha / rank times")
+    targets: list[str] = Field(
+        default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"],
+        min_length=1,
+        description="names, or ends of names, of linear layers",
+    )
 
 
 class Schedule(Section):
@@ -176,6 +188,9 @@ class Run(Section):
     )
     augment: Augment = Augment()
     optimiser: Optimiser = Optimiser()
+    lora: Lora | None = Field(
+        default=None, description="train adapters of a diffusion network's UNet; null = all of it"
+    )
     schedule: Schedule = Schedule()
     loss: Literal["dice-boundary", "balanced-bce", "bce-iou"] = "bce-iou"
     level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
@@ -266,6 +281,7 @@ class Package(Section):
     service: str = "limelight"
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
+    max_classes: int = Field(default=64, ge=1, le=255, description="asked for at once, of a model of words")
 
 
 class Profile(Section):

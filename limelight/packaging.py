@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from limelight.config import Package
 from limelight.data.archives import extract
+from limelight.inference.champion import SALIENCY, WORDS
 from models.card import Card
 from models.errors import UserError
 from models.files import atomic_path, write_json, write_text
@@ -25,12 +26,31 @@ from models.weights import read_card
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+
+class Service(NamedTuple):
+    """What serves one task."""
+
+    name: str
+    """Of the model and of the bento in BentoML's store; the bentofile uses it too."""
+    bentofile: str
+    entry: str
+    """Where BentoML finds it in the code."""
+
+    @property
+    def bento(self) -> Path:
+        """The exported file."""
+        return Path("artifacts/bento") / f"{self.name}.bento"
+
+
+SERVICES = {
+    SALIENCY: Service("limelight", "bentofile.yaml", "services.saliency:Limelight"),
+    WORDS: Service("words", "bentofile.words.yaml", "services.words:Words"),
+}
 CODE = ("limelight", "models", "services")
-BENTOFILE = "bentofile.yaml"
-SERVICE = "limelight"
-"""Name of the model and of the bento in BentoML's store; bentofile.yaml uses it too."""
 START_S = 120.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic")
+_DIFFUSION = ("diffusers", "transformers")
+"""What the families of diffusion need besides, where PyTorch runs them."""
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
 
 
@@ -54,37 +74,45 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     import bentoml
 
     card = read_card(folder)
-    version = card.sha256[:12]
+    service, version = service_of(card), card.sha256[:12]
     with bentoml.models.create(
-        f"{SERVICE}:{version}", labels=_labels(card), metadata=card.model_dump(mode="json")
+        f"{service.name}:{version}", labels=_labels(card), metadata=card.model_dump(mode="json")
     ) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    _stage(context, runtime, settings)
-    bento = bentoml.bentos.build_bentofile(BENTOFILE, version=version, build_ctx=str(context))
+    _stage(context, card, runtime, settings)
+    bento = bentoml.bentos.build_bentofile(service.bentofile, version=version, build_ctx=str(context))
     with atomic_path(target) as temporary:
         bento.export(str(temporary.resolve()))  # a relative path would be taken from the root
     return str(bento.tag)
+
+
+def service_of(card: Card) -> Service:
+    """What serves weights of this kind."""
+    return SERVICES[WORDS if card.text else SALIENCY]
 
 
 def _labels(card: Card) -> dict[str, str]:
     return {"model": card.model, "form": card.form, "licence": card.licence}
 
 
-def _stage(context: Path, runtime: str, settings: Package) -> None:
+def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
     """Copy what the bento is built from to a folder of its own; in this one BentoML would walk environment and data."""
     for name in CODE:
         shutil.copytree(name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(BENTOFILE, context)
-    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime)))
+    shutil.copy(service_of(card).bentofile, context)
+    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.family)))
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
+    if card.text:
+        limits["max_classes"] = settings.max_classes
     write_json(context / "services" / "settings.json", limits)
 
 
-def pinned(runtime: str, lock: Path = Path("requirements.lock")) -> list[str]:
+def pinned(runtime: str, family: str, lock: Path = Path("requirements.lock")) -> list[str]:
     """What the service needs with this runtime, and all that these need in turn, at the versions of the lock file.
 
     Args:
         runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is asked for.
+        family: of the network; an export needs nothing of it.
 
     Returns:
         'name==version', sorted.
@@ -101,7 +129,9 @@ def pinned(runtime: str, lock: Path = Path("requirements.lock")) -> list[str]:
         if entry.marker is None or entry.marker.evaluate():
             locked[canonicalize_name(entry.name)] = f"{canonicalize_name(entry.name)}{entry.specifier}"
     found: dict[str, str] = {}
-    wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[runtime.partition("-")[0]])]
+    engine = runtime.partition("-")[0]
+    own = _DIFFUSION if engine == "torch" and family in ("diffsod", "segdiffusion") else ()
+    wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
     while wanted:
         package = wanted.pop()
         name = canonicalize_name(package.name)

@@ -6,13 +6,12 @@ place of a file. All of that is refused here, before it sees the request.
 
 import hmac
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartParser
+from starlette.datastructures import Headers
 
-from models.card import MODALITIES
+from services.forms import Form, Refusal, media_type
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,18 +20,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN = frozenset({"/", "/livez", "/readyz", "/healthz"})
 """Answered without the token: health, and the page, which holds nothing."""
-UPLOADS = frozenset({"/predict", "/cutout"})
-FIELD, COMPANION, MODALITY = "image", "companion", "modality"
-LONGEST_NAME = 200
-"""Bytes; the uploaded file's name becomes part of a temporary file's."""
-
-
-class Refusal(Exception):
-    """A request that the service does not get to see."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 class Guard:
@@ -41,13 +28,15 @@ class Guard:
     401 without the token; 411 to 415 and 400 as the checks below say. A refusal is JSON: {"error": "one line"}.
     """
 
-    def __init__(self, app: App, max_body: int, token: str | None = None) -> None:
+    def __init__(self, app: App, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
         """
         Args:
+            uploads: path -> the form that is posted to it. Elsewhere JSON alone is taken.
             max_body: bytes of a whole request.
             token: every request outside of `OPEN` must carry it as `Authorization: Bearer <token>`; None lets all in.
         """
         self._app = app
+        self._uploads = uploads
         self._max_body = max_body
         self._token = token
 
@@ -59,8 +48,8 @@ class Guard:
         try:
             self._authorise(scope["path"], headers)
             body = await self._read(headers, receive)
-            if scope["path"] in UPLOADS and scope["method"] == "POST":
-                await _check_upload(headers, body)
+            if scope["path"] in self._uploads and scope["method"] == "POST":
+                await self._uploads[scope["path"]].check(headers, body)
             elif body:
                 _check_content(headers)
         except Refusal as refusal:
@@ -97,67 +86,9 @@ class Guard:
 
 def _check_content(headers: Headers) -> None:
     """Elsewhere than at the uploads JSON alone is taken; above all no pickle, and no form that could hold a URL."""
-    kind = _media_type(headers)
+    kind = media_type(headers)
     if kind not in ("", "application/json"):
         raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
-
-
-async def _check_upload(headers: Headers, body: bytes) -> None:
-    """A form with one file named `image`, and at most one named `companion`, which may say what it is in `modality`.
-
-    A string in the place of a file would be fetched as a URL further in.
-    """
-    kind = _media_type(headers)
-    if kind != "multipart/form-data":
-        raise Refusal(415, f"content type {kind!r} is not taken; send multipart/form-data with the file as {FIELD!r}")
-
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    try:
-        form = await _InMemoryParser(headers, stream(), max_files=2, max_fields=2).parse()
-    except Exception as error:  # hostile bytes raise what they like, and what escapes here stalls the request
-        reason = getattr(error, "message", "its encoding is wrong")
-        raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
-    fields = form.multi_items()
-    await form.close()
-    if sorted(name for name, _ in fields) not in _FORMS:
-        raise Refusal(
-            400,
-            f"the form must have the picture's file as {FIELD!r}, and nothing else but its depth or thermal picture as "
-            f"{COMPANION!r} and which of the two that is as {MODALITY!r}",
-        )
-    for field, value in fields:
-        if field == MODALITY:
-            _check_modality(value)
-        else:
-            _check_file(field, value)
-
-
-_FORMS = (sorted([FIELD]), sorted([FIELD, COMPANION]), sorted([FIELD, COMPANION, MODALITY]))
-
-
-def _check_modality(value: UploadFile | str) -> None:
-    if not isinstance(value, str) or value not in MODALITIES[1:]:
-        raise Refusal(400, f"{MODALITY!r} must be text, one of {', '.join(MODALITIES[1:])}")
-
-
-def _check_file(field: str, value: UploadFile | str) -> None:
-    if not isinstance(value, UploadFile):
-        raise Refusal(415, f"{field!r} holds text, not a file; send the picture itself, not its address")
-    name = value.filename or ""
-    if len(name.encode()) > LONGEST_NAME or not name.isprintable():
-        raise Refusal(400, f"the file's name must be printable and at most {LONGEST_NAME} bytes; rename it")
-
-
-class _InMemoryParser(MultiPartParser):
-    """The body is in memory and bounded already; nothing is gained by spooling its file to a disk."""
-
-    spool_max_size = 1 << 40
-
-
-def _media_type(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

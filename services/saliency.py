@@ -7,42 +7,40 @@
 One plain class: on a CPU batching buys little, and a batch would let one bad picture fail its neighbours.
 """
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
 import numpy as np
 from bentoml.validators import ContentType
-from PIL import Image, UnidentifiedImageError
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_companion
-from limelight.media.images import FORMATS, read_companion, read_image
+from limelight.media.images import read_companion
 from limelight.media.outputs import encode, output
+from models.card import MODALITIES
 from models.errors import UserError
-from models.weights import read_card
+from services.forms import Form, Refusal
 from services.guard import Guard
-from services.settings import service_settings
+from services.uploads import LIMITS, SETTINGS, answer_error, check_pixels, page, read_upload, timing, weights_of
 
-PAGE = Path(__file__).with_name("page.html")
 NAME = "limelight"
-SETTINGS = service_settings()
+UPLOAD = Form(
+    "and nothing else but its depth or thermal picture as 'companion' and which of the two that is as 'modality'",
+    files=frozenset({"companion"}),
+    texts=frozenset({"modality"}),
+    choices={"modality": MODALITIES[1:]},
+    after={"modality": "companion"},
+)
 
 PngFile = Annotated[Path, ContentType("image/png")]
 NONE: list[Path] = []
 """A list stands for a file that may be missing, which BentoML cannot say otherwise. The guard lets one at most pass."""
 
 
-async def _page(request: Request) -> Response:
-    # The page asks for what the model takes, so that it has no field that would be refused.
-    takes = " ".join(read_card(_weights()).modalities)
-    text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
-    return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline' blob:"})
+def _weights() -> Path:
+    return weights_of(Limelight, NAME)
 
 
 @bentoml.service(
@@ -51,7 +49,7 @@ async def _page(request: Request) -> Response:
     # One picture at a time keeps memory bounded; the others wait their turn, and what would wait too long is told so.
     traffic={"timeout": 60, "max_concurrency": 16},
 )
-@bentoml.asgi_app(Starlette(routes=[Route("/", _page)]), path="/")
+@bentoml.asgi_app(page(_weights), path="/")
 class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
@@ -84,51 +82,20 @@ class Limelight:
         return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
 
     def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
-        # Responses of our own: an exception would be logged with its traceback, and its text wrapped in a list.
-        if max(map(_pixels, [path, *companions])) > SETTINGS.max_pixels:
-            reason = f"the picture has more than the limit of {SETTINGS.max_pixels} pixels; send a smaller one"
-            return JSONResponse({"error": reason}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
+            check_pixels([path, *companions])
             self._predictor.modality_for(bool(companions), modality)
-            limits = {"max_pixels": SETTINGS.max_pixels, "max_bytes": SETTINGS.max_body}
-            image_HW3, companion_HW = read_image(path.read_bytes(), **limits), None
+            image_HW3, companion_HW = read_upload(path), None
             for companion in companions:
-                companion_HW = read_companion(companion.read_bytes(), **limits)
+                companion_HW = read_companion(companion.read_bytes(), **LIMITS)
                 companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
-        except UserError as error:
-            return JSONResponse({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+        except (Refusal, UserError) as error:
+            return answer_error(error)
         (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
-        timing = ", ".join(f"{step};dur={spent:.1f}" for step, spent in found.milliseconds.items())
         content = encode(output(kind).render(image_HW3, found.saliency_HW))
-        return Response(content, media_type="image/png", headers={"Server-Timing": timing})
+        return Response(content, media_type="image/png", headers=timing(found.milliseconds))
 
 
-def _pixels(path: Path) -> int:
-    """Width times height by the file's header; 0 where there is none to read, which the decoder then reports."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.width * image.height
-    except Image.DecompressionBombError:
-        return SETTINGS.max_pixels + 1
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return 0
-
-
-def _weights() -> Path:
-    """The weights folder: LIMELIGHT_MODEL, else the model that was packaged into this bento.
-
-    Raises:
-        UserError: neither is there.
-    """
-    if SETTINGS.model is not None:
-        return SETTINGS.model
-    bento = Limelight.bento
-    try:
-        # By the bento's own tag: the store may hold later models of the same name.
-        tag = bento.info.all_models[0].tag if bento else f"{NAME}:latest"
-        return Path(bentoml.models.get(tag).path)
-    except bentoml.exceptions.NotFound as error:
-        raise UserError(f"no model to serve ({error}); name a weights folder in LIMELIGHT_MODEL") from error
-
-
-Limelight.add_asgi_middleware(Guard, max_body=SETTINGS.max_body, token=SETTINGS.token)
+Limelight.add_asgi_middleware(
+    Guard, uploads={"/predict": UPLOAD, "/cutout": UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token
+)

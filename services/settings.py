@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import UserError
 from models.files import read_json
@@ -21,6 +21,8 @@ class ServiceSettings(BaseModel):
     """Bytes of a whole request; beyond it, 413."""
     max_pixels: int = 25_000_000
     """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
+    max_classes: int = Field(default=64, ge=1, le=255)
+    """Asked for at once, of a model that finds what words name; beyond it, 400. Each takes the model's whole time."""
     runtime: str = "auto"
     threads: int | None = None
     """Of the runtime; None leaves the choice to it."""

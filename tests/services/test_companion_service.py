@@ -12,8 +12,8 @@ from PIL import Image
 
 from limelight.inference.predictor import Predictor
 from limelight.packaging import served
+from limelight.proof import served_difference
 from models.errors import UserError
-from stages.package import _difference
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +101,6 @@ def test_the_schema_can_be_read(url: str) -> None:
 
 
 def test_the_proof_of_the_package_uses_a_companion(url: str, folder: Path, taking: Callable[..., Path]) -> None:
-    assert _difference(url, folder, "torch") <= 1.01 / 255
+    assert served_difference(url, folder, "torch") <= 1.01 / 255
     with pytest.raises(UserError, match="its weights are not"):
-        _difference(url, taking("rgb", "rgbd"), "torch")
+        served_difference(url, taking("rgb", "rgbd"), "torch")

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from services.guard import COMPANION, FIELD, LONGEST_NAME, MODALITY, Guard
+from services.forms import FIELD, LONGEST_NAME, LONGEST_TEXT
+from services.guard import Guard
+from services.saliency import UPLOAD
+from services.words import UPLOAD as WORDS_UPLOAD
 
 LIMIT = 1000
+COMPANION, MODALITY = "companion", "modality"
+UPLOADS = {"/predict": UPLOAD, "/segment": WORDS_UPLOAD}
 BOUNDARY = "frontier"
 
 
@@ -32,6 +37,7 @@ def ask(
     chunk: int | None = None,
     token: str | None = None,
     method: str = "POST",
+    limit: int = LIMIT,
     **headers: str,
 ) -> tuple[int, dict[str, Any], bytes | None]:
     """Send one request through a guard. Returns status, JSON answer, and the body as the application got it."""
@@ -58,7 +64,7 @@ def ask(
     given = {"content-type": kind, **headers} | ({} if chunk else {"content-length": str(len(body))})
     raw = [(name.encode(), value.encode()) for name, value in given.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
-    asyncio.run(Guard(application, LIMIT, token)(scope, receive, send))
+    asyncio.run(Guard(application, UPLOADS, limit, token)(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"]), seen[0] if seen else None
 
 
@@ -136,6 +142,37 @@ def test_forms_with_anything_but_one_file_are_400(body: bytes) -> None:
     status, answer, seen = ask(body)
     assert (status, seen) == (400, None)
     assert "\n" not in answer["error"]
+
+
+WORDS = ((FIELD, "a.jpg", b"x"), ("classes", None, "dog, 猫".encode()))
+
+
+@pytest.mark.parametrize(
+    "more", [[], [("kind", None, b"overlay")], [("template", None, b"a {}"), ("background", None, b"0.3")]]
+)
+def test_words_pass_untouched(more: list) -> None:
+    body = form(*WORDS, *more)
+    assert ask(body, "/segment") == (200, {}, body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ([WORDS[0]], "what to find in it as 'classes'"),
+        ([WORDS[1]], "the picture's file as 'image'"),
+        ([*WORDS, WORDS[1]], "nothing else"),
+        ([*WORDS, (COMPANION, "b.png", b"y")], "nothing else"),
+        ([WORDS[0], ("classes", "words.txt", b"dog")], "'classes' must be text"),
+        ([*WORDS, ("kind", None, b"pickle")], "one of labels, overlay, json"),
+        ([WORDS[0], ("classes", None, b"[" * 5000)], "'classes' cannot be read"),
+        ([WORDS[0], ("classes", None, b"1" * 5000)], "'classes' cannot be read"),
+        ([WORDS[0], ("classes", None, b"a" * (LONGEST_TEXT + 1))], "the form cannot be read"),
+    ],
+)
+def test_words_forms_with_anything_else_are_400(fields: list, part: str) -> None:
+    status, answer, seen = ask(form(*fields), "/segment", limit=100_000)
+    assert (status, seen) == (400, None)
+    assert part in answer["error"] and "\n" not in answer["error"]
 
 
 def test_form_without_boundary_is_400() -> None:

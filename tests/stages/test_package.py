@@ -11,16 +11,19 @@ import pytest
 import yaml
 
 from limelight.packaging import CODE, pinned, unpack
+from models import create_model
 from models.errors import UserError
-from models.files import sha256_file
+from models.files import read_json, sha256_file, write_json
+from models.weights import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "requirements.lock"
 
 
 @pytest.fixture
 def project(untrained: Path, tmp_path: Path) -> Path:
     """A project folder whose leaderboard has chosen the untrained weights."""
-    for name in (*CODE, "stages", "bentofile.yaml", "requirements.lock"):
+    for name in (*CODE, "stages", "bentofile.yaml", "bentofile.words.yaml", "requirements.lock"):
         (tmp_path / name).symlink_to(ROOT / name)
     artifact = tmp_path / "artifacts" / "best"
     artifact.mkdir(parents=True)
@@ -28,12 +31,36 @@ def project(untrained: Path, tmp_path: Path) -> Path:
         (artifact / path.name).write_bytes(path.read_bytes())
     champion = tmp_path / "reports" / "leaderboard" / "champion.json"
     champion.parent.mkdir(parents=True)
-    champion.write_text(json.dumps({"artifact": "best", "runtime": "torch"}))
+    champion.write_text(json.dumps({"saliency": {"artifact": "best", "runtime": "torch"}}))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["tracking"]["enabled"] = False
     params["profiles"]["demo"]["package"] = {"max_body_mb": 2, "max_pixels": 123_456}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     return tmp_path
+
+
+@pytest.mark.slow
+def test_words_have_a_bento_of_their_own(project: Path) -> None:
+    """A project whose only champion finds words; what it brings along beside its weights is packaged too."""
+    import torch
+
+    torch.manual_seed(0)
+    save_weights(
+        project / "artifacts" / "words",
+        create_model("segdiffusion-tiny"),
+        name="segdiffusion-tiny",
+        input_size=(32, 32),
+    )
+    write_json(project / "reports/leaderboard/champion.json", {"words": {"artifact": "words", "runtime": "torch"}})
+    told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=project, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    facts = read_json(project / "reports/package/metrics.json")
+    assert facts.keys() == {"words"} and facts["words"]["served_difference"] <= 0.005
+    assert [path.name for path in (project / "artifacts/bento").iterdir()] == ["words.bento"]
+    folder = unpack(project / "artifacts/bento/words.bento", project / "unpacked")
+    assert read_json(folder / "src/services/settings.json")["max_classes"] == 64
+    needed = (folder / "env/python/requirements.txt").read_text()
+    assert all(f"{name}==" in needed for name in ("torch", "diffusers", "transformers", "tokenizers"))
 
 
 @pytest.mark.slow
@@ -45,7 +72,7 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     )
     assert told.returncode == 0, told.stderr
     bento = project / "artifacts" / "bento" / "limelight.bento"
-    facts = json.loads((project / "reports" / "package" / "metrics.json").read_text())
+    facts = json.loads((project / "reports" / "package" / "metrics.json").read_text())["saliency"]
     card = json.loads((project / "artifacts" / "best" / "card.json").read_text())
     assert facts["weights_sha256"] == card["sha256"]
     assert facts["tag"] == f"limelight:{card['sha256'][:12]}"
@@ -67,12 +94,16 @@ def test_package_is_whole_and_answers(project: Path) -> None:
 
 
 def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
-    locked = (ROOT / "requirements.lock").read_text()
-    served = {line.partition("==")[0]: line for line in pinned("openvino-int8", ROOT / "requirements.lock")}
+    locked = LOCK.read_text()
+    served = {line.partition("==")[0]: line for line in pinned("openvino-int8", "diffsod", LOCK)}
     assert {"bentoml", "numpy", "pillow", "openvino", "starlette"} <= served.keys()
     assert not {"torch", "timm", "mlflow", "dvc", "onnxruntime"} & served.keys()
     assert all(f"\n{line} " in locked for line in served.values() if line != locked.split(" ")[0])
-    assert "torch" in {line.partition("==")[0] for line in pinned("torch", ROOT / "requirements.lock")}
+    plain, diffusion = (
+        {line.partition("==")[0] for line in pinned("torch", name, LOCK)} for name in ("sdnet", "diffsod")
+    )
+    assert "torch" in plain and not {"diffusers", "transformers"} & plain
+    assert {"torch", "timm", "diffusers", "transformers", "tokenizers"} <= diffusion
 
 
 def test_service_runs_an_export_without_torch() -> None:
@@ -85,7 +116,9 @@ def test_package_without_champion_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
     told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 2
-    assert told.stderr.startswith("error: no --model given and no champion yet") and told.stderr.count("\n") == 1
+    assert (
+        told.stderr.startswith("error: nothing to package: there is no champion yet") and told.stderr.count("\n") == 1
+    )
 
 
 def test_unpack_refuses_what_is_no_bento(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""What a running service answers, held against what its weights give here."""
+
+import io
+import json
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from limelight.media.images import read_image
+from limelight.media.outputs import encode
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from limelight.inference.predictor import Predictor
+
+ROUNDING = 1.01 / 255
+"""Of a map: rounding to 8 bits, and threads adding in another order."""
+TIES = 0.005
+"""Of labels: the share of the pixels that two equally probable classes may swap."""
+_BOUNDARY = "boundary-of-the-parts"
+
+Part = tuple[str, str | None, bytes]
+"""Field, file name or None, content."""
+
+
+def served_difference(url: str, folder: Path, runtime: str) -> float:
+    """How far a service is from its weights: the largest difference of a map in [0, 1], or the share of other labels.
+
+    Raises:
+        UserError: it answers otherwise than the weights do.
+    """
+    from limelight.inference.predictor import Predictor
+
+    predictor = Predictor.load(folder, runtime=runtime)
+    compare, limit = (_labels, TIES) if predictor.card.text else (_map, ROUNDING)
+    difference = compare(url, predictor)
+    if difference > limit:
+        told = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
+        raise UserError(
+            f"the bento ({told['description']}) answers {difference:.3g} off; its weights are not {folder}'s"
+        )
+    return round(difference, 6)
+
+
+def _map(url: str, predictor: "Predictor") -> float:
+    image = _disc((40, 60, 90), (220, 160, 40))
+    parts: list[Part] = [("image", "image.png", encode(image))]
+    companion = modality = None
+    if predictor.card.companions:
+        companion, modality = _disc(60, 180), predictor.card.companions[0]
+        parts += [("companion", "companion.png", encode(companion)), ("modality", None, modality.encode())]
+    expected_HW = predictor.predict([image], [companion], modality=modality)[0].saliency_HW
+    served_HW = read_image(_post_form(f"{url}/predict", parts))[..., 0] / 255
+    return float(np.abs(served_HW - expected_HW).max())
+
+
+def _labels(url: str, predictor: "Predictor") -> float:
+    from PIL import Image
+
+    image, names = _disc((40, 60, 90), (220, 160, 40)), predictor.card.classes[:3] or ["thing", "ground"]
+    expected_HW = predictor.predict([image], prompts=names, background=0.0)[0].labels_HW
+    parts = [("image", "image.png", encode(image)), ("classes", None, json.dumps(names).encode())]
+    answer = _post_form(f"{url}/segment", [*parts, ("background", None, b"0")])
+    with Image.open(io.BytesIO(answer)) as served:
+        return float(np.mean(np.asarray(served) != expected_HW))
+
+
+def _disc(ground: int | tuple[int, ...], colour: int | tuple[int, ...]) -> np.ndarray:
+    shape = (96, 128) if isinstance(ground, int) else (96, 128, 3)
+    picture = np.full(shape, ground, np.uint8)
+    return cv2.circle(picture, (70, 50), 24, colour, thickness=-1)
+
+
+def _post_form(url: str, parts: list[Part]) -> bytes:
+    lines = []
+    for field, name, content in parts:
+        place = f'; filename="{name}"' if name else ""
+        lines += [f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{place}\r\n\r\n'.encode(), content]
+        lines.append(b"\r\n")
+    body = b"".join([*lines, f"--{_BOUNDARY}--\r\n".encode()])
+    return _post(url, body, f"multipart/form-data; boundary={_BOUNDARY}")
+
+
+def _post(url: str, body: bytes, kind: str) -> bytes:
+    request = urllib.request.Request(url, body, {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read()

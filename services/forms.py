@@ -1,0 +1,109 @@
+"""What a form may hold, and what is refused of it before the service sees it."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartParser
+
+FIELD = "image"
+LONGEST_NAME = 200
+"""Bytes; the uploaded file's name becomes part of a temporary file's."""
+LONGEST_TEXT = 16 << 10
+"""Bytes of a field that holds text."""
+
+
+class Refusal(Exception):
+    """A request that the service does not get to see."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of one kind of upload. Each may come once; the picture must."""
+
+    told: str
+    """What is said of a form that has other fields: 'the form must have the picture's file as 'image' ' and this."""
+    files: frozenset[str] = frozenset()
+    """Fields that may hold a file besides the picture."""
+    texts: frozenset[str] = frozenset()
+    """Fields that may hold text."""
+    needs: frozenset[str] = frozenset()
+    """Those of them that must come too."""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts that can be one of these alone."""
+    after: Mapping[str, str] = field(default_factory=dict)
+    """Fields that say something of another, without which they must not come."""
+
+    async def check(self, headers: Headers, body: bytes) -> None:
+        """Read a body as this form.
+
+        Raises:
+            Refusal: 415 where it is no form, or text takes the place of a file, which would be fetched as a URL further
+                in; 400 where it cannot be read or holds something else.
+        """
+        kind = media_type(headers)
+        if kind != "multipart/form-data":
+            reason = f"content type {kind!r} is not taken; send multipart/form-data with the file as {FIELD!r}"
+            raise Refusal(415, reason)
+        form = await self._read(headers, body)
+        fields = form.multi_items()
+        await form.close()
+        self._check_names([name for name, _ in fields])
+        for name, value in fields:
+            if name in self.texts:
+                _check_text(name, value, self.choices.get(name))
+            else:
+                _check_file(name, value)
+
+    async def _read(self, headers: Headers, body: bytes) -> FormData:
+        async def stream() -> AsyncGenerator[bytes, None]:
+            yield body
+
+        most = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": LONGEST_TEXT}
+        try:
+            return await _InMemoryParser(headers, stream(), **most).parse()
+        except Exception as error:  # hostile bytes raise what they like, and what escapes here stalls the request
+            reason = getattr(error, "message", "its encoding is wrong")
+            raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
+
+    def _check_names(self, names: list[str]) -> None:
+        given = set(names)
+        whole = {FIELD, *self.needs} <= given <= {FIELD, *self.files, *self.texts}
+        alone = [name for name, other in self.after.items() if name in given and other not in given]
+        if not whole or alone or len(names) > len(given):
+            raise Refusal(400, f"the form must have the picture's file as {FIELD!r} {self.told}")
+
+
+def media_type(headers: Headers) -> str:
+    """The content type without its parameters; empty where there is none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_text(name: str, value: UploadFile | str, choices: tuple[str, ...] | None) -> None:
+    if not isinstance(value, str) or (choices and value not in choices):
+        raise Refusal(400, f"{name!r} must be text{', one of ' if choices else ''}{', '.join(choices or ())}")
+    try:
+        json.loads(value)  # as BentoML does, which takes no error but that of the text being no JSON
+    except json.JSONDecodeError:
+        pass
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"{name!r} cannot be read; send plain text") from error
+
+
+def _check_file(name: str, value: UploadFile | str) -> None:
+    if not isinstance(value, UploadFile):
+        raise Refusal(415, f"{name!r} holds text, not a file; send the picture itself, not its address")
+    given = value.filename or ""
+    if len(given.encode()) > LONGEST_NAME or not given.isprintable():
+        raise Refusal(400, f"the file's name must be printable and at most {LONGEST_NAME} bytes; rename it")
+
+
+class _InMemoryParser(MultiPartParser):
+    """The body is in memory and bounded already; nothing is gained by spooling its file to a disk."""
+
+    spool_max_size = 1 << 40

@@ -1,0 +1,138 @@
+"""The service of words: a picture and names of classes in, labels back.
+
+limelight serve --model artifacts/words                  # on 127.0.0.1:3000
+curl -F image=@photo.jpg -F classes="dog, grass" 127.0.0.1:3000/segment -o labels.png
+curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/segment -o overlay.png
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import bentoml
+import numpy as np
+from bentoml.validators import ContentType
+from pydantic import BeforeValidator
+from starlette.responses import JSONResponse, Response
+
+from limelight.inference.predictor import Predictor
+from limelight.inference.segment import BACKGROUND, Segmentation
+from limelight.media.labels import colour, encode_labels, tinted
+from limelight.media.outputs import encode
+from models.errors import UserError
+from services.forms import Form, Refusal
+from services.guard import Guard
+from services.uploads import SETTINGS, answer_error, check_pixels, page, read_upload, timing, weights_of
+
+NAME = "words"
+LABELS, OVERLAY, JSON = "labels", "overlay", "json"
+UPLOAD = Form(
+    "and what to find in it as 'classes', and nothing else but 'template', 'background' and 'kind'",
+    texts=frozenset({"classes", "template", "background", "kind"}),
+    needs=frozenset({"classes"}),
+    choices={"kind": (LABELS, OVERLAY, JSON)},
+)
+
+
+def as_text(value: Any) -> str:
+    """A field as it was sent: BentoML reads what happens to be JSON, such as the word 'null', or a year."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_names(value: Any) -> list[str]:
+    """Names between commas, or those of a JSON list, which may hold commas themselves."""
+    if isinstance(value, list):
+        return [as_text(name) for name in value]
+    text = as_text(value)
+    return text.split(",") if text.strip() else []
+
+
+Text = Annotated[str, BeforeValidator(as_text)]
+Names = Annotated[list[str], BeforeValidator(as_names)]
+PngFile = Annotated[Path, ContentType("image/png")]
+
+
+def _weights() -> Path:
+    return weights_of(Words, NAME)
+
+
+@bentoml.service(name=NAME, workers=1, traffic={"timeout": 60, "max_concurrency": 16})
+@bentoml.asgi_app(page(_weights), path="/")
+class Words:
+    """Finding what words name. Errors are JSON: {"error": "one line"}."""
+
+    def __init__(self) -> None:
+        self._predictor = Predictor.load(_weights(), runtime=SETTINGS.runtime, threads=SETTINGS.threads)
+        # The first call compiles and allocates; nobody's request should wait for that.
+        self._predictor.predict([np.zeros((8, 8, 3), np.uint8)], prompts=["thing"])
+        print(self._predictor.description, flush=True)
+
+    @bentoml.api
+    def segment(
+        self,
+        image: Path,
+        classes: Names,
+        template: Text | None = None,
+        background: Text = str(BACKGROUND),
+        kind: Text = LABELS,
+    ) -> PngFile:
+        """Where in the picture what is: for every pixel the most probable of the classes.
+
+        `classes`: names between commas, or a JSON list. `template`: what the model is told of each, with {} for the
+        name. `background`: where no class is as probable (0 to 1), the label is 0; 0 leaves no such pixel. `kind`:
+        'labels', a PNG of the picture's size whose pixel values count the classes from 1, with their colours as its
+        palette; 'overlay', the picture tinted in these colours; 'json', the labels' PNG in base64 beside each class's
+        label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
+        """
+        try:
+            check_pixels([image])
+            if len(classes) > SETTINGS.max_classes:
+                raise UserError(f"{len(classes)} classes, the limit is {SETTINGS.max_classes}; ask for fewer at once")
+            self._predictor.words_for(classes, template)
+            asked = {"prompts": classes, "template": template, "background": _share(background)}
+            image_HW3 = read_upload(image)
+        except (Refusal, UserError) as error:
+            return answer_error(error)
+        (found,) = self._predictor.predict([image_HW3], **asked)
+        return _answer(image_HW3, found, kind)
+
+    @bentoml.api
+    def describe(self) -> dict[str, Any]:
+        """What is being served: the model's card, and one line on how it runs."""
+        return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UserError(f"background {text[:40]!r} is no number from 0 to 1; send one, or leave it out")
+    return value
+
+
+def _answer(image_HW3: np.ndarray, found: Segmentation, kind: str) -> Any:
+    headers = {**timing(found.milliseconds), "X-Limelight-Classes": json.dumps(found.classes)}
+    if kind == JSON:
+        return JSONResponse(_as_json(found), headers=headers)
+    content = encode_labels(found.labels_HW) if kind == LABELS else encode(tinted(image_HW3, found.labels_HW))
+    return Response(content, media_type="image/png", headers=headers)
+
+
+def _as_json(found: Segmentation) -> dict[str, Any]:
+    pixels = np.bincount(found.labels_HW.ravel(), minlength=len(found.classes) + 1)
+    classes = [
+        {
+            "label": label,
+            "name": name,
+            "colour": "#{:02x}{:02x}{:02x}".format(*colour(label)),
+            "share": round(pixels[label] / found.labels_HW.size, 6),
+        }
+        for label, name in enumerate(found.classes, start=1)
+    ]
+    return {"classes": classes, "labels": base64.b64encode(encode_labels(found.labels_HW)).decode()}
+
+
+Words.add_asgi_middleware(Guard, uploads={"/segment": UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token)

@@ -1,0 +1,135 @@
+"""The service of words; one real server for every case here."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from limelight.inference.predictor import Predictor
+from limelight.media.labels import colour, tinted
+from limelight.packaging import served
+from models import create_model
+from models.weights import save_weights
+from services.words import as_names
+
+pytestmark = pytest.mark.slow
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+HEADER = "X-Limelight-Classes"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As initialised: what it finds depends on the words, but means nothing."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("words") / "tiny"
+    save_weights(path, create_model("segdiffusion-tiny"), name="segdiffusion-tiny", input_size=(32, 32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    environment = {
+        "LIMELIGHT_MODEL": str(folder),
+        "LIMELIGHT_MAX_PIXELS": "20000",
+        "LIMELIGHT_MAX_CLASSES": "5",
+        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
+    }
+    with served("services.words:Words", environment) as address:
+        yield address
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def ask(url: str, classes: str = "red ball, grass", content: bytes | None = None, **texts: str) -> httpx.Response:
+    files = {"image": ("photo.png", png(IMAGE) if content is None else content, "image/png")}
+    return httpx.post(f"{url}/segment", files=files, data={"classes": classes, **texts}, timeout=60, trust_env=False)
+
+
+def read(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+def test_labels_are_the_predictors_own(url: str, folder: Path) -> None:
+    (expected,) = Predictor.load(folder, device="cpu").predict([IMAGE], prompts=["red ball", "grass"], background=0.4)
+    assert len(np.unique(expected.labels_HW)) > 1, "a picture of one label would prove little"
+    answer = ask(url, background="0.4")
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.headers[HEADER]) == ["red ball", "grass"]
+    picture = read(answer.content)
+    assert picture.mode == "P" and picture.size == (60, 40)
+    np.testing.assert_array_equal(np.asarray(picture), expected.labels_HW)
+    assert tuple(picture.getpalette()[3:6]) == colour(1)
+
+    overlay = np.asarray(read(ask(url, background="0.4", kind="overlay").content))
+    np.testing.assert_array_equal(overlay, tinted(IMAGE, expected.labels_HW))
+
+    told = ask(url, background="0.4", kind="json").json()
+    np.testing.assert_array_equal(np.asarray(read(base64.b64decode(told["labels"]))), expected.labels_HW)
+    assert [(each["label"], each["name"], each["colour"]) for each in told["classes"]] == [
+        (1, "red ball", "#800000"), (2, "grass", "#008000"),
+    ]  # fmt: skip
+    shares = [(expected.labels_HW == label).mean() for label in (1, 2)]
+    assert [each["share"] for each in told["classes"]] == pytest.approx(shares, abs=1e-6)
+
+
+def test_the_template_and_any_words_reach_the_model(url: str, folder: Path) -> None:
+    names = ["猫", "null", "1984", "chat, noir"]
+    answer = ask(url, json.dumps(names), template="{} alone", background="0")
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.headers[HEADER]) == names
+    (expected,) = Predictor.load(folder, device="cpu").predict(
+        [IMAGE], prompts=names, template="{} alone", background=0
+    )
+    np.testing.assert_array_equal(np.asarray(read(answer.content)), expected.labels_HW)
+
+
+def test_text_that_is_json_by_chance_is_text() -> None:
+    assert as_names(json.loads("null")) == ["null"] and as_names(json.loads("1984")) == ["1984"]
+    assert as_names("dog, grass") == ["dog", " grass"] and as_names("  ") == []
+    assert as_names(json.loads('["a, b", 3]')) == ["a, b", "3"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "part"),
+    [
+        ({"classes": ""}, 400, "no classes were given"),
+        ({"classes": " "}, 400, "no classes were given"),
+        ({"classes": "dog,,cat"}, 400, "class 2 of 3 is empty"),
+        ({"classes": "dog, Dog"}, 400, "are the same"),
+        ({"classes": "a,b,c,d,e,f"}, 400, "6 classes, the limit is 5"),
+        ({"classes": "very " * 200 + "long"}, 400, "shorten it"),
+        ({"template": "a thing"}, 400, "needs one {}"),
+        ({"background": "much"}, 400, "'much' is no number from 0 to 1"),
+        ({"background": "NaN"}, 400, "is no number from 0 to 1"),
+        ({"background": "2"}, 400, "is no number from 0 to 1"),
+        ({"kind": "pickle"}, 400, "one of labels, overlay, json"),
+        ({"modality": "rgbd"}, 400, "nothing else but 'template'"),
+        ({"content": b"no picture"}, 400, "cannot read the image"),
+        ({"content": png(np.zeros((200, 300), np.uint8))}, 413, "more than the limit of 20000 pixels"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line(url: str, sent: dict, status: int, part: str) -> None:
+    answer = ask(url, **sent)
+    assert answer.status_code == status, answer.text
+    reason = answer.json()["error"]
+    assert part in reason and "\n" not in reason and "/tmp" not in reason
+
+
+def test_the_page_asks_for_words(url: str) -> None:
+    page = httpx.get(url, trust_env=False).text
+    assert '<html lang="en" data-takes="rgb words">' in page
+    assert httpx.post(f"{url}/describe", json={}, trust_env=False).json()["card"]["text"] is True
+    body = httpx.get(f"{url}/docs.json", trust_env=False).json()["paths"]["/segment"]["post"]["requestBody"]["content"]
+    assert "multipart/form-data" in body
