@@ -65,7 +65,7 @@ def write_parallel_lists(samples: Sequence[Sample], folder: Path) -> None:
 
 
 def read_parallel_lists(folder: Path) -> list[Listed]:
-    """Read img_list.txt and, where they are there, x_list.txt, gt_list.txt and a *_text.json.
+    """Read img_list.txt and, where they are there, x_list.txt, gt_list.txt and every *_text.json.
 
     Raises:
         UserError: a list is missing, or they differ in length.
@@ -82,7 +82,8 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
                 )
     companions: Sequence[str | None] = columns.get("x_list.txt") or [None] * len(images)
     masks: Sequence[str | None] = columns.get("gt_list.txt") or [None] * len(images)
-    prompts = next((read_prompts(path) for path in sorted(folder.glob("*_text.json"))), {})
+    tables = (read_prompts(path) for path in sorted(folder.glob("*_text.json")))
+    prompts = {name: classes for table in tables for name, classes in table.items()}
     return [
         Listed(
             image,

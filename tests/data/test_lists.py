@@ -111,6 +111,19 @@ def test_a_folder_of_lists_is_a_dataset(here):
     assert [sample.sample_id for sample in again] == ["set/a/1", "set/b/1"]
 
 
+def test_every_table_of_prompts_is_read(here):
+    """Seg-diffusion keeps those of training and validation side by side; its label maps need a table of classes."""
+    root = trees.stills(here / "set", ["1", "2"], target="labels")
+    for number, split in enumerate(("train", "val"), 1):
+        trees.mask(root / f"labels/{number}.png", level=number)
+        (root / f"{split}_text.json").write_text(json.dumps({f"{number}.jpg": [f"a photo of a thing {number}"]}))
+    (root / "img_list.txt").write_text("images/1.jpg\nimages/2.jpg\n")
+    (root / "gt_list.txt").write_text("labels/1.png\nlabels/2.png\n")
+    assert [line.classes for line in read_parallel_lists(root)] == [("thing 1",), ("thing 2",)]
+    samples = samples_of(root, "text", split="train", classes={1: "thing 1", 2: "thing 2"})
+    assert [sample.classes for sample in samples] == [("thing 1",), ("thing 2",)]
+
+
 def test_wrong_lists(here):
     (here / "img_list.txt").write_text("1.jpg\n2.jpg\n")
     (here / "gt_list.txt").write_text("1.png\n")

@@ -14,7 +14,7 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.inference.export import export
 from limelight.inference.parity import measure_parity
-from limelight.inference.pictures import read_sample
+from limelight.inference.pictures import read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import Inputs, fit_companion, to_inputs
 from limelight.inference.runtimes import EXPORTED, open_runtime
@@ -68,6 +68,14 @@ def test_what_is_no_companion_is_refused(companion: np.ndarray, message: str) ->
     with pytest.raises(UserError, match=message) as caught:
         fit_companion(companion, (20, 30))
     assert "\n" not in str(caught.value)
+
+
+def test_a_colour_picture_is_thermal_but_no_depth(tmp_path: Path) -> None:
+    write_png(tmp_path / "image.png", picture(40, 60))
+    write_png(tmp_path / "second.png", picture(40, 60, 1))
+    assert read_picture(tmp_path / "image.png", tmp_path / "second.png", "rgbt").companion_HW.shape == (40, 60)
+    with pytest.raises(UserError, match=r"second\.png is a colour picture, and depth has one channel"):
+        read_picture(tmp_path / "image.png", tmp_path / "second.png", "rgbd")
 
 
 def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:

@@ -235,6 +235,35 @@ def test_depth_keeps_its_16_bits(tmp_path):
     np.testing.assert_array_equal(np.rint(read_companion(tmp_path / "depth.png") * 65535), depth)
 
 
+def test_what_is_no_depth_is_refused(tmp_path):
+    path = tmp_path / "depth.png"
+    write_png(path, noise(30, 40, 3))
+    with pytest.raises(UserError, match=r"depth\.png is a colour picture, and depth has one channel"):
+        read_companion(path, depth=True)
+    with pytest.raises(UserError, match="the companion is a colour picture"):
+        read_companion(path.read_bytes(), depth=True)
+    assert read_companion(path).shape == (30, 40), "thermal cameras colour their pictures"
+    metres = np.linspace(0.5, 9, 1200, dtype=np.float32).reshape(30, 40)
+    for pixels, message in (
+        (metres, "numbers from 0.5 to 9 without"),
+        (np.full_like(metres, np.nan), "from nan to nan"),
+    ):
+        Image.fromarray(pixels).save(tmp_path / "depth.tiff")
+        with pytest.raises(UserError, match=message) as caught:
+            read_companion(tmp_path / "depth.tiff", depth=True)
+        assert "\n" not in str(caught.value)
+    Image.fromarray(metres / 9).save(tmp_path / "depth.tiff")
+    np.testing.assert_array_equal(read_companion(tmp_path / "depth.tiff", depth=True), metres / 9)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_grey_depth_in_three_channels_is_depth(tmp_path, suffix):
+    ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8)[:, None], (48, 1, 3))
+    Image.fromarray(ramp).save(tmp_path / f"depth.{suffix}")
+    found = read_companion(tmp_path / f"depth.{suffix}", depth=True)
+    np.testing.assert_allclose(found, ramp[..., 0] / 255, atol=0.02)
+
+
 def test_mask_of_another_size_follows_the_picture(tmp_path):
     half = np.zeros((30, 40), np.uint8)
     half[:, 20:] = 255
