@@ -84,10 +84,10 @@ class Limelight:
     def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
         try:
             check_pixels([path, *companions])
-            self._predictor.modality_for(bool(companions), modality)
+            seen_as = self._predictor.modality_for(bool(companions), modality)
             image_HW3, companion_HW = read_upload(path), None
             for companion in companions:
-                companion_HW = read_companion(companion.read_bytes(), **LIMITS)
+                companion_HW = read_companion(companion.read_bytes(), depth=seen_as == "rgbd", **LIMITS)
                 companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
         except (Refusal, UserError) as error:
             return answer_error(error)

@@ -75,6 +75,7 @@ def test_answers_are_the_predictors_own(url: str, folder: Path) -> None:
         (png(DEPTH)[:200], "rgbd", 400, "cannot read the companion"),
         (png(np.zeros((40, 60), np.uint8)), "rgbd", 400, "the companion holds no reading"),
         (png(np.eye(40, 20, dtype=np.uint8)), "rgbd", 400, "no two sizes of one scene"),
+        (png(IMAGE[::-1]), "rgbd", 400, "the companion is a colour picture, and depth has one channel"),
         (png(np.zeros((200, 300), np.uint8)), "rgbd", 413, "more than the limit of 20000 pixels"),
         (png(DEPTH), "text", 400, "one of rgbd, rgbt"),
     ],
