@@ -49,7 +49,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Every parameter exactly once, by the role a training recipe speaks of ('backbone', 'head', 'norm', ...)."""
+        """Every trained parameter exactly once, by the role a recipe speaks of ('backbone', 'head', 'norm', ...)."""
         return {"head": list(self.parameters())}
 
     def write_assets(self, folder: Path) -> None:

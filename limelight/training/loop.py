@@ -272,12 +272,14 @@ class _Training:
     def announce(self, samples: int, strange_roles: list[str]) -> None:
         """Say what is about to happen, and where from."""
         parameters = sum(value.numel() for value in self.learner.network.parameters())
+        trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
+        share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes
         images = self.batches * min(self.run.batch_size, samples // world) * world
         say(
             self.accelerator,
-            f"{self.name}: {parameters:,} parameters on {describe(self.accelerator, self.run)}; {samples} samples, "
-            f"{images} images and {self.steps} steps per epoch, {self.run.epochs} epochs",
+            f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {samples} "
+            f"samples, {images} images and {self.steps} steps per epoch, {self.run.epochs} epochs",
         )
         if strange_roles:
             known = ", ".join(group["role"] for group in self.optimiser.param_groups)

@@ -1,20 +1,26 @@
 """Settings and a network's roles to an optimiser."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn, optim
 
 from limelight.config import Group, Optimiser
+from models.errors import UserError
 
 
 def make_optimiser(roles: Mapping[str, Sequence[nn.Parameter]], settings: Optimiser) -> optim.Optimizer:
     """One parameter group per role that has parameters; each remembers its role for `set_learning_rates`.
 
-    'adam' adds the decay to the gradient and 'adamw' does not, so published Adam recipes need 'adam'.
+    'adam' adds the decay to the gradient and 'adamw' does not, so published Adam recipes need 'adam'. 'adamw-8bit'
+    keeps both moments of a weight in 2 bytes rather than 8 (Dettmers et al., arXiv 2110.02861), but for small tensors.
 
     Args:
         roles: role -> parameters, each parameter once, as from `Network.parameter_groups`.
         settings: lr, decay, and what differs for single roles.
+
+    Raises:
+        UserError: 'adamw-8bit' without bitsandbytes.
     """
     groups = []
     for role, parameters in roles.items():
@@ -29,8 +35,18 @@ def make_optimiser(roles: Mapping[str, Sequence[nn.Parameter]], settings: Optimi
             )
     if settings.name == "sgd":
         return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-    kind = optim.Adam if settings.name == "adam" else optim.AdamW
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW, "adamw-8bit": _adamw_8bit}[settings.name]
     return kind(groups, lr=settings.lr, betas=settings.betas)
+
+
+def _adamw_8bit(groups: list[dict[str, Any]], **settings: Any) -> optim.Optimizer:
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise UserError(
+            f"optimiser 'adamw-8bit' needs bitsandbytes ({error}); pip install 'limelight[eightbit]', or choose 'adamw'"
+        ) from error
+    return AdamW8bit(groups, **settings)
 
 
 def set_learning_rates(optimiser: optim.Optimizer, settings: Optimiser, factor: float, epoch: int) -> float:

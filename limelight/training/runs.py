@@ -24,6 +24,7 @@ from limelight.training.report import draw_curves, draw_samples
 from limelight.training.supervised import Supervised
 from models.base import Network
 from models.card import Card
+from models.diffusion.lora import add_adapters, merge_adapters
 from models.errors import UserError
 from models.files import write_json
 from models.registry import create_model
@@ -94,6 +95,8 @@ def _train(params: Params, name: str, teacher: str | None) -> History:
             on_epoch=lambda history: _log_epoch(tracker, history),
         )
         if os.environ.get("RANK", "0") == "0":
+            if run.lora:
+                merge_adapters(inputs.learner.network.unet)
             _write(name, run, inputs, history)
             _log_results(tracker, name, inputs, history, time.monotonic() - start)
             shutil.rmtree(folder)
@@ -109,6 +112,10 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         load_strict(network, loaded.state_dict(), run.init)
         mean, std = init.mean, init.std
     parts = {part: _load_part(network, part, folder) for part, folder in run.parts.items()}
+    if run.lora:
+        if not hasattr(network, "unet"):
+            raise UserError(f"run {name!r}: lora is for networks with a UNet, which {run.model} is not; leave it out")
+        add_adapters(network.unet, **run.lora.model_dump())
     _check_sizes(run, network, name)
     learner, card = _learner(network, run, name), None
     samples, validation = _samples(run, network, name, distilled=teacher is not None)

@@ -12,6 +12,7 @@ from models.diffsod.configs import BRANCHES
 from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
 from models.diffusion.hub import base_folder
+from models.diffusion.lora import trained_groups
 from models.diffusion.parts import INPUT_CHANNELS
 from models.errors import UserError
 
@@ -77,13 +78,14 @@ class DiffSOD(MaskDenoiser):
         self.train()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """'unet'; 'backbone', the branch's Res2Net; 'branch', the rest of it. The frozen autoencoder is in none."""
+        """'unet' (see `trained_groups`); 'backbone', the branch's Res2Net; 'branch', the rest of it. Not what is
+        frozen."""
         backbone = list(self.condition.branch.backbone.parameters())
         taken = {id(parameter) for parameter in backbone}
         branch = [value for value in self.condition.parameters() if id(value) not in taken]
         if not self.legacy:
             branch += self.hint.parameters()
-        return {"unet": list(self.unet.parameters()), "backbone": backbone, "branch": branch}
+        return {**trained_groups(self.unet), "backbone": backbone, "branch": branch}
 
     # ----------------------------------------------------------------------------------------------------- prediction
     def predict_velocity(

@@ -10,6 +10,7 @@ from models.base import Capabilities
 from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
 from models.diffusion.hub import base_folder
+from models.diffusion.lora import trained_groups
 from models.errors import UserError
 from models.segdiffusion.configs import TEXTS
 from models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
@@ -88,8 +89,8 @@ class SegDiffusion(MaskDenoiser):
         self.train()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """'unet', and 'text' where it is trained. What is frozen is in none."""
-        groups = {"unet": list(self.unet.parameters())}
+        """'unet' (see `trained_groups`), and 'text' where it is trained. Not what is frozen."""
+        groups = trained_groups(self.unet)
         return groups | ({"text": list(self.text.parameters())} if self.text.trained else {})
 
     def write_assets(self, folder: Path) -> None:

@@ -1,0 +1,54 @@
+"""Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685): a large UNet learns a small change of its attention alone."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from models.errors import UserError
+
+ADAPTERS = "adapters"
+"""Their role in `Network.parameter_groups`."""
+
+
+def add_adapters(unet: nn.Module, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
+    """Freeze a UNet, in place, but for its first convolution and for adapters that it gets.
+
+    A projection W becomes W + alpha / rank * B A (section 4.1), of which A and B are trained and B is zero at first.
+    The first convolution learns with them: half of its channels are new to a text-to-image model.
+
+    Args:
+        rank: of A and B.
+        targets: names, or ends of names, of linear layers, as 'to_q' for all queries.
+
+    Raises:
+        UserError: peft is missing, or no layer has such a name.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UserError(f"lora needs peft ({error}); pip install 'limelight[diffusion]'") from error
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
+    try:
+        inject_adapter_in_model(config, unet)
+    except ValueError as error:  # names that fit nothing, or no linear layer
+        raise UserError(f"lora.targets {list(targets)}: {str(error).partition('. ')[0]}") from error
+    unet.conv_in.requires_grad_(True)
+
+
+def merge_adapters(unet: nn.Module) -> None:
+    """Add what the adapters have learnt to the weights, in place, and remove them: a UNet like any other again."""
+    for name, module in list(unet.named_modules()):
+        if hasattr(module, "lora_A"):
+            module.merge()
+            unet.set_submodule(name, module.get_base_layer())
+    unet.requires_grad_(True)
+
+
+def trained_groups(unet: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """What of a UNet is trained: 'unet', and the adapters where it has some, as `ADAPTERS`."""
+    trained = [(name, value) for name, value in unet.named_parameters() if value.requires_grad]
+    groups = {
+        "unet": [value for name, value in trained if ".lora_" not in name],
+        ADAPTERS: [value for name, value in trained if ".lora_" in name],
+    }
+    return {role: values for role, values in groups.items() if values}
