@@ -1,0 +1,234 @@
+"""One step trained end to end, beside the published way to draw masks with a diffusion model, at equal training.
+
+    python -m benchmarks.sampling                             # about ten minutes on two quiet cores
+    python -m benchmarks.sampling --scenes 1000 --epochs 24 --seeds 0 1 2
+
+The published way learns the velocities of noisy latents under multi-resolution noise and draws each mask in ten DDIM
+steps, ten times over, from timesteps with leading spacing. Ours learns the masks themselves in one step from the last
+timestep. Both are runs of one params.yaml that differ in `objective` alone: the same start, the same autoencoder, the
+same optimiser, and the same augmented pictures in the same order, equally often. They train through the pipeline's own
+stages, in a folder of their own, on drawn scenes of which depth and heat show what a share of the pictures hides.
+
+Figures are those of the evaluate stage, at the network's input size. Evaluations are pictures that pass the UNet, as
+its own forward hook counts them; time is the processor's, on one thread, in batches of eight.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from limelight.config import Params, parse
+from limelight.data.loader import evaluation_batches
+from limelight.data.manifest import read_manifest
+from limelight.data.samples import Batch
+from limelight.evaluation.sod import ImageScores, score_image
+from limelight.evaluation.speed import hardware
+from limelight.training.runs import train
+from limelight.training.supervised import forward
+from models.card import Card
+from models.diffsod.network import DiffSOD
+from models.files import write_json
+from models.weights import load_weights
+from stages import download, prepare
+
+PRESET = Path(__file__).resolve().parent.parent / "presets" / "diffusion.yaml"
+ONE_STEP, VELOCITY = "one-step", "velocity"
+REFERENCE = "one step, end to end"
+BATCH = 8
+Draw = Callable[[DiffSOD, Batch, list[int]], Tensor]
+
+
+def denoise(steps: int, members: int, spacing: str) -> Draw:
+    """Sampling in several steps, from each picture's own noise."""
+
+    def draw(network: DiffSOD, batch: Batch, seeds: list[int]) -> Tensor:
+        given = batch.image_B3HW, batch.companion_B1HW, batch.modality_B
+        return network.denoise(*given, steps=steps, ensemble_size=members, seeds=seeds, spacing=spacing)[0]
+
+    return draw
+
+
+ROWS: dict[str, tuple[str, Draw]] = {
+    REFERENCE: (ONE_STEP, lambda network, batch, seeds: forward(network, batch)[0].sigmoid()),
+    "velocities, 1 step, trailing": (VELOCITY, denoise(1, 1, "trailing")),
+    "velocities, 10 steps, trailing": (VELOCITY, denoise(10, 1, "trailing")),
+    "velocities, 10 steps x 10, trailing": (VELOCITY, denoise(10, 10, "trailing")),
+    "velocities, 10 steps x 10, leading (published)": (VELOCITY, denoise(10, 10, "leading")),
+    "velocities, 1 step, leading": (VELOCITY, denoise(1, 1, "leading")),
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one row's way made of the test pictures."""
+
+    scores: list[ImageScores]
+    evaluations: int
+    """Pictures that passed the UNet."""
+    seconds: float
+
+
+def main() -> None:
+    options = _parse()
+    seconds: list[dict[str, float]] = []
+    drawn: dict[str, list[Drawn]] = {name: [] for name in ROWS}
+    for seed in options.seeds:
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
+            seconds.append(train_all(settings(options, seed)))
+            trained = options.epochs * len(read_manifest(splits=["train"]))
+            for name, (run, draw) in ROWS.items():
+                drawn[name].append(measure(Path("artifacts") / run, draw, options.images))
+    report = {
+        "machine": hardware(),
+        "seeds": options.seeds,
+        "pictures": {"seen in training": trained, "drawn": len(drawn[REFERENCE][0].scores)},
+        "training_cpu_seconds": {run: float(np.mean([spent[run] for spent in seconds])) for run in seconds[0]},
+        "rows": {name: summarise(found, drawn[REFERENCE]) for name, found in drawn.items()},
+    }
+    print_table(report)
+    if options.json:
+        write_json(options.json, report)
+
+
+def settings(options: argparse.Namespace, seed: int) -> Params:
+    """The shipped preset's autoencoder and diffSOD, the latter twice."""
+    tree = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
+    profile = tree["profiles"][tree["profile"]]
+    datasets = [request for request in profile["data"]["datasets"] if request.get("modality") != "text"]
+    for request in datasets:
+        request["render"] |= {"scenes": options.scenes}
+    vae, diffsod = (profile["runs"][name] | {"validation": None} for name in ("vae", "diffsod"))
+    diffsod |= {"epochs": options.epochs, "parts": {"vae": "artifacts/autoencoder"}}
+    runs = {
+        "autoencoder": vae | {"epochs": options.autoencoder_epochs},
+        ONE_STEP: diffsod | {"objective": "masks"},
+        VELOCITY: diffsod | {"objective": "velocity"},
+    }
+    whole: dict[str, Any] = {"profile": "benchmark", "seed": seed, "device": "cpu", "train": list(runs)}
+    whole |= {"tracking": {"enabled": False}, "profiles": {"benchmark": {"data": {"datasets": datasets}, "runs": runs}}}
+    return parse(Params, whole, "the benchmark's settings")
+
+
+def train_all(params: Params) -> dict[str, float]:
+    """Draw the scenes in the working folder and train on them.
+
+    Returns:
+        Each run's processor seconds.
+    """
+    download.run(params)
+    prepare.run(params)
+    seconds = {}
+    for name in params.train:
+        before = time.process_time()
+        train(params, name)
+        seconds[name] = time.process_time() - before
+    return seconds
+
+
+@torch.inference_mode()
+def measure(folder: Path, draw: Draw, images: int) -> Drawn:
+    """Draw and score test pictures, of all modalities equally many."""
+    torch.set_num_threads(1)
+    network, card = load_weights(folder)
+    scores: list[ImageScores] = []
+    seconds = 0.0
+    with counted(network.unet) as passes:
+        for batch in test_batches(card, images):
+            before = time.process_time()
+            probability_B1HW = draw(network, batch, list(range(len(scores), len(scores) + len(batch))))
+            seconds += time.process_time() - before
+            maps_BHW, masks_BHW = (
+                np.rint(part.numpy()[:, 0] * 255).astype(np.uint8) for part in (probability_B1HW, batch.mask_B1HW)
+            )
+            scores += map(score_image, maps_BHW, masks_BHW)
+    return Drawn(scores, sum(passes), seconds)
+
+
+@contextmanager
+def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
+    """How many pictures each pass through the UNet held."""
+    passes: list[int] = []
+    hook = unet.register_forward_hook(lambda module, given, found: passes.append(len(found.sample)))
+    try:
+        yield passes
+    finally:
+        hook.remove()
+
+
+def test_batches(card: Card, images: int) -> Iterator[Batch]:
+    """Of pictures from the test split, those of each dataset in equal number."""
+    samples = read_manifest(splits=["test"])
+    names = sorted({sample.dataset for sample in samples})
+    chosen = [
+        sample
+        for name in names
+        for sample in [one for one in samples if one.dataset == name][: -(-images // len(names))]
+    ]
+    return evaluation_batches(chosen, card.input_size[0], BATCH, mean=card.mean, std=card.std)
+
+
+def summarise(found: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
+    """Means over the pictures of all seeds; standard errors are over these pictures too.
+
+    Args:
+        reference: another way's, of the same pictures.
+    """
+    scores, others = ([score for one in each for score in one.scores] for each in (found, reference))
+    mae, iou = (np.array([getattr(score, name) for score in scores]) for name in ("mae", "iou"))
+    further = mae - [score.mae for score in others]
+    error = len(scores) ** -0.5
+    return {
+        "evaluations": sum(one.evaluations for one in found) / len(scores),
+        "mae": float(mae.mean()),
+        "mae_further": float(further.mean()),
+        "mae_further_se": float(further.std(ddof=1) * error),
+        "iou": float(iou.mean()),
+        "iou_se": float(iou.std(ddof=1) * error),
+        "max_f": float(np.mean([score.f_256 for score in scores], axis=0).max()),
+        "times": sum(one.seconds for one in found) / sum(one.seconds for one in reference),
+        "milliseconds": 1000 * sum(one.seconds for one in found) / len(scores),
+    }
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """The rows as Markdown."""
+    pictures, spent = report["pictures"], report["training_cpu_seconds"]
+    print(f"\n{report['machine']}")
+    print(
+        f"seeds {report['seeds']}; {pictures['seen in training']:,} pictures seen by either training "
+        f"({spent[ONE_STEP]:.0f} processor seconds end to end, {spent[VELOCITY]:.0f} on velocities), "
+        f"{pictures['drawn']} test pictures per seed\n"
+    )
+    print("| way | UNet evaluations per picture | MAE | more than one step | IoU | max F | time |")
+    print("|---|---|---|---|---|---|---|")
+    for name, row in report["rows"].items():
+        further = f"{row['mae_further']:+.4f} ± {row['mae_further_se']:.4f}" if name != REFERENCE else ""
+        print(
+            f"| {name} | {row['evaluations']:g} | {row['mae']:.4f} | {further} | {row['iou']:.3f} ± "
+            f"{row['iou_se']:.3f} | {row['max_f']:.3f} | {row['times']:.1f} |"
+        )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=400, help="drawn per modality; 40 %% of them to train on")
+    parser.add_argument("--autoencoder-epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12, help="of either way")
+    parser.add_argument("--images", type=int, default=90, help="test pictures, at most 14 %% of the scenes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of weights, batches and noise")
+    parser.add_argument("--json", type=lambda path: Path(path).absolute(), help="also write the result there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
