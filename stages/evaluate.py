@@ -76,8 +76,8 @@ def words(params: Params, name: str, note: Note) -> None:
 
     note.set_tags({"weights.sha256": evaluation.card.sha256})
     note.log_metrics({key: value for key, value in words_tree(evaluation).items() if key != "iou"})
-    for path in (*sorted(report.glob("confusion-*.png")), report / "overlays"):
-        note.log_artifact(path)
+    note.log_artifact(report / "curves.png")
+    note.log_artifact(report / "overlays")
     taken = f"{evaluation.latency_ms['network_median']:.1f} ms for {evaluation.prompts} words"
     print(f"{name}: {_shown(evaluation.mean)}, {taken}")
 

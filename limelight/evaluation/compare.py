@@ -8,7 +8,7 @@ from limelight.config import Compare, Evaluate
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.champion import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.evaluation.confusion import WORD_METRICS
-from limelight.evaluation.gallery import Tile, gallery
+from limelight.evaluation.gallery import Tile, gallery, gallery_of_words
 from limelight.evaluation.leaderboard import (
     Leaderboard,
     Report,
@@ -73,7 +73,8 @@ def compare(
         _best_first(with_speed_ups(words), WORDS_RULE),
         choose_champion(words, WORDS_RULE, WORD_METRICS) if words else None,
     )
-    return board, _pictures(salient, settings.maps, samples)
+    pictures = _pictures(salient, settings.maps, samples)
+    return board, pictures | gallery_of_words(named, {sample.sample_id: sample for sample in samples})
 
 
 def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str) -> None:

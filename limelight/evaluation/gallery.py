@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.data.classes import label_map
 from limelight.data.manifest import Sample
+from limelight.data.samples import read_labels
 from limelight.evaluation.leaderboard import Report
 from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.media.images import read_grey, read_image
+from limelight.media.labels import tinted
 
 HEIGHT = 144
 """Pixels, of each picture in the page."""
@@ -54,6 +57,24 @@ def gallery(
             scores = score_one(path, truth).scores
             tiles.append(Tile(title, f"MAE {scores.mae:.3f}", data_uri(read_map(path))))
         rows[name] = tiles
+    return rows
+
+
+def gallery_of_words(reports: Sequence[Report], samples: Mapping[str, Sample]) -> dict[str, list[Tile]]:
+    """Rows of tiles by sample id: picture, the classes that it shows in their colours, those that each report found."""
+    rows: dict[str, list[Tile]] = {}
+    for name in dict.fromkeys(name for report in reports for name in report.about["examples"]):
+        sample = samples[name]
+        image = read_image(sample.image)
+        truth = read_labels(sample, (image.shape[1], image.shape[0]))
+        rows[name] = [
+            Tile("picture", "", data_uri(image)),
+            Tile("classes", ", ".join(sample.classes), data_uri(tinted(image, truth))),
+        ]
+        for report in reports:
+            if path := report.about["examples"].get(name):
+                found = data_uri(tinted(image, label_map(report.folder / path)))
+                rows[name].append(Tile(report.about["artifact"], "", found))
     return rows
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
+from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.semantic import WordScores, predicted_and_true
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
@@ -48,18 +49,22 @@ def write_label_overlays(
     folder: Path | str,
     name: str,
 ) -> None:
-    """Write settings.overlays pictures from the best image by mIoU over the median to the worst.
+    """Write settings.overlays pictures from the best image by mIoU over the median to the worst, and confusions.
 
-    Files are called as those of `limelight.evaluation.overlays.write_overlays`.
+    Files are called as those of `limelight.evaluation.overlays.write_overlays`, and <name>-confusion.png.
     """
+    background = scores.classes.background
+    names = [*(["background"] if background else []), *scores.classes.names]
+    shown = scores.confusion[1 - background :, 1 - background :]
+    plot_confusion(shown, names, name, Path(folder) / f"{name}-confusion.png")
     chosen = spread(scores, settings.overlays)
     for index, sample_id in enumerate(chosen, start=1):
         sample = samples[sample_id]
-        labels, truth = predicted_and_true(predictor, sample, settings.background)
+        found, truth = predicted_and_true(predictor, sample, settings.background)
         figure = scores.per_image[sample_id]["mIoU"]
         place = {1: "-best", len(chosen): "-worst"}.get(index, "-median" if index == (len(chosen) + 1) // 2 else "")
         picture = panel(
-            read_image(sample.image), truth, labels, scores.classes.names, f"{sample_id}   mIoU {figure:.3f}"
+            read_image(sample.image), truth, found.labels_HW, scores.classes.names, f"{sample_id}   mIoU {figure:.3f}"
         )
         write_png(Path(folder) / f"{name}-{index}{place}.png", picture)
 

@@ -3,12 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.metrics import Scores
@@ -29,12 +30,12 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
         threads: of the runtimes while they were timed.
     """
     folder = Path(folder)
-    reference = evaluation.runtimes[REFERENCE].scores
+    curves = {dataset: scores.curves for dataset, scores in evaluation.runtimes[REFERENCE].scores.items()}
     write_json(folder / METRICS_FILE, metrics_tree(evaluation))
     write_text(folder / "per_image.csv", _per_image_csv(evaluation.runtimes))
-    write_text(folder / "pr.csv", _curves_csv(reference, ("precision", "recall")))
-    write_text(folder / "f.csv", _curves_csv(reference, ("f", "e")))
-    plot_curves({dataset: scores.curves for dataset, scores in reference.items()}, folder / "curves.png")
+    write_text(folder / "pr.csv", curves_csv(curves, ("precision", "recall")))
+    write_text(folder / "f.csv", curves_csv(curves, ("f", "e")))
+    plot_curves(curves, folder / "curves.png")
     with atomic_path(folder / "examples") as examples:
         examples.mkdir()
         for name, saliency_HW in evaluation.examples.items():
@@ -85,6 +86,16 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def curves_csv(datasets: Mapping[str, Mapping[str, NDArray[np.float64]]], names: Sequence[str]) -> str:
+    """One row per threshold, 0 to 255: the mean over the datasets, so that it is one line."""
+    columns = [np.mean([curves[name] for curves in datasets.values()], axis=0)[::-1] for name in names]
+    rows = zip(*columns, strict=True)
+    return to_csv(
+        ["threshold", *names],
+        ([threshold, *(f"{value:.6f}" for value in values)] for threshold, values in enumerate(rows)),
+    )
+
+
 def _counts(scores: Scores) -> dict[str, int]:
     return {
         "scored": len(scores.per_image),
@@ -104,16 +115,6 @@ def _per_image_csv(runtimes: dict[str, RuntimeResult]) -> str:
                 names = list(figures)
                 rows.append([sample_id, dataset, runtime, *(f"{value:.6f}" for value in figures.values())])
     return to_csv(["id", "dataset", "runtime", *names], rows)
-
-
-def _curves_csv(datasets: dict[str, Scores], names: Sequence[str]) -> str:
-    """One row per threshold, 0 to 255, of the reference runtime: the mean over the datasets, so that it is one line."""
-    columns = [np.mean([scores.curves[name] for scores in datasets.values()], axis=0)[::-1] for name in names]
-    rows = zip(*columns, strict=True)
-    return to_csv(
-        ["threshold", *names],
-        ([threshold, *(f"{value:.6f}" for value in values)] for threshold, values in enumerate(rows)),
-    )
 
 
 def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from limelight.config import Evaluate
 from limelight.data.classes import Vocabulary, vocabulary
 from limelight.data.manifest import Sample
-from limelight.data.samples import read_labels
+from limelight.data.samples import read_labels, resize_labels
 from limelight.evaluation.averages import jackknife, over_datasets
+from limelight.evaluation.class_curves import LEVELS, level_counts, mean_curves
 from limelight.evaluation.confusion import (
     WORD_METRICS,
     Confusion,
@@ -28,8 +29,10 @@ from limelight.evaluation.confusion import (
     counts_of,
     figures,
 )
+from limelight.evaluation.protocol import example_ids
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
 from limelight.inference.predictor import Predictor
+from limelight.inference.segment import Segmentation
 from limelight.media.images import read_image
 from limelight.progress import track
 from models.card import Card
@@ -40,6 +43,7 @@ from models.weights import WEIGHTS, load_weights, read_card
 RUNTIME = "torch"
 """The one runtime of these weights."""
 Datasets = dict[str, list[Sample]]
+Maps = dict[str, NDArray[np.int16] | None]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -53,6 +57,8 @@ class WordScores:
     confusion: Confusion
     counts_N3C: Counts
     """Of each image that was scored."""
+    levels_2K256: NDArray[np.int64]
+    """See `limelight.evaluation.class_curves`."""
     per_image: dict[str, dict[str, float]]
     """Sample id -> mIoU over the classes that the image shows, and pixel_accuracy."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -63,6 +69,11 @@ class WordScores:
         """See `limelight.evaluation.confusion.figures`; and '<metric>_se', their standard errors over the images."""
         estimate = partial(figures, trained=self.trained, background=self.classes.background)
         return estimate(counts_of(self.confusion)) | jackknife(self.counts_N3C, estimate)
+
+    @property
+    def curves(self) -> dict[str, NDArray[np.float64]]:
+        """See `mean_curves`."""
+        return mean_curves(self.levels_2K256)
 
     @property
     def iou(self) -> dict[str, float]:
@@ -90,6 +101,8 @@ class WordEvaluation:
     size_bytes: int
     description: str
     peak_memory_mb: float
+    examples: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    """Sample id -> labels that were found."""
 
     @property
     def mean(self) -> dict[str, float]:
@@ -128,7 +141,8 @@ def evaluate_words(
     predictor = Predictor.load(folder, device=device, threads=settings.threads)
     names = vocabulary(next(iter(datasets))).names
     latency = measure_latency(predictor, next(_readable(datasets)), names, settings.latency_runs)
-    scores = {name: score(predictor, group, settings) for name, group in datasets.items()}
+    examples: Maps = dict.fromkeys(example_ids(datasets))
+    scores = {name: score(predictor, group, settings, examples) for name, group in datasets.items()}
     network = load_weights(folder)[0]
     return WordEvaluation(
         folder.name,
@@ -141,39 +155,47 @@ def evaluate_words(
         (folder / WEIGHTS).stat().st_size,
         predictor.description,
         peak_memory_mb(),
+        {name: labels for name, labels in examples.items() if labels is not None},
     )
 
 
-def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate) -> WordScores:
+def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate, keep: Maps) -> WordScores:
     """Ask every class of a dataset of each of its images.
+
+    Args:
+        keep: labels of the ids in it are put into it.
 
     Raises:
         UserError: no image can be read.
     """
     classes = vocabulary(samples[0].dataset)
     size = len(classes.names)
-    total = np.zeros((size + 1, size + 1), np.int64)
+    total, levels = np.zeros((size + 1, size + 1), np.int64), np.zeros((2, size, LEVELS), np.int64)
     counts, per_image, failures = [], {}, {}
     for sample in track(samples, len(samples), f"words on {samples[0].dataset}"):
         try:
-            matrix = confusion_matrix(*predicted_and_true(predictor, sample, settings.background), size)
+            found, truth_HW = predicted_and_true(predictor, sample, settings.background)
         except UserError as error:
             failures[sample.sample_id] = str(error)
             continue
+        matrix = confusion_matrix(found.labels_HW, truth_HW, size)
         total += matrix
+        levels += level_counts(found.probability_Khw, resize_labels(truth_HW, found.probability_Khw.shape[:0:-1]))
         counts.append(counts_of(matrix))
         own = figures(counts[-1], np.ones(size, bool), classes.background)
         per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
+        if sample.sample_id in keep:
+            keep[sample.sample_id] = found.labels_HW
     if not per_image:
         raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
     trained = np.array([name in predictor.card.classes for name in classes.names])
-    return WordScores(classes, trained, total, np.stack(counts), per_image, failures)
+    return WordScores(classes, trained, total, np.stack(counts), levels, per_image, failures)
 
 
 def predicted_and_true(
     predictor: Predictor, sample: Sample, background: float
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """labels_HW and truth_HW of one sample at its image's size.
+) -> tuple[Segmentation, NDArray[np.int16]]:
+    """What is found in one sample, and truth_HW at its image's size.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -183,7 +205,7 @@ def predicted_and_true(
     classes = vocabulary(sample.dataset)
     threshold = background if classes.background else 0.0
     (found,) = predictor.predict([image_HW3], prompts=classes.names, background=threshold)
-    return found.labels_HW, truth_HW
+    return found, truth_HW
 
 
 def measure_latency(

@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.confusion import class_iou
-from limelight.evaluation.plots import plot_confusion
-from limelight.evaluation.report import ABOUT_FILE, METRICS_FILE, packages, to_csv
+from limelight.evaluation.plots import plot_curves
+from limelight.evaluation.report import ABOUT_FILE, METRICS_FILE, curves_csv, packages, slug, to_csv
 from limelight.evaluation.semantic import RUNTIME, WordEvaluation, WordScores
 from limelight.evaluation.speed import hardware
-from models.files import write_json, write_text
+from limelight.media.images import write_png
+from models.files import atomic_path, write_json, write_text
 
 
 def write_words_report(
     evaluation: WordEvaluation, samples: Sequence[Sample], folder: Path | str, *, threads: int
 ) -> None:
-    """Write metrics.json (numbers only), about.json (all else), per_class.csv, per_image.csv and, of each dataset,
-    confusion-<dataset>.png.
+    """Write what `write_report` writes, the curves being those of each class's own map and the examples 16-bit labels;
+    and per_class.csv.
 
     Args:
         samples: what was evaluated on; their hash goes into about.json.
@@ -27,10 +30,14 @@ def write_words_report(
     write_json(folder / METRICS_FILE, words_tree(evaluation))
     write_text(folder / "per_class.csv", _per_class_csv(evaluation.scores))
     write_text(folder / "per_image.csv", _per_image_csv(evaluation.scores))
-    for name, scores in evaluation.scores.items():
-        names = [*(["background"] if scores.classes.background else []), *scores.classes.names]
-        matrix = scores.confusion[1 - scores.classes.background :, 1 - scores.classes.background :]
-        plot_confusion(matrix, names, name, folder / f"confusion-{name}.png")
+    curves = {name: scores.curves for name, scores in evaluation.scores.items()}
+    write_text(folder / "pr.csv", curves_csv(curves, ("precision", "recall")))
+    write_text(folder / "f.csv", curves_csv(curves, ("f",)))
+    plot_curves(curves, folder / "curves.png")
+    with atomic_path(folder / "examples") as examples:
+        examples.mkdir()
+        for name, labels_HW in evaluation.examples.items():
+            write_png(examples / f"{slug(name)}.png", labels_HW.astype(np.uint16))
     write_json(folder / ABOUT_FILE, _about(evaluation, samples, threads))
 
 
@@ -89,6 +96,7 @@ def _about(evaluation: WordEvaluation, samples: Sequence[Sample], threads: int) 
         "runtimes": {RUNTIME: evaluation.description},
         "left_out": {},
         "failures": {name: scores.failures for name, scores in evaluation.scores.items()},
+        "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
         "unseen": {
             name: [each for each, trained in zip(scores.classes.names, scores.trained, strict=True) if not trained]
             for name, scores in evaluation.scores.items()

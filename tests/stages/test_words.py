@@ -23,6 +23,7 @@ from stages import compare, evaluate, train
 CLASSES = {1: "red ball", 3: "blue box", 4: "green ring"}
 COLOURS = {1: (220, 40, 40), 3: (50, 60, 220), 4: (40, 200, 60)}
 SIDE = 40
+ROOT = Path(__file__).resolve().parents[2]
 
 RUN = {
     "model": "segdiffusion-tiny",
@@ -135,10 +136,19 @@ def test_evaluation_counts_every_class() -> None:
     rows = (folder / "per_class.csv").read_text().splitlines()
     assert rows[0] == "dataset,class,trained,pixels,iou,accuracy" and len(rows) == 4
     assert len((folder / "per_image.csv").read_text().splitlines()) == 4
-    assert (folder / "confusion-toys.png").is_file()
     assert {path.name for path in (folder / "overlays").iterdir()} == {
-        "toys-1-best.png", "toys-2-median.png", "toys-3-worst.png",
+        "toys-1-best.png", "toys-2-median.png", "toys-3-worst.png", "toys-confusion.png",
     }  # fmt: skip
+
+
+def test_evaluation_leaves_what_dvc_expects_of_every_network() -> None:
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["evaluate"]["do"]
+    for entry in (*stage["outs"], *stage["metrics"], *stage["plots"]):
+        path = entry if isinstance(entry, str) else next(iter(entry))
+        for name in ("words", "salient"):
+            assert Path(path.replace("${item}", name)).exists(), path
+    rows = Path("reports/eval/words/f.csv").read_text().splitlines()
+    assert rows[0] == "threshold,f" and len(rows) == 257
 
 
 def test_the_matrix_is_that_of_the_predictions() -> None:
@@ -170,6 +180,7 @@ def test_the_leaderboard_has_a_table_of_words() -> None:
     assert text.index("## Networks") < text.index("## Found by words")
     assert "**Champion: salient (torch)**" in text and "**Champion of words: words (torch)**" in text
     page = (folder / "leaderboard.html").read_text()
+    assert page.count(">words<br>") == 3, "what it found in the pictures that can be read"
     assert page.count('<section class="champion">') == page.count("<picture>") == 2
     assert page.count("<tr class=champion-row") == 4, "each champion in its two tables"
     assert {path.stem for path in folder.glob("*.png")} == {
@@ -189,7 +200,7 @@ def test_words_alone_have_a_champion(project: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(UserError, match="no champion of saliency, only of words"):
         champion()
     page = Path("reports/leaderboard/leaderboard.html").read_text()
-    assert "Found by words" in page and "Networks" not in page and "The same images" not in page
+    assert "Found by words" in page and "Networks" not in page and "The same images" in page
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""How well each threshold on a class's own map finds the class: what `evaluate.background` can be chosen by.
+
+Dimensions: K classes, h and w of the maps, 256 levels of 8 bits. As for maps of saliency, index j belongs to the
+threshold 255 - j.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.evaluation.sod import BETA2
+
+LEVELS = 256
+
+Counts = NDArray[np.int64]
+"""(2, K, 256) pixels at each level of each class's map: those of the class, and all whose truth is known."""
+
+
+def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.integer]) -> Counts:
+    """Count one image.
+
+    Args:
+        probability_Khw: in [0, 1].
+        truth_hw: 1 to K, 0 background, below 0 void.
+    """
+    known_hw = truth_hw >= 0
+    classes = len(probability_Khw)
+    levels_KN = (probability_Khw[:, known_hw] * (LEVELS - 1)).astype(np.int64)
+    cells_KN = levels_KN + LEVELS * np.arange(classes)[:, None]
+    truth_N = truth_hw[known_hw]
+    own_N = cells_KN[truth_N[truth_N > 0] - 1, np.flatnonzero(truth_N)]
+    both = [np.bincount(cells.ravel(), minlength=classes * LEVELS) for cells in (own_N, cells_KN)]
+    return np.stack(both).reshape(2, classes, LEVELS)
+
+
+def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:
+    """'precision', 'recall' and 'f' (beta^2 = 0.3) by threshold: means over the classes that the truth shows."""
+    found_K256, called_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
+    precision = found_K256 / np.maximum(called_K256, 1)
+    recall = found_K256 / found_K256[:, -1:]
+    weighted = BETA2 * precision + recall
+    f = (1 + BETA2) * precision * recall / np.where(weighted == 0, 1, weighted)
+    return {"precision": precision.mean(0), "recall": recall.mean(0), "f": f.mean(0)}
