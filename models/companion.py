@@ -3,7 +3,7 @@
 Each kind of second picture has a channel of its own, so that a network of both can tell them apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -60,3 +60,30 @@ def with_companion(
     is_kind_BK11 = torch.stack([modality_B == MODALITIES.index(kind) for kind in kinds], 1)[:, :, None, None]
     # Not a product: whatever stands in the row of a picture that has no companion must not matter, NaN included.
     return torch.cat([image_B3HW, torch.where(is_kind_BK11, centred_B1HW, torch.zeros_like(centred_B1HW))], 1)
+
+
+def fitted_channels(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], had: Sequence[str], takes: Sequence[str]
+) -> dict[str, Tensor]:
+    """Weights of a network that takes other second pictures, for one that differs from it in nothing else.
+
+    Weights of a kind that is new are zero, so that at first it does not matter; those of a kind that is not taken any
+    more are left out.
+
+    Args:
+        state: the other network's.
+        own: the state of the network that they are for, of which only shapes are read.
+        had, takes: the two networks' modalities.
+    """
+    old, new = companions_of(had), companions_of(takes)
+    kept = [(kind, old.index(kind)) for kind in new if kind in old]
+    fitted = dict(state)
+    for key, value in state.items():
+        wanted = own[key].shape if key in own else value.shape
+        if value.shape == wanted or value.ndim != 4 or (value.shape[1], wanted[1]) != (3 + len(old), 3 + len(new)):
+            continue
+        fitted[key] = value.new_zeros(wanted)
+        fitted[key][:, :3] = value[:, :3]
+        for kind, place in kept:
+            fitted[key][:, 3 + new.index(kind)] = value[:, 3 + place]
+    return fitted

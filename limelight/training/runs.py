@@ -24,6 +24,7 @@ from limelight.training.report import draw_curves, draw_samples
 from limelight.training.supervised import Supervised
 from models.base import Network
 from models.card import Card
+from models.companion import fitted_channels
 from models.diffusion.lora import add_adapters, merge_adapters
 from models.errors import UserError
 from models.files import write_json
@@ -109,7 +110,9 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
     network = create_model(run.model, **run.options, **(assets_option(run.init, init) if init else {}))
     mean, std = network.mean, network.std
     if init:
-        load_strict(network, loaded.state_dict(), run.init)
+        takes = network.capabilities.modalities
+        state = fitted_channels(loaded.state_dict(), network.state_dict(), init.modalities, takes)
+        load_strict(network, state, run.init)
         mean, std = init.mean, init.std
     parts = {part: _load_part(network, part, folder) for part, folder in run.parts.items()}
     if run.lora:

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import Network
-from models.companion import with_companion
+from models.companion import fitted_channels, with_companion
 from models.errors import UserError
 from models.registry import create_model
 from models.sdnet.difference import run_branchwise
-from models.weights import load_weights, save_weights
+from models.weights import load_strict, load_weights, save_weights
 
 ALL = ["rgb", "rgbd", "rgbt"]
 
@@ -115,3 +115,21 @@ def test_training_reaches_the_new_channels() -> None:
 def test_what_is_no_list_of_modalities_is_refused(model: str, modalities: object) -> None:
     with pytest.raises(UserError, match="modalities"):
         create_model(model, modalities=modalities)
+
+
+@pytest.mark.parametrize("model", ["sdnet", "scfnet-mobilenetv3", "scfnet"])
+@pytest.mark.parametrize(("had", "takes"), [(["rgb"], ALL), (["rgb", "rgbt"], ALL), (ALL, ["rgb", "rgbd"])])
+@torch.inference_mode()
+def test_a_network_starts_from_one_of_other_second_pictures(model: str, had: list[str], takes: list[str]) -> None:
+    source, net = network(model, had), network(model, takes)
+    for value in net.parameters():
+        value.add_(1)
+    load_strict(net, fitted_channels(source.state_dict(), net.state_dict(), had, takes), "the source")
+    # What either of them takes, and the other does not, does not matter to the new one.
+    shared = torch.tensor([0, *(ALL.index(kind) for kind in ("rgbd", "rgbt") if kind in had and kind in takes)])
+    image, companion, _ = scene()
+    for kind in range(3):
+        seen = torch.tensor([kind])
+        as_source = seen if kind in shared else torch.tensor([0])
+        found, expected = net(image[:1], companion[:1], seen), source(image[:1], companion[:1], as_source)
+        torch.testing.assert_close(found[0], expected[0])

@@ -36,7 +36,8 @@ TREE = {
             "data": {"datasets": [{"name": "toy", "path": "toy"}]},
             "runs": {
                 "teacher": {**RUN, "loss": "dice-boundary", "ema": 0.9},
-                "again": {**RUN, "epochs": 1, "init": "artifacts/teacher"},
+                # Of another kind of network, too: it may have depth where its start had none.
+                "again": {**RUN, "epochs": 1, "init": "artifacts/teacher", "options": {"modalities": ["rgb", "rgbd"]}},
                 "student": {**RUN, "labelled": ["train"], "unlabelled": ["unlabelled"], "label_weight": 0.5},
             },
         }
@@ -91,6 +92,7 @@ def test_the_card_says_what_it_was_trained_on(project: Path):
     assert teacher.source == "run teacher, profile tiny, seed 0"
     assert again.source == f"run again, profile tiny, seed 0, from {teacher.source} (sha256 {teacher.sha256[:12]})"
     assert again.trained_on == teacher.trained_on * 2
+    assert (teacher.modalities, again.modalities) == (("rgb",), ("rgb", "rgbd"))
     assert f"taught by teacher (scfnet-mobilenetv3, sha256 {teacher.sha256[:12]})" in student.source
     assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
 
