@@ -33,9 +33,9 @@ class Reconstruction(Learner):
         if batch.companion_B1HW is not None:
             pictures.append(as_picture(batch.companion_B1HW[batch.modality_B > 0]))
         picture_N3HW = torch.cat(pictures)
-        restored_N3HW, latent_N4hw = self.network.reconstruct(picture_N3HW)
+        restored_N3HW, latent_NChw = self.network.reconstruct(picture_N3HW)
         error = (restored_N3HW.float() - picture_N3HW).abs().mean()
-        scale = (latent_N4hw.float().square().mean() - 1).square()
+        scale = (latent_NChw.float().square().mean() - 1).square()
         return error + SCALE_WEIGHT * scale, {"error": error, "scale": scale}
 
     def predict(self, batch: Batch) -> Tensor:

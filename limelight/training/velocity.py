@@ -30,16 +30,16 @@ class Velocity(Learner):
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over the batch's labelled samples, in units of the latents. No parts."""
         network = self.network
-        latent_B4hw = network.encode_mask(batch.mask_B1HW)
-        timestep_B = torch.randint(network.last_timestep + 1, (len(batch),), device=latent_B4hw.device)
-        noise_B4hw = pyramid_noise(latent_B4hw, levels=self.run.noise_levels, discount=self.run.noise_discount)
-        noisy_B4hw = add_noise(network.scheduler, latent_B4hw, noise_B4hw, timestep_B)
+        latent_BChw = network.encode_mask(batch.mask_B1HW)
+        timestep_B = torch.randint(network.last_timestep + 1, (len(batch),), device=latent_BChw.device)
+        noise_BChw = pyramid_noise(latent_BChw, levels=self.run.noise_levels, discount=self.run.noise_discount)
+        noisy_BChw = add_noise(network.scheduler, latent_BChw, noise_BChw, timestep_B)
         tokens_BNC = network.condition(batch.image_B3HW, batch.companion_B1HW, batch.modality_B)
-        found_B4hw = network.predict_velocity(
-            network.encode_image(batch.image_B3HW), noisy_B4hw, tokens_BNC, timestep_B
+        found_BChw = network.predict_velocity(
+            network.encode_image(batch.image_B3HW), noisy_BChw, tokens_BNC, timestep_B
         )
-        target_B4hw = velocity_target(network.scheduler, latent_B4hw, noise_B4hw, timestep_B)
-        error_B = (found_B4hw - target_B4hw).square().flatten(1).mean(1)
+        target_BChw = velocity_target(network.scheduler, latent_BChw, noise_BChw, timestep_B)
+        error_B = (found_BChw - target_BChw).square().flatten(1).mean(1)
         return (error_B * batch.labelled_B).sum() / batch.labelled_B.sum().clamp(min=1), {}
 
     def predict(self, batch: Batch) -> Tensor:

@@ -13,7 +13,6 @@ from models.diffusion.configs import Config, chosen
 from models.diffusion.denoiser import GAIN, MaskDenoiser
 from models.diffusion.hub import base_folder
 from models.diffusion.lora import trained_groups
-from models.diffusion.parts import INPUT_CHANNELS
 from models.errors import UserError
 
 
@@ -71,7 +70,7 @@ class DiffSOD(MaskDenoiser):
             pretrained=bool(pretrained),
         )
         if not legacy:
-            self.hint = nn.Linear(self.condition.branch.width, INPUT_CHANNELS)
+            self.hint = nn.Linear(self.condition.branch.width, self.unet.config.in_channels)
             nn.init.zeros_(self.hint.weight)
             nn.init.zeros_(self.hint.bias)
         _check_widths(self.unet.config.cross_attention_dim, self.condition.branch.width)
@@ -89,17 +88,17 @@ class DiffSOD(MaskDenoiser):
 
     # ----------------------------------------------------------------------------------------------------- prediction
     def predict_velocity(
-        self, latent_B4hw: Tensor, noisy_B4hw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
+        self, latent_BChw: Tensor, noisy_BChw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
     ) -> Tensor:
         """As `MaskDenoiser.predict_velocity`, with each token's hint (ours, at first zero) added where it stands.
 
         Tokens have no positions, so that attention alone finds it hard to tell which pixels a companion speaks of.
         """
         if not self.legacy:
-            hint_B8hw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, latent_B4hw.shape[-2:])
-            hints = hint_B8hw.chunk(2, dim=1)
-            latent_B4hw, noisy_B4hw = latent_B4hw + hints[0], noisy_B4hw + hints[1]
-        return super().predict_velocity(latent_B4hw, noisy_B4hw, tokens_BNC, timestep_B)
+            hint_BChw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, latent_BChw.shape[-2:])
+            hints = hint_BChw.chunk(2, dim=1)
+            latent_BChw, noisy_BChw = latent_BChw + hints[0], noisy_BChw + hints[1]
+        return super().predict_velocity(latent_BChw, noisy_BChw, tokens_BNC, timestep_B)
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
@@ -109,9 +108,9 @@ class DiffSOD(MaskDenoiser):
         Raises:
             UserError: companions without `modality_B`.
         """
-        latent_B4hw = self.encode_image(image_B3HW)
+        latent_BChw = self.encode_image(image_B3HW)
         tokens_BNC = self.condition(image_B3HW, companion_B1HW, modality_B)
-        return [self.gain * self.one_step(latent_B4hw, tokens_BNC)]
+        return [self.gain * self.one_step(latent_BChw, tokens_BNC)]
 
     @torch.no_grad()
     def denoise(
@@ -140,10 +139,10 @@ class DiffSOD(MaskDenoiser):
         Raises:
             UserError: companions without `modality_B`, or steps, seeds or spacing that will not do.
         """
-        latent_B4hw = self.encode_image(image_B3HW)
+        latent_BChw = self.encode_image(image_B3HW)
         tokens_BNC = self.condition(image_B3HW, companion_B1HW, modality_B)
         return self.sample(
-            latent_B4hw, tokens_BNC, steps=steps, ensemble_size=ensemble_size, seeds=seeds, spacing=spacing
+            latent_BChw, tokens_BNC, steps=steps, ensemble_size=ensemble_size, seeds=seeds, spacing=spacing
         )
 
 

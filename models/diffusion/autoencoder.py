@@ -24,9 +24,9 @@ class PictureAutoencoder(Network):
         self.vae = build_vae(chosen(vae, VAES, "autoencoder"))
 
     def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """The picture after its way through the latents, and its scaled latent_B4hw, both with gradients."""
-        latent_B4hw = encode(self.vae, picture_B3HW)
-        return self.vae.decode(latent_B4hw / self.vae.config.scaling_factor).sample, latent_B4hw
+        """The picture after its way through the latents, and its scaled latent_BChw, both with gradients."""
+        latent_BChw = encode(self.vae, picture_B3HW)
+        return self.vae.decode(latent_BChw / self.vae.config.scaling_factor).sample, latent_BChw
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None

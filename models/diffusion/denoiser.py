@@ -55,6 +55,7 @@ class MaskDenoiser(Network):
             self.unet, self.vae = build_unet(unet), build_vae(vae)
         else:
             self.unet, self.vae = read_same(base, Configs(unet, vae, self.schedule))
+        _check_latents(self.unet.config.out_channels, self.vae.config.latent_channels)
         self.vae.requires_grad_(False)
         self.scheduler = build_scheduler(self.schedule)
         self.last_timestep = self.scheduler.config.num_train_timesteps - 1
@@ -72,47 +73,47 @@ class MaskDenoiser(Network):
 
     # ---------------------------------------------------------------------------------------------------------- parts
     def encode_image(self, image_B3HW: Tensor) -> Tensor:
-        """The latent_B4hw of images in [-1, 1]. No gradient."""
+        """The latent_BChw of images in [-1, 1]. No gradient."""
         with torch.no_grad():
             return latents.encode(self.vae, (image_B3HW + 1) / 2 if self.legacy else image_B3HW).float()
 
     def encode_mask(self, mask_B1HW: Tensor) -> Tensor:
-        """The latent_B4hw of masks in [0, 1]. No gradient."""
+        """The latent_BChw of masks in [0, 1]. No gradient."""
         with torch.no_grad():
             return latents.encode_mask(self.vae, mask_B1HW).float()
 
-    def decode_mask(self, latent_B4hw: Tensor) -> Tensor:
+    def decode_mask(self, latent_BChw: Tensor) -> Tensor:
         """mask_B1HW, about -1 for background and 1 for object."""
-        return latents.decode_mask(self.vae, latent_B4hw.to(self.vae.dtype)).float()
+        return latents.decode_mask(self.vae, latent_BChw.to(self.vae.dtype)).float()
 
     def predict_velocity(
-        self, latent_B4hw: Tensor, noisy_B4hw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
+        self, latent_BChw: Tensor, noisy_BChw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
     ) -> Tensor:
-        """The denoiser's velocity_B4hw, float32.
+        """The denoiser's velocity_BChw, float32.
 
         Args:
-            latent_B4hw: of the image.
-            noisy_B4hw: the mask's, with noise.
+            latent_BChw: of the image.
+            noisy_BChw: the mask's, with noise.
             tokens_BNC: what the denoiser is told.
             timestep_B: int64, 0 to 999.
         """
-        both_B8hw = torch.cat([latent_B4hw, noisy_B4hw], 1).to(self.unet.dtype)
+        both_BChw = torch.cat([latent_BChw, noisy_BChw], 1).to(self.unet.dtype)
         tokens_BNC = tokens_BNC.to(self.unet.dtype)
-        return self.unet(both_B8hw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
+        return self.unet(both_BChw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
 
     # ----------------------------------------------------------------------------------------------------- prediction
-    def one_step(self, latent_B4hw: Tensor, tokens_BNC: Tensor) -> Tensor:
+    def one_step(self, latent_BChw: Tensor, tokens_BNC: Tensor) -> Tensor:
         """mask_B1HW, about -1 for background and 1 for object, in one deterministic step from a latent of zeros at the
         last timestep (Martin Garcia et al., arXiv 2409.11355, section 4)."""
-        timestep_B = torch.full(latent_B4hw.shape[:1], self.last_timestep, dtype=torch.long, device=latent_B4hw.device)
-        start_B4hw = torch.zeros_like(latent_B4hw)
-        velocity_B4hw = self.predict_velocity(latent_B4hw, start_B4hw, tokens_BNC, timestep_B)
+        timestep_B = torch.full(latent_BChw.shape[:1], self.last_timestep, dtype=torch.long, device=latent_BChw.device)
+        start_BChw = torch.zeros_like(latent_BChw)
+        velocity_BChw = self.predict_velocity(latent_BChw, start_BChw, tokens_BNC, timestep_B)
         # x_0 = sqrt(abar) x_t - sqrt(1 - abar) v, and x_t is zero.
-        return self.decode_mask(-self.last_sigma * velocity_B4hw)
+        return self.decode_mask(-self.last_sigma * velocity_BChw)
 
     def sample(
         self,
-        latent_B4hw: Tensor,
+        latent_BChw: Tensor,
         tokens_BNC: Tensor,
         *,
         steps: int,
@@ -123,7 +124,7 @@ class MaskDenoiser(Network):
         """Sample masks from noise in several steps. An ensemble's members are one batch.
 
         Args:
-            latent_B4hw: of the images.
+            latent_BChw: of the images.
             tokens_BNC: what the denoiser is told.
             steps: a divisor of 1000.
             ensemble_size: predictions per row, from different noise, of which the median is taken.
@@ -136,7 +137,7 @@ class MaskDenoiser(Network):
         Raises:
             UserError: steps, seeds or spacing that will not do.
         """
-        batch = len(latent_B4hw)
+        batch = len(latent_BChw)
         seeds = [0] * batch if seeds is None else seeds
         if len(seeds) != batch or ensemble_size < 1:
             raise UserError(
@@ -145,7 +146,7 @@ class MaskDenoiser(Network):
             )
         scheduler = build_scheduler(self.schedule, spacing)
         check_steps(scheduler, steps)
-        latent = latent_B4hw.repeat_interleave(ensemble_size, 0)
+        latent = latent_BChw.repeat_interleave(ensemble_size, 0)
         tokens = tokens_BNC.repeat_interleave(ensemble_size, 0)
         noise = seeded_noise(latent.shape[1:], seeds, ensemble_size).to(latent)
 
@@ -158,3 +159,11 @@ class MaskDenoiser(Network):
         if ensemble_size == 1:
             return probability, None
         return ensemble(probability.unflatten(0, (batch, ensemble_size)).transpose(0, 1))
+
+
+def _check_latents(unet: int, vae: int) -> None:
+    if unet != vae:
+        raise UserError(
+            f"the UNet draws latents of {unet} channels, the autoencoder has latents of {vae}; set the UNet's "
+            "out_channels (and twice as many in_channels) to the autoencoder's latent_channels"
+        )

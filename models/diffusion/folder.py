@@ -12,8 +12,6 @@ import torch
 from models.diffusion.configs import SCHEDULER_SD2, Config
 from models.diffusion.parts import (
     AUTOENCODERS,
-    INPUT_CHANNELS,
-    LATENT_CHANNELS,
     Autoencoder,
     AutoencoderKL,
     UNet2DConditionModel,
@@ -35,7 +33,7 @@ class Configs(NamedTuple):
     """The settings of a folder's parts, for the options of a network that is built from it."""
 
     unet: Config
-    """With the eight input channels that the UNet has once it is read."""
+    """With the input channels that the UNet has once it is read: two latents, eight for Stable Diffusion."""
     vae: Config
     scheduler: Config
 
@@ -56,32 +54,32 @@ def read_configs(folder: Path | str) -> Configs:
 
 
 def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
-    """The settings of a folder's UNet, with eight input channels.
+    """The settings of a folder's UNet, with the input channels of two latents.
 
     Args:
         wide: it must have them already, since it has been trained to draw masks.
 
     Raises:
-        UserError: it is missing, of another class, or takes another number of channels than 8 or, unless `wide`, 4.
+        UserError: it is missing, of another class, or takes anything but two latents or, unless `wide`, one.
     """
     config = _public(_read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
-    if config.get("in_channels") not in ((INPUT_CHANNELS,) if wide else (LATENT_CHANNELS, INPUT_CHANNELS)):
+    found, latent = config.get("in_channels"), config.get("out_channels", 4)
+    if found not in ((2 * latent,) if wide else (latent, 2 * latent)):
         raise UserError(
-            f"{folder}/unet takes {config.get('in_channels')} channels; a base model takes {LATENT_CHANNELS}, one that "
-            f"draws masks {INPUT_CHANNELS}"
+            f"{folder}/unet takes {found} channels; a base model takes {latent}, one that draws masks {2 * latent}"
         )
-    return config | {"in_channels": INPUT_CHANNELS}
+    return config | {"in_channels": 2 * latent}
 
 
 def read_unet(folder: Path | str) -> UNet2DConditionModel:
-    """A folder's UNet in float32, widened to eight input channels where it has four.
+    """A folder's UNet in float32, widened to take two latents where it takes one.
 
     Raises:
         UserError: also where its weights are missing, damaged, or do not fit its config.json.
     """
     read_unet_config(folder)
     unet = _load(UNet2DConditionModel, Path(folder), "unet")
-    if unet.config.in_channels == LATENT_CHANNELS:
+    if unet.config.in_channels == unet.config.out_channels:
         widen_conv_in(unet)
     return unet
 

@@ -13,29 +13,26 @@ except ImportError as error:
 
 Autoencoder = AutoencoderKL | AutoencoderTiny
 AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-LATENT_CHANNELS = 4
-INPUT_CHANNELS = 2 * LATENT_CHANNELS
-"""Of the denoiser: the image's latent, then the noisy mask's."""
 
 
 def build_unet(config: Config) -> UNet2DConditionModel:
-    """The denoiser: noisy_B8hw, a timestep and tokens_BNC in, velocity_B4hw out.
+    """The denoiser: the image's latent and the noisy mask's, a timestep and tokens_BNC in, the velocity out.
 
     Raises:
-        UserError: other numbers of channels.
+        UserError: it does not take two latents of the size that it gives.
     """
     unet = UNet2DConditionModel(**config)
-    found = (unet.config.in_channels, unet.config.out_channels)
-    if found != (INPUT_CHANNELS, LATENT_CHANNELS):
+    channels, latent = unet.config.in_channels, unet.config.out_channels
+    if channels != 2 * latent:
         raise UserError(
-            f"the UNet's settings say {found[0]} channels in and {found[1]} out; a denoiser of masks that sees an "
-            f"image has {INPUT_CHANNELS} and {LATENT_CHANNELS}"
+            f"the UNet's settings say {channels} channels in and {latent} out; a denoiser of masks that sees an image "
+            f"takes two latents of {latent}, so in_channels {2 * latent}"
         )
     return unet
 
 
 def build_vae(config: Config) -> Autoencoder:
-    """The autoencoder between pictures and latents_B4hw, by the config's '_class_name'.
+    """The autoencoder between pictures and latents_BChw, by the config's '_class_name'.
 
     Raises:
         UserError: an autoencoder of another class.
@@ -71,13 +68,13 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
 def widen_conv_in(unet: UNet2DConditionModel) -> None:
     """Let a text-to-image UNet see an image's latent beside the noisy one, in place.
 
-    The 4-channel kernel is repeated and halved, the bias kept (Marigold, arXiv 2312.02145, section 3.2): fed the same
+    The kernel is repeated and halved, the bias kept (Marigold, arXiv 2312.02145, section 3.2): fed the same
     latent twice, the wide convolution gives what the narrow one gave for it once, so activations keep their size.
     diffusers' own `ignore_mismatched_sizes` leaves the widened kernel uninitialised.
     """
     narrow = unet.conv_in
     wide = nn.Conv2d(
-        INPUT_CHANNELS,
+        2 * narrow.in_channels,
         narrow.out_channels,
         narrow.kernel_size,
         padding=narrow.padding,
@@ -88,4 +85,4 @@ def widen_conv_in(unet: UNet2DConditionModel) -> None:
         wide.weight.copy_(narrow.weight.repeat(1, 2, 1, 1) / 2)
         wide.bias.copy_(narrow.bias)
     unet.conv_in = wide
-    unet.register_to_config(in_channels=INPUT_CHANNELS)
+    unet.register_to_config(in_channels=wide.in_channels)

@@ -175,13 +175,13 @@ class SegDiffusion(MaskDenoiser):
         mean_1TC = prompt_KTC.mean(-3, keepdim=True)
         return self.denoise(image_B3HW, mean_1TC, steps=steps, seeds=seeds, spacing="leading")[0]
 
-    def _rows(self, latent_B4hw: Tensor, prompt_KTC: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _rows(self, latent_BChw: Tensor, prompt_KTC: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Each image's latent beside each of its prompts, an image's one after the other, in chunks."""
-        batch = len(latent_B4hw)
+        batch = len(latent_BChw)
         prompt_BKTC = prompt_KTC if prompt_KTC.ndim == 4 else prompt_KTC.expand(batch, -1, -1, -1)
-        latent_N4hw = latent_B4hw.repeat_interleave(prompt_BKTC.shape[1], 0)
+        latent_NChw = latent_BChw.repeat_interleave(prompt_BKTC.shape[1], 0)
         tokens_NTC = prompt_BKTC.flatten(0, 1)
-        return zip(latent_N4hw.split(self.prompt_chunk), tokens_NTC.split(self.prompt_chunk), strict=True)
+        return zip(latent_NChw.split(self.prompt_chunk), tokens_NTC.split(self.prompt_chunk), strict=True)
 
 
 def _by_image(map_N1HW: Tensor, batch: int) -> Tensor:
