@@ -25,6 +25,7 @@ from limelight.training.supervised import Supervised
 from models.base import Network
 from models.card import Card
 from models.companion import fitted_channels
+from models.diffusion.hub import base_name
 from models.diffusion.lora import add_adapters, merge_adapters
 from models.errors import UserError
 from models.files import write_json
@@ -119,6 +120,8 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         if not hasattr(network, "unet"):
             raise UserError(f"run {name!r}: lora is for networks with a UNet, which {run.model} is not; leave it out")
         add_adapters(network.unet, **run.lora.model_dump())
+    pretrained = run.options.get("pretrained")
+    base = base_name(pretrained) if pretrained and hasattr(network, "unet") else None
     _check_sizes(run, network, name)
     learner, card = _learner(network, run, name), None
     samples, validation = _samples(run, network, name, distilled=teacher is not None)
@@ -133,10 +136,11 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         trees={sample.dataset: trees.get(sample.dataset) for sample in (*samples, *validation)},
         teacher=card and card.sha256,
         init=init and init.sha256,
+        base=base,
         parts={part: found.sha256 for part, found in parts.items()},
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
-    source = _source(params, name, teacher, card, init)
+    source = _source(params, name, teacher, card, init, base)
     return _Inputs(learner, samples, validation, mean, std, key, source, init)
 
 
@@ -205,10 +209,13 @@ def _check_sizes(run: Run, network: Network, name: str) -> None:
         raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {run.model} needs")
 
 
-def _source(params: Params, name: str, teacher: str | None, card: Card | None, init: Card | None) -> str:
+def _source(
+    params: Params, name: str, teacher: str | None, card: Card | None, init: Card | None, base: str | None
+) -> str:
     start = f", from {init.source or init.model} (sha256 {init.sha256[:12]})" if init else ""
     taught = f", taught by {teacher} ({card.model}, sha256 {card.sha256[:12]})" if card else ""
-    return f"run {name}, profile {params.profile}, seed {params.seed}{start}{taught}"
+    below = f", from {base}" if base else ""
+    return f"run {name}, profile {params.profile}, seed {params.seed}{below}{start}{taught}"
 
 
 def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:

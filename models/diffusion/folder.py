@@ -219,7 +219,8 @@ def _public(config: Config) -> Config:
 
 
 def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    """What is wrong, without diffusers' advice on how to go on with random weights."""
+    return str(error).strip().partition("\n")[0].partition(" If you want")[0]
 
 
 def _plain(value: Any) -> Any:

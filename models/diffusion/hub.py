@@ -83,6 +83,18 @@ def base_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = Fals
     return folder
 
 
+def base_name(pretrained: bool | str | Mapping[str, Any]) -> str:
+    """What `base_folder` finds, for a card: a repository and its commit, or a folder.
+
+    Raises:
+        UserError: nothing is pinned.
+    """
+    if isinstance(pretrained, str) and pretrained != SD2:
+        return pretrained
+    pin = _parsed(pretrained, "pretrained") if isinstance(pretrained, Mapping) else _locked()
+    return f"{pin.repository} at {pin.revision[:12]}"
+
+
 def pin_base_weights(*, text: bool = False, revision: str | None = None) -> Path:
     """Download base weights and write what they are into `LOCK`; a lock that exists is only added to.
 

@@ -1,5 +1,6 @@
 """`limelight import` of the diffusion networks' published files, re-created tiny; and what it refuses."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,11 @@ from limelight.cli import app
 from models.diffsod.configs import BRANCHES
 from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from models.diffusion.folder import UNET_WEIGHTS, write_folder
+from models.diffusion.hub import FILES
 from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae
 from models.errors import UserError
 from models.files import sha256_file
+from models.registry import create_model
 from models.segdiffusion.configs import TEXTS
 from models.segdiffusion.text import build_text
 from models.segdiffusion.tokenizer import word_tokenizer
@@ -101,3 +104,30 @@ def test_mistakes_are_one_line_and_leave_nothing(
     told = type_it(*arguments, "-o", "w")
     assert isinstance(told.exception, UserError) and problem in str(told.exception)
     assert "\n" not in str(told.exception) and not Path("w").exists()
+
+
+def edit(path: str, **changes: object) -> None:
+    Path(path).write_text(json.dumps(json.loads(Path(path).read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        *((lambda part=part: shutil.rmtree(f"sd/{part}"), f"sd has no {part}/") for part in FILES),
+        (lambda: edit("sd/scheduler/scheduler_config.json", prediction_type="epsilon"), "prediction_type is 'epsilon'"),
+        (lambda: Path(f"sd/{UNET_WEIGHTS}").unlink(), "has no diffusion_pytorch_model.safetensors (found: no weights)"),
+        (lambda: Path(f"sd/{UNET_WEIGHTS}").write_bytes(b"short"), "sd/unet cannot be read: "),
+        (lambda: Path("sd/text_encoder/model.safetensors").write_bytes(b"short"), "text_encoder/ or tokenizer/ cannot"),
+        (
+            lambda: edit("sd/unet/config.json", cross_attention_dim=64),
+            "sd/unet cannot be read: Cannot load  because down_blocks",
+        ),
+        (lambda: Path("sd/vae/config.json").write_text("{"), "vae/config.json is not valid JSON"),
+    ],
+)
+@pytest.mark.usefixtures("type_it")
+def test_a_base_folder_that_will_not_do_is_one_line(spoil: Callable[[], object], problem: str) -> None:
+    spoil()
+    with pytest.raises(UserError) as told:
+        create_model("segdiffusion-tiny", tokenizer="files", pretrained="sd")
+    assert problem in str(told.value) and "\n" not in str(told.value)

@@ -11,6 +11,7 @@ from limelight.config import load_params
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import write_manifest
 from limelight.training.velocity import Velocity
+from models.diffusion.folder import write_folder
 from models.errors import UserError
 from models.files import read_json
 from models.registry import create_model
@@ -38,6 +39,15 @@ RUNS = {
     },
     "one-step": {**RUN, "ema": 0.9, "clip_norm": 1.0, "validation": "val"},
     "velocity": {**RUN, "objective": "velocity", "epochs": 1},
+    "adapters": {
+        **RUN,
+        "epochs": 1,
+        "options": {"pretrained": "sd"},
+        "parts": {},
+        "lora": {"rank": 4, "alpha": 8},
+        "optimiser": {"lr": 1e-3, "groups": {"adapters": {"lr_scale": 3.0}}},
+    },
+    "no-unet": {**RUN, "model": "sdnet", "parts": {}, "lora": {}},
     "not-a-part": {**RUN, "parts": {"backbone": "artifacts/vae"}},
     "no-denoiser": {**RUN, "model": "sdnet", "parts": {}, "objective": "velocity"},
 }
@@ -59,7 +69,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data = Path("data/datasets/toy")
         write_manifest(toy_samples(data, 8) + toy_samples(data, 2, "val"))
         Path("params.yaml").write_text(yaml.safe_dump(TREE))
-        for name in ("vae", "one-step", "velocity"):
+        torch.manual_seed(0)
+        base = create_model("diffsod-tiny")
+        write_folder("sd", {"unet": base.unet, "vae": base.vae, "scheduler": base.scheduler})
+        for name in ("vae", "one-step", "velocity", "adapters"):
             train.run(load_params(), name)
     return folder
 
@@ -86,6 +99,18 @@ def test_a_part_starts_from_another_run_and_stays_frozen(name: str) -> None:
     assert Path(f"reports/train/{name}/samples.png").is_file()
 
 
+def test_adapters_are_merged_into_what_is_saved() -> None:
+    network, card = load_weights("artifacts/adapters")
+    fresh = create_model("diffsod-tiny", pretrained="sd")
+    assert network.state_dict().keys() == fresh.state_dict().keys()
+    assert card.source == "run adapters, profile tiny, seed 0, from sd"
+    assert card.parameters == sum(value.numel() for value in fresh.parameters())
+    before = fresh.unet.state_dict()
+    moved = {name for name, value in network.unet.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.rsplit(".", 2)[-2] for name in moved} == {"conv_in", "to_q", "to_k", "to_v", "0"}
+    assert all(".attn" in name for name in moved if not name.startswith("conv_in"))
+
+
 def test_unlabelled_samples_do_not_count(tmp_path: Path) -> None:
     params = load_params()
     run = params.run("velocity")
@@ -107,3 +132,5 @@ def test_mistakes_are_named() -> None:
         train.run(load_params(), "not-a-part")
     with pytest.raises(UserError, match="objective 'velocity' is not for sdnet"):
         train.run(load_params(), "no-denoiser")
+    with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which sdnet is not"):
+        train.run(load_params(), "no-unet")

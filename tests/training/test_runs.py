@@ -36,7 +36,7 @@ TREE = {
             "data": {"datasets": [{"name": "toy", "path": "toy"}]},
             "runs": {
                 "teacher": {**RUN, "loss": "dice-boundary", "ema": 0.9},
-                # Of another kind of network, too: it may have depth where its start had none.
+                # It takes depth, which its start did not.
                 "again": {**RUN, "epochs": 1, "init": "artifacts/teacher", "options": {"modalities": ["rgb", "rgbd"]}},
                 "student": {**RUN, "labelled": ["train"], "unlabelled": ["unlabelled"], "label_weight": 0.5},
             },
