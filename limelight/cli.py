@@ -3,16 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from limelight.cli_weights import base_weights, import_
 from models.errors import UserError
-
-if TYPE_CHECKING:
-    from limelight.inference.predictor import Predictor
-    from limelight.inference.tree import Style
 
 app = typer.Typer(
     help="Find what is salient in pictures; train, compare and serve the networks that do.",
@@ -21,7 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-STREAM = "-"
 
 Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched to their depths), or - for stdin")]
 Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
@@ -47,153 +42,62 @@ def predict(
         str | None, typer.Option("--output", "-o", help="folder, file, or - for stdout [results/<kind>]")
     ] = None,
     kind: Annotated[
-        str,
-        typer.Option(help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture"),
-    ] = "map",
+        str | None,
+        typer.Option(
+            help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture; with classes "
+            "also labels [map; with classes labels]"
+        ),
+    ] = None,
     depth: Annotated[
         Path | None, typer.Option(help="the picture's depth: a file, or a folder that mirrors the pictures'")
     ] = None,
     thermal: Annotated[Path | None, typer.Option(help="its thermal picture, likewise")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="what to find, of a network of words: 'dog, grass', or @file with one a line")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="what it is told, with {} for a class ['a photo of a {}']")
+    ] = None,
+    background: Annotated[
+        float | None, typer.Option(min=0, max=1, help="a pixel whose classes are all less probable is of none [0.5]")
+    ] = None,
+    denoise_steps: Annotated[
+        int | None, typer.Option(min=1, help="draw from noise in so many steps [one step without noise]")
+    ] = None,
+    ensemble_size: Annotated[int, typer.Option(min=1, help="draw so often, and take the median")] = 1,
+    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="also write what the ensemble disagrees about")
+    ] = False,
     runtime: Runtime = "auto",
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="of the runtime on the CPU")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="feed the network this many pixels a side")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="stretch pictures to a square of so many pixels [as in training]")
+    ] = None,
+    processing_res: Annotated[
+        int | None, typer.Option(min=0, help="instead keep proportions: pixels of the longer side, 0 = as they are")
+    ] = None,
+    output_processing_res: Annotated[
+        bool, typer.Option("--output-processing-res", help="write results at the size they were computed at")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=0, help="pictures at once; 0 = as memory allows")] = 8,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="make the map hard at this value")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="keep the background instead of the object")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="redo what is there")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")] = False,
 ) -> None:
-    """Find what is salient, and write maps, cut-outs or new backgrounds.
+    """Find what is salient, or what words name, and write maps, labels, cut-outs or new backgrounds.
 
     Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Pictures
-    that cannot be read, or whose depth or thermal picture cannot, are listed in failures.csv, and the exit status is 1.
+    that cannot be read, whose depth or thermal picture cannot, or that are too large for the memory, are listed in
+    failures.csv, and the exit status is 1.
     """
-    from limelight.inference.champion import champion
-    from limelight.inference.predictor import Predictor
-    from limelight.inference.tree import Style
-    from limelight.media.outputs import output as output_of
+    options = locals()
+    from limelight.inference.command import Request, run
 
-    style = Style(output_of(kind), threshold, reverse)
-    target = output or (STREAM if sources == [STREAM] else str(Path("results") / style.output.name))
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device {device!r}; choose auto, cpu or cuda")
-    single = _single_target(sources, target, style)
-    second = _second(depth, thermal)
-    if model is None:
-        model, won_with = champion()
-        # The champion is the fastest of its kind on a CPU in this runtime; a GPU is PyTorch's.
-        runtime = won_with if (runtime, device) == ("auto", "auto") else runtime
-    predictor = Predictor.load(model, runtime=runtime, device=device, threads=threads, size=size)
-    predictor.modality_for(second is not None, second and second[0])  # refused before any work is done
-    if not quiet:
-        print(predictor.description, file=sys.stderr)
-    if single is not None:
-        _predict_one(predictor, sources[0], single, style, second)
-    else:
-        _predict_many(
-            predictor, sources, Path(target), style, second, batch_size=batch_size, overwrite=overwrite, quiet=quiet
-        )
-
-
-def _second(depth: Path | None, thermal: Path | None) -> tuple[str, Path] | None:
-    """The modality that the second pictures make, and where they are."""
-    given = [(modality, path) for modality, path in (("rgbd", depth), ("rgbt", thermal)) if path is not None]
-    if len(given) > 1:
-        raise UserError("a picture has depth or a thermal picture, not both; leave out --depth or --thermal")
-    return given[0] if given else None
-
-
-def _single_target(sources: list[str], target: str, style: "Style") -> str | None:
-    """Where the one result goes if it has a place of its own: a file, or standard output. None: a folder."""
-    if STREAM in sources and len(sources) > 1:
-        raise UserError("- (standard input) stands alone; give it without other sources")
-    one = len(sources) == 1 and not Path(sources[0]).is_dir()
-    if target == STREAM or sources == [STREAM]:
-        if not one:
-            raise UserError("only one picture can go to standard output; give a folder (--output)")
-        if target == STREAM and sys.stdout.isatty():
-            raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
-        return target
-    suffix = Path(target).suffix.lower()
-    if not one or suffix not in (".png", ".npy") or Path(target).is_dir():
-        return None
-    if suffix != style.output.suffix:
-        raise UserError(f"{target}: results of kind {style.output.name} are {style.output.suffix} files; rename it")
-    return target
-
-
-def _predict_one(
-    predictor: "Predictor", source: str, target: str, style: "Style", second: tuple[str, Path] | None
-) -> None:
-    from limelight.inference.pictures import read_picture
-    from limelight.media.outputs import encode, write_output
-
-    modality, where = second or ("rgb", None)
-    companion = where and _companion_of(source, where)
-    if target != STREAM and Path(target).resolve() in (Path(source).resolve(), companion and companion.resolve()):
-        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
-    picture = read_picture(sys.stdin.buffer.read() if source == STREAM else Path(source), companion, modality)
-    (found,) = predictor.predict([picture.image_HW3], [picture.companion_HW], modality=modality)
-    result = style.render(picture.image_HW3, found.saliency_HW)
-    if target == STREAM:
-        sys.stdout.buffer.write(encode(result))
-        sys.stdout.buffer.flush()
-    else:
-        write_output(target, result)
-
-
-def _companion_of(source: str, where: Path) -> Path:
-    """The companion of a single picture: the file itself, or the one that its name finds in a folder."""
-    from limelight.media.sources import find_companions, find_sources
-
-    if source == STREAM or not where.is_dir():
-        return where
-    (found,) = find_companions(find_sources([Path(source)]), where).values()
-    if isinstance(found, UserError):
-        raise found
-    return found
-
-
-def _predict_many(
-    predictor: "Predictor",
-    sources: list[str],
-    folder: Path,
-    style: "Style",
-    second: tuple[str, Path] | None,
-    *,
-    batch_size: int,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    from limelight.inference.tree import FAILURES, Companions, predict_tree
-    from limelight.media.sources import find_companions, find_sources
-
-    arguments, skip, companions = [Path(source) for source in sources], [folder], None
-    if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
-        raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
-    if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
-        skip.append(second[1])  # what lies below the pictures' folder is no picture of theirs
-    found = find_sources(arguments, skip=skip)
-    if second is not None:
-        companions = Companions(*second, find_companions(found, second[1]))
-    report = predict_tree(
-        predictor,
-        found,
-        folder,
-        style,
-        companions=companions,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
-    summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
-    if report.failures:
-        _, reason = report.failures[0]
-        print(f"error: {summary}; see {folder / FAILURES}. The first: {reason}", file=sys.stderr)
-        raise typer.Exit(1)
-    if not quiet:
-        print(summary, file=sys.stderr)
+    raise typer.Exit(run(Request(**options)))
 
 
 @app.command()

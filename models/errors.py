@@ -7,3 +7,7 @@ class UserError(Exception):
     The text is one line that says what was wrong, the value received and what to do. Command lines print it without a
     traceback and exit with 2; services answer 4xx with it. Anything else that is raised is a bug of ours.
     """
+
+
+class Shortage(UserError):
+    """There is too little memory for an item of work; others, or a smaller one, may still fit."""

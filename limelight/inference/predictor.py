@@ -35,6 +35,7 @@ Size = tuple[int, int]
 """(height, width), pixels."""
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
+MOST_AT_ONCE = 16
 MAPS_AT_ONCE = 64
 """Maps that are kept between the network and the labels: pictures times classes."""
 
@@ -162,7 +163,8 @@ class Predictor:
             prompts: names of classes, in any language and number, for a network that finds what words name.
             modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
             template, background: see `words_for` and `limelight.inference.segment.most_probable`.
-            batch_size: pictures that the network sees at once, at most.
+            batch_size: pictures that the network sees at once, at most; 0 = as many as free memory holds, up to
+                `MOST_AT_ONCE`.
             output_processing_res: results at the size that the network sees, not at the pictures' own.
 
         Returns:
@@ -171,6 +173,7 @@ class Predictor:
         Raises:
             UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
                 for its image, or the network does not take what it is given or needs what it is not given.
+            Shortage: there is too little memory for one picture.
         """
         words = self.words_for(prompts, template)
         if words is None:
@@ -183,7 +186,7 @@ class Predictor:
         modalities = [self.modality_for(given is not None, modality) for given in companions]
         results: dict[int, Prediction | Segmentation] = {}
         for size, alike in self._by_size(images).items():
-            step = self._at_once(batch_size, words)
+            step = self._at_once(batch_size, size, len(words.classes) if words else 0)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
                 batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
                 found = self._predict_batch(batch, size, words and words.texts, finish, output_processing_res)
@@ -246,10 +249,19 @@ class Predictor:
             groups.setdefault(size, []).append(index)
         return groups
 
-    def _at_once(self, batch_size: int, words: Words | None) -> int:
+    def _at_once(self, batch_size: int, size: Size, prompts: int) -> int:
+        """Pictures that the network is to see at once."""
+        step = batch_size or MOST_AT_ONCE
+        if prompts:
+            step = min(step, max(1, MAPS_AT_ONCE // prompts))
         if is_legacy(self.card):
-            return 1  # its batch norms would mix the pictures of a batch
-        return max(1, min(batch_size, MAPS_AT_ONCE // len(words.classes))) if words else batch_size
+            step = 1  # its batch norms would mix the pictures of a batch
+        # Diffusion networks are the ones that a picture may be too large for; the others are told of at no cost.
+        if self._torch and (batch_size == 0 or self._runtime.network.capabilities.sampling):
+            from limelight.inference.budget import pictures_at_once
+
+            step = min(step, pictures_at_once(self._runtime, size, prompts))
+        return step
 
     def _predict_batch(
         self, batch: Batch, size: Size, texts: Sequence[str] | None, finish: Finish, keep_size: bool

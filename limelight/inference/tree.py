@@ -6,6 +6,7 @@ and never mixed with another's results; and `failures.csv`, the pictures that co
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -14,33 +15,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from limelight.inference.job import Found, Job
 from limelight.inference.pictures import Picture, read_picture
-from limelight.inference.predictor import Predictor
-from limelight.inference.saliency import Prediction
-from limelight.media.outputs import Output, adjust, write_output
+from limelight.inference.styles import Style, WordStyle
 from limelight.media.sources import Source
 from limelight.progress import progress
 from models.errors import UserError
-from models.files import read_json, write_json, write_text
+from models.files import read_json, write_bytes, write_json, write_text
 
-RECORD, FAILURES = "limelight.json", "failures.csv"
+RECORD, FAILURES, LEGEND = "limelight.json", "failures.csv", "classes.json"
+READ_AT_ONCE = 8
+"""Pictures that are decoded while others are in use, where memory decides how many go through the network at once."""
 _THREADS = 2
 """That decode and encode beside the network; both release the interpreter's lock."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """What is made of each prediction."""
-
-    output: Output
-    threshold: float | None = None
-    reverse: bool = False
-
-    def render(self, image_HW3: np.ndarray, saliency_HW: np.ndarray) -> np.ndarray:
-        """The array to write for one picture; see `limelight.media.outputs`."""
-        return self.output.render(image_HW3, adjust(saliency_HW, threshold=self.threshold, reverse=self.reverse))
 
 
 @dataclass(frozen=True)
@@ -62,56 +49,59 @@ class Report:
     written: int
     skipped: int
     failures: list[tuple[Path, str]]
-    """Pictures that could not be read, and why."""
+    """Pictures of which nothing could be made, and why."""
 
 
 def predict_tree(
-    predictor: Predictor,
+    job: Job,
     sources: Sequence[Source],
     folder: Path,
-    style: Style,
     *,
     companions: Companions | None = None,
-    batch_size: int = 8,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
-    """Predict every source and write its result to its place below `folder`.
+    """Predict every source and write its results to their places below `folder`, with a legend if they have labels.
 
     Results that an earlier run with the same settings has finished are kept, unless their picture or its companion has
     changed since.
 
     Args:
+        job: of the companions' modality.
         companions: of the sources; a source whose companion is missing or cannot be used is one of the failures.
         overwrite: replace whatever stands where a result goes, other settings' results included.
         quiet: show no progress.
 
     Raises:
-        UserError: a result would replace a source or something that this run did not make, or the disk is full.
+        UserError: a result would replace a source, another result or something that this run did not make, or the disk
+            is full.
     """
-    targets = {source: folder / f"{source.relative}{style.output.suffix}" for source in sources}
-    record = _record(predictor, style, companions)
+    targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
+    record = job.record() | _record(companions)
     inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
     _refuse_to_destroy(inputs, targets, folder, record, overwrite)
     todo = [source for source in sources if overwrite or not _is_done(inputs[source], targets[source])]
     write_json(folder / RECORD, record)
+    if isinstance(job.style, WordStyle):
+        write_json(folder / LEGEND, job.style.legend)
     failures: list[tuple[Path, str]] = []
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        for chunk, pictures in _read_ahead(todo, companions, batch_size, pool):
-            pairs = list(zip(chunk, pictures, strict=True))
-            failures += [(source.path, str(found)) for source, found in pairs if isinstance(found, UserError)]
-            readable = [(targets[source], found) for source, found in pairs if isinstance(found, Picture)]
-            predictions = predictor.predict(
-                [picture.image_HW3 for _, picture in readable],
-                [picture.companion_HW for _, picture in readable],
-                modality=companions and companions.modality,
-                batch_size=batch_size,
-            )
-            list(pool.map(partial(_write, style), readable, predictions))
+        for chunk, pictures in _read_ahead(todo, companions, job.batch_size or READ_AT_ONCE, pool):
+            found = _predicted(job, pictures)
+            failures += [
+                (source.path, str(one)) for source, one in zip(chunk, found, strict=True) if isinstance(one, UserError)
+            ]
+            list(pool.map(partial(_write, job.style), [targets[source] for source in chunk], pictures, found))
             advance(len(chunk), "")
     _list_failures(folder / FAILURES, failures)
     return Report(len(todo) - len(failures), len(sources) - len(todo), failures)
+
+
+def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Found | UserError]:
+    """Predictions, or why there is none."""
+    found = iter(job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
+    return [picture if isinstance(picture, UserError) else next(found) for picture in pictures]
 
 
 def _companion_paths(source: Source, companions: Companions | None) -> list[Path]:
@@ -119,31 +109,28 @@ def _companion_paths(source: Source, companions: Companions | None) -> list[Path
     return [found] if isinstance(found, Path) else []
 
 
-def _record(predictor: Predictor, style: Style, companions: Companions | None) -> dict[str, Any]:
-    """What a result depends on besides its picture."""
-    second = {"companions": [companions.modality, str(companions.folder.resolve())]} if companions else {}
-    return {
-        "weights": predictor.card.sha256,
-        "size": list(predictor.size),
-        "number_format": predictor.number_format,
-        "kind": style.output.name,
-        "threshold": style.threshold,
-        "reverse": style.reverse,
-        **second,
-    }
+def _record(companions: Companions | None) -> dict[str, Any]:
+    return {"companions": [companions.modality, str(companions.folder.resolve())]} if companions else {}
 
 
 def _refuse_to_destroy(
-    inputs: dict[Source, list[Path]], targets: dict[Source, Path], folder: Path, record: dict[str, Any], overwrite: bool
+    inputs: dict[Source, list[Path]],
+    targets: dict[Source, list[Path]],
+    folder: Path,
+    record: dict[str, Any],
+    overwrite: bool,
 ) -> None:
     pictures = {path.parent.resolve() / path.name for paths in inputs.values() for path in paths}
-    for target in targets.values():
-        if target.parent.resolve() / target.name in pictures:
+    results = Counter(target.parent.resolve() / target.name for made in targets.values() for target in made)
+    for target, count in results.items():
+        if target in pictures:
             raise UserError(f"{target} is itself one of the pictures; write the results to another folder (--output)")
+        if count > 1:
+            raise UserError(f"{target} would be a result of two pictures; rename one of them")
     known = folder / RECORD
     if overwrite or (known.is_file() and read_json(known) == record):
         return
-    existing = next((target for target in targets.values() if target.exists()), None)
+    existing = next((target for made in targets.values() for target in made if target.exists()), None)
     if existing is not None:
         raise UserError(
             f"{existing} exists and was made with other settings or by something else; "
@@ -151,8 +138,9 @@ def _refuse_to_destroy(
         )
 
 
-def _is_done(inputs: Sequence[Path], target: Path) -> bool:
-    return target.is_file() and all(target.stat().st_mtime >= path.stat().st_mtime for path in inputs)
+def _is_done(inputs: Sequence[Path], targets: Sequence[Path]) -> bool:
+    latest = max(path.stat().st_mtime for path in inputs)
+    return all(target.is_file() and target.stat().st_mtime >= latest for target in targets)
 
 
 def _read_ahead(
@@ -183,9 +171,11 @@ def _read(source: Source, companions: Companions | None) -> Picture | UserError:
         return error
 
 
-def _write(style: Style, place: tuple[Path, Picture], prediction: Prediction) -> None:
-    target, picture = place
-    write_output(target, style.render(picture.image_HW3, prediction.saliency_HW))
+def _write(style: Style, targets: Sequence[Path], picture: Picture | UserError, found: Found | UserError) -> None:
+    if isinstance(found, UserError):
+        return
+    for target, content in zip(targets, style.render(picture.image_HW3, found), strict=True):
+        write_bytes(target, content)
 
 
 def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:

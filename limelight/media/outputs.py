@@ -14,7 +14,6 @@ import numpy as np
 
 from limelight.media.images import read_image
 from models.errors import UserError
-from models.files import atomic_path
 
 GREEN = (120, 255, 155)
 CONTOUR_LEVEL = 0.5
@@ -81,12 +80,6 @@ def encode(pixels: np.ndarray) -> bytes:
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     reorder = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(channels)
     return cv2.imencode(".png", pixels if reorder is None else cv2.cvtColor(pixels, reorder))[1].tobytes()
-
-
-def write_output(path: Path | str, pixels: np.ndarray) -> None:
-    """Write a result, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encode(pixels))
 
 
 def foreground_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:

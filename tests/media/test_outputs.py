@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from limelight.media.images import read_image, write_png
-from limelight.media.outputs import GREEN, KINDS, adjust, encode, foreground_colours, output, write_output
+from limelight.media.outputs import GREEN, KINDS, adjust, encode, foreground_colours, output
 from models.errors import UserError
+from models.files import write_bytes
 
 RED, BLUE = np.uint8([200, 30, 20]), np.uint8([10, 40, 180])
 
@@ -44,7 +45,7 @@ def test_every_kind_takes_every_size(kind: str, shape: tuple[int, int], tmp_path
     rng = np.random.default_rng(0)
     image, saliency = rng.integers(0, 256, (*shape, 3), np.uint8), rng.random(shape, np.float32)
     made = output(kind)
-    write_output(tmp_path / f"x{made.suffix}", made.render(image, saliency))
+    write_bytes(tmp_path / f"x{made.suffix}", encode(made.render(image, saliency)))
     data = (tmp_path / f"x{made.suffix}").read_bytes()
     if kind == "npy":
         assert np.load(io.BytesIO(data)).shape == shape

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limelight.inference.memory import forward_bytes, told_in_a_line
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import Maps
 from limelight.inference.sampling import ONE_STEP, Sampling
 from models.errors import UserError
 from models.weights import load_weights
+
+_COPIES = 3
+"""Of a map: in its chunk, among the others, and as a probability."""
 
 
 class PyTorchRuntime:
@@ -40,13 +45,11 @@ class PyTorchRuntime:
     ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
-        self._sampling = sampling
-        self.network, card = load_weights(folder)
-        _check_sampling(self.network, card.model, self._sampling)
-        self._dtype = torch.bfloat16 if bf16 else torch.float32
-        self.network.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
-        self._takes_companions = bool(card.companions)
-        self._device = device
+        self.sampling, self.device, self.dtype = sampling, device, torch.bfloat16 if bf16 else torch.float32
+        with told_in_a_line():
+            self.network, self.card = load_weights(folder)
+            _check_sampling(self.network, self.card.model, sampling)
+            self.network.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
         self._threads = threads
 
     def __call__(
@@ -65,22 +68,49 @@ class PyTorchRuntime:
             seeds: one per image, for sampling.
 
         Raises:
-            UserError: a text is too long.
+            UserError: a text is too long, or memory runs out.
         """
-        with self._computing():
+        with self._computing(), told_in_a_line():
             second = self._seconds(inputs) if texts is None else (self.network.encode_prompts(texts),)
             # Channels last is worth a factor of two on CPUs.
             image = torch.from_numpy(inputs.image_B3HW)
-            image = image.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
-            probability, uncertainty = self.compute(image, *second, seeds=seeds)
+            image = image.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+            probability, uncertainty = self.compute(image, *second, sampling=self.sampling, seeds=seeds)
             return Maps(probability.cpu().numpy(), None if uncertainty is None else uncertainty.cpu().numpy())
 
-    def compute(self, *inputs: Tensor, seeds: Sequence[int] | None) -> tuple[Tensor, Tensor | None]:
+    def compute(
+        self, *inputs: Tensor, sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """The tensors of `draw`, from tensors on the network's device."""
-        if self._sampling.steps is None:
+        if sampling.steps is None:
             return self.network(*inputs)[0].float().sigmoid(), None
-        asked: dict[str, Any] = {"steps": self._sampling.steps, "ensemble_size": self._sampling.ensemble_size}
+        asked: dict[str, Any] = {"steps": sampling.steps, "ensemble_size": sampling.ensemble_size}
         return self.network.denoise(*inputs, seeds=seeds, **asked)
+
+    def picture_bytes(self, size: tuple[int, int], prompts: int, sampling: Sampling) -> int:
+        """What one picture of this (height, width) takes beside the weights; see `forward_bytes`.
+
+        Args:
+            prompts: classes asked for; 0 of a network that takes no words.
+        """
+        drawn, wide = 0, ()
+        if prompts:
+            # Maps are drawn in chunks, so that the rest of them adds only what becomes of them.
+            drawn, wide = min(prompts, self.network.prompt_chunk), self.network.encode_prompts(["a"]).shape[1:]
+        if sampling.steps is not None:
+            sampling = Sampling(1, sampling.ensemble_size)  # further steps take the memory of the first
+
+        def compute() -> Any:
+            make = partial(torch.empty, device=self.device, dtype=self.dtype)
+            second = ()
+            if prompts:
+                second = (torch.empty(drawn, *wide, device=self.device),)
+            elif self.card.companions:
+                second = (make(1, 1, *size), torch.ones(1, dtype=torch.long, device=self.device))
+            return self.compute(make(1, 3, *size), *second, sampling=sampling)
+
+        kept = _COPIES * 4 * (prompts - drawn) * size[0] * size[1] * min(2, sampling.ensemble_size)
+        return forward_bytes(self.network, compute) + kept
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raises a UserError where one is too long; `draw` then finds them encoded."""
@@ -89,10 +119,10 @@ class PyTorchRuntime:
 
     def _seconds(self, inputs: Inputs) -> tuple[Tensor, ...]:
         _, companion_B1HW, modality_B = inputs
-        if not self._takes_companions or companion_B1HW is None:
+        if not self.card.companions or companion_B1HW is None:
             return ()
-        companion = torch.from_numpy(companion_B1HW).to(device=self._device, dtype=self._dtype)
-        return companion, torch.from_numpy(modality_B).to(self._device)
+        companion = torch.from_numpy(companion_B1HW).to(device=self.device, dtype=self.dtype)
+        return companion, torch.from_numpy(modality_B).to(self.device)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -1,0 +1,81 @@
+"""How many pictures free memory holds at once, and what to ask for where it does not hold one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from limelight.inference.memory import free_bytes
+from limelight.inference.preprocess import fit_inside
+from limelight.inference.runtimes.pytorch import PyTorchRuntime
+from models.errors import Shortage
+
+Size = tuple[int, int]
+Bytes = Callable[..., int]
+
+_KNOWN: dict[tuple[Any, ...], int] = {}
+"""What was found out in this process, which takes a second or, for the largest networks, several."""
+_SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
+"""Of a size, that are tried where it does not fit."""
+
+
+def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
+    """As many as fit, at least 1. A network of words draws fewer maps at once where it must.
+
+    Args:
+        prompts: classes asked for; 0 of a network that takes no words.
+
+    Raises:
+        Shortage: not even one fits; says what is needed, what there is, and what would fit.
+    """
+    free = free_bytes(runtime.device)
+    needed = _needed(runtime, size, prompts)
+    while needed > free and prompts and runtime.network.prompt_chunk > 1:
+        runtime.network.prompt_chunk //= 2
+        needed = _needed(runtime, size, prompts)
+    if needed > free:
+        height, width = size
+        raise Shortage(
+            f"a picture at {height}x{width} needs {_gigabytes(needed)} of memory beside the weights, "
+            f"{_gigabytes(max(0, free))} is free; {_either(_smaller(runtime, size, prompts, needed, free))}"
+        )
+    return free // needed
+
+
+def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int) -> Iterator[str]:
+    """Requests that would fit."""
+    divisor = runtime.network.capabilities.input_divisor
+    for share in _SHARES:
+        longest = int(max(size) * share)
+        if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor), prompts) <= free:
+            yield f"--processing-res {longest}"
+            break
+    if runtime.dtype == torch.float32 and needed / 2 <= free:
+        yield "--half-precision"
+    if runtime.sampling.ensemble_size > 1:
+        alone = replace(runtime.sampling, ensemble_size=1)
+        one = _needed(runtime, size, prompts, alone)
+        members = int((free - one) / (needed - one) * (runtime.sampling.ensemble_size - 1)) + 1
+        if one <= free:
+            yield f"--ensemble-size {members}"
+    if prompts > 1 and _needed(runtime, size, 1) <= free:
+        yield "fewer classes"
+
+
+def _needed(runtime: PyTorchRuntime, size: Size, prompts: int, sampling: Any = None) -> int:
+    sampling = sampling or runtime.sampling
+    chunk = getattr(runtime.network, "prompt_chunk", None)
+    key = (runtime.card.sha256, runtime.device, runtime.dtype, size, prompts, chunk, sampling)
+    if key not in _KNOWN:
+        _KNOWN[key] = runtime.picture_bytes(size, prompts, sampling)
+    return _KNOWN[key]
+
+
+def _either(requests: Iterator[str]) -> str:
+    found = list(requests)
+    return f"what would fit: {', or '.join(found)}" if found else "free some, or use a machine with more"
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB"

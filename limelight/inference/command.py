@@ -1,0 +1,207 @@
+"""What `limelight predict` does once it has its options."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from limelight.inference.champion import SALIENCY, WORDS, champion
+from limelight.inference.job import Job
+from limelight.inference.pictures import read_picture
+from limelight.inference.predictor import Predictor
+from limelight.inference.sampling import Sampling
+from limelight.inference.segment import BACKGROUND, checked_classes
+from limelight.inference.styles import Style, WordStyle
+from limelight.inference.tree import FAILURES, LEGEND, Companions, predict_tree
+from limelight.media.sources import find_companions, find_sources
+from models.errors import UserError
+from models.files import write_bytes, write_json
+
+STREAM = "-"
+Second = tuple[str, Path] | None
+"""The modality that second pictures make, and where they are."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `limelight predict`, under the names that they have there."""
+
+    sources: list[str]
+    model: Path | None
+    output: str | None
+    kind: str | None
+    depth: Path | None
+    thermal: Path | None
+    classes: str | None
+    template: str | None
+    background: float | None
+    denoise_steps: int | None
+    ensemble_size: int
+    seed: int
+    uncertainty: bool
+    runtime: str
+    device: str
+    threads: int | None
+    half_precision: bool
+    size: int | None
+    processing_res: int | None
+    output_processing_res: bool
+    batch_size: int
+    threshold: float | None
+    reverse: bool
+    overwrite: bool
+    quiet: bool
+
+
+def run(request: Request) -> int:
+    """Predict, and write what was asked for.
+
+    Returns:
+        The exit status: 1 where something could not be predicted and is listed.
+
+    Raises:
+        UserError: anything that can be said before work begins, or that is wrong with a single picture.
+    """
+    style, second = _style(request), _second(request)
+    target = request.output or (STREAM if request.sources == [STREAM] else str(Path("results") / style.name))
+    single = _single_target(request.sources, target, style)
+    predictor = _load(request)
+    # Refused before any work is done.
+    predictor.modality_for(second is not None, second and second[0])
+    predictor.words_for(getattr(style, "classes", None), request.template)
+    if not request.quiet:
+        print(predictor.description, file=sys.stderr)
+    job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
+    if single is not None:
+        _predict_one(job, request.sources[0], single, second)
+        return 0
+    return _predict_many(job, request, Path(target), second)
+
+
+def read_classes(text: str) -> tuple[str, ...]:
+    """Names of classes: 'dog, grass', or '@names.txt' for a file with one on each line.
+
+    Raises:
+        UserError: there is none, one is empty or given twice, or the file cannot be read.
+    """
+    if not text.startswith("@"):
+        return checked_classes(text.split(",") if text.strip() else [])
+    try:
+        lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read classes from {text[1:]}: {error}; give a UTF-8 file, one class a line") from error
+    return checked_classes([line for line in lines if line.strip()])
+
+
+def _style(request: Request) -> Style:
+    if request.uncertainty and request.ensemble_size < 2:
+        raise UserError("uncertainty is what an ensemble's members differ by; ask for --ensemble-size 2 or more")
+    adjusted = {"threshold": request.threshold, "reverse": request.reverse, "uncertainty": request.uncertainty}
+    if request.classes is not None:
+        background = BACKGROUND if request.background is None else request.background
+        words = {"classes": read_classes(request.classes), "template": request.template, "background": background}
+        return WordStyle(request.kind or "labels", **adjusted, **words)
+    if request.background is not None or request.kind == "labels":
+        raise UserError("--background and --kind labels are about classes; name some (--classes)")
+    return Style(request.kind or "map", **adjusted)
+
+
+def _load(request: Request) -> Predictor:
+    if request.device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {request.device!r}; choose auto, cpu or cuda")
+    sampling = Sampling(request.denoise_steps, request.ensemble_size, request.seed)
+    model, runtime = request.model, request.runtime
+    if model is None:
+        model, won_with = champion(SALIENCY if request.classes is None else WORDS)
+        # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
+        if (runtime, request.device, sampling.steps) == ("auto", "auto", None):
+            runtime = won_with
+    return Predictor.load(
+        model,
+        runtime=runtime,
+        device=request.device,
+        threads=request.threads,
+        size=request.size,
+        processing_res=request.processing_res,
+        sampling=sampling,
+        half_precision=request.half_precision,
+    )
+
+
+def _second(request: Request) -> Second:
+    pairs = (("rgbd", request.depth), ("rgbt", request.thermal))
+    given = [(modality, path) for modality, path in pairs if path is not None]
+    if len(given) > 1:
+        raise UserError("a picture has depth or a thermal picture, not both; leave out --depth or --thermal")
+    return given[0] if given else None
+
+
+def _single_target(sources: list[str], target: str, style: Style) -> str | None:
+    """Where the one picture's result goes if it has a place of its own: a file, or standard output. None: a folder."""
+    if STREAM in sources and len(sources) > 1:
+        raise UserError("- (standard input) stands alone; give it without other sources")
+    one = len(sources) == 1 and not Path(sources[0]).is_dir()
+    if target == STREAM or sources == [STREAM]:
+        if not one:
+            raise UserError("only one picture can go to standard output; give a folder (--output)")
+        if target == STREAM and len(style.endings) > 1:
+            raise UserError(f"these are {len(style.endings)} files, not one for standard output; name one (--output)")
+        if target == STREAM and sys.stdout.isatty():
+            raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
+        return target
+    suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
+    if not one or suffix not in (".png", ".npy") or Path(target).is_dir():
+        return None
+    if suffix != made:
+        raise UserError(f"{target}: results of kind {style.name} are {made} files; rename it")
+    return target
+
+
+def _predict_one(job: Job, source: str, target: str, second: Second) -> None:
+    modality, where = second or ("rgb", None)
+    companion = where and _companion_of(source, where)
+    stem = target if target == STREAM else str(Path(target).with_suffix(""))
+    places = [Path(f"{stem}{ending}") for ending in job.style.endings]
+    given = {Path(path).resolve() for path in (source, companion) if path is not None}
+    if target != STREAM and any(place.resolve() in given for place in places):
+        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
+    picture = read_picture(sys.stdin.buffer.read() if source == STREAM else Path(source), companion, modality)
+    (found,) = job.predict([picture])
+    contents = job.style.render(picture.image_HW3, found)
+    if target == STREAM:
+        sys.stdout.buffer.write(contents[0])
+        sys.stdout.buffer.flush()
+        return
+    for place, content in zip(places, contents, strict=True):
+        write_bytes(place, content)
+    if isinstance(job.style, WordStyle):
+        write_json(f"{stem}.{LEGEND}", job.style.legend)
+
+
+def _companion_of(source: str, where: Path) -> Path:
+    """The companion of a single picture: the file itself, or the one that its name finds in a folder."""
+    if source == STREAM or not where.is_dir():
+        return where
+    (found,) = find_companions(find_sources([Path(source)]), where).values()
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> int:
+    arguments, skip, companions = [Path(source) for source in request.sources], [folder], None
+    if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
+        raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
+    if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
+        skip.append(second[1])  # what lies below the pictures' folder is no picture of theirs
+    found = find_sources(arguments, skip=skip)
+    if second is not None:
+        companions = Companions(*second, find_companions(found, second[1]))
+    report = predict_tree(job, found, folder, companions=companions, overwrite=request.overwrite, quiet=request.quiet)
+    summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
+    if report.failures:
+        _, reason = report.failures[0]
+        print(f"error: {summary}; see {folder / FAILURES}. The first: {reason}", file=sys.stderr)
+        return 1
+    if not request.quiet:
+        print(summary, file=sys.stderr)
+    return 0
