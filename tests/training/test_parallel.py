@@ -55,3 +55,16 @@ def test_killed_and_stopped_it_ends_as_if_undisturbed(tmp_path: Path):
     expected, found = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
     assert equal(expected[0], found[0])
     assert expected[1] == found[1]
+
+
+def test_a_diffusion_network_learns_the_same_in_both(tmp_path: Path):
+    """Whatever a process's batch holds: depth beside no picture, some, or all."""
+    toy_samples(tmp_path, 14), toy_samples(tmp_path, 3, "val")
+    settings = {"input_size": 64, "batch_size": 1, "epochs": 1, "lora": {"rank": 2}, "checkpoint_minutes": 60}
+    assert toy_process.start_pair(tmp_path, diffusion=True, settings=settings) == [0, 0]
+    (first, records), (second, others) = (toy_process.result(tmp_path, f"state{rank}") for rank in range(2))
+    # Batch norms keep the statistics of their own process.
+    shared = {name for name in first if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert equal({name: first[name] for name in shared}, {name: second[name] for name in shared})
+    assert any(name.endswith("lora_B.default.weight") and bool(first[name].any()) for name in shared)
+    assert records == others

@@ -6,19 +6,24 @@ import os
 import signal
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from toy import toy_network, toy_run, toy_samples, weights
 
+from limelight.config import Run
 from limelight.data.samples import Batch
 from limelight.training import checkpoints
 from limelight.training.distilled import Distilled
 from limelight.training.learner import Learner
 from limelight.training.loop import fit
 from limelight.training.supervised import Supervised
+from models.base import Network
 from models.card import Card
+from models.diffusion.lora import add_adapters
+from models.registry import create_model
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # What a child would otherwise import anew; torch's optimisers import its compiler.
@@ -60,6 +65,7 @@ def train(
     settings: dict[str, object] | None = None,
     network: dict[str, object] | None = None,
     distilled: bool = False,
+    diffusion: bool = False,
     signal_at: tuple[int, int] | None = None,
     kill_save: int | None = None,
     environment: dict[str, str] | None = None,
@@ -69,6 +75,7 @@ def train(
     Under torchrun the process's number is part of these names.
 
     Args:
+        diffusion: train a tiny diffSOD instead, with adapters, on pictures of which some have depth.
         signal_at: send this process and its workers a signal, (number, at the so-manieth loss), from 1.
         kill_save: die half-way through writing this checkpoint, from 1.
     """
@@ -82,6 +89,9 @@ def train(
     learner: Learner = Supervised(toy_network(**(network or {})), run)
     if distilled:
         learner = Distilled(toy_network(), run, toy_network(seed=1), TEACHER)
+    if diffusion:
+        learner = Supervised(_adapted(run), run)
+        samples = [replace(each, modality="rgbd", companion=each.mask) for each in samples[::3]] + samples[:6]
     if signal_at:
         _send(learner, *signal_at)
     if kill_save:
@@ -102,6 +112,13 @@ def train(
 
 def result(root: Path, state: str = "state") -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     return torch.load(root / f"{state}.pt", weights_only=True), json.loads((root / f"{state}.json").read_text())
+
+
+def _adapted(run: Run) -> Network:
+    torch.manual_seed(0)
+    network = create_model("diffsod-tiny")
+    add_adapters(network.unet, **run.lora.model_dump())
+    return network
 
 
 def _send(learner: Learner, number: int, at: int) -> None:
