@@ -47,7 +47,7 @@ SERVICES = {
     WORDS: Service("words", "bentofile.words.yaml", "services.words:Words"),
 }
 CODE = ("limelight", "models", "services")
-START_S = 120.0
+START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic")
 _DIFFUSION = ("diffusers", "transformers")
 """What the families of diffusion need besides, where PyTorch runs them."""
@@ -166,11 +166,18 @@ def served(what: str, environment: dict[str, str]) -> Iterator[str]:
     Raises:
         UserError: it ended or was not ready within START_S; the message holds the end of its log.
     """
+    with running(["-m", "bentoml", "serve", what, "--host", "127.0.0.1"], environment) as url:
+        yield url
+
+
+@contextmanager
+def running(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """As `served`, of a command of this Python's that takes --port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bentoml", "serve", what, "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, *arguments, "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
         try:

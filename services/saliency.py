@@ -89,9 +89,9 @@ class Limelight:
             for companion in companions:
                 companion_HW = read_companion(companion.read_bytes(), depth=seen_as == "rgbd", **LIMITS)
                 companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
+            (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
         content = encode(output(kind).render(image_HW3, found.saliency_HW))
         return Response(content, media_type="image/png", headers=timing(found.milliseconds))
 

@@ -20,6 +20,7 @@ from services.forms import Refusal
 from services.settings import service_settings
 
 PAGE = Path(__file__).with_name("page.html")
+CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
 LIMITS = {"max_pixels": SETTINGS.max_pixels, "max_bytes": SETTINGS.max_body}
 
@@ -59,7 +60,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
         card = read_card(weights())
         takes = " ".join([*card.modalities, *(["words"] if card.text else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
-        return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline' blob:"})
+        return HTMLResponse(text, headers={"Content-Security-Policy": CONTENT_POLICY})
 
     return Starlette(routes=[Route("/", answer)])
 

@@ -89,12 +89,11 @@ class Words:
             check_pixels([image])
             if len(classes) > SETTINGS.max_classes:
                 raise UserError(f"{len(classes)} classes, the limit is {SETTINGS.max_classes}; ask for fewer at once")
-            self._predictor.words_for(classes, template)
             asked = {"prompts": classes, "template": template, "background": _share(background)}
             image_HW3 = read_upload(image)
+            (found,) = self._predictor.predict([image_HW3], **asked)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        (found,) = self._predictor.predict([image_HW3], **asked)
         return _answer(image_HW3, found, kind)
 
     @bentoml.api

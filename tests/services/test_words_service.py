@@ -14,7 +14,7 @@ from PIL import Image
 
 from limelight.inference.predictor import Predictor
 from limelight.media.labels import colour, tinted
-from limelight.packaging import served
+from limelight.packaging import running
 from models import create_model
 from models.weights import save_weights
 from services.words import as_names
@@ -37,12 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {
-        "LIMELIGHT_MODEL": str(folder),
         "LIMELIGHT_MAX_PIXELS": "20000",
         "LIMELIGHT_MAX_CLASSES": "5",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
     }
-    with served("services.words:Words", environment) as address:
+    with running(["-m", "limelight.cli", "serve", "--model", str(folder)], environment) as address:
         yield address
 
 
