@@ -56,7 +56,7 @@ mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
 serve: setup  ## serve the packaged champion on 127.0.0.1:3000
 	@limelight serve
 
-benchmarks: setup  ## the figures of the README, measured on this machine (but for sampling.py: it trains for ten minutes)
+benchmarks: setup  ## the figures of the README, measured on this machine (but for sampling.py, which trains for minutes)
 	@for file in $(filter-out benchmarks/sampling.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$file"; python $$file || exit 1; done
 

@@ -1,6 +1,6 @@
 """One step trained end to end, beside the published way to draw masks with a diffusion model, at equal training.
 
-    python -m benchmarks.sampling                             # about ten minutes on two quiet cores
+    python -m benchmarks.sampling                             # about five minutes on two quiet cores
     python -m benchmarks.sampling --scenes 1000 --epochs 24 --seeds 0 1 2
 
 The published way learns the velocities of noisy latents under multi-resolution noise and draws each mask in ten DDIM
@@ -223,7 +223,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=400, help="drawn per modality; 40 %% of them to train on")
     parser.add_argument("--autoencoder-epochs", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=12, help="of either way")
+    parser.add_argument("--epochs", type=int, default=7, help="of either way")
     parser.add_argument("--images", type=int, default=90, help="test pictures, at most 14 %% of the scenes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of weights, batches and noise")
     parser.add_argument("--json", type=lambda path: Path(path).absolute(), help="also write the result there")
