@@ -123,10 +123,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     torch.save(published_state(BRANCHES["tiny"], small_values(1), classes=10), folder / "res2net_ft_1.pth")
     write_folder(folder / "checkpoint-1", {"unet": build_unet(UNETS["tiny"])})
-    base = build_unet({**UNETS["tiny"], "in_channels": 8})
-    write_folder(
-        folder / "base", {"unet": base, "vae": build_vae(VAES["tiny"]), "scheduler": build_scheduler(SCHEDULER_SD2)}
-    )
+    base = {
+        "unet": build_unet(UNETS["tiny"]),
+        "vae": build_vae(VAES["tiny"]),
+        "scheduler": build_scheduler(SCHEDULER_SD2),
+    }
+    write_folder(folder / "base", base)
     return folder
 
 
@@ -136,7 +138,7 @@ def test_published_files_become_a_weights_folder(published: Path, tmp_path: Path
     assert (card.mean, card.std, card.licence) == ((0.5,) * 3, (0.5,) * 3, "openrail++")
     model, read = load_weights(tmp_path / "weights")
     assert read == card and model.legacy
-    assert card.parameters == 794_116 + 81_215 + 1_133_937
+    assert card.parameters == sum(map(count, (build_unet(UNETS["tiny"]), build_vae(VAES["tiny"])))) + 1_133_937
     state = torch.load(files[0], weights_only=True)
     assert torch.equal(model.condition.branch.fusion.attention.key_value.weight, state["afim.attn.kv.weight"])
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -35,7 +35,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("hub") / "sd"
     parts = {
-        "unet": UNet2DConditionModel(**UNETS["tiny"] | {"in_channels": 4}),
+        "unet": UNet2DConditionModel(**UNETS["tiny"] | {"in_channels": UNETS["tiny"]["out_channels"]}),
         "vae": build_vae(VAES["tiny"]),
         "scheduler": build_scheduler(SCHEDULER_SD2),
         "text_encoder": build_text(TEXTS["tiny"]),

@@ -34,7 +34,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(published_state(BRANCHES["tiny"], small_values(1), classes=10), folder / "branch.pth")
     write_folder(folder / "checkpoint", {"unet": build_unet(UNETS["tiny"])})
     parts = {
-        "unet": UNet2DConditionModel(**UNETS["tiny"] | {"in_channels": 4}),
+        "unet": UNet2DConditionModel(**UNETS["tiny"] | {"in_channels": UNETS["tiny"]["out_channels"]}),
         "vae": build_vae(VAES["tiny"]),
         "scheduler": build_scheduler(SCHEDULER_SD2),
         "text_encoder": build_text(TEXTS["tiny"]),
@@ -89,7 +89,7 @@ def test_segdiffusion_comes_in(type_it: Callable[..., Result]) -> None:
         ((*DIFFSOD, "nothing.pth"), "nothing.pth does not exist"),
         ((*DIFFSOD, "branch.pth", "--sha256", "0" * 64), "expected 000"),
         ((*DIFFSOD[:-1], "checkpoint", "branch.pth"), "checkpoint has no scheduler/scheduler_config.json"),
-        ((*DIFFSOD[:3], "sd", "--base", "sd", "branch.pth"), "sd/unet takes 4 channels"),
+        ((*DIFFSOD[:3], "sd", "--base", "sd", "branch.pth"), "one that draws masks"),
         ((*DIFFSOD, f"checkpoint/{UNET_WEIGHTS}"), "does not fit Branch: "),
         ((*WORDS, "branch.pth"), "has nothing but a UNet; leave out branch.pth"),
         ((*WORDS, "--sha256", "0" * 64), "expected 000"),

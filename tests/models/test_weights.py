@@ -19,7 +19,7 @@ CASES: dict[str, dict[str, object]] = {
     "sdnet": {"width": 12},
     "sdnet-bn": {"width": 12, "modalities": ["rgb", "rgbt"]},
     "autoencoder-tiny": {},
-    "diffsod-tiny": {"vae": {"_class_name": "AutoencoderTiny"}},
+    "diffsod-tiny": {},
     "segdiffusion-tiny": {},
 }
 
