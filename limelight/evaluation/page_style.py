@@ -12,7 +12,7 @@ h1{font-size:1.7rem;margin:0 0 1rem;letter-spacing:-.01em}
 h2{font-size:1.15rem;margin:2.2rem 0 .6rem}h3{font-size:.85rem;color:var(--soft);margin:1rem 0 .3rem;font-weight:500}
 p{margin:.2rem 0}code{background:var(--tint);padding:.1em .35em;border-radius:4px;font-size:.92em}
 .champion{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--accent);border-radius:8px;
-padding:.9rem 1.2rem}
+padding:.9rem 1.2rem;margin-bottom:.8rem}
 .champion .kicker{color:var(--accent);font-size:.75rem;text-transform:uppercase;letter-spacing:.1em;font-weight:600}
 .champion .name{font-size:1.4rem;font-weight:650}.champion .name span{color:var(--soft);font-weight:400}
 .champion .value{font-variant-numeric:tabular-nums;font-weight:600}
@@ -28,7 +28,7 @@ th:first-child,td:first-child{position:sticky;left:0;background:var(--card);font
 .champion-row td{background:var(--tint)}
 td.best{font-weight:750;color:var(--accent)}
 .notes{color:var(--soft);font-size:.85rem;margin-top:.7rem;max-width:80ch}
-.wide{max-width:100%;width:860px;border-radius:8px;display:block}
+.wide{max-width:100%;width:860px;border-radius:8px;display:block;margin-bottom:.8rem}
 .strip{display:flex;flex-wrap:wrap;gap:.6rem}
 figure{margin:0;flex:none}figure img{height:112px;display:block;border-radius:6px;border:1px solid var(--line)}
 figcaption{font-size:.78rem;line-height:1.35;margin-top:.25rem}small{color:var(--soft)}
