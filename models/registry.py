@@ -66,7 +66,7 @@ REGISTRY: dict[str, Entry] = {
     "diffsod-tiny": Entry(
         _DIFFSOD,
         "diffsod",
-        "diffSOD's code at 1.9 M parameters, for tests and demos",
+        "diffSOD's code at 2.5 M parameters, for tests and demos",
         {"unet": "tiny", "vae": "tiny", "scheduler": "sd2", "branch": "tiny"},
         64,
     ),
@@ -81,7 +81,7 @@ REGISTRY: dict[str, Entry] = {
     "segdiffusion-tiny": Entry(
         _SEGDIFFUSION,
         "segdiffusion",
-        "Seg-diffusion's code at 0.9 M parameters, for tests and demos",
+        "Seg-diffusion's code at 1.5 M parameters, for tests and demos",
         {
             "unet": "tiny",
             "vae": "tiny",

@@ -143,7 +143,7 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
         (["--classes", "dog,,grass"], "words", "class 2 of 3 is empty"),
         (["--classes", "dog, grass, Dog"], "words", "classes 'dog', 'Dog' are the same"),
         (["--classes", "@gone.txt"], "words", "cannot read classes from gone.txt"),
-        (["--classes", "椅子" * 60], "words", "the text encoder takes 77; shorten it"),
+        (["--classes", "椅子" * 60], "words", "the text encoder takes 32; shorten it"),
         (["--classes", "dog", "--template", "a photo"], "words", "needs one {}"),
         (["--classes", "dog", "--threshold", "0.5"], "words", "--background decides there"),
         (["--classes", "dog", "--kind", "sepia"], "words", "unknown kind 'sepia'"),

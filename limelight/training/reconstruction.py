@@ -9,7 +9,10 @@ from limelight.training.learner import Learner
 from models.diffusion.autoencoder import PictureAutoencoder
 from models.diffusion.latents import as_picture
 
-SCALE_WEIGHT = 0.2
+COLOUR_WEIGHT = 4.0
+"""Of an error in colour beside one in brightness. Masks and companions are grey and so is most of an image: by the mean
+absolute error alone, latents keep no colour, and no word for one can be learnt from them."""
+SCALE_WEIGHT = 0.05
 """Of the scale's loss: latents need about the variance of the noise that a diffusion model mixes them with."""
 
 
@@ -28,13 +31,16 @@ class Reconstruction(Learner):
         self.run = run
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean absolute error of the restored pictures, in [-1, 1], and the scale's loss."""
+        """Mean squared error of the restored pictures, in [-1, 1], by brightness and colour, and the scale's loss."""
         pictures = [batch.image_B3HW, as_picture(batch.mask_B1HW[batch.labelled_B])]
         if batch.companion_B1HW is not None:
             pictures.append(as_picture(batch.companion_B1HW[batch.modality_B > 0]))
         picture_N3HW = torch.cat(pictures)
         restored_N3HW, latent_NChw = self.network.reconstruct(picture_N3HW)
-        error = (restored_N3HW.float() - picture_N3HW).abs().mean()
+        error_N3HW = restored_N3HW.float() - picture_N3HW
+        grey_N1HW = error_N3HW.mean(1, keepdim=True)
+        colour_N3HW = error_N3HW - grey_N1HW
+        error = grey_N1HW.square().mean() + COLOUR_WEIGHT * colour_N3HW.square().mean()
         scale = (latent_NChw.float().square().mean() - 1).square()
         return error + SCALE_WEIGHT * scale, {"error": error, "scale": scale}
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.base import Capabilities
 from models.card import MODALITIES
@@ -95,10 +96,16 @@ class DiffSOD(MaskDenoiser):
         Tokens have no positions, so that attention alone finds it hard to tell which pixels a companion speaks of.
         """
         if not self.legacy:
-            hint_BChw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, latent_BChw.shape[-2:])
-            hints = hint_BChw.chunk(2, dim=1)
+            hints = self._hint(tokens_BNC, latent_BChw.shape[-2:]).chunk(2, dim=1)
             latent_BChw, noisy_BChw = latent_BChw + hints[0], noisy_BChw + hints[1]
         return super().predict_velocity(latent_BChw, noisy_BChw, tokens_BNC, timestep_B)
+
+    def _hint(self, tokens_BNC: Tensor, size: torch.Size) -> Tensor:
+        """hint_BChw at the latents' size. Tokens stand eight pixels apart, as Stable Diffusion's latents do; those of a
+        small autoencoder may be nearer to one another."""
+        step = 8 // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        hint_BChw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, (size[0] // step, size[1] // step))
+        return hint_BChw if step == 1 else F.interpolate(hint_BChw, size, mode="bilinear")
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None

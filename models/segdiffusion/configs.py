@@ -21,7 +21,7 @@ TEXTS: dict[str, Config] = {
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "max_position_embeddings": 77,
+        "max_position_embeddings": 32,
         "hidden_act": "gelu",
         "bos_token_id": 838,
         "eos_token_id": 839,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.diffsod.network import DiffSOD
 from models.diffusion.sampling import predict_start
@@ -91,8 +92,9 @@ def test_the_image_s_latent_comes_before_the_mask_s(model: DiffSOD) -> None:
         image = pictures(1)[0]
         model(image)
         handle.remove()
-        close(seen[0][:, :4], model.encode_image(image))
-    assert not seen[0][:, 4:].any()
+        first, second = seen[0].chunk(2, dim=1)
+        close(first, model.encode_image(image))
+    assert not second.any()
 
 
 def test_one_graph_serves_batches_of_any_size_and_mix(model: DiffSOD) -> None:
@@ -172,13 +174,12 @@ def test_hints_are_added_where_their_token_stands(model: DiffSOD) -> None:
             changed[:, 8 * 3 + 5] += bias
             model.hint.weight.fill_(0.5 * bias)
             model.predict_velocity(latent, latent, changed, timestep)
-        moved = seen[1] - torch.cat([latent, latent], 1) - 0.5 * tokens.sum(-1).view(1, 1, 8, 8)
         model.hint.weight.zero_()
     handle.remove()
     assert torch.equal(seen[0], torch.cat([latent, latent], 1))
-    expected = torch.zeros(1, 8, 8, 8)
-    expected[..., 3, 5] = 0.5 * 32
-    close(moved, expected)
+    hint = 0.5 * tokens.sum(-1).view(1, 1, 8, 8)
+    hint[..., 3, 5] += 0.5 * 32
+    close(seen[1] - seen[0], F.interpolate(hint, scale_factor=2, mode="bilinear").expand_as(seen[0]))
 
 
 def test_dropped_companions_are_none_at_all() -> None:
@@ -258,7 +259,7 @@ def test_it_runs_in_bfloat16(model: DiffSOD) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = model(image, companion, modality)[0]
             assert found.dtype == torch.float32
-    assert (found - exact).abs().mean() < 0.1 * exact.abs().mean()
+    assert (found - exact).abs().mean() < 0.25 * exact.abs().mean()
     trained = create_model("diffsod-tiny").train()
     with torch.autocast("cpu", torch.bfloat16):
         trained(image, companion, modality)[0].square().mean().backward()

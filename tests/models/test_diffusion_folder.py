@@ -17,7 +17,7 @@ from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_
 from models.errors import UserError
 from models.registry import create_model
 
-NARROW = UNETS["tiny"] | {"in_channels": 4}
+NARROW = UNETS["tiny"] | {"in_channels": 8}
 
 
 def count(module: nn.Module) -> int:
@@ -63,8 +63,8 @@ def test_full_sizes_are_stable_diffusion_s() -> None:
 
 
 def test_tiny_sizes() -> None:
-    assert count(build_unet(UNETS["tiny"])) == 794_116
-    assert count(build_vae(VAES["tiny"])) == 81_215
+    assert count(build_unet(UNETS["tiny"])) == 1_487_688
+    assert count(build_vae(VAES["tiny"])) == 177_427
 
 
 def test_configs_are_json() -> None:
@@ -76,7 +76,7 @@ def test_configs_are_json() -> None:
 def test_a_widened_unet_takes_the_mean_of_its_two_inputs() -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel(**NARROW).eval()
-    image, tokens, timestep = noise(2, 4, 8, 8), noise(2, 5, 32), torch.tensor([3, 999])
+    image, tokens, timestep = noise(2, 8, 16, 16), noise(2, 5, 32), torch.tensor([3, 999])
     with torch.inference_mode():
         before = unet(image, timestep, encoder_hidden_states=tokens).sample
         narrow = unet.conv_in
@@ -87,16 +87,16 @@ def test_a_widened_unet_takes_the_mean_of_its_two_inputs() -> None:
     torch.testing.assert_close(twice, before, rtol=1e-4, atol=1e-5)
     # Beside zeros an image counts for half; the bias is kept.
     torch.testing.assert_close(beside_zeros, halved, rtol=1e-4, atol=1e-5)
-    assert unet.config.in_channels == 8
+    assert unet.config.in_channels == 16
 
 
 def test_a_base_unet_is_widened_when_it_is_read(base: Path) -> None:
     state = load_file(base / "unet/diffusion_pytorch_model.safetensors")
     unet = read_unet(base)
-    assert torch.equal(unet.conv_in.weight[:, :4], state["conv_in.weight"] / 2)
-    assert torch.equal(unet.conv_in.weight[:, 4:], state["conv_in.weight"] / 2)
+    assert torch.equal(unet.conv_in.weight[:, :8], state["conv_in.weight"] / 2)
+    assert torch.equal(unet.conv_in.weight[:, 8:], state["conv_in.weight"] / 2)
     assert all(torch.equal(value, state[key]) for key, value in unet.state_dict().items() if key != "conv_in.weight")
-    assert read_configs(base).unet["in_channels"] == 8
+    assert read_configs(base).unet["in_channels"] == 16
 
 
 def test_a_mask_unet_is_read_as_it_is(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_network_starts_from_a_folder(base: Path, capsys: pytest.CaptureFixtur
     state = load_file(base / "vae/diffusion_pytorch_model.safetensors")
     assert all(torch.equal(value, state[key]) for key, value in model.vae.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.vae.parameters())
-    assert model.unet.config.in_channels == 8
+    assert model.unet.config.in_channels == 16
     assert "pretrained" not in model.build_options
     assert "no ImageNet weights" in capsys.readouterr().err
 
@@ -122,16 +122,15 @@ def test_a_network_starts_from_a_folder(base: Path, capsys: pytest.CaptureFixtur
 def test_the_folder_s_settings_can_be_a_network_s_options(base: Path) -> None:
     options = json.loads(json.dumps(read_configs(base)._asdict()))
     model = create_model("diffsod-tiny", **options, pretrained=str(base))
-    assert model.build_options["unet"]["block_out_channels"] == [32, 64]
+    assert model.build_options["unet"]["block_out_channels"] == [32, 64, 64]
     again = create_model("diffsod-tiny", **model.build_options)
     again.load_state_dict(model.state_dict())
 
 
 def test_a_folder_of_other_sizes_is_refused(base: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"unet has block_out_channels \[32, 64\], the network's options say \[32, 96\]"
-    ):
-        create_model("diffsod-tiny", unet=UNETS["tiny"] | {"block_out_channels": [32, 96]}, pretrained=str(base))
+    other = UNETS["tiny"] | {"block_out_channels": [32, 64, 96]}
+    with pytest.raises(UserError, match=r"block_out_channels \[32, 64, 64\], the network's options say \[32, 64, 96\]"):
+        create_model("diffsod-tiny", unet=other, pretrained=str(base))
     with pytest.raises(UserError, match="vae is an AutoencoderKL, the network's options ask for an AutoencoderTiny"):
         create_model("diffsod-tiny", vae="taesd", pretrained=str(base))
 
@@ -200,13 +199,14 @@ def test_latents_are_scaled_by_the_autoencoder_s_own_factor(name: str) -> None:
         latent = encode(vae, picture)
         mask = decode_mask(vae, latent)
         if name == "tiny":
-            unscaled = vae.quant_conv(vae.encoder(picture))[:, :4]
+            unscaled = vae.quant_conv(vae.encoder(picture))[:, :8]
             torch.testing.assert_close(latent, 0.18215 * unscaled)
         else:
             unscaled = vae.encoder(picture)
             torch.testing.assert_close(latent, unscaled)
         torch.testing.assert_close(mask, vae.decode(unscaled).sample.mean(1, keepdim=True))
-    assert (latent.shape, mask.shape) == ((2, 4, 8, 4), (2, 1, 64, 32))
+    assert latent.shape == ((2, 8, 16, 8) if name == "tiny" else (2, 4, 8, 4))
+    assert mask.shape == (2, 1, 64, 32)
 
 
 def test_a_mask_is_shown_as_a_grey_picture() -> None:

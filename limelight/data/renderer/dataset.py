@@ -18,7 +18,7 @@ from limelight.config import Renderer
 from limelight.data.renderer.families import CLASSES
 from limelight.data.renderer.plan import plan_scene
 from limelight.data.renderer.scene import render_clip, render_scene
-from limelight.data.renderer.toys import TOY_CLASSES, plan_toys
+from limelight.data.renderer.toys import TOY_CLASSES, TOYS_REVISION, plan_toys
 from limelight.progress import track
 from models.files import atomic_path, read_json, write_json
 
@@ -81,7 +81,7 @@ def render_dataset(
         "image_suffix": image_suffix,
     }
     if settings.kind == "toys":
-        recipe |= {"kind": settings.kind, "hidden": settings.hidden}
+        recipe |= {"kind": settings.kind, "hidden": settings.hidden, "toys": TOYS_REVISION}
     if (folder / RECIPE).is_file() and read_json(folder / RECIPE) == recipe:
         return
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]

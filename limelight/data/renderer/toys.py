@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from limelight.data.renderer.backgrounds import BACKGROUNDS
+from limelight.data.renderer.backgrounds import BACKGROUNDS, haze, surface
 from limelight.data.renderer.colours import Tone, object_tone
 from limelight.data.renderer.plan import Actor, Plan, draw_actor, draw_light, draw_materials, draw_motion
 
+TOYS_REVISION = 2
+"""Raised whenever the same settings draw other toys."""
 COLOURS: dict[str, Tone] = {
     "red": Tone(0.58, 0.22, 0.48),
     "yellow": Tone(0.87, 0.17, 1.85),
@@ -23,10 +25,9 @@ NAMES = [f"{colour} {thing}" for colour in COLOURS for thing in THINGS]
 TOY_CLASSES: dict[int, str] = dict(enumerate(NAMES, start=1))
 """Class id -> name; 0 is the background."""
 
-GROUND = [
-    background for background in BACKGROUNDS if background.horizon is None and background.draw.__name__ != "shelf"
-]
-APART = 0.38
+GROUND = [background for background in BACKGROUNDS if background.draw in (surface, haze)]
+"""What a tiny autoencoder can draw; leaves upon leaves would take all that its latents can hold."""
+APART = 0.42
 """Between two things' centres, share of the side."""
 
 
@@ -49,7 +50,7 @@ def plan_toys(rng: np.random.Generator, hidden: float) -> Plan:
         own = COLOURS[colour].shifted(rng.normal(0, 0.03), 0, rng.normal(0, 0.05))
         shown = own if cue == "colour" else object_tone(rng, tone, "camouflage")
         materials = draw_materials(rng, shown, tone, "luminance" if cue == "colour" else cue)
-        area = rng.uniform(0.07, 0.16)
+        area = rng.uniform(0.09, 0.18)
         warmth = 0.28 * rng.uniform(0.7, 1.3)
         drawn = draw_actor(
             rng, "salient", thing, materials, area, centre, None, warmth=warmth, motion=draw_motion(rng, centre)
