@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from models.errors import Shortage
 
-SLACK = 200_000_000
-"""Bytes that libraries and allocators take besides the tensors; 0 to 190 MB were measured."""
+SLACK = 300_000_000
+"""Bytes that libraries and allocators take besides the tensors; 0 to 292 MB were measured."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -25,7 +25,7 @@ def forward_bytes(network: nn.Module, compute: Callable[[], Any]) -> int:
 
     Nothing is computed: every operation is asked for the shape of its result alone, and results are counted until
     nothing holds them any more. Against the growth of the process on a CPU this is exact for SDNet at 512 and 1024
-    pixels; diffSOD's tiny form takes up to `SLACK` more than told, whatever its size (529 MB for 444 at two of 1024).
+    pixels; diffSOD's tiny form took 84 to 292 MB more than told, for 55 to 419 MB told.
 
     Args:
         compute: makes inputs and calls `network`, or methods of it.

@@ -1,0 +1,139 @@
+"""What a forward pass takes, told before it is run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from limelight.inference import budget, memory
+from limelight.inference.predictor import Predictor
+from limelight.inference.sampling import Sampling
+from models.errors import Shortage
+from models.registry import create_model
+from models.weights import save_weights
+
+MEASURED = """
+import resource, sys
+import psutil, torch
+from limelight.inference.memory import forward_bytes
+from models.registry import create_model
+
+# Ascending, since the system keeps one peak of the process.
+for name, size, batch in (("sdnet", 640, 1), ("diffsod-tiny", 1024, 1)):
+    network = create_model(name).eval().to(memory_format=torch.channels_last)
+
+    def compute(size=size, batch=batch):
+        image = torch.empty(batch, 3, size, size).to(memory_format=torch.channels_last)
+        second = () if name == "sdnet" else (torch.empty(batch, 1, size, size), torch.ones(batch, dtype=torch.long))
+        return network(image, *second)[0].sigmoid()
+
+    told = forward_bytes(network, compute)
+    with torch.inference_mode():
+        compute(64, 1)  # what the libraries set up once
+        before = psutil.Process().memory_info().rss
+        compute()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(told, peak - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Weights as initialised, for 64x64 pictures."""
+    root = tmp_path_factory.mktemp("memory")
+    for name in ("diffsod-tiny", "segdiffusion-tiny"):
+        torch.manual_seed(0)
+        model = create_model(name)
+        save_weights(root / name, model, name=name, input_size=(64, 64), mean=model.mean, std=model.std)
+    return {name: root / name for name in ("diffsod-tiny", "segdiffusion-tiny")}
+
+
+def picture(height: int = 64, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.skipif(not sys.platform.startswith(("linux", "darwin")), reason="reads the peak that the system keeps")
+def test_told_is_like_measured() -> None:
+    """In a process of its own: its largest resident set, less what it had before."""
+    printed = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
+    for line in printed.splitlines():
+        told, measured = map(int, line.split())
+        assert told / 1.5 < measured < 1.5 * told + memory.SLACK
+    assert printed.count("\n") == 2
+
+
+def test_counting_leaves_the_network_alone() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3, padding=1)).eval()
+    before = [parameter.clone() for parameter in network.parameters()]
+    counted = memory.forward_bytes(network, lambda: network(torch.empty(2, 3, 16, 16)))
+    assert counted == 4 * 2 * 16 * 16 * (3 + 8 + 1), "input, middle and output live together for a moment"
+    assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
+    assert network(torch.ones(1, 3, 4, 4)).isfinite().all()
+
+
+def test_free_memory_is_the_machine_s_or_the_container_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert 0 < memory.free_bytes("cpu") + memory.SLACK <= psutil.virtual_memory().total
+    (tmp_path / "memory.max").write_text("700000000\n")
+    (tmp_path / "memory.current").write_text("300000000\n")
+    assert memory.free_bytes("cpu") == 400_000_000 - memory.SLACK
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_bytes("cpu") > 10**9
+
+
+def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu")
+    runtime = predictor._runtime
+    needed = runtime.picture_bytes((64, 64), 0, Sampling())
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
+    assert budget.pictures_at_once(runtime, (64, 64), 0) == 3
+    seen = []
+    draw = runtime.draw
+    monkeypatch.setattr(
+        runtime, "draw", lambda inputs, *rest: (seen.append(len(inputs.image_B3HW)), draw(inputs, *rest))[1]
+    )
+    for batch_size, expected in ((0, [3, 2]), (2, [2, 2, 1]), (8, [3, 2])):
+        seen.clear()
+        assert len(predictor.predict([picture()] * 5, batch_size=batch_size)) == 5
+        assert seen == expected
+
+
+def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
+    small = predictor._runtime.picture_bytes((64, 96), 0, Sampling(10, 10))
+    monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
+    assert predictor.predict([picture(64, 96)])[0].saliency_HW.shape == (64, 96)
+    with pytest.raises(Shortage, match=r"a picture at 96x128 needs .* GB of memory beside the weights") as raised:
+        predictor.predict([picture(90, 128)])
+    told = str(raised.value)
+    assert "what would fit: --processing-res 64, or --half-precision, or --ensemble-size " in told
+    members = int(told.rpartition(" ")[2])
+    assert predictor._runtime.picture_bytes((96, 128), 0, Sampling(1, members)) <= 1.01 * small
+    monkeypatch.setattr(budget, "free_bytes", lambda device: -1)
+    with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
+        predictor.predict([picture(64, 96)])
+
+
+def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.load(folders["segdiffusion-tiny"], device="cpu")
+    words = [f"thing {number}" for number in range(20)]
+    before = predictor.predict([picture()], prompts=words)[0].probability_Khw
+    runtime = predictor._runtime
+    assert runtime.network.prompt_chunk == 16
+    needed = runtime.picture_bytes((64, 64), 20, Sampling())
+    monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
+    after = predictor.predict([picture()], prompts=words)[0].probability_Khw
+    assert runtime.network.prompt_chunk in (2, 4)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_running_out_is_one_line() -> None:
+    for ask in (lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8)):
+        with pytest.raises(Shortage, match="memory ran out"), memory.told_in_a_line():
+            ask()
+    with pytest.raises(RuntimeError, match="shape"), memory.told_in_a_line():
+        torch.ones(2, 3) @ torch.ones(2, 3)
