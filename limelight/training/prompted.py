@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
+from torch.nn import functional as F
 
 from limelight.config import Run
 from limelight.data.classes import VOID, Vocabulary
@@ -46,8 +47,9 @@ class Prompted(Learner):
         self.run = run
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out; and their means
-        over single prompts, for what is shown ('found') and for what is not ('vain').
+        """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out, and each pixel's
+        choice among them; and the means of the former over single prompts, for what is shown ('found') and for what is
+        not ('vain').
 
         Together, since the IoU of a vain prompt by itself is near 0 whether it finds one thing or all of them, and so
         has no gradient against a network that finds every thing for every word.
@@ -74,7 +76,8 @@ class Prompted(Learner):
             }
         valid_BKHW = valid_BKHW & (asked_BK > 0)[:, :, None, None]
         tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
-        return bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]), parts
+        parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
+        return bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
 
     def predict(self, batch: Batch) -> Tensor:
         """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
@@ -120,7 +123,8 @@ class Prompted(Learner):
     def draw(self, batch: Batch, labels_BHW: Tensor) -> list[list[int]]:
         """Labels to ask for, equally many of each image, filled up with 0 where its dataset has no more classes.
 
-        At least one that is not shown is among them if there is one. All is drawn from torch's generator.
+        At least one that is not shown is among them if there is one; of those, the ones that share a word with what is
+        shown come first, since they are the hardest to tell from it. All is drawn from torch's generator.
         """
         most = max(len(classes.names) for classes in batch.classes)
         counts_BC = torch.zeros(len(batch), most + 2, dtype=torch.bool, device=labels_BHW.device)
@@ -130,6 +134,8 @@ class Prompted(Learner):
             labels = [n for n, name in enumerate(classes.names, 1) if name not in self.run.held_out_classes]
             shown = _shuffled([label for label in labels if shown_C[label]])
             others = _shuffled([label for label in labels if not shown_C[label]])
+            words = {word for label in shown for word in classes.names[label - 1].split()}
+            others.sort(key=lambda label: words.isdisjoint(classes.names[label - 1].split()))
             chosen = shown[: self.run.prompts - bool(others)]
             chosen += others[: self.run.prompts - len(chosen)]
             drawn.append(chosen + [0] * (self.run.prompts - len(chosen)))
@@ -139,6 +145,27 @@ class Prompted(Learner):
         """The class's name in one of the run's templates."""
         templates = self.run.templates
         return templates[int(torch.randint(len(templates), ()))].format(name)
+
+
+def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) -> Tensor:
+    """Cross-entropy of each pixel's choice among its image's prompts and none of them, whose logit is 0.
+
+    Args:
+        logits_BKHW: of the prompts' masks.
+        target_BKHW: bool, at most one of K.
+        valid_BKHW: bool, what counts; a prompt that counts nowhere is no choice, a pixel without any is left out.
+
+    Returns:
+        Scalar >= 0; 0 where nothing counts.
+    """
+    open_BK11 = valid_BKHW.flatten(2).any(-1)[..., None, None]
+    logits_BKHW = logits_BKHW.float().masked_fill(~open_BK11, -torch.inf)
+    logits_BCHW = torch.cat([torch.zeros_like(logits_BKHW[:, :1]), logits_BKHW], 1)
+    numbers_K11 = torch.arange(1, target_BKHW.shape[1] + 1, device=target_BKHW.device)[:, None, None]
+    chosen_BHW = ((target_BKHW & open_BK11) * numbers_K11).sum(1)
+    known_BHW = valid_BKHW.any(1)
+    loss_BHW = F.cross_entropy(logits_BCHW, chosen_BHW.where(known_BHW, 0), reduction="none")
+    return (loss_BHW * known_BHW).sum() / known_BHW.sum().clamp(min=1)
 
 
 def _shuffled(labels: Sequence[int]) -> list[int]:

@@ -8,7 +8,7 @@ from toy import toy_run
 from limelight.config import Run, parse
 from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
-from limelight.training.prompted import Prompted
+from limelight.training.prompted import Prompted, choice_loss
 from models.errors import UserError
 from models.registry import create_model
 
@@ -47,6 +47,15 @@ def test_shown_classes_are_asked_for_and_others_too() -> None:
         for drawn in learner.draw(batch, batch.labels_BHW):
             assert len(drawn) == len(set(drawn)) == 4
             assert sorted(drawn)[:2] == [1, 2] and all(label in range(3, 7) for label in sorted(drawn)[2:])
+
+
+def test_what_shares_a_word_with_what_is_shown_is_asked_for_first() -> None:
+    names = Vocabulary(("red mug", "boat", "blue ring", "red boat", "blue mug", "lamp"), tuple(range(1, 7)), True)
+    learner, batch = make_learner(prompts=5), make_batch(names)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        (drawn,) = learner.draw(batch, batch.labels_BHW)
+        assert set(drawn[:2]) == {1, 2} and set(drawn[2:4]) == {4, 5} and drawn[4] in (3, 6)
 
 
 def test_one_is_asked_for_in_vain_however_many_are_shown() -> None:
@@ -91,7 +100,7 @@ def test_the_loss_reaches_the_words_and_the_denoiser() -> None:
     learner = make_learner().train()
     loss, parts = learner.loss(make_batch(PETS, PETS), 0)
     loss.backward()
-    assert parts.keys() == {"found", "vain"} and all(part.isfinite() for part in parts.values())
+    assert parts.keys() == {"found", "vain", "choice"} and all(part.isfinite() for part in parts.values())
     assert learner.network.text.model.embeddings.token_embedding.weight.grad.any()
     assert learner.network.unet.conv_in.weight.grad.any()
 
@@ -180,3 +189,17 @@ def test_settings_that_cannot_be_are_refused() -> None:
         parse(Run, {"model": "segdiffusion-tiny", "templates": ["a photo"]}, "run")
     with pytest.raises(UserError, match="prompts"):
         parse(Run, {"model": "segdiffusion-tiny", "prompts": 1}, "run")
+
+
+# --------------------------------------------------------------------------------------------------------------- choice
+def test_a_choice_is_a_cross_entropy_over_what_was_asked() -> None:
+    torch.manual_seed(0)
+    logits, valid = torch.randn(1, 3, 2, 2), torch.ones(1, 3, 2, 2, dtype=torch.bool)
+    target = torch.zeros(1, 3, 2, 2, dtype=torch.bool)
+    target[0, 1, 0] = True
+    valid[:, 2] = False  # a prompt that was never asked
+    valid[..., 1, 1] = False  # a pixel that nobody knows
+    some = torch.cat([torch.zeros(1, 1, 2, 2), logits[:, :2]], 1).flatten(2)[..., :3]
+    expected = torch.nn.functional.cross_entropy(some, torch.tensor([[2, 2, 0]]))
+    torch.testing.assert_close(choice_loss(logits, target, valid), expected)
+    assert choice_loss(logits, target, torch.zeros_like(valid)) == 0
