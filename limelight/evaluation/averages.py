@@ -10,9 +10,9 @@ ERROR = "_se"
 
 
 def standard_error(values: ArrayLike) -> float:
-    """Of the mean of an image's figures, those that are NaN left out; 0 for fewer than two."""
+    """Of the mean of an image's figures, those that are NaN left out; NaN for fewer than two, which say nothing of it."""
     known = np.asarray(values)[~np.isnan(values)]
-    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else 0.0
+    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else np.nan
 
 
 def jackknife(

@@ -69,11 +69,9 @@ class Scores:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The metrics that are defined, and '<metric>_se', the standard errors of those of QUOTED."""
-        defined = {name: value for name, value in self.metrics.items() if not np.isnan(value)}
-        quoted = [name for name in QUOTED if name in defined]
-        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in quoted}
-        return defined | errors
+        """The metrics, and '<metric>_se', the standard errors of those of QUOTED; what is not defined is left out."""
+        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in QUOTED}
+        return {name: value for name, value in (self.metrics | errors).items() if not np.isnan(value)}
 
 
 def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> Scores:
