@@ -18,6 +18,10 @@ from models.errors import UserError
 from models.losses.bce_iou import bce_iou
 from models.segdiffusion.network import SegDiffusion
 
+GROUND_WEIGHT = 0.1
+"""Of a pixel whose choice is none of the prompts: most are, and what tells prompts apart is in the others."""
+MASKS_WEIGHT = 0.2
+"""Of the masks' own loss beside that of the choice."""
 THRESHOLD = 0.5
 """Of a pixel's most probable class; below it the pixel is background."""
 
@@ -77,7 +81,7 @@ class Prompted(Learner):
         valid_BKHW = valid_BKHW & (asked_BK > 0)[:, :, None, None]
         tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
         parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
-        return bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
+        return MASKS_WEIGHT * bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
 
     def predict(self, batch: Batch) -> Tensor:
         """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
@@ -148,7 +152,8 @@ class Prompted(Learner):
 
 
 def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) -> Tensor:
-    """Cross-entropy of each pixel's choice among its image's prompts and none of them, whose logit is 0.
+    """Cross-entropy of each pixel's choice among its image's prompts and none of them, whose logit is 0 and whose
+    pixels weigh `GROUND_WEIGHT`.
 
     Args:
         logits_BKHW: of the prompts' masks.
@@ -165,7 +170,8 @@ def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) ->
     chosen_BHW = ((target_BKHW & open_BK11) * numbers_K11).sum(1)
     known_BHW = valid_BKHW.any(1)
     loss_BHW = F.cross_entropy(logits_BCHW, chosen_BHW.where(known_BHW, 0), reduction="none")
-    return (loss_BHW * known_BHW).sum() / known_BHW.sum().clamp(min=1)
+    weight_BHW = known_BHW * torch.where(chosen_BHW > 0, 1.0, GROUND_WEIGHT)
+    return (loss_BHW * weight_BHW).sum() / weight_BHW.sum().clamp(min=GROUND_WEIGHT)
 
 
 def _shuffled(labels: Sequence[int]) -> list[int]:

@@ -34,7 +34,8 @@ class SegDiffusion(MaskDenoiser):
     Args:
         unet, vae, scheduler, text: settings as dicts, or names in `models.diffusion.configs` and
             `models.segdiffusion.configs`.
-        tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code.
+        tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code,
+            with prompts that are not padded (see `PromptEncoder`).
         train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.
         prompt_chunk: maps drawn at once, over all images and prompts of a call.
         legacy, gain, gradient_checkpointing: see `MaskDenoiser`.
@@ -75,14 +76,14 @@ class SegDiffusion(MaskDenoiser):
             raise UserError(f"unknown tokenizer {tokenizer!r}; choose files or words")
         found = None
         if base is None:
-            encoder = build_text(text)
+            encoder = build_text(text, distinct=tokenizer == "words")
         else:
             encoder, found = read_same_text(base, text)
         if tokenizer == "words":
             found = word_tokenizer()
         elif assets is not None:
             found = read_tokenizer(assets)
-        self.text = PromptEncoder(encoder, found, trained=train_text)
+        self.text = PromptEncoder(encoder, found, trained=train_text, padded=tokenizer != "words")
         self.own_tokenizer = tokenizer == "words"
         self.prompt_chunk = prompt_chunk
         _check_fit(self.unet.config.cross_attention_dim, self.text)

@@ -27,10 +27,15 @@ class PromptEncoder(nn.Module):
         model: CLIP's text encoder.
         tokenizer: its tokenizer; None where there is none, so that nothing can be encoded.
         trained: whether the encoder learns too. A frozen one stays in evaluation mode.
+        padded: tokens of the padding are what the encoder makes of them; otherwise they are zeros, so that they do not
+            drown the few that tell one prompt from another.
     """
 
-    def __init__(self, model: CLIPTextModel, tokenizer: CLIPTokenizer | None, *, trained: bool) -> None:
+    def __init__(
+        self, model: CLIPTextModel, tokenizer: CLIPTokenizer | None, *, trained: bool, padded: bool = True
+    ) -> None:
         super().__init__()
+        self.padded = padded
         self.model = model.requires_grad_(trained)
         self.tokenizer = tokenizer
         self.trained = trained
@@ -100,13 +105,27 @@ class PromptEncoder(nn.Module):
 
     def _encode(self, prompts: Sequence[str]) -> Tensor:
         device = next(self.model.parameters()).device
-        ids_KT = torch.tensor(self.ids(prompts), device=device)
-        return self.model(input_ids=ids_KT).last_hidden_state.float()
+        ids = self.ids(prompts)
+        hidden_KTC = self.model(input_ids=torch.tensor(ids, device=device)).last_hidden_state.float()
+        if self.padded:
+            return hidden_KTC
+        # The mark at the end, which is the padding too, counts once.
+        lengths_K = [row.index(self.tokenizer.eos_token_id) + 1 for row in ids]
+        places_T = torch.arange(self.length, device=device)
+        return hidden_KTC * (places_T < torch.tensor(lengths_K, device=device)[:, None])[..., None]
 
 
-def build_text(config: Config) -> CLIPTextModel:
-    """CLIP's text encoder with random weights."""
-    return CLIPTextModel(CLIPTextConfig(**config))
+def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
+    """CLIP's text encoder with random weights.
+
+    Args:
+        distinct: its words begin as far apart as its activations are large. CLIP's own begin fifty times nearer, and a
+            denoiser that learns beside them hears colours, which it sees from the start, but no shapes.
+    """
+    model = CLIPTextModel(CLIPTextConfig(**config))
+    if distinct:
+        nn.init.normal_(model.embeddings.token_embedding.weight)
+    return model
 
 
 def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:

@@ -53,6 +53,12 @@ def test_prompts_become_rows_of_tokens(model: SegDiffusion) -> None:
         assert (prompt[0] - prompt[1]).abs().max() > 1e-3
 
 
+def test_places_after_the_prompt_are_empty_where_it_is_not_padded(model: SegDiffusion) -> None:
+    with torch.inference_mode():
+        (prompt,) = model.encode_prompts(["a bird"])
+    assert (prompt[:4] != 0).all() and not prompt[4:].any(), "the mark at the start, two words, the mark at the end"
+
+
 @pytest.mark.parametrize("text", ["кошка", "猫", "naïve café", "🐱 x\x00y", "ปลา", "<|endoftext|>", ""])
 def test_any_text_becomes_tokens(model: SegDiffusion, text: str) -> None:
     (ids,) = model.text.ids([text])

@@ -200,6 +200,6 @@ def test_a_choice_is_a_cross_entropy_over_what_was_asked() -> None:
     valid[:, 2] = False  # a prompt that was never asked
     valid[..., 1, 1] = False  # a pixel that nobody knows
     some = torch.cat([torch.zeros(1, 1, 2, 2), logits[:, :2]], 1).flatten(2)[..., :3]
-    expected = torch.nn.functional.cross_entropy(some, torch.tensor([[2, 2, 0]]))
+    expected = torch.nn.functional.cross_entropy(some, torch.tensor([[2, 2, 0]]), weight=torch.tensor([0.1, 1, 1]))
     torch.testing.assert_close(choice_loss(logits, target, valid), expected)
     assert choice_loss(logits, target, torch.zeros_like(valid)) == 0
