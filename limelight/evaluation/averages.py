@@ -10,7 +10,7 @@ ERROR = "_se"
 
 
 def standard_error(values: ArrayLike) -> float:
-    """Of the mean of an image's figures, those that are NaN left out; NaN for fewer than two, which tell nothing of it."""
+    """Of the mean of an image's figures, those that are NaN left out; NaN for fewer than two, which cannot tell."""
     known = np.asarray(values)[~np.isnan(values)]
     return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else np.nan
 
