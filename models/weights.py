@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
 
 
-def save_weights(folder: Path | str, model: "Network", *, name: str, input_size: tuple[int, int], **facts: Any) -> Card:
+def save_weights(
+    folder: Path | str, model: "Network", *, name: str, input_size: tuple[int, int] | None = None, **facts: Any
+) -> Card:
     """Write `model` as a weights folder, whole or not at all, replacing what stood there.
 
     Args:
         name: the model's registry name; its options are read from `model.build_options`.
-        input_size: (height, width) in pixels.
-        facts: further fields of `Card`.
+        input_size: (height, width) in pixels; None = a square of the registry's size.
+        facts: further fields of `Card`; without `mean` and `std` they are the network's own.
 
     Returns:
         The card as written.
@@ -47,11 +49,11 @@ def save_weights(folder: Path | str, model: "Network", *, name: str, input_size:
             family=defaults.family,
             modalities=model.capabilities.modalities,
             text=model.capabilities.text,
-            input_size=input_size,
+            input_size=input_size or (defaults.input_size, defaults.input_size),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             sha256=sha256_file(temporary / WEIGHTS),
             assets=_hashes(temporary / ASSETS),
-            **{"licence": defaults.licence, **facts},
+            **{"licence": defaults.licence, "mean": model.mean, "std": model.std, **facts},
         )
         write_json(temporary / CARD, card.model_dump(mode="json"))
     return card

@@ -32,7 +32,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind, name in (("words", "segdiffusion-tiny"), ("salient", "diffsod-tiny")):
         torch.manual_seed(0)
         model = create_model(name)
-        save_weights(root / kind, model, name=name, input_size=(32, 32), mean=model.mean, std=model.std)
+        save_weights(root / kind, model, name=name, input_size=(32, 32))
     return {kind: root / kind for kind in ("words", "salient")}
 
 

@@ -13,7 +13,7 @@ from models.empty import empty_parameters
 from models.errors import UserError
 from models.files import check_sha256
 from models.importers.torch_checkpoint import read_pth
-from models.registry import create_model, entry
+from models.registry import create_model
 from models.weights import load_strict, save_weights
 
 LICENCE = "openrail++"
@@ -91,14 +91,10 @@ def import_published(
         model = create_model(name, **options, legacy=True)
     load_strict(model.condition.branch, from_published(read_pth(branch)), str(branch), assign=True)
     model.unet, model.vae = read_unet(unet), read_vae(base)
-    size = entry(name).input_size
     return save_weights(
         folder,
         model,
         name=name,
-        input_size=(size, size),
-        mean=model.mean,
-        std=model.std,
         licence=licence,
         source=f"imported from {Path(branch).name}, sha256 {digest}, and {Path(unet).name}/unet",
         trained_on=list(trained_on),

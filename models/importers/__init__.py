@@ -91,12 +91,10 @@ def import_checkpoint(
     if backbone_only:
         state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
     load_strict(model, state, str(path))
-    size = entry(model_name).input_size
     return save_weights(
         folder,
         model,
         name=model_name,
-        input_size=(size, size),
         mean=published.mean,
         std=published.std,
         licence=licence,

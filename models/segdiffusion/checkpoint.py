@@ -52,14 +52,10 @@ def import_published(
         model = create_model(name, **options, legacy=True, tokenizer="files", train_text=False)
     model.text = PromptEncoder(encoder, tokenizer, trained=False)
     model.unet, model.vae = read_unet(unet), read_vae(base)
-    size = entry(name).input_size
     return save_weights(
         folder,
         model,
         name=name,
-        input_size=(size, size),
-        mean=model.mean,
-        std=model.std,
         licence=licence,
         source=f"imported from {Path(unet).name}/{UNET_WEIGHTS}, sha256 {digest}",
         trained_on=list(trained_on),

@@ -38,7 +38,7 @@ for name, size, batch in (("sdnet", 640, 1), ("diffsod-tiny", 1024, 1)):
         compute()
     # Not getrusage's, which a process has from the one that started it.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(told, 1024 * int(status["VmHWM"].split()[0]) - before)
+    print(name, told, 1024 * int(status["VmHWM"].split()[0]) - before)
 """
 
 
@@ -49,7 +49,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("diffsod-tiny", "segdiffusion-tiny"):
         torch.manual_seed(0)
         model = create_model(name)
-        save_weights(root / name, model, name=name, input_size=(64, 64), mean=model.mean, std=model.std)
+        save_weights(root / name, model, name=name, input_size=(64, 64))
     return {name: root / name for name in ("diffsod-tiny", "segdiffusion-tiny")}
 
 
@@ -62,8 +62,9 @@ def test_told_is_like_measured() -> None:
     """In a process of its own: its largest resident set, less what it had before."""
     printed = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
     for line in printed.splitlines():
-        told, measured = map(int, line.split())
-        assert told / 1.5 < measured < 1.5 * told + memory.SLACK
+        name, told, measured = line.split()
+        slack = 0 if name == "sdnet" else memory.SLACK
+        assert int(told) / 1.5 < int(measured) < 1.5 * int(told) + slack
     assert printed.count("\n") == 2
 
 

@@ -19,7 +19,7 @@ def save(folder: Path, name: str, **options: object) -> Path:
     """Weights as initialised, for 64x64 pictures."""
     torch.manual_seed(0)
     model = create_model(name, **options)
-    save_weights(folder, model, name=name, input_size=(64, 64), mean=model.mean, std=model.std)
+    save_weights(folder, model, name=name, input_size=(64, 64))
     return folder
 
 

@@ -19,9 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("words") / "tiny"
     model = create_model("segdiffusion-tiny")
-    save_weights(
-        folder, model, name="segdiffusion-tiny", input_size=(32, 32), mean=model.mean, std=model.std, classes=["bird"]
-    )
+    save_weights(folder, model, name="segdiffusion-tiny", input_size=(32, 32), classes=["bird"])
     return folder
 
 

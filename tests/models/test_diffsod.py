@@ -259,7 +259,7 @@ def test_it_runs_in_bfloat16(model: DiffSOD) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = model(image, companion, modality)[0]
             assert found.dtype == torch.float32
-    assert (found - exact).abs().mean() < 0.25 * exact.abs().mean()
+    assert (found - exact).abs().mean() < 0.1 * exact.abs().mean()
     trained = create_model("diffsod-tiny").train()
     with torch.autocast("cpu", torch.bfloat16):
         trained(image, companion, modality)[0].square().mean().backward()
