@@ -1,6 +1,6 @@
 """One step trained end to end, beside the published way to draw masks with a diffusion model, at equal training.
 
-    python -m benchmarks.sampling                             # about ten minutes on two quiet cores
+    python -m benchmarks.sampling
     python -m benchmarks.sampling --scenes 1000 --epochs 24 --seeds 0 1 2
 
 The published way learns the velocities of noisy latents under multi-resolution noise and draws each mask in ten DDIM

@@ -13,7 +13,8 @@ _LOCK = threading.RLock()
 def empty_parameters() -> Iterator[None]:
     """Within the block, parameters of the modules that this thread makes are on the meta device; buffers are real.
 
-    Building under `torch.device("meta")` would lose the buffers that no state dict holds.
+    Building under `torch.device("meta")` would lose the buffers that no state dict holds. accelerate's
+    `init_empty_weights` empties what other threads make meanwhile too, and serving needs no accelerate.
     """
     owner = threading.get_ident()
     with _LOCK:

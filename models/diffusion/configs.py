@@ -51,7 +51,7 @@ UNETS: dict[str, Config] = {
     },
 }
 """Two latents come in, the image's and the noisy mask's. attention_head_dim counts heads, not channels. 'tiny' also
-scales every block's features by what its tokens say together: a help to text encoders that start from nothing."""
+scales every block's features by what its tokens say together."""
 
 VAES: dict[str, Config] = {
     "sd2": {
@@ -77,9 +77,8 @@ VAES: dict[str, Config] = {
     },
     "taesd": {"_class_name": "AutoencoderTiny"},
 }
-"""Latents are eight times smaller than the picture on either side, those of 'tiny' four times: of pictures of 64 pixels
-an eighth would be too little to tell a mug from a bottle. 'taesd' decodes Stable Diffusion's latents 18 times
-cheaper than its own decoder."""
+"""Latents are eight times smaller than the picture on either side, those of 'tiny' four times, since its pictures are
+small already. 'taesd' decodes Stable Diffusion's latents 18 times cheaper than its own decoder."""
 
 SCHEDULERS: dict[str, Config] = {"sd2": SCHEDULER_SD2}
 

@@ -74,17 +74,17 @@ class SegDiffusion(MaskDenoiser):
         text = chosen(text, TEXTS, "text encoder")
         if tokenizer not in ("files", "words"):
             raise UserError(f"unknown tokenizer {tokenizer!r}; choose files or words")
+        self.own_tokenizer = tokenizer == "words"
         found = None
         if base is None:
-            encoder = build_text(text, distinct=tokenizer == "words")
+            encoder = build_text(text, distinct=self.own_tokenizer)
         else:
             encoder, found = read_same_text(base, text)
-        if tokenizer == "words":
+        if self.own_tokenizer:
             found = word_tokenizer()
         elif assets is not None:
             found = read_tokenizer(assets)
-        self.text = PromptEncoder(encoder, found, trained=train_text, padded=tokenizer != "words")
-        self.own_tokenizer = tokenizer == "words"
+        self.text = PromptEncoder(encoder, found, trained=train_text, padded=not self.own_tokenizer)
         self.prompt_chunk = prompt_chunk
         _check_fit(self.unet.config.cross_attention_dim, self.text)
         self.train()

@@ -119,8 +119,8 @@ def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
     """CLIP's text encoder with random weights.
 
     Args:
-        distinct: its words begin as far apart as its activations are large. CLIP's own begin fifty times nearer, and a
-            denoiser that learns beside them hears colours, which it sees from the start, but no shapes.
+        distinct: its words begin as far apart as its activations are large, so that each moves a denoiser that learns
+            beside them; CLIP's own begin fifty times nearer.
     """
     model = CLIPTextModel(CLIPTextConfig(**config))
     if distinct:

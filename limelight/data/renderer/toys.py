@@ -26,7 +26,7 @@ TOY_CLASSES: dict[int, str] = dict(enumerate(NAMES, start=1))
 """Class id -> name; 0 is the background."""
 
 GROUND = [background for background in BACKGROUNDS if background.draw in (surface, haze)]
-"""What a tiny autoencoder can draw; leaves upon leaves would take all that its latents can hold."""
+"""Without leaves upon leaves, which a tiny autoencoder cannot draw."""
 APART = 0.42
 """Between two things' centres, share of the side."""
 
