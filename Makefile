@@ -61,7 +61,7 @@ benchmarks: setup  ## the figures of the README, measured on this machine (but f
 		echo "== $$file"; python $$file || exit 1; done
 
 lock: setup  ## compile requirements.lock anew from pyproject.toml
-	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean:  ## remove what the pipeline made, keep the environment and the data

@@ -1,0 +1,187 @@
+"""The full-size diffusion networks with random weights: what a training step and a prediction take.
+
+    python -m benchmarks.full_size                                     # on a GPU of 80 GB or more
+    python -m benchmarks.full_size --models diffsod --batches 1 --steps 5
+
+A training step is that of the pipeline: the run's own loss of an augmented batch at bf16 (weights and AdamW's moments
+stay float32), backward, clipping, AdamW. A prediction is `Predictor.predict` of photos in memory, at bf16, with what is
+done before and after the network; `network` is the network alone. Memory is the most that PyTorch held at once.
+"""
+
+import argparse
+import gc
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from limelight.config import Optimiser, Run
+from limelight.data.classes import Vocabulary
+from limelight.data.samples import Batch
+from limelight.evaluation.speed import hardware
+from limelight.inference.predictor import Predictor
+from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.training.device import make_accelerator
+from limelight.training.optimisers import make_optimiser
+from limelight.training.prompted import Prompted
+from limelight.training.supervised import Supervised
+from models.base import Network
+from models.files import write_json
+from models.registry import create_model
+from models.weights import save_weights
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "diffsod": {},
+    # Stable Diffusion's own tokenizer is in files that are not here; it would give tokens of the same number and width.
+    "segdiffusion": {"tokenizer": "words"},
+}
+CLASSES = Vocabulary(("cat", "dog", "grass", "sky", "car", "tree"), (1, 2, 3, 4, 5, 6), background=True)
+WARM_UP = 3
+Row = dict[str, Any]
+
+
+def main() -> None:
+    options = _parse()
+    torch.manual_seed(0)
+    report: dict[str, Any] = {"machine": hardware(), "torch": torch.__version__, "training": [], "predicting": []}
+    print(f"{report['machine']}, torch {torch.__version__}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            report["training"] += train(name, Path(folder), options)
+            gc.collect()  # weights and moments on the GPU
+            report["predicting"] += predict(Path(folder) / name, options)
+    if options.json:
+        write_json(options.json, report)
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
+    """Time steps of one network, and leave its weights in `folder`."""
+    run = Run(model=name, input_size=options.size, precision="bf16", optimiser=Optimiser(name="adamw", lr=1e-5))
+    network = create_model(name, **OPTIONS[name])
+    save_weights(folder / name, network, name=name, input_size=(options.size, options.size))
+    learner = (Prompted if network.capabilities.text else Supervised)(network, run)
+    accelerator = make_accelerator("auto", run.precision)
+    forward = accelerator.prepare(learner)
+    optimiser = make_optimiser(learner.parameter_groups(), run.optimiser)
+    rows = []
+    for checkpointing in (True, False):
+        set_checkpointing(network, checkpointing)
+        for count in options.batches:
+            batch = random_batch(count, options.size, network).to(accelerator.device)
+
+            def step(batch: Batch = batch) -> None:
+                optimiser.zero_grad()
+                loss, _ = forward(batch, 0)
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+
+            learner.train()
+            row = {"model": name, "size": options.size, "batch": count, "checkpointing": checkpointing}
+            rows.append(row | measured(step, options.steps))
+            print(show("training", rows[-1], count), flush=True)
+    return rows
+
+
+def set_checkpointing(network: Network, wanted: bool) -> None:
+    for part in (network.unet, network.vae):
+        (part.enable_gradient_checkpointing if wanted else part.disable_gradient_checkpointing)()
+
+
+def random_batch(count: int, size: int, network: Network) -> Batch:
+    """Noise with random squares for masks, and labels or companions where the network takes them."""
+    generator = torch.Generator().manual_seed(count)
+    corners = torch.randint(size // 2, (count, 2), generator=generator).tolist()
+    labels_BHW = torch.zeros(count, size, size, dtype=torch.long)
+    for row, (y, x) in enumerate(corners):
+        labels_BHW[row, y : y + size // 2, x : x + size // 2] = 1 + row % len(CLASSES.names)
+    text = network.capabilities.text
+    return Batch(
+        image_B3HW=torch.rand(count, 3, size, size, generator=generator) * 2 - 1,
+        mask_B1HW=(labels_BHW[:, None] > 0).float(),
+        labelled_B=torch.ones(count, dtype=torch.bool),
+        companion_B1HW=None if text else torch.rand(count, 1, size, size, generator=generator),
+        modality_B=torch.zeros(count, dtype=torch.long) if text else torch.arange(count) % 3,
+        ids=[str(row) for row in range(count)],
+        labels_BHW=labels_BHW if text else None,
+        classes=(CLASSES,) * count if text else (),
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- predicting
+def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
+    """Time predictions of the weights in `folder`: one step, and the published ten by ten."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for sampling, batches in ((ONE_STEP, options.batches), (Sampling(10, 10), options.batches[:1])):
+        predictor = Predictor.load(folder, half_precision=True, sampling=sampling)
+        prompts = CLASSES.names if predictor.card.text else None
+        for count in batches:
+            photos = [generator.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(count)]
+            network: list[float] = []
+            call = partial(draw, predictor, photos, prompts, network)
+
+            row = {"model": folder.name, "size": options.size, "batch": count, "prompts": len(prompts or ())}
+            row |= {"steps": sampling.steps or 1, "ensemble": sampling.ensemble_size}
+            row |= measured(call, options.steps if sampling is ONE_STEP else 3)
+            rows.append(row | {"network_seconds": float(np.median(network[WARM_UP:]))})
+            print(show("predicting", rows[-1], count), flush=True)
+    return rows
+
+
+def draw(predictor: Predictor, photos: list[np.ndarray], prompts: tuple[str, ...] | None, network: list[float]) -> None:
+    """Predict all photos at once, and note the network's seconds."""
+    found = predictor.predict(photos, prompts=prompts, batch_size=len(photos))
+    network.append(sum(one.milliseconds["net"] for one in found) / 1000)
+
+
+def measured(call: Callable[[], None], times: int) -> Row:
+    """Median seconds and the most memory, or that there was too little of it."""
+    gpu = torch.cuda.is_available()
+    seconds = []
+    if gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        for _ in range(WARM_UP + times):
+            before = time.perf_counter()
+            call()
+            if gpu:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - before)
+    except torch.OutOfMemoryError:
+        return {"seconds": None, "memory_gb": None}
+    memory = torch.cuda.max_memory_allocated() / 1e9 if gpu else None
+    return {"seconds": float(np.median(seconds[WARM_UP:])), "memory_gb": memory}
+
+
+def show(what: str, row: Row, images: int) -> str:
+    """'training: model diffsod, batch 4, ...: 0.4 s, 10 images/s, 30.1 GB'."""
+    given = ", ".join(
+        f"{key} {value}" for key, value in row.items() if key not in ("seconds", "memory_gb", "network_seconds")
+    )
+    if row["seconds"] is None:
+        return f"{what}: {given}: out of memory"
+    memory = "" if row["memory_gb"] is None else f", {row['memory_gb']:.1f} GB"
+    network = f" (network {row['network_seconds']:.4f} s)" if "network_seconds" in row else ""
+    return f"{what}: {given}: {row['seconds']:.4f} s{network}, {images / row['seconds']:.1f} images/s{memory}"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
+    parser.add_argument("--size", type=int, default=384, help="pixels, height = width")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--steps", type=int, default=10, help="timed, after three that are not")
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
