@@ -147,10 +147,10 @@ class Lora(Section):
 
 
 class Schedule(Section):
-    name: Literal["constant", "cosine", "steps", "poly"] = "cosine"
+    name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
     warmup_epochs: float = 0.0
     warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
-    final: float = Field(default=0.01, description="share of lr at the end (cosine, poly)")
+    final: float = Field(default=0.01, description="share of lr at the end (cosine, exponential, poly)")
     period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
     milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
     gamma: float = 0.1
@@ -170,7 +170,8 @@ class Run(Section):
     )
     objective: Literal["masks", "velocity", "reconstruction", "words"] = Field(
         default="masks",
-        description="what is learnt: maps; denoising in latent space (diffusion); giving pictures back; finding words",
+        description="what is learnt: maps; denoising in latent space (diffusion, of words too); giving pictures back; "
+        "finding words",
     )
 
     labelled: list[str] = Field(default_factory=lambda: ["train"], description="splits of the manifest")

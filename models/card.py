@@ -39,6 +39,9 @@ class Card(BaseModel):
     )
     classes: list[str] = Field(default_factory=list, description="named in training, of a network of prompts")
     prompt: str = Field(default="a photo of a {}", description="how a class was named, of a network of prompts")
+    denoise_steps: int | None = Field(
+        default=None, ge=1, description="that the weights were trained to be used with; None = one, without noise"
+    )
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")

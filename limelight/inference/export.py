@@ -39,7 +39,8 @@ def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[
         calibration: real pictures, for the 8-bit exports; not looked at otherwise.
 
     Raises:
-        UserError: an unknown runtime, a package that is not installed, or no calibration image for an 8-bit export.
+        UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export, or
+            weights that are used in several steps.
     """
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:
@@ -48,6 +49,11 @@ def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[
         raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
     if not runtimes:
         return
+    if card.denoise_steps:
+        raise UserError(
+            f"these weights of {card.model} denoise in {card.denoise_steps} steps, and an export is a single one; "
+            "leave them out of `deploy`, or train with objective 'masks'"
+        )
     targets = list(dict.fromkeys(export_path(folder, runtime) for runtime in runtimes))
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path = Path(scratch) / "model.onnx"

@@ -7,6 +7,7 @@ Dimensions: B batch, K classes, H height, W width, h and w of the network's inpu
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -119,7 +120,7 @@ class Predictor:
             size: stretch pictures to this size (pixels, or height and width) instead of the card's.
             processing_res: keep their proportions instead, with this many pixels on the longer side; 0 = each
                 picture's own size. Networks were trained on stretched squares.
-            sampling: how a network that samples is to do so.
+            sampling: how a network that samples is to do so; without steps, as it was trained (`card.denoise_steps`).
             half_precision: compute in bf16.
 
         Raises:
@@ -133,6 +134,7 @@ class Predictor:
                 f"the processing resolution is 0, for each picture's own, or positive; got {processing_res}"
             )
         card = read_card(source)
+        sampling = replace(sampling, steps=sampling.steps or card.denoise_steps)
         runtime = choose(source, card, runtime, device, sampling, half_precision)
         device = resolve(device, runtime)
         fed = card.input_size if size is None else fit_size(size, _divisor(card))

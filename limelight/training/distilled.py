@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from limelight.config import Run
 from limelight.data.loader import Triple
 from limelight.data.samples import Batch
-from limelight.training.supervised import Supervised, forward
+from limelight.training.supervised import Supervised, forward, inputs
 from models.base import Network
 from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from models.losses import deep_supervision, distil_loss
@@ -25,7 +25,7 @@ class Distilled(Supervised):
     Args:
         network: the student, trained in place.
         teacher: its probability is the target. `run.teacher_size` resizes the batch for it.
-        card: the teacher's, for its normalisation.
+        card: the teacher's, for its normalisation and how it is to be used.
         mean, std: the batches' own normalisation.
     """
 
@@ -41,6 +41,7 @@ class Distilled(Supervised):
     ) -> None:
         super().__init__(network, run)
         self.teacher = teacher.requires_grad_(False).eval()
+        self.teacher_steps = card.denoise_steps
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
         means, stds = torch.tensor([mean, card.mean]), torch.tensor([std, card.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
@@ -73,7 +74,11 @@ class Distilled(Supervised):
         image_B3HW = _resize(batch.image_B3HW * self.scale + self.shift, own)
         companion_B1HW = None if batch.companion_B1HW is None else _resize(batch.companion_B1HW, own)
         seen = replace(batch, image_B3HW=image_B3HW, companion_B1HW=companion_B1HW)
-        return _resize(forward(self.teacher, seen)[0].float().sigmoid(), size)
+        if self.teacher_steps:
+            found_B1HW, _ = self.teacher.denoise(*inputs(self.teacher, seen), steps=self.teacher_steps)
+        else:
+            found_B1HW = forward(self.teacher, seen)[0].float().sigmoid()
+        return _resize(found_B1HW, size)
 
 
 def _resize(maps_BCHW: Tensor, size: list[int] | torch.Size) -> Tensor:

@@ -35,6 +35,12 @@ _SCFNET: dict[str, Any] = {
     "level_weights": [1.0, 0.5, 0.25, 0.125],
 }
 
+_DIFFUSION: dict[str, Any] = {
+    "input_size": 384,
+    "optimiser": {"name": "adamw", "lr": 3e-5, "weight_decay": 1e-2},
+    "clip_norm": 1.0,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Full supervision on DUTS-TR (10 553 images), for teachers and for students by themselves.
     "scfnet-fs": {**_SCFNET, "loss": "dice-boundary"},
@@ -68,6 +74,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [90, 150], "gamma": 0.1},
         "loss": "balanced-bce",
+    },
+    # diffSOD's and Seg-diffusion's own training code: 32 images a step, no augmentation. For `objective: velocity`.
+    "diffusion-velocity": {
+        **_DIFFUSION,
+        "epochs": 500,
+        "batch_size": 4,
+        "accumulate": 8,
+        "augment": {"flip_horizontal": 0.0},
+        "schedule": {"name": "constant"},
+        "noise_levels": 6,
+        "noise_discount": 0.3,
+    },
+    # End-to-end fine-tuning in one step (Martin Garcia et al., arXiv 2409.11355), section 5 and its training code:
+    # 20 000 steps of 32 images, which are 40 epochs of the 16 038 that diffSOD is trained on, 100 of them a warm-up.
+    "diffusion-one-step": {
+        **_DIFFUSION,
+        "epochs": 40,
+        "batch_size": 2,
+        "accumulate": 16,
+        "augment": {"flip_horizontal": 0.5},
+        "schedule": {"name": "exponential", "warmup_epochs": 0.2, "warmup_start": 0.01, "final": 0.01},
     },
 }
 

@@ -1,6 +1,7 @@
 """Learning to find what words name."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,16 @@ MASKS_WEIGHT = 0.2
 """Of the masks' own loss beside that of the choice."""
 THRESHOLD = 0.5
 """Of a pixel's most probable class; below it the pixel is background."""
+
+
+class Asked(NamedTuple):
+    """What is asked of a batch, K prompts of each image."""
+
+    prompt_BKTC: Tensor
+    target_BKHW: Tensor
+    """bool, at most one of K; nothing where an image has fewer than K prompts."""
+    valid_BKHW: Tensor
+    """bool, what counts: pixels that are not void, of prompts that are asked."""
 
 
 class Prompted(Learner):
@@ -58,6 +69,21 @@ class Prompted(Learner):
         Together, since the IoU of a vain prompt by itself is near 0 whether it finds one thing or all of them, and so
         has no gradient against a network that finds every thing for every word.
         """
+        prompt_BKTC, target_BKHW, valid_BKHW = self.ask(batch)
+        (logits_BKHW,) = self.network(batch.image_B3HW, prompt_BKTC)
+        given = [part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
+        asked_N, shown_N = (part.flatten(0, 1).any(-1).any(-1) for part in (valid_BKHW, target_BKHW))
+        with torch.no_grad():
+            parts = {
+                name: bce_iou(*given[:2], chosen_N, given[2])
+                for name, chosen_N in (("found", asked_N & shown_N), ("vain", asked_N & ~shown_N))
+            }
+        tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
+        parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
+        return MASKS_WEIGHT * bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
+
+    def ask(self, batch: Batch) -> "Asked":
+        """Draw prompts for each image, and encode them."""
         labels_BHW = self.without_held_out(batch)
         asked_BK = torch.tensor(self.draw(batch, labels_BHW))
         prompts = [
@@ -66,22 +92,9 @@ class Prompted(Learner):
             for label in labels
         ]
         prompt_BKTC = self.network.encode_prompts(prompts).unflatten(0, asked_BK.shape)
-        (logits_BKHW,) = self.network(batch.image_B3HW, prompt_BKTC)
-        asked_BK = asked_BK.to(labels_BHW.device)
-        target_BKHW = labels_BHW[:, None] == asked_BK[:, :, None, None]
-        valid_BKHW = (labels_BHW != VOID)[:, None].expand_as(target_BKHW)
-        asked_N, shown_N = (asked_BK > 0).flatten(), target_BKHW.flatten(0, 1).any(-1).any(-1)
-        given = [part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW)]
-        valid_N1HW = valid_BKHW.flatten(0, 1)[:, None]
-        with torch.no_grad():
-            parts = {
-                name: bce_iou(*given, chosen_N, valid_N1HW)
-                for name, chosen_N in (("found", asked_N & shown_N), ("vain", asked_N & ~shown_N))
-            }
-        valid_BKHW = valid_BKHW & (asked_BK > 0)[:, :, None, None]
-        tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
-        parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
-        return MASKS_WEIGHT * bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
+        asked_BK11, labels_B1HW = asked_BK.to(labels_BHW.device)[:, :, None, None], labels_BHW[:, None]
+        open_BK11 = asked_BK11 > 0
+        return Asked(prompt_BKTC, (labels_B1HW == asked_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
 
     def predict(self, batch: Batch) -> Tensor:
         """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
@@ -89,8 +102,11 @@ class Prompted(Learner):
 
     def probabilities(self, image_B3HW: Tensor, names: Sequence[str]) -> Tensor:
         """probability_BCHW of the classes of these names."""
-        prompts = [self.run.templates[0].format(name) for name in names]
-        return self.network(image_B3HW, self.network.encode_prompts(prompts))[0].sigmoid()
+        return self.network(image_B3HW, self.tokens(names))[0].sigmoid()
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        """prompt_KTC of classes, in the template that is validated with."""
+        return self.network.encode_prompts([self.run.templates[0].format(name) for name in names])
 
     def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
         """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones if there are

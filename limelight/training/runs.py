@@ -25,6 +25,7 @@ from limelight.training.supervised import Supervised
 from models.base import Network
 from models.card import Card
 from models.companion import fitted_channels
+from models.diffusion.configs import PUBLISHED_STEPS
 from models.diffusion.hub import base_name
 from models.diffusion.lora import add_adapters, merge_adapters
 from models.errors import UserError
@@ -150,7 +151,7 @@ def _learner(network: Network, run: Run, name: str) -> Learner:
         return Supervised(network, run)
     from limelight.training.prompted import Prompted
     from limelight.training.reconstruction import Reconstruction
-    from limelight.training.velocity import Velocity
+    from limelight.training.velocity import PromptedVelocity, Velocity
     from models.diffsod.network import DiffSOD
     from models.diffusion.autoencoder import PictureAutoencoder
     from models.segdiffusion.network import SegDiffusion
@@ -158,6 +159,7 @@ def _learner(network: Network, run: Run, name: str) -> Learner:
     for objective, kind, wanted in (
         ("reconstruction", Reconstruction, PictureAutoencoder),
         ("velocity", Velocity, DiffSOD),
+        ("velocity", PromptedVelocity, SegDiffusion),
         ("words", Prompted, SegDiffusion),
     ):
         if run.objective == objective and isinstance(network, wanted):
@@ -177,7 +179,8 @@ def _load_part(network: Network, part: str, folder: str) -> Card:
 
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
     """What the run trains on (without labels only where a teacher makes use of that) and what it is validated on."""
-    modalities = ("text",) if run.objective == "words" else network.capabilities.modalities
+    text = network.capabilities.text
+    modalities = ("text",) if text else network.capabilities.modalities
     rows = [sample for sample in read_manifest() if sample.modality in modalities]
     labelled = [sample for sample in rows if sample.split in run.labelled and sample.mask]
     unlabelled = [sample for sample in rows if sample.split in run.unlabelled] if distilled else []
@@ -187,19 +190,12 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
             f"run {name!r}: no samples in labelled {run.labelled} or unlabelled {run.unlabelled} for modalities "
             f"{modalities}; {MANIFEST} has the splits {splits}"
         )
-    _check_classes(run, labelled, name)
+    names = {
+        label for dataset in {sample.dataset for sample in labelled if text} for label in vocabulary(dataset).names
+    }
+    if unknown := [label for label in run.held_out_classes if label not in names]:
+        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(names)}")
     return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
-
-
-def _check_classes(run: Run, samples: Sequence[Sample], name: str) -> None:
-    known = {label for dataset in {sample.dataset for sample in samples} for label in _names(run, dataset)}
-    if unknown := [label for label in run.held_out_classes if label not in known]:
-        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(known)}")
-
-
-def _names(run: Run, dataset: str) -> tuple[str, ...]:
-    """The classes of a dataset that a run learns from; none where it learns no words."""
-    return vocabulary(dataset).names if run.objective == "words" else ()
 
 
 def _check_sizes(run: Run, network: Network, name: str) -> None:
@@ -236,6 +232,7 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
         ],
         classes=_trained_classes(run, inputs),
         prompt=run.templates[0],
+        denoise_steps=PUBLISHED_STEPS if run.objective == "velocity" else None,
         metrics=_validation(history),
         **inherited,
     )
@@ -256,7 +253,7 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
 def _trained_classes(run: Run, inputs: _Inputs) -> list[str]:
     """Names of the classes that training has shown; also those of the weights that it started from."""
     earlier = inputs.init.classes if inputs.init else []
-    shown = {label for sample in inputs.samples for label in sample.classes} if run.objective == "words" else set()
+    shown = {label for sample in inputs.samples if sample.modality == "text" for label in sample.classes}
     return sorted({*earlier, *shown.difference(run.held_out_classes)})
 
 

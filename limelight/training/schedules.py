@@ -29,6 +29,8 @@ def learning_rate_factor(schedule: Schedule, step: int, steps_per_epoch: int, ep
         period = round(schedule.period_epochs * steps_per_epoch) if schedule.period_epochs else total - warmup
         done = min(1.0, (step - warmup) / max(1, period))
         return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * done))
+    if schedule.name == "exponential":
+        return schedule.final ** ((step - warmup) / max(1, total - warmup))
     if schedule.name == "steps":
         return schedule.gamma ** sum(step >= milestone * steps_per_epoch for milestone in schedule.milestones)
     return 1.0

@@ -40,7 +40,12 @@ class Supervised(Learner):
 
 def forward(network: Network, batch: Batch) -> list[Tensor]:
     """The network's logits for a batch, with the companions where it takes them."""
+    return network(*inputs(network, batch))
+
+
+def inputs(network: Network, batch: Batch) -> tuple[Tensor, ...]:
+    """What a network takes of a batch: the images, with the companions where it takes them."""
     takes_companion = any(modality in ("rgbd", "rgbt") for modality in network.capabilities.modalities)
     if not takes_companion or batch.companion_B1HW is None:
-        return network(batch.image_B3HW)
-    return network(batch.image_B3HW, batch.companion_B1HW, batch.modality_B)
+        return (batch.image_B3HW,)
+    return batch.image_B3HW, batch.companion_B1HW, batch.modality_B

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.card import Card
+from models.diffusion.configs import PUBLISHED_STEPS
 from models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
 from models.empty import empty_parameters
 from models.errors import UserError
@@ -96,6 +97,7 @@ def import_published(
         model,
         name=name,
         licence=licence,
+        denoise_steps=PUBLISHED_STEPS,
         source=f"imported from {Path(branch).name}, sha256 {digest}, and {Path(unet).name}/unet",
         trained_on=list(trained_on),
     )

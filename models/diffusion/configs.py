@@ -9,6 +9,9 @@ from models.errors import UserError
 
 Config = dict[str, Any]
 
+PUBLISHED_STEPS = 10
+"""Denoising steps that diffSOD and Seg-diffusion are published with, each in ensembles of ten."""
+
 SCHEDULER_SD2: Config = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.card import Card
-from models.diffusion.configs import chosen
+from models.diffusion.configs import PUBLISHED_STEPS, chosen
 from models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
 from models.empty import empty_parameters
 from models.files import check_sha256
@@ -57,6 +57,7 @@ def import_published(
         model,
         name=name,
         licence=licence,
+        denoise_steps=PUBLISHED_STEPS,
         source=f"imported from {Path(unet).name}/{UNET_WEIGHTS}, sha256 {digest}",
         trained_on=list(trained_on),
     )

@@ -60,6 +60,7 @@ def test_diffsod_comes_in(type_it: Callable[..., Result]) -> None:
     told = type_it(*DIFFSOD, "branch.pth", "-o", "w", "--sha256", sha256_file("branch.pth"))
     assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
     network, card = load_weights("w")
+    assert card.denoise_steps == 10
     assert network.legacy and (card.model, card.input_size, card.licence) == ("diffsod-tiny", (64, 64), "openrail++")
     assert sha256_file("branch.pth") in card.source
     published, drawn = torch.load("branch.pth", weights_only=True), load_file(f"checkpoint/{UNET_WEIGHTS}")

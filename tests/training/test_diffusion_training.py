@@ -10,6 +10,9 @@ from toy import toy_samples
 from limelight.config import load_params
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import write_manifest
+from limelight.inference.export import export
+from limelight.inference.predictor import Predictor
+from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.training.velocity import Velocity
 from models.diffusion.folder import write_folder
 from models.errors import UserError
@@ -97,6 +100,16 @@ def test_a_part_starts_from_another_run_and_stays_frozen(name: str) -> None:
     fresh = create_model("diffsod-tiny")
     assert not torch.equal(network.unet.conv_in.weight, fresh.unet.conv_in.weight)
     assert Path(f"reports/train/{name}/samples.png").is_file()
+
+
+def test_weights_that_learnt_velocities_are_used_by_sampling() -> None:
+    assert [read_card(f"artifacts/{name}").denoise_steps for name in ("one-step", "velocity")] == [None, 10]
+    assert Predictor.load("artifacts/velocity", device="cpu").sampling == Sampling(10)
+    assert Predictor.load("artifacts/velocity", device="cpu", sampling=Sampling(2, 3)).sampling == Sampling(2, 3)
+    assert Predictor.load("artifacts/one-step", device="cpu").sampling == ONE_STEP
+    network, card = load_weights("artifacts/velocity")
+    with pytest.raises(UserError, match="denoise in 10 steps, and an export is a single one; leave them out"):
+        export(network, card, "exports", ["onnx-fp32"], None)
 
 
 def test_adapters_are_merged_into_what_is_saved() -> None:

@@ -7,11 +7,13 @@ import torch
 from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
 
 from limelight.data.loader import evaluation_batches
+from limelight.data.samples import Batch
 from limelight.training.distilled import Distilled
 from limelight.training.loop import fit
 from limelight.training.supervised import Supervised
 from models.base import Capabilities
 from models.card import Card
+from models.registry import create_model
 
 CARD = Card(model="toy", family="toy", input_size=(32, 32), parameters=1, sha256="0" * 64)
 
@@ -73,6 +75,24 @@ def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetw
     learner = Distilled(toy_network(), toy_run(), teacher, card)
     targets = learner.targets(next(evaluation_batches(samples, 32, 2)))
     torch.testing.assert_close(targets, teacher(own.image_B3HW)[0].sigmoid().detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_a_teacher_that_samples_is_sampled_from():
+    torch.manual_seed(0)
+    teacher = create_model("diffsod-tiny")
+    card = CARD.model_copy(update={"mean": teacher.mean, "std": teacher.std, "denoise_steps": 2})
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    batch = Batch(
+        image,
+        torch.zeros(1, 1, 32, 32),
+        torch.ones(1, dtype=torch.bool),
+        None,
+        torch.zeros(1, dtype=torch.int64),
+        ["0"],
+    )
+    learner = Distilled(toy_network(), toy_run(), teacher, card, mean=teacher.mean, std=teacher.std)
+    torch.testing.assert_close(learner.targets(batch), teacher.denoise(image, steps=2)[0])
+    assert not torch.allclose(learner.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
 
 
 @pytest.mark.parametrize(

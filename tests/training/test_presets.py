@@ -3,6 +3,7 @@
 import pytest
 
 from limelight.config import Run
+from limelight.data.loader import batches_per_epoch
 from limelight.training.presets import PRESETS, with_preset
 from models.errors import UserError
 from models.registry import create_model
@@ -44,6 +45,20 @@ def test_sdnet():
     assert (run.optimiser.groups["mixing"].weight_decay, run.optimiser.groups["mixing"].freeze_epochs) == (5e-5, 5)
     assert (run.schedule.name, run.schedule.milestones, run.schedule.gamma) == ("steps", [90, 150], 0.1)
     assert (run.loss, run.augment.crop_pixels) == ("balanced-bce", 14)
+
+
+def test_diffusion_in_velocities_and_in_one_step():
+    published = Run.model_validate(with_preset({"model": "diffsod", "preset": "diffusion-velocity"}, "here"))
+    assert published.batch_size * published.accumulate == 32
+    assert (published.epochs, published.schedule.name, published.clip_norm) == (500, "constant", 1.0)
+    assert (published.noise_levels, published.noise_discount, published.augment.flip_horizontal) == (6, 0.3, 0.0)
+    ours = Run.model_validate(with_preset({"model": "diffsod", "preset": "diffusion-one-step"}, "here"))
+    steps = batches_per_epoch(16_038, ours) // ours.accumulate
+    assert ours.epochs * steps == pytest.approx(20_000, rel=0.01) and round(ours.schedule.warmup_epochs * steps) == 100
+    assert (ours.schedule.name, ours.schedule.final) == ("exponential", 0.01)
+    for run in (published, ours):
+        assert (run.optimiser.name, run.optimiser.lr, run.optimiser.weight_decay) == ("adamw", 3e-5, 1e-2)
+        assert run.input_size == 384
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from toy import toy_run
 from limelight.config import Run, parse
 from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
+from limelight.training import velocity
 from limelight.training.prompted import Prompted, choice_loss
+from limelight.training.velocity import PromptedVelocity
+from models.diffusion.sampling import velocity_target
 from models.errors import UserError
 from models.registry import create_model
 
@@ -143,6 +146,74 @@ def test_what_a_batch_has_no_labels_of_costs_nothing() -> None:
     learner, batch = make_learner(held_out_classes=["bird", "boat"]), make_batch(FEW)
     loss, _ = learner.loss(batch, 0)
     assert loss == 0
+
+
+# ------------------------------------------------------------------------------------------------------------- velocity
+def make_velocity_learner(**settings: object) -> PromptedVelocity:
+    torch.manual_seed(0)
+    return PromptedVelocity(create_model("segdiffusion-tiny"), toy_run(objective="velocity", **settings))
+
+
+def test_velocities_of_prompts_reach_the_words_and_the_denoiser() -> None:
+    learner = make_velocity_learner().train()
+    loss, parts = learner.loss(make_batch(PETS, PETS), 0)
+    loss.backward()
+    assert loss > 0 and parts == {}
+    assert learner.network.text.model.embeddings.token_embedding.weight.grad.any()
+    assert learner.network.unet.conv_in.weight.grad.any()
+    assert all(parameter.grad is None for parameter in learner.network.vae.parameters())
+
+
+def test_the_right_velocities_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = make_velocity_learner(prompts=2)
+    wanted = {}
+
+    def noted(*given: torch.Tensor) -> torch.Tensor:
+        wanted["velocity"] = velocity_target(*given)
+        return wanted["velocity"]
+
+    monkeypatch.setattr(velocity, "velocity_target", noted)
+    seen = (make_batch(PETS), make_batch(PETS, PETS))
+    for batch in seen:  # the same draws twice: the first shows what the second is to answer
+        losses = []
+        for answer in (lambda *given: torch.zeros_like(given[1]), lambda *given: wanted["velocity"]):
+            learner.network.predict_velocity = answer
+            torch.manual_seed(5)
+            losses.append(learner.loss(batch, 0)[0])
+        assert losses[0] > 0.1 and losses[1] == 0
+
+
+def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
+    learner = make_velocity_learner(prompts=4)
+    unasked, void = make_batch(FEW), make_batch(FEW)
+    void.labels_BHW[:] = VOID
+    pushed = torch.zeros(1)
+
+    def answer(latent: torch.Tensor, noisy: torch.Tensor, tokens: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        velocity = torch.zeros_like(noisy)
+        velocity[2:] = pushed  # two prompts of four are none
+        return velocity
+
+    learner.network.predict_velocity = answer
+
+    def loss(batch: Batch) -> torch.Tensor:
+        torch.manual_seed(5)
+        return learner.loss(batch, 0)[0]
+
+    before = loss(unasked)
+    pushed += 9
+    assert loss(unasked) == before > 0
+    assert loss(void) == 0
+
+
+def test_velocities_are_validated_by_sampling() -> None:
+    learner, batch = make_velocity_learner().eval(), make_batch(PETS)
+    with torch.inference_mode():
+        maps = learner.probabilities(batch.image_B3HW, PETS.names)
+        tokens = learner.network.encode_prompts(["a photo of a " + name for name in PETS.names])
+        expected, _ = learner.network.denoise(batch.image_B3HW, tokens, steps=10)
+    torch.testing.assert_close(maps, expected)
+    assert "val_miou" in learner.validate([batch], Accelerator(cpu=True))
 
 
 # ----------------------------------------------------------------------------------------------------------- validation

@@ -43,6 +43,13 @@ def test_cosine_with_a_period_stays_at_its_end():
     assert values[17] == pytest.approx(0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * 17 / 35)))
 
 
+def test_exponential_is_a_straight_line_in_the_logarithm():
+    values = curve(Schedule(name="exponential", warmup_epochs=2, final=0.01))
+    assert values[14] == 1.0
+    assert values[14 + 63] == pytest.approx(0.1)
+    assert values[-1] == pytest.approx(0.01 ** (125 / 126))
+
+
 def test_steps_multiply_at_their_epochs():
     values = curve(Schedule(name="steps", milestones=[9, 15], gamma=0.1))
     assert values[62] == 1.0
@@ -67,7 +74,7 @@ def test_published_rates_of_kd_scfnet():
 
 
 @given(
-    name=st.sampled_from(["constant", "cosine", "steps", "poly"]),
+    name=st.sampled_from(["constant", "cosine", "exponential", "steps", "poly"]),
     warmup=st.floats(0, 5),
     epochs=st.integers(1, 30),
     steps=st.integers(1, 50),
