@@ -13,6 +13,7 @@ from torch import Tensor
 
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
+from limelight.inference.preprocess import spread
 from limelight.media.images import fit_to, read_companion, read_image, read_mask
 from models.errors import UserError
 
@@ -150,7 +151,7 @@ def decode(sample: Sample) -> Decoded:
             companion_HW = read_companion(sample.companion, depth=sample.modality == "rgbd")
             if companion_HW.shape != image_HW3.shape[:2]:
                 companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
-            companion_HW = _quantised(companion_HW, np.uint16)
+            companion_HW = _quantised(spread(companion_HW, sample.modality), np.uint16)
     except UserError as error:
         raise UserError(f"sample {sample.sample_id}: {error}") from error
     return Decoded(image_HW3, mask_HW, companion_HW, labels_HW)

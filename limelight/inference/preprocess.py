@@ -17,6 +17,11 @@ from limelight.media.images import fit_to
 from models.card import MODALITIES, Card
 from models.errors import UserError
 
+NEAREST = 1 / 16
+"""Of depth, the smallest reading; see `spread`."""
+ENOUGH = 250_000
+"""Readings to tell percentiles from."""
+
 
 class Inputs(NamedTuple):
     """What a network sees; a runtime is called with `*inputs`."""
@@ -120,6 +125,8 @@ def to_inputs(
     for index, (image_HW3, companion_HW) in enumerate(zip(images, companions, strict=True)):
         if companion_HW is not None:
             own_HW = fit_companion(companion_HW, image_HW3.shape[:2])
+            if not is_legacy(card):
+                own_HW = spread(own_HW, modalities[index])
             companion_B1HW[index, 0] = _stretch_for(card, own_HW, size)
     return Inputs(image_B3HW, companion_B1HW, indices)
 
@@ -141,6 +148,30 @@ def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: s
     share_HW = _share(companion_HW, what)
     height, width = image_size
     return share_HW if share_HW.shape == image_size else fit_to(share_HW, (width, height), what)
+
+
+def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
+    """A depth or thermal picture over the whole of [0, 1], whatever the sensor's unit and bits.
+
+    Millimetres in 16 bits use a twentieth of the range, which a network would hardly see. The ends are the 0.5th and
+    99.5th percentile, so that single wrong readings do not set them. Depth 0 means that nothing was measured: it stays
+    0, and the readings begin at `NEAREST`.
+
+    Args:
+        companion_HW: float32 in [0, 1].
+        modality: 'rgbd' or 'rgbt'.
+
+    Returns:
+        companion_HW float32 in [0, 1]; as it was if it has one value alone.
+    """
+    read_HW = companion_HW > 0 if modality == "rgbd" else np.ones(companion_HW.shape, bool)
+    readings = companion_HW[read_HW]
+    low, high = np.percentile(readings[:: max(1, readings.size // ENOUGH)], (0.5, 99.5)) if readings.size else (0, 0)
+    if low == high:
+        return companion_HW
+    first = NEAREST if modality == "rgbd" else 0.0
+    spread_HW = np.clip((companion_HW - np.float32(low)) / np.float32(high - low), 0, 1) * np.float32(1 - first) + first
+    return np.where(read_HW, spread_HW, np.float32(0)).astype(np.float32, copy=False)
 
 
 def to_saliency(probability_HW: np.ndarray, size: tuple[int, int], legacy: bool = False) -> np.ndarray:

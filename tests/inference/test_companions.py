@@ -16,7 +16,7 @@ from limelight.inference.export import export
 from limelight.inference.parity import measure_parity
 from limelight.inference.pictures import read_picture, read_sample
 from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import Inputs, fit_companion, to_inputs
+from limelight.inference.preprocess import NEAREST, Inputs, fit_companion, spread, to_inputs
 from limelight.inference.runtimes import EXPORTED, open_runtime
 from limelight.media.images import write_png
 from models.card import Card
@@ -50,6 +50,37 @@ def test_another_size_of_the_same_scene_is_resized() -> None:
     small = fit_companion(ramp, (24, 32))
     assert small.shape == (24, 32)
     np.testing.assert_allclose(small.mean(0), ramp[0].reshape(32, 2).mean(1) / 255, atol=0.01)
+
+
+MODALITY = st.sampled_from(["rgbd", "rgbt"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 60), st.integers(2, 60), MODALITY, st.floats(0.001, 0.9), st.floats(0.001, 0.1))
+def test_a_sensor_s_unit_does_not_matter(height: int, width: int, modality: str, unit: float, least: float) -> None:
+    distance = least + np.random.default_rng(0).random((height, width)).astype(np.float32)
+    found = spread(distance / 2, modality)
+    assert found.dtype == np.float32 and found.max() == 1
+    assert found.min() == (NEAREST if modality == "rgbd" else 0)
+    order = distance.ravel().argsort()
+    assert (np.diff(found.ravel()[order]) >= 0).all()
+    np.testing.assert_allclose(spread(distance * np.float32(unit), modality), found, atol=1e-3)
+
+
+def test_holes_stay_holes_and_a_wrong_reading_does_not_set_the_scale() -> None:
+    millimetres = np.random.default_rng(0).integers(500, 4000, (60, 80))
+    millimetres[:5], millimetres[30, 30] = 0, 65000
+    found = spread((millimetres / 65535).astype(np.float32), "rgbd")
+    assert (found[:5] == 0).all() and (found[5:] >= NEAREST).all()
+    assert found[millimetres > 3950].min() > 0.97
+    heat = spread((millimetres / 65535).astype(np.float32), "rgbt")  # 0 is as cold as it gets, and no hole
+    assert heat.min() == 0 and heat[5:].min() > 0.1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_what_has_one_value_stays_as_it_is(value: float) -> None:
+    flat = np.full((4, 6), value, np.float32)
+    assert all(np.array_equal(spread(flat, modality), flat) for modality in ("rgbd", "rgbt"))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +128,10 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
 def test_result_is_the_networks_own(taking: Taking) -> None:
     folder = taking("rgb", "rgbd", "rgbt")
     image, companion = picture(64, 64), depth(64, 64)
+    heat = spread((companion / 65535).astype(np.float32), "rgbt")
     model, card = load_weights(folder)
     normalised = ((image / 255.0 - np.array(card.mean)) / np.array(card.std)).transpose(2, 0, 1)[None]
-    tensors = torch.tensor(normalised, dtype=torch.float32), torch.tensor(companion / 65535.0)[None, None].float()
+    tensors = torch.tensor(normalised, dtype=torch.float32), torch.tensor(heat)[None, None]
     with torch.inference_mode():
         expected = model(*tensors, torch.tensor([2]))[0].sigmoid()[0, 0]
     (found,) = Predictor.load(folder, device="cpu").predict([image], [companion], modality="rgbt")
