@@ -62,7 +62,7 @@ def predict(
         float | None, typer.Option(min=0, max=1, help="a pixel whose classes are all less probable is of none [0.5]")
     ] = None,
     denoise_steps: Annotated[
-        int | None, typer.Option(min=1, help="draw from noise in so many steps [one step without noise]")
+        int | None, typer.Option(min=1, help="draw from noise in so many steps [as the weights were trained]")
     ] = None,
     ensemble_size: Annotated[int, typer.Option(min=1, help="draw so often, and take the median")] = 1,
     seed: Annotated[int, typer.Option(help="of the noise")] = 0,

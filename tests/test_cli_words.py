@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from limelight.media.images import write_png
 from limelight.media.labels import colour
 from limelight.media.legend import NARROWEST, overlay
 from models.errors import UserError
+from models.files import write_json
 from models.registry import create_model
-from models.weights import save_weights
+from models.weights import read_card, save_weights
 
 Run = Callable[..., Result]
 
@@ -125,6 +127,17 @@ def test_uncertainty_stands_beside(run: Run) -> None:
         assert "2 already there" in run(
             "in", *(("--classes", "dog, grass") if folder == "words" else ()), *sampled, "-o", folder, kind=folder
         ).stderr  # fmt: skip
+
+
+def test_weights_that_learnt_to_denoise_are_used_in_their_steps(run: Run, weights: dict[str, Path]) -> None:
+    card = read_card(weights["salient"]).model_copy(update={"denoise_steps": 2})
+    shutil.copytree(weights["salient"], "stepwise")
+    write_json("stepwise/card.json", card.model_dump(mode="json"))
+    told = CliRunner().invoke(
+        app, ["predict", "in", "--model", "stepwise", "--device", "cpu", "--ensemble-size", "2", "--uncertainty"]
+    )
+    assert told.exit_code == 0, told.stderr
+    assert json.loads(Path("results/map/limelight.json").read_text())["sampling"] == "2 steps x 2, seed 0"
 
 
 def test_results_at_the_size_they_were_computed_at(run: Run) -> None:

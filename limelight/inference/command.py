@@ -15,6 +15,7 @@ from limelight.inference.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.media.sources import find_companions, find_sources
 from models.errors import UserError
 from models.files import write_bytes, write_json
+from models.weights import read_card
 
 STREAM = "-"
 Second = tuple[str, Path] | None
@@ -108,13 +109,14 @@ def _style(request: Request) -> Style:
 def _load(request: Request) -> Predictor:
     if request.device not in ("auto", "cpu", "cuda"):
         raise UserError(f"unknown device {request.device!r}; choose auto, cpu or cuda")
-    sampling = Sampling(request.denoise_steps, request.ensemble_size, request.seed)
-    model, runtime = request.model, request.runtime
+    model, runtime, won_with = request.model, request.runtime, None
     if model is None:
         model, won_with = champion(SALIENCY if request.classes is None else WORDS)
-        # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
-        if (runtime, request.device, sampling.steps) == ("auto", "auto", None):
-            runtime = won_with
+    steps = request.denoise_steps or read_card(model).denoise_steps
+    sampling = Sampling(steps, request.ensemble_size, request.seed)
+    # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
+    if won_with and (runtime, request.device, steps) == ("auto", "auto", None):
+        runtime = won_with
     return Predictor.load(
         model,
         runtime=runtime,
