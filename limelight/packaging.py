@@ -69,7 +69,7 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     """
     home, context = work / "home", work / "context"
     shutil.rmtree(work, ignore_errors=True)
-    home.mkdir(parents=True)
+    (home / "tmp").mkdir(parents=True)  # BentoML makes it when it is imported, and not again for a second bento
     os.environ |= {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True"}
     import bentoml
 

@@ -40,8 +40,8 @@ def project(untrained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_words_have_a_bento_of_their_own(project: Path) -> None:
-    """A project whose only champion finds words; what it brings along beside its weights is packaged too."""
+def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
+    """In one run; what a champion of words brings along beside its weights is packaged too."""
     import torch
 
     torch.manual_seed(0)
@@ -51,12 +51,16 @@ def test_words_have_a_bento_of_their_own(project: Path) -> None:
         name="segdiffusion-tiny",
         input_size=(32, 32),
     )
-    write_json(project / "reports/leaderboard/champion.json", {"words": {"artifact": "words", "runtime": "torch"}})
+    champions = {
+        task: {"artifact": name, "runtime": "torch"} for task, name in (("saliency", "best"), ("words", "words"))
+    }
+    write_json(project / "reports/leaderboard/champion.json", champions)
     told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=project, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     facts = read_json(project / "reports/package/metrics.json")
-    assert facts.keys() == {"words"} and facts["words"]["served_difference"] <= 0.005
-    assert [path.name for path in (project / "artifacts/bento").iterdir()] == ["words.bento"]
+    assert facts.keys() == {"saliency", "words"}
+    assert all(found["served_difference"] <= 0.005 for found in facts.values())
+    assert {path.name for path in (project / "artifacts/bento").iterdir()} == {"limelight.bento", "words.bento"}
     folder = unpack(project / "artifacts/bento/words.bento", project / "unpacked")
     assert read_json(folder / "src/services/settings.json")["max_classes"] == 64
     needed = (folder / "env/python/requirements.txt").read_text()
