@@ -56,8 +56,8 @@ mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
 serve: setup  ## serve the packaged champion on 127.0.0.1:3000
 	@limelight serve
 
-benchmarks: setup  ## the figures of the README, measured on this machine (but for sampling.py, which trains for minutes)
-	@for file in $(filter-out benchmarks/sampling.py,$(wildcard benchmarks/[a-z]*.py)); do \
+benchmarks: setup  ## the figures of the README, measured on this machine (but for those that train, or need a GPU)
+	@for file in $(filter-out benchmarks/sampling.py benchmarks/full_size.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$file"; python $$file || exit 1; done
 
 lock: setup  ## compile requirements.lock anew from pyproject.toml

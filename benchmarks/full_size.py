@@ -3,7 +3,7 @@
     python -m benchmarks.full_size                                     # on a GPU of 80 GB or more
     python -m benchmarks.full_size --models diffsod --batches 1 --steps 5
 
-A training step is that of the pipeline: the run's own loss of an augmented batch at bf16 (weights and AdamW's moments
+A training step is that of the pipeline: the run's own loss of a batch of noise at bf16 (weights and AdamW's moments
 stay float32), backward, clipping, AdamW. A prediction is `Predictor.predict` of photos in memory, at bf16, with what is
 done before and after the network; `network` is the network alone. Memory is the most that PyTorch held at once.
 """
@@ -31,6 +31,7 @@ from limelight.training.optimisers import make_optimiser
 from limelight.training.prompted import Prompted
 from limelight.training.supervised import Supervised
 from models.base import Network
+from models.errors import Shortage
 from models.files import write_json
 from models.registry import create_model
 from models.weights import save_weights
@@ -47,6 +48,8 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = _parse()
+    if not torch.cuda.is_available():
+        raise SystemExit("PyTorch sees no GPU here; the full-size networks' training does not fit elsewhere")
     torch.manual_seed(0)
     report: dict[str, Any] = {"machine": hardware(), "torch": torch.__version__, "training": [], "predicting": []}
     print(f"{report['machine']}, torch {torch.__version__}", flush=True)
@@ -155,7 +158,7 @@ def measured(call: Callable[[], None], times: int) -> Row:
             if gpu:
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - before)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, Shortage):
         return {"seconds": None, "memory_gb": None}
     memory = torch.cuda.max_memory_allocated() / 1e9 if gpu else None
     return {"seconds": float(np.median(seconds[WARM_UP:])), "memory_gb": memory}
