@@ -75,9 +75,8 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
 
     card = read_card(folder)
     service, version = service_of(card), card.sha256[:12]
-    with bentoml.models.create(
-        f"{service.name}:{version}", labels=_labels(card), metadata=card.model_dump(mode="json")
-    ) as model:
+    facts = card.model_dump(mode="json", exclude_none=True)  # BentoML refuses null
+    with bentoml.models.create(f"{service.name}:{version}", labels=_labels(card), metadata=facts) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
     _stage(context, card, runtime, settings)
     bento = bentoml.bentos.build_bentofile(service.bentofile, version=version, build_ctx=str(context))
