@@ -129,11 +129,10 @@ def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
             photos = [generator.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(count)]
             network: list[float] = []
             call = partial(draw, predictor, photos, prompts, network)
-
             row = {"model": folder.name, "size": options.size, "batch": count, "prompts": len(prompts or ())}
             row |= {"steps": sampling.steps or 1, "ensemble": sampling.ensemble_size}
             row |= measured(call, options.steps if sampling is ONE_STEP else 3)
-            rows.append(row | {"network_seconds": float(np.median(network[WARM_UP:]))})
+            rows.append(row | ({"network_seconds": float(np.median(network[WARM_UP:]))} if row["seconds"] else {}))
             print(show("predicting", rows[-1], count), flush=True)
     return rows
 

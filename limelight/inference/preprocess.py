@@ -162,7 +162,7 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
         modality: 'rgbd' or 'rgbt'.
 
     Returns:
-        companion_HW float32 in [0, 1]; as it was if it has one value alone.
+        companion_HW float32 in [0, 1]; as it was if both ends are one value.
     """
     read_HW = companion_HW > 0 if modality == "rgbd" else np.ones(companion_HW.shape, bool)
     readings = companion_HW[read_HW]

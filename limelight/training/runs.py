@@ -190,11 +190,10 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
             f"run {name!r}: no samples in labelled {run.labelled} or unlabelled {run.unlabelled} for modalities "
             f"{modalities}; {MANIFEST} has the splits {splits}"
         )
-    names = {
-        label for dataset in {sample.dataset for sample in labelled if text} for label in vocabulary(dataset).names
-    }
-    if unknown := [label for label in run.held_out_classes if label not in names]:
-        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(names)}")
+    datasets = {sample.dataset for sample in labelled if text}
+    known = {label for dataset in datasets for label in vocabulary(dataset).names}
+    if unknown := [label for label in run.held_out_classes if label not in known]:
+        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(known)}")
     return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
 
 
