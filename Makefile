@@ -14,7 +14,7 @@ export PREFECT_HOME ?= $(CURDIR)/.prefect
 POOL ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint repro data server deploy worker mlflow serve benchmarks lock clean
+.PHONY: help setup demo test lint repro ready server deploy worker mlflow serve benchmarks lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ help:  ## show this list
 setup:  ## make .venv from requirements.lock (every other target does this by itself)
 	@tools/setup
 
-demo: data  ## the whole pipeline on the embedded data: train, distil, merge, evaluate, package (minutes on 2 CPU cores)
+demo: ready  ## the whole pipeline on the embedded data: train, distil, merge, evaluate, package (minutes on 2 CPU cores)
 	@dvc repro
 	@tools/show-results
 
@@ -32,11 +32,11 @@ test: setup  ## all tests: no GPU and no network needed
 lint: setup  ## ruff, formatting included
 	@ruff check . && ruff format --check .
 
-data: setup
+# DVC works in a copy without git, such as an unpacked archive, once it is told so.
+ready: setup
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
-	@[ -e data/raw/embedded.zip ] || dvc pull data.dvc
 
-repro: data  ## dvc repro: run what changed
+repro: ready  ## dvc repro: run what changed
 	@dvc repro $(ARGS)
 
 server: setup  ## a Prefect server on 127.0.0.1:4200
@@ -64,5 +64,5 @@ lock: setup  ## compile requirements.lock anew from pyproject.toml
 	@uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
-clean:  ## remove what the pipeline made, keep the environment and the data
+clean:  ## remove what the pipeline made and what is in artifacts/, keep the environment and the data
 	@rm -rf artifacts reports work mlflow.db mlartifacts data/datasets data/lists data/index.json

@@ -138,8 +138,10 @@ app.command("base-weights")(base_weights)
 
 @app.command()
 def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> None:
-    """Train one run outside of dvc; `dvc repro` does the same, and knows when nothing changed."""
-    _become("-m", "stages.train", name)
+    """Train one run outside of dvc, from its teacher if it has one; `dvc repro` also knows when nothing changed."""
+    from limelight.config import load_params
+
+    _become("-m", "stages.distill" if name in load_params().distil else "stages.train", name)
 
 
 @app.command()

@@ -15,6 +15,11 @@ def import_(
     base: Annotated[str, typer.Option(help="what that was trained from: a folder, or sd2 (see base-weights)")] = "sd2",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
     sha256: Annotated[str | None, typer.Option(help="what the file (without one, the UNet's) must hash to")] = None,
+    backbone_only: Annotated[
+        bool, typer.Option("--backbone-only", help="the file is an ImageNet classifier of the backbone")
+    ] = False,
+    licence: Annotated[str | None, typer.Option(help="of the weights, for the card [as far as it is known]")] = None,
+    trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,
 ) -> None:
     """Turn published weights into a weights folder. Nothing in them is executed."""
     from models.importers import import_checkpoint
@@ -22,12 +27,15 @@ def import_(
     from models.registry import entry
 
     folder = output or Path("artifacts") / model
+    told = {"sha256": sha256, "trained_on": trained_on or [], **({"licence": licence} if licence else {})}
+    if backbone_only and entry(model).family in FAMILIES:
+        raise UserError(f"{model} has no published backbone; leave out --backbone-only")
     if entry(model).family in FAMILIES:
-        import_diffusion(model, folder, unet=unet, base=base, branch=checkpoint, sha256=sha256)
+        import_diffusion(model, folder, unet=unet, base=base, branch=checkpoint, **told)
     elif unet is not None or checkpoint is None:
         raise UserError(f"{model} comes as one file; give that, without --unet")
     else:
-        import_checkpoint(checkpoint, model, folder, sha256=sha256)
+        import_checkpoint(checkpoint, model, folder, backbone_only=backbone_only, **told)
     print(folder)
 
 

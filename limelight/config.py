@@ -317,6 +317,9 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train: list[str]
     finetune: dict[str, Finetune] = Field(default_factory=dict)
+    imported: list[str] = Field(
+        default_factory=list, description="weights folders below artifacts/ that `limelight import` made"
+    )
     distil: dict[str, Distil] = Field(default_factory=dict)
     deploy: list[str] = Field(default_factory=list)
     evaluate: list[str] = Field(default_factory=list)
@@ -332,14 +335,17 @@ class Params(Section):
         for name in trained:
             if name not in runs:
                 raise ValueError(f"run {name!r} is not described under profiles.{self.profile}.runs")
+        if twice := trained.intersection(self.imported):
+            raise ValueError(f"imported: {', '.join(sorted(twice))} would be overwritten by the run of that name")
+        present = trained.union(self.imported)
         for name, distil in self.distil.items():
-            if distil.teacher not in trained:
-                raise ValueError(f"distil.{name}: teacher {distil.teacher!r} is trained by no run")
+            if distil.teacher not in present:
+                raise ValueError(f"distil.{name}: teacher {distil.teacher!r} is trained by no run, nor imported")
         for name, finetune in self.finetune.items():
-            if finetune.base not in trained:
-                raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run")
-        artifacts = trained | {f"{name}-deploy" for name in self.deploy}
-        for where, names, known in (("deploy", self.deploy, trained), ("evaluate", self.evaluate, artifacts)):
+            if finetune.base not in present:
+                raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run, nor imported")
+        artifacts = present | {f"{name}-deploy" for name in self.deploy}
+        for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{where}: {name!r} is not one of {', '.join(sorted(known))}")

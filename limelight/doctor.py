@@ -169,7 +169,7 @@ def _raw_data(params: Params | None) -> Iterator[Finding]:
     for name, expected in read_json(listed).items():
         path = Path("data/raw") / name
         if not path.is_file():
-            yield Finding(f"raw {name}", "note", f"{path} is not here yet; dvc pull data.dvc fetches it")
+            yield Finding(f"raw {name}", "note", f"{path} is not here yet; dvc repro restores it")
         elif sha256_file(path) != expected:
             yield Finding(f"raw {name}", "broken", f"{path} is damaged; delete it, then dvc pull data.dvc")
         else:

@@ -9,7 +9,6 @@ from limelight.config import Params
 from limelight.data.hashes import HashCache
 from limelight.data.index import INDEX, Entry, write_index
 from limelight.data.sources import fetch
-from limelight.data.sources.embedded import RAW, verify_raw
 from limelight.journal import noted_run
 from models.errors import UserError
 from stages.runner import stage_main
@@ -19,11 +18,9 @@ def run(params: Params) -> None:
     """Fetch every dataset; one that cannot be had does not stop the others.
 
     Raises:
-        UserError: some cannot be had, the text says of each what to do; or data/raw is not what was committed.
+        UserError: some cannot be had, the text says of each what to do.
     """
     cache = HashCache()
-    if RAW.is_dir():  # whether a dataset asks for it or not: DVC has just recorded whatever is in it
-        verify_raw(cache)
     entries: dict[str, Entry] = {}
     failures: list[str] = []
     requests = params.active.data.datasets

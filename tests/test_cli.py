@@ -321,6 +321,15 @@ def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert files(".") == {"net.pth"}
 
 
+def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    started = []
+    monkeypatch.setattr("limelight.cli._become", lambda *arguments: started.append(arguments))
+    for name in ("teacher", "sdnet-kd"):
+        assert CliRunner().invoke(app, ["train", name]).exit_code == 0
+    assert started == [("-m", "stages.train", "teacher"), ("-m", "stages.distill", "sdnet-kd")]
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_stages_run_in_place_of_the_command(command: str, tmp_path: Path) -> None:
     """Outside of a project the stage itself says what is missing."""

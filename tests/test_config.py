@@ -63,7 +63,8 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
         ({"train": ["teachr"]}, "run 'teachr' is not described under profiles.demo.runs"),
         ({"distil": {"student": {"teacher": "student2"}}}, "teacher 'student2' is trained by no run"),
-        ({"finetune": {"student": {"base": "vae"}}}, "finetune.student: base 'vae' is trained by no run"),
+        ({"finetune": {"student": {"base": "vae"}}}, "finetune.student: base 'vae' is trained by no run, nor imported"),
+        ({"imported": ["student"]}, "imported: student would be overwritten"),
         ({"deploy": ["teacher2"]}, "deploy: 'teacher2' is not one of"),
         ({"evaluate": ["student-deployed"]}, "evaluate: 'student-deployed' is not one of"),
     ],
@@ -82,6 +83,11 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         load(tmp_path, broken)
     for part in ("runs.student.epochs", "runs.student.batchsize: unknown key", "runs.student.precision"):
         assert part in str(caught.value)
+
+
+def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:
+    settings = {"imported": ["published"], "distil": {"student": {"teacher": "published"}}, "evaluate": ["published"]}
+    assert load(tmp_path, tree(train=[], deploy=["student", "published"], **settings)).imported == ["published"]
 
 
 @pytest.mark.parametrize("content", ["a: [1, 2", "just text", "", "- 1\n- 2\n"])

@@ -72,7 +72,7 @@ def test_data_that_is_gone_or_damaged(project: Path) -> None:
     (project / "data" / "raw" / "a.zip").write_bytes(b"damaged")
     assert broken().keys() == {"data", "raw a.zip"}
     assert "a.zip is damaged" in broken()["raw a.zip"]
-    assert "dvc pull" in found()["raw b.zip"].text
+    assert "dvc repro restores it" in found()["raw b.zip"].text
 
 
 def test_port_in_use_and_tracker_down(project: Path) -> None:

@@ -1,7 +1,6 @@
 """How many pictures free memory holds at once, and what to ask for where it does not hold one."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from limelight.inference.runtimes.pytorch import PyTorchRuntime
 from models.errors import Shortage
 
 Size = tuple[int, int]
-Bytes = Callable[..., int]
 
 _KNOWN: dict[tuple[Any, ...], int] = {}
 """What was found out in this process, which takes a second or, for the largest networks, several."""
@@ -21,7 +19,7 @@ _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
 
 
 def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
-    """As many as fit, at least 1. A network of words draws fewer maps at once where it must.
+    """As many as fit, at least 1. Prompts and members of an ensemble are drawn fewer at once where they must.
 
     Args:
         prompts: classes asked for; 0 of a network that takes no words.
@@ -31,8 +29,9 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
     """
     free = free_bytes(runtime.device)
     needed = _needed(runtime, size, prompts)
-    while needed > free and prompts and runtime.network.prompt_chunk > 1:
-        runtime.network.prompt_chunk //= 2
+    several = max(1, prompts) * runtime.sampling.ensemble_size > 1
+    while needed > free and several and runtime.network.rows_at_once > 1:
+        runtime.network.rows_at_once //= 2
         needed = _needed(runtime, size, prompts)
     if needed > free:
         height, width = size
@@ -53,22 +52,15 @@ def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, fre
             break
     if runtime.dtype == torch.float32 and needed / 2 <= free:
         yield "--half-precision"
-    if runtime.sampling.ensemble_size > 1:
-        alone = replace(runtime.sampling, ensemble_size=1)
-        one = _needed(runtime, size, prompts, alone)
-        members = int((free - one) / (needed - one) * (runtime.sampling.ensemble_size - 1)) + 1
-        if one <= free:
-            yield f"--ensemble-size {members}"
     if prompts > 1 and _needed(runtime, size, 1) <= free:
         yield "fewer classes"
 
 
-def _needed(runtime: PyTorchRuntime, size: Size, prompts: int, sampling: Any = None) -> int:
-    sampling = sampling or runtime.sampling
-    chunk = getattr(runtime.network, "prompt_chunk", None)
-    key = (runtime.card.sha256, runtime.device, runtime.dtype, size, prompts, chunk, sampling)
+def _needed(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
+    rows = getattr(runtime.network, "rows_at_once", None)
+    key = (runtime.card.sha256, runtime.device, runtime.dtype, size, prompts, rows, runtime.sampling)
     if key not in _KNOWN:
-        _KNOWN[key] = runtime.picture_bytes(size, prompts, sampling)
+        _KNOWN[key] = runtime.picture_bytes(size, prompts)
     return _KNOWN[key]
 
 

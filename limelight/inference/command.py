@@ -15,7 +15,6 @@ from limelight.inference.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.media.sources import find_companions, find_sources
 from models.errors import UserError
 from models.files import write_bytes, write_json
-from models.weights import read_card
 
 STREAM = "-"
 Second = tuple[str, Path] | None
@@ -112,10 +111,8 @@ def _load(request: Request) -> Predictor:
     model, runtime, won_with = request.model, request.runtime, None
     if model is None:
         model, won_with = champion(SALIENCY if request.classes is None else WORDS)
-    steps = request.denoise_steps or read_card(model).denoise_steps
-    sampling = Sampling(steps, request.ensemble_size, request.seed)
     # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
-    if won_with and (runtime, request.device, steps) == ("auto", "auto", None):
+    if won_with and (runtime, request.device, request.denoise_steps) == ("auto", "auto", None):
         runtime = won_with
     return Predictor.load(
         model,
@@ -124,7 +121,7 @@ def _load(request: Request) -> Predictor:
         threads=request.threads,
         size=request.size,
         processing_res=request.processing_res,
-        sampling=sampling,
+        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
         half_precision=request.half_precision,
     )
 

@@ -40,7 +40,7 @@ def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[
 
     Raises:
         UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export, or
-            weights that are used in several steps.
+            weights that are told words or used in several steps.
     """
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:
@@ -49,6 +49,8 @@ def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[
         raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
     if not runtimes:
         return
+    if card.text:
+        raise UserError(f"{card.model} is told words, which an export has no input for; leave it out of `deploy`")
     if card.denoise_steps:
         raise UserError(
             f"these weights of {card.model} denoise in {card.denoise_steps} steps, and an export is a single one; "

@@ -7,7 +7,6 @@ Dimensions: B batch, K classes, H height, W width, h and w of the network's inpu
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -134,7 +133,7 @@ class Predictor:
                 f"the processing resolution is 0, for each picture's own, or positive; got {processing_res}"
             )
         card = read_card(source)
-        sampling = replace(sampling, steps=sampling.steps or card.denoise_steps)
+        sampling = sampling.for_weights(card)
         runtime = choose(source, card, runtime, device, sampling, half_precision)
         device = resolve(device, runtime)
         fed = card.input_size if size is None else fit_size(size, _divisor(card))

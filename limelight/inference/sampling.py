@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.card import Card
 from models.errors import UserError
 
 
@@ -14,7 +15,7 @@ class Sampling:
     """Of a diffusion network; the published setting is Sampling(10, 10).
 
     Raises:
-        UserError: no step or no member, or several members of a step that makes them all alike.
+        UserError: no step or no member.
     """
 
     steps: int | None = None
@@ -30,11 +31,20 @@ class Sampling:
             )
         if self.ensemble_size < 1:
             raise UserError(f"an ensemble has at least 1 member, got {self.ensemble_size}")
-        if self.ensemble_size > 1 and self.steps is None:
+
+    def for_weights(self, card: Card) -> "Sampling":
+        """The same with the steps that the weights were trained for, where none are asked for.
+
+        Raises:
+            UserError: several members of a single step, which makes them all alike.
+        """
+        found = replace(self, steps=self.steps or card.denoise_steps)
+        if found.ensemble_size > 1 and found.steps is None:
             raise UserError(
-                f"without denoising steps all {self.ensemble_size} members of an ensemble are equal; ask for steps too "
-                "(--denoise-steps), or leave the ensemble out"
+                f"without denoising steps all {found.ensemble_size} members of an ensemble are equal; ask for steps "
+                "too (--denoise-steps), or leave the ensemble out"
             )
+        return found
 
     @property
     def note(self) -> str:

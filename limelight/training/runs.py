@@ -42,8 +42,11 @@ def train(params: Params, name: str) -> History:
     Interrupted, it goes on where it was when called again; the state in work/<name> is removed at the end.
 
     Raises:
-        UserError: no such run, no samples for it, or whatever `limelight.training.loop.fit` raises.
+        UserError: no such run, one that has a teacher, no samples for it, or whatever `limelight.training.loop.fit`
+            raises.
     """
+    if name in params.distil:
+        raise UserError(f"run {name!r} has a teacher, {params.distil[name].teacher!r}; use stages.distill")
     return _train(params, name, None)
 
 

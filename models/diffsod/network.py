@@ -131,7 +131,7 @@ class DiffSOD(MaskDenoiser):
         seeds: Sequence[int] | None = None,
         spacing: str = "trailing",
     ) -> tuple[Tensor, Tensor | None]:
-        """Sample masks from noise in several steps. Images are encoded once; an ensemble's members are one batch.
+        """Sample masks from noise in several steps. Images are encoded once.
 
         Args:
             steps: a divisor of 1000.

@@ -19,12 +19,15 @@ from models.errors import UserError
 
 GAIN = 6.0
 """Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
+ROWS_AT_ONCE = 16
+"""Masks drawn at once: 200 prompts of an image, or 50 members of an ensemble, need no more memory than so many."""
 
 
 class MaskDenoiser(Network):
     """A frozen autoencoder and a denoiser that attends to tokens; what the tokens say is the subclass's.
 
-    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
+    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them. `rows_at_once` bounds the memory of
+    prediction; it may be changed at any time.
 
     Args:
         unet, vae, scheduler: settings as dicts, or names in `models.diffusion.configs`.
@@ -60,7 +63,7 @@ class MaskDenoiser(Network):
         self.scheduler = build_scheduler(self.schedule)
         self.last_timestep = self.scheduler.config.num_train_timesteps - 1
         self.last_sigma = (1 - self.scheduler.alphas_cumprod[-1].item()) ** 0.5
-        self.legacy, self.gain = legacy, gain
+        self.legacy, self.gain, self.rows_at_once = legacy, gain, ROWS_AT_ONCE
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
@@ -121,7 +124,7 @@ class MaskDenoiser(Network):
         seeds: Sequence[int] | None = None,
         spacing: str = "trailing",
     ) -> tuple[Tensor, Tensor | None]:
-        """Sample masks from noise in several steps. An ensemble's members are one batch.
+        """Sample masks from noise in several steps, `rows_at_once` of all rows' members at once.
 
         Args:
             latent_BChw: of the images.
@@ -146,19 +149,26 @@ class MaskDenoiser(Network):
             )
         scheduler = build_scheduler(self.schedule, spacing)
         check_steps(scheduler, steps)
-        latent = latent_BChw.repeat_interleave(ensemble_size, 0)
-        tokens = tokens_BNC.repeat_interleave(ensemble_size, 0)
-        noise = seeded_noise(latent.shape[1:], seeds, ensemble_size).to(latent)
+        different = list(dict.fromkeys(seeds))
+        noise_SECHW = seeded_noise(latent_BChw.shape[1:], different, ensemble_size).unflatten(0, (-1, ensemble_size))
+        noise_BECHW = noise_SECHW[[different.index(seed) for seed in seeds]]
 
-        def velocity(noisy: Tensor, timestep: int) -> Tensor:
-            timestep_B = torch.full((len(noisy),), timestep, dtype=torch.long, device=noisy.device)
-            return self.predict_velocity(latent, noisy, tokens, timestep_B)
+        def draw(row_N: Tensor, member_N: Tensor) -> Tensor:
+            latent_NChw, tokens_NNC = latent_BChw[row_N], tokens_BNC[row_N]
 
-        mask = self.decode_mask(ddim(velocity, noise, scheduler, steps))
-        probability = ((mask + 1) / 2).clamp(0, 1)
+            def velocity(noisy_NChw: Tensor, timestep: int) -> Tensor:
+                timestep_N = torch.full((len(noisy_NChw),), timestep, dtype=torch.long, device=noisy_NChw.device)
+                return self.predict_velocity(latent_NChw, noisy_NChw, tokens_NNC, timestep_N)
+
+            noise_NChw = noise_BECHW[row_N, member_N].to(latent_NChw)
+            return self.decode_mask(ddim(velocity, noise_NChw, scheduler, steps))
+
+        rows = torch.arange(batch * ensemble_size).split(self.rows_at_once)
+        mask_N1HW = torch.cat([draw(row_N // ensemble_size, row_N % ensemble_size) for row_N in rows])
+        probability_N1HW = ((mask_N1HW + 1) / 2).clamp(0, 1)
         if ensemble_size == 1:
-            return probability, None
-        return ensemble(probability.unflatten(0, (batch, ensemble_size)).transpose(0, 1))
+            return probability_N1HW, None
+        return ensemble(probability_N1HW.unflatten(0, (batch, ensemble_size)).transpose(0, 1))
 
 
 def _check_latents(unet: int, vae: int) -> None:

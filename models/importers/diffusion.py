@@ -1,6 +1,7 @@
 """Published diffusion networks, which come as folders besides files."""
 
 from pathlib import Path
+from typing import Any
 
 from models.card import Card
 from models.diffusion.hub import base_folder
@@ -17,7 +18,7 @@ def import_diffusion(
     unet: Path | None,
     base: str,
     branch: Path | None = None,
-    sha256: str | None = None,
+    **told: Any,
 ) -> Card:
     """Put a published UNet, its base and, of diffSOD, the file of its condition branch into a weights folder.
 
@@ -27,7 +28,8 @@ def import_diffusion(
         unet: the folder that holds unet/.
         base: 'sd2' or a folder, see `base_folder`.
         branch: diffSOD's .pth file.
-        sha256: what `branch` must hash to, or where there is none the UNet's file.
+        told: `sha256`, what `branch` must hash to, or where there is none the UNet's file; `licence` and `trained_on`,
+            for the card.
 
     Raises:
         UserError: something is not given, or see the families' own `import_published`.
@@ -40,9 +42,9 @@ def import_diffusion(
             raise UserError(f"{model_name} comes with a file of its condition branch; give that .pth file")
         from models.diffsod.checkpoint import import_published as import_diffsod
 
-        return import_diffsod(branch, unet, base_folder(base), folder, name=model_name, sha256=sha256)
+        return import_diffsod(branch, unet, base_folder(base), folder, name=model_name, **told)
     if branch is not None:
         raise UserError(f"{model_name} has nothing but a UNet; leave out {branch}")
     from models.segdiffusion.checkpoint import import_published as import_segdiffusion
 
-    return import_segdiffusion(unet, base_folder(base, text=True), folder, name=model_name, sha256=sha256)
+    return import_segdiffusion(unet, base_folder(base, text=True), folder, name=model_name, **told)

@@ -1,6 +1,6 @@
 """Seg-diffusion as one network: autoencoder, text encoder, denoiser."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,9 +15,6 @@ from models.errors import UserError
 from models.segdiffusion.configs import TEXTS
 from models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
 from models.segdiffusion.tokenizer import word_tokenizer
-
-PROMPT_CHUNK = 16
-"""Maps drawn at once: 200 prompts of an image need no more memory than so many."""
 
 
 class SegDiffusion(MaskDenoiser):
@@ -37,7 +34,6 @@ class SegDiffusion(MaskDenoiser):
         tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code,
             with prompts that are not padded (see `PromptEncoder`).
         train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.
-        prompt_chunk: maps drawn at once, over all images and prompts of a call.
         legacy, gain, gradient_checkpointing: see `MaskDenoiser`.
         pretrained: where all parts come from (see `base_folder`); False = random weights.
         assets: of the weights folder that is being read: where its tokenizer is.
@@ -54,7 +50,6 @@ class SegDiffusion(MaskDenoiser):
         text: str | Config = "sd2",
         tokenizer: str = "files",
         train_text: bool = False,
-        prompt_chunk: int = PROMPT_CHUNK,
         legacy: bool = False,
         gain: float = GAIN,
         gradient_checkpointing: bool = False,
@@ -85,7 +80,6 @@ class SegDiffusion(MaskDenoiser):
         elif assets is not None:
             found = read_tokenizer(assets)
         self.text = PromptEncoder(encoder, found, trained=train_text, padded=not self.own_tokenizer)
-        self.prompt_chunk = prompt_chunk
         _check_fit(self.unet.config.cross_attention_dim, self.text)
         self.train()
 
@@ -115,7 +109,8 @@ class SegDiffusion(MaskDenoiser):
             prompt_KTC: the same prompts for every image, or prompt_BKTC, each image's own.
         """
         rows = self._rows(self.encode_image(image_B3HW), prompt_KTC)
-        mask_N1HW = torch.cat([self.one_step(latent, tokens) for latent, tokens in rows])
+        chunks = zip(*(part.split(self.rows_at_once) for part in rows), strict=True)
+        mask_N1HW = torch.cat([self.one_step(latent, tokens) for latent, tokens in chunks])
         return [self.gain * _by_image(mask_N1HW, len(image_B3HW))]
 
     @torch.no_grad()
@@ -145,22 +140,15 @@ class SegDiffusion(MaskDenoiser):
         seeds = [0] * batch if seeds is None else seeds
         if len(seeds) != batch:
             raise UserError(f"{len(seeds)} seeds for {batch} images; give one seed per image")
-        remaining = iter([seed for seed in seeds for _ in range(prompts)])
-        found = [
-            self.sample(
-                latent,
-                tokens,
-                steps=steps,
-                ensemble_size=ensemble_size,
-                seeds=[next(remaining) for _ in range(len(latent))],
-                spacing=spacing,
-            )
-            for latent, tokens in self._rows(self.encode_image(image_B3HW), prompt_KTC)
-        ]
-        probability_N1HW = torch.cat([probability for probability, _ in found])
-        if ensemble_size == 1:
-            return _by_image(probability_N1HW, batch), None
-        return _by_image(probability_N1HW, batch), _by_image(torch.cat([spread for _, spread in found]), batch)
+        probability_N1HW, uncertainty_N1HW = self.sample(
+            *self._rows(self.encode_image(image_B3HW), prompt_KTC),
+            steps=steps,
+            ensemble_size=ensemble_size,
+            seeds=[seed for seed in seeds for _ in range(prompts)],
+            spacing=spacing,
+        )
+        uncertainty_BKHW = None if uncertainty_N1HW is None else _by_image(uncertainty_N1HW, batch)
+        return _by_image(probability_N1HW, batch), uncertainty_BKHW
 
     @torch.no_grad()
     def legacy_grey(
@@ -176,13 +164,11 @@ class SegDiffusion(MaskDenoiser):
         mean_1TC = prompt_KTC.mean(-3, keepdim=True)
         return self.denoise(image_B3HW, mean_1TC, steps=steps, seeds=seeds, spacing="leading")[0]
 
-    def _rows(self, latent_BChw: Tensor, prompt_KTC: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each image's latent beside each of its prompts, an image's one after the other, in chunks."""
+    def _rows(self, latent_BChw: Tensor, prompt_KTC: Tensor) -> tuple[Tensor, Tensor]:
+        """latent_NChw and tokens_NTC: each image's latent beside each of its prompts, image after image."""
         batch = len(latent_BChw)
         prompt_BKTC = prompt_KTC if prompt_KTC.ndim == 4 else prompt_KTC.expand(batch, -1, -1, -1)
-        latent_NChw = latent_BChw.repeat_interleave(prompt_BKTC.shape[1], 0)
-        tokens_NTC = prompt_BKTC.flatten(0, 1)
-        return zip(latent_NChw.split(self.prompt_chunk), tokens_NTC.split(self.prompt_chunk), strict=True)
+        return latent_BChw.repeat_interleave(prompt_BKTC.shape[1], 0), prompt_BKTC.flatten(0, 1)
 
 
 def _by_image(map_N1HW: Tensor, batch: int) -> Tensor:

@@ -90,7 +90,7 @@ def test_free_memory_is_the_machine_s_or_the_container_s(tmp_path: Path, monkeyp
 def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor.load(folders["diffsod-tiny"], device="cpu")
     runtime = predictor._runtime
-    needed = runtime.picture_bytes((64, 64), 0, Sampling())
+    needed = runtime.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
     assert budget.pictures_at_once(runtime, (64, 64), 0) == 3
     seen = []
@@ -106,15 +106,14 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
 
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor.load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
-    small = predictor._runtime.picture_bytes((64, 96), 0, Sampling(10, 10))
+    predictor._runtime.network.rows_at_once = 1
+    small = predictor._runtime.picture_bytes((64, 96), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
     assert predictor.predict([picture(64, 96)])[0].saliency_HW.shape == (64, 96)
     with pytest.raises(Shortage, match=r"a picture at 96x128 needs .* GB of memory beside the weights") as raised:
         predictor.predict([picture(90, 128)])
     told = str(raised.value)
-    assert "what would fit: --processing-res 64, or --half-precision, or --ensemble-size " in told
-    members = int(told.rpartition(" ")[2])
-    assert predictor._runtime.picture_bytes((96, 128), 0, Sampling(1, members)) <= 1.01 * small
+    assert told.endswith("what would fit: --processing-res 64, or --half-precision")
     monkeypatch.setattr(budget, "free_bytes", lambda device: -1)
     with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
         predictor.predict([picture(64, 96)])
@@ -125,12 +124,27 @@ def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monk
     words = [f"thing {number}" for number in range(20)]
     before = predictor.predict([picture()], prompts=words)[0].probability_Khw
     runtime = predictor._runtime
-    assert runtime.network.prompt_chunk == 16
-    needed = runtime.picture_bytes((64, 64), 20, Sampling())
+    assert runtime.network.rows_at_once == 16
+    needed = runtime.picture_bytes((64, 64), 20)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
     after = predictor.predict([picture()], prompts=words)[0].probability_Khw
-    assert runtime.network.prompt_chunk in (2, 4)
+    assert runtime.network.rows_at_once in (2, 4)
     np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 9))
+    (before,) = predictor.predict([picture()])
+    runtime = predictor._runtime
+    needed = runtime.picture_bytes((64, 64), 0)
+    monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
+    assert budget.pictures_at_once(runtime, (64, 64), 0) == 1  # counted now; what is drawn below is drawn
+    drawn = []
+    runtime.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
+    (after,) = predictor.predict([picture()])
+    assert max(drawn) < 9 and sum(drawn) == 2 * 9
+    np.testing.assert_allclose(after.saliency_HW, before.saliency_HW, atol=1e-5)
+    np.testing.assert_allclose(after.uncertainty_HW, before.uncertainty_HW, atol=1e-5)
 
 
 def test_running_out_is_one_line() -> None:

@@ -75,7 +75,9 @@ def test_what_cannot_be_sampled_is_refused(salient: Path, untrained: Path) -> No
         Predictor.load(salient, sampling=Sampling(7))
     with pytest.raises(UserError, match="holds the network's single step"):
         Predictor.load(salient, runtime="onnx-fp32", sampling=Sampling(10))
-    for arguments, problem in (((0,), "at least 1 step"), ((None, 5), "all 5 members"), ((1, 0), "at least 1 member")):
+    with pytest.raises(UserError, match="all 5 members of an ensemble are equal"):
+        Predictor.load(salient, sampling=Sampling(None, 5))
+    for arguments, problem in (((0,), "at least 1 step"), ((1, 0), "at least 1 member")):
         with pytest.raises(UserError, match=problem):
             Sampling(*arguments)
 

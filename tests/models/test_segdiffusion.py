@@ -150,10 +150,10 @@ def test_a_prompt_s_map_does_not_depend_on_the_others_nor_on_the_chunks(model: S
         own = torch.stack([prompt, prompt.flip(0)])
         close(model(image, own)[0], torch.stack([together[0], together[1].flip(0)]))
         try:
-            model.prompt_chunk = 4
+            model.rows_at_once = 4
             close(model(image, prompt)[0], together)
         finally:
-            model.prompt_chunk = 16
+            model.rows_at_once = 16
 
 
 def test_many_prompts_are_drawn_in_chunks_from_one_latent(model: SegDiffusion) -> None:

@@ -1,5 +1,7 @@
 """The pack that comes with the repository: data/raw, tracked by data.dvc and proved against a committed hash list."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from limelight.config import DatasetRequest
@@ -11,17 +13,29 @@ from models.files import read_json
 
 RAW = Path("data/raw")
 HASHES = Path("data/raw.sha256.json")
+TRACKED = Path("data.dvc")
 PACK = "embedded.zip"
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The unpacked pack.
+    """The unpacked pack; where there is no data/raw, as in a new clone, it is restored first.
 
     Raises:
-        UserError: data/raw is missing or differs from the list; names the file and how to restore it.
+        UserError: data/raw cannot be restored, or differs from the list; names the file and how to restore it.
     """
+    if not RAW.is_dir() and TRACKED.is_file():
+        _restore()
     hashes = verify_raw(cache)
     return ensure_unpacked(RAW / PACK, hashes[PACK], DATASETS / "embedded", cache)
+
+
+def _restore() -> None:
+    """From the DVC remote that comes with the repository. `dvc repro` alone refuses to begin where a source is missing,
+    so that data/raw is no dependency of a stage."""
+    answer = subprocess.run([sys.executable, "-m", "dvc", "pull", str(TRACKED)], capture_output=True, text=True)
+    if answer.returncode:
+        last = (answer.stderr.strip() or "no reason given").splitlines()[-1]
+        raise UserError(f"{RAW} cannot be restored ({last}); run `dvc pull {TRACKED}`")
 
 
 def verify_raw(cache: HashCache) -> dict[str, str]:

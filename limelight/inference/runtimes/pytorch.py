@@ -87,18 +87,19 @@ class PyTorchRuntime:
         asked: dict[str, Any] = {"steps": sampling.steps, "ensemble_size": sampling.ensemble_size}
         return self.network.denoise(*inputs, seeds=seeds, **asked)
 
-    def picture_bytes(self, size: tuple[int, int], prompts: int, sampling: Sampling) -> int:
+    def picture_bytes(self, size: tuple[int, int], prompts: int) -> int:
         """What one picture of this (height, width) takes beside the weights; see `forward_bytes`.
 
         Args:
             prompts: classes asked for; 0 of a network that takes no words.
         """
-        drawn, wide = 0, ()
-        if prompts:
-            # Maps are drawn in chunks, so that the rest of them adds only what becomes of them.
-            drawn, wide = min(prompts, self.network.prompt_chunk), self.network.encode_prompts(["a"]).shape[1:]
-        if sampling.steps is not None:
-            sampling = Sampling(1, sampling.ensemble_size)  # further steps take the memory of the first
+        members = self.sampling.ensemble_size
+        maps = max(1, prompts) * members
+        # Maps are drawn in chunks, so that the rest of them adds only what becomes of them.
+        drawn = min(maps, self.network.rows_at_once) if maps > 1 else 1
+        # Further steps take the memory of the first, and members that of prompts.
+        sampling = ONE_STEP if self.sampling.steps is None else Sampling(1, 1 if prompts else drawn)
+        wide = self.network.encode_prompts(["a"]).shape[1:] if prompts else ()
 
         def compute() -> Any:
             make = partial(torch.empty, device=self.device, dtype=self.dtype)
@@ -109,7 +110,7 @@ class PyTorchRuntime:
                 second = (make(1, 1, *size), torch.ones(1, dtype=torch.long, device=self.device))
             return self.compute(make(1, 3, *size), *second, sampling=sampling)
 
-        kept = _COPIES * 4 * (prompts - drawn) * size[0] * size[1] * min(2, sampling.ensemble_size)
+        kept = _COPIES * 4 * (maps - drawn) * size[0] * size[1] * min(2, members)
         return forward_bytes(self.network, compute) + kept
 
     def check_texts(self, texts: Sequence[str]) -> None:
