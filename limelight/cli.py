@@ -73,6 +73,9 @@ def predict(
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="of the runtime on the CPU")] = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
+    vae: Annotated[
+        Path | None, typer.Option(help="of a diffusion network: a folder with another autoencoder, such as TAESD")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="stretch pictures to a square of so many pixels [as in training]")
     ] = None,

@@ -344,6 +344,11 @@ class Params(Section):
         for name, finetune in self.finetune.items():
             if finetune.base not in present:
                 raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run, nor imported")
+            starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
+            if f"artifacts/{finetune.base}" not in starts:
+                raise ValueError(
+                    f"finetune.{name}: nothing of it starts from artifacts/{finetune.base}; set init or parts"
+                )
         artifacts = present | {f"{name}-deploy" for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
             for name in names:

@@ -18,6 +18,8 @@ class Capabilities:
     video: bool = False
     text: bool = False
     reparameterizable: bool = False
+    objectives: tuple[str, ...] = ("masks",)
+    """What it can be trained for, of a run's `objective`."""
     sampling: bool = False
     """It has a `denoise` that draws from noise in several steps, besides its `forward`."""
     input_divisor: int = 1

@@ -42,6 +42,11 @@ class Card(BaseModel):
     denoise_steps: int | None = Field(
         default=None, ge=1, description="that the weights were trained to be used with; None = one, without noise"
     )
+    as_published: bool = Field(
+        default=False,
+        description="pictures and maps are resized bicubically, companions taken as they are stored, maps stretched to "
+        "full contrast, as diffSOD's authors do",
+    )
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     parameters: int = Field(description="number of parameters in model.safetensors' graph")
     sha256: str = Field(description="of model.safetensors")

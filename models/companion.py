@@ -80,8 +80,9 @@ def fitted_channels(
     fitted = dict(state)
     for key, value in state.items():
         wanted = own[key].shape if key in own else value.shape
-        if value.shape == wanted or value.ndim != 4 or (value.shape[1], wanted[1]) != (3 + len(old), 3 + len(new)):
-            continue
+        channels = (*value.shape[:1], 3 + len(new), *value.shape[2:])
+        if old == new or value.ndim != 4 or value.shape[1] != 3 + len(old) or wanted != channels:
+            continue  # no first layer, or a network that differs otherwise, which loading it will say
         fitted[key] = value.new_zeros(wanted)
         fitted[key][:, :3] = value[:, :3]
         for kind, place in kept:

@@ -12,14 +12,14 @@ from models.errors import Shortage
 
 Size = tuple[int, int]
 
-_KNOWN: dict[tuple[Any, ...], int] = {}
-"""What was found out in this process, which takes a second or, for the largest networks, several."""
+_KNOWN: dict[tuple[Any, ...], dict[Size, int]] = {}
+"""What was found out in this process, which takes seconds for each size."""
 _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
 """Of a size, that are tried where it does not fit."""
 
 
-def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
-    """As many as fit, at least 1. Prompts and members of an ensemble are drawn fewer at once where they must.
+def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: int) -> int:
+    """As many as fit, 1 to `most`. Prompts and members of an ensemble are drawn fewer at once where they must.
 
     Args:
         prompts: classes asked for; 0 of a network that takes no words.
@@ -28,6 +28,10 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
         Shortage: not even one fits; says what is needed, what there is, and what would fit.
     """
     free = free_bytes(runtime.device)
+    if hasattr(runtime.network, "rows_at_once"):
+        runtime.network.rows_at_once = type(runtime.network).rows_at_once
+    if any(most * bound <= free for bound in _bounds(runtime, size, prompts)):
+        return most
     needed = _needed(runtime, size, prompts)
     several = max(1, prompts) * runtime.sampling.ensemble_size > 1
     while needed > free and several and runtime.network.rows_at_once > 1:
@@ -39,7 +43,7 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
             f"a picture at {height}x{width} needs {_gigabytes(needed)} of memory beside the weights, "
             f"{_gigabytes(max(0, free))} is free; {_either(_smaller(runtime, size, prompts, needed, free))}"
         )
-    return free // needed
+    return min(most, free // needed)
 
 
 def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int) -> Iterator[str]:
@@ -57,11 +61,22 @@ def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, fre
 
 
 def _needed(runtime: PyTorchRuntime, size: Size, prompts: int) -> int:
+    known = _KNOWN.setdefault(_key(runtime, prompts), {})
+    if size not in known:
+        known[size] = runtime.picture_bytes(size, prompts)
+    return known[size]
+
+
+def _bounds(runtime: PyTorchRuntime, size: Size, prompts: int) -> Iterator[int]:
+    """What is known of sizes that this one fits into, upright or lying."""
+    for (height, width), needed in _KNOWN.get(_key(runtime, prompts), {}).items():
+        if min(size) <= min(height, width) and max(size) <= max(height, width):
+            yield needed
+
+
+def _key(runtime: PyTorchRuntime, prompts: int) -> tuple[Any, ...]:
     rows = getattr(runtime.network, "rows_at_once", None)
-    key = (runtime.card.sha256, runtime.device, runtime.dtype, size, prompts, rows, runtime.sampling)
-    if key not in _KNOWN:
-        _KNOWN[key] = runtime.picture_bytes(size, prompts)
-    return _KNOWN[key]
+    return runtime.card.sha256, runtime.vae, runtime.device, runtime.dtype, prompts, rows, runtime.sampling
 
 
 def _either(requests: Iterator[str]) -> str:

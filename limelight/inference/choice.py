@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path
-from limelight.inference.sampling import Sampling
 from models.card import Card
 from models.errors import UserError
 
@@ -28,15 +27,17 @@ def fastest_runtime(folder: Path | str, device: Device = "auto") -> str:
 
 
 def choose(
-    source: Path | str, card: Card, runtime: str, device: Device, sampling: Sampling, half_precision: bool
+    source: Path | str, card: Card, runtime: str, device: Device, *, torch_alone: bool, half_precision: bool
 ) -> str:
     """The runtime that a request comes to.
+
+    Args:
+        torch_alone: something is asked for that no export can.
 
     Raises:
         UserError: an export for words, or one that has no half precision.
     """
     if runtime == "auto":
-        torch_alone = card.text or sampling.steps is not None
         runtime = "torch" if torch_alone else fastest_runtime(source, device)
     if card.text and runtime in EXPORTED:
         raise UserError(f"{card.model} finds what words name, which runtime {runtime!r} cannot; use runtime 'torch'")

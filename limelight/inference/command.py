@@ -42,6 +42,7 @@ class Request:
     device: str
     threads: int | None
     half_precision: bool
+    vae: Path | None
     size: int | None
     processing_res: int | None
     output_processing_res: bool
@@ -70,6 +71,8 @@ def run(request: Request) -> int:
     predictor.words_for(getattr(style, "classes", None), request.template)
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
+        if request.denoise_steps and predictor.card.denoise_steps is None:
+            print("note: these weights learnt a single step without noise; in steps they draw worse", file=sys.stderr)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
         _predict_one(job, request.sources[0], single, second)
@@ -112,7 +115,7 @@ def _load(request: Request) -> Predictor:
     if model is None:
         model, won_with = champion(SALIENCY if request.classes is None else WORDS)
     # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
-    if won_with and (runtime, request.device, request.denoise_steps) == ("auto", "auto", None):
+    if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
         runtime = won_with
     return Predictor.load(
         model,
@@ -123,6 +126,7 @@ def _load(request: Request) -> Predictor:
         processing_res=request.processing_res,
         sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
         half_precision=request.half_precision,
+        vae=request.vae,
     )
 
 

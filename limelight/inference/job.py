@@ -71,5 +71,6 @@ class Job:
             **self.style.settings,
             **sampled,
             **resolution,
+            **({"vae": str(predictor.vae.resolve())} if predictor.vae else {}),
             **({"output_processing_res": True} if self.output_processing_res else {}),
         }

@@ -47,10 +47,17 @@ def free_bytes(device: str) -> int:
         free, _ = torch.cuda.mem_get_info()
         return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated() - SLACK
     free = psutil.virtual_memory().available
-    limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
+    limit = _CGROUP / "memory.max"
     if limit.is_file() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
+        used = int((_CGROUP / "memory.current").read_text()) - _reclaimable((_CGROUP / "memory.stat").read_text())
+        free = min(free, int(limit.read_text()) - used)
     return free - SLACK
+
+
+def _reclaimable(statistics: str) -> int:
+    """Bytes of files that the system keeps in memory while nobody else wants it."""
+    values = dict(line.split() for line in statistics.splitlines())
+    return sum(int(values.get(name, 0)) for name in ("active_file", "inactive_file"))
 
 
 @contextmanager

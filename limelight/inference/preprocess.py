@@ -64,11 +64,6 @@ def fit_inside(picture: tuple[int, int], longest: int, divisor: int) -> tuple[in
     return height, width
 
 
-def is_legacy(card: Card) -> bool:
-    """Whether its network is to be used as its authors did, with all consequences."""
-    return bool(card.options.get("legacy"))
-
-
 def stretch(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a picture or map to (height, width) without regard to its proportions, bilinear, no antialiasing.
 
@@ -125,7 +120,7 @@ def to_inputs(
     for index, (image_HW3, companion_HW) in enumerate(zip(images, companions, strict=True)):
         if companion_HW is not None:
             own_HW = fit_companion(companion_HW, image_HW3.shape[:2])
-            if not is_legacy(card):
+            if not card.as_published:
                 own_HW = spread(own_HW, modalities[index])
             companion_B1HW[index, 0] = _stretch_for(card, own_HW, size)
     return Inputs(image_B3HW, companion_B1HW, indices)
@@ -174,22 +169,22 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
     return np.where(read_HW, spread_HW, np.float32(0)).astype(np.float32, copy=False)
 
 
-def to_saliency(probability_HW: np.ndarray, size: tuple[int, int], legacy: bool = False) -> np.ndarray:
+def to_saliency(probability_HW: np.ndarray, size: tuple[int, int], as_published: bool = False) -> np.ndarray:
     """Bring one output of a network back to a picture's (height, width).
 
     Args:
         probability_HW: float, [0, 1].
-        legacy: stretched to full contrast and resized bicubically, as published with diffSOD.
+        as_published: stretched to full contrast and resized bicubically, as diffSOD's authors do.
 
     Returns:
         saliency_HW float32 in [0, 1]. Else not stretched to full contrast: a picture without an object stays dark.
     """
     probability_HW = probability_HW.astype(np.float32, copy=False)
-    if legacy:
+    if as_published:
         low, high = probability_HW.min(), probability_HW.max()
         # A flat map, which the published division by zero loses, stays as it is.
         probability_HW = (probability_HW - low) / (high - low) if high > low else probability_HW
-    return np.clip((bicubic if legacy else stretch)(probability_HW, size), 0, 1)
+    return np.clip((bicubic if as_published else stretch)(probability_HW, size), 0, 1)
 
 
 def bicubic(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -199,7 +194,7 @@ def bicubic(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _stretch_for(card: Card, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Of an image or a companion, of which a bicubic one's overshoots are cut off."""
-    if not is_legacy(card):
+    if not card.as_published:
         return stretch(picture, size)
     resized = bicubic(picture, size)
     return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)

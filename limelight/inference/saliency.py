@@ -28,8 +28,11 @@ def prediction(
     size: tuple[int, int],
     milliseconds: dict[str, float],
     *,
-    legacy: bool,
+    as_published: bool,
 ) -> Prediction:
-    """A network's map as a result at (height, width); for `legacy` see `to_saliency`."""
+    """A network's map as a result at (height, width); for `as_published` see `to_saliency`."""
+    contrast = float(np.ptp(probability_1hw))
+    if as_published and uncertainty_1hw is not None and contrast:  # on the scale of the map
+        uncertainty_1hw = np.minimum(uncertainty_1hw / contrast, 0.5)
     uncertainty_HW = None if uncertainty_1hw is None else to_saliency(uncertainty_1hw[0], size)
-    return Prediction(to_saliency(probability_1hw[0], size, legacy), milliseconds, uncertainty_HW)
+    return Prediction(to_saliency(probability_1hw[0], size, as_published), milliseconds, uncertainty_HW)

@@ -17,6 +17,7 @@ from typing import Any
 
 from limelight.inference.job import Found, Job
 from limelight.inference.pictures import Picture, read_picture
+from limelight.inference.predictor import MOST_AT_ONCE
 from limelight.inference.styles import Style, WordStyle
 from limelight.media.sources import Source
 from limelight.progress import progress
@@ -24,8 +25,6 @@ from models.errors import UserError
 from models.files import read_json, write_bytes, write_json, write_text
 
 RECORD, FAILURES, LEGEND = "limelight.json", "failures.csv", "classes.json"
-READ_AT_ONCE = 8
-"""Pictures that are decoded while others are in use, where memory decides how many go through the network at once."""
 _THREADS = 2
 """That decode and encode beside the network; both release the interpreter's lock."""
 
@@ -87,7 +86,7 @@ def predict_tree(
     failures: list[tuple[Path, str]] = []
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        for chunk, pictures in _read_ahead(todo, companions, job.batch_size or READ_AT_ONCE, pool):
+        for chunk, pictures in _read_ahead(todo, companions, job.batch_size or MOST_AT_ONCE, pool):
             found = _predicted(job, pictures)
             failures += [
                 (source.path, str(one)) for source, one in zip(chunk, found, strict=True) if isinstance(one, UserError)

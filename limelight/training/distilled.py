@@ -42,6 +42,8 @@ class Distilled(Supervised):
         super().__init__(network, run)
         self.teacher = teacher.requires_grad_(False).eval()
         self.teacher_steps = card.denoise_steps
+        # The batch norms of legacy weights would mix the pictures of a batch.
+        self.one_by_one = bool(card.options.get("legacy"))
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
         means, stds = torch.tensor([mean, card.mean]), torch.tensor([std, card.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
@@ -74,11 +76,16 @@ class Distilled(Supervised):
         image_B3HW = _resize(batch.image_B3HW * self.scale + self.shift, own)
         companion_B1HW = None if batch.companion_B1HW is None else _resize(batch.companion_B1HW, own)
         seen = replace(batch, image_B3HW=image_B3HW, companion_B1HW=companion_B1HW)
+        given = inputs(self.teacher, seen)
+        step = 1 if self.one_by_one else len(image_B3HW)
+        rows = zip(*(part.split(step) for part in given), strict=True)
+        return _resize(torch.cat([self._answer(*row) for row in rows]), size)
+
+    def _answer(self, *given: Tensor) -> Tensor:
+        """The teacher's probability_B1HW, used as it was trained to be."""
         if self.teacher_steps:
-            found_B1HW, _ = self.teacher.denoise(*inputs(self.teacher, seen), steps=self.teacher_steps)
-        else:
-            found_B1HW = forward(self.teacher, seen)[0].float().sigmoid()
-        return _resize(found_B1HW, size)
+            return self.teacher.denoise(*given, steps=self.teacher_steps)[0]
+        return self.teacher(*given)[0].float().sigmoid()
 
 
 def _resize(maps_BCHW: Tensor, size: list[int] | torch.Size) -> Tensor:

@@ -3,12 +3,14 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import set_seed
+from torch import nn
 
 from limelight.config import Params, Run
 from limelight.data.classes import vocabulary
@@ -112,7 +114,7 @@ def _train(params: Params, name: str, teacher: str | None) -> History:
 def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Inputs:
     set_seed(params.seed)
     loaded, init = load_weights(run.init) if run.init else (None, None)
-    network = create_model(run.model, **run.options, **(assets_option(run.init, init) if init else {}))
+    network = create_model(run.model, **_options(run, init, name), **(assets_option(run.init, init) if init else {}))
     mean, std = network.mean, network.std
     if init:
         takes = network.capabilities.modalities
@@ -126,11 +128,12 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         add_adapters(network.unet, **run.lora.model_dump())
     pretrained = run.options.get("pretrained")
     base = base_name(pretrained) if pretrained and hasattr(network, "unet") else None
-    _check_sizes(run, network, name)
+    _check_sizes(network, run.model, (run.input_size, *run.sizes), name)
     learner, card = _learner(network, run, name), None
     samples, validation = _samples(run, network, name, distilled=teacher is not None)
     if teacher is not None:
         taught_by, card = load_weights(ARTIFACTS / teacher)
+        _check_teaching(run, network, taught_by, teacher, name)
         learner = Distilled(network, run, taught_by, card, mean=mean, std=std)
     trees = manifest_trees()
     key = state_key(
@@ -144,39 +147,47 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         parts={part: found.sha256 for part, found in parts.items()},
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
-    source = _source(params, name, teacher, card, init, base)
+    source = _source(params, name, teacher, card, init, base, parts)
     return _Inputs(learner, samples, validation, mean, std, key, source, init)
+
+
+def _options(run: Run, init: Card | None, name: str) -> dict[str, Any]:
+    """The network's: the run's own, over those of the weights that it starts from, which say what they mean."""
+    if init is None:
+        return run.options
+    if init.form == "merged":
+        raise UserError(f"run {name!r}: {run.init} holds merged weights, which cannot be trained; start from others")
+    return {**(init.options if init.model == run.model else {}), **run.options}
 
 
 def _learner(network: Network, run: Run, name: str) -> Learner:
     """Imported here: most trainings need nothing of diffusers."""
-    if run.objective == "masks" and not network.capabilities.text:
+    if run.objective not in network.capabilities.objectives:
+        others = " or ".join(map(repr, network.capabilities.objectives))
+        raise UserError(f"run {name!r}: objective {run.objective!r} is not for {run.model}; set it to {others}")
+    if run.objective == "masks":
         return Supervised(network, run)
     from limelight.training.prompted import Prompted
     from limelight.training.reconstruction import Reconstruction
     from limelight.training.velocity import PromptedVelocity, Velocity
-    from models.diffsod.network import DiffSOD
-    from models.diffusion.autoencoder import PictureAutoencoder
-    from models.segdiffusion.network import SegDiffusion
 
-    for objective, kind, wanted in (
-        ("reconstruction", Reconstruction, PictureAutoencoder),
-        ("velocity", Velocity, DiffSOD),
-        ("velocity", PromptedVelocity, SegDiffusion),
-        ("words", Prompted, SegDiffusion),
-    ):
-        if run.objective == objective and isinstance(network, wanted):
-            return kind(network, run)
-    other = "set it to 'words'" if network.capabilities.text else "leave it at 'masks'"
-    raise UserError(f"run {name!r}: objective {run.objective!r} is not for {run.model}; {other}")
+    velocity = PromptedVelocity if network.capabilities.text else Velocity
+    return {"reconstruction": Reconstruction, "velocity": velocity, "words": Prompted}[run.objective](network, run)
 
 
 def _load_part(network: Network, part: str, folder: str) -> Card:
     """Start one part of a network from the same part of a weights folder's."""
     donor, card = load_weights(folder)
-    if not (hasattr(network, part) and hasattr(donor, part)):
+    own, theirs = (getattr(each, part, None) for each in (network, donor))
+    if not (isinstance(own, nn.Module) and isinstance(theirs, nn.Module)):
         raise UserError(f"{card.model} in {folder} and the network to train do not both have a part {part!r}")
-    load_strict(getattr(network, part), getattr(donor, part).state_dict(), f"{folder} ({part})")
+    load_strict(own, theirs.state_dict(), f"{folder} ({part})")
+    scales = [getattr(getattr(each, "config", None), "scaling_factor", None) for each in (own, theirs)]
+    if scales[0] != scales[1]:
+        raise UserError(
+            f"{folder}: the latents of its part {part!r} are scaled by {scales[1]}, those of the network to train by "
+            f"{scales[0]}; set the same in the run's options"
+        )
     return card
 
 
@@ -200,19 +211,36 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
     return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
 
 
-def _check_sizes(run: Run, network: Network, name: str) -> None:
+def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) -> None:
     divisor = network.capabilities.input_divisor
-    wrong = [size for size in (run.input_size, *run.sizes) if size % divisor]
+    wrong = [size for size in sizes if size % divisor]
     if wrong:
-        raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {run.model} needs")
+        raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {model} needs")
+
+
+def _check_teaching(run: Run, network: Network, taught_by: Network, teacher: str, name: str) -> None:
+    """Only maps are taught, by what can draw them."""
+    for who, each in ((f"run {name!r}", network), (f"run {name!r}: teacher {teacher!r}", taught_by)):
+        if "masks" not in each.capabilities.objectives:
+            raise UserError(f"{who} draws no saliency maps, which is what is distilled; choose another network")
+    if run.objective != "masks":
+        raise UserError(f"run {name!r}: a student learns maps; leave objective at 'masks', not {run.objective!r}")
+    _check_sizes(taught_by, teacher, [run.teacher_size] if run.teacher_size else [], name)
 
 
 def _source(
-    params: Params, name: str, teacher: str | None, card: Card | None, init: Card | None, base: str | None
+    params: Params,
+    name: str,
+    teacher: str | None,
+    card: Card | None,
+    init: Card | None,
+    base: str | None,
+    parts: Mapping[str, Card],
 ) -> str:
     start = f", from {init.source or init.model} (sha256 {init.sha256[:12]})" if init else ""
     taught = f", taught by {teacher} ({card.model}, sha256 {card.sha256[:12]})" if card else ""
     below = f", from {base}" if base else ""
+    below += "".join(f", {part} from {found.source} (sha256 {found.sha256[:12]})" for part, found in parts.items())
     return f"run {name}, profile {params.profile}, seed {params.seed}{below}{start}{taught}"
 
 

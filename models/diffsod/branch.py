@@ -40,7 +40,8 @@ class Branch(nn.Module):
         self.fusion = Fusion(self.width, heads, layer_scale)
 
     def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor) -> Tensor:
-        image, companion = self.backbone(image_B3HW), self.backbone(companion_B3HW)
+        image = self.backbone(image_B3HW)
+        companion = image if companion_B3HW is image_B3HW else self.backbone(companion_B3HW)
         return self.fusion(self.image_features(image), self.companion_features(companion))
 
     def image_features(self, levels: Sequence[Tensor]) -> Tensor:

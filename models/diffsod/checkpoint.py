@@ -98,6 +98,7 @@ def import_published(
         name=name,
         licence=licence,
         denoise_steps=PUBLISHED_STEPS,
+        as_published=True,
         source=f"imported from {Path(branch).name}, sha256 {digest}, and {Path(unet).name}/unet",
         trained_on=list(trained_on),
     )

@@ -62,8 +62,13 @@ class Condition(nn.Module):
         """The tokens of images in [-1, 1] and companions in [0, 1].
 
         Raises:
-            UserError: companions without `modality_B`.
+            UserError: companions without `modality_B`, or of a legacy branch a single image of 32 x 32, of which its
+                batch norms know nothing.
         """
+        if self.legacy and image_B3HW[:, 0].numel() == 32 * 32:
+            raise UserError(
+                "published diffSOD weights take 64 pixels on one side at least, got 32x32; take a larger size"
+            )
         if companion_B1HW is None:
             modality_B = torch.zeros(image_B3HW.shape[:1], dtype=torch.long, device=image_B3HW.device)
         elif modality_B is None:

@@ -40,7 +40,9 @@ class DiffSOD(MaskDenoiser):
             backbone then starts from ImageNet weights where they can be fetched.
     """
 
-    capabilities = Capabilities(modalities=MODALITIES, sampling=True, input_divisor=32)
+    capabilities = Capabilities(
+        modalities=MODALITIES, objectives=("masks", "velocity"), sampling=True, input_divisor=32
+    )
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ class PictureAutoencoder(Network):
         vae: settings as a dict, or a name in `models.diffusion.configs`.
     """
 
-    capabilities = Capabilities(modalities=MODALITIES, input_divisor=8)
+    capabilities = Capabilities(modalities=MODALITIES, objectives=("reconstruction",), input_divisor=8)
     mean = std = (0.5, 0.5, 0.5)
 
     def __init__(self, *, vae: str | Config = "tiny") -> None:

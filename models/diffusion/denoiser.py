@@ -11,7 +11,7 @@ from models.base import Network
 from models.diffusion import latents
 from models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
 from models.diffusion.ensemble import ensemble
-from models.diffusion.folder import Configs, read_same
+from models.diffusion.folder import Configs, read_autoencoder, read_same
 from models.diffusion.noise import seeded_noise
 from models.diffusion.parts import build_scheduler, build_unet, build_vae
 from models.diffusion.sampling import check_steps, ddim
@@ -19,15 +19,12 @@ from models.errors import UserError
 
 GAIN = 6.0
 """Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
-ROWS_AT_ONCE = 16
-"""Masks drawn at once: 200 prompts of an image, or 50 members of an ensemble, need no more memory than so many."""
 
 
 class MaskDenoiser(Network):
     """A frozen autoencoder and a denoiser that attends to tokens; what the tokens say is the subclass's.
 
-    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them. `rows_at_once` bounds the memory of
-    prediction; it may be changed at any time.
+    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
 
     Args:
         unet, vae, scheduler: settings as dicts, or names in `models.diffusion.configs`.
@@ -39,6 +36,9 @@ class MaskDenoiser(Network):
 
     mean = std = (0.5, 0.5, 0.5)
     """Of RGB in [0, 1], for a card."""
+    rows_at_once = 16
+    """Masks drawn at once: 200 prompts of an image, or 50 members of an ensemble, need no more memory than so many. It
+    may be changed at any time."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class MaskDenoiser(Network):
         self.scheduler = build_scheduler(self.schedule)
         self.last_timestep = self.scheduler.config.num_train_timesteps - 1
         self.last_sigma = (1 - self.scheduler.alphas_cumprod[-1].item()) ** 0.5
-        self.legacy, self.gain, self.rows_at_once = legacy, gain, ROWS_AT_ONCE
+        self.legacy, self.gain = legacy, gain
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
@@ -73,6 +73,24 @@ class MaskDenoiser(Network):
         super().train(mode)
         self.vae.eval()
         return self
+
+    def take_autoencoder(self, folder: Path | str) -> None:
+        """Use another autoencoder of the same latents, such as TAESD in place of Stable Diffusion's.
+
+        Args:
+            folder: with config.json and weights in safetensors, as diffusers writes it.
+
+        Raises:
+            UserError: it is none, or its latents have other channels or another size.
+        """
+        vae = read_autoencoder(folder)
+        own, other = ((each.config.latent_channels, len(each.config.block_out_channels)) for each in (self.vae, vae))
+        if own != other:
+            raise UserError(
+                f"{folder} has latents of {other[0]} channels at 1/{2 ** (other[1] - 1)} of the picture's size, this "
+                f"network works in {own[0]} at 1/{2 ** (own[1] - 1)}; choose another autoencoder"
+            )
+        self.vae = vae.requires_grad_(False).eval()
 
     # ---------------------------------------------------------------------------------------------------------- parts
     def encode_image(self, image_B3HW: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Everything is read from the disk alone, and weights from safetensors alone.
 """
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,7 +51,8 @@ def read_configs(folder: Path | str) -> Configs:
     scheduler = {key: read[key] for key in (*SCHEDULER_SD2, *_OPTIONAL_SCHEDULER_KEYS) if key in read}
     build_scheduler(scheduler)
     vae = _read_part(folder, "vae", tuple(AUTOENCODERS))
-    return Configs(unet, {"_class_name": vae["_class_name"], **_public(vae)}, scheduler)
+    kind = vae["_class_name"]
+    return Configs(unet, {"_class_name": kind, **_settings(AUTOENCODERS[kind], vae)}, scheduler)
 
 
 def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
@@ -62,7 +64,7 @@ def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
     Raises:
         UserError: it is missing, of another class, or takes anything but two latents or, unless `wide`, one.
     """
-    config = _public(_read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
+    config = _settings(UNet2DConditionModel, _read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
     found, latent = config.get("in_channels"), config.get("out_channels", 4)
     if found not in ((2 * latent,) if wide else (latent, 2 * latent)):
         raise UserError(
@@ -90,8 +92,14 @@ def read_vae(folder: Path | str) -> Autoencoder:
     Raises:
         UserError: it is missing, of another class, damaged, or its weights do not fit its config.json.
     """
-    config = _read_part(Path(folder), "vae", tuple(AUTOENCODERS))
-    return _load(AUTOENCODERS[config["_class_name"]], Path(folder), "vae")
+    return read_autoencoder(Path(folder) / "vae")
+
+
+def read_autoencoder(folder: Path | str) -> Autoencoder:
+    """The same, from the folder of the autoencoder itself."""
+    whole = Path(folder).resolve()
+    config = _read_part(whole.parent, whole.name, tuple(AUTOENCODERS))
+    return _load(AUTOENCODERS[config["_class_name"]], whole.parent, whole.name)
 
 
 def read_same(folder: Path | str, wanted: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
@@ -211,6 +219,11 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
     ]
     if problems:
         raise UserError(f"{folder}: its weights do not fit its config.json: {'; '.join(problems)}")
+
+
+def _settings(kind: type, config: Config) -> Config:
+    """What this class takes of a config; one that another version of diffusers has written may hold more."""
+    return {key: value for key, value in config.items() if key in inspect.signature(kind.__init__).parameters}
 
 
 def _public(config: Config) -> Config:

@@ -58,6 +58,7 @@ def import_published(
         name=name,
         licence=licence,
         denoise_steps=PUBLISHED_STEPS,
+        as_published=True,
         source=f"imported from {Path(unet).name}/{UNET_WEIGHTS}, sha256 {digest}",
         trained_on=list(trained_on),
     )

@@ -39,7 +39,7 @@ class SegDiffusion(MaskDenoiser):
         assets: of the weights folder that is being read: where its tokenizer is.
     """
 
-    capabilities = Capabilities(text=True, sampling=True, input_divisor=8)
+    capabilities = Capabilities(text=True, objectives=("words", "velocity"), sampling=True, input_divisor=8)
 
     def __init__(
         self,

@@ -82,7 +82,8 @@ def test_free_memory_is_the_machine_s_or_the_container_s(tmp_path: Path, monkeyp
     assert 0 < memory.free_bytes("cpu") + memory.SLACK <= psutil.virtual_memory().total
     (tmp_path / "memory.max").write_text("700000000\n")
     (tmp_path / "memory.current").write_text("300000000\n")
-    assert memory.free_bytes("cpu") == 400_000_000 - memory.SLACK
+    (tmp_path / "memory.stat").write_text("anon 200000000\nactive_file 30000000\ninactive_file 70000000\n")
+    assert memory.free_bytes("cpu") == 500_000_000 - memory.SLACK, "files in memory make room when they have to"
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.free_bytes("cpu") > 10**9
 
@@ -92,7 +93,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
     runtime = predictor._runtime
     needed = runtime.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
-    assert budget.pictures_at_once(runtime, (64, 64), 0) == 3
+    assert [budget.pictures_at_once(runtime, (64, 64), 0, most) for most in (2, 8)] == [2, 3]
     seen = []
     draw = runtime.draw
     monkeypatch.setattr(
@@ -138,13 +139,32 @@ def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], m
     runtime = predictor._runtime
     needed = runtime.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
-    assert budget.pictures_at_once(runtime, (64, 64), 0) == 1  # counted now; what is drawn below is drawn
+    assert budget.pictures_at_once(runtime, (64, 64), 0, 8) == 1  # counted now; what is drawn below is drawn
     drawn = []
     runtime.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
     (after,) = predictor.predict([picture()])
     assert max(drawn) < 9 and sum(drawn) == 2 * 9
     np.testing.assert_allclose(after.saliency_HW, before.saliency_HW, atol=1e-5)
     np.testing.assert_allclose(after.uncertainty_HW, before.uncertainty_HW, atol=1e-5)
+
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
+    drawn.clear()
+    predictor.predict([picture()])
+    assert drawn == [9, 9], "memory that is free again is used again"
+
+
+def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Predictor.load(folders["diffsod-tiny"], device="cpu")._runtime
+    monkeypatch.setattr(budget, "_KNOWN", {})
+    counted = []
+    count = runtime.picture_bytes
+    monkeypatch.setattr(runtime, "picture_bytes", lambda size, prompts: (counted.append(size), count(size, prompts))[1])
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
+    for size in ((64, 96), (64, 64), (96, 64), (96, 96)):
+        assert budget.pictures_at_once(runtime, size, 0, 4) == 4
+    assert counted == [(64, 96), (96, 96)]
 
 
 def test_running_out_is_one_line() -> None:

@@ -1,5 +1,6 @@
 """Denoising in steps, ensembles, half precision, resolutions, and what legacy weights are used with."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,20 @@ from PIL import Image
 
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_inside, to_inputs, to_saliency
+from limelight.inference.saliency import prediction
 from limelight.inference.sampling import Sampling
+from models.diffusion.configs import VAES
+from models.diffusion.parts import build_vae
 from models.errors import UserError
 from models.registry import create_model
-from models.weights import read_card, save_weights
+from models.weights import load_weights, read_card, save_weights
 
 
-def save(folder: Path, name: str, **options: object) -> Path:
+def save(folder: Path, name: str, *, as_published: bool = False, **options: object) -> Path:
     """Weights as initialised, for 64x64 pictures."""
     torch.manual_seed(0)
     model = create_model(name, **options)
-    save_weights(folder, model, name=name, input_size=(64, 64))
+    save_weights(folder, model, name=name, input_size=(64, 64), as_published=as_published)
     return folder
 
 
@@ -89,11 +93,17 @@ def test_half_precision(salient: Path, words: Path, untrained: Path) -> None:
             Predictor.load(salient, device="cpu", sampling=sampling, half_precision=half) for half in (False, True)
         )
         assert (whole.number_format, half.number_format) == ("fp32", "bf16")
-        pairs = zip(*(each.predict([picture()], [depth], modality="rgbd") for each in (whole, half)), strict=True)
-        for one, other in pairs:
-            assert other.saliency_HW.dtype == np.float32
-            np.testing.assert_allclose(one.saliency_HW, other.saliency_HW, atol=0.1)
-    Predictor.load(words, device="cpu", half_precision=True).predict([picture()], prompts=["cat"])
+        given = {"images": [picture()] * 2, "companions": [depth, None], "modality": "rgbd"}
+        one, other = (np.stack([found.saliency_HW for found in each.predict(**given)]) for each in (whole, half))
+        assert other.dtype == np.float32
+        # Far nearer to its like than a picture with depth is to the same one without.
+        assert np.abs(one - other).mean() < 0.1 * np.abs(one[0] - one[1]).mean()
+    one, other = (
+        Predictor.load(words, device="cpu", half_precision=half).predict([picture()], prompts=["cat", "dog"])[0]
+        for half in (False, True)
+    )
+    error, spread = np.abs(one.probability_Khw - other.probability_Khw), np.ptp(one.probability_Khw, axis=(1, 2))
+    assert error.mean() < 0.1 * spread.min()
     with pytest.raises(UserError, match="'onnx-fp32' has no half precision"):
         Predictor.load(untrained, runtime="onnx-fp32", half_precision=True)
 
@@ -117,7 +127,7 @@ def test_proportions_can_be_kept(salient: Path) -> None:
 
 def test_legacy_weights_are_used_as_published(tmp_path: Path) -> None:
     """Bicubic with antialiasing in, full contrast out, and one picture at a time for the batch norms' sake."""
-    folder = save(tmp_path / "legacy", "diffsod-tiny", legacy=True)
+    folder = save(tmp_path / "legacy", "diffsod-tiny", as_published=True, legacy=True)
     card, image, depth = read_card(folder), picture(90, 70), np.linspace(0, 1, 6300, dtype=np.float32).reshape(90, 70)
     inputs = to_inputs([image], [depth], ["rgbd"], card, (64, 64))
     expected = np.asarray(Image.fromarray(image).resize((64, 64))) / 127.5 - 1  # bicubic is Pillow's default
@@ -129,5 +139,60 @@ def test_legacy_weights_are_used_as_published(tmp_path: Path) -> None:
     np.testing.assert_allclose(together.saliency_HW, alone.saliency_HW, atol=1e-5)
     stretched = predictor.predict([image], output_processing_res=True)[0].saliency_HW
     assert (stretched.min(), stretched.max()) == (0, 1)
+    with pytest.raises(UserError, match="64 pixels on one side at least, got 32x32"):
+        Predictor.load(folder, device="cpu", size=32).predict([image])
+    found = prediction(np.float32([[[0.2, 0.6]]]), np.float32([[[0, 0.1]]]), (1, 2), {}, as_published=True)
+    np.testing.assert_allclose(found.saliency_HW, [[0, 1]], atol=1e-6)
+    np.testing.assert_allclose(found.uncertainty_HW, [[0, 0.25]], atol=1e-6)
     flat = np.full((4, 4), 0.25, np.float32)
-    np.testing.assert_allclose(to_saliency(flat, (8, 8), legacy=True), 0.25, atol=1e-6)
+    np.testing.assert_allclose(to_saliency(flat, (8, 8), as_published=True), 0.25, atol=1e-6)
+
+
+def test_pictures_alone_cost_no_companion(salient: Path) -> None:
+    predictor = Predictor.load(salient, device="cpu")
+    looked = []
+    decoder = predictor._runtime.network.condition.branch.companion_decoder
+    decoder.register_forward_hook(lambda *_: looked.append(True))
+    depth = np.tile(np.linspace(0, 1, 60, dtype=np.float32), (40, 1))
+    (alone,) = predictor.predict([picture()])
+    assert not looked
+    beside, _ = predictor.predict([picture(), picture()], [None, depth], modality="rgbd")
+    assert looked
+    np.testing.assert_allclose(alone.saliency_HW, beside.saliency_HW, atol=1e-5)
+
+
+def test_another_autoencoder_takes_the_place_of_the_network_s(salient: Path, untrained: Path, tmp_path: Path) -> None:
+    network, _ = load_weights(salient)
+    torch.manual_seed(1)
+    other, narrow = build_vae(VAES["tiny"]), build_vae({**VAES["tiny"], "latent_channels": 4})
+    for name, vae in (("same", network.vae), ("other", other), ("narrow", narrow)):
+        vae.save_pretrained(tmp_path / name)
+    (own,), (same,), (changed,) = (
+        Predictor.load(salient, device="cpu", vae=vae).predict([picture()])
+        for vae in (None, tmp_path / "same", tmp_path / "other")
+    )
+    np.testing.assert_array_equal(own.saliency_HW, same.saliency_HW)
+    assert np.abs(own.saliency_HW - changed.saliency_HW).max() > 0.01
+    with pytest.raises(UserError, match=r"narrow has latents of 4 channels at 1/4 .* works in 8 at 1/4"):
+        Predictor.load(salient, vae=tmp_path / "narrow")
+    with pytest.raises(UserError, match=r"has no absent/config.json"):
+        Predictor.load(salient, vae=tmp_path / "absent")
+    with pytest.raises(UserError, match="sdnet has no autoencoder to replace"):
+        Predictor.load(untrained, vae=tmp_path / "same")
+    with pytest.raises(UserError, match="'onnx-fp32' holds the network's own autoencoder"):
+        Predictor.load(salient, runtime="onnx-fp32", vae=tmp_path / "same")
+
+
+def test_a_negative_batch_size_is_refused(salient: Path) -> None:
+    with pytest.raises(UserError, match="or positive; got -1"):
+        Predictor.load(salient, device="cpu").predict([picture()], batch_size=-1)
+
+
+def test_many_threads_may_ask_one_predictor(salient: Path) -> None:
+    predictor = Predictor.load(salient, device="cpu", processing_res=0)
+    images = [picture(32 * height, 32 * width) for height in (2, 3) for width in (2, 3, 4)]
+    alone = [predictor.predict([image])[0].saliency_HW for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: predictor.predict([image], batch_size=0)[0].saliency_HW, images * 2))
+    for one, other in zip(alone * 2, found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

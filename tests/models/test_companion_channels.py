@@ -133,3 +133,12 @@ def test_a_network_starts_from_one_of_other_second_pictures(model: str, had: lis
         as_source = seen if kind in shared else torch.tensor([0])
         found, expected = net(image[:1], companion[:1], seen), source(image[:1], companion[:1], as_source)
         torch.testing.assert_close(found[0], expected[0])
+
+
+def test_a_network_of_another_width_is_named_as_such() -> None:
+    net = create_model("sdnet", modalities=["rgb", "rgbd"])
+    for takes in (["rgb", "rgbd"], ["rgb"]):
+        wide = create_model("sdnet", modalities=takes, width=80)
+        fitted = fitted_channels(wide.state_dict(), net.state_dict(), takes, ["rgb", "rgbd"])
+        with pytest.raises(UserError, match="the source"):
+            load_strict(net, fitted, "the source")

@@ -127,6 +127,13 @@ def test_the_folder_s_settings_can_be_a_network_s_options(base: Path) -> None:
     again.load_state_dict(model.state_dict())
 
 
+def test_settings_of_a_later_diffusers_are_left_out(copied: Path) -> None:
+    for part in ("unet", "vae"):
+        edit(copied / part / "config.json", from_the_future=1)
+    configs = read_configs(copied)
+    create_model("diffsod-tiny", unet=configs.unet, vae=configs.vae, pretrained=str(copied))
+
+
 def test_a_folder_of_other_sizes_is_refused(base: Path) -> None:
     other = UNETS["tiny"] | {"block_out_channels": [32, 64, 96]}
     with pytest.raises(UserError, match=r"block_out_channels \[32, 64, 64\], the network's options say \[32, 64, 96\]"):

@@ -1,5 +1,6 @@
 """A small autoencoder, and diffusion networks on it, through the stages that train every other network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,19 +8,21 @@ import torch
 import yaml
 from toy import toy_samples
 
-from limelight.config import load_params
+from limelight.config import Params, load_params
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import write_manifest
 from limelight.inference.export import export
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.training.distilled import Distilled
 from limelight.training.velocity import Velocity
+from models.diffusion.configs import VAES
 from models.diffusion.folder import write_folder
 from models.errors import UserError
 from models.files import read_json
 from models.registry import create_model
-from models.weights import load_weights, read_card
-from stages import train
+from models.weights import load_weights, read_card, save_weights
+from stages import distill, train
 
 RUN = {
     "model": "diffsod-tiny",
@@ -31,6 +34,12 @@ RUN = {
     "schedule": {"name": "constant"},
     "validation": None,
 }
+
+
+def profile(runs: dict[str, dict]) -> dict[str, object]:
+    return {"data": {"datasets": [{"name": "toy", "path": "toy"}]}, "runs": runs}
+
+
 RUNS = {
     "vae": {
         **RUN,
@@ -52,14 +61,29 @@ RUNS = {
     },
     "no-unet": {**RUN, "model": "sdnet", "parts": {}, "lora": {}},
     "not-a-part": {**RUN, "parts": {"backbone": "artifacts/vae"}},
+    "schedule-as-part": {**RUN, "parts": {"schedule": "artifacts/one-step"}},
+    "other-scale": {**RUN, "options": {"vae": {**VAES["tiny"], "scaling_factor": 0.5}}},
     "no-denoiser": {**RUN, "model": "sdnet", "parts": {}, "objective": "velocity"},
+    "no-maps": {**RUN, "model": "autoencoder-tiny", "parts": {}},
+    "student": {**RUN, "model": "sdnet", "parts": {}},
+    "student-of-pictures": {**RUN, "model": "sdnet", "parts": {}},
+    "student-of-velocities": {**RUN, "objective": "velocity"},
+    "student-of-odd-size": {**RUN, "model": "sdnet", "parts": {}, "teacher_size": 100},
+}
+DISTIL = {
+    "student": {"teacher": "legacy"},
+    "student-of-pictures": {"teacher": "vae"},
+    "student-of-velocities": {"teacher": "one-step"},
+    "student-of-odd-size": {"teacher": "one-step"},
 }
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": list(RUNS),
+    "train": [name for name in RUNS if name not in DISTIL],
+    "imported": ["legacy"],
+    "distil": DISTIL,
     "tracking": {"enabled": False},
-    "profiles": {"tiny": {"data": {"datasets": [{"name": "toy", "path": "toy"}]}, "runs": RUNS}},
+    "profiles": {"tiny": profile(RUNS)},
 }
 
 
@@ -75,6 +99,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         base = create_model("diffsod-tiny")
         write_folder("sd", {"unet": base.unet, "vae": base.vae, "scheduler": base.scheduler})
+        save_weights("artifacts/legacy", create_model("diffsod-tiny", legacy=True), name="diffsod-tiny")
         for name in ("vae", "one-step", "velocity", "adapters"):
             train.run(load_params(), name)
     return folder
@@ -112,6 +137,28 @@ def test_weights_that_learnt_velocities_are_used_by_sampling() -> None:
         export(network, card, "exports", ["onnx-fp32"], None)
 
 
+def test_options_of_the_weights_that_a_run_starts_from_hold_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_weights(tmp_path / "start", create_model("diffsod-tiny", gain=20.0), name="diffsod-tiny")
+    runs = {"on": {**RUN, "epochs": 1, "parts": {}, "init": str(tmp_path / "start")}}
+    params = Params.model_validate({**TREE, "train": ["on"], "distil": {}, "profiles": {"tiny": profile(runs)}})
+    train.run(params, "on")
+    assert load_weights("artifacts/on")[0].gain == 20.0
+
+
+def test_a_legacy_teacher_sees_one_picture_at_a_time() -> None:
+    """As it is used: its batch norms go by what is in the batch."""
+    params = load_params()
+    teacher, card = load_weights("artifacts/legacy")
+    network = create_model("sdnet", modalities=["rgb", "rgbd", "rgbt"])
+    learner = Distilled(network, params.run("student"), teacher, card).eval()
+    (batch, *_) = epoch_batches(toy_samples(Path("data/datasets/toy"), 8), params.run("student"), seed=0, epoch=0)
+    alone = replace(
+        batch, **{part: value[:1] for part, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    )
+    torch.testing.assert_close(learner.targets(batch)[:1], learner.targets(alone))
+
+
 def test_adapters_are_merged_into_what_is_saved() -> None:
     network, card = load_weights("artifacts/adapters")
     fresh = create_model("diffsod-tiny", pretrained="sd")
@@ -145,5 +192,17 @@ def test_mistakes_are_named() -> None:
         train.run(load_params(), "not-a-part")
     with pytest.raises(UserError, match="objective 'velocity' is not for sdnet"):
         train.run(load_params(), "no-denoiser")
+    with pytest.raises(UserError, match="do not both have a part 'schedule'"):
+        train.run(load_params(), "schedule-as-part")
+    with pytest.raises(UserError, match=r"latents of its part 'vae' are scaled by 0.18215, those .* by 0.5"):
+        train.run(load_params(), "other-scale")
+    with pytest.raises(UserError, match="objective 'masks' is not for autoencoder-tiny; set it to 'reconstruction'"):
+        train.run(load_params(), "no-maps")
+    with pytest.raises(UserError, match="teacher 'vae' draws no saliency maps"):
+        distill.run(load_params(), "student-of-pictures")
+    with pytest.raises(UserError, match="leave objective at 'masks', not 'velocity'"):
+        distill.run(load_params(), "student-of-velocities")
+    with pytest.raises(UserError, match=r"sizes \[100\] are not multiples of 32, which one-step needs"):
+        distill.run(load_params(), "student-of-odd-size")
     with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which sdnet is not"):
         train.run(load_params(), "no-unet")

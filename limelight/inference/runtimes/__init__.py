@@ -73,6 +73,7 @@ def open_runtime(
     device: str = "cpu",
     threads: int | None = None,
     sampling: Sampling = ONE_STEP,
+    vae: Path | None = None,
 ) -> Runtime:
     """Load a weights folder into a runtime.
 
@@ -82,6 +83,7 @@ def open_runtime(
         device: 'cpu', or 'cuda' where the runtime is PyTorch.
         threads: how many CPU threads the runtime uses; None leaves the choice to it.
         sampling: how PyTorch is to draw from noise; an export is the single step.
+        vae: an autoencoder's folder, for PyTorch to use in place of the network's own.
 
     Raises:
         UserError: an unknown runtime, a missing folder, export or package, a damaged export, or a device or a sampling
@@ -95,7 +97,9 @@ def open_runtime(
         from limelight.inference.runtimes.pytorch import PyTorchRuntime
 
         bf16 = runtime == "torch-bf16"
-        return PyTorchRuntime(folder, bf16=bf16, device=device, threads=threads, sampling=sampling)
+        return PyTorchRuntime(folder, bf16=bf16, device=device, threads=threads, sampling=sampling, vae=vae)
+    if vae is not None:
+        raise UserError(f"runtime {runtime!r} holds the network's own autoencoder; use runtime 'torch' for another")
     if sampling.steps is not None:
         raise UserError(f"runtime {runtime!r} holds the network's single step; use runtime 'torch' for denoising steps")
     if device != "cpu":

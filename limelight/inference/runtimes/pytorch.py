@@ -29,9 +29,10 @@ class PyTorchRuntime:
         device: 'cpu' or 'cuda'.
         threads: of this process's PyTorch while a call runs; None keeps what is set.
         sampling: how a network that samples is to do so.
+        vae: see `MaskDenoiser.take_autoencoder`.
 
     Raises:
-        UserError: there is no GPU, or the network cannot sample, or not in so many steps.
+        UserError: there is no GPU, or the network cannot sample, or not in so many steps, or has no such autoencoder.
     """
 
     def __init__(
@@ -42,13 +43,19 @@ class PyTorchRuntime:
         device: str = "cpu",
         threads: int | None = None,
         sampling: Sampling = ONE_STEP,
+        vae: Path | None = None,
     ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
-        self.sampling, self.device, self.dtype = sampling, device, torch.bfloat16 if bf16 else torch.float32
+        self.sampling, self.vae = sampling, vae
+        self.device, self.dtype = device, torch.bfloat16 if bf16 else torch.float32
         with told_in_a_line():
             self.network, self.card = load_weights(folder)
             _check_sampling(self.network, self.card.model, sampling)
+            if vae is not None:
+                if not self.network.capabilities.sampling:
+                    raise UserError(f"{self.card.model} has no autoencoder to replace; leave out {vae}")
+                self.network.take_autoencoder(vae)
             self.network.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
         self._threads = threads
 
@@ -120,7 +127,8 @@ class PyTorchRuntime:
 
     def _seconds(self, inputs: Inputs) -> tuple[Tensor, ...]:
         _, companion_B1HW, modality_B = inputs
-        if not self.card.companions or companion_B1HW is None:
+        # Where no picture has a companion, the network need not look at zeros in its place.
+        if not self.card.companions or companion_B1HW is None or not modality_B.any():
             return ()
         companion = torch.from_numpy(companion_B1HW).to(device=self.device, dtype=self.dtype)
         return companion, torch.from_numpy(modality_B).to(self.device)
