@@ -23,8 +23,8 @@ def push_results(remote: str | None) -> None:
     """Send outs and the run cache to a DVC remote: another clone can then take them over without running anything."""
     if store := store_within(remote):
         get_run_logger().warning(
-            "the DVC remote is %s, a folder of this working tree, which no other machine sees; for one that they share: "
-            "dvc remote add -d shared <url>, in both clones",
+            "the DVC remote is %s, a folder of this working tree, which no other machine sees; for one that they "
+            "share: dvc remote add -d shared <url>, in both clones",
             store,
         )
     process.run(["dvc", "push", "--run-cache", *(["--remote", remote] if remote else [])], get_run_logger().info)
