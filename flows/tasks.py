@@ -21,7 +21,27 @@ def pull_data() -> None:
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def push_results(remote: str | None) -> None:
     """Send outs and the run cache to a DVC remote: another clone can then take them over without running anything."""
+    if store := store_within(remote):
+        get_run_logger().warning(
+            "the DVC remote is %s, a folder of this working tree, which no other machine sees; for one that they "
+            "share: dvc remote add -d shared <url>, in both clones",
+            store,
+        )
     process.run(["dvc", "push", "--run-cache", *(["--remote", remote] if remote else [])], get_run_logger().info)
+
+
+def store_within(remote: str | None) -> Path | None:
+    """The folder that a DVC remote keeps its files in, where that lies in this working tree; else None.
+
+    Args:
+        remote: its name; none = the default one.
+    """
+    from dvc.config import Config
+
+    config = Config.from_cwd()
+    url = config["remote"].get(remote or config["core"].get("remote"), {}).get("url", "")
+    store = Path(url).resolve()  # DVC has made it absolute where it is a path
+    return store if Path(url).is_absolute() and store.is_relative_to(Path.cwd()) else None
 
 
 @task

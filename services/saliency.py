@@ -3,10 +3,12 @@
     limelight serve                                          # the champion, on 127.0.0.1:3000
     curl -F image=@photo.jpg 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F companion=@depth.png 127.0.0.1:3000/predict -o mask.png
+    curl -F image=@photo.jpg -F kind=blur 127.0.0.1:3000/predict -o blurred.png
 
 One plain class: on a CPU batching buys little, and a batch would let one bad picture fail its neighbours.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,12 +28,21 @@ from services.guard import Guard
 from services.uploads import LIMITS, SETTINGS, answer_error, check_pixels, page, read_upload, timing, weights_of
 
 NAME = "limelight"
-UPLOAD = Form(
+CUTOUT_UPLOAD = Form(
     "and nothing else but its depth or thermal picture as 'companion' and which of the two that is as 'modality'",
     files=frozenset({"companion"}),
     texts=frozenset({"modality"}),
     choices={"modality": MODALITIES[1:]},
     after={"modality": "companion"},
+)
+MAP, CUTOUT = "map", "rgba"
+KINDS = (MAP, CUTOUT, "green", "white", "blur", "overlay")
+"""Of `limelight.media.outputs`, those that are 8-bit PNGs; a path or a colour, which it takes too, is refused."""
+UPLOAD = replace(
+    CUTOUT_UPLOAD,
+    told=f"{CUTOUT_UPLOAD.told}, and what to make of it as 'kind'",
+    texts=CUTOUT_UPLOAD.texts | {"kind"},
+    choices={**CUTOUT_UPLOAD.choices, "kind": KINDS},
 )
 
 PngFile = Annotated[Path, ContentType("image/png")]
@@ -63,18 +74,22 @@ class Limelight:
         print(self._predictor.description, flush=True)
 
     @bentoml.api
-    def predict(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
+    def predict(
+        self, image: Path, companion: list[Path] = NONE, modality: str | None = None, kind: str = MAP
+    ) -> PngFile:
         """The saliency map as an 8-bit grey PNG of the picture's size: black is background, white is the object.
 
         A model that takes depth or thermal pictures is sent one as `companion`; one that takes both is told which it
-        is, 'rgbd' or 'rgbt', as `modality`.
+        is, 'rgbd' or 'rgbt', as `modality`. `kind` asks for something else of that size: 'rgba', the object on a
+        transparent ground; 'green', 'white' or 'blur', on another ground; 'overlay', the picture with the object under
+        a green veil.
         """
-        return self._answer(image, companion, modality, "map")
+        return self._answer(image, companion, modality, kind)
 
     @bentoml.api
     def cutout(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
         """The object on a transparent ground, as an RGBA PNG of the picture's size; `companion` as for predict."""
-        return self._answer(image, companion, modality, "rgba")
+        return self._answer(image, companion, modality, CUTOUT)
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:
@@ -97,5 +112,5 @@ class Limelight:
 
 
 Limelight.add_asgi_middleware(
-    Guard, uploads={"/predict": UPLOAD, "/cutout": UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token
+    Guard, uploads={"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token
 )

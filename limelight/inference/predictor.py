@@ -63,7 +63,7 @@ class Predictor:
         saliency_HW = predictor.predict([read_image("photo.jpg")])[0].saliency_HW
 
         predictor = Predictor.load("artifacts/sdnet-rgbd")
-        predictor.predict([read_image("photo.jpg")], [read_companion("depth.png")])
+        predictor.predict([read_image("photo.jpg")], [read_companion("depth.png", depth=True)])
 
         predictor = Predictor.load("artifacts/words")
         found = predictor.predict([read_image("photo.jpg")], prompts=["cat", "armchair"])[0]

@@ -57,6 +57,16 @@ def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -
         stages_to_run(["nonsense"])
 
 
+def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project: Path) -> None:
+    from flows.tasks import store_within
+
+    assert store_within(None) is None
+    shell(f"dvc remote add -d own store && dvc remote add beside {project.parent / 'beside'}")
+    shell("dvc remote add shared s3://bucket/limelight")
+    assert store_within(None) == store_within("own") == project / "store"
+    assert store_within("beside") is None and store_within("shared") is None
+
+
 @pytest.mark.slow
 def test_reproduce_and_its_parallel_form_bring_the_project_up_to_date(project: Path, server: None) -> None:
     from flows.reproduce import reproduce

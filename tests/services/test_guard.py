@@ -79,6 +79,15 @@ def test_a_companion_passes_untouched(modality: list) -> None:
     assert ask(body) == (200, {}, body)
 
 
+def test_a_kind_passes_where_it_is_one_of_the_choices() -> None:
+    picture = (FIELD, "photo.jpg", b"x")
+    body = form(picture, ("kind", None, b"overlay"))
+    assert ask(body) == (200, {}, body)
+    for kind in (b"", b"npy", b"#ff8800", b"/etc/passwd"):
+        status, answer, seen = ask(form(picture, ("kind", None, kind)))
+        assert (status, seen) == (400, None) and "one of map, rgba, green, white, blur, overlay" in answer["error"]
+
+
 @pytest.mark.parametrize("chunk", [None, 64])
 def test_body_limit_413(chunk: int | None) -> None:
     """Also where the request does not say how long it is."""

@@ -102,8 +102,10 @@ def blank(height: int, width: int) -> bytes:
     return buffer.getvalue()
 
 
-def upload(client: httpx.Client, content: bytes, path: str = "/predict", name: str = "photo.png") -> httpx.Response:
-    return client.post(path, files={"image": (name, content, "image/png")})
+def upload(
+    client: httpx.Client, content: bytes, path: str = "/predict", name: str = "photo.png", **texts: str
+) -> httpx.Response:
+    return client.post(path, files={"image": (name, content, "image/png")}, data=texts)
 
 
 def refused(answer: httpx.Response, status: int, part: str) -> None:
@@ -124,6 +126,28 @@ def test_mask_and_cutout_are_the_predictors_own(client: httpx.Client, untrained:
         assert made.shape == wanted.shape
         assert np.abs(made.astype(int) - wanted)[..., -1].max() <= 1
     assert re.fullmatch(r"pre;dur=[\d.]+, net;dur=[\d.]+, post;dur=[\d.]+", answer.headers["server-timing"])
+
+
+@pytest.mark.parametrize("kind", ["map", "rgba", "green", "white", "blur", "overlay"])
+def test_a_kind_is_what_is_made_of_the_map(client: httpx.Client, untrained: Path, kind: str) -> None:
+    content = picture(kind="JPEG")
+    image = read_image(content)
+    answer = upload(client, content, kind=kind)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), answer.text
+    made = np.asarray(Image.open(io.BytesIO(answer.content)))
+    expected = output(kind).render(image, Predictor.load(untrained, device="cpu").predict([image])[0].saliency_HW)
+    assert made.shape == expected.shape
+    difference = np.abs(made.astype(int) - expected)
+    if kind == "rgba":
+        difference = difference[..., 3]  # colours that hardly show may differ
+    # A contour's pixel may fall to either side of its level.
+    assert np.mean(difference > 1) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["", "npy", "map16", "#ff8800", "/etc/passwd", "MAP"])
+def test_other_kinds_are_refused_files_above_all(client: httpx.Client, kind: str) -> None:
+    refused(upload(client, picture(), kind=kind), 400, "one of map, rgba, green, white, blur, overlay")
+    refused(upload(client, picture(), "/cutout", kind="rgba"), 400, "nothing else but its depth")
 
 
 def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:

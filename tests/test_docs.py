@@ -1,0 +1,79 @@
+"""What the documentation names exists: commands and options, files, headings, targets, and what its Python imports."""
+
+import ast
+import importlib
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from limelight.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / name for name in ("README.md", "params.yaml")]
+PAGES += sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("presets/*.yaml")])
+COMMANDS = typer.main.get_command(app).commands
+
+
+def mistakes(text: str, page: Path) -> list[str]:
+    """What a page names that is not there."""
+    found = []
+    for verb, rest in re.findall(r"(?<![\w/.-])limelight ([a-z][\w-]*)([^\n`#|&;]*)", text):
+        parameters = COMMANDS[verb].params if verb in COMMANDS else []
+        known = {"--help"}.union(*((*parameter.opts, *parameter.secondary_opts) for parameter in parameters))
+        found += [f"limelight {verb} {flag}" for flag in re.findall(r"(?<=\s)-[\w-]+", rest) if flag not in known]
+        found += [f"limelight {verb}"] * (verb not in COMMANDS)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^ {4}|`|`time |&& |: )make ([a-z]+)", text, re.MULTILINE)
+    found += [f"make {name}" for name in named if name not in targets]
+    modules = re.findall(r"-m ((?:benchmarks|stages|flows|limelight)\.[\w.]*\w)", text)
+    places = [name.replace(".", "/") for name in modules] + re.findall(r"(?:presets|tools)/[\w.-]*\w", text)
+    found += [place for place in places if not (ROOT / place).exists() and not (ROOT / f"{place}.py").is_file()]
+    for path, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", text):
+        target = page.parent / path if path else page
+        if not target.exists() or (heading and heading not in headings(target)):
+            found.append(f"{path}#{heading}")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                found += [f"{node.module}.{each.name}" for each in node.names if not defined(node.module, each.name)]
+            elif isinstance(node, ast.Import):
+                found += [each.name for each in node.names if find_spec(each.name) is None]
+    return found
+
+
+def defined(module: str, name: str) -> bool:
+    """Whether a module of this project defines a name, by its text: importing it would take seconds."""
+    file = ROOT / f"{module.replace('.', '/')}.py"
+    if not file.is_file():
+        return hasattr(importlib.import_module(module), name)
+    return bool(re.search(rf"^(?:class |def )?{name}\b", file.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def headings(page: Path) -> set[str]:
+    """As links name them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    assert mistakes(page.read_text(encoding="utf-8"), page) == []
+
+
+def test_what_is_not_there_is_found() -> None:
+    wrong = """`limelight fly` and `limelight predict a.jpg --speed 3 -o out`,
+[page](docs/none.md), [part](README.md#nothing)
+
+    make coffee && python -m benchmarks.none && cp presets/none.yaml params.yaml
+
+```python
+from limelight.config import load_params, nothing
+```
+"""
+    assert mistakes(wrong, ROOT / "page.md") == [
+        "limelight fly", "limelight predict --speed", "make coffee", "benchmarks/none", "presets/none.yaml",
+        "docs/none.md#", "README.md#nothing", "limelight.config.nothing",
+    ]  # fmt: skip
