@@ -220,9 +220,13 @@ class _Training:
             return self.learner.validate(self.while_wanted(batches), self.accelerator)
 
     def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Batches on the device, until a signal asks to stop."""
+        """Batches on the device, until a signal asks to stop.
+
+        Of several processes, one that left here would leave the others waiting for its scores: there the next step
+        stops them all, or the training's end is near enough.
+        """
         for batch in batches:
-            if self.asked.signal:
+            if self.asked.signal and self.accelerator.num_processes == 1:
                 self.stop()
             yield batch.to(self.accelerator.device, self.run.channels_last)
 
