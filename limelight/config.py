@@ -150,11 +150,17 @@ class Schedule(Section):
     name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
     warmup_epochs: float = 0.0
     warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
-    final: float = Field(default=0.01, description="share of lr at the end (cosine, exponential, poly)")
+    final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
     period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
     milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
     gamma: float = 0.1
     power: float = 0.9
+
+    @model_validator(mode="after")
+    def _check(self) -> "Schedule":
+        if self.name == "exponential" and self.final == 0:
+            raise ValueError("an exponential never comes down to 0; give a final share above it, such as 0.01")
+        return self
 
 
 class Run(Section):

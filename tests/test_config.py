@@ -85,6 +85,23 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schedule": {"name": "exponential", "final": 0}}, "student.schedule: an exponential never comes down to 0"),
+        ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
+        ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    broken = tree()
+    broken["profiles"]["demo"]["runs"]["student"].update(change)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, broken)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:
     settings = {"imported": ["published"], "distil": {"student": {"teacher": "published"}}, "evaluate": ["published"]}
     assert load(tmp_path, tree(train=[], deploy=["student", "published"], **settings)).imported == ["published"]
