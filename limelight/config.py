@@ -5,7 +5,7 @@ published full-size settings run through the same code.
 """
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -117,20 +117,24 @@ class Augment(Section):
     rotate: float = Field(default=0.0, ge=0, le=180, description="largest angle, degrees")
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Of a running mean."""
+
+
 class Group(Section):
     """How one role of a network's parameters is trained, relative to the optimiser's own values."""
 
-    lr_scale: float = 1.0
-    weight_decay: float | None = None
-    freeze_epochs: int = 0
+    lr_scale: float = Field(default=1.0, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    freeze_epochs: int = Field(default=0, ge=0)
 
 
 class Optimiser(Section):
     name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
-    momentum: float = 0.9
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
+    momentum: Decay = 0.9
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0)
     groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
 
 

@@ -91,6 +91,11 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"schedule": {"name": "exponential", "final": 0}}, "student.schedule: an exponential never comes down to 0"),
         ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
         ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
+        ({"optimiser": {"betas": [0.9, 1.0]}}, "student.optimiser.betas.1: Input should be less than 1"),
+        ({"optimiser": {"momentum": 1.5}}, "student.optimiser.momentum: Input should be less than 1"),
+        ({"optimiser": {"weight_decay": -0.1}}, "student.optimiser.weight_decay: Input should be greater"),
+        ({"optimiser": {"groups": {"head": {"weight_decay": -1}}}}, "groups.head.weight_decay: Input should be"),
+        ({"optimiser": {"groups": {"head": {"lr_scale": -1}}}}, "groups.head.lr_scale: Input should be"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
