@@ -190,7 +190,9 @@ class Run(Section):
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=8, ge=1, description="per process")
-    balance_modalities: bool = Field(default=False, description="each batch holds equally many of each modality")
+    balance_modalities: bool = Field(
+        default=False, description="each batch holds the modalities as equally as the batch size allows"
+    )
     accumulate: int = Field(default=1, ge=1)
     input_size: int = Field(default=320, ge=32, description="of validation and of inference, pixels")
     sizes: list[int] = Field(default_factory=list, description="training sizes, pixels; empty = input_size alone")
