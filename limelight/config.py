@@ -244,6 +244,8 @@ class Run(Section):
         wrong = [template for template in self.templates if template.count("{}") != 1]
         if wrong:
             raise ValueError(f"templates need one {{}} each, for the class; {wrong[0]!r} does not have it")
+        if both := sorted({*self.labelled}.intersection(self.unlabelled)):
+            raise ValueError(f"{', '.join(both)} cannot be both labelled and unlabelled; name it in one of them")
         return self
 
 

@@ -96,6 +96,7 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"optimiser": {"weight_decay": -0.1}}, "student.optimiser.weight_decay: Input should be greater"),
         ({"optimiser": {"groups": {"head": {"weight_decay": -1}}}}, "groups.head.weight_decay: Input should be"),
         ({"optimiser": {"groups": {"head": {"lr_scale": -1}}}}, "groups.head.lr_scale: Input should be"),
+        ({"unlabelled": ["train", "more"]}, "student: train cannot be both labelled and unlabelled"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
