@@ -5,7 +5,7 @@ published full-size settings run through the same code.
 """
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -117,20 +117,24 @@ class Augment(Section):
     rotate: float = Field(default=0.0, ge=0, le=180, description="largest angle, degrees")
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Of a running mean."""
+
+
 class Group(Section):
     """How one role of a network's parameters is trained, relative to the optimiser's own values."""
 
-    lr_scale: float = 1.0
-    weight_decay: float | None = None
-    freeze_epochs: int = 0
+    lr_scale: float = Field(default=1.0, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    freeze_epochs: int = Field(default=0, ge=0)
 
 
 class Optimiser(Section):
     name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
-    momentum: float = 0.9
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
+    momentum: Decay = 0.9
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0)
     groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
 
 
@@ -150,11 +154,17 @@ class Schedule(Section):
     name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
     warmup_epochs: float = 0.0
     warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
-    final: float = Field(default=0.01, description="share of lr at the end (cosine, exponential, poly)")
+    final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
     period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
     milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
     gamma: float = 0.1
     power: float = 0.9
+
+    @model_validator(mode="after")
+    def _check(self) -> "Schedule":
+        if self.name == "exponential" and self.final == 0:
+            raise ValueError("an exponential never comes down to 0; give a final share above it, such as 0.01")
+        return self
 
 
 class Run(Section):
@@ -180,7 +190,9 @@ class Run(Section):
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=8, ge=1, description="per process")
-    balance_modalities: bool = Field(default=False, description="each batch holds equally many of each modality")
+    balance_modalities: bool = Field(
+        default=False, description="each batch holds the modalities as equally as the batch size allows"
+    )
     accumulate: int = Field(default=1, ge=1)
     input_size: int = Field(default=320, ge=32, description="of validation and of inference, pixels")
     sizes: list[int] = Field(default_factory=list, description="training sizes, pixels; empty = input_size alone")
@@ -232,6 +244,8 @@ class Run(Section):
         wrong = [template for template in self.templates if template.count("{}") != 1]
         if wrong:
             raise ValueError(f"templates need one {{}} each, for the class; {wrong[0]!r} does not have it")
+        if both := sorted({*self.labelled}.intersection(self.unlabelled)):
+            raise ValueError(f"{', '.join(both)} cannot be both labelled and unlabelled; name it in one of them")
         return self
 
 

@@ -85,6 +85,29 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schedule": {"name": "exponential", "final": 0}}, "student.schedule: an exponential never comes down to 0"),
+        ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
+        ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
+        ({"optimiser": {"betas": [0.9, 1.0]}}, "student.optimiser.betas.1: Input should be less than 1"),
+        ({"optimiser": {"momentum": 1.5}}, "student.optimiser.momentum: Input should be less than 1"),
+        ({"optimiser": {"weight_decay": -0.1}}, "student.optimiser.weight_decay: Input should be greater"),
+        ({"optimiser": {"groups": {"head": {"weight_decay": -1}}}}, "groups.head.weight_decay: Input should be"),
+        ({"optimiser": {"groups": {"head": {"lr_scale": -1}}}}, "groups.head.lr_scale: Input should be"),
+        ({"unlabelled": ["train", "more"]}, "student: train cannot be both labelled and unlabelled"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    broken = tree()
+    broken["profiles"]["demo"]["runs"]["student"].update(change)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, broken)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:
     settings = {"imported": ["published"], "distil": {"student": {"teacher": "published"}}, "evaluate": ["published"]}
     assert load(tmp_path, tree(train=[], deploy=["student", "published"], **settings)).imported == ["published"]

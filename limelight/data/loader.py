@@ -45,7 +45,9 @@ class Plan:
     indices: tuple[int, ...]
     size: int
     key: tuple[int, ...]
-    """Of every sample's generator, together with the sample's index."""
+    """Of every sample's generator, together with the sample's index and, if it comes again, its round."""
+    rounds: tuple[int, ...] = ()
+    """How often each sample has come before in this pass; of no use without augmentation."""
 
 
 def batches_per_epoch(samples: int, run: Run, world: int = 1) -> int:
@@ -150,8 +152,8 @@ def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
     return [np.flatnonzero([each == modality for each in modalities]) for modality in sorted(set(modalities))]
 
 
-def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: int) -> np.ndarray:
-    """(turns, groups): in each turn one index of each group, every group in an order of its own.
+def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: int) -> tuple[np.ndarray, np.ndarray]:
+    """(turns, groups), twice: in each turn one index of each group, every group in an order of its own; their rounds.
 
     There are as many turns as cover the number of all samples; smaller groups come round again, in a new order.
     """
@@ -162,7 +164,7 @@ def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: 
         np.concatenate([generator.permutation(group) for _ in range(count)])[:turns]
         for group, count in zip(groups, rounds, strict=True)
     ]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1), np.arange(turns)[:, None] // [len(group) for group in groups]
 
 
 def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
@@ -171,12 +173,12 @@ def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: 
     sizes = _sizes(run)
     for number in range(_passes(run)):
         generator = np.random.default_rng((seed, epoch, number))
-        shuffled = _turns(groups, generator, world)[rank::world].ravel()
+        shuffled, rounds = (turns[rank::world].ravel() for turns in _turns(groups, generator, world))
         drawn = generator.choice(sizes, count)
         for batch in range(count):
-            indices = tuple(shuffled[batch * batch_size : (batch + 1) * batch_size].tolist())
+            part = slice(batch * batch_size, (batch + 1) * batch_size)
             size = sizes[number] if run.size_order == "passes" else int(drawn[batch])
-            yield Plan(indices, size, (seed, epoch, number))
+            yield Plan(tuple(shuffled[part].tolist()), size, (seed, epoch, number), tuple(rounds[part].tolist()))
 
 
 # --------------------------------------------------------------------------------------------------------------- making
@@ -193,7 +195,7 @@ class BatchMaker:
     """None = the store's pixels as they are."""
 
     def __call__(self, plan: Plan) -> Batch:
-        parts = [self._part(index, plan) for index in plan.indices]
+        parts = [self._part(at, plan) for at in range(len(plan.indices))]
         samples = [self.store.samples[index] for index in plan.indices]
         labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
         shape = (len(parts), plan.size, plan.size)
@@ -221,12 +223,14 @@ class BatchMaker:
             tuple(_classes(sample) for sample in samples) if has_labels else (),
         )
 
-    def _part(self, index: int, plan: Plan) -> tuple[Decoded, np.ndarray]:
-        """A sample's pixels at the batch's size, and the table that makes them network input."""
+    def _part(self, at: int, plan: Plan) -> tuple[Decoded, np.ndarray]:
+        """The pixels of a plan's sample at the batch's size, and the table that makes them network input."""
+        index = plan.indices[at]
         decoded = self.store[index]
         if self.augment is None:
             return decoded, levels(self.mean, self.std)
-        drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index)))
+        again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
+        drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index, *again)))
         return apply(decoded, drawn, plan.size), levels(self.mean, self.std, drawn.contrast, drawn.brightness)
 
 

@@ -16,7 +16,7 @@ from limelight.config import Run
 from models.errors import UserError
 from models.files import atomic_path
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised when a change of the code makes the same settings train differently; older states are then not resumed."""
 
 KEEP = 2

@@ -94,6 +94,7 @@ def _begin(
     training = _Training(
         accelerator=accelerator,
         learner=learner,
+        network=learner.network,
         forward=forward,
         optimiser=make_optimiser(roles, run.optimiser),
         averaged=make_average(learner.network, run.ema) if run.ema else None,
@@ -114,6 +115,8 @@ class _Training:
 
     accelerator: Accelerator
     learner: Learner
+    network: nn.Module
+    """What is trained; the learner's own is the average while that is validated."""
     forward: nn.Module
     """The learner, wrapped for autocast and data-parallel training."""
     optimiser: Optimizer
@@ -179,10 +182,10 @@ class _Training:
         stop = means.pop("stop") > 0
         self.check(all(map(math.isfinite, means.values())), f"the loss is {means['loss']:g}")
         if self.run.clip_norm:
-            self.accelerator.clip_grad_norm_(self.learner.network.parameters(), self.run.clip_norm)
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.run.clip_norm)
         self.optimiser.step()
         if self.averaged:
-            self.averaged.update_parameters(self.learner.network)
+            self.averaged.update_parameters(self.network)
         self.at.add(means)
         return means, stop
 
@@ -217,9 +220,13 @@ class _Training:
             return self.learner.validate(self.while_wanted(batches), self.accelerator)
 
     def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Batches on the device, until a signal asks to stop."""
+        """Batches on the device, until a signal asks to stop.
+
+        Of several processes, one that left here would leave the others waiting for its scores: there the next step
+        stops them all, or the training's end is near enough.
+        """
         for batch in batches:
-            if self.asked.signal:
+            if self.asked.signal and self.accelerator.num_processes == 1:
                 self.stop()
             yield batch.to(self.accelerator.device, self.run.channels_last)
 
@@ -239,12 +246,12 @@ class _Training:
     # --------------------------------------------------------------------------------------------------------- state
     @property
     def parts(self) -> dict[str, Stateful]:
-        parts = {"network": self.learner.network, "optimiser": self.optimiser, "averaged": self.averaged}
+        parts = {"network": self.network, "optimiser": self.optimiser, "averaged": self.averaged}
         return {name: part for name, part in parts.items() if part is not None}
 
     def save(self) -> None:
         """Save the state, unless the newest step has spoilt it."""
-        finite = all(bool(value.isfinite().all()) for value in self.learner.network.parameters())
+        finite = all(bool(value.isfinite().all()) for value in self.network.parameters())
         self.check(finite, "a weight is not finite")
         self.checkpoints.save(self.parts, self.at)
 
@@ -271,7 +278,7 @@ class _Training:
 
     def announce(self, samples: int, strange_roles: list[str]) -> None:
         """Say what is about to happen, and where from."""
-        parameters = sum(value.numel() for value in self.learner.network.parameters())
+        parameters = sum(value.numel() for value in self.network.parameters())
         trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
         share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes

@@ -102,7 +102,7 @@ class Prompted(Learner):
 
     def probabilities(self, image_B3HW: Tensor, names: Sequence[str]) -> Tensor:
         """probability_BCHW of the classes of these names."""
-        return self.network(image_B3HW, self.tokens(names))[0].sigmoid()
+        return self.network(image_B3HW, self.tokens(names))[0].float().sigmoid()
 
     def tokens(self, names: Sequence[str]) -> Tensor:
         """prompt_KTC of classes, in the template that is validated with."""

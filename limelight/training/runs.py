@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -208,7 +209,15 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
     known = {label for dataset in datasets for label in vocabulary(dataset).names}
     if unknown := [label for label in run.held_out_classes if label not in known]:
         raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(known)}")
-    return [*labelled, *unlabelled], [sample for sample in rows if sample.split == run.validation and sample.mask]
+    validation = [sample for sample in rows if sample.split == run.validation and sample.mask]
+    if run.validation and not validation and os.environ.get("RANK", "0") == "0":
+        splits = ", ".join(sorted({sample.split for sample in rows if sample.mask})) or "none"
+        print(
+            f"warning: run {name!r} is not validated: no sample has a mask and split {run.validation!r}; there are: "
+            f"{splits}",
+            file=sys.stderr,
+        )
+    return [*labelled, *unlabelled], validation
 
 
 def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) -> None:

@@ -34,8 +34,8 @@ class Supervised(Learner):
         return deep_supervision(loss, logits, batch.mask_B1HW, self.run.level_weights, batch.labelled_B)
 
     def predict(self, batch: Batch) -> Tensor:
-        """Sigmoid of the finest output."""
-        return forward(self.network, batch)[0].sigmoid()
+        """Sigmoid of the finest output, in float32: near 1, bfloat16 has steps of 1/256."""
+        return forward(self.network, batch)[0].float().sigmoid()
 
 
 def forward(network: Network, batch: Batch) -> list[Tensor]:

@@ -224,6 +224,23 @@ def test_balanced_batches_of_three_modalities(tmp_path):
         assert batch.companion_B1HW[absent].max() == 0 and batch.companion_B1HW[~absent].max() > 0
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_sample_that_comes_again_is_augmented_anew(tmp_path, world):
+    modalities = ["rgb"] * 16 + ["rgbd"] * 2
+    mixed = [
+        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        for number, modality in enumerate(modalities)
+    ]
+    run = make_run(batch_size=3, sizes=[32], balance_modalities=True)
+    batches = [
+        batch for rank in range(world) for batch in epoch_batches(mixed, run, seed=0, epoch=0, rank=rank, world=world)
+    ]
+    for name in ("toy/16", "toy/17"):
+        pictures = [batch.image_B3HW[at] for batch in batches for at, each in enumerate(batch.ids) if each == name]
+        assert len(pictures) >= 4
+        assert not any(torch.equal(one, other) for one, other in itertools.combinations(pictures, 2))
+
+
 def test_ranks_serve_what_one_process_would(samples):
     run = make_run(batch_size=3)
     shards = [ids(epoch_batches(samples, run, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]

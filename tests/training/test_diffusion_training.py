@@ -122,8 +122,10 @@ def test_a_part_starts_from_another_run_and_stays_frozen(name: str) -> None:
     autoencoder, network = load_weights("artifacts/vae")[0].vae, load_weights(f"artifacts/{name}")[0]
     expected = autoencoder.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in network.vae.state_dict().items())
-    fresh = create_model("diffsod-tiny")
-    assert not torch.equal(network.unet.conv_in.weight, fresh.unet.conv_in.weight)
+    torch.manual_seed(0)
+    start = create_model("diffsod-tiny")  # as the run began
+    moved = (network.unet.conv_in.weight - start.unet.conv_in.weight).abs().max()
+    assert 0 < moved < 0.01  # by up to the learning rate in each of some steps; other random weights are further off
     assert Path(f"reports/train/{name}/samples.png").is_file()
 
 

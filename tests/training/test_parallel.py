@@ -57,6 +57,20 @@ def test_killed_and_stopped_it_ends_as_if_undisturbed(tmp_path: Path):
     assert expected[1] == found[1]
 
 
+def test_asked_to_stop_while_they_validate(tmp_path: Path):
+    """Both end at the next step; where there is none, the training ends as it would have."""
+    toy_samples(tmp_path, 14), toy_samples(tmp_path, 18, "val")  # two batches in each
+    settings = {"batch_size": 2, "ema": 0.5, "checkpoint_minutes": 60}
+    options = {"settings": settings, "validation": 18}
+    assert toy_process.start_pair(tmp_path, state="undisturbed", **options) == [0, 0]
+    second = {"signal_at": (signal.SIGTERM, 1), "signal_in": "predict"}  # in the first epoch, then in the last one
+    assert toy_process.start_pair(tmp_path, second=second, **options) == [143, 143]
+    assert toy_process.start_pair(tmp_path, second=second, **options) == [0, 0]
+    expected, found = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
+    assert equal(expected[0], found[0])
+    assert expected[1] == found[1]
+
+
 def test_a_diffusion_network_learns_the_same_in_both(tmp_path: Path):
     """Whatever a process's batch holds: depth beside no picture, some, or all."""
     toy_samples(tmp_path, 14), toy_samples(tmp_path, 3, "val")

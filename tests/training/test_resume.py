@@ -59,6 +59,20 @@ def test_asked_to_stop_it_saves_and_says_so_by_its_exit_code(number: int, code: 
     assert equal(toy_process.result(tmp_path, "undisturbed")[0], toy_process.result(tmp_path)[0])
 
 
+def test_asked_to_stop_while_it_validates_the_average(tmp_path: Path):
+    """What is saved then are the trained weights, not the average that takes their place for the while."""
+    options = {"settings": {"checkpoint_minutes": 60, "ema": 0.9}, "validation": 9}  # two batches
+    assert toy_process.start(tmp_path, state="undisturbed", **options) == 0
+    stopped = {"signal_at": (signal.SIGTERM, 1), "signal_in": "predict"}
+    assert toy_process.start(tmp_path, **stopped, **options) == 143
+    saved = [path.name for path in (tmp_path / "toy" / "state").iterdir()]
+    assert saved == ["epoch00000-step0000003.pt"]
+    assert toy_process.start(tmp_path, **options) == 0
+    expected, found = toy_process.result(tmp_path, "undisturbed"), toy_process.result(tmp_path)
+    assert equal(expected[0], found[0])
+    assert expected[1] == found[1]
+
+
 def test_asked_to_stop_together_with_its_workers(tmp_path: Path):
     settings = {"settings": {"checkpoint_minutes": 60, "workers": 2, "batch_size": 1}}
     assert toy_process.start(tmp_path, signal_at=(signal.SIGTERM, 3), **settings) == 143

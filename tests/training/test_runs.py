@@ -10,10 +10,12 @@ import pytest
 import yaml
 from toy import toy_samples
 
-from limelight.config import Params, load_params
+from limelight.config import Params, Run, load_params
 from limelight.data.manifest import write_manifest
+from limelight.training.runs import _samples
 from models.errors import UserError
 from models.files import read_json
+from models.registry import create_model
 from models.weights import load_weights
 from stages import distill, train
 
@@ -124,6 +126,22 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
         train.run(changed(labelled=["tset"]), "teacher")
     with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
         train.run(changed(level_weights=[1]), "teacher")
+
+
+def test_a_validation_split_that_no_sample_has_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(project)
+    network = create_model(RUN["model"])
+    for split, said in (
+        ("vall", ["warning: run 'x' is not validated: no sample has a mask and split 'vall'; there are: train, val"]),
+        ("val", []),
+        (None, []),
+    ):
+        run = Run.model_validate({**RUN, "validation": split})
+        _, validation = _samples(run, network, "x", distilled=False)
+        assert len(validation) == (2 if split == "val" else 0)
+        assert capsys.readouterr().err.splitlines() == said
 
 
 def test_a_machine_that_only_trains_needs_no_pipeline_tools():

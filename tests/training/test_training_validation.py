@@ -1,8 +1,14 @@
 """The quick figures against PySODMetrics."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from toy import toy_network, toy_run, toy_samples
 
+from limelight.data.loader import evaluation_batches
+from limelight.training.supervised import Supervised, forward
 from limelight.training.validation import image_scores
 
 
@@ -32,3 +38,14 @@ def test_perfect_and_empty_maps():
     perfect, empty = image_scores(mask_HW, mask_HW), image_scores(np.zeros_like(mask_HW), np.zeros_like(mask_HW))
     assert (perfect[0], perfect[1:].max()) == (0, 1)
     assert (empty[0], empty[1:].max()) == (0, 0)
+
+
+def test_predictions_in_bf16_keep_what_tells_high_probabilities_apart(tmp_path: Path):
+    learner = Supervised(toy_network().eval(), toy_run())
+    (batch,) = evaluation_batches(toy_samples(tmp_path, 2), 32, 2)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        learner.network.head.bias += 6  # sigmoid(6) = 0.9975, where bfloat16 knows 0.996 and 1
+        logits_B1HW, found_B1HW = forward(learner.network, batch)[0], learner.predict(batch)
+    assert logits_B1HW.dtype == torch.bfloat16
+    torch.testing.assert_close(found_B1HW, logits_B1HW.float().sigmoid())
+    assert len(found_B1HW.unique()) == len(logits_B1HW.unique())

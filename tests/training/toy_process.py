@@ -14,7 +14,6 @@ from torch import Tensor
 from toy import toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
-from limelight.data.samples import Batch
 from limelight.training import checkpoints
 from limelight.training.distilled import Distilled
 from limelight.training.learner import Learner
@@ -67,6 +66,8 @@ def train(
     distilled: bool = False,
     diffusion: bool = False,
     signal_at: tuple[int, int] | None = None,
+    signal_in: str = "loss",
+    validation: int = 3,
     kill_save: int | None = None,
     environment: dict[str, str] | None = None,
 ) -> None:
@@ -76,7 +77,9 @@ def train(
 
     Args:
         diffusion: train a tiny diffSOD instead, with adapters, on pictures of which some have depth.
-        signal_at: send this process and its workers a signal, (number, at the so-manieth loss), from 1.
+        signal_at: send this process and its workers a signal, (number, at the so-manieth call), from 1.
+        signal_in: the calls that are counted, the learner's 'loss' or 'predict'.
+        validation: how many samples are validated on.
         kill_save: die half-way through writing this checkpoint, from 1.
     """
     if os.getpgrp() != os.getpid():  # torchrun's children lead a group already
@@ -93,14 +96,14 @@ def train(
         learner = Supervised(_adapted(run), run)
         samples = [replace(each, modality="rgbd", companion=each.mask) for each in samples[::3]] + samples[:6]
     if signal_at:
-        _send(learner, *signal_at)
+        _send(learner, signal_in, *signal_at)
     if kill_save:
         _die_while_saving(kill_save)
     history = fit(
         learner,
         run,
         samples=samples,
-        validation=toy_samples(root, 3, "val"),
+        validation=toy_samples(root, validation, "val"),
         folder=root / "toy" / state,
         seed=5,
         device="cpu",
@@ -121,16 +124,16 @@ def _adapted(run: Run) -> Network:
     return network
 
 
-def _send(learner: Learner, number: int, at: int) -> None:
-    loss, calls = learner.loss, iter(range(1, 10**6))
+def _send(learner: Learner, method: str, number: int, at: int) -> None:
+    call, calls = getattr(learner, method), iter(range(1, 10**6))
 
-    def counted(batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def counted(*arguments: object) -> object:
         if next(calls) == at:
             # By another process: what a parent sends to its workers, PyTorch takes for its own wish to end them.
             subprocess.run(["kill", f"-{int(number)}", "--", f"-{os.getpgrp()}"])
-        return loss(batch, epoch)
+        return call(*arguments)
 
-    learner.loss = counted
+    setattr(learner, method, counted)
 
 
 def _die_while_saving(at: int) -> None:
