@@ -4,6 +4,7 @@ Dimensions: K classes, h and w of the maps, 256 levels of 8 bits. As for maps of
 threshold 255 - j.
 """
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,14 +23,14 @@ def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.inte
         probability_Khw: in [0, 1].
         truth_hw: 1 to K, 0 background, below 0 void.
     """
-    known_hw = truth_hw >= 0
-    classes = len(probability_Khw)
-    levels_KN = (probability_Khw[:, known_hw] * (LEVELS - 1)).astype(np.int64)
-    cells_KN = levels_KN + LEVELS * np.arange(classes)[:, None]
-    truth_N = truth_hw[known_hw]
-    own_N = cells_KN[truth_N[truth_N > 0] - 1, np.flatnonzero(truth_N)]
-    both = [np.bincount(cells.ravel(), minlength=classes * LEVELS) for cells in (own_N, cells_KN)]
-    return np.stack(both).reshape(2, classes, LEVELS)
+    counts_2K256 = np.zeros((2, len(probability_Khw), LEVELS), np.int64)
+    known_hw = (truth_hw >= 0).astype(np.uint8)
+    for index, map_hw in enumerate(probability_Khw):
+        levels_hw = (map_hw * (LEVELS - 1)).astype(np.uint8)
+        counts_2K256[0, index] = np.bincount(levels_hw[truth_hw == index + 1], minlength=LEVELS)
+        # A twentieth of the time of np.bincount, which makes 64-bit numbers first.
+        counts_2K256[1, index] = cv2.calcHist([levels_hw], [0], known_hw, [LEVELS], [0, LEVELS])[:, 0]
+    return counts_2K256
 
 
 def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:

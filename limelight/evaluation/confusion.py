@@ -69,11 +69,11 @@ def mean_iou(confusion: Confusion, labels: list[int]) -> float:
     return _mean_iou(counts_of(confusion), labels)
 
 
-def figures(counts: Counts, trained: NDArray[np.bool_], background: bool) -> dict[str, float]:
+def figures(counts: Counts, trained: NDArray[np.bool_] | None, background: bool) -> dict[str, float]:
     """The figures that the field quotes, of a whole dataset's counts; without those that are not defined.
 
     Args:
-        trained: (C,) whether training named the class.
+        trained: (C,) whether training named the class; None where nobody knows.
         background: whether the dataset has one.
 
     Returns:
@@ -87,11 +87,12 @@ def figures(counts: Counts, trained: NDArray[np.bool_], background: bool) -> dic
     values = {
         "mIoU": _mean_iou(counts, classes),
         "mIoU_background": _mean_iou(counts, [0, *classes]) if background else np.nan,
-        "mIoU_seen": _mean_iou(counts, [label for label in classes if trained[label - 1]]),
-        "mIoU_unseen": _mean_iou(counts, [label for label in classes if not trained[label - 1]]),
         "pixel_accuracy": found.sum() / total.sum() if total.sum() else np.nan,
         "mean_accuracy": (found[shown] / total[shown]).mean() if shown else np.nan,
     }
+    if trained is not None:
+        values["mIoU_seen"] = _mean_iou(counts, [label for label in classes if trained[label - 1]])
+        values["mIoU_unseen"] = _mean_iou(counts, [label for label in classes if not trained[label - 1]])
     return {name: float(value) for name, value in values.items() if not np.isnan(value)}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.media.legend import SIZE, as_written
 from models.files import atomic_path
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -66,6 +67,7 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
         names: N of them.
     """
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
     pixels = confusion.sum(1)
     largest = np.sort(np.argsort(-pixels, kind="stable")[:MOST_CLASSES])
@@ -76,8 +78,13 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(columns)), [names[label] for label in columns], rotation=90, fontsize="small")
-    axes.set_yticks(range(len(rows)), [names[label] for label in rows], fontsize="small")
+    written = {label: as_written(label, names[label], SIZE) for label in columns}
+    for axis, labels in ((axes.xaxis, columns), (axes.yaxis, rows)):
+        axis.set_ticks(range(len(labels)), [written[label][0] for label in labels])
+        for tick, label in zip(axis.get_ticklabels(), labels, strict=True):
+            font = FontProperties(fname=written[label][1].path, size="small")
+            tick.set(fontproperties=font, parse_math=False)
+    axes.xaxis.set_tick_params(rotation=90)
     left = f", the {len(columns)} largest of {len(names)} classes" if len(names) > MOST_CLASSES else ""
     axes.set(xlabel="taken for", ylabel="is", title=f"{title}{left}")
     figure.colorbar(shown, label="share of the pixels")

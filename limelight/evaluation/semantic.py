@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.config import Evaluate
-from limelight.data.classes import Vocabulary, vocabulary
+from limelight.data.classes import Vocabulary, folded, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels, resize_labels
 from limelight.evaluation.averages import jackknife, over_datasets
@@ -52,8 +52,8 @@ class WordScores:
     """What was counted on one dataset."""
 
     classes: Vocabulary
-    trained: NDArray[np.bool_]
-    """(C,) whether training named the class."""
+    trained: NDArray[np.bool_] | None
+    """(C,) whether training named the class; None where nobody knows."""
     confusion: Confusion
     counts_N3C: Counts
     """Of each image that was scored."""
@@ -188,7 +188,8 @@ def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate, k
             keep[sample.sample_id] = found.labels_HW
     if not per_image:
         raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
-    trained = np.array([name in predictor.card.classes for name in classes.names])
+    known = set(map(folded, predictor.card.classes))  # none of weights that others have trained
+    trained = np.array([folded(name) in known for name in classes.names]) if known else None
     return WordScores(classes, trained, total, np.stack(counts), levels, per_image, failures)
 
 

@@ -72,7 +72,8 @@ def _per_class_csv(datasets: dict[str, WordScores]) -> str:
             iou = class_iou(scores.confusion)[label]
             accuracy = f"{found[label] / pixels[label]:.6f}" if pixels[label] else ""
             shown = f"{iou:.6f}" if iou == iou else ""
-            rows.append([dataset, name, int(scores.trained[label - 1]), pixels[label], shown, accuracy])
+            trained = "" if scores.trained is None else int(scores.trained[label - 1])
+            rows.append([dataset, name, trained, pixels[label], shown, accuracy])
     return to_csv(["dataset", "class", "trained", "pixels", "iou", "accuracy"], rows)
 
 
@@ -100,5 +101,6 @@ def _about(evaluation: WordEvaluation, samples: Sequence[Sample], threads: int) 
         "unseen": {
             name: [each for each, trained in zip(scores.classes.names, scores.trained, strict=True) if not trained]
             for name, scores in evaluation.scores.items()
+            if scores.trained is not None
         },
     }

@@ -66,6 +66,12 @@ def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: i
     return np.asarray(picture)
 
 
+def as_written(label: int, name: str, size: int) -> tuple[str, Font]:
+    """A class's name and a font that has its letters, or its number where no font here has them."""
+    font = font_for(name, size)
+    return (name, font) if _writes(font, name) else (f"#{label}", font)
+
+
 def font_for(text: str, size: int) -> Font:
     """The first font that has all of a text's letters, or else the first."""
     return next((font for font in _fonts(size) if _writes(font, text)), _fonts(size)[0])
@@ -75,8 +81,8 @@ def _places(width: int, legend: Sequence[tuple[int, str]], size: int) -> Iterato
     """Label, text, x and row of each entry."""
     x, row = size // 2, 0
     for label, name in legend:
-        text = name if _writes(font_for(name, size), name) else f"#{label}"
-        needed = size * 9 // 4 + round(font_for(text, size).getlength(text))
+        text, font = as_written(label, name, size)
+        needed = size * 9 // 4 + round(font.getlength(text))
         if x > size // 2 and x + needed > width - size // 2:
             x, row = size // 2, row + 1
         yield label, text, x, row

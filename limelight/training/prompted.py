@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limelight.config import Run
-from limelight.data.classes import VOID, Vocabulary
+from limelight.data.classes import VOID, Vocabulary, folded
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
 from limelight.training.learner import Learner
@@ -60,6 +60,7 @@ class Prompted(Learner):
             raise UserError(f"loss {run.loss!r} knows no void pixels; words are learnt with 'bce-iou'")
         self.network = network
         self.run = run
+        self.held_out = set(map(folded, run.held_out_classes))
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out, and each pixel's
@@ -106,11 +107,12 @@ class Prompted(Learner):
 
     def tokens(self, names: Sequence[str]) -> Tensor:
         """prompt_KTC of classes, in the template that is validated with."""
-        return self.network.encode_prompts([self.run.templates[0].format(name) for name in names])
+        return self.network.encode_prompts([self.run.templates[0].replace("{}", name) for name in names])
 
     def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
-        """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones if there are
-        any, among all classes of a dataset at the network's input size; means over the datasets' vocabularies."""
+        """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones, among all
+        classes of a dataset at the network's input size; means over the datasets' vocabularies. Without the one whose
+        classes nothing shows."""
         self.eval()
         found: dict[Vocabulary, Confusion] = {}
         with torch.inference_mode():
@@ -127,18 +129,25 @@ class Prompted(Learner):
         shared = gather_object([found])
         vocabularies = dict.fromkeys(classes for each in shared for classes in each)
         matrices = {classes: sum(each[classes] for each in shared if classes in each) for classes in vocabularies}
-        held_out = set(self.run.held_out_classes)
-        scores = {"val_miou": _mean(matrices, lambda name: name not in held_out)}
-        return scores | ({"val_miou_unseen": _mean(matrices, held_out.__contains__)} if held_out else {})
+        scores = {
+            "val_miou": _mean(matrices, lambda name: not self.is_held_out(name)),
+            "val_miou_unseen": _mean(matrices, self.is_held_out),
+        }
+        return {name: score for name, score in scores.items() if score is not None}
 
     # ------------------------------------------------------------------------------------------------------- drawing
     def without_held_out(self, batch: Batch) -> Tensor:
         """labels_BHW with the held-out classes void."""
         labels_BHW = batch.labels_BHW.clone()
         for row, classes in enumerate(batch.classes):
-            for name in set(classes.names) & set(self.run.held_out_classes):
-                labels_BHW[row][labels_BHW[row] == classes.names.index(name) + 1] = VOID
+            for label, name in enumerate(classes.names, 1):
+                if self.is_held_out(name):
+                    labels_BHW[row][labels_BHW[row] == label] = VOID
         return labels_BHW
+
+    def is_held_out(self, name: str) -> bool:
+        """Whether training must not name this class."""
+        return folded(name) in self.held_out
 
     def draw(self, batch: Batch, labels_BHW: Tensor) -> list[list[int]]:
         """Labels to ask for, equally many of each image, filled up with 0 where its dataset has no more classes.
@@ -151,7 +160,7 @@ class Prompted(Learner):
         shown_BC = counts_BC.scatter_(1, labels_BHW.flatten(1) + 1, True)[:, 1:].cpu()  # one wait for a GPU
         drawn = []
         for classes, shown_C in zip(batch.classes, shown_BC.tolist(), strict=True):
-            labels = [n for n, name in enumerate(classes.names, 1) if name not in self.run.held_out_classes]
+            labels = [n for n, name in enumerate(classes.names, 1) if not self.is_held_out(name)]
             shown = _shuffled([label for label in labels if shown_C[label]])
             others = _shuffled([label for label in labels if not shown_C[label]])
             words = {word for label in shown for word in classes.names[label - 1].split()}
@@ -164,7 +173,7 @@ class Prompted(Learner):
     def prompt(self, name: str) -> str:
         """The class's name in one of the run's templates."""
         templates = self.run.templates
-        return templates[int(torch.randint(len(templates), ()))].format(name)
+        return templates[int(torch.randint(len(templates), ()))].replace("{}", name)
 
 
 def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) -> Tensor:
@@ -194,11 +203,11 @@ def _shuffled(labels: Sequence[int]) -> list[int]:
     return [labels[place] for place in torch.randperm(len(labels)).tolist()]
 
 
-def _mean(matrices: dict[Vocabulary, Confusion], wanted: Callable[[str], bool]) -> float:
-    """Mean over the vocabularies of the mean IoU of the classes whose name is wanted; 0 where the truth shows none."""
+def _mean(matrices: dict[Vocabulary, Confusion], wanted: Callable[[str], bool]) -> float | None:
+    """Mean over the vocabularies of the mean IoU of the classes whose name is wanted; None where nothing shows one."""
     values = [
         mean_iou(matrix, [label for label, name in enumerate(classes.names, 1) if wanted(name)])
         for classes, matrix in matrices.items()
     ]
     defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else 0.0
+    return float(np.mean(defined)) if defined else None

@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from limelight.config import Params, Run
-from limelight.data.classes import vocabulary
+from limelight.data.classes import folded, vocabulary
 from limelight.data.loader import Triple
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees, read_manifest
 from limelight.tracking import Tracker, tracked_run
@@ -206,9 +206,12 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
             f"{modalities}; {MANIFEST} has the splits {splits}"
         )
     datasets = {sample.dataset for sample in labelled if text}
-    known = {label for dataset in datasets for label in vocabulary(dataset).names}
-    if unknown := [label for label in run.held_out_classes if label not in known]:
-        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {sorted(known)}")
+    known = {folded(label): label for dataset in datasets for label in vocabulary(dataset).names}
+    if unknown := [label for label in run.held_out_classes if folded(label) not in known]:
+        classes = sorted(known.values())
+        raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {classes}")
+    if text:  # one that is too long is told before the first step, not in the step that draws it
+        network.text.ids([template.replace("{}", label) for template in run.templates for label in known.values()])
     validation = [sample for sample in rows if sample.split == run.validation and sample.mask]
     if run.validation and not validation and os.environ.get("RANK", "0") == "0":
         splits = ", ".join(sorted({sample.split for sample in rows if sample.mask})) or "none"
@@ -293,7 +296,8 @@ def _trained_classes(run: Run, inputs: _Inputs) -> list[str]:
     """Names of the classes that training has shown; also those of the weights that it started from."""
     earlier = inputs.init.classes if inputs.init else []
     shown = {label for sample in inputs.samples if sample.modality == "text" for label in sample.classes}
-    return sorted({*earlier, *shown.difference(run.held_out_classes)})
+    held_out = set(map(folded, run.held_out_classes))
+    return sorted({*earlier, *(label for label in shown if folded(label) not in held_out)})
 
 
 def _validation(history: History) -> dict[str, float]:

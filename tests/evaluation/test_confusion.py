@@ -1,13 +1,20 @@
 """Confusions of classes, counted by hand and by plain loops."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from limelight.evaluation.confusion import class_iou, confusion_matrix, counts_of, figures, label_map, mean_iou
 from limelight.evaluation.label_pictures import panel
+from limelight.evaluation.plots import plot_confusion
 from limelight.inference.segment import most_probable
+from limelight.media.images import read_image
 from limelight.media.labels import colour, tinted
 
 TRUTH = np.array([[0, 1, 1, -1], [2, 2, 1, -1]])
@@ -57,6 +64,31 @@ def test_a_matrix_equals_plain_counting(seed: int, classes: int) -> None:
         union = (((truth == label) | (found == label)) & known).sum()
         expected = ((truth == label) & (found == label) & known).sum() / union if union else np.nan
         np.testing.assert_allclose(iou, expected)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_iou_is_torchmetrics(seed: int, classes: int) -> None:
+    generator = np.random.default_rng(seed)
+    truth, found = generator.integers(-1, classes + 1, (9, 7)), generator.integers(0, classes + 1, (9, 7))
+    truth[0, : classes + 1] = np.arange(classes + 1)  # where the two agree on what counts
+    expected = multiclass_jaccard_index(
+        torch.from_numpy(found), torch.from_numpy(truth), classes + 1, average="none", ignore_index=-1
+    )
+    np.testing.assert_allclose(class_iou(confusion_matrix(found, truth, classes)), expected, atol=1e-6)
+
+
+def test_whether_a_class_was_trained_may_be_unknown() -> None:
+    counts = counts_of(confusion_matrix(np.array([1, 0]), np.array([1, 1]), 2))
+    assert figures(counts, None, background=False).keys() == {"mIoU", "pixel_accuracy", "mean_accuracy"}
+
+
+def test_a_diagram_writes_any_name(tmp_path: Path) -> None:
+    names = ["background", "лодка", "\U00020000", "$a_{b$"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what matplotlib says of letters that a font lacks
+        plot_confusion(np.eye(4, dtype=np.int64), names, "any", tmp_path / "any.png")
+    assert read_image(tmp_path / "any.png").shape[0] > 100
 
 
 def test_parts_add_up() -> None:

@@ -98,6 +98,17 @@ def test_held_out_classes_are_never_asked_for_and_void() -> None:
     assert sorted(drawn[0]) == [0, 0, 1, 3, 4, 6] and sorted(drawn[1]) == [0, 0, 0, 0, 0, 1]
 
 
+def test_a_held_out_class_is_meant_however_it_is_written() -> None:
+    learner, batch = make_learner(prompts=6, held_out_classes=["BOAT", " mug"]), make_batch(PETS, FEW)
+    assert torch.equal(learner.without_held_out(batch) == VOID, (batch.labels_BHW == 2) | (batch.labels_BHW == VOID))
+    assert {2, 5}.isdisjoint(learner.draw(batch, batch.labels_BHW)[0])
+
+
+def test_templates_may_hold_other_braces() -> None:
+    learner = make_learner(templates=["a {} of {x}"])
+    assert learner.prompt("cat") == "a cat of {x}" and len(learner.tokens(["cat"])) == 1
+
+
 # ----------------------------------------------------------------------------------------------------------------- loss
 def test_the_loss_reaches_the_words_and_the_denoiser() -> None:
     learner = make_learner().train()
@@ -237,7 +248,10 @@ def test_validation_tells_held_out_classes_apart() -> None:
     assert 0.5 < scores["val_miou"] <= 1.0
     alone = learner.validate([make_batch(PETS)], Accelerator(cpu=True))
     assert alone == {"val_miou": 1.0, "val_miou_unseen": 0.5}
-    learner.run = learner.run.model_copy(update={"held_out_classes": []})
+    without = make_batch(PETS)
+    without.labels_BHW[without.labels_BHW == 2] = 0
+    assert learner.validate([without], Accelerator(cpu=True)).keys() == {"val_miou"}
+    learner.held_out = set()
     assert learner.validate([make_batch(PETS)], Accelerator(cpu=True)) == {"val_miou": 0.75}
 
 
