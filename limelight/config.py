@@ -115,6 +115,9 @@ class Augment(Section):
     contrast: float = Field(default=0.0, ge=0, lt=1, description="factor drawn from [1 - c, 1 + c]")
     brightness: float = Field(default=0.0, ge=0, lt=1, description="offset drawn from [-b, b], image in [0, 1]")
     rotate: float = Field(default=0.0, ge=0, le=180, description="largest angle, degrees")
+    invert_companion: float = Field(
+        default=0.0, ge=0, le=1, description="probability that near and far, or cold and warm, change places"
+    )
 
 
 Decay = Annotated[float, Field(ge=0, lt=1)]

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import islice
 
@@ -24,7 +24,7 @@ from limelight.config import Augment, Run
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
-from limelight.data.transforms import apply, draw, levels
+from limelight.data.transforms import apply, draw, inverted, levels
 from limelight.inference.preprocess import stretch
 from models.base import MODALITIES
 from models.card import IMAGENET_MEAN, IMAGENET_STD
@@ -231,7 +231,11 @@ class BatchMaker:
             return decoded, levels(self.mean, self.std)
         again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
         drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index, *again)))
-        return apply(decoded, drawn, plan.size), levels(self.mean, self.std, drawn.contrast, drawn.brightness)
+        moved = apply(decoded, drawn, plan.size)
+        if drawn.invert_companion and moved.companion_HW is not None:
+            companion_HW = inverted(moved.companion_HW, self.store.samples[index].modality)
+            moved = replace(moved, companion_HW=companion_HW)
+        return moved, levels(self.mean, self.std, drawn.contrast, drawn.brightness)
 
 
 def _modality(sample: Sample) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from limelight.config import Augment
 from limelight.data.classes import VOID
 from limelight.data.samples import Decoded, resize_labels
-from limelight.inference.preprocess import stretch
+from limelight.inference.preprocess import NEAREST, stretch
 
 BLUR_KERNELS = (3, 5, 7, 9)
 
@@ -34,6 +34,7 @@ class Draw:
     brightness: float = 0.0
     angle: float = 0.0
     """Degrees, counter-clockwise."""
+    invert_companion: bool = False
 
 
 def draw(augment: Augment, size: tuple[int, int], generator: np.random.Generator) -> Draw:
@@ -53,6 +54,7 @@ def draw(augment: Augment, size: tuple[int, int], generator: np.random.Generator
         contrast=uniform(1 - augment.contrast, 1 + augment.contrast),
         brightness=uniform(-augment.brightness, augment.brightness),
         angle=uniform(-augment.rotate, augment.rotate),
+        invert_companion=generator.random() < augment.invert_companion,
     )
 
 
@@ -88,6 +90,20 @@ def _move(pixels: np.ndarray, drawn: Draw, size: int, labels: bool = False) -> n
     if drawn.mirror or drawn.upside_down:
         pixels = cv2.flip(pixels, -1 if drawn.mirror and drawn.upside_down else int(drawn.mirror))
     return pixels
+
+
+def inverted(companion_HW: np.ndarray, modality: str) -> np.ndarray:
+    """A companion as a sensor of the other polarity has it: datasets disagree on whether near is small or large.
+
+    Args:
+        companion_HW: uint16 after `limelight.inference.preprocess.spread`; depth of 0, not measured, stays 0.
+        modality: 'rgbd' or 'rgbt'.
+    """
+    full = np.iinfo(companion_HW.dtype).max
+    if modality != "rgbd":
+        return full - companion_HW
+    turned_HW = np.clip(round((1 + NEAREST) * full) - companion_HW.astype(np.int32), 0, full)
+    return np.where(companion_HW > 0, turned_HW, 0).astype(companion_HW.dtype)
 
 
 def levels(

@@ -212,6 +212,16 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
         assert seen[-1] - seen[0] <= 1 + world
 
 
+def test_a_companion_is_inverted_and_nothing_else(tmp_path):
+    samples = [make_sample(tmp_path, number, companion=True, modality="rgbt") for number in range(4)]
+    plain, turned = (
+        list(epoch_batches(samples, make_run(augment={"invert_companion": share}), seed=0, epoch=0)) for share in (0, 1)
+    )
+    assert_equal(plain, turned)
+    for one, other in zip(plain, turned, strict=True):
+        torch.testing.assert_close(one.companion_B1HW, 1 - other.companion_B1HW)
+
+
 def test_balanced_batches_of_three_modalities(tmp_path):
     modalities = ["rgb"] * 8 + ["rgbd"] * 3 + ["rgbt"] * 1
     mixed = [

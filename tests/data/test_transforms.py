@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from limelight.config import Augment
 from limelight.data.samples import Decoded, shrink
-from limelight.data.transforms import Draw, apply, draw, levels
+from limelight.data.transforms import Draw, apply, draw, inverted, levels
+from limelight.inference.preprocess import NEAREST, spread
 from models.card import IMAGENET_MEAN, IMAGENET_STD
 
 KD_SCFNET = Augment(blur=0.1, contrast=0.5, brightness=15 / 255, crop=0.125, flip_horizontal=0.5, flip_vertical=0.2)
@@ -128,6 +129,17 @@ def test_a_crop_never_takes_everything(width, height, seed):
     drawn = draw(Augment(crop=0.49, crop_pixels=30), (width, height), np.random.default_rng(seed))
     assert 0 <= drawn.rows[0] < drawn.rows[1] <= height
     assert 0 <= drawn.columns[0] < drawn.columns[1] <= width
+
+
+def test_a_companion_of_the_other_polarity():
+    metres = np.float32([[0, 1.0, 2.5], [4.0, 0, 3.0]])
+    near_small = spread(metres / 10, "rgbd")
+    near_large = spread(np.where(metres > 0, (5 - metres) / 10, 0).astype(np.float32), "rgbd")
+    stored = np.rint(near_small * 65535).astype(np.uint16)
+    np.testing.assert_allclose(inverted(stored, "rgbd") / 65535, near_large, atol=2e-5)
+    assert (inverted(stored, "rgbd") == 0).sum() == 2 and NEAREST * 65535 > 1
+    np.testing.assert_allclose(inverted(inverted(stored, "rgbd"), "rgbd"), stored, atol=1)
+    np.testing.assert_array_equal(inverted(stored, "rgbt"), 65535 - stored)
 
 
 def test_levels_are_the_normalised_values():
