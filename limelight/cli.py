@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limelight.cli_weights import base_weights, import_
+from limelight.cli_weights import base_weights, export, import_
 from models.errors import UserError
 
 app = typer.Typer(
@@ -136,6 +136,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="one JSON list")
 
 
 app.command("import")(import_)
+app.command()(export)
 app.command("base-weights")(base_weights)
 
 

@@ -39,6 +39,22 @@ def import_(
     print(folder)
 
 
+def export(
+    model: Annotated[Path, typer.Argument(help="a weights folder")],
+    runtime: Annotated[
+        list[str], typer.Option(help="onnx-fp32, onnx-int8, openvino-fp32, openvino-int8; may be repeated")
+    ],
+    pictures: Annotated[Path | None, typer.Option(help="a folder of pictures; 8-bit exports need some")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [<model>-deploy]")] = None,
+) -> None:
+    """Write weights in their inference form, with files for ONNX Runtime and OpenVINO; dvc repro also measures them."""
+    from limelight.inference.deploy import export_weights
+
+    target = output or model.with_name(f"{model.name}-deploy")
+    export_weights(model, target, runtime, pictures)
+    print(target)
+
+
 def base_weights(
     text: Annotated[
         bool, typer.Option("--text", help="with text encoder and tokenizer, for networks of words")

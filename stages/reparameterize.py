@@ -20,12 +20,12 @@ def run(params: Params, name: str) -> None:
 
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, noting the figures."""
-    from limelight.inference.deploy import deployable, read_samples
+    from limelight.inference.deploy import deployable, read_samples, save_deployed
     from limelight.inference.export import export
     from limelight.inference.parity import measure_parity, plot_parity
     from models.errors import UserError
     from models.files import atomic_path, write_json
-    from models.weights import load_weights, save_weights
+    from models.weights import load_weights
 
     settings = params.active.deploy
     source, target, report = (
@@ -39,16 +39,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
     with atomic_path(target) as folder:
-        facts = card.model_dump(include={"mean", "std", "licence", "trained_on", "metrics"})
-        merged = save_weights(
-            folder,
-            model,
-            name=card.model,
-            input_size=card.input_size,
-            form="merged" if model.capabilities.reparameterizable else card.form,
-            source=f"merged from {source} (sha256 {card.sha256})",
-            **facts,
-        )
+        merged = save_deployed(folder, model, card, source)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())

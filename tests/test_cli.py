@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app, main
+from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 from models.errors import UserError
 
@@ -319,6 +320,28 @@ def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.Monkey
     told = CliRunner().invoke(app, ["import", "net.pth", "--model", "sdnet", "--sha256", "0" * 64])
     assert "expected 000" in str(told.exception) and isinstance(told.exception, UserError)
     assert files(".") == {"net.pth"}
+
+
+def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
+    def export(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["export", str(untrained), "-o", str(tmp_path / "made"), *arguments])
+
+    told = export("--runtime", "openvino-int8")
+    assert "needs at least one calibration image" in str(told.exception) and not (tmp_path / "made").exists()
+    write_png(tmp_path / "pictures/one.png", np.zeros((40, 60, 3), np.uint8))
+    made = export("--runtime", "onnx-fp32", "--runtime", "openvino-fp32", "--pictures", str(tmp_path / "pictures"))
+    assert made.exit_code == 0, made.exception
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    before, *after = (
+        Predictor.load(folder, runtime=runtime, device="cpu").predict([image])[0].saliency_HW
+        for folder, runtime in (
+            (untrained, "torch"),
+            (tmp_path / "made", "onnx-fp32"),
+            (tmp_path / "made", "openvino-fp32"),
+        )
+    )
+    for each in after:
+        np.testing.assert_allclose(each, before, atol=1e-4)
 
 
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,24 @@
 """From a trained network to the one that is shipped."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
+from limelight.inference.export import export
 from limelight.inference.pictures import read_sample
 from limelight.inference.preprocess import Inputs, stretch, to_inputs
-from limelight.media.images import read_mask
+from limelight.media.images import read_image, read_mask
+from limelight.media.sources import find_sources
 from models.base import Network
 from models.card import Card
 from models.errors import UserError
+from models.files import atomic_path
 from models.sdnet.difference import run_branchwise
+from models.weights import load_weights, save_weights
 
 
 def read_samples(card: Card, settings: Deploy) -> tuple[Inputs, np.ndarray]:
@@ -58,6 +65,44 @@ def deployable(model: Network, inputs: Inputs, settings: Deploy) -> tuple[Networ
             f"{settings.max_logit_difference:g}; the weights are damaged or grew out of range"
         )
     return merged, difference
+
+
+def save_deployed(folder: Path | str, model: Network, card: Card, source: Path | str) -> Card:
+    """Write what `deployable` made of the weights folder `source`, whose card this is."""
+    return save_weights(
+        folder,
+        model,
+        name=card.model,
+        input_size=card.input_size,
+        form="merged" if model.capabilities.reparameterizable else card.form,
+        source=f"merged from {source} (sha256 {card.sha256})",
+        **card.model_dump(include={"mean", "std", "licence", "trained_on", "metrics"}),
+    )
+
+
+def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures: Path | None = None) -> None:
+    """Write a weights folder's inference form with its exports as another, without a pipeline: nothing is measured.
+
+    Args:
+        pictures: a folder of them, to prove the merged form on and to find the ranges of 8-bit exports with; None =
+            noise, which does for the proof.
+
+    Raises:
+        UserError: see `deployable` and `limelight.inference.export.export`; or there are no pictures.
+    """
+    settings = Deploy()
+    model, card = load_weights(source)
+    found = [] if pictures is None else find_sources([pictures])
+    images = [read_image(each.path) for each in found[:: -(-len(found) // settings.samples) or 1]]
+    noise_HW3 = np.random.default_rng(0).integers(0, 256, (*card.input_size, 3), np.uint8)
+    model, _ = deployable(model, _alone(images or [noise_HW3], card), settings)
+    with atomic_path(target) as folder:
+        export(model, save_deployed(folder, model, card, source), folder, runtimes, _alone(images, card))
+
+
+def _alone(images: Sequence[np.ndarray], card: Card) -> Inputs:
+    """Of pictures without companions."""
+    return to_inputs(images, [None] * len(images), ["rgb"] * len(images), card, card.input_size)
 
 
 @torch.inference_mode()
