@@ -11,6 +11,7 @@ from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
+from models.files import read_text
 
 MAX_UNPAIRED = 0.05
 """A larger share of files without a partner means that the layout is wrong, not that a file is missing."""
@@ -216,7 +217,7 @@ def _member_names(root: Path, part: Part) -> list[str] | None:
     listing = part.members and locate(root, part.members)
     if not listing:
         return None
-    lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_text(listing).splitlines()]
     if part.clips:  # a clip a line, or a frame a line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
         return list(dict.fromkeys(line.split("/")[-2] if "/" in line else line for line in _first_paths(lines)))
     return [without_suffix(line) for line in lines if line]

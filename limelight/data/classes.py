@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from limelight.data.manifest import MANIFEST
 from models.errors import UserError
-from models.files import read_json
+from models.files import read_json, read_text
 
 if TYPE_CHECKING:
     from limelight.data.catalogue import ClassSource
@@ -115,7 +115,7 @@ def _table(root: Path, source: "ClassSource") -> dict[int, str]:
 
 def _read_json(path: Path) -> dict[int, str]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
         if not all(isinstance(name, str) for name in table.values()):
             raise ValueError("a name is not a string")
         return {int(value): name for value, name in table.items()}
@@ -128,7 +128,7 @@ def _read_json(path: Path) -> dict[int, str]:
 def _read_lines(path: Path) -> dict[int, str]:
     """'17: cat', or tab-separated with the id first and the names last; the first of several synonyms counts."""
     table: dict[int, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         match = _LINE.match(line)
         if match:
             names = match.group(2).split("\t")[-1]

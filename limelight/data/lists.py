@@ -23,7 +23,7 @@ from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
-from models.files import read_json, write_json, write_text
+from models.files import read_json, read_text, write_json, write_text
 
 PROMPT = "a photo of a {}"
 
@@ -221,7 +221,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the prepare stage, or give the right folder") from None
     return [line.rstrip() for line in lines if line.strip()]

@@ -294,6 +294,22 @@ def test_class_tables(here):
         prepare(root, "ADE20K")
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "modality"),
+    [("classes.json", '{"255": "kött"}', "set"), ("objectInfo150.txt", "Idx\tName\n255\tkött\n", "ADE20K")],
+)
+def test_tables_of_classes_by_other_editors(here, name, table, modality):
+    """Windows' editors write a mark at the start; old ones another encoding."""
+    root = trees.stills(here / "set", ["1"], "images/training", "annotations/training")
+    trees.stills(root, ["1"], "images/validation", "annotations/validation")
+    more = {"modality": "text", "ignore": [0]}
+    (root / name).write_text(table, encoding="utf-8-sig")
+    assert prepare(root, modality, **more).samples[0].classes == ("kött",)
+    (root / name).write_text(table, encoding="latin-1")
+    with pytest.raises(UserError, match=f"{name} is not UTF-8 text"):
+        prepare(root, modality, **more)
+
+
 def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
     coco = trees.stills(here / "coco", ["1"], "images/train2017", "annotations/train2017")
     trees.stills(coco, ["2"], "images/val2017", "annotations/val2017")
