@@ -88,6 +88,12 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     from limelight.data.lists import read_parallel_lists
 
     listed = read_parallel_lists(root)
+    by_kind = {Path(line.image).is_absolute(): line.image for line in listed}
+    if len(by_kind) > 1:  # they share no folder, and the ids are what comes below it
+        raise UserError(
+            f"{root / 'img_list.txt'} has absolute paths, such as {by_kind[True]}, and relative ones, such as "
+            f"{by_kind[False]}; write all of them one way"
+        )
     below = os.path.commonpath([str(Path(line.image).parent) for line in listed])
     part = Part("img_list.txt", include=include)
     pairs: list[Pair] = []

@@ -68,9 +68,11 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
     """Read img_list.txt and, where they are there, x_list.txt, gt_list.txt and every *_text.json.
 
     Raises:
-        UserError: a list is missing, or they differ in length.
+        UserError: a list is missing, the images' is empty, they differ in length, or a table of prompts is none.
     """
     images = _read_lines(folder / "img_list.txt")
+    if not images:
+        raise UserError(f"{folder / 'img_list.txt'} names no image; write one path a line, or remove the file")
     columns: dict[str, list[str]] = {}
     for name in ("x_list.txt", "gt_list.txt"):
         if (folder / name).is_file():
@@ -112,10 +114,13 @@ def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
     """Image name (or path) -> class names, the prompt's wording taken off.
 
     Raises:
-        UserError: a value is not a list of strings (a bare string would be read letter by letter).
+        UserError: it is no such table, or a value is not a list of strings (a bare string would be read letter by
+            letter).
     """
     start = PROMPT.format("")
     table = read_json(path)
+    if not isinstance(table, dict):
+        raise UserError(f"{path} holds {json.dumps(table)[:60]}; give a table of image names and their prompts")
     for name, prompts in table.items():
         if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
             raise UserError(f"{path}: {name} has {json.dumps(prompts)[:60]}; give a list of prompts")

@@ -135,3 +135,32 @@ def test_wrong_lists(here):
         read_sdnet_list(here / "img_list.txt")
     with pytest.raises(UserError, match=r"none/img_list.txt does not exist"):
         read_parallel_lists(here / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("img_list.txt", b"\n", "img_list.txt names no image; write one path a line"),
+        ("img_list.txt", b"/a/1.jpg\nimages/2.jpg\n", "absolute paths, such as /a/1.jpg, and relative ones"),
+        ("img_list.txt", "images/grün.jpg\n".encode("latin-1"), "img_list.txt is not UTF-8 text .*; save it as UTF-8"),
+        ("train_text.json", b'["a"]', r'train_text.json holds \["a"\]; give a table of image names'),
+        ("train_text.json", b"3", "train_text.json holds 3; give a table of image names"),
+    ],
+)
+def test_a_list_that_is_none_is_one_clear_line(here, name, content, message):
+    root = trees.stills(here / "set", ["1"])
+    (root / "img_list.txt").write_text("images/1.jpg\n")
+    (root / "gt_list.txt").write_text("masks/1.png\n")
+    (root / name).write_bytes(content)
+    if name == "img_list.txt":
+        (root / "gt_list.txt").unlink()
+    with pytest.raises(UserError, match=message) as caught:
+        samples_of(root, "rgb", split="train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_members_in_another_encoding_is_named(here):
+    root = trees.stills(here / "set", ["1"], "image", "mask")
+    (root / "train.txt").write_bytes("grün\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"train.txt is not UTF-8 text"):
+        samples_of(root, "rgb")
