@@ -197,6 +197,7 @@ def test_split_folders(here):
     prepared = prepare(here / "set", modality="rgbt")
     assert ids(prepared) == ["set/test/1", "set/train/1"], "a split without thermal images has no sample"
     assert split_name("Validation Set") == "val" and split_name("Easy-35") == "easy_35"
+    assert split_name("train2017") == "train" and split_name("val2017") == "val"
 
 
 def test_the_embedded_layout(here):
@@ -325,6 +326,14 @@ def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
     (coco / "labels.txt").unlink()
     with pytest.raises(UserError, match=r"no labels.txt or classes.json"):
         prepare(coco, "COCO-Stuff")
+
+
+@pytest.mark.parametrize(("image", "target"), [("images/val2017", "annotations"), ("val2017", "stuffthingmaps")])
+def test_coco_stuff_may_be_there_in_part(here, image, target):
+    coco = trees.stills(here / "coco", ["1"], image, f"{target}/val2017")
+    trees.mask(coco / target / "val2017/1.png", level=1)
+    (coco / "labels.txt").write_text("1: person\n2: bicycle\n")
+    assert [sample.split for sample in prepare(coco, "COCO-Stuff").samples] == ["val"]
 
 
 def test_pascal_context_counts_by_the_alphabet(here):
