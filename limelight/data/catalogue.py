@@ -77,10 +77,20 @@ def dataset_modality(request: DatasetRequest) -> str:
 
 
 def class_source(request: DatasetRequest) -> ClassSource:
-    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise."""
+    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise.
+
+    A value that the request names as a class is not ignored.
+    """
     entry = lookup(request.name)
     source = (entry.classes if entry else None) or ClassSource()
-    return source if request.ignore is None else replace(source, ignore=tuple(request.ignore))
+    ignore = source.ignore if request.ignore is None else request.ignore
+    return replace(source, ignore=tuple(value for value in ignore if value not in (request.classes or ())))
+
+
+def ignores_unasked(request: DatasetRequest) -> bool:
+    """Whether 255 is ignored only because nobody, neither the request nor the catalogue, says anything of it."""
+    entry = lookup(request.name)
+    return request.ignore is None and not (entry and entry.classes)
 
 
 def layout_candidates(request: DatasetRequest) -> list[Parts]:

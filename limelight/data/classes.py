@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BACKGROUND, VOID = 0, -1
 """Labels of what is none of the classes, and of what nobody has said anything about."""
 BACKGROUND_NAME = "background"
+VALUES = 1 << 16
+"""Pixel values of a label map end before."""
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
 
 
@@ -35,7 +37,7 @@ class Vocabulary:
 
     def labels(self, values_HW: np.ndarray) -> np.ndarray:
         """Pixel values to labels, int16: 1 to the number of classes, `BACKGROUND` or `VOID`."""
-        table = np.full(1 << 16, VOID, np.int16)
+        table = np.full(VALUES, VOID, np.int16)
         if self.background:
             table[0] = BACKGROUND
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
@@ -75,19 +77,34 @@ def vocabulary_tree(classes: dict[int, str], source: "ClassSource") -> dict[str,
     return {"background": 0 not in classes and 0 not in source.ignore, "classes": known}
 
 
-def class_names(root: Path, source: "ClassSource", given: dict[int, str] | None = None) -> dict[int, str]:
+def class_names(
+    root: Path, source: "ClassSource", given: dict[int, str] | None = None, *, unasked: bool = False
+) -> dict[int, str]:
     """Pixel value -> class name, without the ignored values and the background.
 
     Args:
         given: the user's own table; else a `classes.json` ({"1": "name"}) at the root comes first.
+        unasked: nobody has said that `source.ignore` is ignored; then a class of such a value is an error.
 
     Raises:
-        UserError: no table can be found or read, it names no class, or one twice.
+        UserError: no table can be found or read, it names no class, one twice, or one that no label map can show.
     """
     table = _table(root, source) if given is None else given
+    outside = [value for value in table if not 0 <= value < VALUES]
+    if outside:
+        raise UserError(
+            f"the classes of {root} give {table[outside[0]]!r} pixel value {outside[0]}; label maps hold 0 to "
+            f"{VALUES - 1}: correct the number"
+        )
+    unclear = [value for value in source.ignore if value in table] if unasked else []
+    if unclear:
+        raise UserError(
+            f"the classes of {root} name {unclear[0]} {table[unclear[0]]!r}, which is ignored where nothing else is "
+            f"said; give `ignore: []` in params.yaml if it is a class, `ignore: [{unclear[0]}]` if it says nothing"
+        )
     background = {0} if table.get(0, "").casefold() == BACKGROUND_NAME else set()
     left_out = {*source.ignore, *background}
-    classes = {value: name for value, name in sorted(table.items()) if value not in left_out and 0 <= value < 1 << 16}
+    classes = {value: name for value, name in sorted(table.items()) if value not in left_out}
     names = [name.casefold() for name in classes.values()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
@@ -101,7 +118,9 @@ def _table(root: Path, source: "ClassSource") -> dict[int, str]:
     if own.is_file():
         table = _read_json(own)
     elif source.file and (root / source.file).is_file():
-        table = {number - source.shift: name for number, name in _read_lines(root / source.file).items()}
+        lines = _read_lines(root / source.file)
+        # COCO's 0 is 'unlabeled', which no pixel value stands for.
+        table = {number - source.shift: name for number, name in lines.items() if number >= source.shift}
     elif source.names:
         table = dict(enumerate(source.names, start=1))
     else:

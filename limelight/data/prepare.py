@@ -13,7 +13,14 @@ import numpy as np
 
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import ClassSource, class_source, default_split, layout_candidates, lookup
+from limelight.data.catalogue import (
+    ClassSource,
+    class_source,
+    default_split,
+    ignores_unasked,
+    layout_candidates,
+    lookup,
+)
 from limelight.data.classes import class_names, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
@@ -63,7 +70,9 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
             )
         pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
     source = class_source(request)
-    names = class_names(root, source, request.classes) if entry.modality == "text" else {}
+    names: dict[int, str] = {}
+    if entry.modality == "text":
+        names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
     divided = divide(pairs, request, seed)
     samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):

@@ -389,6 +389,19 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
             prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
 
 
+def test_a_class_is_not_dropped_for_its_pixel_value(here):
+    root = trees.stills(here / "set", ["1"], target="labels")  # 255 on 0
+    prepared = prepare(root, modality="text", split="test", classes={1: "cat", 255: "car"})
+    assert prepared.samples[0].classes == ("car",) and 255 not in prepared.source.ignore
+    for value in (-1, 65536):
+        with pytest.raises(UserError, match=f"give 'dog' pixel value {value}; label maps hold 0 to 65535"):
+            prepare(root, modality="text", split="test", classes={255: "car", value: "dog"})
+    (root / "classes.json").write_text('{"1": "cat", "255": "car"}')
+    with pytest.raises(UserError, match=r"name 255 'car', which is ignored .* give `ignore: \[\]` .* if it is a class"):
+        prepare(root, modality="text", split="test")
+    assert prepare(root, modality="text", split="test", ignore=[]).samples[0].classes == ("car",)
+
+
 def test_clips_and_lists_are_divided_by_name_too(here):
     for clip in ("day_1", "night_1"):
         trees.stills(here / "set" / clip, ["0001", "0002"], "frames", "masks")
