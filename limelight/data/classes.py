@@ -87,7 +87,7 @@ def class_names(
         unasked: nobody has said that `source.ignore` is ignored; then a class of such a value is an error.
 
     Raises:
-        UserError: no table can be found or read, it names no class, one twice, or one that no label map can show.
+        UserError: no table can be found or read, it names no class, or one that no label map can show.
     """
     table = _table(root, source) if given is None else given
     outside = [value for value in table if not 0 <= value < VALUES]
@@ -102,14 +102,11 @@ def class_names(
             f"the classes of {root} name {unclear[0]} {table[unclear[0]]!r}, which is ignored where nothing else is "
             f"said; give `ignore: []` in params.yaml if it is a class, `ignore: [{unclear[0]}]` if it says nothing"
         )
-    background = {0} if table.get(0, "").casefold() == BACKGROUND_NAME else set()
+    background = {0} if table.get(0, "").strip().casefold() == BACKGROUND_NAME else set()
     left_out = {*source.ignore, *background}
     classes = {value: name for value, name in sorted(table.items()) if value not in left_out}
-    names = [name.casefold() for name in classes.values()]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not names:
-        what = f"name {', '.join(map(repr, twice))} twice" if twice else "name no class"
-        raise UserError(f"the classes of {root} {what}; give each pixel value that counts a name of its own")
+    if not classes:
+        raise UserError(f"the classes of {root} name no class; give each pixel value that counts a name of its own")
     return classes
 
 

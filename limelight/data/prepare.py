@@ -28,6 +28,7 @@ from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.inference.preprocess import fit_companion
+from limelight.inference.segment import checked_classes
 from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image, read_mask
 from limelight.progress import track
 from models.errors import UserError
@@ -70,9 +71,7 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
             )
         pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
     source = class_source(request)
-    names: dict[int, str] = {}
-    if entry.modality == "text":
-        names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
+    names = _names(root, request, source) if entry.modality == "text" else {}
     divided = divide(pairs, request, seed)
     samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
@@ -81,6 +80,15 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
             f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used ({examples}); mend it"
         )
     return Prepared(samples, problems + unreadable, names, source)
+
+
+def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
+    """Pixel value -> class, by the rule that networks are asked for classes by: what passes here can be evaluated."""
+    names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
+    try:
+        return dict(zip(names, checked_classes(list(names.values())), strict=True))
+    except UserError as error:
+        raise UserError(f"dataset {request.name}: {error}") from error
 
 
 def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pair]:

@@ -376,15 +376,22 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
         ("street/street_2", ("sky",)),
     ]
     assert not prepared.problems, "labels of other sources are no orphans"
-    office = prepare(root, "office", "text", split="test", classes={0: "Background", 1: "chair"}, include="office_*")
-    assert office.classes == {1: "chair"}
+    own = {0: "Background", 1: " a\n chair"}
+    office = prepare(root, "office", "text", split="test", classes=own, include="office_*")
+    assert office.classes == {1: "a chair"}
     with pytest.raises(UserError, match=r"pixel values \[11\] .* list them under `ignore`"):
         prepare(root, "street", "text", split="test", **{**street, "ignore": None})
     with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
         prepare(root, "street", "text", split="test", include="street_*")
     with pytest.raises(UserError, match=r"of these 'home_\*' gives no sample"):
         prepare(root, "home", "text", split="test", classes={1: "sofa"}, include="home_*")
-    for wrong, message in (({1: "cat", 2: "Cat"}, "name 'cat' twice"), ({0: "background"}, "name no class")):
+    for wrong, message in (
+        ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are the same; name each once"),
+        ({1: "dog", 2: "dog "}, "classes 'dog', 'dog' are the same"),
+        ({1: "dog", 2: " "}, "dataset office: class 2 of 2 is empty"),
+        ({1: ""}, "class 1 of 1 is empty"),
+        ({0: "background "}, "name no class"),
+    ):
         with pytest.raises(UserError, match=message):
             prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
 
