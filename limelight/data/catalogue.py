@@ -69,11 +69,20 @@ def lookup(name: str) -> Dataset | None:
 
 
 def dataset_modality(request: DatasetRequest) -> str:
-    """The modality of a requested dataset: what the request says where it says something, else the catalogue's."""
+    """The modality of a requested dataset: what the request says where it says something, else the catalogue's.
+
+    Raises:
+        UserError: the request says what label maps mean, and the dataset has none.
+    """
     entry = lookup(request.name)
-    if "modality" in request.model_fields_set or entry is None:
-        return request.modality
-    return entry.modality
+    modality = request.modality if "modality" in request.model_fields_set or entry is None else entry.modality
+    for key in ("classes", "ignore"):
+        if modality != "text" and getattr(request, key) is not None:
+            raise UserError(
+                f"dataset {request.name} has modality {modality} and `{key}`, which is for label maps; set "
+                f"`modality: text`, or take `{key}` out"
+            )
+    return modality
 
 
 def class_source(request: DatasetRequest) -> ClassSource:
