@@ -157,16 +157,29 @@ def _read_lines(path: Path) -> dict[int, str]:
 def label_map(path: Path) -> np.ndarray:
     """The pixel values of a label map, (H, W); of a palette image the indices, not the colours.
 
+    Grey in three channels of 8 bits counts as its one channel.
+
     Raises:
-        UserError: the file cannot be read or has more than one channel.
+        UserError: the file cannot be read or has colours.
     """
     try:
         with Image.open(path) as image:
+            if image.mode in ("RGB", "RGBA"):
+                return _grey(path, image)
             if image.mode not in ("P", "L", "1", "I") and not image.mode.startswith("I;16"):
-                raise UserError(f"{path} is a label map of mode {image.mode}; it must have one channel of class ids")
+                raise UserError(f"{path} is a label map of mode {image.mode}; save it with one channel of class ids")
             return np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be decoded ({error}); replace it") from None
+
+
+def _grey(path: Path, image: Image.Image) -> np.ndarray:
+    if ";16" in str(image.tile):  # Pillow would keep their upper 8 bits alone, which are 0 of every small id
+        raise UserError(f"{path} has channels of 16 bits; save it with one channel of class ids")
+    pixels_HWC = np.asarray(image)
+    if (pixels_HWC[..., 1:3] != pixels_HWC[..., :1]).any() or (pixels_HWC[..., 3:] != 255).any():
+        raise UserError(f"{path} holds colours, not ids; convert them by the dataset's palette")
+    return pixels_HWC[..., 0]
 
 
 def label_values(path: Path) -> list[int]:

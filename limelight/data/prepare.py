@@ -75,9 +75,10 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     divided = divide(pairs, request, seed)
     samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
-        examples = "; ".join(f"{problem.path}: {problem.reason}" for problem in unreadable[:3])
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise UserError(
-            f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used ({examples}); mend it"
+            f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used: "
+            f"{unreadable[0].reason}{more}"
         )
     return Prepared(samples, problems + unreadable, names, source)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from limelight.config import DatasetRequest, Layout
 from limelight.data.adapters import frame_numbers
 from limelight.data.catalogue import catalogue
+from limelight.data.classes import label_map
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.layouts import Part, split_name
@@ -355,6 +356,29 @@ def test_label_maps_of_16_bits(here):
     trees.write(root / "labels/1.png", np.full((20, 24), 2978, np.uint16))
     prepared = prepare(root, modality="text", split="test", classes={2978: "wall"})
     assert prepared.samples[0].classes == ("wall",)
+
+
+def test_label_maps_of_three_channels_are_ids_or_colours(here):
+    root = trees.stills(here / "set", [str(number) for number in range(24)], target="labels")
+    levels = np.zeros((20, 24, 4), np.uint8)
+    levels[:9, :, :3], levels[..., 3] = 1, 255
+    for number in range(24):
+        trees.write(root / f"labels/{number}.png", levels[..., : 3 + number % 2])
+    more = {"modality": "text", "split": "test", "classes": {1: "cat"}}
+    prepared = prepare(root, **more)
+    assert {sample.classes for sample in prepared.samples} == {("cat",)}
+    assert label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
+    for wrong, said in (
+        (levels + np.uint8([1, 0, 0, 0]), "holds colours, not ids; convert them by the dataset's palette"),
+        (levels - np.uint8([0, 0, 0, 55]), "holds colours, not ids; convert them by the dataset's palette"),
+        (levels[..., :3].astype(np.uint16), "has channels of 16 bits; save it with one channel of class ids"),
+    ):
+        for number in range(24):
+            trees.write(root / f"labels/{number}.png", wrong)
+        message = rf"24 of 24 samples cannot be used: .*png {said} \(and 23 more\)$"
+        with pytest.raises(UserError, match=message) as caught:
+            prepare(root, **more)
+        assert str(caught.value).count(".png") == 1
 
 
 # ------------------------------------------------------------------------------------------ a part of a folder, and how
