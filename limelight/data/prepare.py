@@ -21,7 +21,7 @@ from limelight.data.catalogue import (
     layout_candidates,
     lookup,
 )
-from limelight.data.classes import class_names, present
+from limelight.data.classes import class_names, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
@@ -36,6 +36,8 @@ from models.errors import UserError
 MAX_REJECTED = 0.05
 UNLABELLED = "unlabelled"
 _SLOW = 2000
+_EXAMPLES = 100
+"""Label maps that are read once more to say what is in them."""
 _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
 """How a whole JPEG or PNG ends; what ends otherwise is decoded to find out."""
 
@@ -54,8 +56,8 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     """Find, look at and divide a dataset's samples.
 
     Raises:
-        UserError: the folder is gone or fits no layout, or more than 5 % of its files pair with nothing or cannot be
-            read.
+        UserError: the folder is gone or fits no layout, more than 5 % of its files pair with nothing or cannot be
+            read, or no label map shows a class.
     """
     root = Path(entry.root)
     if not root.is_dir():
@@ -80,6 +82,8 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
             f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used: "
             f"{unreadable[0].reason}{more}"
         )
+    if names:
+        _check_shown(samples, request.name, names, source.ignore)
     return Prepared(samples, problems + unreadable, names, source)
 
 
@@ -189,6 +193,21 @@ def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> N
     rounding = 0.5 / min(size) + 0.5 / min(wanted)
     if abs(np.log(size[0] * wanted[1] / (size[1] * wanted[0]))) > ASPECT_TOLERANCE + rounding:
         raise UserError(f"{path} is {size[0]}x{size[1]} and its image {wanted[0]}x{wanted[1]}; pair the files anew")
+
+
+def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str], ignore: tuple[int, ...]) -> None:
+    """Masks of 0 and 255, say, go through as label maps: one is background, the other ignored. Nothing is learnt."""
+    labelled = [Path(sample.mask) for sample in samples if sample.mask]
+    if not labelled or any(sample.classes for sample in samples):
+        return
+    found = sorted({value for path in labelled[:_EXAMPLES] for value in label_values(path)})
+    ignored = [str(value) for value in found if value in ignore]
+    note = f" ({', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} under `ignore`)" if ignored else ""
+    classes = ", ".join(f"{value}: {name}" for value, name in list(names.items())[:5])
+    raise UserError(
+        f"dataset {dataset}: no label map shows any of the classes {classes}{', ...' if len(names) > 5 else ''}; "
+        f"values found: {', '.join(map(str, found))}{note}; give the classes the values that the maps have"
+    )
 
 
 def describe(prepared: Prepared, name: str) -> str:

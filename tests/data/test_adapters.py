@@ -420,6 +420,21 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
             prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
 
 
+def test_label_maps_that_show_no_class_are_refused(here):
+    """Masks of 0 and 255 with a table for 0 and 1."""
+    root = trees.stills(here / "set", ["1", "2"], target="labels")
+    more = {"modality": "text", "split": {"train": 0.5, "test": 0.5}}
+    said = r"dataset set: no label map shows any of the classes 1: car; values found: 0, 255 \(255 is under `ignore`\)"
+    with pytest.raises(UserError, match=said):
+        prepare(root, classes={1: "car"}, **more)
+    with pytest.raises(UserError, match=r"4: d, 5: e, \.\.\.; values found: 0, 255 \(0, 255 are under `ignore`\)"):
+        prepare(root, classes=dict(enumerate("abcdef", 1)), ignore=[0, 255], **more)
+    trees.mask(root / "labels/2.png", level=1)
+    assert [sample.classes for sample in prepare(root, classes={1: "car"}, **more).samples].count(()) == 1
+    unlabelled = Layout(image="images", mask=None)
+    assert prepare(root, modality="text", layout=unlabelled, classes={1: "car"}, split="unlabelled").samples
+
+
 def test_a_class_is_not_dropped_for_its_pixel_value(here):
     root = trees.stills(here / "set", ["1"], target="labels")  # 255 on 0
     prepared = prepare(root, modality="text", split="test", classes={1: "cat", 255: "car"})
