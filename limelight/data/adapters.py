@@ -28,6 +28,8 @@ class Pair:
     companion: Path | None
     clip: str | None = None
     frame: int | None = None
+    classes: tuple[str, ...] = ()
+    """That a list's prompts name; empty where nothing says."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
             missing.append((absent, "listed, but not there"))
             continue
         image, mask, companion = files
-        pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion))
+        pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion, classes=line.classes))
     _check_share(dataset, root, part, len(pairs), missing)
     return pairs, [Problem(dataset, str(path), reason) for path, reason in missing]
 

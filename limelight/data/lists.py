@@ -84,8 +84,14 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
                 )
     companions: Sequence[str | None] = columns.get("x_list.txt") or [None] * len(images)
     masks: Sequence[str | None] = columns.get("gt_list.txt") or [None] * len(images)
-    tables = (read_prompts(path) for path in sorted(folder.glob("*_text.json")))
-    prompts = {name: classes for table in tables for name, classes in table.items()}
+    tables = [read_prompts(path) for path in sorted(folder.glob("*_text.json"))]
+    # Tables that differ about a name mean images of several folders by it.
+    prompts = {
+        name: classes
+        for table in tables
+        for name, classes in table.items()
+        if all(other.get(name, classes) == classes for other in tables)
+    }
     return [
         Listed(
             image,

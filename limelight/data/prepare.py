@@ -163,6 +163,7 @@ def _look(
         fit_companion(companion_HW, size[::-1], f"companion {one.companion}")
     if modality == "text" and one.mask:
         classes = present(one.mask, names, ignore)
+        _check_named(one, classes)
     return Sample(
         sample_id=one.sample_id,
         dataset=dataset,
@@ -178,6 +179,16 @@ def _look(
         height=size[1],
         sha256=cache.sha256([one.image])[0],
     )
+
+
+def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
+    known = {name.casefold() for name in shown}
+    absent = [name for name in one.classes if " ".join(name.split()).casefold() not in known]
+    if absent:
+        raise UserError(
+            f"{one.mask} does not show {', '.join(map(repr, absent[:3]))}, which a *_text.json names of its image, but "
+            f"{', '.join(map(repr, shown[:3])) or 'no class'}; correct that file or the table of classes"
+        )
 
 
 def _check_whole(path: Path, read: Callable[[Path], np.ndarray]) -> None:

@@ -124,6 +124,37 @@ def test_every_table_of_prompts_is_read(here):
     assert [sample.classes for sample in samples] == [("thing 1",), ("thing 2",)]
 
 
+def test_prompts_and_label_maps_must_agree(here):
+    root = trees.stills(here / "set", [f"{number:02}" for number in range(30)], target="labels")
+    for path in (root / "labels").iterdir():
+        trees.mask(path, level=1)
+    names = [f"{number:02}" for number in range(30)]
+    (root / "img_list.txt").write_text("".join(f"images/{name}.jpg\n" for name in names))
+    (root / "gt_list.txt").write_text("".join(f"labels/{name}.png\n" for name in names))
+    prompts = {f"{name}.jpg": ["a photo of a Traffic  Light"] for name in names}
+    prompts["07.jpg"] = ["a photo of a traffic light", "a photo of a dog"]
+    (root / "train_text.json").write_text(json.dumps(prompts))
+    request = DatasetRequest(
+        name="set", path=str(root), modality="text", split="train", classes={1: "traffic light", 2: "dog"}
+    )
+    entry = Entry(str(root), 0, "", "local", "", "text", None)
+    prepared = prepare_dataset(request, entry, 0, HashCache())
+    (problem,) = prepared.problems
+    assert len(prepared.samples) == 29 and problem.path.endswith("images/07.jpg")
+    assert "labels/07.png does not show 'dog', which a *_text.json names" in problem.reason
+    swapped = request.model_copy(update={"classes": {2: "traffic light", 1: "dog"}})
+    with pytest.raises(UserError, match=r"30 of 30 samples .*'Traffic  Light', .*, but 'dog'; correct"):
+        prepare_dataset(swapped, entry, 0, HashCache())
+
+
+def test_an_image_that_two_tables_name_differently_has_no_prompts(here):
+    """Both folders have a 1.jpg; the list holds one of them."""
+    (here / "img_list.txt").write_text("train/1.jpg\ntrain/2.jpg\n")
+    (here / "train_text.json").write_text('{"1.jpg": ["a photo of a cat"], "2.jpg": ["a photo of a cat"]}')
+    (here / "val_text.json").write_text('{"1.jpg": ["a photo of a dog"], "2.jpg": ["a photo of a cat"]}')
+    assert [line.classes for line in read_parallel_lists(here)] == [(), ("cat",)]
+
+
 def test_wrong_lists(here):
     (here / "img_list.txt").write_text("1.jpg\n2.jpg\n")
     (here / "gt_list.txt").write_text("1.png\n")
