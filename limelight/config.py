@@ -58,7 +58,8 @@ class DatasetRequest(Section):
         default=None, min_length=1, description="pixel value -> class (text); null = the folder's own classes.json"
     )
     ignore: list[int] | None = Field(
-        default=None, description="pixel values that say nothing (text); null = 255, or as the catalogue knows"
+        default=None,
+        description="pixel values that say nothing (text); null = 255, or as the catalogue knows, without `classes`",
     )
     split: str | dict[str, float] | None = Field(
         default=None,
@@ -71,6 +72,9 @@ class DatasetRequest(Section):
             raise ValueError("an archive by url needs its sha256")
         if sum(bool(given) for given in (self.path, self.url, self.render)) > 1:
             raise ValueError("give one of path, url and render")
+        both = sorted({*(self.classes or ())} & {*(self.ignore or ())})
+        if both:
+            raise ValueError(f"{both[0]} is both a class and ignored; take it out of `classes` or of `ignore`")
         if isinstance(self.split, dict) and abs(sum(self.split.values()) - 1) > 1e-6:
             raise ValueError(f"the shares of split sum to {sum(self.split.values()):g}, not to 1")
         return self

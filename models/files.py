@@ -68,14 +68,27 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_text(path: Path | str) -> str:
+    """UTF-8 text; the byte order mark that Windows' editors put before it is left out.
+
+    Raises:
+        UserError: the file has another encoding.
+        OSError: it cannot be opened.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}: {error.reason}); save it as UTF-8") from None
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing or is not JSON in UTF-8.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the stage that writes it (dvc repro)") from error
     except ValueError as error:

@@ -11,6 +11,7 @@ from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
+from models.files import read_text
 
 MAX_UNPAIRED = 0.05
 """A larger share of files without a partner means that the layout is wrong, not that a file is missing."""
@@ -27,6 +28,8 @@ class Pair:
     companion: Path | None
     clip: str | None = None
     frame: int | None = None
+    classes: tuple[str, ...] = ()
+    """That a list's prompts name; empty where nothing says."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     from limelight.data.lists import read_parallel_lists
 
     listed = read_parallel_lists(root)
+    by_kind = {Path(line.image).is_absolute(): line.image for line in listed}
+    if len(by_kind) > 1:  # they share no folder, and the ids are what comes below it
+        raise UserError(
+            f"{root / 'img_list.txt'} has absolute paths, such as {by_kind[True]}, and relative ones, such as "
+            f"{by_kind[False]}; write all of them one way"
+        )
     below = os.path.commonpath([str(Path(line.image).parent) for line in listed])
     part = Part("img_list.txt", include=include)
     pairs: list[Pair] = []
@@ -101,7 +110,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
             missing.append((absent, "listed, but not there"))
             continue
         image, mask, companion = files
-        pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion))
+        pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion, classes=line.classes))
     _check_share(dataset, root, part, len(pairs), missing)
     return pairs, [Problem(dataset, str(path), reason) for path, reason in missing]
 
@@ -216,7 +225,7 @@ def _member_names(root: Path, part: Part) -> list[str] | None:
     listing = part.members and locate(root, part.members)
     if not listing:
         return None
-    lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_text(listing).splitlines()]
     if part.clips:  # a clip a line, or a frame a line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
         return list(dict.fromkeys(line.split("/")[-2] if "/" in line else line for line in _first_paths(lines)))
     return [without_suffix(line) for line in lines if line]

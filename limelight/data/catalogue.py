@@ -69,18 +69,37 @@ def lookup(name: str) -> Dataset | None:
 
 
 def dataset_modality(request: DatasetRequest) -> str:
-    """The modality of a requested dataset: what the request says where it says something, else the catalogue's."""
+    """The modality of a requested dataset: what the request says where it says something, else the catalogue's.
+
+    Raises:
+        UserError: the request says what label maps mean, and the dataset has none.
+    """
     entry = lookup(request.name)
-    if "modality" in request.model_fields_set or entry is None:
-        return request.modality
-    return entry.modality
+    modality = request.modality if "modality" in request.model_fields_set or entry is None else entry.modality
+    for key in ("classes", "ignore"):
+        if modality != "text" and getattr(request, key) is not None:
+            raise UserError(
+                f"dataset {request.name} has modality {modality} and `{key}`, which is for label maps; set "
+                f"`modality: text`, or take `{key}` out"
+            )
+    return modality
 
 
 def class_source(request: DatasetRequest) -> ClassSource:
-    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise."""
+    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise.
+
+    A value that the request names as a class is not ignored.
+    """
     entry = lookup(request.name)
     source = (entry.classes if entry else None) or ClassSource()
-    return source if request.ignore is None else replace(source, ignore=tuple(request.ignore))
+    ignore = source.ignore if request.ignore is None else request.ignore
+    return replace(source, ignore=tuple(value for value in ignore if value not in (request.classes or ())))
+
+
+def ignores_unasked(request: DatasetRequest) -> bool:
+    """Whether 255 is ignored only because nobody, neither the request nor the catalogue, says anything of it."""
+    entry = lookup(request.name)
+    return request.ignore is None and not (entry and entry.classes)
 
 
 def layout_candidates(request: DatasetRequest) -> list[Parts]:

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from limelight.data.manifest import MANIFEST
 from models.errors import UserError
-from models.files import read_json
+from models.files import read_json, read_text
 
 if TYPE_CHECKING:
     from limelight.data.catalogue import ClassSource
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BACKGROUND, VOID = 0, -1
 """Labels of what is none of the classes, and of what nobody has said anything about."""
 BACKGROUND_NAME = "background"
+VALUES = 1 << 16
+"""Pixel values of a label map end before."""
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
 
 
@@ -35,7 +37,7 @@ class Vocabulary:
 
     def labels(self, values_HW: np.ndarray) -> np.ndarray:
         """Pixel values to labels, int16: 1 to the number of classes, `BACKGROUND` or `VOID`."""
-        table = np.full(1 << 16, VOID, np.int16)
+        table = np.full(VALUES, VOID, np.int16)
         if self.background:
             table[0] = BACKGROUND
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
@@ -80,24 +82,36 @@ def folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def class_names(root: Path, source: "ClassSource", given: dict[int, str] | None = None) -> dict[int, str]:
+def class_names(
+    root: Path, source: "ClassSource", given: dict[int, str] | None = None, *, unasked: bool = False
+) -> dict[int, str]:
     """Pixel value -> class name, without the ignored values and the background.
 
     Args:
         given: the user's own table; else a `classes.json` ({"1": "name"}) at the root comes first.
+        unasked: nobody has said that `source.ignore` is ignored; then a class of such a value is an error.
 
     Raises:
-        UserError: no table can be found or read, it names no class, or one twice.
+        UserError: no table can be found or read, it names no class, or one that no label map can show.
     """
     table = _table(root, source) if given is None else given
-    background = {0} if table.get(0, "").casefold() == BACKGROUND_NAME else set()
+    outside = [value for value in table if not 0 <= value < VALUES]
+    if outside:
+        raise UserError(
+            f"the classes of {root} give {table[outside[0]]!r} pixel value {outside[0]}; label maps hold 0 to "
+            f"{VALUES - 1}: correct the number"
+        )
+    unclear = [value for value in source.ignore if value in table] if unasked else []
+    if unclear:
+        raise UserError(
+            f"the classes of {root} name {unclear[0]} {table[unclear[0]]!r}, which is ignored where nothing else is "
+            f"said; give `ignore: []` in params.yaml if it is a class, `ignore: [{unclear[0]}]` if it says nothing"
+        )
+    background = {0} if table.get(0, "").strip().casefold() == BACKGROUND_NAME else set()
     left_out = {*source.ignore, *background}
-    classes = {value: name for value, name in sorted(table.items()) if value not in left_out and 0 <= value < 1 << 16}
-    names = [name.casefold() for name in classes.values()]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not names:
-        what = f"name {', '.join(map(repr, twice))} twice" if twice else "name no class"
-        raise UserError(f"the classes of {root} {what}; give each pixel value that counts a name of its own")
+    classes = {value: name for value, name in sorted(table.items()) if value not in left_out}
+    if not classes:
+        raise UserError(f"the classes of {root} name no class; give each pixel value that counts a name of its own")
     return classes
 
 
@@ -106,7 +120,9 @@ def _table(root: Path, source: "ClassSource") -> dict[int, str]:
     if own.is_file():
         table = _read_json(own)
     elif source.file and (root / source.file).is_file():
-        table = {number - source.shift: name for number, name in _read_lines(root / source.file).items()}
+        lines = _read_lines(root / source.file)
+        # COCO's 0 is 'unlabeled', which no pixel value stands for.
+        table = {number - source.shift: name for number, name in lines.items() if number >= source.shift}
     elif source.names:
         table = dict(enumerate(source.names, start=1))
     else:
@@ -120,7 +136,7 @@ def _table(root: Path, source: "ClassSource") -> dict[int, str]:
 
 def _read_json(path: Path) -> dict[int, str]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
         if not all(isinstance(name, str) for name in table.values()):
             raise ValueError("a name is not a string")
         return {int(value): name for value, name in table.items()}
@@ -133,7 +149,7 @@ def _read_json(path: Path) -> dict[int, str]:
 def _read_lines(path: Path) -> dict[int, str]:
     """'17: cat', or tab-separated with the id first and the names last; the first of several synonyms counts."""
     table: dict[int, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         match = _LINE.match(line)
         if match:
             names = match.group(2).split("\t")[-1]
@@ -146,16 +162,29 @@ def _read_lines(path: Path) -> dict[int, str]:
 def label_map(path: Path) -> np.ndarray:
     """The pixel values of a label map, (H, W); of a palette image the indices, not the colours.
 
+    Grey in three channels of 8 bits counts as its one channel.
+
     Raises:
-        UserError: the file cannot be read or has more than one channel.
+        UserError: the file cannot be read or has colours.
     """
     try:
         with Image.open(path) as image:
+            if image.mode in ("RGB", "RGBA"):
+                return _grey(path, image)
             if image.mode not in ("P", "L", "1", "I") and not image.mode.startswith("I;16"):
-                raise UserError(f"{path} is a label map of mode {image.mode}; it must have one channel of class ids")
+                raise UserError(f"{path} is a label map of mode {image.mode}; save it with one channel of class ids")
             return np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be decoded ({error}); replace it") from None
+
+
+def _grey(path: Path, image: Image.Image) -> np.ndarray:
+    if ";16" in str(image.tile):  # Pillow would keep their upper 8 bits alone, which are 0 of every small id
+        raise UserError(f"{path} has channels of 16 bits; save it with one channel of class ids")
+    pixels_HWC = np.asarray(image)
+    if (pixels_HWC[..., 1:3] != pixels_HWC[..., :1]).any() or (pixels_HWC[..., 3:] != 255).any():
+        raise UserError(f"{path} holds colours, not ids; convert them by the dataset's palette")
+    return pixels_HWC[..., 0]
 
 
 def label_values(path: Path) -> list[int]:

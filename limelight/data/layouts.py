@@ -13,6 +13,8 @@ _SPLIT_NAMES = {
     "training": "train",
     "training set": "train",
     "train_set": "train",
+    "train2017": "train",
+    "val2017": "val",
     "training_set": "train",
     "validation": "val",
     "valid": "val",

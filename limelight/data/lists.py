@@ -23,7 +23,7 @@ from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
-from models.files import read_json, write_json, write_text
+from models.files import read_json, read_text, write_json, write_text
 
 PROMPT = "a photo of a {}"
 
@@ -68,9 +68,11 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
     """Read img_list.txt and, where they are there, x_list.txt, gt_list.txt and every *_text.json.
 
     Raises:
-        UserError: a list is missing, or they differ in length.
+        UserError: a list is missing, the images' is empty, they differ in length, or a table of prompts is none.
     """
     images = _read_lines(folder / "img_list.txt")
+    if not images:
+        raise UserError(f"{folder / 'img_list.txt'} names no image; write one path a line, or remove the file")
     columns: dict[str, list[str]] = {}
     for name in ("x_list.txt", "gt_list.txt"):
         if (folder / name).is_file():
@@ -82,8 +84,14 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
                 )
     companions: Sequence[str | None] = columns.get("x_list.txt") or [None] * len(images)
     masks: Sequence[str | None] = columns.get("gt_list.txt") or [None] * len(images)
-    tables = (read_prompts(path) for path in sorted(folder.glob("*_text.json")))
-    prompts = {name: classes for table in tables for name, classes in table.items()}
+    tables = [read_prompts(path) for path in sorted(folder.glob("*_text.json"))]
+    # Tables that differ about a name mean images of several folders by it.
+    prompts = {
+        name: classes
+        for table in tables
+        for name, classes in table.items()
+        if all(other.get(name, classes) == classes for other in tables)
+    }
     return [
         Listed(
             image,
@@ -112,10 +120,13 @@ def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
     """Image name (or path) -> class names, the prompt's wording taken off.
 
     Raises:
-        UserError: a value is not a list of strings (a bare string would be read letter by letter).
+        UserError: it is no such table, or a value is not a list of strings (a bare string would be read letter by
+            letter).
     """
     start = PROMPT.format("")
     table = read_json(path)
+    if not isinstance(table, dict):
+        raise UserError(f"{path} holds {json.dumps(table)[:60]}; give a table of image names and their prompts")
     for name, prompts in table.items():
         if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
             raise UserError(f"{path}: {name} has {json.dumps(prompts)[:60]}; give a list of prompts")
@@ -221,7 +232,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the prepare stage, or give the right folder") from None
     return [line.rstrip() for line in lines if line.strip()]

@@ -13,14 +13,22 @@ import numpy as np
 
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import ClassSource, class_source, default_split, layout_candidates, lookup
-from limelight.data.classes import class_names, present
+from limelight.data.catalogue import (
+    ClassSource,
+    class_source,
+    default_split,
+    ignores_unasked,
+    layout_candidates,
+    lookup,
+)
+from limelight.data.classes import class_names, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.inference.preprocess import fit_companion
+from limelight.inference.segment import checked_classes
 from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image, read_mask
 from limelight.progress import track
 from models.errors import UserError
@@ -28,6 +36,8 @@ from models.errors import UserError
 MAX_REJECTED = 0.05
 UNLABELLED = "unlabelled"
 _SLOW = 2000
+_EXAMPLES = 100
+"""Label maps that are read once more to say what is in them."""
 _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
 """How a whole JPEG or PNG ends; what ends otherwise is decoded to find out."""
 
@@ -46,8 +56,8 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     """Find, look at and divide a dataset's samples.
 
     Raises:
-        UserError: the folder is gone or fits no layout, or more than 5 % of its files pair with nothing or cannot be
-            read.
+        UserError: the folder is gone or fits no layout, more than 5 % of its files pair with nothing or cannot be
+            read, or no label map shows a class.
     """
     root = Path(entry.root)
     if not root.is_dir():
@@ -63,15 +73,27 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
             )
         pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
     source = class_source(request)
-    names = class_names(root, source, request.classes) if entry.modality == "text" else {}
+    names = _names(root, request, source) if entry.modality == "text" else {}
     divided = divide(pairs, request, seed)
     samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
-        examples = "; ".join(f"{problem.path}: {problem.reason}" for problem in unreadable[:3])
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise UserError(
-            f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used ({examples}); mend it"
+            f"dataset {request.name}: {len(unreadable)} of {len(pairs)} samples cannot be used: "
+            f"{unreadable[0].reason}{more}"
         )
+    if names:
+        _check_shown(samples, request.name, names, source.ignore)
     return Prepared(samples, problems + unreadable, names, source)
+
+
+def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
+    """Pixel value -> class, by the rule that networks are asked for classes by: what passes here can be evaluated."""
+    names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
+    try:
+        return dict(zip(names, checked_classes(list(names.values())), strict=True))
+    except UserError as error:
+        raise UserError(f"dataset {request.name}: {error}") from error
 
 
 def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pair]:
@@ -141,6 +163,7 @@ def _look(
         fit_companion(companion_HW, size[::-1], f"companion {one.companion}")
     if modality == "text" and one.mask:
         classes = present(one.mask, names, ignore)
+        _check_named(one, classes)
     return Sample(
         sample_id=one.sample_id,
         dataset=dataset,
@@ -158,6 +181,16 @@ def _look(
     )
 
 
+def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
+    known = {name.casefold() for name in shown}
+    absent = [name for name in one.classes if " ".join(name.split()).casefold() not in known]
+    if absent:
+        raise UserError(
+            f"{one.mask} does not show {', '.join(map(repr, absent[:3]))}, which a *_text.json names of its image, but "
+            f"{', '.join(map(repr, shown[:3])) or 'no class'}; correct that file or the table of classes"
+        )
+
+
 def _check_whole(path: Path, read: Callable[[Path], np.ndarray]) -> None:
     """A file cut short has a sound header; decode those alone that do not end as they should."""
     with path.open("rb") as handle:
@@ -171,6 +204,21 @@ def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> N
     rounding = 0.5 / min(size) + 0.5 / min(wanted)
     if abs(np.log(size[0] * wanted[1] / (size[1] * wanted[0]))) > ASPECT_TOLERANCE + rounding:
         raise UserError(f"{path} is {size[0]}x{size[1]} and its image {wanted[0]}x{wanted[1]}; pair the files anew")
+
+
+def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str], ignore: tuple[int, ...]) -> None:
+    """Masks of 0 and 255, say, go through as label maps: one is background, the other ignored. Nothing is learnt."""
+    labelled = [Path(sample.mask) for sample in samples if sample.mask]
+    if not labelled or any(sample.classes for sample in samples):
+        return
+    found = sorted({value for path in labelled[:_EXAMPLES] for value in label_values(path)})
+    ignored = [str(value) for value in found if value in ignore]
+    note = f" ({', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} under `ignore`)" if ignored else ""
+    classes = ", ".join(f"{value}: {name}" for value, name in list(names.items())[:5])
+    raise UserError(
+        f"dataset {dataset}: no label map shows any of the classes {classes}{', ...' if len(names) > 5 else ''}; "
+        f"values found: {', '.join(map(str, found))}{note}; give the classes the values that the maps have"
+    )
 
 
 def describe(prepared: Prepared, name: str) -> str:

@@ -34,10 +34,14 @@ def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.inte
 
 
 def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:
-    """'precision', 'recall' and 'f' (beta^2 = 0.3) by threshold: means over the classes that the truth shows."""
+    """'precision', 'recall' and 'f' (beta^2 = 0.3) by threshold: means over the classes that the truth shows.
+
+    0 where it shows none: nothing was found.
+    """
     found_K256, called_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
     precision = found_K256 / np.maximum(called_K256, 1)
     recall = found_K256 / found_K256[:, -1:]
     weighted = BETA2 * precision + recall
     f = (1 + BETA2) * precision * recall / np.where(weighted == 0, 1, weighted)
-    return {"precision": precision.mean(0), "recall": recall.mean(0), "f": f.mean(0)}
+    shown = max(len(f), 1)
+    return {"precision": precision.sum(0) / shown, "recall": recall.sum(0) / shown, "f": f.sum(0) / shown}

@@ -11,6 +11,7 @@ from PIL import Image
 from limelight.config import DatasetRequest, Layout
 from limelight.data.adapters import frame_numbers
 from limelight.data.catalogue import catalogue
+from limelight.data.classes import label_map
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.layouts import Part, split_name
@@ -197,6 +198,7 @@ def test_split_folders(here):
     prepared = prepare(here / "set", modality="rgbt")
     assert ids(prepared) == ["set/test/1", "set/train/1"], "a split without thermal images has no sample"
     assert split_name("Validation Set") == "val" and split_name("Easy-35") == "easy_35"
+    assert split_name("train2017") == "train" and split_name("val2017") == "val"
 
 
 def test_the_embedded_layout(here):
@@ -294,6 +296,22 @@ def test_class_tables(here):
         prepare(root, "ADE20K")
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "modality"),
+    [("classes.json", '{"255": "kött"}', "set"), ("objectInfo150.txt", "Idx\tName\n255\tkött\n", "ADE20K")],
+)
+def test_tables_of_classes_by_other_editors(here, name, table, modality):
+    """Windows' editors write a mark at the start; old ones another encoding."""
+    root = trees.stills(here / "set", ["1"], "images/training", "annotations/training")
+    trees.stills(root, ["1"], "images/validation", "annotations/validation")
+    more = {"modality": "text", "ignore": [0]}
+    (root / name).write_text(table, encoding="utf-8-sig")
+    assert prepare(root, modality, **more).samples[0].classes == ("kött",)
+    (root / name).write_text(table, encoding="latin-1")
+    with pytest.raises(UserError, match=f"{name} is not UTF-8 text"):
+        prepare(root, modality, **more)
+
+
 def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
     coco = trees.stills(here / "coco", ["1"], "images/train2017", "annotations/train2017")
     trees.stills(coco, ["2"], "images/val2017", "annotations/val2017")
@@ -309,6 +327,14 @@ def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
     (coco / "labels.txt").unlink()
     with pytest.raises(UserError, match=r"no labels.txt or classes.json"):
         prepare(coco, "COCO-Stuff")
+
+
+@pytest.mark.parametrize(("image", "target"), [("images/val2017", "annotations"), ("val2017", "stuffthingmaps")])
+def test_coco_stuff_may_be_there_in_part(here, image, target):
+    coco = trees.stills(here / "coco", ["1"], image, f"{target}/val2017")
+    trees.mask(coco / target / "val2017/1.png", level=1)
+    (coco / "labels.txt").write_text("1: person\n2: bicycle\n")
+    assert [sample.split for sample in prepare(coco, "COCO-Stuff").samples] == ["val"]
 
 
 def test_pascal_context_counts_by_the_alphabet(here):
@@ -332,6 +358,29 @@ def test_label_maps_of_16_bits(here):
     assert prepared.samples[0].classes == ("wall",)
 
 
+def test_label_maps_of_three_channels_are_ids_or_colours(here):
+    root = trees.stills(here / "set", [str(number) for number in range(24)], target="labels")
+    levels = np.zeros((20, 24, 4), np.uint8)
+    levels[:9, :, :3], levels[..., 3] = 1, 255
+    for number in range(24):
+        trees.write(root / f"labels/{number}.png", levels[..., : 3 + number % 2])
+    more = {"modality": "text", "split": "test", "classes": {1: "cat"}}
+    prepared = prepare(root, **more)
+    assert {sample.classes for sample in prepared.samples} == {("cat",)}
+    assert label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
+    for wrong, said in (
+        (levels + np.uint8([1, 0, 0, 0]), "holds colours, not ids; convert them by the dataset's palette"),
+        (levels - np.uint8([0, 0, 0, 55]), "holds colours, not ids; convert them by the dataset's palette"),
+        (levels[..., :3].astype(np.uint16), "has channels of 16 bits; save it with one channel of class ids"),
+    ):
+        for number in range(24):
+            trees.write(root / f"labels/{number}.png", wrong)
+        message = rf"24 of 24 samples cannot be used: .*png {said} \(and 23 more\)$"
+        with pytest.raises(UserError, match=message) as caught:
+            prepare(root, **more)
+        assert str(caught.value).count(".png") == 1
+
+
 # ------------------------------------------------------------------------------------------ a part of a folder, and how
 def several(root: Path) -> Path:
     """Two sources in one folder, told apart by their names; one counts from 0 and leaves out 11."""
@@ -351,17 +400,52 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
         ("street/street_2", ("sky",)),
     ]
     assert not prepared.problems, "labels of other sources are no orphans"
-    office = prepare(root, "office", "text", split="test", classes={0: "Background", 1: "chair"}, include="office_*")
-    assert office.classes == {1: "chair"}
+    own = {0: "Background", 1: " a\n chair"}
+    office = prepare(root, "office", "text", split="test", classes=own, include="office_*")
+    assert office.classes == {1: "a chair"}
     with pytest.raises(UserError, match=r"pixel values \[11\] .* list them under `ignore`"):
         prepare(root, "street", "text", split="test", **{**street, "ignore": None})
     with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
         prepare(root, "street", "text", split="test", include="street_*")
     with pytest.raises(UserError, match=r"of these 'home_\*' gives no sample"):
         prepare(root, "home", "text", split="test", classes={1: "sofa"}, include="home_*")
-    for wrong, message in (({1: "cat", 2: "Cat"}, "name 'cat' twice"), ({0: "background"}, "name no class")):
+    for wrong, message in (
+        ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are the same; name each once"),
+        ({1: "dog", 2: "dog "}, "classes 'dog', 'dog' are the same"),
+        ({1: "dog", 2: " "}, "dataset office: class 2 of 2 is empty"),
+        ({1: ""}, "class 1 of 1 is empty"),
+        ({0: "background "}, "name no class"),
+    ):
         with pytest.raises(UserError, match=message):
             prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
+
+
+def test_label_maps_that_show_no_class_are_refused(here):
+    """Masks of 0 and 255 with a table for 0 and 1."""
+    root = trees.stills(here / "set", ["1", "2"], target="labels")
+    more = {"modality": "text", "split": {"train": 0.5, "test": 0.5}}
+    said = r"dataset set: no label map shows any of the classes 1: car; values found: 0, 255 \(255 is under `ignore`\)"
+    with pytest.raises(UserError, match=said):
+        prepare(root, classes={1: "car"}, **more)
+    with pytest.raises(UserError, match=r"4: d, 5: e, \.\.\.; values found: 0, 255 \(0, 255 are under `ignore`\)"):
+        prepare(root, classes=dict(enumerate("abcdef", 1)), ignore=[0, 255], **more)
+    trees.mask(root / "labels/2.png", level=1)
+    assert [sample.classes for sample in prepare(root, classes={1: "car"}, **more).samples].count(()) == 1
+    unlabelled = Layout(image="images", mask=None)
+    assert prepare(root, modality="text", layout=unlabelled, classes={1: "car"}, split="unlabelled").samples
+
+
+def test_a_class_is_not_dropped_for_its_pixel_value(here):
+    root = trees.stills(here / "set", ["1"], target="labels")  # 255 on 0
+    prepared = prepare(root, modality="text", split="test", classes={1: "cat", 255: "car"})
+    assert prepared.samples[0].classes == ("car",) and 255 not in prepared.source.ignore
+    for value in (-1, 65536):
+        with pytest.raises(UserError, match=f"give 'dog' pixel value {value}; label maps hold 0 to 65535"):
+            prepare(root, modality="text", split="test", classes={255: "car", value: "dog"})
+    (root / "classes.json").write_text('{"1": "cat", "255": "car"}')
+    with pytest.raises(UserError, match=r"name 255 'car', which is ignored .* give `ignore: \[\]` .* if it is a class"):
+        prepare(root, modality="text", split="test")
+    assert prepare(root, modality="text", split="test", ignore=[]).samples[0].classes == ("car",)
 
 
 def test_clips_and_lists_are_divided_by_name_too(here):

@@ -124,6 +124,37 @@ def test_every_table_of_prompts_is_read(here):
     assert [sample.classes for sample in samples] == [("thing 1",), ("thing 2",)]
 
 
+def test_prompts_and_label_maps_must_agree(here):
+    root = trees.stills(here / "set", [f"{number:02}" for number in range(30)], target="labels")
+    for path in (root / "labels").iterdir():
+        trees.mask(path, level=1)
+    names = [f"{number:02}" for number in range(30)]
+    (root / "img_list.txt").write_text("".join(f"images/{name}.jpg\n" for name in names))
+    (root / "gt_list.txt").write_text("".join(f"labels/{name}.png\n" for name in names))
+    prompts = {f"{name}.jpg": ["a photo of a Traffic  Light"] for name in names}
+    prompts["07.jpg"] = ["a photo of a traffic light", "a photo of a dog"]
+    (root / "train_text.json").write_text(json.dumps(prompts))
+    request = DatasetRequest(
+        name="set", path=str(root), modality="text", split="train", classes={1: "traffic light", 2: "dog"}
+    )
+    entry = Entry(str(root), 0, "", "local", "", "text", None)
+    prepared = prepare_dataset(request, entry, 0, HashCache())
+    (problem,) = prepared.problems
+    assert len(prepared.samples) == 29 and problem.path.endswith("images/07.jpg")
+    assert "labels/07.png does not show 'dog', which a *_text.json names" in problem.reason
+    swapped = request.model_copy(update={"classes": {2: "traffic light", 1: "dog"}})
+    with pytest.raises(UserError, match=r"30 of 30 samples .*'Traffic  Light', .*, but 'dog'; correct"):
+        prepare_dataset(swapped, entry, 0, HashCache())
+
+
+def test_an_image_that_two_tables_name_differently_has_no_prompts(here):
+    """Both folders have a 1.jpg; the list holds one of them."""
+    (here / "img_list.txt").write_text("train/1.jpg\ntrain/2.jpg\n")
+    (here / "train_text.json").write_text('{"1.jpg": ["a photo of a cat"], "2.jpg": ["a photo of a cat"]}')
+    (here / "val_text.json").write_text('{"1.jpg": ["a photo of a dog"], "2.jpg": ["a photo of a cat"]}')
+    assert [line.classes for line in read_parallel_lists(here)] == [(), ("cat",)]
+
+
 def test_wrong_lists(here):
     (here / "img_list.txt").write_text("1.jpg\n2.jpg\n")
     (here / "gt_list.txt").write_text("1.png\n")
@@ -135,3 +166,32 @@ def test_wrong_lists(here):
         read_sdnet_list(here / "img_list.txt")
     with pytest.raises(UserError, match=r"none/img_list.txt does not exist"):
         read_parallel_lists(here / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("img_list.txt", b"\n", "img_list.txt names no image; write one path a line"),
+        ("img_list.txt", b"/a/1.jpg\nimages/2.jpg\n", "absolute paths, such as /a/1.jpg, and relative ones"),
+        ("img_list.txt", "images/grün.jpg\n".encode("latin-1"), "img_list.txt is not UTF-8 text .*; save it as UTF-8"),
+        ("train_text.json", b'["a"]', r'train_text.json holds \["a"\]; give a table of image names'),
+        ("train_text.json", b"3", "train_text.json holds 3; give a table of image names"),
+    ],
+)
+def test_a_list_that_is_none_is_one_clear_line(here, name, content, message):
+    root = trees.stills(here / "set", ["1"])
+    (root / "img_list.txt").write_text("images/1.jpg\n")
+    (root / "gt_list.txt").write_text("masks/1.png\n")
+    (root / name).write_bytes(content)
+    if name == "img_list.txt":
+        (root / "gt_list.txt").unlink()
+    with pytest.raises(UserError, match=message) as caught:
+        samples_of(root, "rgb", split="train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_members_in_another_encoding_is_named(here):
+    root = trees.stills(here / "set", ["1"], "image", "mask")
+    (root / "train.txt").write_bytes("grün\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"train.txt is not UTF-8 text"):
+        samples_of(root, "rgb")

@@ -277,3 +277,24 @@ def test_rendered(here):
     assert other.sha256 != first.sha256
     with pytest.raises(UserError, match="give it `render"):
         ready(DatasetRequest(name="rendered"))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("pets", {"classes": {1: "cat"}}, "dataset pets has modality rgb and `classes`"),
+        ("pets", {"ignore": [], "modality": "rgbd"}, "dataset pets has modality rgbd and `ignore`"),
+        ("DUTS-TR", {"ignore": [255]}, "dataset DUTS-TR has modality rgb and `ignore`"),
+    ],
+)
+def test_what_label_maps_mean_needs_label_maps(tmp_path, monkeypatch, name, more, said):
+    monkeypatch.chdir(tmp_path)
+    root = trees.stills(tmp_path / "set", ["1"])
+    with pytest.raises(UserError, match=f"{said}, which is for label maps; set `modality: text`"):
+        fetch(DatasetRequest(name=name, path=str(root), **more), HashCache())
+
+
+def test_label_maps_of_the_catalogue_need_no_modality(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = trees.stills(tmp_path / "set", ["1"])
+    assert fetch(DatasetRequest(name="ADE20K", path=str(root), classes={1: "wall"}), HashCache()).modality == "text"

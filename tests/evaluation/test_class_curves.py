@@ -1,6 +1,7 @@
 """Curves of classes' own maps, against plain counting."""
 
 import numpy as np
+import pytest
 
 from limelight.evaluation.class_curves import level_counts, mean_curves
 
@@ -26,3 +27,10 @@ def test_a_map_that_is_right_has_f_of_one() -> None:
     truth = np.array([[0, 1], [2, 2]])
     counts = level_counts(np.stack([truth == 1, truth == 2]).astype(np.float32), truth)
     assert mean_curves(counts)["f"].max() == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_curves_of_a_truth_that_shows_no_class_are_0() -> None:
+    curves = mean_curves(level_counts(np.full((2, 2, 2), 0.5, np.float32), np.array([[0, 0], [-1, 0]])))
+    assert curves.keys() == {"precision", "recall", "f"}
+    assert all(curve.tolist() == [0] * 256 for curve in curves.values())

@@ -73,6 +73,14 @@ def test_unreadable_json_is_one_clear_line(tmp_path: Path, content: str | None, 
         read_json(tmp_path / "a.json")
 
 
+def test_a_byte_order_mark_is_left_out_and_another_encoding_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": "ü"}', encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json") == {"a": "ü"}
+    (tmp_path / "a.json").write_text('{"a": "ü"}', encoding="latin-1")
+    with pytest.raises(UserError, match=r"a.json is not UTF-8 text \(byte 7: .*\); save it as UTF-8"):
+        read_json(tmp_path / "a.json")
+
+
 def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

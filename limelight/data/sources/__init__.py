@@ -57,6 +57,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
         UserError: it cannot be had; the text says what to do.
     """
     source = source_of(request)
+    modality = dataset_modality(request)  # what is wrong with it is said before anything is fetched
     root = source.fetch(request, cache)
     hashes = file_hashes(root, cache)
     if not hashes:
@@ -67,7 +68,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
         sha256=tree_hash(hashes),
         source=source.name,
         licence=_licence(request, source),
-        modality=dataset_modality(request),
+        modality=modality,
         layout=request.layout.model_dump() if request.layout else None,
     )
 
