@@ -89,6 +89,18 @@ def test_resuming_knows_the_words(run: Run) -> None:
         assert "made with other settings" in str(run(*asked, *other).exception)
 
 
+def test_a_result_of_too_long_a_name_is_listed(run: Run) -> None:
+    long = Path("in/a.png").rename(f"in/{225 * 'a'}.png").stem
+    asked = ("in", "--classes", "a dog that runs over the grass, cat", "--kind", "map", "-o", "out")
+    for skipped in (0, 1):
+        told = run(*asked)
+        assert told.exit_code == 1 and f"{1 - skipped} written to out, {skipped} already there, 1 failed" in told.stderr
+    made = {f"{long}.cat.png", "sub/b.cat.png", "sub/b.a-dog-that-runs-over-the-grass.png"}
+    assert files("out") == {*made, "classes.json", "failures.csv", "limelight.json"}
+    (row,) = csv.DictReader(Path("out/failures.csv").read_text().splitlines())
+    assert Path(row["source"]).stem == long and "File name too long; rename the picture" in row["reason"]
+
+
 def test_a_bad_picture_is_listed(run: Run) -> None:
     Path("in/c.png").write_bytes(b"no picture")
     told = run("in", "--classes", "dog", "-o", "out")
