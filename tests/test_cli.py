@@ -204,10 +204,29 @@ def test_file_to_file_and_streams_agree(run) -> None:
     assert np.load(io.BytesIO(raw.stdout_bytes)).shape == (20, 30)
 
 
+def test_one_result_is_named_as_typed_and_told(run) -> None:
+    draw("a.png")
+    told = run("a.png", "-o", "x.PNG")
+    assert told.stderr.splitlines()[-1] == "written to x.PNG" and Path("x.PNG").is_file()
+    assert run("a.png", "-o", "y.png", "-q").stderr == ""
+    assert run("a.png", "-o", "x.jpg/").exit_code == 0 and files("x.jpg") == {"a.png", "limelight.json"}
+    assert run("a.png", "-o", "x.jpg").exit_code == 0, "a folder that is there is one"
+
+
+@pytest.mark.parametrize("option", [("--threads", "1025"), ("--ensemble-size", "1001")])
+def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
+    draw("a.png")
+    assert run("a.png", *option).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["gone.png"], "does not exist"),
+        (["a.png", "-o", "x.jpg"], "x.jpg: results of kind map are .png files"),
+        (["-", "-o", "x.jpg"], "name a .png file"),
+        (["a.png", "a.png", "-o", "x.jpg"], "x.jpg is a file's name, and these results need a folder"),
+        (["a.png", "a.png", "-o", "model"], "model is a file"),
         (["a.png", "--kind", "sepia"], "unknown kind 'sepia'"),
         (["a.png", "-o", "x.npy"], "results of kind map are .png files"),
         (["a.png", "--device", "tpu"], "unknown device 'tpu'"),
@@ -219,8 +238,10 @@ def test_file_to_file_and_streams_agree(run) -> None:
 )
 def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: str) -> None:
     draw("a.png")
+    Path("model").touch()
     told = run(*arguments)
     assert isinstance(told.exception, UserError)
+    assert files(".") == {"a.png", "model"}
     assert message in str(told.exception)
     assert "\n" not in str(told.exception)
 

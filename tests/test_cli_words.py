@@ -76,6 +76,8 @@ def test_labels_maps_and_arrays_agree(run: Run) -> None:
     for name, map_HW in zip(("dog", "grass"), maps_KHW, strict=True):
         np.testing.assert_array_equal(cv2.imread(f"out/m.{name}.png", cv2.IMREAD_UNCHANGED), np.rint(255 * map_HW))
     assert json.loads(Path("out/l.classes.json").read_text()) == {"1": "dog", "2": "grass"}
+    told = run(*asked, "--kind", "map", "-o", "out/m.PNG").stderr
+    assert told.endswith("written to out/m.dog.PNG, out/m.grass.PNG, out/m.classes.json\n")
     assert cv2.imread("out/w.png").shape == (20, 30, 3)
 
 
