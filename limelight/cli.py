@@ -64,14 +64,14 @@ def predict(
     denoise_steps: Annotated[
         int | None, typer.Option(min=1, help="draw from noise in so many steps [as the weights were trained]")
     ] = None,
-    ensemble_size: Annotated[int, typer.Option(min=1, help="draw so often, and take the median")] = 1,
+    ensemble_size: Annotated[int, typer.Option(min=1, max=1000, help="draw so often, and take the median")] = 1,
     seed: Annotated[int, typer.Option(help="of the noise")] = 0,
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="also write what the ensemble disagrees about")
     ] = False,
     runtime: Runtime = "auto",
     device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="of the runtime on the CPU")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="of the runtime on the CPU")] = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
     vae: Annotated[
         Path | None, typer.Option(help="of a diffusion network: a folder with another autoencoder, such as TAESD")

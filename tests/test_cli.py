@@ -17,6 +17,7 @@ from limelight.cli import app, main
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 from models.errors import UserError
+from models.files import write_bytes
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
 
@@ -123,6 +124,62 @@ def test_other_settings_are_not_mixed(run) -> None:
     assert set(np.unique(read_image(Path("out/a.png")))) <= {0, 255}
 
 
+def test_results_from_before_a_change_of_settings_are_made_anew(run) -> None:
+    draw("in/a.png", "in/b.png")
+    assert run("in", "-o", "out").exit_code == 0
+    assert run("in/a.png", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
+    assert "1 written to out, 1 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
+    assert set(np.unique(read_image(Path("out/b.png")))) <= {0, 255}
+    assert "0 written to out, 2 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
+
+
+def test_an_interrupted_overwrite_is_resumed(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png", "in/b.png")
+    assert run("in", "-o", "out").exit_code == 0
+
+    def until_full(path: Path, content: bytes) -> None:
+        if path.name == "b.png":
+            raise UserError("the disk is full")
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("limelight.inference.tree.write_bytes", until_full)
+        told = run("in", "-o", "out", "--threshold", "0.5", "--overwrite")
+        assert str(told.exception) == "the disk is full", "ends the run"
+    assert "1 written to out, 1 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
+    assert set(np.unique(read_image(Path("out/b.png")))) <= {0, 255}
+
+
+def test_a_damaged_record_is_overwritten_if_asked(run) -> None:
+    draw("in/a.png")
+    assert run("in", "-o", "out").exit_code == 0
+    Path("out/limelight.json").write_text("{")
+    assert "made with other settings" in str(run("in", "-o", "out").exception)
+    assert run("in", "-o", "out", "--overwrite").exit_code == 0
+
+
+def test_backgrounds_of_one_name_are_told_apart(run) -> None:
+    draw("in/a.png", "x/sea.png", "y/sea.png")
+    assert run("in", "-o", "out", "--kind", "x/sea.png").exit_code == 0
+    assert "0 written to out, 1 already there" in run("in", "-o", "out", "--kind", "x/sea.png").stderr
+    assert "made with other settings" in str(run("in", "-o", "out", "--kind", "y/sea.png").exception)
+
+
+def test_earlier_results_are_no_pictures(run) -> None:
+    draw("in/a.png", "in/b.png")
+    assert run("in", "-o", "in/results/map").exit_code == 0
+    told = run("in", "-o", "in/hard", "--threshold", "0.5")
+    assert told.exit_code == 0 and files("in/hard") == {"a.png", "b.png", "limelight.json"}
+
+
+def test_results_beside_the_pictures_are_refused(run) -> None:
+    draw("in/a.png")
+    for source in ("in", "in/a.png"):
+        assert f"all pictures of {source} lie in in, the folder of the results" in str(
+            run(source, "-o", "in").exception
+        )
+
+
 def test_pictures_are_never_overwritten(run) -> None:
     draw("in/a.png")
     before = Path("in/a.png").read_bytes()
@@ -148,10 +205,29 @@ def test_file_to_file_and_streams_agree(run) -> None:
     assert np.load(io.BytesIO(raw.stdout_bytes)).shape == (20, 30)
 
 
+def test_one_result_is_named_as_typed_and_told(run) -> None:
+    draw("a.png")
+    told = run("a.png", "-o", "x.PNG")
+    assert told.stderr.splitlines()[-1] == "written to x.PNG" and Path("x.PNG").is_file()
+    assert run("a.png", "-o", "y.png", "-q").stderr == ""
+    assert run("a.png", "-o", "x.jpg/").exit_code == 0 and files("x.jpg") == {"a.png", "limelight.json"}
+    assert run("a.png", "-o", "x.jpg").exit_code == 0, "a folder that is there is one"
+
+
+@pytest.mark.parametrize("option", [("--threads", "1025"), ("--ensemble-size", "1001")])
+def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
+    draw("a.png")
+    assert run("a.png", *option).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["gone.png"], "does not exist"),
+        (["a.png", "-o", "x.jpg"], "x.jpg: results of kind map are .png files"),
+        (["-", "-o", "x.jpg"], "name a .png file"),
+        (["a.png", "a.png", "-o", "x.jpg"], "x.jpg is a file's name, and these results need a folder"),
+        (["a.png", "a.png", "-o", "model"], "model is a file"),
         (["a.png", "--kind", "sepia"], "unknown kind 'sepia'"),
         (["a.png", "-o", "x.npy"], "results of kind map are .png files"),
         (["a.png", "--device", "tpu"], "unknown device 'tpu'"),
@@ -163,8 +239,10 @@ def test_file_to_file_and_streams_agree(run) -> None:
 )
 def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: str) -> None:
     draw("a.png")
+    Path("model").touch()
     told = run(*arguments)
     assert isinstance(told.exception, UserError)
+    assert files(".") == {"a.png", "model"}
     assert message in str(told.exception)
     assert "\n" not in str(told.exception)
 
@@ -235,6 +313,15 @@ def test_resume_knows_the_companions(run_with_depth) -> None:
     assert "1 written to out, 1 already there" in run_with_depth("in", "--depth", "near", "-o", "out").stderr
     for arguments in (("--depth", "other"), ()):
         assert "made with other settings" in str(run_with_depth("in", *arguments, "-o", "out").exception)
+
+
+def test_companions_of_a_folder_whose_name_is_no_text(run_with_depth) -> None:
+    draw("in/a.png")
+    draw_depth("near/a.png")
+    odd = Path("near").rename(os.fsdecode(b"near\xff"))
+    assert run_with_depth("in", "--depth", str(odd), "-o", "out").exit_code == 0
+    assert "0 written to out, 1 already there" in run_with_depth("in", "--depth", str(odd), "-o", "out").stderr
+    assert json.loads(Path("out/limelight.json").read_text())["companions"][1].endswith(r"near\xff")
 
 
 def test_depth_of_one_picture(run_with_depth) -> None:

@@ -76,6 +76,8 @@ def test_labels_maps_and_arrays_agree(run: Run) -> None:
     for name, map_HW in zip(("dog", "grass"), maps_KHW, strict=True):
         np.testing.assert_array_equal(cv2.imread(f"out/m.{name}.png", cv2.IMREAD_UNCHANGED), np.rint(255 * map_HW))
     assert json.loads(Path("out/l.classes.json").read_text()) == {"1": "dog", "2": "grass"}
+    told = run(*asked, "--kind", "map", "-o", "out/m.PNG").stderr
+    assert told.endswith("written to out/m.dog.PNG, out/m.grass.PNG, out/m.classes.json\n")
     assert cv2.imread("out/w.png").shape == (20, 30, 3)
 
 
@@ -87,6 +89,18 @@ def test_resuming_knows_the_words(run: Run) -> None:
     assert "2 already there" in run(*asked, "--batch-size", "1").stderr
     for other in (("--template", "{}"), ("--background", "0.2"), ("--seed", "1", "--denoise-steps", "1")):
         assert "made with other settings" in str(run(*asked, *other).exception)
+
+
+def test_a_result_of_too_long_a_name_is_listed(run: Run) -> None:
+    long = Path("in/a.png").rename(f"in/{225 * 'a'}.png").stem
+    asked = ("in", "--classes", "a dog that runs over the grass, cat", "--kind", "map", "-o", "out")
+    for skipped in (0, 1):
+        told = run(*asked)
+        assert told.exit_code == 1 and f"{1 - skipped} written to out, {skipped} already there, 1 failed" in told.stderr
+    made = {f"{long}.cat.png", "sub/b.cat.png", "sub/b.a-dog-that-runs-over-the-grass.png"}
+    assert files("out") == {*made, "classes.json", "failures.csv", "limelight.json"}
+    (row,) = csv.DictReader(Path("out/failures.csv").read_text().splitlines())
+    assert Path(row["source"]).stem == long and "File name too long; rename the picture" in row["reason"]
 
 
 def test_a_bad_picture_is_listed(run: Run) -> None:

@@ -52,7 +52,10 @@ def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, fre
     for share in _SHARES:
         longest = int(max(size) * share)
         if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor), prompts) <= free:
-            yield f"--processing-res {longest}"
+            # A size makes squares; other shapes keep a picture's proportions. The two exclude each other.
+            square = size[0] == size[1]
+            kept = f"--processing-res {longest}"
+            yield f"--size {longest} ({kept} where that is in use)" if square else kept
             break
     if runtime.dtype == torch.float32 and needed / 2 <= free:
         yield "--half-precision"

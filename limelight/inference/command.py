@@ -12,6 +12,7 @@ from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND, checked_classes
 from limelight.inference.styles import Style, WordStyle
 from limelight.inference.tree import FAILURES, LEGEND, Companions, predict_tree
+from limelight.media.images import EXTENSIONS
 from limelight.media.sources import find_companions, find_sources
 from models.errors import UserError
 from models.files import write_bytes, write_json
@@ -63,7 +64,7 @@ def run(request: Request) -> int:
         UserError: anything that can be said before work begins, or that is wrong with a single picture.
     """
     style, second = _style(request), _second(request)
-    target = request.output or (STREAM if request.sources == [STREAM] else str(Path("results") / style.name))
+    target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
     predictor = _load(request)
     # Refused before any work is done.
@@ -75,7 +76,7 @@ def run(request: Request) -> int:
             print("note: these weights learnt a single step without noise; in steps they draw worse", file=sys.stderr)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
-        _predict_one(job, request.sources[0], single, second)
+        _predict_one(job, request.sources[0], single, second, request.quiet)
         return 0
     return _predict_many(job, request, Path(target), second)
 
@@ -139,10 +140,16 @@ def _second(request: Request) -> Second:
 
 
 def _single_target(sources: list[str], target: str, style: Style) -> str | None:
-    """Where the one picture's result goes if it has a place of its own: a file, or standard output. None: a folder."""
+    """Where the one picture's result goes if it has a place of its own: a file, or standard output. None: a folder.
+
+    Raises:
+        UserError: the target is neither, or not for these sources.
+    """
     if STREAM in sources and len(sources) > 1:
         raise UserError("- (standard input) stands alone; give it without other sources")
     one = len(sources) == 1 and not Path(sources[0]).is_dir()
+    suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
+    folder = target.endswith("/") or Path(target).is_dir()
     if target == STREAM or sources == [STREAM]:
         if not one:
             raise UserError("only one picture can go to standard output; give a folder (--output)")
@@ -150,20 +157,22 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
             raise UserError(f"these are {len(style.endings)} files, not one for standard output; name one (--output)")
         if target == STREAM and sys.stdout.isatty():
             raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
+        if target != STREAM and (folder or suffix != made):
+            raise UserError(f"{target}: what - (standard input) makes has no name of its own; name a {made} file")
         return target
-    suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
-    if not one or suffix not in (".png", ".npy") or Path(target).is_dir():
+    if folder or suffix not in {*EXTENSIONS, ".npy"}:
         return None
+    if not one:
+        raise UserError(f"{target} is a file's name, and these results need a folder; name one, or put / at its end")
     if suffix != made:
         raise UserError(f"{target}: results of kind {style.name} are {made} files; rename it")
     return target
 
 
-def _predict_one(job: Job, source: str, target: str, second: Second) -> None:
+def _predict_one(job: Job, source: str, target: str, second: Second, quiet: bool) -> None:
     modality, where = second or ("rgb", None)
     companion = where and _companion_of(source, where)
-    stem = target if target == STREAM else str(Path(target).with_suffix(""))
-    places = [Path(f"{stem}{ending}") for ending in job.style.endings]
+    places = _places(target, job.style)
     given = {Path(path).resolve() for path in (source, companion) if path is not None}
     if target != STREAM and any(place.resolve() in given for place in places):
         raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
@@ -177,7 +186,20 @@ def _predict_one(job: Job, source: str, target: str, second: Second) -> None:
     for place, content in zip(places, contents, strict=True):
         write_bytes(place, content)
     if isinstance(job.style, WordStyle):
-        write_json(f"{stem}.{LEGEND}", job.style.legend)
+        places.append(Path(target).with_suffix(f".{LEGEND}"))
+        write_json(places[-1], job.style.legend)
+    if not quiet:
+        print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
+
+
+def _places(target: str, style: Style) -> list[Path]:
+    """Of each result of one picture: the target with the style's endings, and its own suffix (.PNG) as it was typed."""
+    stem, suffix = str(Path(target).with_suffix("")), Path(target).suffix
+    bare = [ending.removesuffix(suffix.lower()) for ending in style.endings]
+    return [
+        Path(f"{stem}{ending if short == ending else short + suffix}")
+        for short, ending in zip(bare, style.endings, strict=True)
+    ]
 
 
 def _companion_of(source: str, where: Path) -> Path:
@@ -192,6 +214,10 @@ def _companion_of(source: str, where: Path) -> Path:
 
 def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> int:
     arguments, skip, companions = [Path(source) for source in request.sources], [folder], None
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file, and results need a folder or a .png or .npy file; choose another --output"
+        )
     if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
         raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
     if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):

@@ -9,6 +9,7 @@ from limelight.inference.predictor import Predictor
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import Segmentation
 from limelight.inference.styles import Style, WordStyle
+from limelight.media.sources import path_text
 from models.errors import Shortage
 
 Found = Prediction | Segmentation
@@ -71,6 +72,6 @@ class Job:
             **self.style.settings,
             **sampled,
             **resolution,
-            **({"vae": str(predictor.vae.resolve())} if predictor.vae else {}),
+            **({"vae": path_text(predictor.vae)} if predictor.vae else {}),
             **({"output_processing_res": True} if self.output_processing_res else {}),
         }

@@ -69,8 +69,8 @@ def told_in_a_line() -> Iterator[None]:
         if type(error) is RuntimeError and "can't allocate memory" not in str(error):
             raise
         raise Shortage(
-            "memory ran out; take fewer pictures at once (--batch-size 0), a smaller --processing-res, or "
-            "--half-precision"
+            "memory ran out; take fewer pictures at once (--batch-size 0), a smaller --size or --processing-res, "
+            "whichever is in use, or --half-precision"
         ) from error
 
 

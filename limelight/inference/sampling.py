@@ -9,13 +9,15 @@ import numpy as np
 from models.card import Card
 from models.errors import UserError
 
+MOST_MEMBERS = 1000
+
 
 @dataclass(frozen=True)
 class Sampling:
     """Of a diffusion network; the published setting is Sampling(10, 10).
 
     Raises:
-        UserError: no step or no member.
+        UserError: no step, no member, or more than `MOST_MEMBERS`.
     """
 
     steps: int | None = None
@@ -29,8 +31,8 @@ class Sampling:
             raise UserError(
                 f"denoising takes at least 1 step, got {self.steps}; leave it out for the network's own way"
             )
-        if self.ensemble_size < 1:
-            raise UserError(f"an ensemble has at least 1 member, got {self.ensemble_size}")
+        if not 1 <= self.ensemble_size <= MOST_MEMBERS:
+            raise UserError(f"an ensemble has 1 to {MOST_MEMBERS} members, got {self.ensemble_size}; ask for so many")
 
     def for_weights(self, card: Card) -> "Sampling":
         """The same with the steps that the weights were trained for, where none are asked for.

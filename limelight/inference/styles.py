@@ -64,7 +64,9 @@ class Style:
     @property
     def settings(self) -> dict[str, Any]:
         """All that the files depend on besides the prediction, as JSON."""
-        return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse}
+        background = None if self.kind in OF_WORDS else self.output.background_sha256
+        on = {} if background is None else {"background_sha256": background}
+        return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on}
 
     def render(self, image_HW3: np.ndarray, found: Prediction | Segmentation) -> list[bytes]:
         """The files' contents, one per ending."""

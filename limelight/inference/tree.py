@@ -5,6 +5,7 @@ and never mixed with another's results; and `failures.csv`, the pictures that co
 """
 
 import csv
+import errno
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +20,16 @@ from limelight.inference.job import Found, Job
 from limelight.inference.pictures import Picture, read_picture
 from limelight.inference.predictor import MOST_AT_ONCE
 from limelight.inference.styles import Style, WordStyle
-from limelight.media.sources import Source
+from limelight.media.sources import RECORD, Source, path_text
 from limelight.progress import progress
 from models.errors import UserError
 from models.files import read_json, write_bytes, write_json, write_text
 
-RECORD, FAILURES, LEGEND = "limelight.json", "failures.csv", "classes.json"
+FAILURES, LEGEND = "failures.csv", "classes.json"
 _THREADS = 2
 """That decode and encode beside the network; both release the interpreter's lock."""
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+"""Errors of one result alone: its name is too long, holds what the disk does not take, or is taken by another kind."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Report:
     written: int
     skipped: int
     failures: list[tuple[Path, str]]
-    """Pictures of which nothing could be made, and why."""
+    """Pictures of which nothing, or not every result, could be made, and why."""
 
 
 def predict_tree(
@@ -63,7 +66,7 @@ def predict_tree(
     """Predict every source and write its results to their places below `folder`, with a legend if they have labels.
 
     Results that an earlier run with the same settings has finished are kept, unless their picture or its companion has
-    changed since.
+    changed since. Those from before the folder's settings changed are made anew.
 
     Args:
         job: of the companions' modality.
@@ -78,9 +81,11 @@ def predict_tree(
     targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
     record = job.record() | _record(companions)
     inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
-    _refuse_to_destroy(inputs, targets, folder, record, overwrite)
-    todo = [source for source in sources if overwrite or not _is_done(inputs[source], targets[source])]
-    write_json(folder / RECORD, record)
+    _refuse_to_destroy(inputs, targets)
+    _keep_record(folder / RECORD, record, targets, overwrite)
+    todo = [
+        source for source in sources if overwrite or not _is_done([*inputs[source], folder / RECORD], targets[source])
+    ]
     if isinstance(job.style, WordStyle):
         write_json(folder / LEGEND, job.style.legend)
     failures: list[tuple[Path, str]] = []
@@ -88,10 +93,8 @@ def predict_tree(
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
         for chunk, pictures in _read_ahead(todo, companions, job.batch_size or MOST_AT_ONCE, pool):
             found = _predicted(job, pictures)
-            failures += [
-                (source.path, str(one)) for source, one in zip(chunk, found, strict=True) if isinstance(one, UserError)
-            ]
-            list(pool.map(partial(_write, job.style), [targets[source] for source in chunk], pictures, found))
+            errors = pool.map(partial(_write, job.style), [targets[source] for source in chunk], pictures, found)
+            failures += [(source.path, str(error)) for source, error in zip(chunk, errors, strict=True) if error]
             advance(len(chunk), "")
     _list_failures(folder / FAILURES, failures)
     return Report(len(todo) - len(failures), len(sources) - len(todo), failures)
@@ -109,16 +112,10 @@ def _companion_paths(source: Source, companions: Companions | None) -> list[Path
 
 
 def _record(companions: Companions | None) -> dict[str, Any]:
-    return {"companions": [companions.modality, str(companions.folder.resolve())]} if companions else {}
+    return {"companions": [companions.modality, path_text(companions.folder)]} if companions else {}
 
 
-def _refuse_to_destroy(
-    inputs: dict[Source, list[Path]],
-    targets: dict[Source, list[Path]],
-    folder: Path,
-    record: dict[str, Any],
-    overwrite: bool,
-) -> None:
+def _refuse_to_destroy(inputs: dict[Source, list[Path]], targets: dict[Source, list[Path]]) -> None:
     pictures = {path.parent.resolve() / path.name for paths in inputs.values() for path in paths}
     results = Counter(target.parent.resolve() / target.name for made in targets.values() for target in made)
     for target, count in results.items():
@@ -126,20 +123,37 @@ def _refuse_to_destroy(
             raise UserError(f"{target} is itself one of the pictures; write the results to another folder (--output)")
         if count > 1:
             raise UserError(f"{target} would be a result of two pictures; rename one of them")
-    known = folder / RECORD
-    if overwrite or (known.is_file() and read_json(known) == record):
+
+
+def _keep_record(path: Path, record: dict[str, Any], targets: dict[Source, list[Path]], overwrite: bool) -> None:
+    """Write the record where it is another: the file's age then tells which results were made before it."""
+    try:
+        known = read_json(path)
+    except UserError:
+        known = None
+    if known == record:
         return
-    existing = next((target for made in targets.values() for target in made if target.exists()), None)
-    if existing is not None:
+    existing = next((target for made in targets.values() for target in made if _exists(target)), None)
+    if existing is not None and not overwrite:
         raise UserError(
             f"{existing} exists and was made with other settings or by something else; "
             "choose another --output, or --overwrite it"
         )
+    write_json(path, record)
 
 
 def _is_done(inputs: Sequence[Path], targets: Sequence[Path]) -> bool:
-    latest = max(path.stat().st_mtime for path in inputs)
-    return all(target.is_file() and target.stat().st_mtime >= latest for target in targets)
+    """Whether all targets are files, none of them older than an input."""
+    latest = max(path.stat().st_mtime_ns for path in inputs)
+    return all(_exists(target) and target.is_file() and target.stat().st_mtime_ns >= latest for target in targets)
+
+
+def _exists(path: Path) -> bool:
+    """Of a name too that is longer than the disk takes, which Path's own methods fail on."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _read_ahead(
@@ -170,11 +184,27 @@ def _read(source: Source, companions: Companions | None) -> Picture | UserError:
         return error
 
 
-def _write(style: Style, targets: Sequence[Path], picture: Picture | UserError, found: Found | UserError) -> None:
+def _write(
+    style: Style, targets: Sequence[Path], picture: Picture | UserError, found: Found | UserError
+) -> UserError | None:
+    """Returns what kept the prediction, or the first of its results that is missing, from being written.
+
+    Raises:
+        UserError: the disk is full or not writable, which no other result would be spared.
+    """
     if isinstance(found, UserError):
-        return
+        return found
+    failure = None
     for target, content in zip(targets, style.render(picture.image_HW3, found), strict=True):
-        write_bytes(target, content)
+        try:
+            write_bytes(target, content)
+        except OSError as error:
+            if error.errno not in _OF_THE_NAME:
+                raise
+            failure = failure or UserError(
+                f"cannot write {target}: {error.strerror}; rename the picture, or shorten the class"
+            )
+    return failure
 
 
 def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:

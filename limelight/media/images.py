@@ -204,7 +204,7 @@ def _load(source: Path | str | bytes, max_bytes: int, nameless: str = _NAMELESS)
         name = str(source)
         try:
             if not Path(source).is_file():
-                raise UserError(f"cannot read {name}: there is no such file; check the path")
+                raise UserError(f"cannot read {name}: {_what_else(Path(source))}")
             length = Path(source).stat().st_size
         except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             raise UserError(f"cannot read {name}: {error}; check the path") from error
@@ -218,6 +218,15 @@ def _load(source: Path | str | bytes, max_bytes: int, nameless: str = _NAMELESS)
         return Path(source).read_bytes(), name
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror}; check the file") from error
+
+
+def _what_else(path: Path) -> str:
+    """What is there in place of a file."""
+    if path.is_dir():
+        return "it is a folder; give a file"
+    if path.exists():
+        return "it is a pipe or device, no ordinary file; save the picture as one first"
+    return "there is no such file; check the path"
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:

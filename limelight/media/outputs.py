@@ -14,6 +14,7 @@ import numpy as np
 
 from limelight.media.images import read_image
 from models.errors import UserError
+from models.files import sha256_file
 
 GREEN = (120, 255, 155)
 CONTOUR_LEVEL = 0.5
@@ -35,6 +36,8 @@ class Output:
     name: str
     suffix: str
     render: Render
+    background_sha256: str | None = None
+    """Of the picture that objects are put on; its name alone does not tell one from another."""
 
 
 def output(kind: str) -> Output:
@@ -55,7 +58,7 @@ def output(kind: str) -> Output:
         raise UserError(
             f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or a picture's path"
         )
-    return Output(f"on-{Path(kind).stem}", ".png", _on_picture(read_image(kind)))
+    return Output(f"on-{Path(kind).stem}", ".png", _on_picture(read_image(kind)), sha256_file(kind))
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:
@@ -172,12 +175,17 @@ def _on_picture(picture: np.ndarray) -> Render:
 
 
 def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale a picture until it covers height x width, and cut its middle out: nothing is distorted."""
+    """Cut the largest middle of these proportions out of a picture, and scale it: distorted by its last pixel at most.
+
+    Scaled first, a long and narrow picture would fill the memory with what is then cut off.
+    """
     scale = max(height / picture.shape[0], width / picture.shape[1])
-    size = max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale))
-    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
-    return scaled[top : top + height, left : left + width]
+    rows, columns = (
+        min(there, max(1, round(side / scale))) for there, side in zip(picture.shape, (height, width), strict=False)
+    )
+    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
+    middle = picture[top : top + rows, left : left + columns]
+    return cv2.resize(middle, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def _overlay(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:

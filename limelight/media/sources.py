@@ -1,5 +1,6 @@
 """Pictures on the command line: single files, folders, and where their results go."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from limelight.media.images import EXTENSIONS
 from models.errors import UserError
+
+RECORD = "limelight.json"
+"""In a folder of results: the settings that they were made with."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +29,38 @@ def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> l
 
     A folder is walked to its depths for files with a picture's suffix; a file is taken whatever its name. The results
     mirror the tree below the one folder that was given, or below what all arguments have in common. Hidden files and
-    folders are passed over.
+    folders are passed over, and so are folders of earlier results, which hold a `RECORD`, unless they are given.
 
     Args:
         skip: folders whose contents are no sources: results of ours, companions.
 
     Raises:
-        UserError: an argument does not exist, or there is not one picture.
+        UserError: an argument does not exist, there is not one picture, or all are in folders to be skipped.
     """
     found: dict[Path, None] = {}
     for argument in arguments:
         if not argument.exists():
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
-        found.update(dict.fromkeys(_walk(argument.resolve()) if argument.is_dir() else [_place(argument)]))
-    skipped = {folder.resolve() for folder in skip}
-    paths = [path for path in found if skipped.isdisjoint(path.parents)]
+        found.update(dict.fromkeys(_pictures(argument.resolve()) if argument.is_dir() else [_place(argument)]))
+    skipped = {folder.resolve(): folder for folder in skip}
+    paths = [path for path in found if skipped.keys().isdisjoint(path.parents)]
+    places = ", ".join(str(argument) for argument in arguments)
+    if found and not paths:
+        within = [str(folder) for place, folder in skipped.items() if any(place in path.parents for path in found)]
+        raise UserError(
+            f"all pictures of {places} lie in {' or '.join(within)}, the folder of the results or companions itself; "
+            "choose another folder for these"
+        )
     if not paths:
-        places = ", ".join(str(argument) for argument in arguments)
-        raise UserError(f"no pictures in {places}; looked for {', '.join(sorted(EXTENSIONS))}")
+        raise UserError(
+            f"no pictures in {places}; looked for {', '.join(sorted(EXTENSIONS))} outside of earlier results ({RECORD})"
+        )
     return _assign(paths, _base(arguments))
+
+
+def path_text(path: Path) -> str:
+    """An absolute path as text that can be stored; bytes of a name that are no UTF-8 become escapes."""
+    return os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")
 
 
 def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path | UserError]:
@@ -86,6 +103,12 @@ def _match(source: Source, candidates: list[Path], where: Path) -> Path | UserEr
 def _place(path: Path) -> Path:
     """A file's absolute path by which it is known once; the file itself may be a link and keeps its own name."""
     return path.parent.resolve() / path.name
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """All below a folder but the results that an earlier run left there."""
+    results = {path.parent for path in folder.rglob(RECORD)} - {folder}
+    return [path for path in _walk(folder) if results.isdisjoint(path.parents)]
 
 
 def _walk(folder: Path) -> list[Path]:

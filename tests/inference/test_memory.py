@@ -119,6 +119,12 @@ def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeyp
     with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
         predictor.predict([picture(64, 96)])
 
+    stretched = Predictor.load(folders["diffsod-tiny"], device="cpu", size=128)
+    small = stretched._runtime.picture_bytes((64, 64), 0)
+    monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
+    with pytest.raises(Shortage, match=r"would fit: --size 64 \(--processing-res 64 where that is in use\)"):
+        stretched.predict([picture()])
+
 
 def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor.load(folders["segdiffusion-tiny"], device="cpu")
@@ -169,7 +175,10 @@ def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
 
 def test_running_out_is_one_line() -> None:
     for ask in (lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8)):
-        with pytest.raises(Shortage, match="memory ran out"), memory.told_in_a_line():
+        with (
+            pytest.raises(Shortage, match=r"memory ran out; .* a smaller --size or --processing-res"),
+            memory.told_in_a_line(),
+        ):
             ask()
     with pytest.raises(RuntimeError, match="shape"), memory.told_in_a_line():
         torch.ones(2, 3) @ torch.ones(2, 3)

@@ -81,7 +81,7 @@ def test_what_cannot_be_sampled_is_refused(salient: Path, untrained: Path) -> No
         Predictor.load(salient, runtime="onnx-fp32", sampling=Sampling(10))
     with pytest.raises(UserError, match="all 5 members of an ensemble are equal"):
         Predictor.load(salient, sampling=Sampling(None, 5))
-    for arguments, problem in (((0,), "at least 1 step"), ((1, 0), "at least 1 member")):
+    for arguments, problem in (((0,), "at least 1 step"), ((1, 0), "1 to 1000 members"), ((1, 1001), "got 1001")):
         with pytest.raises(UserError, match=problem):
             Sampling(*arguments)
 

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import os
 import struct
 import zlib
 
@@ -204,6 +205,19 @@ def test_other_formats_are_refused(kind):
 def test_paths_that_are_no_files(tmp_path):
     for path in (tmp_path / "absent.png", tmp_path, "a\0b", "x" * 5000):
         with pytest.raises(UserError, match="cannot read"):
+            read_image(path)
+
+
+def test_what_is_no_file_is_told_from_what_is_missing(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    told = (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "pipe.png", "no ordinary file"),
+        ("/dev/null", "no ordinary file"),
+        (tmp_path / "gone.png", "there is no such file"),
+    )
+    for path, message in told:
+        with pytest.raises(UserError, match=f"cannot read .*{message}"):
             read_image(path)
 
 

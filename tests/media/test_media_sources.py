@@ -49,6 +49,21 @@ def test_own_results_are_no_sources(tmp_path: Path) -> None:
     assert relatives(tmp_path, skip=tmp_path / "out") == ["a"]
 
 
+def test_earlier_results_are_passed_over_unless_given(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "results/map/limelight.json", "results/map/a.png", "results/map/deep/a.png")
+    assert relatives(tmp_path) == ["a"]
+    assert relatives(tmp_path / "results" / "map") == ["a", "deep/a"]
+    with pytest.raises(UserError, match=r"no pictures in .*results; .* outside of earlier results \(limelight.json\)"):
+        find_sources([tmp_path / "results"])
+
+
+def test_the_input_is_not_the_output(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/depth/a.png")
+    for argument in (tmp_path / "in", tmp_path / "in" / "depth", tmp_path / "in" / "a.png"):
+        with pytest.raises(UserError, match=r"all pictures of .* lie in .*in, the folder of the results or companions"):
+            find_sources([argument], skip=[tmp_path / "in"])
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         find_sources([tmp_path / "gone"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from limelight.media.images import read_image, write_png
-from limelight.media.outputs import GREEN, KINDS, adjust, encode, foreground_colours, output
+from limelight.media.outputs import GREEN, KINDS, _cover, adjust, encode, foreground_colours, output
 from models.errors import UserError
 from models.files import write_bytes
 
@@ -109,6 +109,14 @@ def test_colour_and_picture_backgrounds(tmp_path: Path) -> None:
     shown = behind.render(image, nothing)
     assert behind.name == "on-sea"
     assert (shown[:, :28] < 30).all() and (shown[:, 32:] > 225).all(), "scaled to cover, not distorted or shifted"
+
+
+def test_a_long_and_narrow_background_is_cut_first() -> None:
+    stripe = np.zeros((1, 5000, 3), np.uint8)
+    assert _cover(stripe, 5000, 5000).shape == (5000, 5000, 3)  # scaled first, it would take 375 GB
+    assert _cover(np.swapaxes(stripe, 0, 1), 10, 30).shape == (10, 30, 3)
+    ramp = np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(50, axis=0)
+    np.testing.assert_array_equal(_cover(ramp, 50, 20), ramp[:, 40:60])
 
 
 def test_overlay_marks_the_object_alone() -> None:
