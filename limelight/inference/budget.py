@@ -18,11 +18,12 @@ _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
 """Of a size, that are tried where it does not fit."""
 
 
-def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: int) -> int:
+def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: int, option: str = "--size") -> int:
     """As many as fit, 1 to `most`. Prompts and members of an ensemble are drawn fewer at once where they must.
 
     Args:
         prompts: classes asked for; 0 of a network that takes no words.
+        option: by which the size can be asked for.
 
     Raises:
         Shortage: not even one fits; says what is needed, what there is, and what would fit.
@@ -41,21 +42,18 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: in
         height, width = size
         raise Shortage(
             f"a picture at {height}x{width} needs {_gigabytes(needed)} of memory beside the weights, "
-            f"{_gigabytes(max(0, free))} is free; {_either(_smaller(runtime, size, prompts, needed, free))}"
+            f"{_gigabytes(max(0, free))} is free; {_either(_smaller(runtime, size, prompts, needed, free, option))}"
         )
     return min(most, free // needed)
 
 
-def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int) -> Iterator[str]:
+def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int, option: str) -> Iterator[str]:
     """Requests that would fit."""
     divisor = runtime.network.capabilities.input_divisor
     for share in _SHARES:
         longest = int(max(size) * share)
         if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor), prompts) <= free:
-            # A size makes squares; other shapes keep a picture's proportions. The two exclude each other.
-            square = size[0] == size[1]
-            kept = f"--processing-res {longest}"
-            yield f"--size {longest} ({kept} where that is in use)" if square else kept
+            yield f"{option} {longest}"
             break
     if runtime.dtype == torch.float32 and needed / 2 <= free:
         yield "--half-precision"
