@@ -41,6 +41,8 @@ def save_weights(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary / WEIGHTS)
+        # save_file lets nobody else read it, whatever the umask says.
+        (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)
         defaults = entry(name)
         card = Card(

@@ -168,6 +168,20 @@ def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: st
     assert "\n" not in str(told.exception)
 
 
+def test_a_picture_in_a_closed_folder_is_one_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+
+    def refuse(path: object, *arguments: object, **options: object) -> os.stat_result:
+        if str(path) == "closed/a.png":
+            raise PermissionError(13, "Permission denied", "closed/a.png")
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    told = run("closed/a.png", "-o", "x.png")
+    assert isinstance(told.exception, UserError)
+    assert "cannot read closed/a.png" in str(told.exception)
+
+
 @pytest.fixture
 def run_with_depth(taking: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As `run`, with a network that takes depth where there is any."""
