@@ -152,7 +152,7 @@ class Predictor:
             half_precision=half_precision,
         )
         device = resolve(device, runtime)
-        fed = card.input_size if size is None else fit_size(size, _divisor(card))
+        fed = fit_size(card.input_size if size is None else size, *_sides(card))
         opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling, vae=vae)
         where = device if threads is None else f"{device} ({threads} threads)"
         told = {"sampling": sampling, "processing_res": processing_res, "vae": vae}
@@ -267,7 +267,7 @@ class Predictor:
             check_picture(image_HW3)
             size = self.size
             if self.processing_res is not None:
-                size = fit_inside(image_HW3.shape[:2], self.processing_res, _divisor(self.card))
+                size = fit_inside(image_HW3.shape[:2], self.processing_res, *_sides(self.card))
             groups.setdefault(size, []).append(index)
         return groups
 
@@ -311,5 +311,7 @@ def _either(modalities: Sequence[str]) -> str:
     return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)
 
 
-def _divisor(card: Card) -> int:
-    return network_class(card.model).capabilities.input_divisor
+def _sides(card: Card) -> tuple[int, int]:
+    """What the network demands of its input's sides: their divisor, and the least."""
+    capabilities = network_class(card.model).capabilities
+    return capabilities.input_divisor, capabilities.least_input

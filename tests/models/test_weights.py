@@ -45,6 +45,17 @@ def test_a_network_comes_back_with_all_that_it_computes_with(name: str, tmp_path
     assert torch.equal(answer(loaded), answer(network))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_least_input_is_large_enough(name: str) -> None:
+    network = create_model(name, **CASES[name]).eval()
+    prompts = (network.encode_prompts(["cup"]),) if network.capabilities.text else ()
+    side = max(network.capabilities.input_divisor, network.capabilities.least_input)
+    assert side % network.capabilities.input_divisor == 0
+    for size in ((side, side), (side, 64), (64, side)):
+        with torch.inference_mode():
+            assert network(torch.rand(1, 3, *size), *prompts)[0].shape[2:] == size
+
+
 def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     network = create_model("sdnet", width=12)
     for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
