@@ -27,6 +27,7 @@ from limelight.inference.runtimes import Maps, Runtime, open_runtime
 from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
+from limelight.inference.shortage import told_in_a_line
 from models.card import Card
 from models.errors import UserError
 from models.registry import network_class
@@ -210,7 +211,7 @@ class Predictor:
                 step = self._at_once(batch_size, size, len(words.classes) if words else 0)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
                 batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
-                with self._turn:
+                with self._turn, told_in_a_line():
                     found = list(self._predict_batch(batch, size, words and words.texts, finish, output_processing_res))
                 results |= zip(chunk, found, strict=True)
         return [results[index] for index in range(len(images))]
