@@ -167,20 +167,26 @@ def serve(
     Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
     """
     from limelight.inference.champion import SALIENCY, WORDS, champion, champions
-    from limelight.packaging import SERVICES, service_of, unpack
+    from limelight.inference.choice import check_usable
+    from limelight.packaging import SERVICES, packed_weights, service_of, unpack
     from models.weights import read_card
+    from services.settings import PACKED, service_settings
 
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     task = WORDS if words or list(champions()) == [WORDS] else SALIENCY
     if model is None and bento is None and SERVICES[task].bento.is_file():
         bento = SERVICES[task].bento
     if bento is not None:
-        what = str(unpack(bento, Path("work/serve")))
+        unpacked = unpack(bento, Path("work/serve"))
+        what, folder, settings = str(unpacked), packed_weights(unpacked), service_settings(unpacked / PACKED)
     else:
         folder, runtime = (model, "auto") if model else champion(task)
         what = service_of(read_card(folder)).entry
         os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
+        settings = service_settings()
+    # Said here, since BentoML starts a worker that fails again and again.
+    check_usable(settings.model or folder, settings.runtime, settings.threads)
     _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))
 
 

@@ -197,6 +197,9 @@ def _weights(params: Params | None) -> Iterator[Finding]:
     if not found:
         yield Finding("weights", "note", "none in artifacts/ yet; dvc repro trains them")
     for folder, card in found.items():
+        if isinstance(card, UserError):
+            yield Finding(f"weights {folder}", "broken", str(card))
+            continue
         path = folder / WEIGHTS
         whole = path.is_file() and sha256_file(path) == card.sha256
         advice = "its weights are missing or not those of its card; dvc checkout restores them"

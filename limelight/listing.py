@@ -26,8 +26,11 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         known = entry(name)
         networks.append((name, known.family, str(known.input_size), _options(known.options), known.summary))
     weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
+    damaged = []
     for folder, card in find_weights(artifacts).items():
-        if card.model in names:
+        if isinstance(card, UserError):
+            damaged.append(f"{folder}  cannot be used: {card}")
+        elif card.model in names:
             size = "x".join(str(side) for side in card.input_size)
             row = (
                 card.model,
@@ -40,8 +43,8 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
             )
             weights.append((str(folder), *row))
     lines = _table(networks)
-    if len(weights) > 1:
-        return [*lines, "", *_table(weights)]
+    if len(weights) > 1 or damaged:
+        return [*lines, "", *_table(weights), *damaged]
     return [
         *lines,
         "",
@@ -49,13 +52,16 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
     ]
 
 
-def find_weights(artifacts: Path) -> dict[Path, Card]:
-    """The weights folders directly below `artifacts`, by path, with their cards.
+def find_weights(artifacts: Path) -> dict[Path, Card | UserError]:
+    """The weights folders directly below `artifacts`, by path, with their cards, or what is wrong with these."""
+    return {path.parent: _card(path.parent) for path in sorted(artifacts.glob(f"*/{CARD}"))}
 
-    Raises:
-        UserError: a card is malformed.
-    """
-    return {path.parent: read_card(path.parent) for path in sorted(artifacts.glob(f"*/{CARD}"))}
+
+def _card(folder: Path) -> Card | UserError:
+    try:
+        return read_card(folder)
+    except UserError as error:
+        return error
 
 
 def data_lines() -> list[str]:

@@ -21,7 +21,7 @@ from limelight.inference.champion import SALIENCY, WORDS
 from models.card import Card
 from models.errors import UserError
 from models.files import atomic_path, write_json, write_text
-from models.weights import read_card
+from models.weights import CARD, read_card
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -156,6 +156,18 @@ def unpack(bento: Path, folder: Path) -> Path:
         raise UserError(f"{bento} does not exist; dvc repro package makes it")
     extract(bento, folder)
     return folder.resolve()
+
+
+def packed_weights(unpacked: Path) -> Path:
+    """The weights folder in an unpacked bento.
+
+    Raises:
+        UserError: there is none.
+    """
+    card = next(unpacked.glob(f"models/*/*/{CARD}"), None)
+    if card is None:
+        raise UserError(f"{unpacked} holds no weights; dvc repro package makes the bento anew")
+    return card.parent
 
 
 @contextmanager

@@ -24,6 +24,8 @@ class Capabilities:
     """It has a `denoise` that draws from noise in several steps, besides its `forward`."""
     input_divisor: int = 1
     """Height and width are rounded to a multiple of this before the network sees them."""
+    least_input: int = 1
+    """Pixels; what a shorter side is brought to. A multiple of the divisor."""
 
 
 class Network(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Modality = Literal["rgb", "rgbd", "rgbt"]
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -29,7 +29,9 @@ class Card(BaseModel):
     form: Literal["training", "merged"] = "training"
     modalities: tuple[Modality, ...] = Field(default=("rgb",), min_length=1, description="what pictures it takes")
     text: bool = Field(default=False, description="whether it finds what prompts name")
-    input_size: tuple[int, int] = Field(description="height and width that the network was trained at, pixels")
+    input_size: tuple[PositiveInt, PositiveInt] = Field(
+        description="height and width that the network was trained at, pixels"
+    )
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "MIT"

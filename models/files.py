@@ -1,5 +1,6 @@
 """Writes that are whole or absent, and hashes."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ from typing import Any
 
 from models.errors import UserError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -21,26 +24,28 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     choose their format by it.
 
     Raises:
-        UserError: the disk is full or not writable.
+        UserError: the system refuses to write: the disk is full, the place not writable, or there is no such place.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    temporary = scratch / path.name
+    scratch = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Its name does not repeat the target's, which may be as long as a name can be.
+        scratch = Path(tempfile.mkdtemp(prefix=".limelight.", dir=path.parent))
+        temporary = scratch / path.name
         yield temporary
         _sync(temporary)
         if temporary.is_dir() and path.is_dir():
             path.rename(scratch / "replaced")
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (28, 122, 13, 30):  # full, over quota, no permission, read-only
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; free some space or choose another place"
-            ) from error
-        raise
+        if error.errno is None:  # made by a library, such as of an archive that is damaged
+            raise
+        advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+        raise UserError(f"cannot write {path}: {error.strerror}; {advice}") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -85,20 +90,29 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON in UTF-8.
+        UserError: the file is missing, cannot be read or is not JSON in UTF-8.
     """
     try:
         return json.loads(read_text(path))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the stage that writes it (dvc repro)") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and who may read it") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or write it anew") from error
 
 
 def sha256_file(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, 64 lower-case hex digits."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, 64 lower-case hex digits.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and who may read it") from error
 
 
 def check_sha256(path: Path | str, expected: str | None) -> str:

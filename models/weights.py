@@ -41,6 +41,8 @@ def save_weights(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary / WEIGHTS)
+        # save_file lets nobody else read it, whatever the umask says.
+        (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)
         defaults = entry(name)
         card = Card(
@@ -89,6 +91,21 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     from models.empty import empty_parameters
 
     card = read_card(folder)
+    check_weights(folder, card)
+    with empty_parameters():
+        model = create_model(card.model, **card.options, **assets_option(folder, card))
+    path = Path(folder) / WEIGHTS
+    # Mapped into memory instead, tensors would begin anywhere, which changes the last bits of what is computed.
+    load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
+    return model.eval(), card
+
+
+def check_weights(folder: Path | str, card: Card) -> None:
+    """Prove that a folder holds the files that its card speaks of.
+
+    Raises:
+        UserError: a file is missing, or its hash differs from the card's.
+    """
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise UserError(f"{path} is missing; restore the weights folder (dvc checkout) or train again")
@@ -98,11 +115,6 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     if (found := _hashes(Path(folder) / ASSETS)) != card.assets:
         names = sorted(name for name in found.keys() | card.assets.keys() if found.get(name) != card.assets.get(name))
         raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
-    with empty_parameters():
-        model = create_model(card.model, **card.options, **assets_option(folder, card))
-    # Mapped into memory instead, tensors would begin anywhere, which changes the last bits of what is computed.
-    load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
-    return model.eval(), card
 
 
 def assets_option(folder: Path | str, card: Card) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_companion
+from limelight.inference.shortage import told_in_a_line
 from limelight.media.images import read_companion
 from limelight.media.outputs import encode, output
 from models.card import MODALITIES
@@ -98,16 +99,17 @@ class Limelight:
 
     def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
         try:
-            check_pixels([path, *companions])
-            seen_as = self._predictor.modality_for(bool(companions), modality)
-            image_HW3, companion_HW = read_upload(path), None
-            for companion in companions:
-                companion_HW = read_companion(companion.read_bytes(), depth=seen_as == "rgbd", **LIMITS)
-                companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
-            (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
+            with told_in_a_line():
+                check_pixels([path, *companions])
+                seen_as = self._predictor.modality_for(bool(companions), modality)
+                image_HW3, companion_HW = read_upload(path), None
+                for companion in companions:
+                    companion_HW = read_companion(companion.read_bytes(), depth=seen_as == "rgbd", **LIMITS)
+                    companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
+                (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
+                content = encode(output(kind).render(image_HW3, found.saliency_HW))
         except (Refusal, UserError) as error:
             return answer_error(error)
-        content = encode(output(kind).render(image_HW3, found.saliency_HW))
         return Response(content, media_type="image/png", headers=timing(found.milliseconds))
 
 

@@ -9,6 +9,8 @@ from models.errors import UserError
 from models.files import read_json
 
 PACKAGED = Path(__file__).with_name("settings.json")
+PACKED = Path("src/services/settings.json")
+"""The same, in an unpacked bento."""
 PREFIX = "LIMELIGHT_"
 
 
@@ -17,14 +19,14 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_body: int = 20 << 20
+    max_body: int = Field(default=20 << 20, ge=1)
     """Bytes of a whole request; beyond it, 413."""
-    max_pixels: int = 25_000_000
+    max_pixels: int = Field(default=25_000_000, ge=1)
     """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
     max_classes: int = Field(default=64, ge=1, le=255)
     """Asked for at once, of a model that finds what words name; beyond it, 400. Each takes the model's whole time."""
     runtime: str = "auto"
-    threads: int | None = None
+    threads: int | None = Field(default=None, ge=1)
     """Of the runtime; None leaves the choice to it."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
@@ -32,13 +34,13 @@ class ServiceSettings(BaseModel):
     """What a request must carry; None lets everybody in. Never packaged."""
 
 
-def service_settings() -> ServiceSettings:
+def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
     """The packaged settings or the defaults, and over them the environment's.
 
     Raises:
-        UserError: a value of the wrong type.
+        UserError: a value of the wrong type, or out of its range.
     """
-    found = read_json(PACKAGED) if PACKAGED.is_file() else {}
+    found = read_json(packaged) if packaged.is_file() else {}
     for name in ServiceSettings.model_fields:
         if value := os.environ.get(PREFIX + name.upper()):
             found[name] = value

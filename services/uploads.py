@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from limelight.media.images import FORMATS, read_image
-from models.errors import UserError
+from models.errors import Shortage, UserError
 from models.weights import read_card
 from services.forms import Refusal
 from services.settings import service_settings
@@ -45,6 +45,11 @@ def check_pixels(paths: Sequence[Path]) -> None:
 
 def answer_error(error: Refusal | UserError) -> Response:
     """One line of JSON, as a response: BentoML would log an exception's traceback, and wrap its text in a list."""
+    if isinstance(error, Shortage):  # which names options of the command line
+        error = Refusal(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "the picture takes more memory than there is; send a smaller one or ask for fewer classes",
+        )
     return JSONResponse({"error": str(error)}, getattr(error, "status", HTTPStatus.BAD_REQUEST))
 
 

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation
+from limelight.inference.shortage import told_in_a_line
 from limelight.media.labels import colour, encode_labels, tinted
 from limelight.media.outputs import encode
 from models.errors import UserError
@@ -86,15 +87,17 @@ class Words:
         label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
         """
         try:
-            check_pixels([image])
-            if len(classes) > SETTINGS.max_classes:
-                raise UserError(f"{len(classes)} classes, the limit is {SETTINGS.max_classes}; ask for fewer at once")
-            asked = {"prompts": classes, "template": template, "background": _share(background)}
-            image_HW3 = read_upload(image)
-            (found,) = self._predictor.predict([image_HW3], **asked)
+            with told_in_a_line():
+                check_pixels([image])
+                if len(classes) > SETTINGS.max_classes:
+                    limit = SETTINGS.max_classes
+                    raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
+                asked = {"prompts": classes, "template": template, "background": _share(background)}
+                image_HW3 = read_upload(image)
+                (found,) = self._predictor.predict([image_HW3], **asked)
+                return _answer(image_HW3, found, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        return _answer(image_HW3, found, kind)
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from limelight.cli import app, main
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 from models.errors import UserError
-from models.files import write_bytes
+from models.files import write_bytes, write_json
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
 
@@ -247,6 +248,20 @@ def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: st
     assert "\n" not in str(told.exception)
 
 
+def test_a_picture_in_a_closed_folder_is_one_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+
+    def refuse(path: object, *arguments: object, **options: object) -> os.stat_result:
+        if str(path) == "closed/a.png":
+            raise PermissionError(13, "Permission denied", "closed/a.png")
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    told = run("closed/a.png", "-o", "x.png")
+    assert isinstance(told.exception, UserError)
+    assert "cannot read closed/a.png" in str(told.exception)
+
+
 @pytest.fixture
 def run_with_depth(taking: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As `run`, with a network that takes depth where there is any."""
@@ -394,6 +409,18 @@ def test_models_lists_networks_and_weights(untrained: Path) -> None:
     assert isinstance(CliRunner().invoke(app, ["models", "nothing*"]).exception, UserError)
 
 
+def test_models_lists_what_is_damaged_too(untrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(untrained, tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "card.json").write_text("{")
+    for pattern, many in (("sdnet*", 2), ("scfnet", 1)):
+        told = CliRunner().invoke(app, ["models", pattern, "--artifacts", str(tmp_path)])
+        assert told.exit_code == 0
+        rows = [line for line in told.stdout.splitlines() if line.startswith(str(tmp_path))]
+        assert len(rows) == many
+        assert f"{tmp_path / 'bad'}  cannot be used: " in rows[-1] and "is not valid JSON" in rows[-1]
+
+
 def test_data_lists_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     told = CliRunner().invoke(app, ["data"])
@@ -438,6 +465,75 @@ def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("teacher", "sdnet-kd"):
         assert CliRunner().invoke(app, ["train", name]).exit_code == 0
     assert started == [("-m", "stages.train", "teacher"), ("-m", "stages.distill", "sdnet-kd")]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Type `limelight serve ...` with these settings; what would be started is returned, else the UserError raised."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {**os.environ})
+
+    def run(*arguments: str, **settings: str) -> tuple[str, ...]:
+        started: list[tuple[str, ...]] = []
+        monkeypatch.setattr("limelight.cli._become", lambda *command: started.append(command))
+        for name, value in settings.items():
+            monkeypatch.setitem(os.environ, f"LIMELIGHT_{name}", value)
+        told = CliRunner().invoke(app, ["serve", *arguments], catch_exceptions=False)
+        assert told.exit_code == 0
+        return started[0]
+
+    return run
+
+
+def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
+    assert serve("--model", str(untrained))[:4] == ("-m", "bentoml", "serve", "services.saliency:Limelight")
+    assert os.environ["LIMELIGHT_RUNTIME"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"MAX_BODY": "much"}, "LIMELIGHT_MAX_BODY: "),
+        ({"MAX_PIXELS": "0"}, "LIMELIGHT_MAX_PIXELS: "),
+        ({"THREADS": "0"}, "LIMELIGHT_THREADS: "),
+        ({"RUNTIME": "foo"}, "unknown runtime 'foo'"),
+        ({"RUNTIME": "onnx-fp32"}, "model.onnx does not exist"),
+    ],
+)
+def test_serve_refuses_settings_that_its_worker_would(
+    serve, untrained: Path, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as told:
+        serve("--model", str(untrained), **settings)
+    assert "\n" not in str(told.value)
+
+
+def test_serve_refuses_weights_that_its_worker_would(serve, untrained: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(untrained, tmp_path / "w"))
+    with (folder / "model.safetensors").open("r+b") as handle:
+        handle.truncate(1000)
+    with pytest.raises(UserError, match="the file is damaged or was exchanged"):
+        serve("--model", str(folder))
+    (folder / "exports" / "onnx-fp32").mkdir(parents=True)
+    (folder / "exports" / "onnx-fp32" / "model.onnx").write_bytes(b"no export")
+    with pytest.raises(UserError, match=r"model\.onnx cannot be loaded"):
+        serve("--model", str(folder), RUNTIME="onnx-fp32")
+
+
+def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp_path: Path) -> None:
+    """One whose weights are damaged, or whose runtime lacks its export; the environment's goes before its own."""
+    for name in ("good", "bad"):
+        folder = tmp_path / name
+        shutil.copytree(untrained, folder / "models" / "limelight" / "1")
+        write_json(folder / "src" / "services" / "settings.json", {"runtime": "torch"})
+    (tmp_path / "bad" / "models" / "limelight" / "1" / "model.safetensors").write_bytes(b"")
+    for name in ("good", "bad"):
+        shutil.make_archive(str(tmp_path / name), "tar", tmp_path / name)
+    assert serve("--bento", "good.tar")[2:4] == ("serve", str(tmp_path / "work" / "serve"))
+    with pytest.raises(UserError, match="the file is damaged or was exchanged"):
+        serve("--bento", "bad.tar")
+    with pytest.raises(UserError, match=r"model\.xml does not exist"):
+        serve("--bento", "good.tar", RUNTIME="openvino-fp32")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

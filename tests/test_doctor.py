@@ -60,7 +60,10 @@ def test_damaged_weights(project: Path, untrained: Path) -> None:
     with (project / "artifacts" / "bad" / "model.safetensors").open("r+b") as handle:
         handle.seek(-1, 2)
         handle.write(b"\xff")
-    assert broken().keys() == {"weights artifacts/bad"}
+    shutil.copytree(untrained, project / "artifacts" / "a-card")
+    (project / "artifacts" / "a-card" / "card.json").write_text("{")
+    assert broken().keys() == {"weights artifacts/a-card", "weights artifacts/bad"}
+    assert "is not valid JSON" in found()["weights artifacts/a-card"].text
     assert "745,197 parameters" in found()["weights artifacts/good"].text
 
 

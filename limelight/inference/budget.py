@@ -49,10 +49,10 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: in
 
 def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int, option: str) -> Iterator[str]:
     """Requests that would fit."""
-    divisor = runtime.network.capabilities.input_divisor
+    divisor, least = runtime.network.capabilities.input_divisor, runtime.network.capabilities.least_input
     for share in _SHARES:
         longest = int(max(size) * share)
-        if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor), prompts) <= free:
+        if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor, least), prompts) <= free:
             yield f"{option} {longest}"
             break
     if runtime.dtype == torch.float32 and needed / 2 <= free:

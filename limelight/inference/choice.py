@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path
+from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
+from limelight.inference.sampling import ONE_STEP
 from models.card import Card
 from models.errors import UserError
+from models.registry import entry
+from models.weights import check_weights, read_card
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -49,6 +52,28 @@ def choose(
             )
         return half
     return runtime
+
+
+def check_usable(source: Path | str, runtime: str, threads: int | None = None) -> None:
+    """Find out what `Predictor.load` would refuse, without the time and memory that PyTorch takes.
+
+    Args:
+        source, runtime, threads: as there.
+
+    Raises:
+        UserError: no weights folder or a damaged one, an unknown runtime, or one whose export or package is missing.
+    """
+    card = read_card(source)
+    entry(card.model)
+    sampling = ONE_STEP.for_weights(card)
+    alone = card.text or sampling.steps is not None
+    runtime = choose(source, card, runtime, "auto", torch_alone=alone, half_precision=False)
+    if runtime not in RUNTIMES or runtime in EXPORTED:
+        open_runtime(source, runtime, threads=threads, sampling=sampling)
+        return
+    if not importlib.util.find_spec("torch"):
+        raise UserError(f"runtime {runtime!r} needs the package torch; install it with: pip install torch")
+    check_weights(source, card)
 
 
 def _cuda_available() -> bool:

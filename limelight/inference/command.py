@@ -1,5 +1,6 @@
 """What `limelight predict` does once it has its options."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
     """
     if STREAM in sources and len(sources) > 1:
         raise UserError("- (standard input) stands alone; give it without other sources")
-    one = len(sources) == 1 and not Path(sources[0]).is_dir()
+    one = len(sources) == 1 and not os.path.isdir(sources[0])  # noqa: PTH112 - in a closed folder Path raises
     suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
     folder = target.endswith("/") or Path(target).is_dir()
     if target == STREAM or sources == [STREAM]:

@@ -1,8 +1,7 @@
 """How much memory a network's forward pass takes, told before it is run, and how much there is."""
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from models.errors import Shortage
 
 SLACK = 300_000_000
 """Bytes that libraries and allocators take besides the tensors; 0 to 292 MB were measured."""
@@ -58,20 +55,6 @@ def _reclaimable(statistics: str) -> int:
     """Bytes of files that the system keeps in memory while nobody else wants it."""
     values = dict(line.split() for line in statistics.splitlines())
     return sum(int(values.get(name, 0)) for name in ("active_file", "inactive_file"))
-
-
-@contextmanager
-def told_in_a_line() -> Iterator[None]:
-    """Raises a Shortage where PyTorch or NumPy finds no memory."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        raise Shortage(
-            "memory ran out; take fewer pictures at once (--batch-size 0), a smaller --size or --processing-res, "
-            "whichever is in use, or --half-precision"
-        ) from error
 
 
 class _Live(TorchDispatchMode):

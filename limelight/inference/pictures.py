@@ -7,6 +7,7 @@ import numpy as np
 
 from limelight.data.manifest import Sample
 from limelight.inference.preprocess import fit_companion
+from limelight.inference.shortage import told_in_a_line
 from limelight.media.images import read_companion, read_image
 from models.card import Card
 
@@ -22,11 +23,13 @@ class Picture(NamedTuple):
     """'rgb' where there is no companion."""
 
 
+@told_in_a_line()
 def read_picture(image: Path | str | bytes, companion: Path | str | None = None, modality: str = "rgb") -> Picture:
     """Read a picture, and its companion where it has one.
 
     Raises:
         UserError: a file cannot be read, or the companion holds no reading or has other proportions; names the file.
+        Shortage: it is too large for the memory.
     """
     image_HW3 = read_image(image)
     if companion is None:

@@ -27,6 +27,7 @@ from limelight.inference.runtimes import Maps, Runtime, open_runtime
 from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
+from limelight.inference.shortage import told_in_a_line
 from models.card import Card
 from models.errors import UserError
 from models.registry import network_class
@@ -152,7 +153,7 @@ class Predictor:
             half_precision=half_precision,
         )
         device = resolve(device, runtime)
-        fed = card.input_size if size is None else fit_size(size, _divisor(card))
+        fed = fit_size(card.input_size if size is None else size, *_sides(card))
         opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling, vae=vae)
         where = device if threads is None else f"{device} ({threads} threads)"
         told = {"sampling": sampling, "processing_res": processing_res, "vae": vae}
@@ -210,7 +211,7 @@ class Predictor:
                 step = self._at_once(batch_size, size, len(words.classes) if words else 0)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
                 batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
-                with self._turn:
+                with self._turn, told_in_a_line():
                     found = list(self._predict_batch(batch, size, words and words.texts, finish, output_processing_res))
                 results |= zip(chunk, found, strict=True)
         return [results[index] for index in range(len(images))]
@@ -267,7 +268,7 @@ class Predictor:
             check_picture(image_HW3)
             size = self.size
             if self.processing_res is not None:
-                size = fit_inside(image_HW3.shape[:2], self.processing_res, _divisor(self.card))
+                size = fit_inside(image_HW3.shape[:2], self.processing_res, *_sides(self.card))
             groups.setdefault(size, []).append(index)
         return groups
 
@@ -282,7 +283,8 @@ class Predictor:
         if self._torch and (batch_size == 0 or self._runtime.network.capabilities.sampling):
             from limelight.inference.budget import pictures_at_once
 
-            step = pictures_at_once(self._runtime, size, prompts, step)
+            option = "--size" if self.processing_res is None else "--processing-res"
+            step = pictures_at_once(self._runtime, size, prompts, step, option)
         return step
 
     def _predict_batch(
@@ -311,5 +313,7 @@ def _either(modalities: Sequence[str]) -> str:
     return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)
 
 
-def _divisor(card: Card) -> int:
-    return network_class(card.model).capabilities.input_divisor
+def _sides(card: Card) -> tuple[int, int]:
+    """What the network demands of its input's sides: their divisor, and the least."""
+    capabilities = network_class(card.model).capabilities
+    return capabilities.input_divisor, capabilities.least_input

@@ -39,8 +39,9 @@ class Inputs(NamedTuple):
             yield Inputs(*(None if part is None else part[index : index + 1] for part in self))
 
 
-def fit_size(size: int | tuple[int, int], divisor: int) -> tuple[int, int]:
-    """`size` as (height, width), each side rounded to a multiple of `divisor`, which the network demands.
+def fit_size(size: int | tuple[int, int], divisor: int, least: int = 1) -> tuple[int, int]:
+    """`size` as (height, width), each side rounded to a multiple of `divisor`, and at least `least`, as the network
+    demands.
 
     Raises:
         UserError: a side is not positive.
@@ -48,19 +49,20 @@ def fit_size(size: int | tuple[int, int], divisor: int) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:
         raise UserError(f"size must be positive, got {height}x{width}; leave it out to use the model's own")
-    rounded = [max(divisor, round(side / divisor) * divisor) for side in (height, width)]
+    rounded = [max(divisor, least, round(side / divisor) * divisor) for side in (height, width)]
     return rounded[0], rounded[1]
 
 
-def fit_inside(picture: tuple[int, int], longest: int, divisor: int) -> tuple[int, int]:
+def fit_inside(picture: tuple[int, int], longest: int, divisor: int, least: int = 1) -> tuple[int, int]:
     """The size that a picture of this (height, width) is fed at with its proportions kept.
 
     Args:
         longest: pixels of the longer side; 0 = the picture's own.
         divisor: each side is rounded up to a multiple of it.
+        least: what a shorter side is brought to.
     """
     most = max(picture)
-    height, width = (-(-side * (longest or most) // (most * divisor)) * divisor for side in picture)
+    height, width = (max(least, -(-side * (longest or most) // (most * divisor)) * divisor) for side in picture)
     return height, width
 
 

@@ -300,7 +300,7 @@ def _decode_by_pillow(image: Image.Image, name: str, grey: bool, stretched: bool
             pixels = np.asarray(image, np.float32)
             return _stretch(pixels, name) if stretched else pixels
         return np.asarray(image.convert("L" if grey and image.mode in ("L", "1", "LA") else "RGB"))
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged data raises nearly anything, as above
         raise UserError(f"cannot read {name}: {error}; replace the file") from error

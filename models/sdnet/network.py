@@ -84,7 +84,7 @@ class SDNet(Network):
             (ours). None = images alone, as published.
     """
 
-    capabilities = Capabilities(reparameterizable=True)
+    capabilities = Capabilities(reparameterizable=True, least_input=16)  # it is halved four times
 
     def __init__(
         self,

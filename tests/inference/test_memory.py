@@ -4,14 +4,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
 import torch
 
 from limelight.inference import budget, memory
+from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
+from limelight.inference.shortage import told_in_a_line
+from limelight.media.images import write_png
 from models.errors import Shortage
 from models.registry import create_model
 from models.weights import save_weights
@@ -174,11 +178,41 @@ def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
 
 
 def test_running_out_is_one_line() -> None:
-    for ask in (lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8)):
+    def refuse() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    asks = (
+        lambda: torch.empty(1 << 60, dtype=torch.uint8),
+        lambda: np.empty(1 << 60, np.uint8),
+        lambda: cv2.resize(np.zeros((1, 1), np.float64), (1 << 30, 1 << 30)),
+        refuse,
+    )
+    for ask in asks:
         with (
             pytest.raises(Shortage, match=r"memory ran out; .* a smaller --size or --processing-res"),
-            memory.told_in_a_line(),
+            told_in_a_line(),
         ):
             ask()
-    with pytest.raises(RuntimeError, match="shape"), memory.told_in_a_line():
+    with pytest.raises(RuntimeError, match="shape"), told_in_a_line():
         torch.ones(2, 3) @ torch.ones(2, 3)
+    with pytest.raises(cv2.error, match="Assertion failed"), told_in_a_line():
+        cv2.resize(np.zeros((0, 0)), (1, 1))
+    with pytest.raises(NotImplementedError), told_in_a_line():
+        raise NotImplementedError
+
+
+def test_an_input_that_memory_does_not_hold_is_one_line(untrained: Path) -> None:
+    predictor = Predictor.load(untrained, device="cpu", size=1 << 27)
+    with pytest.raises(Shortage, match="memory ran out"):
+        predictor.predict([picture()])
+
+
+def test_a_picture_that_memory_does_not_hold_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*arguments: object) -> None:
+        raise MemoryError
+
+    write_png(tmp_path / "a.png", picture())
+    monkeypatch.setattr("limelight.media.images._decode_by_opencv", lambda *arguments: None)
+    monkeypatch.setattr("PIL.Image.Image.convert", refuse)
+    with pytest.raises(Shortage, match="memory ran out"):
+        read_picture(tmp_path / "a.png")

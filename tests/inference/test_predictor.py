@@ -1,5 +1,7 @@
 """Predictor: sizes, independence of batch mates, honest devices."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +89,39 @@ def test_description_says_what_runs(predictor: Predictor) -> None:
 def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
     assert fit_size(100, 32) == (96, 96)
     assert fit_size((1, 50), 16) == (16, 48)
+    assert fit_size((1, 50), 1, 16) == (16, 50)
     larger = Predictor.load(untrained, device="cpu", size=96)
     assert larger.size == (96, 96)
     assert larger.predict([picture(30, 20)])[0].saliency_HW.shape == (30, 20)
     with pytest.raises(UserError, match="size must be positive"):
         fit_size(0, 1)
+
+
+@pytest.mark.parametrize("options", [{"size": 1}, {"processing_res": 0}, {"processing_res": 3}])
+def test_thin_pictures_are_brought_to_what_the_network_can_take(untrained: Path, options: dict[str, int]) -> None:
+    predictor = Predictor.load(untrained, device="cpu", **options)
+    found = predictor.predict([picture(1, 1), picture(40, 1), picture(1, 40)])
+    assert [one.saliency_HW.shape for one in found] == [(1, 1), (40, 1), (1, 40)]
+
+
+def with_size(folder: Path, target: Path, size: list[int]) -> Path:
+    """A weights folder whose card says another input size."""
+    shutil.copytree(folder, target)
+    card = json.loads((target / "card.json").read_text())
+    (target / "card.json").write_text(json.dumps({**card, "input_size": size}))
+    return target
+
+
+@pytest.mark.parametrize("size", [[0, 64], [64, -8]])
+def test_a_card_without_a_size_is_one_clear_line(untrained: Path, tmp_path: Path, size: list[int]) -> None:
+    with pytest.raises(UserError, match=r"card\.json: input_size.\d: .* greater than 0"):
+        Predictor.load(with_size(untrained, tmp_path / "w", size))
+
+
+def test_a_cards_size_is_rounded_too(untrained: Path, tmp_path: Path) -> None:
+    odd = Predictor.load(with_size(untrained, tmp_path / "w", [3, 50]), device="cpu")
+    assert odd.size == (16, 50)
+    assert odd.predict([picture(4, 4)])[0].saliency_HW.shape == (4, 4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -112,6 +112,7 @@ def test_proportions_can_be_kept(salient: Path) -> None:
     assert fit_inside((480, 640), 384, 32) == (288, 384)
     assert fit_inside((641, 480), 0, 32) == (672, 480)
     assert fit_inside((3, 2000), 64, 32) == (32, 64)
+    assert fit_inside((1, 40), 0, 1, 16) == (16, 40)
     predictor = Predictor.load(salient, device="cpu", processing_res=0)
     images = [picture(), picture(64, 32), picture(33, 64, 1)]
     own = predictor.predict(images)

@@ -94,6 +94,13 @@ def test_words_that_cannot_be_are_refused(predictor: Predictor, words: list[str]
         predictor.predict([picture()], prompts=words)
 
 
+def test_what_is_no_text_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="class 2 of 2 is no valid text"):
+        predictor.predict([picture()], prompts=["bird", "a \ud800"])
+    with pytest.raises(UserError, match="is no valid text"):
+        predictor.predict([picture()], prompts=["bird"], template="{} \ud800")
+
+
 def test_blanks_do_not_count() -> None:
     assert checked_classes([" potted \n plant "]) == ("potted plant",)
 

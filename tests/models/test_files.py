@@ -1,5 +1,6 @@
 """Writes are whole or absent."""
 
+import errno
 import math
 import os
 import subprocess
@@ -57,6 +58,39 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     assert not leftovers(tmp_path)
 
 
+def closed(*_arguments: object, **_options: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("here")
+    (tmp_path / "folder").mkdir()
+    for target in (tmp_path / "file" / "a", tmp_path / "file" / "b" / "a", tmp_path / "folder", Path("/proc/a")):
+        with pytest.raises(UserError, match=f"cannot write {target}: .*; choose another place") as told:
+            write_json(target, {})
+        assert isinstance(told.value.__cause__, OSError)
+    for step in ("os.mkdir", "tempfile.mkdtemp"):
+        with monkeypatch.context() as patch:
+            patch.setattr(step, closed)
+            with pytest.raises(UserError, match=r"a\.json: Permission denied; choose another place"):
+                write_json(tmp_path / "new" / "a.json", {})
+    assert (tmp_path / "file").read_text() == "here"
+    assert not leftovers(tmp_path, "file", "folder", "new")
+
+
+def test_damage_that_a_library_finds_is_no_refusal_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Invalid data stream"), atomic_path(tmp_path / "a"):
+        raise OSError("Invalid data stream")
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    write_json(tmp_path / ("a" * 250), {})
+    with pytest.raises(UserError, match="File name too long") as told:
+        write_json(tmp_path / ("a" * 256), {})
+    assert isinstance(told.value.__cause__, OSError) and told.value.__cause__.errno == errno.ENAMETOOLONG
+    assert not leftovers(tmp_path, "a" * 250)
+
+
 def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1, "a": "ü"})
     assert read_json(tmp_path / "a.json") == {"a": "ü", "b": 1}
@@ -79,6 +113,16 @@ def test_a_byte_order_mark_is_left_out_and_another_encoding_named(tmp_path: Path
     (tmp_path / "a.json").write_text('{"a": "ü"}', encoding="latin-1")
     with pytest.raises(UserError, match=r"a.json is not UTF-8 text \(byte 7: .*\); save it as UTF-8"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_file_that_may_not_be_read_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for read in (read_json, sha256_file):
+        with pytest.raises(UserError, match=f"cannot read {tmp_path}: Is a directory"):
+            read(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", closed)
+            with pytest.raises(UserError, match=r"a\.json: Permission denied; check the file"):
+                read(tmp_path / "a.json")
 
 
 def test_sha256_of_known_bytes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A weights folder gives back the network that was put into it, without holding its weights twice."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,29 @@ def test_a_network_comes_back_with_all_that_it_computes_with(name: str, tmp_path
     trained = [key for key, value in network.named_parameters() if value.requires_grad]
     assert [key for key, value in loaded.named_parameters() if value.requires_grad] == trained
     assert torch.equal(answer(loaded), answer(network))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_least_input_is_large_enough(name: str) -> None:
+    network = create_model(name, **CASES[name]).eval()
+    prompts = (network.encode_prompts(["cup"]),) if network.capabilities.text else ()
+    side = max(network.capabilities.input_divisor, network.capabilities.least_input)
+    assert side % network.capabilities.input_divisor == 0
+    for size in ((side, side), (side, 64), (64, side)):
+        with torch.inference_mode():
+            assert network(torch.rand(1, 3, *size), *prompts)[0].shape[2:] == size
+
+
+def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    network = create_model("sdnet", width=12)
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(umask)
+        try:
+            save_weights(tmp_path / "w", network, name="sdnet", input_size=(64, 64))
+        finally:
+            os.umask(before)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "w").iterdir()}
+        assert modes == {"model.safetensors": mode, "card.json": mode}
 
 
 @pytest.mark.parametrize("name", ["scfnet-swinb", "scfnet-resnet50", "diffsod", "segdiffusion"])

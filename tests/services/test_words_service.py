@@ -109,6 +109,7 @@ def test_text_that_is_json_by_chance_is_text() -> None:
         ({"classes": "dog, Dog"}, 400, "are the same"),
         ({"classes": "a,b,c,d,e,f"}, 400, "6 classes, the limit is 5"),
         ({"classes": "very " * 200 + "long"}, 400, "shorten it"),
+        ({"classes": '["dog", "\\ud800"]'}, 400, "class 2 of 2 is no valid text"),
         ({"template": "a thing"}, 400, "needs one {}"),
         ({"background": "much"}, 400, "'much' is no number from 0 to 1"),
         ({"background": "NaN"}, 400, "is no number from 0 to 1"),

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limelight.inference.memory import forward_bytes, told_in_a_line
+from limelight.inference.memory import forward_bytes
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import Maps
 from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.inference.shortage import told_in_a_line
 from models.errors import UserError
 from models.weights import load_weights
 
