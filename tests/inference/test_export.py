@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
 
@@ -206,7 +207,10 @@ def test_parity_report(folder: Path, tmp_path: Path) -> None:
     masks = (images(3)[:, 0] > 1).astype("float32")
     parity = measure_parity(folder, RUNTIMES[1:], Inputs(images(3)), masks, threads=1)
     exact, rounded = parity.runtimes["openvino-fp32"], parity.runtimes["openvino-bf16"]
-    assert exact.max_probability_difference < 1e-5 < rounded.max_probability_difference
+    assert exact.max_probability_difference < 1e-5
+    # Where the processor has no bf16, OpenVINO computes in fp32 all the same.
+    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert (rounded.max_probability_difference > 1e-5) == has_bf16
     assert exact.mae_change == pytest.approx(0, abs=1e-6)
     assert exact.megabytes == rounded.megabytes == pytest.approx(2.9, abs=0.3)
 
