@@ -198,11 +198,12 @@ def _write(
     for target, content in zip(targets, style.render(picture.image_HW3, found), strict=True):
         try:
             write_bytes(target, content)
-        except OSError as error:
-            if error.errno not in _OF_THE_NAME:
+        except UserError as error:
+            refused = error.__cause__
+            if not isinstance(refused, OSError) or refused.errno not in _OF_THE_NAME:
                 raise
             failure = failure or UserError(
-                f"cannot write {target}: {error.strerror}; rename the picture, or shorten the class"
+                f"cannot write {target}: {refused.strerror}; rename the picture, or shorten the class"
             )
     return failure
 
