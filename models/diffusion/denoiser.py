@@ -168,8 +168,8 @@ class MaskDenoiser(Network):
         scheduler = build_scheduler(self.schedule, spacing)
         check_steps(scheduler, steps)
         different = list(dict.fromkeys(seeds))
-        noise_SECHW = seeded_noise(latent_BChw.shape[1:], different, ensemble_size).unflatten(0, (-1, ensemble_size))
-        noise_BECHW = noise_SECHW[[different.index(seed) for seed in seeds]]
+        noise_SEChw = seeded_noise(latent_BChw.shape[1:], different, ensemble_size).unflatten(0, (-1, ensemble_size))
+        seed_B = torch.tensor([different.index(seed) for seed in seeds])
 
         def draw(row_N: Tensor, member_N: Tensor) -> Tensor:
             latent_NChw, tokens_NNC = latent_BChw[row_N], tokens_BNC[row_N]
@@ -178,7 +178,7 @@ class MaskDenoiser(Network):
                 timestep_N = torch.full((len(noisy_NChw),), timestep, dtype=torch.long, device=noisy_NChw.device)
                 return self.predict_velocity(latent_NChw, noisy_NChw, tokens_NNC, timestep_N)
 
-            noise_NChw = noise_BECHW[row_N, member_N].to(latent_NChw)
+            noise_NChw = noise_SEChw[seed_B[row_N], member_N].to(latent_NChw)
             return self.decode_mask(ddim(velocity, noise_NChw, scheduler, steps))
 
         rows = torch.arange(batch * ensemble_size).split(self.rows_at_once)
