@@ -21,7 +21,7 @@ from limelight.data.catalogue import (
     layout_candidates,
     lookup,
 )
-from limelight.data.classes import class_names, label_values, present
+from limelight.data.classes import class_names, folded, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
@@ -182,8 +182,8 @@ def _look(
 
 
 def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
-    known = {name.casefold() for name in shown}
-    absent = [name for name in one.classes if " ".join(name.split()).casefold() not in known]
+    known = set(map(folded, shown))
+    absent = [name for name in one.classes if folded(name) not in known]
     if absent:
         raise UserError(
             f"{one.mask} does not show {', '.join(map(repr, absent[:3]))}, which a *_text.json names of its image, but "
