@@ -54,8 +54,8 @@ class Server:
             "OMP_NUM_THREADS": "1",
         }
         command = [sys.executable, "-m", "limelight.cli", "serve", "--model", str(self.weights), "--port", str(port)]
-        self.log = (self.home / "server.log").open("ab")
-        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
