@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from limelight.deploy.export import export
+from limelight.deploy.parity import accuracy, run
 from limelight.evaluation.speed import hardware
-from limelight.inference.export import export
-from limelight.inference.parity import accuracy, run
 from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
 from limelight.media.images import EXTENSIONS, read_image, read_mask

@@ -20,7 +20,7 @@ import numpy as np
 
 from limelight.evaluation.speed import hardware
 from limelight.media.outputs import encode
-from limelight.packaging import served, unpack
+from limelight.packaging.bento import served, unpack
 
 BENTO = Path("artifacts/bento/limelight.bento")
 

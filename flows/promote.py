@@ -7,9 +7,9 @@ from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.input import RunInput
 
 from flows import process
+from limelight.champions.nomination import Nomination, crown, nominate
+from limelight.champions.record import SALIENCY
 from limelight.config import load_params
-from limelight.inference.champion import SALIENCY
-from limelight.nomination import Nomination, crown, nominate
 
 
 class Approval(RunInput):

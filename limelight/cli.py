@@ -98,7 +98,7 @@ def predict(
     failures.csv, and the exit status is 1.
     """
     options = locals()
-    from limelight.inference.command import Request, run
+    from limelight.predict.command import Request, run
 
     raise typer.Exit(run(Request(**options)))
 
@@ -166,9 +166,9 @@ def serve(
 
     Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
     """
-    from limelight.inference.champion import SALIENCY, WORDS, champion, champions
+    from limelight.champions.record import SALIENCY, WORDS, champion, champions
     from limelight.inference.choice import check_usable
-    from limelight.packaging import SERVICES, packed_weights, service_of, unpack
+    from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
     from models.weights import read_card
     from services.settings import PACKED, service_settings
 

@@ -208,7 +208,7 @@ def _weights(params: Params | None) -> Iterator[Finding]:
 
 
 def _champion(params: Params | None) -> Iterator[Finding]:
-    from limelight.inference.champion import champion, champions
+    from limelight.champions.record import champion, champions
 
     chosen = champions()
     for task in chosen:

@@ -96,7 +96,7 @@ class Tracker:
         """A weights folder as a logged model: safetensors and card as they are, no pickle, no frozen input size.
 
         Returns:
-            The model's id, for `limelight.promotion.register`; None if nothing is tracked.
+            The model's id, for `limelight.champions.registry.register`; None if nothing is tracked.
         """
 
         def log(client: "MlflowClient") -> str:

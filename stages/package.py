@@ -15,7 +15,7 @@ def run(params: Params) -> None:
     Raises:
         UserError: there is no champion, or a bento does not start, or answers otherwise than its weights do.
     """
-    from limelight.inference.champion import RECORD, champions
+    from limelight.champions.record import RECORD, champions
     from limelight.tracking import tracked_run
     from models.errors import UserError
     from models.files import write_json
@@ -38,9 +38,9 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
     Raises:
         UserError: as `run`.
     """
-    from limelight.inference.champion import champion
-    from limelight.packaging import SERVICES, build_bento, served, unpack
-    from limelight.proof import served_difference
+    from limelight.champions.record import champion
+    from limelight.packaging.bento import SERVICES, build_bento, served, unpack
+    from limelight.packaging.proof import served_difference
     from models.files import sha256_file
     from models.weights import read_card
 

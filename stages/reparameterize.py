@@ -20,9 +20,9 @@ def run(params: Params, name: str) -> None:
 
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, noting the figures."""
-    from limelight.inference.deploy import deployable, read_samples, save_deployed
-    from limelight.inference.export import export
-    from limelight.inference.parity import measure_parity, plot_parity
+    from limelight.deploy.export import export
+    from limelight.deploy.inference_form import deployable, read_samples, save_deployed
+    from limelight.deploy.parity import measure_parity, plot_parity
     from models.errors import UserError
     from models.files import atomic_path, write_json
     from models.weights import load_weights

@@ -144,7 +144,7 @@ def test_an_interrupted_overwrite_is_resumed(run, monkeypatch: pytest.MonkeyPatc
         write_bytes(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("limelight.inference.tree.write_bytes", until_full)
+        patched.setattr("limelight.predict.tree.write_bytes", until_full)
         told = run("in", "-o", "out", "--threshold", "0.5", "--overwrite")
         assert str(told.exception) == "the disk is full", "ends the run"
     assert "1 written to out, 1 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr

@@ -14,11 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
-from limelight.inference.command import read_classes
-from limelight.inference.styles import file_names
 from limelight.media.images import write_png
 from limelight.media.labels import colour
 from limelight.media.legend import NARROWEST, overlay
+from limelight.predict.command import read_classes
+from limelight.predict.styles import file_names
 from models.errors import UserError
 from models.files import write_json
 from models.registry import create_model

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from limelight.champions.registry import champion, find_model, register, set_alias
 from limelight.config import Params
 from limelight.journal import FOLDER as JOURNAL
 from limelight.journal import noted_run
-from limelight.promotion import champion, find_model, register, set_alias
 from limelight.provenance import pipeline_key, provenance
 from limelight.tracking import open_store, tracked_run
 from models.errors import UserError

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from limelight.champions.record import SALIENCY
+from limelight.champions.rule import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.config import Compare, Evaluate
 from limelight.data.manifest import Sample, manifest_hash
-from limelight.evaluation.champion import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.gallery import Tile, gallery, gallery_of_words
 from limelight.evaluation.leaderboard import (
@@ -22,7 +23,6 @@ from limelight.evaluation.maps import evaluate_maps_folder, find_maps
 from limelight.evaluation.page import Diagram, html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
 from limelight.evaluation.tables import LABELS
-from limelight.inference.champion import SALIENCY
 from models.files import write_json, write_text
 
 Pictures = dict[str, list[Tile]]

@@ -29,7 +29,7 @@ def test_a_map_that_is_right_has_f_of_one() -> None:
     assert mean_curves(counts)["f"].max() == 1
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_curves_of_a_truth_that_shows_no_class_are_0() -> None:
     curves = mean_curves(level_counts(np.full((2, 2, 2), 0.5, np.float32), np.array([[0, 0], [-1, 0]])))
     assert curves.keys() == {"precision", "recall", "f"}

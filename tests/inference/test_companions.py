@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from limelight.config import Deploy
 from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
-from limelight.inference.export import export
-from limelight.inference.parity import measure_parity
+from limelight.deploy.export import export
+from limelight.deploy.parity import measure_parity
 from limelight.inference.pictures import read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import NEAREST, Inputs, fit_companion, spread, to_inputs

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from limelight.inference.predictor import Predictor
-from limelight.packaging import served
-from limelight.proof import served_difference
+from limelight.packaging.bento import served
+from limelight.packaging.proof import served_difference
 from models.errors import UserError
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from PIL import Image
 
 from limelight.inference.predictor import Predictor
 from limelight.media.labels import colour, tinted
-from limelight.packaging import running
+from limelight.packaging.bento import running
 from models import create_model
 from models.weights import save_weights
 from services.words import as_names

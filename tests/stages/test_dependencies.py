@@ -19,7 +19,6 @@ EXEMPT = {
     "limelight/__init__.py": "the version",
     "limelight/config.py": "settings reach DVC as params",
     "limelight/journal.py": "writes down what happened",
-    "limelight/nomination.py": "writes down what happened",
     "limelight/progress.py": "shows what happens",
     "limelight/provenance.py": "writes down what happened",
     "limelight/tracking.py": "writes down what happened",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from limelight.packaging import CODE, pinned, unpack
+from limelight.packaging.bento import CODE, pinned, unpack
 from models import create_model
 from models.errors import UserError
 from models.files import read_json, sha256_file, write_json

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
+from limelight.champions.record import champion
 from limelight.config import Params, load_params
 from limelight.data.manifest import Sample, write_manifest
-from limelight.inference.champion import champion
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image
 from models import create_model

@@ -11,7 +11,7 @@ from toy import toy_samples
 from limelight.config import Params, load_params
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import write_manifest
-from limelight.inference.export import export
+from limelight.deploy.export import export
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.training.distilled import Distilled

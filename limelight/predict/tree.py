@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limelight.inference.job import Found, Job
 from limelight.inference.pictures import Picture, read_picture
 from limelight.inference.predictor import MOST_AT_ONCE
-from limelight.inference.styles import Style, WordStyle
 from limelight.media.sources import RECORD, Source, path_text
+from limelight.predict.job import Found, Job
+from limelight.predict.styles import Style, WordStyle
 from limelight.progress import progress
 from models.errors import UserError
 from models.files import read_json, write_bytes, write_json, write_text

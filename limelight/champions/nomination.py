@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from limelight.champions.record import SALIENCY
+from limelight.champions.record import champion as leaders_choice
+from limelight.champions.record import record as leaders_record
+from limelight.champions.registry import Champion, champion, find_model, register, set_alias
 from limelight.config import Params, Tracking
-from limelight.inference.champion import SALIENCY
-from limelight.inference.champion import champion as leaders_choice
-from limelight.inference.champion import record as leaders_record
-from limelight.promotion import Champion, champion, find_model, register, set_alias
 from limelight.tracking import tracked_run
 from models.errors import UserError
 from models.weights import read_card
@@ -65,7 +65,7 @@ def _registry(params: Params, task: str) -> Tracking:
 
 
 def _judge(record: dict[str, Any], key: str, sha256: str, incumbent: Champion | None) -> tuple[bool, str]:
-    from limelight.evaluation.champion import DIRECTIONS
+    from limelight.champions.rule import DIRECTIONS
 
     metric, value = record["metric"], record["value"]
     if incumbent is None:

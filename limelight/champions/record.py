@@ -29,7 +29,7 @@ def champion(task: str = SALIENCY) -> Chosen:
 
 
 def record(task: str = SALIENCY) -> dict[str, Any]:
-    """All that champion.json says of a task's champion: the fields of `limelight.evaluation.champion.Champion`, and
+    """All that champion.json says of a task's champion: the fields of `limelight.champions.rule.Champion`, and
     weights_sha256 and manifest_sha256.
 
     Raises:

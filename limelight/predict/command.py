@@ -5,16 +5,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from limelight.inference.champion import SALIENCY, WORDS, champion
-from limelight.inference.job import Job
+from limelight.champions.record import SALIENCY, WORDS, champion
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND, checked_classes
-from limelight.inference.styles import Style, WordStyle
-from limelight.inference.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.media.images import EXTENSIONS
 from limelight.media.sources import find_companions, find_sources
+from limelight.predict.job import Job
+from limelight.predict.styles import Style, WordStyle
+from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 from models.errors import UserError
 from models.files import write_bytes, write_json
 

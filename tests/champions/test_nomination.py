@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from limelight.champions.nomination import crown, nominate
+from limelight.champions.registry import champion
 from limelight.config import Params
-from limelight.nomination import crown, nominate
-from limelight.promotion import champion
 from models.errors import UserError
 from models.files import write_json
 from models.registry import create_model

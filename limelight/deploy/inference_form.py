@@ -8,7 +8,7 @@ import torch
 
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
-from limelight.inference.export import export
+from limelight.deploy.export import export
 from limelight.inference.pictures import read_sample
 from limelight.inference.preprocess import Inputs, stretch, to_inputs
 from limelight.media.images import read_image, read_mask
@@ -88,7 +88,7 @@ def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures
             noise, which does for the proof.
 
     Raises:
-        UserError: see `deployable` and `limelight.inference.export.export`; or there are no pictures.
+        UserError: see `deployable` and `limelight.deploy.export.export`; or there are no pictures.
     """
     settings = Deploy()
     model, card = load_weights(source)

@@ -8,8 +8,8 @@ from limelight.inference.pictures import Picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import Segmentation
-from limelight.inference.styles import Style, WordStyle
 from limelight.media.sources import path_text
+from limelight.predict.styles import Style, WordStyle
 from models.errors import Shortage
 
 Found = Prediction | Segmentation

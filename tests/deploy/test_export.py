@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from limelight.config import Deploy
-from limelight.inference.export import export
-from limelight.inference.parity import accuracy, measure_parity, plot_parity
+from limelight.deploy.export import export
+from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
 from models.base import Capabilities
