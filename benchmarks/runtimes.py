@@ -135,8 +135,8 @@ def open_forms(model: Network, folder: Path, calibration: np.ndarray, options: a
 
 def _eager(model: torch.nn.Module) -> Form:
     @torch.inference_mode()
-    def form(image_B3HW: np.ndarray, *_: None) -> np.ndarray:
-        return model(torch.from_numpy(image_B3HW))[0].sigmoid().numpy()
+    def form(inputs: Inputs) -> np.ndarray:
+        return model(torch.from_numpy(inputs.image_B3HW))[0].sigmoid().numpy()
 
     return form
 
@@ -145,13 +145,13 @@ def time_forms(forms: dict[str, Form], image_13HW: np.ndarray, rounds: int) -> d
     """Milliseconds of each form's calls, round by round."""
     for form in forms.values():
         for _ in range(3):
-            form(image_13HW)
+            form(Inputs(image_13HW))
     milliseconds: dict[str, list[float]] = {name: [] for name in forms}
     for _ in track(range(rounds), rounds, "timing", "rounds"):
         for name, form in forms.items():
             time.sleep(PAUSE_S)
             started = time.perf_counter()
-            form(image_13HW)
+            form(Inputs(image_13HW))
             milliseconds[name].append(1000 * (time.perf_counter() - started))
     return milliseconds
 

@@ -186,7 +186,7 @@ def serve(
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
     # Said here, since BentoML starts a worker that fails again and again.
-    check_usable(settings.model or folder, settings.runtime, settings.threads)
+    check_usable(settings.model or folder, **settings.options())
     _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))
 
 

@@ -15,7 +15,6 @@ class Capabilities:
     """What a network takes and can do. Code asks these flags, never for a class."""
 
     modalities: tuple[str, ...] = ("rgb",)
-    video: bool = False
     text: bool = False
     reparameterizable: bool = False
     objectives: tuple[str, ...] = ("masks",)

@@ -51,6 +51,8 @@ def save_weights(
             family=defaults.family,
             modalities=model.capabilities.modalities,
             text=model.capabilities.text,
+            input_divisor=model.capabilities.input_divisor,
+            least_input=model.capabilities.least_input,
             input_size=input_size or (defaults.input_size, defaults.input_size),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             sha256=sha256_file(temporary / WEIGHTS),

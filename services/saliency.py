@@ -66,7 +66,7 @@ class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), runtime=SETTINGS.runtime, threads=SETTINGS.threads)
+        self._predictor = Predictor.load(_weights(), processing_res=SETTINGS.processing_res, **SETTINGS.options())
         # The first call compiles and allocates; nobody's request should wait for that.
         kinds = self._predictor.card.companions
         self._predictor.predict(

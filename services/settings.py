@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from limelight.inference.sampling import MOST_MEMBERS, Sampling
 from models.errors import UserError
 from models.files import read_json
 
@@ -28,10 +30,22 @@ class ServiceSettings(BaseModel):
     runtime: str = "auto"
     threads: int | None = Field(default=None, ge=1)
     """Of the runtime; None leaves the choice to it."""
+    processing_res: int | None = Field(default=None, ge=0)
+    half_precision: bool = False
+    denoise_steps: int | None = Field(default=None, ge=1)
+    ensemble_size: int = Field(default=1, ge=1, le=MOST_MEMBERS)
+    vae: Path | None = None
+    """These five are options of `limelight predict`; the last three are for diffusion networks."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
     token: str | None = None
     """What a request must carry; None lets everybody in. Never packaged."""
+
+    def options(self) -> dict[str, Any]:
+        """How `Predictor.load` is to open the weights."""
+        same = ("runtime", "threads", "half_precision", "vae")
+        sampling = Sampling(self.denoise_steps, self.ensemble_size)
+        return {"sampling": sampling, **{name: getattr(self, name) for name in same}}
 
 
 def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:

@@ -64,7 +64,7 @@ class Words:
     """Finding what words name. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), runtime=SETTINGS.runtime, threads=SETTINGS.threads)
+        self._predictor = Predictor.load(_weights(), processing_res=SETTINGS.processing_res, **SETTINGS.options())
         # The first call compiles and allocates; nobody's request should wait for that.
         self._predictor.predict([np.zeros((8, 8, 3), np.uint8)], prompts=["thing"])
         print(self._predictor.description, flush=True)

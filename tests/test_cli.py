@@ -498,6 +498,12 @@ def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
         ({"THREADS": "0"}, "LIMELIGHT_THREADS: "),
         ({"RUNTIME": "foo"}, "unknown runtime 'foo'"),
         ({"RUNTIME": "onnx-fp32"}, "model.onnx does not exist"),
+        ({"PROCESSING_RES": "-1"}, "LIMELIGHT_PROCESSING_RES: "),
+        ({"HALF_PRECISION": "perhaps"}, "LIMELIGHT_HALF_PRECISION: "),
+        ({"HALF_PRECISION": "true", "RUNTIME": "onnx-int8"}, "'onnx-int8' has no half precision"),
+        ({"DENOISE_STEPS": "2"}, "does not sample"),
+        ({"ENSEMBLE_SIZE": "2"}, "all 2 members of an ensemble are equal"),
+        ({"VAE": "taesd"}, "has no autoencoder to replace; leave out taesd"),
     ],
 )
 def test_serve_refuses_settings_that_its_worker_would(

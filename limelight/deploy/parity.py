@@ -105,7 +105,7 @@ def measure_parity(
 
 def run(runtime: Runtime, inputs: Inputs) -> np.ndarray:
     """Probability maps, (N, H, W), one picture at a time."""
-    return np.concatenate([runtime(*one) for one in inputs.singly()])[:, 0]
+    return np.concatenate([runtime(one) for one in inputs.singly()])[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:

@@ -49,7 +49,7 @@ def pictures_at_once(runtime: PyTorchRuntime, size: Size, prompts: int, most: in
 
 def _smaller(runtime: PyTorchRuntime, size: Size, prompts: int, needed: int, free: int, option: str) -> Iterator[str]:
     """Requests that would fit."""
-    divisor, least = runtime.network.capabilities.input_divisor, runtime.network.capabilities.least_input
+    divisor, least = runtime.card.input_divisor, runtime.card.least_input
     for share in _SHARES:
         longest = int(max(size) * share)
         if longest >= divisor and _needed(runtime, fit_inside(size, longest, divisor, least), prompts) <= free:

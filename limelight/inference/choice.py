@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
-from limelight.inference.sampling import ONE_STEP
+from limelight.inference.sampling import ONE_STEP, Sampling
 from models.card import Card
 from models.errors import UserError
 from models.registry import entry
@@ -54,26 +54,37 @@ def choose(
     return runtime
 
 
-def check_usable(source: Path | str, runtime: str, threads: int | None = None) -> None:
-    """Find out what `Predictor.load` would refuse, without the time and memory that PyTorch takes.
+def check_usable(
+    source: Path | str,
+    runtime: str,
+    threads: int | None = None,
+    *,
+    sampling: Sampling = ONE_STEP,
+    half_precision: bool = False,
+    vae: Path | None = None,
+) -> None:
+    """Find out what `Predictor.load` would refuse, if possible without the time and memory that PyTorch takes.
 
     Args:
-        source, runtime, threads: as there.
+        source, runtime, threads, sampling, half_precision, vae: as there.
 
     Raises:
-        UserError: no weights folder or a damaged one, an unknown runtime, or one whose export or package is missing.
+        UserError: no weights folder or a damaged one, an unknown runtime, one whose export or package is missing, or
+            something that the network or the runtime cannot do.
     """
     card = read_card(source)
     entry(card.model)
-    sampling = ONE_STEP.for_weights(card)
-    alone = card.text or sampling.steps is not None
-    runtime = choose(source, card, runtime, "auto", torch_alone=alone, half_precision=False)
-    if runtime not in RUNTIMES or runtime in EXPORTED:
-        open_runtime(source, runtime, threads=threads, sampling=sampling)
-        return
-    if not importlib.util.find_spec("torch"):
+    asked = sampling.steps is not None or vae is not None
+    sampling = sampling.for_weights(card)
+    alone = card.text or sampling.steps is not None or vae is not None
+    runtime = choose(source, card, runtime, "auto", torch_alone=alone, half_precision=half_precision)
+    in_torch = runtime in RUNTIMES and runtime not in EXPORTED
+    if in_torch and not importlib.util.find_spec("torch"):
         raise UserError(f"runtime {runtime!r} needs the package torch; install it with: pip install torch")
-    check_weights(source, card)
+    if in_torch and not asked:
+        check_weights(source, card)
+        return
+    open_runtime(source, runtime, threads=threads, sampling=sampling, vae=vae)
 
 
 def _cuda_available() -> bool:

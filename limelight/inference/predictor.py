@@ -30,7 +30,6 @@ from limelight.inference.segment import BACKGROUND, Segmentation, checked_classe
 from limelight.inference.shortage import told_in_a_line
 from models.card import Card
 from models.errors import UserError
-from models.registry import network_class
 from models.weights import read_card
 
 Size = tuple[int, int]
@@ -153,7 +152,7 @@ class Predictor:
             half_precision=half_precision,
         )
         device = resolve(device, runtime)
-        fed = fit_size(card.input_size if size is None else size, *_sides(card))
+        fed = fit_size(card.input_size if size is None else size, card.input_divisor, card.least_input)
         opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling, vae=vae)
         where = device if threads is None else f"{device} ({threads} threads)"
         told = {"sampling": sampling, "processing_res": processing_res, "vae": vae}
@@ -268,7 +267,8 @@ class Predictor:
             check_picture(image_HW3)
             size = self.size
             if self.processing_res is not None:
-                size = fit_inside(image_HW3.shape[:2], self.processing_res, *_sides(self.card))
+                divisor, least = self.card.input_divisor, self.card.least_input
+                size = fit_inside(image_HW3.shape[:2], self.processing_res, divisor, least)
             groups.setdefault(size, []).append(index)
         return groups
 
@@ -305,15 +305,9 @@ class Predictor:
 
     def _maps(self, images: Sequence[np.ndarray], inputs: Inputs, texts: Sequence[str] | None) -> Maps:
         if not self._torch:
-            return Maps(self._runtime(*inputs))
+            return Maps(self._runtime(inputs))
         return self._runtime.draw(inputs, texts, self.sampling.seeds(images) if self.sampling.steps else None)
 
 
 def _either(modalities: Sequence[str]) -> str:
     return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)
-
-
-def _sides(card: Card) -> tuple[int, int]:
-    """What the network demands of its input's sides: their divisor, and the least."""
-    capabilities = network_class(card.model).capabilities
-    return capabilities.input_divisor, capabilities.least_input

@@ -24,7 +24,7 @@ ENOUGH = 250_000
 
 
 class Inputs(NamedTuple):
-    """What a network sees; a runtime is called with `*inputs`."""
+    """What a network sees, and a runtime is called with."""
 
     image_B3HW: np.ndarray
     """float32, normalised."""

@@ -224,10 +224,11 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
 
 
 def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) -> None:
-    divisor = network.capabilities.input_divisor
-    wrong = [size for size in sizes if size % divisor]
-    if wrong:
+    divisor, least = network.capabilities.input_divisor, network.capabilities.least_input
+    if wrong := [size for size in sizes if size % divisor]:
         raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {model} needs")
+    if wrong := [size for size in sizes if size < least]:
+        raise UserError(f"run {name!r}: sizes {wrong} are below {least}, the least that {model} takes")
 
 
 def _check_teaching(run: Run, network: Network, taught_by: Network, teacher: str, name: str) -> None:

@@ -1,5 +1,7 @@
 """Exports run in their runtimes at sizes and batches they were not traced at, and agree with PyTorch."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,8 +78,8 @@ def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
 def test_runtimes_agree_with_pytorch(folder: Path, runtime: str, tolerance: float) -> None:
     reference, found = open_runtime(folder, "torch", threads=1), open_runtime(folder, runtime, threads=1)
     for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64)), (1, (33, 18))):
-        image_B3HW = images(batch, size)
-        expected, probability = reference(image_B3HW), found(image_B3HW)
+        given = Inputs(images(batch, size))
+        expected, probability = reference(given), found(given)
         assert probability.shape == (batch, 1, *size)
         assert probability.dtype == np.float32
         np.testing.assert_allclose(probability, expected, atol=tolerance)
@@ -96,9 +98,9 @@ def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> N
     openvino.save_model(openvino.Core().read_model(path), export_path(tmp_path, "openvino-fp32"))
     for name in ("onnx-fp32", "openvino-fp32"):
         runtime = open_runtime(tmp_path, name, threads=1)
-        assert runtime(images(2)).shape == (2, 1, *SIZE)
+        assert runtime(Inputs(images(2))).shape == (2, 1, *SIZE)
         with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
-            runtime(images(1, (64, 64)))
+            runtime(Inputs(images(1, (64, 64))))
 
 
 class Attention(torch.nn.Module):
@@ -118,9 +120,9 @@ def test_networks_with_attention_are_exported_at_one_size(folder: Path, tmp_path
     run = open_runtime(tmp_path, "onnx-fp32", threads=1)
     given = images(3, (8, 12))
     expected = Attention()(torch.from_numpy(given))[0].sigmoid()
-    np.testing.assert_allclose(run(given), expected, atol=1e-6)
+    np.testing.assert_allclose(run(Inputs(given)), expected, atol=1e-6)
     with pytest.raises(UserError, match="takes images of 8 x 12 pixels, got 12 x 8"):
-        run(images(1, (12, 8)))
+        run(Inputs(images(1, (12, 8))))
 
 
 def test_eight_bit_exports_are_smaller(folder: Path) -> None:
@@ -134,10 +136,10 @@ def test_eight_bit_exports_are_smaller(folder: Path) -> None:
 def test_threads_are_honoured(folder: Path) -> None:
     before = torch.get_num_threads()
     runtime = open_runtime(folder, "torch", threads=1)
-    runtime(images(1))
+    runtime(Inputs(images(1)))
     assert torch.get_num_threads() == before
     compiled = open_runtime(folder, "openvino-fp32", threads=1)
-    compiled(images(1))
+    compiled(Inputs(images(1)))
     model = compiled._request(SIZE).get_compiled_model()
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
     session = open_runtime(folder, "onnx-fp32", threads=1)._session
@@ -147,7 +149,7 @@ def test_threads_are_honoured(folder: Path) -> None:
 def test_openvino_keeps_few_sizes(folder: Path) -> None:
     runtime = open_runtime(folder, "openvino-fp32", threads=1)
     for side in (32, 40, 48, 56, 64, 32):
-        assert runtime(images(1, (side, side))).shape == (1, 1, side, side)
+        assert runtime(Inputs(images(1, (side, side)))).shape == (1, 1, side, side)
     assert len(runtime._requests) == 4
 
 
@@ -231,3 +233,22 @@ def test_accuracy_by_hand() -> None:
     half[mask == 1] = 0.75
     assert accuracy(half, mask).mae == pytest.approx(0.25)
     assert accuracy(half, mask).max_f == pytest.approx(1)  # maps are stretched before they are thresholded
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules |= dict.fromkeys(["torch", "torchvision", "timm", "diffusers"])  # as if they were not installed
+import numpy as np
+from limelight.inference.choice import check_usable
+from limelight.inference.predictor import Predictor
+folder, runtime = sys.argv[1:]
+check_usable(folder, runtime)
+for sides in ({}, {"size": 40}, {"processing_res": 50}):
+    (found,) = Predictor.load(folder, runtime=runtime, **sides).predict([np.zeros((30, 45, 3), np.uint8)])
+    assert found.saliency_HW.shape == (30, 45)
+"""
+
+
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
+def test_an_export_is_used_where_there_is_no_pytorch(folder: Path, runtime: str) -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(folder), runtime], check=True)

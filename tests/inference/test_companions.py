@@ -210,7 +210,7 @@ def exported(taking: Taking) -> Path:
 def test_runtimes_agree_with_pytorch(exported: Path, runtime: str, tolerance: float) -> None:
     reference, found = open_runtime(exported, "torch", threads=1), open_runtime(exported, runtime, threads=1)
     for seen in (inputs(3, 64, 64), inputs(3, 50, 77), Inputs(inputs(1, 33, 18).image_B3HW)):
-        expected, probability = reference(*seen), found(*seen)
+        expected, probability = reference(seen), found(seen)
         assert probability.shape == (len(seen.image_B3HW), 1, *seen.image_B3HW.shape[2:])
         np.testing.assert_allclose(probability, expected, atol=tolerance)
 
@@ -219,8 +219,8 @@ def test_runtimes_agree_with_pytorch(exported: Path, runtime: str, tolerance: fl
 def test_an_export_takes_companions_and_their_kind(exported: Path, runtime: str) -> None:
     given = inputs(1, 64, 64)
     run = open_runtime(exported, runtime, threads=1)
-    maps = [run(given.image_B3HW, given.companion_B1HW, np.array([kind])) for kind in (0, 1, 2)]
-    np.testing.assert_array_equal(maps[0], run(given.image_B3HW))
+    maps = [run(given._replace(modality_B=np.array([kind]))) for kind in (0, 1, 2)]
+    np.testing.assert_array_equal(maps[0], run(Inputs(given.image_B3HW)))
     assert np.abs(maps[0] - maps[1]).max() > 1e-4 and np.abs(maps[1] - maps[2]).max() > 1e-4
 
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from limelight.inference.predictor import Predictor
+from limelight.inference.sampling import Sampling
 from limelight.media.labels import colour, tinted
 from limelight.packaging.bento import running
 from models import create_model
@@ -39,10 +40,18 @@ def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     environment = {
         "LIMELIGHT_MAX_PIXELS": "20000",
         "LIMELIGHT_MAX_CLASSES": "5",
+        "LIMELIGHT_DENOISE_STEPS": "2",
+        "LIMELIGHT_ENSEMBLE_SIZE": "2",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
     }
     with running(["-m", "limelight.cli", "serve", "--model", str(folder)], environment) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def predictor(folder: Path) -> Predictor:
+    """Set as the service is."""
+    return Predictor.load(folder, device="cpu", sampling=Sampling(2, 2))
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -60,8 +69,8 @@ def read(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-def test_labels_are_the_predictors_own(url: str, folder: Path) -> None:
-    (expected,) = Predictor.load(folder, device="cpu").predict([IMAGE], prompts=["red ball", "grass"], background=0.4)
+def test_labels_are_the_predictors_own(url: str, predictor: Predictor) -> None:
+    (expected,) = predictor.predict([IMAGE], prompts=["red ball", "grass"], background=0.4)
     assert len(np.unique(expected.labels_HW)) > 1, "a picture of one label would prove little"
     answer = ask(url, background="0.4")
     assert answer.status_code == 200, answer.text
@@ -83,14 +92,12 @@ def test_labels_are_the_predictors_own(url: str, folder: Path) -> None:
     assert [each["share"] for each in told["classes"]] == pytest.approx(shares, abs=1e-6)
 
 
-def test_the_template_and_any_words_reach_the_model(url: str, folder: Path) -> None:
+def test_the_template_and_any_words_reach_the_model(url: str, predictor: Predictor) -> None:
     names = ["猫", "null", "1984", "chat, noir"]
     answer = ask(url, json.dumps(names), template="{} alone", background="0")
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.headers[HEADER]) == names
-    (expected,) = Predictor.load(folder, device="cpu").predict(
-        [IMAGE], prompts=names, template="{} alone", background=0
-    )
+    (expected,) = predictor.predict([IMAGE], prompts=names, template="{} alone", background=0)
     np.testing.assert_array_equal(np.asarray(read(answer.content)), expected.labels_HW)
 
 

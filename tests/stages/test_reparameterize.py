@@ -12,6 +12,7 @@ import torch
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
 from limelight.data.manifest import Sample, read_manifest, write_manifest
 from limelight.deploy.inference_form import read_samples
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import open_runtime
 from limelight.media.images import write_png
 from models.errors import UserError
@@ -59,7 +60,7 @@ def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[
     with torch.no_grad():
         expected = trained(image)[0]
         torch.testing.assert_close(merged(image)[0], expected, atol=1e-5, rtol=1e-5)
-    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(image.numpy())
+    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(Inputs(image.numpy()))
     np.testing.assert_allclose(exported, expected.sigmoid().numpy(), atol=1e-5)
 
     metrics = read_json("reports/deploy/student/metrics.json")
@@ -101,7 +102,7 @@ def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: P
     assert (card.form, card.modalities) == ("merged", ("rgb", "rgbd"))
     seen, _ = read_samples(card, settings().active.deploy)
     assert seen.companion_B1HW.any() and seen.modality_B.tolist() == [1, 1]
-    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(*seen)
+    exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(seen)
     with torch.no_grad():
         expected = merged(*map(torch.from_numpy, seen))[0].sigmoid()
     np.testing.assert_allclose(exported, expected, atol=1e-5)

@@ -1,7 +1,7 @@
 """What a network can run on: PyTorch, ONNX Runtime, OpenVINO, behind one call.
 
     runtime = open_runtime("artifacts/sdnet-deploy", "openvino-fp32", threads=2)
-    probability_B1HW = runtime(*inputs)  # see limelight.inference.preprocess.to_inputs
+    probability_B1HW = runtime(inputs)  # see limelight.inference.preprocess.to_inputs
 
 Every runtime takes images of any batch, height and width that the network takes; an export of a network with window
 attention takes one height and width.
@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from limelight.inference.preprocess import Inputs
 from limelight.inference.sampling import ONE_STEP, Sampling
 from models.errors import UserError
 
@@ -41,18 +42,8 @@ class Maps(NamedTuple):
 class Runtime(Protocol):
     """A network ready to run."""
 
-    def __call__(
-        self,
-        image_B3HW: np.ndarray,
-        companion_B1HW: np.ndarray | None = None,
-        modality_B: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Run a batch.
-
-        Args:
-            image_B3HW: float32, normalised.
-            companion_B1HW: float32 in [0, 1]; not looked at by a network of images alone. None = no picture has one.
-            modality_B: int64, indices into `models.card.MODALITIES`; goes with the companions.
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        """Run a batch. A network of images alone does not look at companions.
 
         Returns:
             probability_B1HW float32 in [0, 1].

@@ -4,19 +4,16 @@ from collections.abc import Collection
 
 import numpy as np
 
+from limelight.inference.preprocess import Inputs
 
-def feeds(
-    names: Collection[str],
-    image_B3HW: np.ndarray,
-    companion_B1HW: np.ndarray | None = None,
-    modality_B: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """What an export is given, of the three that a `Runtime` is called with; none of its pictures has a companion where
-    there is none.
+
+def feeds(names: Collection[str], inputs: Inputs) -> dict[str, np.ndarray]:
+    """What an export is given of a batch.
 
     Args:
-        names: of the export's inputs.
+        names: of the export's inputs. One that takes companions is told that no picture has any, where there are none.
     """
+    image_B3HW, companion_B1HW, modality_B = inputs
     if companion_B1HW is None:
         companion_B1HW = np.zeros_like(image_B3HW[:, :1])
         modality_B = np.zeros(len(image_B3HW), np.int64)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes.feeds import feeds
 from limelight.inference.runtimes.sizes import check_size
 
@@ -28,11 +29,6 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._shapes = {known.name: known.shape for known in self._session.get_inputs()}
 
-    def __call__(
-        self,
-        image_B3HW: np.ndarray,
-        companion_B1HW: np.ndarray | None = None,
-        modality_B: np.ndarray | None = None,
-    ) -> np.ndarray:
-        check_size(self._shapes["image"][2:], image_B3HW)
-        return self._session.run(["probability"], feeds(self._shapes, image_B3HW, companion_B1HW, modality_B))[0]
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        check_size(self._shapes["image"][2:], inputs.image_B3HW)
+        return self._session.run(["probability"], feeds(self._shapes, inputs))[0]

@@ -9,6 +9,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as opset
 
+from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes.feeds import feeds
 from limelight.inference.runtimes.sizes import check_size
 
@@ -45,15 +46,11 @@ class OpenVinoRuntime:
         self._requests: OrderedDict[tuple[int, int], openvino.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # a request holds one image's buffers
 
-    def __call__(
-        self,
-        image_B3HW: np.ndarray,
-        companion_B1HW: np.ndarray | None = None,
-        modality_B: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        image_B3HW = inputs.image_B3HW
         free = self._model.input("image").get_partial_shape()
         check_size([side.get_length() if side.is_static else None for side in list(free)[2:]], image_B3HW)
-        given = feeds(self._names, image_B3HW, companion_B1HW, modality_B)
+        given = feeds(self._names, inputs)
         with self._lock:
             request = self._request(image_B3HW.shape[2:])
             return np.concatenate(

@@ -60,13 +60,8 @@ class PyTorchRuntime:
             self.network.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
         self._threads = threads
 
-    def __call__(
-        self,
-        image_B3HW: np.ndarray,
-        companion_B1HW: np.ndarray | None = None,
-        modality_B: np.ndarray | None = None,
-    ) -> np.ndarray:
-        return self.draw(Inputs(image_B3HW, companion_B1HW, modality_B)).probability_BKhw
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        return self.draw(inputs).probability_BKhw
 
     def draw(self, inputs: Inputs, texts: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Maps:
         """Run a batch, with whatever this network can do.
