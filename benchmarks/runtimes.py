@@ -87,7 +87,9 @@ def read_photos(images: Path, masks: Path, size: int) -> tuple[np.ndarray, np.nd
     paths = [path for path in sorted(images.iterdir()) if path.stem in by_stem]
     if len(paths) < 4:
         raise UserError(f"{len(paths)} photos in {images} have a mask of the same name in {masks}; give at least 4")
-    card = Card(model="sdnet", family="sdnet", input_size=(size, size), parameters=0, sha256="")
+    card = Card(
+        model="sdnet", family="sdnet", input_size=(size, size), input_divisor=1, least_input=1, parameters=0, sha256=""
+    )
     inputs = to_input([read_image(path) for path in paths], card, (size, size))
     return inputs, np.stack([stretch(read_mask(by_stem[path.stem]), (size, size)) for path in paths])
 

@@ -225,6 +225,10 @@ class Run(Section):
     teacher_size: int | None = Field(
         default=None, ge=32, description="pixels, the batch as the teacher sees it; null = as the student does"
     )
+    teacher_classes: list[str] = Field(
+        default_factory=list,
+        description="whose union a teacher of words draws for its student; empty = all that it learnt",
+    )
 
     noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
     noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")

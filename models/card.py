@@ -32,8 +32,8 @@ class Card(BaseModel):
     input_size: tuple[PositiveInt, PositiveInt] = Field(
         description="height and width that the network was trained at, pixels"
     )
-    input_divisor: PositiveInt = Field(default=1, description="of both sides of what it is fed with")
-    least_input: PositiveInt = Field(default=1, description="pixels that neither side may fall below")
+    input_divisor: PositiveInt = Field(description="of both sides of what it is fed with")
+    least_input: PositiveInt = Field(description="pixels that neither side may fall below")
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "MIT"

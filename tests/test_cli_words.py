@@ -203,3 +203,17 @@ def test_file_names_differ() -> None:
     assert file_names(["Sky / other", "椅子"]) == ["sky-other", "椅子"]
     assert file_names(["sky-other", "sky other", "!"]) == ["1-sky-other", "2-sky-other", "3-"]
     assert file_names(["uncertainty"]) == ["1-uncertainty"]
+
+
+def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_path: Path) -> None:
+    """The batch norms of published weights know nothing of a picture of one feature."""
+    torch.manual_seed(0)
+    model = create_model("diffsod-tiny", legacy=True)
+    save_weights(tmp_path / "legacy", model, name="diffsod-tiny", input_size=(64, 64), as_published=True)
+    write_png(Path("in/wide.png"), np.zeros((20, 50, 3), np.uint8))
+    told = run("in", "--model", str(tmp_path / "legacy"), "--processing-res", "0", "-o", "out/")
+    assert told.exit_code == 1
+    assert files("out") == {"wide.png", "failures.csv", "limelight.json"}
+    with Path("out/failures.csv").open() as table:
+        reasons = {Path(row["source"]).name: row["reason"] for row in csv.DictReader(table)}
+    assert reasons.keys() == {"a.png", "b.png"} and all("64 pixels" in reason for reason in reasons.values())

@@ -72,7 +72,10 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
         found, unpaired = (_clips if part.clips else _stills)(root, part, prefix)
         pairs += found
         problems += [Problem(dataset, str(path), reason) for path, reason in unpaired]
-        _check_share(dataset, root, part, len(found), unpaired)
+        if found or unpaired or not part.include:  # the names that are wanted may stand in another part
+            _check_share(dataset, root, part, len(found), unpaired)
+    if not pairs:
+        _check_share(dataset, root, parts[0], 0, [])
     return pairs, problems
 
 

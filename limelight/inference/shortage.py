@@ -7,19 +7,18 @@ import cv2
 
 from models.errors import Shortage
 
+ADVICE = "take fewer pictures at once (--batch-size 0), a smaller --size or --processing-res, or --half-precision"
+
 
 @contextmanager
-def told_in_a_line() -> Iterator[None]:
-    """Raises a Shortage where PyTorch, NumPy or OpenCV finds no memory."""
+def told_in_a_line(advice: str = ADVICE) -> Iterator[None]:
+    """Raises a Shortage, with advice on what would take less, where PyTorch, NumPy or OpenCV finds no memory."""
     try:
         yield
     except (MemoryError, RuntimeError, cv2.error) as error:
         if not _of_memory(error):
             raise
-        raise Shortage(
-            "memory ran out; take fewer pictures at once (--batch-size 0), a smaller --size or --processing-res, or "
-            "--half-precision"
-        ) from error
+        raise Shortage(f"memory ran out; {advice}") from error
 
 
 def _of_memory(error: Exception) -> bool:

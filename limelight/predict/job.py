@@ -10,7 +10,7 @@ from limelight.inference.saliency import Prediction
 from limelight.inference.segment import Segmentation
 from limelight.media.sources import path_text
 from limelight.predict.styles import Style, WordStyle
-from models.errors import Shortage
+from models.errors import UserError
 
 Found = Prediction | Segmentation
 
@@ -51,11 +51,11 @@ class Job:
             **words,
         )
 
-    def predict_each(self, pictures: Sequence[Picture]) -> list[Found | Shortage]:
-        """The same, with what is missing in place of a prediction that memory does not suffice for."""
+    def predict_each(self, pictures: Sequence[Picture]) -> list[Found | UserError]:
+        """The same, with what is wrong in place of a prediction that cannot be made: too little memory, most often."""
         try:
             return self.predict(pictures)
-        except Shortage as error:
+        except UserError as error:
             if len(pictures) == 1:
                 return [error]
             return [found for picture in pictures for found in self.predict_each([picture])]

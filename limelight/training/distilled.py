@@ -22,11 +22,16 @@ class Distilled(Supervised):
     `run.label_weight` w the loss is (1 - w) * distillation + w * label loss of the labelled samples; the published form
     is w = 0. Of the label losses, 'balanced-bce' sums over pixels and so outweighs any w.
 
+    A teacher of words is asked for each of `run.teacher_classes`, and what it finds of any of them is the target.
+
     Args:
         network: the student, trained in place.
         teacher: its probability is the target. `run.teacher_size` resizes the batch for it.
         card: the teacher's, for its normalisation and how it is to be used.
         mean, std: the batches' own normalisation.
+
+    Raises:
+        UserError: a class that makes too long a prompt.
     """
 
     def __init__(
@@ -48,6 +53,14 @@ class Distilled(Supervised):
         means, stds = torch.tensor([mean, card.mean]), torch.tensor([std, card.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
+
+        self.register_buffer("prompt_KTC", self._prompts(card), persistent=False)
+
+    @torch.no_grad()
+    def _prompts(self, card: Card) -> Tensor | None:
+        """What a teacher of words is asked for."""
+        classes = self.run.teacher_classes or card.classes
+        return self.teacher.encode_prompts([card.prompt.replace("{}", each) for each in classes]) if card.text else None
 
     def train(self, mode: bool = True) -> "Distilled":
         super().train(mode)
@@ -83,9 +96,13 @@ class Distilled(Supervised):
 
     def _answer(self, *given: Tensor) -> Tensor:
         """The teacher's probability_B1HW, used as it was trained to be."""
+        if self.prompt_KTC is not None:
+            given = (*given, self.prompt_KTC)
         if self.teacher_steps:
-            return self.teacher.denoise(*given, steps=self.teacher_steps)[0]
-        return self.teacher(*given)[0].float().sigmoid()
+            probability_BKHW = self.teacher.denoise(*given, steps=self.teacher_steps)[0]
+        else:
+            probability_BKHW = self.teacher(*given)[0].float().sigmoid()
+        return probability_BKHW.amax(1, keepdim=True)
 
 
 def _resize(maps_BCHW: Tensor, size: list[int] | torch.Size) -> Tensor:

@@ -18,6 +18,7 @@ from limelight.config import Run
 from limelight.data.loader import Triple, batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
+from limelight.inference.shortage import told_in_a_line
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
@@ -63,11 +64,12 @@ def fit(
             training was killed.
 
     Raises:
-        UserError: no GPU where one is asked for, samples that cannot be read, or a loss that is not finite.
+        UserError: no GPU where one is asked for, samples that cannot be read, a loss that is not finite, or too little
+            memory.
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.precision)
-    with deterministic(accelerator.device), interruptible() as asked:
+    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_leaner(learner, run)):
         training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:
@@ -81,6 +83,21 @@ def fit(
     if training.averaged:
         learner.network = training.averaged.module
     return training.history
+
+
+def _leaner(learner: Learner, run: Run) -> str:
+    """Settings of the run that would take less memory than these."""
+    diffusion = hasattr(learner.network, "unet")
+    options = getattr(learner.network, "build_options", {})
+    found = {
+        f"batch_size: {run.batch_size // 2} with accumulate: {2 * run.accumulate}, the same step": run.batch_size > 1,
+        "precision: bf16": run.precision == "fp32",
+        "options: {gradient_checkpointing: true}": diffusion and not options.get("gradient_checkpointing"),
+        "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
+        "lora: {}": diffusion and run.lora is None,
+    }
+    settings = [setting for setting, helps in found.items() if helps]
+    return f"of the run's settings, these take less: {'; '.join([*settings, 'a smaller input_size'])}"
 
 
 def _begin(

@@ -134,7 +134,7 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
     samples, validation = _samples(run, network, name, distilled=teacher is not None)
     if teacher is not None:
         taught_by, card = load_weights(ARTIFACTS / teacher)
-        _check_teaching(run, network, taught_by, teacher, name)
+        _check_teaching(run, network, taught_by, card, teacher, name)
         learner = Distilled(network, run, taught_by, card, mean=mean, std=std)
     trees = manifest_trees()
     key = state_key(
@@ -231,11 +231,19 @@ def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) 
         raise UserError(f"run {name!r}: sizes {wrong} are below {least}, the least that {model} takes")
 
 
-def _check_teaching(run: Run, network: Network, taught_by: Network, teacher: str, name: str) -> None:
-    """Only maps are taught, by what can draw them."""
-    for who, each in ((f"run {name!r}", network), (f"run {name!r}: teacher {teacher!r}", taught_by)):
-        if "masks" not in each.capabilities.objectives:
+def _check_teaching(run: Run, network: Network, taught_by: Network, card: Card, teacher: str, name: str) -> None:
+    """Only maps are taught, by what can draw them: of what is salient, or of what words name."""
+    draws = "masks" in taught_by.capabilities.objectives or card.text
+    for who, able in (
+        (f"run {name!r}", "masks" in network.capabilities.objectives),
+        (f"run {name!r}: teacher {teacher!r}", draws),
+    ):
+        if not able:
             raise UserError(f"{who} draws no saliency maps, which is what is distilled; choose another network")
+    if run.teacher_classes and not card.text:
+        raise UserError(f"run {name!r}: teacher {teacher!r} takes no words; leave teacher_classes out")
+    if card.text and not run.teacher_classes and not card.classes:
+        raise UserError(f"run {name!r}: the card of teacher {teacher!r} names no classes; name some as teacher_classes")
     if run.objective != "masks":
         raise UserError(f"run {name!r}: a student learns maps; leave objective at 'masks', not {run.objective!r}")
     _check_sizes(taught_by, teacher, [run.teacher_size] if run.teacher_size else [], name)

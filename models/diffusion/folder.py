@@ -138,8 +138,7 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
     folder = Path(folder)
     _read_part(folder, "text_encoder", None)
     _check_safetensors(folder / "text_encoder", "model")
-    if not (folder / "tokenizer").is_dir():
-        raise UserError(f"{folder} has no tokenizer/; {WHERE}")
+    _check_tokenizer(folder / "tokenizer")
     try:
         encoder, report = CLIPTextModel.from_pretrained(
             folder / "text_encoder",
@@ -152,6 +151,8 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
     except Exception as error:  # the readers share no class for what can be wrong with a file
         raise UserError(f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {WHERE}") from error
     _check_report(report, folder / "text_encoder")
+    if tokenizer("a").input_ids == tokenizer("b").input_ids:
+        raise UserError(f"{folder}/tokenizer tells no two words apart; {WHERE}")
     return encoder, tokenizer
 
 
@@ -173,11 +174,22 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
     if not (folder / part / file).is_file():
         raise UserError(f"{folder} has no {part}/{file}; {WHERE}")
     config = read_json(folder / part / file)
+    if not isinstance(config, dict):
+        raise UserError(f"{folder}/{part}/{file} holds a {type(config).__name__}, not settings by name; {WHERE}")
     if classes and config.get("_class_name") not in classes:
         raise UserError(
             f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; {WHERE}"
         )
     return config
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Its words are there: without them, or told nothing of its padding, it loads all the same to mean other things."""
+    names = {path.name for path in folder.glob("*")}
+    if "tokenizer.json" in names:
+        return
+    if missing := sorted({"vocab.json", "merges.txt", "special_tokens_map.json"} - names):
+        raise UserError(f"{folder} has no tokenizer.json, nor {' and '.join(missing)} in its place; {WHERE}")
 
 
 def _load(kind: type, folder: Path, part: str) -> Any:

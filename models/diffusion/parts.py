@@ -52,7 +52,7 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
             a stride lower, which leaves a single step with nothing to do.
 
     Raises:
-        UserError: a model that predicts anything but velocities, or an unknown spacing.
+        UserError: a model that predicts anything but velocities, an unknown spacing, or settings that are none.
     """
     if config.get("prediction_type") != "v_prediction":
         raise UserError(
@@ -61,8 +61,12 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
         )
     if spacing not in ("trailing", "leading"):
         raise UserError(f"unknown spacing {spacing!r} of timesteps; choose trailing or leading")
-    with torch.device("cpu"):  # numbers that are read one by one, wherever the networks are
-        return DDIMScheduler(**config, timestep_spacing=spacing)
+    try:
+        with torch.device("cpu"):  # numbers that are read one by one, wherever the networks are
+            return DDIMScheduler(**config, timestep_spacing=spacing)
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise UserError(f"the scheduler's settings are none: {line}; see Stable Diffusion 2's own") from error
 
 
 def widen_conv_in(unet: UNet2DConditionModel) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trees
 from PIL import Image
 
-from limelight.config import DatasetRequest, Layout
+from limelight.config import DatasetRequest, Layout, load_params
 from limelight.data.adapters import frame_numbers
 from limelight.data.catalogue import catalogue
 from limelight.data.classes import label_map
@@ -18,6 +18,8 @@ from limelight.data.layouts import Part, split_name
 from limelight.data.manifest import Sample
 from limelight.data.prepare import Prepared, describe, prepare_dataset
 from models.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -501,3 +503,26 @@ def test_real_folders(shared):
     assert len({sample.clip for sample in video.samples}) == 6 and len(video.samples) == 144
     depth = prepare(real / "rgbd", "depth", "rgbd", split="test")
     assert len(depth.samples) == 53 and all(sample.companion for sample in depth.samples)
+
+
+ASKED = [
+    (path.stem, request)
+    for path in sorted((ROOT / "presets").glob("*.yaml"))
+    for request in load_params(path).active.data.datasets
+    if not request.render and request.name in catalogue() and catalogue()[request.name].layouts
+]
+
+
+@pytest.mark.parametrize(("preset", "asked"), ASKED, ids=[f"{preset}-{asked.name}" for preset, asked in ASKED])
+def test_a_preset_takes_the_whole_folder_that_the_catalogue_asks_for(here, preset, asked):
+    """Not only the part that it uses."""
+    stem = asked.include.rstrip("*") if asked.include else "a_"
+    for part in catalogue()[asked.name].layouts[0]:
+        fill(here / "root", part, [f"{stem}1" if part.split in (None, asked.split or part.split) else "other_1"])
+    if asked.modality == "text":
+        (here / "root/classes.json").write_text(json.dumps({"0": "background", "1": "cat"}))
+    root = str(here / "root")
+    entry = Entry(root, 0, "", "local", "", asked.modality or catalogue()[asked.name].modality, None)
+    prepared = prepare_dataset(asked.model_copy(update={"path": root}), entry, 0, HashCache())
+    assert prepared.samples and not prepared.problems
+    assert all(asked.include is None or Path(sample.image).stem == f"{stem}1" for sample in prepared.samples)

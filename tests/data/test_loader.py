@@ -301,7 +301,9 @@ def test_no_augmentation_is_the_input_of_inference(samples):
     plain = {"flip_horizontal": 0.0}
     (batch,) = epoch_batches(samples, make_run(augment=plain, sizes=[33], batch_size=22), seed=0, epoch=0)
     by_id = {sample.sample_id: sample for sample in samples}
-    card = Card(model="sdnet", family="sdnet", input_size=(33, 33), parameters=0, sha256="")
+    card = Card(
+        model="sdnet", family="sdnet", input_size=(33, 33), input_divisor=1, least_input=1, parameters=0, sha256=""
+    )
     expected = to_input([read_image(by_id[sample_id].image) for sample_id in batch.ids], card, (33, 33))
     assert torch.equal(batch.image_B3HW, torch.from_numpy(expected))
 
@@ -310,7 +312,9 @@ def test_evaluation_is_every_sample_once_as_inference_sees_it(samples):
     batches = list(evaluation_batches(samples, 24, 4))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 2]
     assert ids(batches) == [sample.sample_id for sample in samples]
-    card = Card(model="sdnet", family="sdnet", input_size=(24, 24), parameters=0, sha256="")
+    card = Card(
+        model="sdnet", family="sdnet", input_size=(24, 24), input_divisor=1, least_input=1, parameters=0, sha256=""
+    )
     expected = to_input([read_image(sample.image) for sample in samples], card, (24, 24))
     assert torch.equal(torch.cat([batch.image_B3HW for batch in batches]), torch.from_numpy(expected))
     shards = [ids(evaluation_batches(samples, 24, 4, rank=rank, world=3)) for rank in range(3)]

@@ -192,7 +192,7 @@ def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a weights folder"):
         open_runtime(tmp_path, "torch")
     model = create_model("sdnet")
-    card = Card(model="sdnet", family="sdnet", input_size=SIZE, parameters=1, sha256="")
+    card = Card(model="sdnet", family="sdnet", input_size=SIZE, input_divisor=1, least_input=1, parameters=1, sha256="")
     with pytest.raises(UserError, match="cannot export torch"):
         export(model, card, tmp_path, ["torch"], Inputs(images(1)))
     with pytest.raises(UserError, match="calibration image"):

@@ -115,7 +115,16 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
     write_png(tmp_path / "depth.png", depth(80, 120))
     paths = str(tmp_path / "image.png"), str(tmp_path / "depth.png"), None
     sample = Sample("set/0", "set", "val", "rgbd", *paths, None, None, (), 60, 40, "")
-    card = Card(model="sdnet", family="", modalities=("rgb", "rgbd"), input_size=(32, 32), parameters=0, sha256="")
+    card = Card(
+        model="sdnet",
+        family="",
+        modalities=("rgb", "rgbd"),
+        input_size=(32, 32),
+        input_divisor=1,
+        least_input=1,
+        parameters=0,
+        sha256="",
+    )
     image, companion, modality = read_sample(sample, card)
     inputs = to_inputs([image], [companion], [modality], card, (32, 32))
     (batch,) = evaluation_batches([sample], 32, 1)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from models.diffusion.latents import decode_mask, encode, encode_mask
 from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
 from models.errors import UserError
 from models.registry import create_model
+from models.segdiffusion.tokenizer import word_tokenizer
 
 NARROW = UNETS["tiny"] | {"in_channels": 8}
 
@@ -246,6 +248,55 @@ def test_a_text_encoder_and_its_tokenizer_come_back(tmp_path: Path) -> None:
     assert ids[0, 0] == len(words) - 2 and ids[0, -1] == vocabulary["!"]
     with torch.inference_mode():
         assert torch.equal(read.eval()(ids).last_hidden_state, encoder(ids).last_hidden_state)
-    with pytest.raises(UserError, match="has no tokenizer/"):
-        shutil.rmtree(tmp_path / "text/tokenizer")
-        read_text(tmp_path / "text")
+
+
+def test_a_tokenizer_that_lost_its_words_is_refused(tmp_path: Path) -> None:
+    """transformers makes one of three tokens from what is left, to which all prompts are the same."""
+    words = word_tokenizer()
+    folder = write_text_parts(tmp_path / "text", words)
+    whole, tokenizer = (folder / "tokenizer/tokenizer.json").read_text(), folder / "tokenizer"
+    (tokenizer / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"no tokenizer\.json, nor merges\.txt and special_tokens_map\.json and vocab"):
+        read_text(folder)
+    state = json.loads(whole)["model"]
+    (tokenizer / "vocab.json").write_text(json.dumps(state["vocab"]))
+    (tokenizer / "merges.txt").write_text("".join(f"{' '.join(pair)}\n" for pair in state["merges"]))
+    with pytest.raises(UserError, match=r"no tokenizer\.json, nor special_tokens_map\.json in its place"):
+        read_text(folder)
+    (tokenizer / "special_tokens_map.json").write_text('{"pad_token": "!"}')
+    assert read_text(folder)[1]("red mug").input_ids == words("red mug").input_ids
+    (tokenizer / "vocab.json").write_text('{"<|startoftext|>": 0, "<|endoftext|>": 1}')
+    (tokenizer / "merges.txt").write_text("")
+    with pytest.raises(UserError, match="tells no two words apart"):
+        read_text(folder)
+    shutil.rmtree(tokenizer)
+    with pytest.raises(UserError, match=r"no tokenizer\.json"):
+        read_text(folder)
+
+
+def write_text_parts(folder: Path, tokenizer: Any) -> Path:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    encoder = CLIPTextModel(CLIPTextConfig(vocab_size=len(tokenizer), **sizes))
+    write_folder(folder, {"text_encoder": encoder, "tokenizer": tokenizer})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "message"),
+    [
+        ("unet/config.json", "[]", "unet/config.json holds a list, not settings by name"),
+        ("scheduler/scheduler_config.json", '{"prediction_type": "v_prediction", "beta_schedule": "foo"}', "foo"),
+        (
+            "scheduler/scheduler_config.json",
+            '{"prediction_type": "v_prediction", "num_train_timesteps": "1000"}',
+            "the scheduler's settings are none",
+        ),
+    ],
+)
+def test_settings_that_are_none(copied: Path, part: str, content: str, message: str) -> None:
+    (copied / part).write_text(content)
+    with pytest.raises(UserError, match=message) as told:
+        read_configs(copied)
+    assert "\n" not in str(told.value)

@@ -15,7 +15,9 @@ from models.base import Capabilities
 from models.card import Card
 from models.registry import create_model
 
-CARD = Card(model="toy", family="toy", input_size=(32, 32), parameters=1, sha256="0" * 64)
+CARD = Card(
+    model="toy", family="toy", input_size=(32, 32), input_divisor=1, least_input=1, parameters=1, sha256="0" * 64
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,24 @@ def test_a_teacher_that_samples_is_sampled_from():
     learner = Distilled(toy_network(), toy_run(), teacher, card, mean=teacher.mean, std=teacher.std)
     torch.testing.assert_close(learner.targets(batch), teacher.denoise(image, steps=2)[0])
     assert not torch.allclose(learner.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
+
+
+@pytest.mark.parametrize(("asked", "steps"), [([], None), (["red mug"], None), ([], 2)])
+def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: int | None):
+    torch.manual_seed(0)
+    teacher = create_model("segdiffusion-tiny")
+    learnt = {"text": True, "classes": ["blue box", "cat"], "prompt": "{} alone", "denoise_steps": steps}
+    card = CARD.model_copy(update={"mean": teacher.mean, "std": teacher.std, **learnt})
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    batch = Batch(
+        image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]
+    )
+    run = toy_run(teacher_classes=asked)
+    targets = Distilled(toy_network(), run, teacher, card, mean=teacher.mean, std=teacher.std).targets(batch)
+    prompts = teacher.encode_prompts([f"{name} alone" for name in asked or card.classes])
+    with torch.no_grad():
+        each = teacher.denoise(image, prompts, steps=steps)[0] if steps else teacher(image, prompts)[0].sigmoid()
+    torch.testing.assert_close(targets, each.max(1, keepdim=True).values)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,22 @@ def test_spoilt_weights_are_never_saved(tmp_path: Path):
         assert all(value.isfinite().all() for value in saved.values())
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError()])
+def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: Exception):
+    class Large(ToyNetwork):
+        def forward(self, *_: object) -> list[torch.Tensor]:
+            raise error
+
+    run = toy_run(batch_size=4, accumulate=2)
+    with pytest.raises(
+        UserError, match=r"memory ran out; .*batch_size: 2 with accumulate: 4, .*bf16; .*8bit}; a"
+    ) as told:
+        fit(
+            Supervised(Large(), run), run, samples=toy_samples(tmp_path, 8), folder=tmp_path / "k", seed=0, device="cpu"
+        )
+    assert "\n" not in str(told.value) and "lora" not in str(told.value)
+
+
 def test_a_finished_training_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     networks = [toy_network(), toy_network()]
     first = train(tmp_path, networks[0])

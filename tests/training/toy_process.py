@@ -28,7 +28,16 @@ CONTEXT = multiprocessing.get_context("forkserver")
 # What a child would otherwise import anew; torch's optimisers import its compiler.
 CONTEXT.set_forkserver_preload(["limelight.training.loop", "limelight.training.distilled", "torch._dynamo"])
 
-TEACHER = Card(model="toy", family="toy", input_size=(32, 32), std=(0.5, 0.5, 0.5), parameters=1, sha256="0" * 64)
+TEACHER = Card(
+    model="toy",
+    family="toy",
+    input_size=(32, 32),
+    input_divisor=1,
+    least_input=1,
+    std=(0.5, 0.5, 0.5),
+    parameters=1,
+    sha256="0" * 64,
+)
 
 
 def start(root: Path, **options: object) -> int:
