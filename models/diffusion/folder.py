@@ -185,6 +185,8 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
 
 def _check_tokenizer(folder: Path) -> None:
     """Its words are there: without them, or told nothing of its padding, it loads all the same to mean other things."""
+    if not folder.is_dir():
+        raise UserError(f"{folder.parent} has no {folder.name}/; {WHERE}")
     names = {path.name for path in folder.glob("*")}
     if "tokenizer.json" in names:
         return

@@ -270,7 +270,7 @@ def test_a_tokenizer_that_lost_its_words_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tells no two words apart"):
         read_text(folder)
     shutil.rmtree(tokenizer)
-    with pytest.raises(UserError, match=r"no tokenizer\.json"):
+    with pytest.raises(UserError, match="has no tokenizer/"):
         read_text(folder)
 
 
