@@ -27,7 +27,7 @@ demo: ready  ## the whole pipeline on the embedded data: train, distil, merge, e
 	@tools/show-results
 
 test: setup  ## all tests: no GPU and no network needed
-	@OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## ruff, formatting included
 	@ruff check . && ruff format --check .

@@ -23,6 +23,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     from limelight.deploy.export import export
     from limelight.deploy.inference_form import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
+    from limelight.inference.runtimes import remark
     from models.errors import UserError
     from models.files import atomic_path, write_json
     from models.weights import load_weights
@@ -53,6 +54,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
             print(
                 f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "
                 f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
+                f"{remark(runtime)}"
             )
         violations = parity.violations(settings)
         if violations:

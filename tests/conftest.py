@@ -9,6 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: begun last, the whole pipeline would run while the other worker has nothing left to do."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """A folder of reference fixtures and real photos kept beside the repository; tests that use it skip without it."""

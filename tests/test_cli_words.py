@@ -217,3 +217,12 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
     with Path("out/failures.csv").open() as table:
         reasons = {Path(row["source"]).name: row["reason"] for row in csv.DictReader(table)}
     assert reasons.keys() == {"a.png", "b.png"} and all("64 pixels" in reason for reason in reasons.values())
+
+
+def test_published_weights_of_words_are_said_to_be_used_otherwise(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = create_model("segdiffusion-tiny", legacy=True)
+    save_weights(tmp_path / "published", model, name="segdiffusion-tiny", input_size=(32, 32))
+    told = run("in/a.png", "--model", str(tmp_path / "published"), "--classes", "dog, grass", "-o", "found.png")
+    assert told.exit_code == 0 and "note: these weights were published to draw all classes at once" in told.stderr
+    assert "note: " not in run("in/a.png", "--classes", "dog, grass", "-o", "other.png").stderr

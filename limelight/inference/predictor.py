@@ -23,7 +23,7 @@ from limelight.inference.preprocess import (
     fit_size,
     to_inputs,
 )
-from limelight.inference.runtimes import Maps, Runtime, open_runtime
+from limelight.inference.runtimes import Maps, Runtime, open_runtime, remark
 from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
@@ -88,12 +88,13 @@ class Predictor:
         self.processing_res = processing_res
         self.sampling = sampling
         self.vae = vae
+        exception = remark(engine)
         engine, _, number_format = engine.partition("-")
         self.number_format = number_format or "fp32"
         """What the runtime computes in: fp32, bf16 or int8."""
         self.description = (
             f"{card.model} ({card.form} form, {card.parameters:,} parameters), {engine} on {where}, "
-            f"{self.number_format}, {sampling.note}{sampling.note and ', '}"
+            f"{self.number_format}{exception}, {sampling.note}{sampling.note and ', '}"
             f"{f'autoencoder {vae}, ' if vae else ''}weights {card.sha256[:12]}"
         )
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""

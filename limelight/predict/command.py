@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +74,22 @@ def run(request: Request) -> int:
     predictor.words_for(getattr(style, "classes", None), request.template)
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
-        if request.denoise_steps and predictor.card.denoise_steps is None:
-            print("note: these weights learnt a single step without noise; in steps they draw worse", file=sys.stderr)
+        for text in _notes(request, predictor):
+            print(f"note: {text}", file=sys.stderr)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
         _predict_one(job, request.sources[0], single, second, request.quiet)
         return 0
     return _predict_many(job, request, Path(target), second)
+
+
+def _notes(request: Request, predictor: Predictor) -> Iterator[str]:
+    """What makes results worse than the weights' own, though it works."""
+    card = predictor.card
+    if request.denoise_steps and card.denoise_steps is None:
+        yield "these weights learnt a single step without noise; in steps they draw worse"
+    if card.text and card.options.get("legacy"):
+        yield "these weights were published to draw all classes at once, as grey levels; they never learnt to draw one"
 
 
 def read_classes(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import torch
 from limelight.config import Deploy
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
+from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
 from models.base import Capabilities
@@ -233,6 +234,16 @@ def test_accuracy_by_hand() -> None:
     half[mask == 1] = 0.75
     assert accuracy(half, mask).mae == pytest.approx(0.25)
     assert accuracy(half, mask).max_f == pytest.approx(1)  # maps are stretched before they are thresholded
+
+
+def test_bf16_that_is_none_is_called_so(folder: Path) -> None:
+    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for runtime in ("openvino-bf16", "openvino-fp32", "torch-bf16"):
+        said = (
+            "bf16 (computed in fp32: this processor has no bf16), weights"
+            in Predictor.load(folder, runtime=runtime).description
+        )
+        assert said == (runtime == "openvino-bf16" and not has_bf16)
 
 
 WITHOUT_TORCH = """

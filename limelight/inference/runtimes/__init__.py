@@ -57,6 +57,16 @@ def export_path(folder: Path | str, runtime: str) -> Path:
     return Path(folder) / "exports" / _SHARED.get(runtime, runtime) / name
 
 
+def remark(runtime: str) -> str:
+    """What is otherwise here than the name of the runtime says, for the end of a line; empty where nothing is."""
+    if runtime == "openvino-bf16":
+        import openvino
+
+        if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            return " (computed in fp32: this processor has no bf16)"
+    return ""
+
+
 def open_runtime(
     folder: Path | str,
     runtime: str,
