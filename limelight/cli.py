@@ -32,6 +32,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except PermissionError as error:  # pathlib's own questions ("is it a file?") raise it too
+        print(f"error: {error.filename} is closed to this user; change its permissions", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 @app.command()
@@ -185,6 +188,10 @@ def serve(
         os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
+    if settings.model and service_of(read_card(settings.model)) != service_of(read_card(folder)):
+        raise UserError(
+            f"LIMELIGHT_MODEL={settings.model} is not served by {what}, which does the other task; unset it"
+        )
     # Said here, since BentoML starts a worker that fails again and again.
     check_usable(settings.model or folder, **settings.options())
     _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))

@@ -29,6 +29,9 @@ def stage_main(run: Callable[..., None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except PermissionError as error:
+        print(f"error: {error.filename} is closed to this user; change its permissions", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _die_with_parent() -> None:

@@ -18,7 +18,7 @@ from limelight.cli import app, main
 from limelight.inference.predictor import Predictor
 from limelight.media.images import read_image, write_png
 from models.errors import UserError
-from models.files import write_bytes, write_json
+from models.files import read_json, write_bytes, write_json
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
 
@@ -540,6 +540,30 @@ def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp
         serve("--bento", "bad.tar")
     with pytest.raises(UserError, match=r"model\.xml does not exist"):
         serve("--bento", "good.tar", RUNTIME="openvino-fp32")
+
+
+def test_serve_refuses_weights_of_the_other_task_in_a_bento(serve, untrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(untrained, tmp_path / "bento" / "models" / "limelight" / "1")
+    shutil.make_archive(str(tmp_path / "saliency"), "tar", tmp_path / "bento")
+    words = shutil.copytree(untrained, tmp_path / "words")
+    card = read_json(words / "card.json")
+    write_json(words / "card.json", card | {"text": True})
+    with pytest.raises(UserError, match=r"words is not served by .*, which does the other task"):
+        serve("--bento", "saliency.tar", MODEL=str(words))
+
+
+def test_a_closed_folder_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tests' own user may be one to whom nothing is closed."""
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "closed/a.png")
+
+    monkeypatch.setattr("limelight.predict.command.run", closed)
+    monkeypatch.setattr("sys.argv", ["limelight", "predict", "closed"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: closed/a.png is closed to this user; change its permissions\n"
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

@@ -189,11 +189,16 @@ def read_sdnet_list(path: Path) -> list[Listed]:
     """Stills as they stand; a clip becomes its labelled frames: those of its label folder, in the order of their names.
 
     Raises:
-        UserError: a line has neither two nor four parts, or a label has no image.
+        UserError: a line has neither two nor four parts or leaves a quotation open, or a label has no image.
     """
     listed: list[Listed] = []
     for number, line in enumerate(_read_lines(path), start=1):
-        parts = shlex.split(line)
+        try:
+            parts = shlex.split(line)
+        except ValueError as error:
+            raise UserError(
+                f"{path}:{number}: {str(error).lower()} in {line!r}; close it, or write \\' for it"
+            ) from error
         if len(parts) == 2:
             listed.append(Listed(parts[0], mask=parts[1]))
         elif len(parts) == 4:

@@ -195,3 +195,9 @@ def test_a_list_of_members_in_another_encoding_is_named(here):
     (root / "train.txt").write_bytes("grün\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"train.txt is not UTF-8 text"):
         samples_of(root, "rgb")
+
+
+def test_an_open_quotation_in_a_list_of_stills(here):
+    (here / "sdnet.txt").write_text("images/it's.jpg masks/its.png\n")
+    with pytest.raises(UserError, match=r"sdnet\.txt:1: no closing quotation in"):
+        read_sdnet_list(here / "sdnet.txt")
