@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 CLASSES = Vocabulary(("cat", "dog", "grass", "sky", "car", "tree"), (1, 2, 3, 4, 5, 6), background=True)
 WARM_UP = 3
+PUBLISHED = Sampling(10, 10)
 Row = dict[str, Any]
 
 
@@ -122,7 +123,7 @@ def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
     """Time predictions of the weights in `folder`: one step, and the published ten by ten."""
     generator = np.random.default_rng(0)
     rows = []
-    for sampling, batches in ((ONE_STEP, options.batches), (Sampling(10, 10), options.batches[:1])):
+    for sampling, batches in ((ONE_STEP, options.batches), (PUBLISHED, options.batches[:1])):
         predictor = Predictor.load(folder, half_precision=True, sampling=sampling)
         prompts = CLASSES.names if predictor.card.text else None
         for count in batches:

@@ -27,7 +27,7 @@ from limelight.inference.memory import forward_bytes
 from models.registry import create_model
 
 # Ascending, since the system keeps one peak of the process.
-for name, size, batch in (("sdnet", 640, 1), ("diffsod-tiny", 1024, 1)):
+for name, size, batch in (("sdnet", 480, 1), ("diffsod-tiny", 640, 1)):
     network = create_model(name).eval().to(memory_format=torch.channels_last)
 
     def compute(size=size, batch=batch):
