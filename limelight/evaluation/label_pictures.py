@@ -44,8 +44,8 @@ def panel(
 def write_label_overlays(
     predictor: Predictor,
     samples: dict[str, Sample],
-    scores: WordScores,
     settings: Evaluate,
+    scores: WordScores,
     folder: Path | str,
     name: str,
 ) -> None:

@@ -24,7 +24,7 @@ Picture = NDArray[np.uint8]
 
 
 def write_overlays(
-    predictor: Predictor, samples: dict[str, Sample], scores: Scores, count: int, folder: Path | str, name: str
+    predictor: Predictor, samples: dict[str, Sample], count: int, scores: Scores, folder: Path | str, name: str
 ) -> None:
     """Write `count` pictures from the best image by MAE over the median to the worst.
 

@@ -36,11 +36,12 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
     write_text(folder / "pr.csv", curves_csv(curves, ("precision", "recall")))
     write_text(folder / "f.csv", curves_csv(curves, ("f", "e")))
     plot_curves(curves, folder / "curves.png")
-    with atomic_path(folder / "examples") as examples:
-        examples.mkdir()
-        for name, saliency_HW in evaluation.examples.items():
-            write_png(examples / f"{slug(name)}.png", saliency_HW)
-    write_json(folder / ABOUT_FILE, _about(evaluation, samples, threads))
+    write_examples(folder, evaluation.examples)
+    scores = evaluation.runtimes[REFERENCE].scores
+    descriptions = {name: result.description for name, result in evaluation.runtimes.items()}
+    facts = about(evaluation, samples, threads, scores, descriptions)
+    undefined = {name: found.undefined for name, found in scores.items()}
+    write_json(folder / ABOUT_FILE, facts | {"left_out": evaluation.left_out, "undefined": undefined})
 
 
 def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
@@ -64,6 +65,37 @@ def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
         "macs": evaluation.macs,
         "peak_memory_mb": evaluation.peak_memory_mb,
         **({"without_companion": hidden} if hidden else {}),
+    }
+
+
+def write_examples(folder: Path, pictures: Mapping[str, NDArray[np.unsignedinteger]]) -> None:
+    """Write examples/, whole or not at all, a PNG for each sample id."""
+    with atomic_path(folder / "examples") as examples:
+        examples.mkdir()
+        for name, picture_HW in pictures.items():
+            write_png(examples / f"{slug(name)}.png", picture_HW)
+
+
+def about(
+    evaluation: Any, samples: Sequence[Sample], threads: int, scores: Mapping[str, Any], runtimes: dict[str, str]
+) -> dict[str, Any]:
+    """about.json, so far as it is the same for saliency and for words: all that is no figure.
+
+    Args:
+        evaluation: of either; `artifact`, `card` and `examples` are read.
+        scores: by dataset; their `failures` are read.
+        runtimes: descriptions.
+    """
+    return {
+        "artifact": evaluation.artifact,
+        "card": evaluation.card.model_dump(mode="json"),
+        "hardware": hardware(),
+        "threads": threads,
+        "manifest_sha256": manifest_hash(samples),
+        "packages": packages(),
+        "runtimes": runtimes,
+        "failures": {name: found.failures for name, found in scores.items()},
+        "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
     }
 
 
@@ -115,20 +147,3 @@ def _per_image_csv(runtimes: dict[str, RuntimeResult]) -> str:
                 names = list(figures)
                 rows.append([sample_id, dataset, runtime, *(f"{value:.6f}" for value in figures.values())])
     return to_csv(["id", "dataset", "runtime", *names], rows)
-
-
-def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> dict[str, Any]:
-    scores = evaluation.runtimes[REFERENCE].scores
-    return {
-        "artifact": evaluation.artifact,
-        "card": evaluation.card.model_dump(mode="json"),
-        "hardware": hardware(),
-        "threads": threads,
-        "manifest_sha256": manifest_hash(samples),
-        "packages": packages(),
-        "runtimes": {name: result.description for name, result in evaluation.runtimes.items()},
-        "left_out": evaluation.left_out,
-        "failures": {name: found.failures for name, found in scores.items()},
-        "undefined": {name: found.undefined for name, found in scores.items()},
-        "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
-    }

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from limelight.data.manifest import Sample, manifest_hash
+from limelight.data.manifest import Sample
 from limelight.evaluation.confusion import class_iou
 from limelight.evaluation.plots import plot_curves
-from limelight.evaluation.report import ABOUT_FILE, METRICS_FILE, curves_csv, packages, slug, to_csv
+from limelight.evaluation.report import ABOUT_FILE, METRICS_FILE, about, curves_csv, to_csv, write_examples
 from limelight.evaluation.semantic import RUNTIME, WordEvaluation, WordScores
-from limelight.evaluation.speed import hardware
-from limelight.media.images import write_png
-from models.files import atomic_path, write_json, write_text
+from models.files import write_json, write_text
 
 
 def write_words_report(
@@ -34,11 +32,9 @@ def write_words_report(
     write_text(folder / "pr.csv", curves_csv(curves, ("precision", "recall")))
     write_text(folder / "f.csv", curves_csv(curves, ("f",)))
     plot_curves(curves, folder / "curves.png")
-    with atomic_path(folder / "examples") as examples:
-        examples.mkdir()
-        for name, labels_HW in evaluation.examples.items():
-            write_png(examples / f"{slug(name)}.png", labels_HW.astype(np.uint16))
-    write_json(folder / ABOUT_FILE, _about(evaluation, samples, threads))
+    write_examples(folder, {name: labels_HW.astype(np.uint16) for name, labels_HW in evaluation.examples.items()})
+    facts = about(evaluation, samples, threads, evaluation.scores, {RUNTIME: evaluation.description})
+    write_json(folder / ABOUT_FILE, facts | {"left_out": {}, "unseen": _unseen(evaluation.scores)})
 
 
 def words_tree(evaluation: WordEvaluation) -> dict[str, Any]:
@@ -86,21 +82,10 @@ def _per_image_csv(datasets: dict[str, WordScores]) -> str:
     return to_csv(["id", "dataset", "mIoU", "pixel_accuracy"], rows)
 
 
-def _about(evaluation: WordEvaluation, samples: Sequence[Sample], threads: int) -> dict[str, Any]:
+def _unseen(datasets: dict[str, WordScores]) -> dict[str, list[str]]:
+    """The classes that training did not name, of the datasets of which that is known."""
     return {
-        "artifact": evaluation.artifact,
-        "card": evaluation.card.model_dump(mode="json"),
-        "hardware": hardware(),
-        "threads": threads,
-        "manifest_sha256": manifest_hash(samples),
-        "packages": packages(),
-        "runtimes": {RUNTIME: evaluation.description},
-        "left_out": {},
-        "failures": {name: scores.failures for name, scores in evaluation.scores.items()},
-        "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
-        "unseen": {
-            name: [each for each, trained in zip(scores.classes.names, scores.trained, strict=True) if not trained]
-            for name, scores in evaluation.scores.items()
-            if scores.trained is not None
-        },
+        name: [each for each, trained in zip(scores.classes.names, scores.trained, strict=True) if not trained]
+        for name, scores in datasets.items()
+        if scores.trained is not None
     }

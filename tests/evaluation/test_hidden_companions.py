@@ -133,6 +133,6 @@ def test_overlays_show_the_map_that_was_scored(
     found = figures.runtimes["torch"].scores["DEPTH"]
     for folder, shown in ((tmp_path / "depth", by_id), (tmp_path / "alone", {})):
         alone = {name: replace(sample, companion=None) for name, sample in by_id.items()}
-        write_overlays(open_predictor(taking("rgb", "rgbd"), settings, "cpu"), shown or alone, found, 1, folder, "D")
+        write_overlays(open_predictor(taking("rgb", "rgbd"), settings, "cpu"), shown or alone, 1, found, folder, "D")
     pixels = [cv2.imread(str(next(folder.iterdir()))) for folder in (tmp_path / "depth", tmp_path / "alone")]
     assert pixels[0].shape == pixels[1].shape and (pixels[0] != pixels[1]).any()

@@ -130,7 +130,7 @@ def test_overlays_go_from_the_best_to_the_worst(evaluation, artifact, samples, s
     assert maes[-1] == max(row["mae"] for row in scores.per_image.values())
     assert maes == sorted(maes)
     by_id = {sample.sample_id: sample for sample in samples}
-    write_overlays(open_predictor(artifact, settings, "cpu"), by_id, scores, 3, tmp_path, "ONE")
+    write_overlays(open_predictor(artifact, settings, "cpu"), by_id, 3, scores, tmp_path, "ONE")
     names = sorted(path.name for path in Path(tmp_path).iterdir())
     assert names == ["ONE-1-best.png", "ONE-2-median.png", "ONE-3-worst.png"]
 
