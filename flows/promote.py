@@ -8,8 +8,8 @@ from prefect.input import RunInput
 
 from flows import process
 from limelight.champions.nomination import Nomination, crown, nominate
-from limelight.champions.record import SALIENCY
 from limelight.config import load_params
+from limelight.tasks import SALIENCY
 
 
 class Approval(RunInput):

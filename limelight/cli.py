@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from limelight.cli_weights import base_weights, export, import_
+from limelight.one_line import mistakes_in_one_line
 from models.errors import UserError
 
 app = typer.Typer(
@@ -27,14 +28,8 @@ Host = Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIM
 
 def main() -> None:
     """Run the command line. A user's mistake is one line on standard error and exit status 2."""
-    try:
+    with mistakes_in_one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except PermissionError as error:  # pathlib's own questions ("is it a file?") raise it too
-        print(f"error: {error.filename} is closed to this user; change its permissions", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 @app.command()
@@ -169,9 +164,10 @@ def serve(
 
     Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
     """
-    from limelight.champions.record import SALIENCY, WORDS, champion, champions
+    from limelight.champions.record import champion, champions
     from limelight.inference.choice import check_usable
     from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
+    from limelight.tasks import SALIENCY, WORDS
     from models.weights import read_card
     from services.settings import PACKED, service_settings
 
@@ -186,12 +182,17 @@ def serve(
         folder, runtime = (model, "auto") if model else champion(task)
         what = service_of(read_card(folder)).entry
         os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
-        os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
+        if settings.denoise_steps is None and settings.vae is None:  # which no export can
+            os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
+            settings = service_settings()
     if settings.model and service_of(read_card(settings.model)) != service_of(read_card(folder)):
         raise UserError(
             f"LIMELIGHT_MODEL={settings.model} is not served by {what}, which does the other task; unset it"
         )
+    for name in ("model", "vae"):  # BentoML starts its workers in another folder
+        if path := getattr(settings, name):
+            os.environ[f"LIMELIGHT_{name.upper()}"] = str(path.resolve())
     # Said here, since BentoML starts a worker that fails again and again.
     check_usable(settings.model or folder, **settings.options())
     _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))

@@ -48,7 +48,7 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [<model>-deploy]")] = None,
 ) -> None:
     """Write weights in their inference form, with files for ONNX Runtime and OpenVINO; dvc repro also measures them."""
-    from limelight.deploy.inference_form import export_weights
+    from limelight.deploy.merged import export_weights
 
     target = output or model.with_name(f"{model.name}-deploy")
     export_weights(model, target, runtime, pictures)

@@ -66,12 +66,11 @@ class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), processing_res=SETTINGS.processing_res, **SETTINGS.options())
+        self._predictor = Predictor.load(_weights(), **SETTINGS.options())
         # The first call compiles and allocates; nobody's request should wait for that.
-        kinds = self._predictor.card.companions
-        self._predictor.predict(
-            [np.zeros((8, 8, 3), np.uint8)], [np.eye(8) if kinds else None], modality=kinds[0] if kinds else None
-        )
+        size, kinds = self._predictor.card.input_size, self._predictor.card.companions
+        companion = np.eye(*size) if kinds else None
+        self._predictor.predict([np.zeros((*size, 3), np.uint8)], [companion], modality=kinds[0] if kinds else None)
         print(self._predictor.description, flush=True)
 
     @bentoml.api

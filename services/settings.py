@@ -43,7 +43,7 @@ class ServiceSettings(BaseModel):
 
     def options(self) -> dict[str, Any]:
         """How `Predictor.load` is to open the weights."""
-        same = ("runtime", "threads", "half_precision", "vae")
+        same = ("runtime", "threads", "half_precision", "vae", "processing_res")
         sampling = Sampling(self.denoise_steps, self.ensemble_size)
         return {"sampling": sampling, **{name: getattr(self, name) for name in same}}
 

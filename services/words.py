@@ -64,9 +64,9 @@ class Words:
     """Finding what words name. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), processing_res=SETTINGS.processing_res, **SETTINGS.options())
+        self._predictor = Predictor.load(_weights(), **SETTINGS.options())
         # The first call compiles and allocates; nobody's request should wait for that.
-        self._predictor.predict([np.zeros((8, 8, 3), np.uint8)], prompts=["thing"])
+        self._predictor.predict([np.zeros((*self._predictor.card.input_size, 3), np.uint8)], prompts=["thing"])
         print(self._predictor.description, flush=True)
 
     @bentoml.api

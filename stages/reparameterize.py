@@ -21,9 +21,9 @@ def run(params: Params, name: str) -> None:
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, noting the figures."""
     from limelight.deploy.export import export
-    from limelight.deploy.inference_form import deployable, read_samples, save_deployed
+    from limelight.deploy.merged import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
-    from limelight.inference.runtimes import remark
+    from limelight.inference.runtimes import number_format
     from models.errors import UserError
     from models.files import atomic_path, write_json
     from models.weights import load_weights
@@ -54,7 +54,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
             print(
                 f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "
                 f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
-                f"{remark(runtime)}"
+                f"{'' if number_format(runtime) in runtime else f', computed in {number_format(runtime)}'}"
             )
         violations = parity.violations(settings)
         if violations:

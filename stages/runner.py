@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from limelight.config import Params, load_params
-from models.errors import UserError
+from limelight.one_line import mistakes_in_one_line
 
 _PR_SET_PDEATHSIG = 1
 
@@ -23,15 +23,9 @@ def stage_main(run: Callable[..., None]) -> None:
     Exits 2 with one line on standard error where the user's input is at fault.
     """
     _die_with_parent()
-    try:
+    with mistakes_in_one_line():
         params: Params = load_params()
         run(params, *sys.argv[1:])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except PermissionError as error:
-        print(f"error: {error.filename} is closed to this user; change its permissions", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _die_with_parent() -> None:

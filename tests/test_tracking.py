@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from limelight.champions.registry import champion, find_model, register, set_alias
+from limelight.champions.registry import find_model, holder, register, set_alias
 from limelight.config import Params
 from limelight.journal import FOLDER as JOURNAL
 from limelight.journal import noted_run
@@ -172,11 +172,11 @@ def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
         model_id = tracker.log_weights(folder, {"val_mae": 0.25})
     assert find_model(tracking, sha256) == model_id
     assert find_model(tracking, "f" * 64) is None
-    assert champion(tracking) is None
+    assert holder(tracking) is None
     version = register(tracking, model_id)
     assert register(tracking, model_id) == version
     set_alias(tracking, "champion", version)
-    found = champion(tracking)
+    found = holder(tracking)
     assert (found.version, found.model_id, found.sha256) == (version, model_id, sha256)
     assert found.metrics == {"val_mae": 0.25}
     with open_store(tracking) as (client, _):
@@ -256,7 +256,7 @@ def test_a_store_that_dies_half_way(params: Params, tmp_path: Path, capsys: pyte
 
 def test_the_registry_says_that_it_is_down():
     with pytest.raises(UserError, match=r"the model registry at http://127.0.0.1:9 failed: .*is the tracker running\?"):
-        champion(make_params(uri="http://127.0.0.1:9").tracking)
+        holder(make_params(uri="http://127.0.0.1:9").tracking)
 
 
 def test_where_it_is_off_mlflow_is_not_even_imported(tmp_path: Path):

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from limelight.champions.record import SALIENCY
-from limelight.champions.record import champion as leaders_choice
-from limelight.champions.record import record as leaders_record
-from limelight.champions.registry import Champion, champion, find_model, register, set_alias
+from limelight.champions.record import champion, record
+from limelight.champions.registry import Registered, find_model, holder, register, set_alias
 from limelight.config import Params, Tracking
+from limelight.tasks import SALIENCY
 from limelight.tracking import tracked_run
 from models.errors import UserError
 from models.weights import read_card
@@ -33,8 +32,8 @@ def nominate(params: Params, task: str = SALIENCY) -> Nomination:
     Raises:
         UserError: nothing of the task was compared yet, or the tracker does not answer.
     """
-    record, folder = leaders_record(task), leaders_choice(task).folder
-    key = f"{record['metric']}/{record['dataset']}/{record['manifest_sha256'][:12]}"
+    won, folder = record(task), champion(task).folder
+    key = f"{won['metric']}/{won['dataset']}/{won['manifest_sha256'][:12]}"
     tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
         model_id = find_model(tracking, read_card(folder).sha256) or tracker.log_weights(folder, {})
@@ -42,10 +41,10 @@ def nominate(params: Params, task: str = SALIENCY) -> Nomination:
             raise UserError(f"{folder} cannot be registered: nothing is tracked (tracking in params.yaml)")
         version = register(tracking, model_id)
         set_alias(tracking, "challenger", version)
-        challenger = champion(tracking, "challenger")
+        challenger = holder(tracking, "challenger")
         assert challenger is not None
-        tracker.log_metrics({key: record["value"]}, model_id=challenger.model_id)
-    better, reason = _judge(record, key, challenger.sha256, champion(tracking))
+        tracker.log_metrics({key: won["value"]}, model_id=challenger.model_id)
+    better, reason = _judge(won, key, challenger.sha256, holder(tracking))
     return Nomination(folder.name, version, better, reason, task)
 
 
@@ -64,10 +63,10 @@ def _registry(params: Params, task: str) -> Tracking:
     return tracking.model_copy(update=own_name)
 
 
-def _judge(record: dict[str, Any], key: str, sha256: str, incumbent: Champion | None) -> tuple[bool, str]:
-    from limelight.champions.rule import DIRECTIONS
+def _judge(won: dict[str, Any], key: str, sha256: str, incumbent: Registered | None) -> tuple[bool, str]:
+    from limelight.evaluation.rule import DIRECTIONS
 
-    metric, value = record["metric"], record["value"]
+    metric, value = won["metric"], won["value"]
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
     if incumbent.sha256 == sha256:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from limelight.tasks import SALIENCY
 from models.errors import UserError
 from models.files import read_json
 
 RECORD = Path("reports/leaderboard/champion.json")
-SALIENCY, WORDS = "saliency", "words"
-"""The tasks: finding what is salient, and finding what words name."""
 
 
 class Chosen(NamedTuple):
@@ -29,7 +28,7 @@ def champion(task: str = SALIENCY) -> Chosen:
 
 
 def record(task: str = SALIENCY) -> dict[str, Any]:
-    """All that champion.json says of a task's champion: the fields of `limelight.champions.rule.Champion`, and
+    """All that champion.json says of a task's champion: the fields of `limelight.evaluation.rule.Champion`, and
     weights_sha256 and manifest_sha256.
 
     Raises:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Champion:
+class Registered:
     """A registered version that carries an alias."""
 
     name: str
@@ -60,7 +60,7 @@ def set_alias(tracking: Tracking, alias: str, version: str) -> None:
         client.set_registered_model_alias(tracking.registered_model, alias, version)
 
 
-def champion(tracking: Tracking, alias: str = "champion") -> Champion | None:
+def holder(tracking: Tracking, alias: str = "champion") -> Registered | None:
     """The version that carries an alias; None where none does.
 
     Raises:
@@ -75,7 +75,7 @@ def champion(tracking: Tracking, alias: str = "champion") -> Champion | None:
         tags = client.get_model_version(name, version).tags
         model = client.get_logged_model(tags["model.id"])
         metrics = {metric.key: metric.value for metric in model.metrics or []}
-        return Champion(name, str(version), tags["model.id"], tags["weights.sha256"], metrics)
+        return Registered(name, str(version), tags["model.id"], tags["weights.sha256"], metrics)
 
 
 def find_model(tracking: Tracking, sha256: str) -> str | None:

@@ -75,7 +75,8 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
         if found or unpaired or not part.include:  # the names that are wanted may stand in another part
             _check_share(dataset, root, part, len(found), unpaired)
     if not pairs:
-        _check_share(dataset, root, parts[0], 0, [])
+        places = ", ".join(str(root / part.image) for part in parts)
+        raise UserError(f"dataset {dataset}: no picture of {places} is called {parts[0].include!r}; check `include`")
     return pairs, problems
 
 

@@ -196,9 +196,8 @@ def read_sdnet_list(path: Path) -> list[Listed]:
         try:
             parts = shlex.split(line)
         except ValueError as error:
-            raise UserError(
-                f"{path}:{number}: {str(error).lower()} in {line!r}; close it, or write \\' for it"
-            ) from error
+            told = f"{path}:{number}: {str(error).lower()} in {line!r}"
+            raise UserError(f"{told}; write \\ before a quotation mark or a backslash that a name has") from error
         if len(parts) == 2:
             listed.append(Listed(parts[0], mask=parts[1]))
         elif len(parts) == 4:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from limelight.champions.record import SALIENCY
-from limelight.champions.rule import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.config import Compare, Evaluate
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.confusion import WORD_METRICS
@@ -22,7 +20,9 @@ from limelight.evaluation.leaderboard import (
 from limelight.evaluation.maps import evaluate_maps_folder, find_maps
 from limelight.evaluation.page import Diagram, html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
+from limelight.evaluation.rule import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.evaluation.tables import LABELS
+from limelight.tasks import SALIENCY
 from models.files import write_json, write_text
 
 Pictures = dict[str, list[Tile]]

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limelight.champions.record import SALIENCY, WORDS
-from limelight.champions.rule import Champion
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.metrics import METRICS, Scores
+from limelight.evaluation.rule import Champion
+from limelight.tasks import SALIENCY, WORDS
 from models.errors import UserError
 from models.files import read_json
 

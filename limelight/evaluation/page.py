@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from limelight.champions.record import SALIENCY, WORDS
-from limelight.champions.rule import Champion
 from limelight.evaluation.gallery import Tile
 from limelight.evaluation.leaderboard import MAPS, Leaderboard
 from limelight.evaluation.page_style import SCRIPT, STYLE
+from limelight.evaluation.rule import Champion
 from limelight.evaluation.tables import Cell, Table, tables
+from limelight.tasks import SALIENCY, WORDS
 
 Diagram = tuple[Path, Path]
 """Speed and quality, for a light and for a dark page."""

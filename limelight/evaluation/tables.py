@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from limelight.champions.record import SALIENCY, WORDS
-from limelight.champions.rule import DIRECTIONS, MEAN, Champion
 from limelight.evaluation.averages import ERROR
 from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.leaderboard import Leaderboard, Row
 from limelight.evaluation.metrics import METRICS
+from limelight.evaluation.rule import DIRECTIONS, MEAN, Champion
+from limelight.tasks import SALIENCY, WORDS
 
 LABELS = {
     "Sm": "S",

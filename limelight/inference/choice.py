@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
+from limelight.inference.runtimes.sizes import check_size
 from limelight.inference.sampling import ONE_STEP, Sampling
 from models.card import Card
 from models.errors import UserError
@@ -62,11 +63,12 @@ def check_usable(
     sampling: Sampling = ONE_STEP,
     half_precision: bool = False,
     vae: Path | None = None,
+    processing_res: int | None = None,
 ) -> None:
     """Find out what `Predictor.load` would refuse, if possible without the time and memory that PyTorch takes.
 
     Args:
-        source, runtime, threads, sampling, half_precision, vae: as there.
+        source, runtime, threads, sampling, half_precision, vae, processing_res: as there.
 
     Raises:
         UserError: no weights folder or a damaged one, an unknown runtime, one whose export or package is missing, or
@@ -84,7 +86,8 @@ def check_usable(
     if in_torch and not asked:
         check_weights(source, card)
         return
-    open_runtime(source, runtime, threads=threads, sampling=sampling, vae=vae)
+    opened = open_runtime(source, runtime, threads=threads, sampling=sampling, vae=vae)
+    check_size(opened.takes, card.input_size if processing_res is None else None)
 
 
 def _cuda_available() -> bool:

@@ -23,7 +23,8 @@ from limelight.inference.preprocess import (
     fit_size,
     to_inputs,
 )
-from limelight.inference.runtimes import Maps, Runtime, open_runtime, remark
+from limelight.inference.runtimes import Maps, Runtime, number_format, open_runtime
+from limelight.inference.runtimes.sizes import check_size
 from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
@@ -88,13 +89,13 @@ class Predictor:
         self.processing_res = processing_res
         self.sampling = sampling
         self.vae = vae
-        exception = remark(engine)
-        engine, _, number_format = engine.partition("-")
-        self.number_format = number_format or "fp32"
+        self.number_format = number_format(engine)
         """What the runtime computes in: fp32, bf16 or int8."""
+        engine, _, asked = engine.partition("-")
+        lacking = f" for want of {asked}" if asked not in ("", self.number_format) else ""
         self.description = (
             f"{card.model} ({card.form} form, {card.parameters:,} parameters), {engine} on {where}, "
-            f"{self.number_format}{exception}, {sampling.note}{sampling.note and ', '}"
+            f"{self.number_format}{lacking}, {sampling.note}{sampling.note and ', '}"
             f"{f'autoencoder {vae}, ' if vae else ''}weights {card.sha256[:12]}"
         )
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
@@ -155,6 +156,7 @@ class Predictor:
         device = resolve(device, runtime)
         fed = fit_size(card.input_size if size is None else size, card.input_divisor, card.least_input)
         opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling, vae=vae)
+        check_size(opened.takes, fed if processing_res is None else None)
         where = device if threads is None else f"{device} ({threads} threads)"
         told = {"sampling": sampling, "processing_res": processing_res, "vae": vae}
         return cls(opened, card, fed, engine=runtime, where=where, **told)

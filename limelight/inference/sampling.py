@@ -43,8 +43,8 @@ class Sampling:
         found = replace(self, steps=self.steps or card.denoise_steps)
         if found.ensemble_size > 1 and found.steps is None:
             raise UserError(
-                f"without denoising steps all {found.ensemble_size} members of an ensemble are equal; ask for steps "
-                "too (--denoise-steps), or leave the ensemble out"
+                f"without denoising steps all {found.ensemble_size} members of an ensemble are equal; ask for "
+                "denoising steps too, or leave the ensemble out"
             )
         return found
 

@@ -15,9 +15,9 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from limelight.champions.record import SALIENCY, WORDS
 from limelight.config import Package
 from limelight.data.archives import extract
+from limelight.tasks import SALIENCY, WORDS
 from models.card import Card
 from models.errors import UserError
 from models.files import atomic_path, write_json, write_text

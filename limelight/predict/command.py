@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from limelight.champions.record import SALIENCY, WORDS, champion
+from limelight.champions.record import champion
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
@@ -16,6 +16,7 @@ from limelight.media.sources import find_companions, find_sources
 from limelight.predict.job import Job
 from limelight.predict.styles import Style, WordStyle
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
+from limelight.tasks import SALIENCY, WORDS
 from models.errors import UserError
 from models.files import write_bytes, write_json
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from limelight.champions.nomination import crown, nominate
-from limelight.champions.registry import champion
+from limelight.champions.registry import holder
 from limelight.config import Params
 from models.errors import UserError
 from models.files import write_json
@@ -39,9 +39,9 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     compared("first", 0.70, seed=1)
     first = nominate(params)
     assert first.better and "no champion yet" in first.reason
-    assert champion(params.tracking) is None
+    assert holder(params.tracking) is None
     crown(params, first)
-    found = champion(params.tracking)
+    found = holder(params.tracking)
     assert found is not None and found.sha256 == read_card("artifacts/first").sha256
 
     again = nominate(params)
@@ -49,7 +49,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
 
     compared("worse", 0.65, seed=2)
     assert not nominate(params).better
-    challenger = champion(params.tracking, "challenger")
+    challenger = holder(params.tracking, "challenger")
     assert challenger is not None and challenger.sha256 == read_card("artifacts/worse").sha256
 
     compared("elsewhere", 0.99, seed=3, samples="b" * 64)
@@ -63,7 +63,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     better = nominate(params)
     assert better.better and "0.7500 against 0.7000" in better.reason
     crown(params, better)
-    assert champion(params.tracking).version == better.version  # type: ignore[union-attr]
+    assert holder(params.tracking).version == better.version  # type: ignore[union-attr]
 
 
 def test_the_champion_of_words_is_a_model_of_its_own(params: Params) -> None:
@@ -71,7 +71,7 @@ def test_the_champion_of_words_is_a_model_of_its_own(params: Params) -> None:
     with pytest.raises(UserError, match="no champion of saliency, only of words"):
         nominate(params)
     crown(params, nominate(params, "words"))
-    found = champion(params.tracking.model_copy(update={"registered_model": "limelight-words"}))
+    found = holder(params.tracking.model_copy(update={"registered_model": "limelight-words"}))
     assert found is not None and found.sha256 == read_card("artifacts/words").sha256
 
 

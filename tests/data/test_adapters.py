@@ -409,7 +409,7 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
         prepare(root, "street", "text", split="test", **{**street, "ignore": None})
     with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
         prepare(root, "street", "text", split="test", include="street_*")
-    with pytest.raises(UserError, match=r"of these 'home_\*' gives no sample"):
+    with pytest.raises(UserError, match=r"no picture of .*set/images is called 'home_\*'"):
         prepare(root, "home", "text", split="test", classes={1: "sofa"}, include="home_*")
     for wrong, message in (
         ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are the same; name each once"),

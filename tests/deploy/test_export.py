@@ -1,5 +1,6 @@
 """Exports run in their runtimes at sizes and batches they were not traced at, and agree with PyTorch."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import torch
 from limelight.config import Deploy
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
+from limelight.inference.choice import check_usable
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
@@ -102,6 +104,13 @@ def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> N
         assert runtime(Inputs(images(2))).shape == (2, 1, *SIZE)
         with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
             runtime(Inputs(images(1, (64, 64))))
+        shutil.copy(folder / "card.json", tmp_path)
+        Predictor.load(tmp_path, runtime=name)
+        for sides, got in (({"size": 64}, "64 x 64"), ({"processing_res": 0}, "sizes of their own")):
+            with pytest.raises(UserError, match=f"takes images of 64 x 96 pixels, got {got}"):
+                Predictor.load(tmp_path, runtime=name, **sides)
+        with pytest.raises(UserError, match="got sizes of their own"):
+            check_usable(tmp_path, name, processing_res=0)
 
 
 class Attention(torch.nn.Module):
@@ -239,10 +248,7 @@ def test_accuracy_by_hand() -> None:
 def test_bf16_that_is_none_is_called_so(folder: Path) -> None:
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for runtime in ("openvino-bf16", "openvino-fp32", "torch-bf16"):
-        said = (
-            "bf16 (computed in fp32: this processor has no bf16), weights"
-            in Predictor.load(folder, runtime=runtime).description
-        )
+        said = "on cpu, fp32 for want of bf16, weights" in Predictor.load(folder, runtime=runtime).description
         assert said == (runtime == "openvino-bf16" and not has_bf16)
 
 

@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 import cv2
 import pytest
 
-from limelight.champions.rule import TIE, choose_champion
 from limelight.config import Compare, Evaluate
 from limelight.data.manifest import manifest_hash
 from limelight.evaluation.compare import compare, write_leaderboard
 from limelight.evaluation.leaderboard import Row, read_reports, what_to_log, with_speed_ups
 from limelight.evaluation.report import write_report
+from limelight.evaluation.rule import TIE, choose_champion
 from limelight.evaluation.tables import tables
 from models.errors import UserError
 

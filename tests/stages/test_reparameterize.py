@@ -11,7 +11,7 @@ import torch
 
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
 from limelight.data.manifest import Sample, read_manifest, write_manifest
-from limelight.deploy.inference_form import read_samples
+from limelight.deploy.merged import read_samples
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import open_runtime
 from limelight.media.images import write_png

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from limelight.inference.preprocess import Inputs
+from limelight.inference.runtimes.sizes import Sides
 from limelight.inference.sampling import ONE_STEP, Sampling
 from models.errors import UserError
 
@@ -42,6 +43,9 @@ class Maps(NamedTuple):
 class Runtime(Protocol):
     """A network ready to run."""
 
+    takes: Sides
+    """Height and width that it was made for; None where it takes any."""
+
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """Run a batch. A network of images alone does not look at companions.
 
@@ -57,14 +61,13 @@ def export_path(folder: Path | str, runtime: str) -> Path:
     return Path(folder) / "exports" / _SHARED.get(runtime, runtime) / name
 
 
-def remark(runtime: str) -> str:
-    """What is otherwise here than the name of the runtime says, for the end of a line; empty where nothing is."""
+def number_format(runtime: str) -> str:
+    """What a runtime computes in on this machine: fp32, bf16 or int8. OpenVINO does without bf16 where the CPU must."""
     if runtime == "openvino-bf16":
         import openvino
 
-        if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            return " (computed in fp32: this processor has no bf16)"
-    return ""
+        return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+    return runtime.partition("-")[2] or "fp32"
 
 
 def open_runtime(

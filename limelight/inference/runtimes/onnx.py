@@ -28,7 +28,9 @@ class OnnxRuntime:
             options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._shapes = {known.name: known.shape for known in self._session.get_inputs()}
+        height, width = (side if isinstance(side, int) else None for side in self._shapes["image"][2:])
+        self.takes = (height, width)
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        check_size(self._shapes["image"][2:], inputs.image_B3HW)
+        check_size(self.takes, inputs.image_B3HW.shape[2:])
         return self._session.run(["probability"], feeds(self._shapes, inputs))[0]

@@ -33,6 +33,9 @@ class OpenVinoRuntime:
     def __init__(self, path: Path, *, precision: Literal["f32", "bf16"] = "f32", threads: int | None = None) -> None:
         self._core = openvino.Core()
         self._model = self._core.read_model(path)
+        free = self._model.input("image").get_partial_shape()
+        height, width = (side.get_length() if side.is_static else None for side in list(free)[2:])
+        self.takes = (height, width)
         self._names = [known.any_name for known in self._model.inputs]
         self._config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -48,8 +51,7 @@ class OpenVinoRuntime:
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         image_B3HW = inputs.image_B3HW
-        free = self._model.input("image").get_partial_shape()
-        check_size([side.get_length() if side.is_static else None for side in list(free)[2:]], image_B3HW)
+        check_size(self.takes, image_B3HW.shape[2:])
         given = feeds(self._names, inputs)
         with self._lock:
             request = self._request(image_B3HW.shape[2:])

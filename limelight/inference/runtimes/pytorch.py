@@ -48,6 +48,7 @@ class PyTorchRuntime:
     ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
+        self.takes = (None, None)
         self.sampling, self.vae = sampling, vae
         self.device, self.dtype = device, torch.bfloat16 if bf16 else torch.float32
         with told_in_a_line():

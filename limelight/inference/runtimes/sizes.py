@@ -1,25 +1,24 @@
 """Sizes that an export takes."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from models.errors import UserError
 
+Sides = tuple[int | None, int | None]
+"""Height and width; None stands for any."""
 
-def check_size(accepted: Sequence[object], image_B3HW: np.ndarray) -> None:
-    """Refuse images of another size than an export was made for.
+
+def check_size(takes: Sides, size: tuple[int, int] | None) -> None:
+    """Refuse pictures of another size than an export was made for.
 
     Args:
-        accepted: height and width; anything but a number stands for any.
+        size: height and width; None = each picture's own.
 
     Raises:
         UserError: a side differs.
     """
-    for wanted, got in zip(accepted, image_B3HW.shape[2:], strict=True):
-        if isinstance(wanted, int) and wanted != got:
-            height, width = accepted
-            raise UserError(
-                f"this export takes images of {height} x {width} pixels, got {image_B3HW.shape[2]} x "
-                f"{image_B3HW.shape[3]}; leave the size out, or use runtime 'torch'"
-            )
+    wrong = [wanted for wanted, got in zip(takes, size or (None, None), strict=True) if wanted not in (None, got)]
+    if wrong:
+        got = f"{size[0]} x {size[1]}" if size else "sizes of their own"
+        raise UserError(
+            f"this export takes images of {takes[0]} x {takes[1]} pixels, got {got}; leave the size out, or use "
+            "runtime 'torch'"
+        )

@@ -1,0 +1,23 @@
+"""What a command line says of a mistake that its user can put right."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models.errors import UserError
+
+
+@contextmanager
+def mistakes_in_one_line() -> Iterator[None]:
+    """Print a UserError, or that a file may not be opened, as one line on standard error, and exit with status 2."""
+    try:
+        yield
+        return
+    except UserError as error:
+        reason = str(error)
+    except PermissionError as error:  # pathlib's own questions ("is it a file?") raise it too
+        if error.filename is None:
+            raise
+        reason = f"no permission for {error.filename}; change it, or ask its owner"
+    print(f"error: {reason}", file=sys.stderr)
+    raise SystemExit(2)
