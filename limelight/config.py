@@ -257,6 +257,9 @@ class Run(Section):
             raise ValueError(f"templates need one {{}} each, for the class; {wrong[0]!r} does not have it")
         if both := sorted({*self.labelled}.intersection(self.unlabelled)):
             raise ValueError(f"{', '.join(both)} cannot be both labelled and unlabelled; name it in one of them")
+        names = [name.strip().casefold() for name in self.teacher_classes]
+        if "" in names or len({*names}) < len(names):
+            raise ValueError(f"teacher_classes {self.teacher_classes} must differ, and none may be empty")
         return self
 
 

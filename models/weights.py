@@ -78,7 +78,8 @@ def read_card(folder: Path | str) -> Card:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(
-            f"{path}: {where}: {first['msg']}; the card was written by another version or by hand"
+            f"{path}: {where}: {first['msg']}; the card was written by another version or by hand; "
+            "make the weights anew (train, import or export them again)"
         ) from error
 
 

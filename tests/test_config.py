@@ -97,6 +97,8 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"optimiser": {"groups": {"head": {"weight_decay": -1}}}}, "groups.head.weight_decay: Input should be"),
         ({"optimiser": {"groups": {"head": {"lr_scale": -1}}}}, "groups.head.lr_scale: Input should be"),
         ({"unlabelled": ["train", "more"]}, "student: train cannot be both labelled and unlabelled"),
+        ({"teacher_classes": ["dog", "Dog "]}, "must differ, and none may be empty"),
+        ({"teacher_classes": [" "]}, "must differ, and none may be empty"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:

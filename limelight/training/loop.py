@@ -89,12 +89,14 @@ def _leaner(learner: Learner, run: Run) -> str:
     """Settings of the run that would take less memory than these."""
     diffusion = hasattr(learner.network, "unet")
     options = getattr(learner.network, "build_options", {})
+    share = next((share for share in range(2, run.batch_size + 1) if run.batch_size % share == 0), 1)
     found = {
-        f"batch_size: {run.batch_size // 2} with accumulate: {2 * run.accumulate}, the same step": run.batch_size > 1,
+        f"batch_size: {run.batch_size // share} with accumulate: {share * run.accumulate}, the same step": share > 1,
         "precision: bf16": run.precision == "fp32",
         "options: {gradient_checkpointing: true}": diffusion and not options.get("gradient_checkpointing"),
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
         "lora: {}": diffusion and run.lora is None,
+        "a smaller teacher_size": hasattr(learner, "teacher"),
     }
     settings = [setting for setting, helps in found.items() if helps]
     return f"of the run's settings, these take less: {'; '.join([*settings, 'a smaller input_size'])}"

@@ -52,7 +52,7 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
             a stride lower, which leaves a single step with nothing to do.
 
     Raises:
-        UserError: a model that predicts anything but velocities, an unknown spacing, or settings that are none.
+        UserError: a model that predicts anything but velocities, an unknown spacing, or settings that mean nothing.
     """
     if config.get("prediction_type") != "v_prediction":
         raise UserError(
@@ -66,7 +66,7 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
             return DDIMScheduler(**config, timestep_spacing=spacing)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         line = str(error).strip().partition("\n")[0]
-        raise UserError(f"the scheduler's settings are none: {line}; see Stable Diffusion 2's own") from error
+        raise UserError(f"the scheduler's settings cannot be used: {line}; take Stable Diffusion 2's own") from error
 
 
 def widen_conv_in(unet: UNet2DConditionModel) -> None:

@@ -291,11 +291,11 @@ def write_text_parts(folder: Path, tokenizer: Any) -> Path:
         (
             "scheduler/scheduler_config.json",
             '{"prediction_type": "v_prediction", "num_train_timesteps": "1000"}',
-            "the scheduler's settings are none",
+            "the scheduler's settings cannot be used",
         ),
     ],
 )
-def test_settings_that_are_none(copied: Path, part: str, content: str, message: str) -> None:
+def test_settings_that_mean_nothing(copied: Path, part: str, content: str, message: str) -> None:
     (copied / part).write_text(content)
     with pytest.raises(UserError, match=message) as told:
         read_configs(copied)

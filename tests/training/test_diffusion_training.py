@@ -69,18 +69,25 @@ RUNS = {
     "student-of-pictures": {**RUN, "model": "sdnet", "parts": {}},
     "student-of-velocities": {**RUN, "objective": "velocity"},
     "student-of-odd-size": {**RUN, "model": "sdnet", "parts": {}, "teacher_size": 100},
+    "student-of-no-words": {**RUN, "model": "sdnet", "parts": {}, "teacher_classes": ["dog"]},
+    "student-of-unnamed": {**RUN, "model": "sdnet", "parts": {}},
+    "student-of-words": {**RUN, "model": "sdnet", "parts": {}, "epochs": 1, "teacher_classes": ["red mug", "box"]},
+    "too-small": {**RUN, "model": "sdnet", "parts": {}, "sizes": [8]},
 }
 DISTIL = {
     "student": {"teacher": "legacy"},
     "student-of-pictures": {"teacher": "vae"},
     "student-of-velocities": {"teacher": "one-step"},
     "student-of-odd-size": {"teacher": "one-step"},
+    "student-of-no-words": {"teacher": "one-step"},
+    "student-of-unnamed": {"teacher": "words"},
+    "student-of-words": {"teacher": "words"},
 }
 TREE = {
     "profile": "tiny",
     "device": "cpu",
     "train": [name for name in RUNS if name not in DISTIL],
-    "imported": ["legacy"],
+    "imported": ["legacy", "words"],
     "distil": DISTIL,
     "tracking": {"enabled": False},
     "profiles": {"tiny": profile(RUNS)},
@@ -100,6 +107,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         base = create_model("diffsod-tiny")
         write_folder("sd", {"unet": base.unet, "vae": base.vae, "scheduler": base.scheduler})
         save_weights("artifacts/legacy", create_model("diffsod-tiny", legacy=True), name="diffsod-tiny")
+        save_weights("artifacts/words", create_model("segdiffusion-tiny"), name="segdiffusion-tiny")
         for name in ("vae", "one-step", "velocity", "adapters"):
             train.run(load_params(), name)
     return folder
@@ -206,5 +214,18 @@ def test_mistakes_are_named() -> None:
         distill.run(load_params(), "student-of-velocities")
     with pytest.raises(UserError, match=r"sizes \[100\] are not multiples of 32, which one-step needs"):
         distill.run(load_params(), "student-of-odd-size")
+    with pytest.raises(UserError, match="teacher 'one-step' takes no words; leave teacher_classes out"):
+        distill.run(load_params(), "student-of-no-words")
+    with pytest.raises(UserError, match="the card of teacher 'words' names no classes; name some as teacher_classes"):
+        distill.run(load_params(), "student-of-unnamed")
+    with pytest.raises(UserError, match=r"run 'too-small': sizes \[8\] are below 16, the least that sdnet takes"):
+        train.run(load_params(), "too-small")
     with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which sdnet is not"):
         train.run(load_params(), "no-unet")
+
+
+def test_words_teach_a_student_what_they_name() -> None:
+    distill.run(load_params(), "student-of-words")
+    card = read_card("artifacts/student-of-words")
+    assert card.model == "sdnet" and "taught by words (segdiffusion-tiny" in card.source
+    assert read_json("artifacts/student-of-words/history.json")["epochs"][0]["loss"] > 0

@@ -134,12 +134,17 @@ def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: 
         def forward(self, *_: object) -> list[torch.Tensor]:
             raise error
 
-    run = toy_run(batch_size=4, accumulate=2)
+    run = toy_run(batch_size=9, accumulate=2)
     with pytest.raises(
-        UserError, match=r"memory ran out; .*batch_size: 2 with accumulate: 4, .*bf16; .*8bit}; a"
+        UserError, match=r"memory ran out; .*batch_size: 3 with accumulate: 6, .*bf16; .*8bit}; a"
     ) as told:
         fit(
-            Supervised(Large(), run), run, samples=toy_samples(tmp_path, 8), folder=tmp_path / "k", seed=0, device="cpu"
+            Supervised(Large(), run),
+            run,
+            samples=toy_samples(tmp_path, 18),
+            folder=tmp_path / "k",
+            seed=0,
+            device="cpu",
         )
     assert "\n" not in str(told.value) and "lora" not in str(told.value)
 
