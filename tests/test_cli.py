@@ -543,6 +543,14 @@ def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp
         serve("--bento", "good.tar", RUNTIME="openvino-fp32")
 
 
+def test_paths_of_settings_hold_in_the_folder_that_workers_start_in(serve, untrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(untrained, tmp_path / "bento" / "models" / "limelight" / "1")
+    shutil.make_archive(str(tmp_path / "packed"), "tar", tmp_path / "bento")
+    shutil.copytree(untrained, "own")
+    serve("--bento", "packed.tar", MODEL="own")
+    assert os.environ["LIMELIGHT_MODEL"] == str(tmp_path / "own")
+
+
 def test_serve_refuses_weights_of_the_other_task_in_a_bento(serve, untrained: Path, tmp_path: Path) -> None:
     shutil.copytree(untrained, tmp_path / "bento" / "models" / "limelight" / "1")
     shutil.make_archive(str(tmp_path / "saliency"), "tar", tmp_path / "bento")
