@@ -21,6 +21,10 @@ class Picture(NamedTuple):
     """float32 in [0, 1], of the image's size."""
     modality: str = "rgb"
     """'rgb' where there is no companion."""
+    notes: tuple[str, ...] = ()
+    """What was ignored in reading it, such as a damaged colour profile."""
+    omitted: str | None = None
+    """The part of the file that is left out, such as all but the first frame of an animation, and what to do."""
 
 
 @told_in_a_line()
