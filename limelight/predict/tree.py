@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,11 @@ def predict_tree(
     if isinstance(job.style, WordStyle):
         write_json(folder / LEGEND, job.style.legend)
     stamps = {source: stamp_of(inputs[source]) for source in sources}
-    found = (
-        {} if overwrite else {source: done.find(source.relative, stamps[source], targets[source]) for source in sources}
-    )
-    kept = {source: finished for source, finished in found.items() if finished}
+    kept = {
+        source: finished
+        for source in sources
+        if not overwrite and (finished := done.find(source.relative, stamps[source], targets[source]))
+    }
     todo = [source for source in sources if source not in kept]
     report.skipped = len(kept)
     report.failures += [(source.path, finished.omitted) for source, finished in kept.items() if finished.omitted]
@@ -171,8 +172,11 @@ def _record(companions: Companions | None) -> dict[str, Any]:
 
 
 def _refuse_to_destroy(inputs: dict[Source, list[Path]], targets: dict[Source, list[Path]]) -> None:
-    pictures = {path.parent.resolve() / path.name for paths in inputs.values() for path in paths}
-    results = Counter(target.parent.resolve() / target.name for made in targets.values() for target in made)
+    resolved = cache(Path.resolve)
+    given = [path for paths in inputs.values() for path in paths]
+    pictures = {resolved(path.parent) / path.name for path in given}
+    pictures |= {path.resolve() for path in given if path.is_symlink()}
+    results = Counter(resolved(target.parent) / target.name for made in targets.values() for target in made)
     for target, count in results.items():
         if target in pictures:
             raise UserError(f"{target} is itself one of the pictures; write the results to another folder (--output)")
