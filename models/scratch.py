@@ -52,7 +52,7 @@ def sweep(parent: Path) -> None:
     try:
         with os.scandir(parent) as entries:
             found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_ours(entry)]
-    except OSError:  # there is no such folder, or it cannot be read: then nothing can be written either
+    except OSError:  # there is no such folder, or it cannot be listed
         return
     for scratch in found:
         with suppress(OSError):
@@ -64,7 +64,10 @@ def sweep(parent: Path) -> None:
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    try:
+        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    except FileNotFoundError:  # its own process has just removed it
+        return False
 
 
 def _make(parent: Path) -> tuple[Path, int]:
