@@ -9,7 +9,6 @@ import typer
 
 from limelight.cli_weights import base_weights, export, import_
 from limelight.one_line import mistakes_in_one_line
-from models.errors import UserError
 
 app = typer.Typer(
     help="Find what is salient in pictures; train, compare and serve the networks that do.",
@@ -170,40 +169,11 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP, with a page to try them at /.
 
-    Without --model or --bento: the packaged bento, or the champion where none is packaged yet.
+    Without --model or --bento: the packaged bento; where none is packaged yet, LIMELIGHT_MODEL or the champion.
     """
-    from limelight.champions.record import champion, champions
-    from limelight.inference.choice import check_usable
-    from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
-    from limelight.tasks import SALIENCY, WORDS
-    from models.weights import read_card
-    from services.settings import PACKED, service_settings
+    from services.launch import prepare
 
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    task = WORDS if words or list(champions()) == [WORDS] else SALIENCY
-    if model is None and bento is None and SERVICES[task].bento.is_file():
-        bento = SERVICES[task].bento
-    if bento is not None:
-        unpacked = unpack(bento, Path("work/serve"))
-        what, folder, settings = str(unpacked), packed_weights(unpacked), service_settings(unpacked / PACKED)
-    else:
-        folder, runtime = (model, "auto") if model else champion(task)
-        what = service_of(read_card(folder)).entry
-        os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
-        settings = service_settings()
-        if settings.denoise_steps is None and settings.vae is None:  # which no export can
-            os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
-            settings = service_settings()
-    if settings.model and service_of(read_card(settings.model)) != service_of(read_card(folder)):
-        raise UserError(
-            f"LIMELIGHT_MODEL={settings.model} is not served by {what}, which does the other task; unset it"
-        )
-    for name in ("model", "vae"):  # BentoML starts its workers in another folder
-        if path := getattr(settings, name):
-            os.environ[f"LIMELIGHT_{name.upper()}"] = str(path.resolve())
-    # Said here, since BentoML starts a worker that fails again and again.
-    check_usable(settings.model or folder, **settings.options())
-    _become("-m", "bentoml", "serve", what, "--host", host, "--port", str(port))
+    _become(*prepare(model, bento, words=words, host=host, port=port))
 
 
 def _become(*arguments: str) -> None:

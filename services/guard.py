@@ -4,12 +4,15 @@ BentoML by itself reads a body of any length, answers 500 to what it cannot pars
 place of a file. All of that is refused here, before it sees the request.
 """
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 
 from services.forms import Form, Refusal, media_type
 
@@ -18,20 +21,25 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-OPEN = frozenset({"/", "/livez", "/readyz", "/healthz"})
+HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
+OPEN = HEALTH | {"/"}
 """Answered without the token: health, and the page, which holds nothing."""
+EMPTY = frozenset({"/describe"})
+"""Posted to with nothing, which BentoML writes as the JSON object {}."""
+STALL_S = 10
+"""A request whose rest does not come keeps another from being worked on, and the service from stopping."""
 
 
 class Guard:
     """ASGI middleware that passes on only requests the service can handle.
 
-    401 without the token; 411 to 415 and 400 as the checks below say. A refusal is JSON: {"error": "one line"}.
+    401 without the token; 400, 408, 413 and 415 as the checks below say. A refusal is JSON: {"error": "one line"}.
     """
 
     def __init__(self, app: App, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
         """
         Args:
-            uploads: path -> the form that is posted to it. Elsewhere JSON alone is taken.
+            uploads: path -> the form that is posted to it. Elsewhere nothing is posted.
             max_body: bytes of a whole request.
             token: every request outside of `OPEN` must carry it as `Authorization: Bearer <token>`; None lets all in.
         """
@@ -48,14 +56,21 @@ class Guard:
         try:
             self._authorise(scope["path"], headers)
             body = await self._read(headers, receive)
-            if scope["path"] in self._uploads and scope["method"] == "POST":
-                await self._uploads[scope["path"]].check(headers, body)
-            elif body:
-                _check_content(headers)
+            await self._check(scope, headers, body)
         except Refusal as refusal:
-            await _answer(send, refusal)
+            told = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else None
+            await JSONResponse({"error": str(refusal)}, refusal.status, told)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _check(self, scope: Message, headers: Headers, body: bytes) -> None:
+        path = scope["path"]
+        if scope["method"] != "POST":
+            return
+        if path in self._uploads:
+            await self._uploads[path].check(headers, body)
+        elif path in EMPTY:
+            _check_empty(headers, body)
 
     def _authorise(self, path: str, headers: Headers) -> None:
         if self._token is None or path in OPEN:
@@ -74,7 +89,11 @@ class Guard:
         body = bytearray()
         more = True
         while more:
-            message = await receive()
+            try:
+                async with asyncio.timeout(STALL_S):
+                    message = await receive()
+            except TimeoutError as error:
+                raise Refusal(408, f"nothing more of the request came for {STALL_S} s; send it again") from error
             if message["type"] == "http.disconnect":
                 raise Refusal(400, "the request ended early; send it again")
             body += message.get("body", b"")
@@ -84,11 +103,17 @@ class Guard:
         return bytes(body)
 
 
-def _check_content(headers: Headers) -> None:
-    """Elsewhere than at the uploads JSON alone is taken; above all no pickle, and no form that could hold a URL."""
+def _check_empty(headers: Headers, body: bytes) -> None:
+    """Above all no pickle, and no form that could hold a URL."""
     kind = media_type(headers)
     if kind not in ("", "application/json"):
         raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
+    try:
+        found = json.loads(body.decode("utf-8") or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if found != {}:
+        raise Refusal(400, "this path takes nothing; send an empty body or the JSON object {}")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -99,14 +124,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replay
-
-
-async def _answer(send: Send, refusal: Refusal) -> None:
-    content = json.dumps({"error": str(refusal)}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    if refusal.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    # What is left of an oversized body is not read; the connection cannot serve another request.
-    headers += [(b"connection", b"close")] if refusal.status == 413 else []
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})

@@ -25,9 +25,19 @@ from limelight.media.images import read_companion
 from limelight.media.outputs import output
 from models.card import MODALITIES
 from models.errors import UserError
+from services.app import CONFIG, GuardedService
 from services.forms import Form, Refusal
-from services.guard import Guard
-from services.uploads import LIMITS, SETTINGS, answer_error, check_pixels, page, read_upload, timing, weights_of
+from services.uploads import (
+    LIMITS,
+    SETTINGS,
+    answer_error,
+    check_pixels,
+    notes_header,
+    page,
+    read_upload,
+    timing,
+    weights_of,
+)
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(
@@ -56,12 +66,7 @@ def _weights() -> Path:
     return weights_of(Limelight, NAME)
 
 
-@bentoml.service(
-    name=NAME,
-    workers=1,
-    # One picture at a time keeps memory bounded; the others wait their turn, and what would wait too long is told so.
-    traffic={"timeout": 60, "max_concurrency": 16},
-)
+@bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
 @bentoml.asgi_app(page(_weights), path="/")
 class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
@@ -110,9 +115,7 @@ class Limelight:
                 content = encode(output(kind).render(image_HW3, found.saliency_HW))
         except (Refusal, UserError) as error:
             return answer_error(error)
-        return Response(content, media_type="image/png", headers=timing(found.milliseconds))
+        return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_header([]))
 
 
-Limelight.add_asgi_middleware(
-    Guard, uploads={"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token
-)
+Limelight.guard({"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from limelight.inference.sampling import MOST_MEMBERS, Sampling
 from models.errors import UserError
 from models.files import read_json
+from services.cors import as_origin, split_origins
 
 PACKAGED = Path(__file__).with_name("settings.json")
 PACKED = Path("src/services/settings.json")
@@ -38,8 +39,10 @@ class ServiceSettings(BaseModel):
     """These five are options of `limelight predict`; the last three are for diffusion networks."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
-    token: str | None = None
-    """What a request must carry; None lets everybody in. Never packaged."""
+    token: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
+    """What a request must carry, in letters that a header can hold; None lets everybody in. Never packaged."""
+    cors_origins: Annotated[tuple[Annotated[str, AfterValidator(as_origin)], ...], BeforeValidator(split_origins)] = ()
+    """Whose pages' scripts may use the service in a browser; ('*',) for everyone's, () for no other origin's."""
 
     def options(self) -> dict[str, Any]:
         """How `Predictor.load` is to open the weights."""
@@ -56,11 +59,19 @@ def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
     """
     found = read_json(packaged) if packaged.is_file() else {}
     for name in ServiceSettings.model_fields:
-        if value := os.environ.get(PREFIX + name.upper()):
+        value = os.environ.get(PREFIX + name.upper())
+        if value or (name == "token" and value is not None):  # an empty token is a mistake that would let everybody in
             found[name] = value
     try:
         return ServiceSettings.model_validate(found)
     except ValidationError as error:
-        mistake = error.errors()[0]
-        name = PREFIX + str(mistake["loc"][0]).upper()
-        raise UserError(f"{name}: {mistake['msg']} (got {mistake['input']!r})") from error
+        raise UserError(_told(error.errors()[0])) from None
+
+
+def _told(mistake: Any) -> str:
+    """One line on what pydantic found; a token is not shown, since logs are read by more people than may know it."""
+    field = str(mistake["loc"][0])
+    name = PREFIX + field.upper()
+    if field == "token":
+        return f"{name} must be letters, digits and signs of ASCII without spaces; unset it to let everybody in"
+    return f"{name}: {mistake['msg'].removeprefix('Value error, ')} (got {mistake['input']!r})"

@@ -1,5 +1,7 @@
 """What the services share: the model that is served, its page, reading what was sent, and answering what cannot be."""
 
+import json
+import warnings
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +25,10 @@ from services.settings import service_settings
 PAGE = Path(__file__).with_name("page.html")
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the service has its own limit, and tells the client
+LONGEST_NOTE = 200
+LONGEST_NOTES = 4000
+"""Letters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
 LIMITS = {"max_pixels": SETTINGS.max_pixels, "max_bytes": SETTINGS.max_body}
 
 
@@ -57,6 +63,32 @@ def answer_error(error: Refusal | UserError) -> Response:
 def timing(milliseconds: dict[str, float]) -> dict[str, str]:
     """The header that browsers' tools show."""
     return {"Server-Timing": ", ".join(f"{step};dur={spent:.1f}" for step, spent in milliseconds.items())}
+
+
+def as_header(value: Any) -> str:
+    """JSON as the value of a header: printable ASCII on one line, whatever its texts hold."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def notes_header(notes: Sequence[str]) -> dict[str, str]:
+    """What a client should know of an answer, such as that only the first of several frames was used.
+
+    Args:
+        notes: a sentence each. Long ones are cut, and of many the last are counted instead.
+
+    Returns:
+        The header X-Limelight-Notes, a JSON list of at most LONGEST_NOTES letters; no header without notes.
+    """
+    if not notes:
+        return {}
+    told: list[str] = []
+    for note in notes:
+        shown = note[:LONGEST_NOTE]
+        if len(as_header([*told, shown, f"and {len(notes)} more"])) > LONGEST_NOTES:
+            break
+        told.append(shown)
+    left_out = len(notes) - len(told)
+    return {"X-Limelight-Notes": as_header([*told, f"and {left_out} more"] if left_out else told)}
 
 
 def page(weights: Callable[[], Path]) -> Starlette:

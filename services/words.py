@@ -22,9 +22,19 @@ from limelight.inference.shortage import told_in_a_line
 from limelight.media.encoding import encode
 from limelight.media.labels import colour, encode_labels, tinted
 from models.errors import UserError
+from services.app import CONFIG, GuardedService
 from services.forms import Form, Refusal
-from services.guard import Guard
-from services.uploads import SETTINGS, answer_error, check_pixels, page, read_upload, timing, weights_of
+from services.uploads import (
+    SETTINGS,
+    answer_error,
+    as_header,
+    check_pixels,
+    notes_header,
+    page,
+    read_upload,
+    timing,
+    weights_of,
+)
 
 NAME = "words"
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
@@ -58,7 +68,7 @@ def _weights() -> Path:
     return weights_of(Words, NAME)
 
 
-@bentoml.service(name=NAME, workers=1, traffic={"timeout": 60, "max_concurrency": 16})
+@bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
 @bentoml.asgi_app(page(_weights), path="/")
 class Words:
     """Finding what words name. Errors are JSON: {"error": "one line"}."""
@@ -116,7 +126,7 @@ def _share(text: str) -> float:
 
 
 def _answer(image_HW3: np.ndarray, found: Segmentation, kind: str) -> Any:
-    headers = {**timing(found.milliseconds), "X-Limelight-Classes": json.dumps(found.classes)}
+    headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_header([])
     if kind == JSON:
         return JSONResponse(_as_json(found), headers=headers)
     content = encode_labels(found.labels_HW) if kind == LABELS else encode(tinted(image_HW3, found.labels_HW))
@@ -137,4 +147,4 @@ def _as_json(found: Segmentation) -> dict[str, Any]:
     return {"classes": classes, "labels": base64.b64encode(encode_labels(found.labels_HW)).decode()}
 
 
-Words.add_asgi_middleware(Guard, uploads={"/segment": UPLOAD}, max_body=SETTINGS.max_body, token=SETTINGS.token)
+Words.guard({"/segment": UPLOAD})

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -490,7 +491,10 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("limelight.cli._become", lambda *command: started.append(command))
         for name, value in settings.items():
             monkeypatch.setitem(os.environ, f"LIMELIGHT_{name}", value)
-        told = CliRunner().invoke(app, ["serve", *arguments], catch_exceptions=False)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        told = CliRunner().invoke(app, ["serve", *arguments, "--port", port], catch_exceptions=False)
         assert told.exit_code == 0
         return started[0]
 
@@ -560,6 +564,17 @@ def test_paths_of_settings_hold_in_the_folder_that_workers_start_in(serve, untra
     shutil.copytree(untrained, "own")
     serve("--bento", "packed.tar", MODEL="own")
     assert os.environ["LIMELIGHT_MODEL"] == str(tmp_path / "own")
+
+
+def test_serve_takes_the_weights_of_the_environment(serve, untrained: Path) -> None:
+    assert serve(MODEL=str(untrained))[3] == "services.saliency:Limelight"
+    assert os.environ["LIMELIGHT_MODEL"] == str(untrained)
+
+
+@pytest.mark.parametrize("more", [["--bento", "packed.tar"], ["--words"]])
+def test_serve_is_told_once_what_to_serve(serve, untrained: Path, more: list[str]) -> None:
+    with pytest.raises(UserError, match="give one of them"):
+        serve("--model", str(untrained), *more)
 
 
 def test_serve_refuses_weights_of_the_other_task_in_a_bento(serve, untrained: Path, tmp_path: Path) -> None:

@@ -73,6 +73,14 @@ def test_a_picture_passes_untouched() -> None:
     assert ask(chunk=7) == (200, {}, GOOD)
 
 
+@pytest.mark.parametrize(
+    "name", ["", "Screenshot at 1.00\u202fPM.png", "снимок.jpg", "a%0Ab%22.png", "../a.png", "a\u200eb.png"]
+)
+def test_a_files_name_is_its_senders_matter(name: str) -> None:
+    body = form((FIELD, name, b"x"))
+    assert ask(body) == (200, {}, body)
+
+
 @pytest.mark.parametrize("modality", [[], [(MODALITY, None, b"rgbd")], [(MODALITY, None, b"rgbt")]])
 def test_a_companion_passes_untouched(modality: list) -> None:
     body = form(*modality, (FIELD, "photo.jpg", b"x"), (COMPANION, "depth.png", b"y"))
@@ -145,6 +153,8 @@ def test_no_pickle_anywhere_else(kind: str) -> None:
         b"no form at all",
         form((FIELD, "a" * (LONGEST_NAME + 1), b"x")),
         form((FIELD, "a\x00.jpg", b"x")),
+        form((FIELD, "a\x1b.jpg", b"x")),
+        form((FIELD, "a\x85.jpg", b"x")),
     ],
 )
 def test_forms_with_anything_but_one_file_are_400(body: bytes) -> None:
@@ -182,6 +192,45 @@ def test_words_forms_with_anything_else_are_400(fields: list, part: str) -> None
     status, answer, seen = ask(form(*fields), "/segment", limit=100_000)
     assert (status, seen) == (400, None)
     assert part in answer["error"] and "\n" not in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b'{"a": 1}',
+        b"[" * 900,
+        b'{"a":' * 150,
+        b"NaN",
+        b"1e999",
+        b'"\\ud800"',
+        b"\xff",
+        "{}".encode("utf-16"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-16"])
+def test_what_is_described_needs_nothing(body: bytes, kind: str) -> None:
+    status, answer, seen = ask(body, "/describe", kind)
+    assert (status, seen) == (400, None) and "send an empty body or the JSON object {}" in answer["error"]
+    assert ask(b" {\n} ", "/describe", kind)[0] == 200
+
+
+def test_an_upload_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.guard.STALL_S", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+    asyncio.run(Guard(None, UPLOADS, LIMIT)(scope, receive, send))
+    assert sent[0]["status"] == 408 and "nothing more of the request came" in json.loads(sent[1]["body"])["error"]
 
 
 def test_form_without_boundary_is_400() -> None:

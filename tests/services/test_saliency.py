@@ -27,6 +27,7 @@ from limelight.media.outputs import output
 pytestmark = pytest.mark.slow
 
 TOKEN = "only-for-this-test"
+ORIGIN = "https://app.example"
 START_S = 180
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -51,6 +52,7 @@ class Server:
         environment = os.environ | {
             "BENTOML_HOME": str(self.home),
             "LIMELIGHT_TOKEN": TOKEN,
+            "LIMELIGHT_CORS_ORIGINS": f"{ORIGIN}, http://localhost:5173",
             "LIMELIGHT_THREADS": "1",
             "OMP_NUM_THREADS": "1",
         }
@@ -65,6 +67,10 @@ class Server:
             except httpx.TransportError:
                 time.sleep(0.2)
         raise RuntimeError((self.home / "server.log").read_text())
+
+    def log(self, since: int = 0) -> str:
+        """What has been logged, but for the first `since` letters."""
+        return (self.home / "server.log").read_text(encoding="utf-8")[since:]
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -217,6 +223,79 @@ def test_bad_pictures_do_not_fail_their_neighbours(client: httpx.Client) -> None
     assert [answer.content for answer in answers[::2]] == alone
 
 
+def test_a_page_of_another_origin_may_use_the_service(server: Server, client: httpx.Client) -> None:
+    """A browser sends no token with its preflight request, and reads only answers with CORS headers."""
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    with httpx.Client(base_url=server.url, trust_env=False) as browser:
+        preflight = browser.options("/predict", headers=asked)
+        stranger = browser.options("/predict", headers=asked | {"Origin": "https://evil.example"})
+        client.headers["Origin"] = browser.headers["Origin"] = ORIGIN
+        answers = [upload(client, picture()), upload(browser, picture()), upload(client, bytes(21 << 20))]
+        answers += [client.post("/predict"), client.get("/predict"), client.get("/nowhere")]
+    assert preflight.status_code == 200 and "Authorization" in preflight.headers["access-control-allow-headers"]
+    assert [answer.status_code for answer in answers] == [200, 401, 413, 415, 405, 404]
+    assert {answer.headers["access-control-allow-origin"] for answer in [preflight, *answers]} == {ORIGIN}
+    assert "Server-Timing" in answers[0].headers["access-control-expose-headers"]
+    refused(stranger, 400, "is not among those of LIMELIGHT_CORS_ORIGINS")
+    assert not [name for name in stranger.headers if name.startswith("access-control")]
+
+
+HOSTILE = (
+    b"{",
+    b"null",
+    b'{"a": 1}',
+    b"[" * 100_000,
+    b"NaN",
+    b"1e999",
+    b"9" * 5000,
+    b'"\\ud800"',
+    b"\xff{}",
+    "{}".encode("utf-16"),
+)
+
+
+def test_a_refused_request_is_one_line_of_the_log(server: Server, client: httpx.Client) -> None:
+    before = len(server.log())
+    json_type = {"Content-Type": "application/json"}
+    for content in HOSTILE:
+        refused(
+            client.post("/describe", content=content, headers=json_type), 400, "an empty body or the JSON object {}"
+        )
+    refused(client.post("/describe", headers={"Content-Type": "application/vnd.bentoml+pickle"}), 415, "pickle")
+    refused(client.get("/a%0Afake%1B[31m", params={"token": TOKEN}), 404, "there is nothing at")
+    refused(client.put("/predict"), 405, "PUT is not taken here")
+    refused(upload(client, b"junk"), 400, "cannot read the image")
+    refused(httpx.get(server.url + "/metrics", headers={"Authorization": "Bearer no"}, trust_env=False), 401, "token")
+    lines = server.log(before).splitlines()
+    assert [int(line.split()[6]) for line in lines] == [400] * len(HOSTILE) + [415, 404, 405, 400, 401]
+    assert all(
+        re.match(r"\S+T\S+ \[WARNING\] \S+ 127\.0\.0\.1:\d+ [A-Z]+ /\S* \d+ [\d.]+ ms: \S", line) for line in lines
+    )
+    assert TOKEN not in server.log() and "Traceback" not in server.log()
+
+
+def test_an_upload_that_breaks_off_or_lies_leaves_the_service_as_it_was(server: Server, client: httpx.Client) -> None:
+    before = len(server.log())
+    fields = f"Host: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    head = f"POST /predict HTTP/1.1\r\n{fields}"
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with socket.create_connection(address) as broken:
+        broken.sendall(f"{head}Content-Length: 5000\r\n\r\n--x".encode())
+    with socket.create_connection(address) as lying:
+        lying.sendall(f"{head}Content-Length: 5\r\nConnection: close\r\n\r\n--x and more".encode())
+        assert lying.recv(99).startswith(b"HTTP/1.1 400 ")
+    with socket.create_connection(address) as asking:
+        asking.sendall(f"{head}Content-Length: {99 << 20}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert asking.recv(99).startswith(b"HTTP/1.1 413 "), "it waits for what it will not take"
+    assert upload(client, picture(), name="Screenshot at 1.00.00\u202fPM.png").status_code == 200
+    statuses = [line.split()[6] for line in server.log(before).splitlines()]
+    assert sorted(statuses) == ["200", "400", "400", "413"]
+
+
 def await_cutout(server: Server) -> None:
     """Return once the server works on a cut-out."""
     working = re.compile(r'request_in_progress\{endpoint="/cutout".*\} 1\.0')
@@ -234,7 +313,10 @@ def test_queue_full_429(server: Server, client: httpx.Client) -> None:
         answers = list(pool.map(lambda _: upload(client, content), range(40)))
         assert slow.result().status_code == 200
     assert {answer.status_code for answer in answers} == {200, 429}
-    assert all("error" in answer.json() for answer in answers if answer.status_code == 429)
+    for answer in answers:
+        if answer.status_code == 429:
+            refused(answer, 429, "send it again in 1 s")
+            assert answer.headers["retry-after"] == "1"
 
 
 def test_token_guards_all_but_health_and_the_page(server: Server, client: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""What the services answer where memory runs out; no server is started."""
+"""What the services share: notes in a header, answers where memory runs out. No server is started."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 from limelight.media.images import write_png
 from services import saliency, words
+from services.uploads import LONGEST_NOTES, as_header, notes_header
 
 
 def refuse(*_arguments: Any, **_options: Any) -> None:
@@ -51,3 +52,29 @@ def test_running_out_of_memory_is_the_pictures_fault(
         answer = inner.segment(tmp_path / "a.png", ["cup"])
     assert answer.status_code == 413
     assert "takes more memory than there is; send a smaller one" in json.loads(answer.body)["error"]
+
+
+def test_notes_are_a_header_of_json() -> None:
+    notes = [
+        "only the first of 12 frames was used",
+        "le profil « Ж » est abîmé 😀",
+        'a\r\nSet-Cookie: "b"\x00\x7f\ud800\u2028',
+    ]
+    assert notes_header([]) == {}
+    ((name, value),) = notes_header(notes).items()
+    assert name == "X-Limelight-Notes" and json.loads(value) == notes
+    assert value.isascii() and value.isprintable()
+
+
+@pytest.mark.parametrize("note", ["a", "a" * 9999, "😀" * 9999, "\x00" * 50], ids=["short", "long", "emoji", "nul"])
+@pytest.mark.parametrize("count", [1, 30, 9999])
+def test_a_header_of_notes_is_bounded_and_counts_what_it_leaves_out(note: str, count: int) -> None:
+    value = notes_header([note] * count)["X-Limelight-Notes"]
+    assert len(value) <= LONGEST_NOTES
+    *told, last = json.loads(value)
+    left_out = 0 if last == note[:200] else int(last.removeprefix("and ").removesuffix(" more"))
+    assert len(told) + (left_out or 1) == count and set(told) <= {note[:200]}
+
+
+def test_names_of_classes_are_a_header_too() -> None:
+    assert as_header(("dog", "猫\x7f\n")) == '["dog", "\\u732b\\u007f\\n"]'

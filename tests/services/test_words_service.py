@@ -93,7 +93,7 @@ def test_labels_are_the_predictors_own(url: str, predictor: Predictor) -> None:
 
 
 def test_the_template_and_any_words_reach_the_model(url: str, predictor: Predictor) -> None:
-    names = ["猫", "null", "1984", "chat, noir"]
+    names = ["猫", "null", "1984", "chat, noir", "\x7f"]
     answer = ask(url, json.dumps(names), template="{} alone", background="0")
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.headers[HEADER]) == names
@@ -118,6 +118,8 @@ def test_text_that_is_json_by_chance_is_text() -> None:
         ({"classes": "very " * 200 + "long"}, 400, "shorten it"),
         ({"classes": '["dog", "\\ud800"]'}, 400, "class 2 of 2 is no valid text"),
         ({"template": "a thing"}, 400, "needs one {}"),
+        ({"template": '"\\ud800 {}"'}, 400, "template"),
+        ({"background": '"\\ud800"'}, 400, "is no number from 0 to 1"),
         ({"background": "much"}, 400, "'much' is no number from 0 to 1"),
         ({"background": "NaN"}, 400, "is no number from 0 to 1"),
         ({"background": "2"}, 400, "is no number from 0 to 1"),

@@ -1,0 +1,39 @@
+"""Where the service listens, tried before BentoML starts: there a refusal is a traceback."""
+
+import errno
+import socket
+
+from models.errors import UserError
+
+_REFUSED = {
+    errno.EADDRINUSE: "port {port} of {address} is taken; choose another with --port, or stop what listens there",
+    errno.EACCES: "port {port} of {address} needs more rights than this user has; choose one from 1024 on with --port",
+    errno.EADDRNOTAVAIL: "{address} is no address of this machine; give one that is with --host, or 0.0.0.0 for all",
+}
+
+
+def bindable(host: str, port: int) -> str:
+    """The IP address that a host stands for, once listening there has succeeded.
+
+    Args:
+        host: an IP address, or a name that resolves to one; of several addresses, IPv4 goes first.
+        port: 1 to 65535.
+
+    Raises:
+        UserError: the host cannot be resolved, is no address of this machine, or its port is taken or forbidden.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:  # a name that is no name, such as a..b, is a ValueError
+        raise UserError(f"host {host!r} cannot be resolved; give an address of this machine, as 127.0.0.1") from error
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As BentoML does: connections that linger after a server's end do not keep its port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        reason = _REFUSED.get(error.errno or 0, "cannot listen at port {port} of {address} ({error})")
+        raise UserError(reason.format(port=port, address=address[0], error=error.strerror)) from error
+    return str(address[0])

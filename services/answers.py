@@ -1,0 +1,167 @@
+"""Around everything that answers: errors become JSON, and each request is one line of the log.
+
+BentoML, Starlette and this service's checks each have their own form of an error, and BentoML's log takes over line
+breaks from a request's path.
+"""
+
+import json
+import logging
+import time
+from contextvars import Context
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.guard import HEALTH
+
+LOG = logging.getLogger("bentoml.access")
+QUIET = HEALTH | {"/metrics"}
+"""Asked for every few seconds by what watches the service; logged only where they fail."""
+FAILED = "the service failed; its log says why"
+LONGEST_TOLD = 200
+"""Characters of a path or a method in the log; a client may send 64 KiB."""
+LONGEST_REASON = 500
+RETRY_S = 1
+
+
+class Answers:
+    """ASGI middleware that makes {"error": "one line"} of whatever error passes, and logs each request in one line.
+
+    The line has the client, method, path, status, milliseconds and, of a refused request, the reason. Neither the query
+    nor a header is written: a token may be in them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # closed before it is open, which the server answers with 403
+            await send({"type": "websocket.close"})
+            LOG.warning("%s 403: there are no WebSockets here", _request(scope))
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._app(scope, receive, _Answer(scope, send).send)
+
+
+class Failures:
+    """ASGI middleware that logs an unexpected exception and answers 500.
+
+    BentoML does so within its own endpoints. Elsewhere its time limit would not notice that the request has ended.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            if begun or scope["type"] != "http":
+                raise
+            LOG.exception("%s", _request(scope))
+            await JSONResponse({"error": FAILED}, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
+
+
+class _Answer:
+    """One answer on its way to the client; that of an error is held back until it is whole."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._started = time.perf_counter()
+        self._held: Message | None = None
+        self._content = b""
+        self._status = 0
+        self._reason = ""
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._status = message["status"]
+            if self._status >= HTTPStatus.BAD_REQUEST:
+                self._held = message
+                return
+        elif kind == "http.response.body" and self._held is not None:
+            self._content += message.get("body", b"")
+            if message.get("more_body", False):
+                return
+            self._reason = _reason(self._status, self._content, self._scope)
+            message = {"type": kind, "body": json.dumps({"error": self._reason}).encode()}
+            _set_headers(self._held, len(message["body"]))
+            await self._send(self._held)
+        if kind == "http.response.body" and not message.get("more_body", False):
+            self._log()
+        await self._send(message)
+
+    def _log(self) -> None:
+        if self._status < HTTPStatus.BAD_REQUEST and self._scope["path"] in QUIET:
+            return
+        spent_ms = (time.perf_counter() - self._started) * 1000
+        level = logging.INFO if self._status < 400 else logging.WARNING if self._status < 500 else logging.ERROR
+        reason = f": {printable(self._reason)}" if self._reason else ""
+        # In a context of its own: BentoML's log adds the trace that it finds there, which may be of an earlier request.
+        Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)
+
+
+def printable(text: str, longest: int = LONGEST_REASON) -> str:
+    """Text for one line of a log: escapes in place of control characters, line breaks and the like; cut when long."""
+    shown = text if len(text) <= longest else f"{text[:longest]}..."
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in shown
+    )
+
+
+def _request(scope: Scope) -> str:
+    """Who asks for what; the path as it was sent, where percent signs stand for what is no plain letter."""
+    host, port = scope.get("client") or ("-", 0)
+    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    told = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}", scope.get("method", "WEBSOCKET"), path)
+    return " ".join(printable(part, LONGEST_TOLD) for part in told)
+
+
+def _reason(status: int, content: bytes, scope: Scope) -> str:
+    """What an answer says of an error, as one line."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"too many requests wait already; send it again in {RETRY_S} s"
+    if given := _given(content):
+        return " ".join(given.split())[:LONGEST_REASON]
+    if status == HTTPStatus.NOT_FOUND:
+        return f"there is nothing at {scope['path'][:LONGEST_TOLD]!r}; GET /docs.json lists the paths"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{printable(scope['method'], LONGEST_TOLD)} is not taken here; the header Allow says what is"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return FAILED
+    text = content.decode("utf-8", "replace").strip()
+    return " ".join(text.split())[:LONGEST_REASON] or HTTPStatus(status).phrase
+
+
+def _given(content: bytes) -> str:
+    """The text of {"error": text}; empty where there is none."""
+    try:
+        found: Any = json.loads(content)
+    except ValueError:
+        return ""
+    error = found.get("error") if isinstance(found, dict) else None
+    return error if isinstance(error, str) else ""
+
+
+def _set_headers(start: Message, length: int) -> None:
+    headers = MutableHeaders(scope=start)
+    headers["content-type"] = "application/json"
+    headers["content-length"] = str(length)
+    if start["status"] in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers.setdefault("retry-after", str(RETRY_S))
+    if start["status"] == HTTPStatus.METHOD_NOT_ALLOWED:  # of a file, where Starlette names none
+        headers.setdefault("allow", "GET, HEAD")
