@@ -11,3 +11,7 @@ class UserError(Exception):
 
 class Shortage(UserError):
     """There is too little memory for an item of work; others, or a smaller one, may still fit."""
+
+
+class TooLarge(UserError):
+    """A picture has more pixels than are let in."""

@@ -18,26 +18,14 @@ from bentoml.validators import ContentType
 from starlette.responses import Response
 
 from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.encoding import encode
-from limelight.media.images import read_companion
 from limelight.media.outputs import output
 from models.card import MODALITIES
 from models.errors import UserError
 from services.app import CONFIG, GuardedService
 from services.forms import Form, Refusal
-from services.uploads import (
-    LIMITS,
-    SETTINGS,
-    answer_error,
-    check_pixels,
-    notes_header,
-    page,
-    read_upload,
-    timing,
-    weights_of,
-)
+from services.uploads import SETTINGS, answer_error, notes_of, page, read_upload, timing, weights_of
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(
@@ -105,17 +93,13 @@ class Limelight:
     def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
         try:
             with told_in_a_line():
-                check_pixels([path, *companions])
-                seen_as = self._predictor.modality_for(bool(companions), modality)
-                image_HW3, companion_HW = read_upload(path), None
-                for companion in companions:
-                    companion_HW = read_companion(companion.read_bytes(), depth=seen_as == "rgbd", **LIMITS)
-                    companion_HW = fit_companion(companion_HW, image_HW3.shape[:2])
-                (found,) = self._predictor.predict([image_HW3], [companion_HW], modality=modality)
-                content = encode(output(kind).render(image_HW3, found.saliency_HW))
+                picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
+                (found,) = self._predictor.predict([picture.image_HW3], [picture.companion_HW], modality=modality)
+                made = output(kind).render(picture.image_HW3, found.saliency_HW, picture.transparency)
+                content = encode(made, dpi=picture.dpi)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_header([]))
+        return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_of(picture))
 
 
 Limelight.guard({"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})

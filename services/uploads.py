@@ -1,23 +1,19 @@
 """What the services share: the model that is served, its page, reading what was sent, and answering what cannot be."""
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import bentoml
-import numpy as np
-from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from limelight.media.header import FORMATS
-from limelight.media.images import read_image
-from models.errors import Shortage, UserError
+from limelight.inference.pictures import Picture, read_picture
+from models.errors import Shortage, TooLarge, UserError
 from models.weights import read_card
 from services.forms import Refusal
 from services.settings import service_settings
@@ -25,33 +21,33 @@ from services.settings import service_settings
 PAGE = Path(__file__).with_name("page.html")
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the service has its own limit, and tells the client
 LONGEST_NOTE = 200
 LONGEST_NOTES = 4000
 """Letters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
-LIMITS = {"max_pixels": SETTINGS.max_pixels, "max_bytes": SETTINGS.max_body}
 
 
-def read_upload(path: Path) -> np.ndarray:
-    """The picture as uint8 HxWx3 RGB.
+def read_upload(image: Path, companions: Sequence[Path] = (), modality: str = "rgb") -> Picture:
+    """The picture that was sent, with its depth or thermal picture.
+
+    Args:
+        companions: one at most.
+        modality: what the model sees the picture as.
 
     Raises:
-        UserError: it is none.
+        UserError: a file is no picture, or the companion does not belong to the image.
+        TooLarge: it has more pixels than `SETTINGS.max_pixels`.
     """
-    return read_image(path.read_bytes(), **LIMITS)
-
-
-def check_pixels(paths: Sequence[Path]) -> None:
-    """Raises a Refusal, 413, where a picture is too large by its header."""
-    if max(map(_pixels, paths)) > SETTINGS.max_pixels:
-        raise Refusal(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the picture has more than the limit of {SETTINGS.max_pixels} pixels; send a smaller one",
-        )
+    companion = companions[0].read_bytes() if companions else None
+    return read_picture(image.read_bytes(), companion, modality, SETTINGS.max_pixels)
 
 
 def answer_error(error: Refusal | UserError) -> Response:
     """One line of JSON, as a response: BentoML would log an exception's traceback, and wrap its text in a list."""
+    if isinstance(error, TooLarge):
+        error = Refusal(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the picture has more than the limit of {SETTINGS.max_pixels} pixels; send a smaller one",
+        )
     if isinstance(error, Shortage):  # which names options of the command line
         error = Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -70,8 +66,13 @@ def as_header(value: Any) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
+def notes_of(picture: Picture) -> dict[str, str]:
+    """The header of what was ignored in a picture's file or is not in the answer, such as all frames but the first."""
+    return notes_header([*picture.notes, *([picture.omitted] if picture.omitted else [])])
+
+
 def notes_header(notes: Sequence[str]) -> dict[str, str]:
-    """What a client should know of an answer, such as that only the first of several frames was used.
+    """What a client should know of an answer.
 
     Args:
         notes: a sentence each. Long ones are cut, and of many the last are counted instead.
@@ -122,14 +123,3 @@ def weights_of(service: Any, name: str) -> Path:
         return Path(bentoml.models.get(tag).path)
     except bentoml.exceptions.NotFound as error:
         raise UserError(f"no model to serve ({error}); name a weights folder in LIMELIGHT_MODEL") from error
-
-
-def _pixels(path: Path) -> int:
-    """Width times height by the file's header; 0 where there is none to read, which the decoder then reports."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.width * image.height
-    except Image.DecompressionBombError:
-        return SETTINGS.max_pixels + 1
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return 0

@@ -7,6 +7,7 @@ curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +17,13 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
+from limelight.inference.pictures import Picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.encoding import encode
+from limelight.media.encoding import encode, with_dpi
 from limelight.media.labels import colour, encode_labels, tinted
+from limelight.media.transparency import without_hidden
 from models.errors import UserError
 from services.app import CONFIG, GuardedService
 from services.forms import Form, Refusal
@@ -28,8 +31,7 @@ from services.uploads import (
     SETTINGS,
     answer_error,
     as_header,
-    check_pixels,
-    notes_header,
+    notes_of,
     page,
     read_upload,
     timing,
@@ -98,14 +100,13 @@ class Words:
         """
         try:
             with told_in_a_line():
-                check_pixels([image])
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
                 asked = {"prompts": classes, "template": template, "background": _share(background)}
-                image_HW3 = read_upload(image)
-                (found,) = self._predictor.predict([image_HW3], **asked)
-                return _answer(image_HW3, found, kind)
+                picture = read_upload(image)
+                (found,) = self._predictor.predict([picture.image_HW3], **asked)
+                return _answer(picture, found, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
 
@@ -125,26 +126,28 @@ def _share(text: str) -> float:
     return value
 
 
-def _answer(image_HW3: np.ndarray, found: Segmentation, kind: str) -> Any:
-    headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_header([])
+def _answer(picture: Picture, found: Segmentation, kind: str) -> Any:
+    headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_of(picture)
+    labels_HW = without_hidden(found.labels_HW, picture.transparency)
+    labels = with_dpi(encode_labels(labels_HW), picture.dpi)
     if kind == JSON:
-        return JSONResponse(_as_json(found), headers=headers)
-    content = encode_labels(found.labels_HW) if kind == LABELS else encode(tinted(image_HW3, found.labels_HW))
+        return JSONResponse(_as_json(labels_HW, labels, found.classes), headers=headers)
+    content = labels if kind == LABELS else encode(tinted(picture.image_HW3, labels_HW), dpi=picture.dpi)
     return Response(content, media_type="image/png", headers=headers)
 
 
-def _as_json(found: Segmentation) -> dict[str, Any]:
-    pixels = np.bincount(found.labels_HW.ravel(), minlength=len(found.classes) + 1)
+def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict[str, Any]:
+    pixels = np.bincount(labels_HW.ravel(), minlength=len(names) + 1)
     classes = [
         {
             "label": label,
             "name": name,
             "colour": "#{:02x}{:02x}{:02x}".format(*colour(label)),
-            "share": round(pixels[label] / found.labels_HW.size, 6),
+            "share": round(pixels[label] / labels_HW.size, 6),
         }
-        for label, name in enumerate(found.classes, start=1)
+        for label, name in enumerate(names, start=1)
     ]
-    return {"classes": classes, "labels": base64.b64encode(encode_labels(found.labels_HW)).decode()}
+    return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
 Words.guard({"/segment": UPLOAD})

@@ -36,7 +36,7 @@ class Picture(NamedTuple):
 @told_in_a_line()
 def read_picture(
     image: Path | str | bytes,
-    companion: Path | str | None = None,
+    companion: Path | str | bytes | None = None,
     modality: str = "rgb",
     max_pixels: int = MAX_PIXELS,
 ) -> Picture:
@@ -50,7 +50,7 @@ def read_picture(
     picture = Picture(photo.image_HW3, None, "rgb", *photo[1:])
     if companion is None:
         return picture
-    what = f"companion {companion}"
+    what = "the companion" if isinstance(companion, bytes) else f"companion {companion}"
     companion_HW = read_companion(companion, depth=modality == "rgbd", max_pixels=max_pixels)
     companion_HW = fit_companion(companion_HW, photo.image_HW3.shape[:2], what)
     return picture._replace(companion_HW=companion_HW, modality=modality)

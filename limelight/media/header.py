@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, TiffImagePlugin
 
-from models.errors import UserError
+from models.errors import TooLarge, UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
 """As Pillow calls them. HEIF comes from another package."""
@@ -91,6 +91,7 @@ def open_picture(
 
     Raises:
         UserError: missing, empty, above a limit, damaged, or of no supported kind.
+        TooLarge: it has more than `max_pixels`.
     """
     data, name = _load(source, max_bytes, nameless)
     try:
@@ -106,7 +107,7 @@ def open_picture(
         header = Header(name, data, None, size)
     width, height = header.size
     if width * height > max_pixels:
-        raise UserError(
+        raise TooLarge(
             f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "
             "make it smaller, or raise the limit (limelight predict --max-pixels)"
         )

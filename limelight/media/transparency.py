@@ -59,3 +59,10 @@ def _best_ground(colours_HW3: np.ndarray, opacity_HW: np.ndarray) -> int:
         return float(opacity_HW[(low >= ground - _ALIKE) & (high <= ground + _ALIKE)].sum(dtype=np.float64))
 
     return min(_GROUNDS, key=alike)
+
+
+def without_hidden(labels_HW: np.ndarray, transparency: Transparency | None) -> np.ndarray:
+    """A label map in which hidden pixels are of no class, 0."""
+    if transparency is None:
+        return labels_HW
+    return np.where(transparency.opacity_HW > 0, labels_HW, np.zeros_like(labels_HW))

@@ -18,7 +18,7 @@ from limelight.media.header import MAX_PIXELS
 from limelight.media.labels import MOST_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
-from limelight.media.transparency import Transparency
+from limelight.media.transparency import Transparency, without_hidden
 from models.errors import UserError
 
 UNCERTAINTY = "uncertainty"
@@ -165,8 +165,7 @@ class WordStyle(Style):
     def _files(self, picture: Picture, found: Segmentation) -> Iterator[bytes]:
         size = found.labels_HW.shape
         image_HW3, transparency = _fitted(picture, size)
-        # What is hidden is of no class.
-        labels_HW = np.where(transparency.opacity_HW > 0, found.labels_HW, 0) if transparency else found.labels_HW
+        labels_HW = without_hidden(found.labels_HW, transparency)
         maps = (self._adjusted(to_saliency(map_hw, size)) for map_hw in found.probability_Khw)
         if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
             yield encode(labels_HW.astype(np.uint16), dpi=picture.dpi)

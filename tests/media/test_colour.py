@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from profiles import cmyk_profile, grey_profile, rgb_profile
 
 from limelight.media.colour import BROKEN, _transform
 from limelight.media.images import read_image, read_mask, read_photo
+from tests.profiles import cmyk_profile, grey_profile, rgb_profile
 
 RED = (200, 60, 40)
 IN_SRGB = {"sRGB": RED, "Display P3": (217, 42, 23), "Adobe RGB": (231, 57, 34)}

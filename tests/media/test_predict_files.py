@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from profiles import rgb_profile
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
 from limelight.media.images import write_png
+from tests.profiles import rgb_profile
 
 
 @pytest.fixture

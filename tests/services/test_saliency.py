@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import httpx
 import numpy as np
 import psutil
@@ -23,6 +24,7 @@ from limelight.inference.predictor import Predictor
 from limelight.media.encoding import encode
 from limelight.media.images import read_image
 from limelight.media.outputs import output
+from tests.profiles import rgb_profile
 
 pytestmark = pytest.mark.slow
 
@@ -149,6 +151,49 @@ def test_a_kind_is_what_is_made_of_the_map(client: httpx.Client, untrained: Path
         difference = difference[..., 3]  # colours that hardly show may differ
     # A contour's pixel may fall to either side of its level.
     assert np.mean(difference > 1) < 0.01
+
+
+def transparent(colour: tuple[int, int, int] = (200, 60, 40)) -> tuple[np.ndarray, bytes]:
+    """A square on a transparent ground, in Display P3, at 300 dpi; the ground's own colour is hidden."""
+    pixels = np.full((40, 60, 4), (255, 0, 255, 0), np.uint8)
+    pixels[10:30, 20:40] = *colour, 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", dpi=(300, 300), icc_profile=rgb_profile("Display P3"))
+    return pixels, buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["map", "rgba", "green", "white", "blur", "overlay"])
+def test_transparency_profile_and_resolution(client: httpx.Client, kind: str) -> None:
+    pixels, content = transparent()
+    hidden = pixels[..., 3] == 0
+    answer = upload(client, content, kind=kind)
+    assert answer.status_code == 200 and "x-limelight-notes" not in answer.headers
+    image = Image.open(io.BytesIO(answer.content))
+    assert np.allclose(image.info["dpi"], 300, atol=0.01)
+    made = np.asarray(image).astype(int)
+    if kind in ("map", "rgba"):
+        assert not made[hidden].any()
+    else:
+        ground = {"green": (120, 255, 155)}.get(kind, (255, 255, 255))
+        away = cv2.erode(hidden.astype(np.uint8), np.ones((15, 15))) > 0  # the blur of the ground reaches that far
+        assert np.abs(made[away] - ground).max() <= 2
+    if kind == "rgba":
+        shown = made[..., 3] > 0
+        assert shown.any() and np.abs(made[shown][:, :3] - (217, 42, 23)).max() <= 1
+
+
+def test_what_was_ignored_is_told_in_a_header(client: httpx.Client) -> None:
+    frames = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (20, 120, 220)]
+    for kind, options, part in (
+        ("GIF", {"save_all": True, "append_images": frames[1:]}, "only the first of its 3 pictures was used"),
+        ("PNG", {"icc_profile": b"nonsense" * 20}, "its colour profile is damaged"),
+    ):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, kind, **options)
+        answer = upload(client, buffer.getvalue(), "/cutout")
+        assert answer.status_code == 200
+        (note,) = json.loads(answer.headers["x-limelight-notes"])
+        assert part in note
 
 
 @pytest.mark.parametrize("kind", ["", "npy", "map16", "#ff8800", "/etc/passwd", "MAP"])
