@@ -29,7 +29,8 @@ from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.segment import checked_classes
-from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image, read_mask
+from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
+from limelight.media.masks import read_mask
 from limelight.progress import track
 from models.errors import UserError
 

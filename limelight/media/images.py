@@ -31,6 +31,9 @@ _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"
 _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
 """How a whole JPEG or PNG ends. OpenCV before 4.13 fills in what is missing of others; Pillow refuses them."""
 
+_NARROW = {"L;2": 85, "L;4": 17}
+"""What decoders make of a 1 in grey of 2 and 4 bits, which they stretch over 8."""
+
 _TURNS = {
     1: lambda picture: picture,
     2: np.fliplr,
@@ -62,24 +65,32 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
     return _to_8bit(_decode(source, max_pixels, max_bytes, grey=False))
 
 
-def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a mask; soft values stay soft.
-
-    Args:
-        size: width and height of the picture that it belongs to. A mask of another size is resized to it.
+def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a file's numbers as they are stored, turned upright: no palette looked up, no transparency dropped.
 
     Returns:
-        float32 (H, W) in [0, 1]: the share of the bit depth's maximum, or, where no pixel is above 1, of 1: masks are
-        stored as zeros and ones too.
+        uint8, uint16 or, of 32 bits, float32, (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; and the palette, uint8 (n, 4)
+        RGBA, where the numbers are indices into one.
 
     Raises:
-        UserError: as `read_image`, or the aspect ratios differ by more than 2 %.
+        UserError: as `read_image`.
     """
-    pixels = _decode(path, MAX_PIXELS, MAX_BYTES, grey=True)
-    mask = pixels.astype(np.float32) if pixels.max() == 1 else _share(pixels)
-    if size is None or size == (mask.shape[1], mask.shape[0]):
-        return mask
-    return fit_to(mask, size, f"mask {path}")
+    data, name = _load(path, MAX_BYTES)
+    palette = None
+    with _open(data, name, MAX_PIXELS) as image:
+        orientation, one = _orientation(image, data), _NARROW.get(_raw_mode(image))
+        if image.mode == "P":
+            pixels, palette = _decode_palette(image, name)
+        elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+            pixels = _decode_alpha(image, data, name)
+        else:
+            grey = image.mode in ("L", "1")
+            pixels = _decode_by_opencv(image, data, grey)
+            if pixels is None:
+                pixels = _decode_by_pillow(image, name, grey, stretched=False)
+            if one is not None and pixels.max() == one:
+                pixels = pixels // one
+    return np.ascontiguousarray(_TURNS[orientation](pixels)), palette
 
 
 def read_companion(
@@ -285,9 +296,35 @@ def _decode_by_opencv(image: Image.Image, data: bytes, grey: bool) -> np.ndarray
 
 def _has_wide_channels(image: Image.Image) -> bool:
     """Several channels of 16 bits, of which Pillow would keep the upper eight."""
+    return not image.mode.startswith("I") and ";16" in _raw_mode(image)
+
+
+def _raw_mode(image: Image.Image) -> str:
     arguments: Any = image.tile[0].args if image.tile else ""
-    raw_mode = arguments if isinstance(arguments, str) else arguments[0]
-    return not image.mode.startswith("I") and ";16" in str(raw_mode)
+    return str(arguments if isinstance(arguments, str) else arguments[0])
+
+
+def _decode_palette(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Indices uint8 (H, W), and the palette uint8 (n, 4) RGBA."""
+    try:
+        image.load()
+        image.apply_transparency()
+        return np.asarray(image), np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+    except Exception as error:  # as in _decode_by_pillow
+        raise UserError(f"cannot read {name}: {error}; replace the file") from error
+
+
+def _decode_alpha(image: Image.Image, data: bytes, name: str) -> np.ndarray:
+    """uint8 or uint16 (H, W, 4) RGBA."""
+    is_wide = _has_wide_channels(image)
+    try:
+        pixels = np.asarray(image.convert("RGBA"))
+    except Exception as error:  # as in _decode_by_pillow
+        raise UserError(f"cannot read {name}: {error}; replace the file") from error
+    if not is_wide:
+        return pixels
+    wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    return pixels if wide is None or wide.shape[2:] != (4,) else cv2.cvtColor(wide, cv2.COLOR_BGRA2RGBA)
 
 
 def _decode_by_pillow(image: Image.Image, name: str, grey: bool, stretched: bool) -> np.ndarray:
