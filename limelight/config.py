@@ -101,6 +101,9 @@ class Validate(Section):
     min_side: int = 16
     max_pixels: int = 50_000_000
     max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")
+    max_faint_masks: float = Field(
+        default=0, ge=0, le=1, description="share of samples whose mask shows something, but never above 0.5"
+    )
     max_full_masks: float = Field(default=0.05, ge=0, le=1)
     binary_masks: float = Field(
         default=0.5, ge=0, le=1, description="share of masks that must be nearly black and white"

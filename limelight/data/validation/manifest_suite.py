@@ -3,6 +3,7 @@
 from typing import Any
 
 from limelight.config import Validate
+from limelight.data.census import CENSUS
 from limelight.data.manifest import MODALITIES
 from limelight.data.validation.tables import MANIFEST_COLUMNS
 
@@ -16,7 +17,7 @@ def manifest_suite(settings: Validate, datasets: list[str], modalities: set[str]
         datasets: the names that params.yaml asks for.
         modalities: those in the manifest; rules of the others are left out.
     """
-    return [*_shape(settings), *_identity(), *_values(settings, datasets), *_nulls(modalities)]
+    return [*_shape(settings), *_identity(), *_values(settings, datasets), *_nulls(settings, modalities)]
 
 
 def _shape(settings: Validate) -> list[Any]:
@@ -89,10 +90,18 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
     ]
 
 
-def _nulls(modalities: set[str]) -> list[Any]:
+def _nulls(settings: Validate, modalities: set[str]) -> list[Any]:
     import great_expectations.expectations as gxe
 
     rules = [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
+    rules.append(
+        gxe.ExpectColumnValuesToBeNull(
+            column="faint_mask",
+            mostly=1 - settings.max_faint_masks,
+            description="a mask that is not empty exceeds 0.5 somewhere (labels saved as grey do not; save 255 where "
+            f"it is salient; all in {CENSUS})",
+        )
+    )
     rules.append(_given("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask"))
     for modality in sorted(modalities):
         where = f'modality == "{modality}"'
