@@ -34,11 +34,25 @@ class Renderer(Section):
 
 
 class Layout(Section):
-    """Where a dataset's folder keeps what, relative to its root."""
+    """Where a dataset's folder keeps what, relative to its root: folders, or file names with `{name}` in them."""
 
     image: str = "images"
     mask: str | None = "masks"
     companion: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Layout":
+        from limelight.data.patterns import NAME, problem
+
+        for other in filter(None, (self.image, self.mask, self.companion)):
+            if wrong := problem(other):
+                raise ValueError(wrong)
+            for field in ("{split}", "{clip}"):
+                if field in other and field not in self.image:
+                    raise ValueError(f"{field} stands in {other!r}, but not in image {self.image!r}; give it in both")
+        if NAME in self.image and self.image in (self.mask, self.companion):
+            raise ValueError(f"{self.image!r} cannot be two things; name image, mask and companion differently")
+        return self
 
 
 class DatasetRequest(Section):
