@@ -27,7 +27,8 @@ from limelight.deploy.parity import accuracy, run
 from limelight.evaluation.speed import hardware
 from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
-from limelight.media.images import EXTENSIONS, read_image
+from limelight.media.header import EXTENSIONS
+from limelight.media.images import read_image
 from limelight.media.masks import read_mask
 from limelight.progress import track
 from models.base import Network

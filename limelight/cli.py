@@ -86,6 +86,14 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=0, help="pictures at once; 0 = as memory allows")] = 8,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="make the map hard at this value")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="keep the background instead of the object")] = False,
+    format: Annotated[str | None, typer.Option(help="png, webp or jpg [as --output says, else png]")] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="of webp and jpg files; 100 is lossless webp [90; with transparency 100]"),
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="pictures of more are refused, before they are decoded [50000000]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="redo what is there")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")] = False,
 ) -> None:

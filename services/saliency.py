@@ -20,8 +20,9 @@ from starlette.responses import Response
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
+from limelight.media.encoding import encode
 from limelight.media.images import read_companion
-from limelight.media.outputs import encode, output
+from limelight.media.outputs import output
 from models.card import MODALITIES
 from models.errors import UserError
 from services.forms import Form, Refusal

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from limelight.media.images import FORMATS, read_image
+from limelight.media.header import FORMATS
+from limelight.media.images import read_image
 from models.errors import Shortage, UserError
 from models.weights import read_card
 from services.forms import Refusal

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.inference.shortage import told_in_a_line
+from limelight.media.encoding import encode
 from limelight.media.labels import colour, encode_labels, tinted
-from limelight.media.outputs import encode
 from models.errors import UserError
 from services.forms import Form, Refusal
 from services.guard import Guard

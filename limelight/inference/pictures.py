@@ -8,7 +8,9 @@ import numpy as np
 from limelight.data.manifest import Sample
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.images import read_companion, read_image
+from limelight.media.header import MAX_PIXELS
+from limelight.media.images import read_companion, read_photo
+from limelight.media.transparency import Transparency
 from models.card import Card
 
 
@@ -21,22 +23,37 @@ class Picture(NamedTuple):
     """float32 in [0, 1], of the image's size."""
     modality: str = "rgb"
     """'rgb' where there is no companion."""
+    transparency: Transparency | None = None
+    """Of the image; None if it is opaque."""
+    dpi: tuple[float, float] | None = None
+    """Of the image, across and down."""
+    notes: tuple[str, ...] = ()
+    """What was ignored in the image's file, such as a damaged colour profile."""
+    omitted: str | None = None
+    """What of its file the image lacks, such as the other frames of an animation."""
 
 
 @told_in_a_line()
-def read_picture(image: Path | str | bytes, companion: Path | str | None = None, modality: str = "rgb") -> Picture:
+def read_picture(
+    image: Path | str | bytes,
+    companion: Path | str | None = None,
+    modality: str = "rgb",
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
     """Read a picture, and its companion where it has one.
 
     Raises:
         UserError: a file cannot be read, or the companion holds no reading or has other proportions; names the file.
         Shortage: it is too large for the memory.
     """
-    image_HW3 = read_image(image)
+    photo = read_photo(image, max_pixels=max_pixels)
+    picture = Picture(photo.image_HW3, None, "rgb", *photo[1:])
     if companion is None:
-        return Picture(image_HW3)
+        return picture
     what = f"companion {companion}"
-    companion_HW = read_companion(companion, depth=modality == "rgbd")
-    return Picture(image_HW3, fit_companion(companion_HW, image_HW3.shape[:2], what), modality)
+    companion_HW = read_companion(companion, depth=modality == "rgbd", max_pixels=max_pixels)
+    companion_HW = fit_companion(companion_HW, photo.image_HW3.shape[:2], what)
+    return picture._replace(companion_HW=companion_HW, modality=modality)
 
 
 def modality_of(sample: Sample, card: Card) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limelight.media.images import fit_to, read_stored
+from limelight.media.decoding import decode, decode_indices, raw_mode
+from limelight.media.header import open_picture
+from limelight.media.images import fit_to
 from models.errors import UserError
 
 VOID = 255
@@ -25,6 +27,8 @@ _TINT = 32
 """Between the channels of a pixel; more is a colour."""
 _MAX_LABELS = 256
 """Colours of a label mask; more are a picture, or edges between labels that were smoothed."""
+_NARROW = {"L;2": 85, "L;4": 17}
+"""What decoders make of a 1 in grey of 2 and 4 bits, which they stretch over 8."""
 _OVERSHOOT = 0.01
 """Of floats, past 0 and their full value, as resizing leaves it."""
 
@@ -74,13 +78,15 @@ def decode_mask(path: Path | str) -> Mask:
     Raises:
         UserError: as `limelight.media.images.read_image`, or the file holds numbers without a known maximum.
     """
-    pixels, palette = read_stored(path)
+    header = open_picture(path)
     try:
-        if palette is not None:
-            return _by_palette(pixels, palette)
-        if pixels.ndim == 2:
-            return _by_level(pixels)
-        return _by_alpha(pixels) if pixels.shape[2] == 4 else _by_colour(pixels)
+        if header.image is not None and header.image.mode == "P":
+            return _by_palette(*decode_indices(header))
+        one = _NARROW.get(raw_mode(header.image)) if header.image else None
+        found = decode(header, colour=True)
+        if one is not None and found.pixels.max() == one:
+            found.pixels //= one
+        return _by_colour(found.pixels) if found.alpha_HW is None else _by_alpha(found.pixels, found.alpha_HW)
     except UserError as error:
         raise UserError(f"mask {path} {error}") from None
 
@@ -141,18 +147,17 @@ def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return salient
 
 
-def _by_alpha(pixels_HW4: np.ndarray) -> Mask:
-    """RGBA: the alpha channel where it differs and the colours are one, or a picture's; else the colours."""
-    colour_HW3, alpha_HW = pixels_HW4[..., :3], pixels_HW4[..., 3]
-    if alpha_HW.min() == alpha_HW.max():
-        return _by_colour(colour_HW3)
-    if (colour_HW3 == colour_HW3[0, 0]).all() or _is_coloured(colour_HW3):
+def _by_alpha(pixels: np.ndarray, alpha_HW: np.ndarray) -> Mask:
+    """The alpha channel where it differs and the pixels, grey or RGB, are of one colour or a picture's; else these."""
+    if alpha_HW.min() < alpha_HW.max() and ((pixels == pixels[0, 0]).all() or _is_coloured(pixels)):
         return replace(_by_level(alpha_HW), coding=Coding.ALPHA)
-    return _by_colour(colour_HW3)
+    return _by_colour(pixels)
 
 
 def _by_colour(pixels_HW3: np.ndarray) -> Mask:
-    """RGB: grey as levels; few colours with black among them as labels, black the background; others by luminance."""
+    """Grey as levels; few colours with black among them as labels, black the background; others by luminance."""
+    if pixels_HW3.ndim == 2:
+        return _by_level(pixels_HW3)
     grey_HW = cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2GRAY)
     if not _is_coloured(pixels_HW3):
         return _by_level(grey_HW)
@@ -166,6 +171,8 @@ def _by_colour(pixels_HW3: np.ndarray) -> Mask:
 
 
 def _is_coloured(pixels_HW3: np.ndarray) -> bool:
+    if pixels_HW3.ndim == 2 or pixels_HW3.dtype == np.float32:
+        return False
     pixels_HW3 = _in_8_bits(pixels_HW3)
     return bool((pixels_HW3.max(axis=-1) - pixels_HW3.min(axis=-1)).max() > _TINT)
 

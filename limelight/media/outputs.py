@@ -1,18 +1,23 @@
 """What can be made of a picture and its saliency: maps, cut-outs, backgrounds.
 
 Dimensions: H height, W width, 3 = R, G, B, 4 = R, G, B, alpha. Values are rounded to the nearest, never cut off.
+
+What is kept of a pixel is its saliency times its own opacity. What rounds to nothing in 8 bits is nothing: no colour
+of the picture is left there.
 """
 
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from limelight.media.header import MAX_PIXELS
 from limelight.media.images import read_image
+from limelight.media.transparency import Transparency
 from models.errors import UserError
 from models.files import sha256_file
 
@@ -25,8 +30,40 @@ _WINDOWS = (90, 6)
 """Sides of the two passes of blur fusion, pixels, as published."""
 _BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
 
-Render = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(image uint8 HxWx3, saliency float32 HxW in [0, 1]) -> the array to write."""
+
+class Layer(NamedTuple):
+    """A picture and how much of each pixel is kept."""
+
+    image_HW3: np.ndarray
+    """uint8 RGB."""
+    saliency_HW: np.ndarray
+    """float32 in [0, 1]."""
+    transparency: Transparency | None = None
+    """Of the image, where it is not opaque."""
+
+    @property
+    def opacity_HW(self) -> np.ndarray | np.float32:
+        """float32 in [0, 1], of the picture itself."""
+        return np.float32(1) if self.transparency is None else self.transparency.opacity_HW / np.float32(255)
+
+    @property
+    def alpha_HW(self) -> np.ndarray:
+        """float32 in [0, 1]: saliency times opacity."""
+        return self.saliency_HW if self.transparency is None else self.saliency_HW * self.opacity_HW
+
+    @property
+    def kept_HW(self) -> np.ndarray:
+        """`alpha_HW`, and 0 where that rounds to 0 in 8 bits: a sigmoid never quite reaches it."""
+        alpha_HW = self.alpha_HW
+        return np.where(np.rint(alpha_HW * 255) > 0, alpha_HW, np.float32(0))
+
+    def rows(self, rows: slice) -> "Layer":
+        """A part of the picture."""
+        transparency = self.transparency and Transparency(*(part[rows] for part in self.transparency))
+        return Layer(self.image_HW3[rows], self.saliency_HW[rows], transparency)
+
+
+Draw = Callable[[Layer], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,31 +71,43 @@ class Output:
     """One kind of result: how it is named on disk, and how it is made."""
 
     name: str
-    suffix: str
-    render: Render
+    draw: Draw
     background_sha256: str | None = None
     """Of the picture that objects are put on; its name alone does not tell one from another."""
 
+    def render(
+        self, image_HW3: np.ndarray, saliency_HW: np.ndarray, transparency: Transparency | None = None
+    ) -> np.ndarray:
+        """The result as an array: uint8, of 'map16' uint16, of 'npy' float32.
 
-def output(kind: str) -> Output:
+        Args:
+            image_HW3: uint8 RGB.
+            saliency_HW: float32 in [0, 1], of the image's size.
+            transparency: of the image, where it is not opaque.
+        """
+        return self.draw(Layer(image_HW3, saliency_HW, transparency))
+
+
+def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
     """The output that `kind` names.
 
     Args:
         kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture to put behind the object.
+        max_pixels: of that picture.
 
     Raises:
         UserError: none of these, or the picture cannot be read.
     """
     if kind in _KINDS:
-        return Output(kind, ".npy" if kind == "npy" else ".png", _KINDS[kind])
+        return Output(kind, _KINDS[kind])
     if re.fullmatch(r"#[0-9a-fA-F]{6}", kind):
         colour = (int(kind[1:3], 16), int(kind[3:5], 16), int(kind[5:7], 16))
-        return Output(f"colour-{kind[1:].lower()}", ".png", _on_colour(colour))
+        return Output(f"colour-{kind[1:].lower()}", _on_colour(colour))
     if not Path(kind).is_file():
         raise UserError(
             f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or a picture's path"
         )
-    return Output(f"on-{Path(kind).stem}", ".png", _on_picture(read_image(kind)), sha256_file(kind))
+    return Output(f"on-{Path(kind).stem}", _on_picture(read_image(kind, max_pixels=max_pixels)), sha256_file(kind))
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:
@@ -74,62 +123,60 @@ def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: 
     return 1 - saliency_HW if reverse else saliency_HW
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """A result as the bytes of a file: `.npy` for float arrays, else PNG (8 or 16 bits; grey, RGB or RGBA)."""
-    if pixels.dtype == np.float32:
-        buffer = io.BytesIO()
-        np.save(buffer, pixels, allow_pickle=False)
-        return buffer.getvalue()
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    reorder = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(channels)
-    return cv2.imencode(".png", pixels if reorder is None else cv2.cvtColor(pixels, reorder))[1].tobytes()
-
-
-def foreground_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+def foreground_colours(layer: Layer) -> np.ndarray:
     """The object's own colours where it mixes with its background.
 
     A half-transparent pixel of the picture holds half of the old background; kept as it is, it shows as a halo on the
     new one. Solves I = alpha F + (1 - alpha) B for F by two passes of blur fusion: M. Forte, "Approximate Fast
-    Foreground Colour Estimation", ICIP 2021. Where alpha is 1 the picture is returned unchanged; where it is 0, the
-    colours of the nearest object, or black far from one, so that a cut-out hides what it cuts out.
-
-    Args:
-        image_HW3: uint8 RGB.
-        alpha_HW: float32 in [0, 1].
+    Foreground Colour Estimation", ICIP 2021. Pixels of the picture that are hidden or half hidden themselves count for
+    as much as they are opaque.
 
     Returns:
-        uint8 HxWx3.
+        uint8 HxWx3: the picture's own colours where saliency is 1; black where nothing is kept, so that a cut-out hides
+        what it cuts out.
     """
-    colours_HW3 = np.empty_like(image_HW3)
+    colours_HW3 = np.empty_like(layer.image_HW3)
     # Band by band: the windows are local, and the intermediate arrays of a large picture would fill the memory.
-    for top in range(0, len(image_HW3), _BAND):
+    for top in range(0, len(colours_HW3), _BAND):
         start = max(0, top - _HALO)
-        band = slice(start, top + _BAND + _HALO)
-        colours_HW3[top : top + _BAND] = _band_colours(image_HW3[band], alpha_HW[band])[top - start :][:_BAND]
+        band = layer.rows(slice(start, top + _BAND + _HALO))
+        colours_HW3[top : top + _BAND] = _band_colours(band)[top - start :][:_BAND]
     return colours_HW3
 
 
-def _band_colours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
-    if not alpha_HW.any():
-        return np.zeros_like(image_HW3)
-    image, alpha = image_HW3.astype(np.float32), alpha_HW[..., None]
-    foreground = background = image
+def _band_colours(layer: Layer) -> np.ndarray:
+    kept = layer.kept_HW > 0
+    if not kept.any():
+        return np.zeros_like(layer.image_HW3)
+    alpha = np.where(kept, layer.saliency_HW, np.float32(0))[..., None]
+    image, opacity = layer.image_HW3, None
+    if layer.transparency is not None:
+        image, opacity = layer.transparency.colours_HW3, layer.opacity_HW[..., None]
+    foreground = background = image = image.astype(np.float32)
     for window in _WINDOWS:
-        foreground, background = _blur_fusion(image, alpha, foreground, background, window)
-    return _to_8bit(np.where(alpha >= 1, image, foreground))
+        foreground, background = _blur_fusion(image, alpha, opacity, foreground, background, window)
+    return _to_8bit(np.where(kept[..., None], np.where(alpha >= 1, image, foreground), 0))
 
 
 def _blur_fusion(
-    image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, background: np.ndarray, window: int
+    image: np.ndarray,
+    alpha: np.ndarray,
+    opacity: np.ndarray | None,
+    foreground: np.ndarray,
+    background: np.ndarray,
+    window: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pass: local means of F and B, weighted by alpha, then F moved so that the mixture gives the picture."""
 
     def mean(pixels: np.ndarray) -> np.ndarray:
         return cv2.blur(pixels, (window, window)).reshape(*pixels.shape[:2], -1)
 
-    weight = mean(alpha)
-    blurred_foreground = mean(foreground * alpha) / (weight + 1e-5)
-    blurred_background = mean(background * (1 - alpha)) / (1 - weight + 1e-5)
+    share, rest, whole = alpha, 1 - alpha, 1
+    if opacity is not None:
+        share, rest, whole = alpha * opacity, (1 - alpha) * opacity, mean(opacity)
+    weight = mean(share)
+    blurred_foreground = mean(foreground * share) / (weight + 1e-5)
+    blurred_background = mean(background * rest) / (whole - weight + 1e-5)
     residual = image - alpha * blurred_foreground - (1 - alpha) * blurred_background
     return np.clip(blurred_foreground + alpha * residual, 0, 255), blurred_background
 
@@ -138,40 +185,38 @@ def _to_8bit(pixels: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
-def _blend(image: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    colours, alpha = foreground_colours(image, alpha).astype(np.float32), alpha[..., None]
+def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
+    colours, alpha = foreground_colours(layer).astype(np.float32), layer.kept_HW[..., None]
     return _to_8bit(alpha * colours + (1 - alpha) * background)
 
 
-def _grey(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return np.rint(saliency * 255).astype(np.uint8)
+def _grey(layer: Layer) -> np.ndarray:
+    return np.rint(layer.alpha_HW * 255).astype(np.uint8)
 
 
-def _grey_16(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return np.rint(saliency * 65535).astype(np.uint16)
+def _grey_16(layer: Layer) -> np.ndarray:
+    return np.rint(layer.alpha_HW * 65535).astype(np.uint16)
 
 
-def _raw(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return saliency.astype(np.float32, copy=False)
+def _raw(layer: Layer) -> np.ndarray:
+    return layer.alpha_HW.astype(np.float32, copy=False)
 
 
-def _cut_out(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return np.dstack((foreground_colours(image, saliency), _grey(image, saliency)))
+def _cut_out(layer: Layer) -> np.ndarray:
+    return np.dstack((foreground_colours(layer), _grey(layer)))
 
 
-def _on_colour(colour: tuple[int, int, int]) -> Render:
-    return lambda image, saliency: _blend(image, saliency, np.float32(colour))
+def _on_colour(colour: tuple[int, int, int]) -> Draw:
+    return lambda layer: _blend(layer, np.float32(colour))
 
 
-def _on_blur(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return _blend(image, saliency, cv2.GaussianBlur(image, (0, 0), max(1.0, SHARE_OF_BLUR * max(image.shape))))
+def _on_blur(layer: Layer) -> np.ndarray:
+    image = layer.image_HW3
+    return _blend(layer, cv2.GaussianBlur(image, (0, 0), max(1.0, SHARE_OF_BLUR * max(image.shape))))
 
 
-def _on_picture(picture: np.ndarray) -> Render:
-    def render(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-        return _blend(image, saliency, _cover(picture, image.shape[0], image.shape[1]))
-
-    return render
+def _on_picture(picture: np.ndarray) -> Draw:
+    return lambda layer: _blend(layer, _cover(picture, *layer.image_HW3.shape[:2]))
 
 
 def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -188,15 +233,16 @@ def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(middle, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def _overlay(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+def _overlay(layer: Layer) -> np.ndarray:
     """The object under half of a green veil, with a line where saliency crosses CONTOUR_LEVEL."""
-    veil = 0.5 * saliency[..., None]
+    alpha, image = layer.alpha_HW, layer.image_HW3
+    veil = 0.5 * alpha[..., None]
     shown = _to_8bit((1 - veil) * image + veil * np.float32(GREEN))
-    contours, _ = cv2.findContours((saliency > CONTOUR_LEVEL).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours((alpha > CONTOUR_LEVEL).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(shown, contours, -1, GREEN, thickness=max(1, max(image.shape) // 400))
 
 
-_KINDS: dict[str, Render] = {
+_KINDS: dict[str, Draw] = {
     "map": _grey,
     "map16": _grey_16,
     "npy": _raw,

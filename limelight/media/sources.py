@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from limelight.media.images import EXTENSIONS
+from limelight.media.header import EXTENSIONS
 from models.errors import UserError
 
 RECORD = "limelight.json"

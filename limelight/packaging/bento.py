@@ -48,7 +48,7 @@ SERVICES = {
 }
 CODE = ("limelight", "models", "services")
 START_S = 300.0
-_BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic")
+_BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
 _DIFFUSION = ("diffusers", "transformers")
 """What the families of diffusion need besides, where PyTorch runs them."""
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}

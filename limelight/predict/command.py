@@ -11,10 +11,11 @@ from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND, checked_classes
-from limelight.media.images import EXTENSIONS
+from limelight.media.encoding import FILE_TYPES
+from limelight.media.header import EXTENSIONS, MAX_PIXELS
 from limelight.media.sources import find_companions, find_sources
 from limelight.predict.job import Job
-from limelight.predict.styles import Style, WordStyle
+from limelight.predict.styles import EXACT, Style, WordStyle
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.tasks import SALIENCY, WORDS
 from models.errors import UserError
@@ -53,6 +54,9 @@ class Request:
     batch_size: int
     threshold: float | None
     reverse: bool
+    format: str | None
+    quality: int | None
+    max_pixels: int | None
     overwrite: bool
     quiet: bool
 
@@ -66,7 +70,8 @@ def run(request: Request) -> int:
     Raises:
         UserError: anything that can be said before work begins, or that is wrong with a single picture.
     """
-    style, second = _style(request), _second(request)
+    file_type = _file_type(request)
+    style, second = _style(request, file_type), _second(request)
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
     predictor = _load(request)
@@ -79,8 +84,7 @@ def run(request: Request) -> int:
             print(f"note: {text}", file=sys.stderr)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
-        _predict_one(job, request.sources[0], single, second, request.quiet)
-        return 0
+        return _predict_one(job, request, single, second)
     return _predict_many(job, request, Path(target), second)
 
 
@@ -108,10 +112,24 @@ def read_classes(text: str) -> tuple[str, ...]:
     return checked_classes([line for line in lines if line.strip()])
 
 
-def _style(request: Request) -> Style:
+def _file_type(request: Request) -> str:
+    """The suffix of 8-bit results: as asked for, or as the one result's own name says."""
+    asked = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
+    suffix = Path(request.output or "").suffix.lower()
+    is_file = suffix in FILE_TYPES and not request.output.endswith("/") and not Path(request.output).is_dir()
+    named = suffix if is_file else None
+    if asked and named and asked != named:
+        raise UserError(
+            f"--format {request.format} makes {asked} files, and --output is {request.output}; leave out one"
+        )
+    return asked or named or ".png"
+
+
+def _style(request: Request, file_type: str) -> Style:
     if request.uncertainty and request.ensemble_size < 2:
         raise UserError("uncertainty is what an ensemble's members differ by; ask for --ensemble-size 2 or more")
     adjusted = {"threshold": request.threshold, "reverse": request.reverse, "uncertainty": request.uncertainty}
+    adjusted |= {"file_type": file_type, "quality": request.quality, "max_pixels": request.max_pixels or MAX_PIXELS}
     if request.classes is not None:
         background = BACKGROUND if request.background is None else request.background
         words = {"classes": read_classes(request.classes), "template": request.template, "background": background}
@@ -177,31 +195,39 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
     if not one:
         raise UserError(f"{target} is a file's name, and these results need a folder; name one, or put / at its end")
     if suffix != made:
-        raise UserError(f"{target}: results of kind {style.name} are {made} files; rename it")
+        types = made if style.kind in EXACT else f"{', '.join(FILE_TYPES[:-1])} or {FILE_TYPES[-1]}"
+        raise UserError(f"{target}: results of kind {style.name} are {types} files; rename it")
     return target
 
 
-def _predict_one(job: Job, source: str, target: str, second: Second, quiet: bool) -> None:
-    modality, where = second or ("rgb", None)
+def _predict_one(job: Job, request: Request, target: str, second: Second) -> int:
+    source, (modality, where) = request.sources[0], second or ("rgb", None)
     companion = where and _companion_of(source, where)
     places = _places(target, job.style)
     given = {Path(path).resolve() for path in (source, companion) if path is not None}
     if target != STREAM and any(place.resolve() in given for place in places):
         raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
-    picture = read_picture(sys.stdin.buffer.read() if source == STREAM else Path(source), companion, modality)
+    given = sys.stdin.buffer.read() if source == STREAM else Path(source)
+    picture = read_picture(given, companion, modality, job.style.max_pixels)
     (found,) = job.predict([picture])
-    contents = job.style.render(picture.image_HW3, found)
+    contents = job.style.render(picture, found)
     if target == STREAM:
         sys.stdout.buffer.write(contents[0])
         sys.stdout.buffer.flush()
-        return
-    for place, content in zip(places, contents, strict=True):
-        write_bytes(place, content)
-    if isinstance(job.style, WordStyle):
-        places.append(Path(target).with_suffix(f".{LEGEND}"))
-        write_json(places[-1], job.style.legend)
-    if not quiet:
-        print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
+    else:
+        for place, content in zip(places, contents, strict=True):
+            write_bytes(place, content)
+        if isinstance(job.style, WordStyle):
+            places.append(Path(target).with_suffix(f".{LEGEND}"))
+            write_json(places[-1], job.style.legend)
+        if not request.quiet:
+            print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
+    if not request.quiet:
+        for note in picture.notes:
+            print(f"note: {source}: {note}", file=sys.stderr)
+    if picture.omitted:
+        print(f"error: {source}: {picture.omitted}", file=sys.stderr)
+    return 1 if picture.omitted else 0
 
 
 def _places(target: str, style: Style) -> list[Path]:

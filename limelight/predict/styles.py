@@ -9,17 +9,23 @@ from typing import Any
 import cv2
 import numpy as np
 
+from limelight.inference.pictures import Picture
 from limelight.inference.preprocess import to_saliency
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import BACKGROUND, Segmentation
+from limelight.media.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
+from limelight.media.header import MAX_PIXELS
 from limelight.media.labels import MOST_INDEXED, encode_labels
 from limelight.media.legend import overlay
-from limelight.media.outputs import Output, adjust, encode, output
+from limelight.media.outputs import Layer, Output, adjust, output
+from limelight.media.transparency import Transparency
 from models.errors import UserError
 
 UNCERTAINTY = "uncertainty"
 HARD, OF_WORDS = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
 """Kinds that show labels; kinds that are something else, or more, where there are several classes."""
+EXACT = ("map16", "npy", "labels")
+"""Kinds that are numbers, of which no other file type takes all."""
 _LONGEST = 40
 """Letters of a class in a file's name."""
 
@@ -32,15 +38,32 @@ class Style:
         kind: see `limelight.media.outputs`.
         threshold, reverse: see `limelight.media.outputs.adjust`.
         uncertainty: also write what an ensemble disagrees about, as grey of 16 bits of which white is 0.5.
+        file_type: of pictures of 8 bits; see `limelight.media.encoding`.
+        quality: of JPEG and WebP; see `encode`.
+        max_pixels: of a picture, and of one that is put behind the object; larger ones are refused.
     """
 
     kind: str
     threshold: float | None = None
     reverse: bool = False
     uncertainty: bool = False
+    file_type: str = ".png"
+    quality: int | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        _ = self.name  # an unknown kind is to be found out at once
+        name = self.name  # an unknown kind is to be found out at once
+        if self.file_type not in FILE_TYPES:
+            raise UserError(f"results are {', '.join(FILE_TYPES)} or .npy files, not {self.file_type}; choose another")
+        if self.kind in EXACT and self.file_type != ".png":
+            exact = ".npy" if self.kind == "npy" else ".png"
+            raise UserError(
+                f"results of kind {name} are {exact} files: a {self.file_type} file cannot hold the numbers"
+            )
+        if self.kind == "rgba" and self.file_type in JPEG:
+            raise UserError("a JPEG has no transparency, which kind rgba needs; choose .png or .webp, or another kind")
+        if self.quality is not None and self.file_type not in LOSSY:
+            raise UserError(f"--quality is about JPEG and WebP, and these are {self.suffix} files; leave it out")
 
     @cached_property
     def output(self) -> Output:
@@ -49,12 +72,17 @@ class Style:
         Raises:
             UserError: an unknown kind.
         """
-        return output(self.kind)
+        return output(self.kind, self.max_pixels)
 
     @property
     def name(self) -> str:
         """Of the kind, as a folder's name."""
         return self.output.name
+
+    @property
+    def suffix(self) -> str:
+        """Of the kind's own files."""
+        return ".npy" if self.kind == "npy" else self.file_type
 
     @property
     def endings(self) -> list[str]:
@@ -66,26 +94,35 @@ class Style:
         """All that the files depend on besides the prediction, as JSON."""
         background = None if self.kind in OF_WORDS else self.output.background_sha256
         on = {} if background is None else {"background_sha256": background}
-        return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on}
+        stored = {} if self.file_type == ".png" else {"file_type": self.file_type, "quality": self.quality}
+        return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on, **stored}
 
-    def render(self, image_HW3: np.ndarray, found: Prediction | Segmentation) -> list[bytes]:
-        """The files' contents, one per ending."""
-        files = list(self._files(image_HW3, found))
+    def render(self, picture: Picture, found: Prediction | Segmentation) -> list[bytes]:
+        """The files' contents, one per ending.
+
+        Raises:
+            UserError: the result is larger than a file of its type can be.
+        """
+        files = list(self._files(picture, found))
         if self.uncertainty:
-            files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16)))
+            files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16), dpi=picture.dpi))
         return files
 
     def _endings(self) -> list[str]:
-        return [self.output.suffix]
+        return [self.suffix]
 
-    def _files(self, image_HW3: np.ndarray, found: Prediction) -> Iterator[bytes]:
-        yield self._drawn(image_HW3, self._adjusted(found.saliency_HW))
+    def _files(self, picture: Picture, found: Prediction) -> Iterator[bytes]:
+        yield self._drawn(picture, self._adjusted(found.saliency_HW))
 
     def _adjusted(self, map_HW: np.ndarray) -> np.ndarray:
         return adjust(map_HW, threshold=self.threshold, reverse=self.reverse)
 
-    def _drawn(self, image_HW3: np.ndarray, map_HW: np.ndarray) -> bytes:
-        return encode(self.output.render(_fitted(image_HW3, map_HW.shape), map_HW))
+    def _drawn(self, picture: Picture, map_HW: np.ndarray) -> bytes:
+        image_HW3, transparency = _fitted(picture, map_HW.shape)
+        return self._encoded(picture, self.output.render(image_HW3, map_HW, transparency))
+
+    def _encoded(self, picture: Picture, pixels: np.ndarray) -> bytes:
+        return encode(pixels, self.file_type, quality=self.quality, dpi=picture.dpi)
 
 
 @dataclass(frozen=True)
@@ -122,24 +159,27 @@ class WordStyle(Style):
 
     def _endings(self) -> list[str]:
         if self.kind == "map":
-            return [f".{name}.png" for name in file_names(self.classes)]
-        return [".png"] if self.kind in HARD else super()._endings()
+            return [f".{name}{self.suffix}" for name in file_names(self.classes)]
+        return super()._endings()
 
-    def _files(self, image_HW3: np.ndarray, found: Segmentation) -> Iterator[bytes]:
+    def _files(self, picture: Picture, found: Segmentation) -> Iterator[bytes]:
         size = found.labels_HW.shape
+        image_HW3, transparency = _fitted(picture, size)
+        # What is hidden is of no class.
+        labels_HW = np.where(transparency.opacity_HW > 0, found.labels_HW, 0) if transparency else found.labels_HW
         maps = (self._adjusted(to_saliency(map_hw, size)) for map_hw in found.probability_Khw)
         if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
-            yield encode(found.labels_HW.astype(np.uint16))
+            yield encode(labels_HW.astype(np.uint16), dpi=picture.dpi)
         elif self.kind == "labels":
-            yield encode_labels(found.labels_HW)
+            yield with_dpi(encode_labels(labels_HW), picture.dpi)
         elif self.kind == "overlay":
-            yield encode(overlay(_fitted(image_HW3, size), found.labels_HW, self.classes))
+            yield self._encoded(picture, overlay(image_HW3, labels_HW, self.classes))
         elif self.kind == "npy":
-            yield encode(np.stack(list(maps)))
+            yield encode(np.stack([Layer(image_HW3, map_HW, transparency).alpha_HW for map_HW in maps]))
         elif self.kind == "map":
-            yield from (self._drawn(image_HW3, map_HW) for map_HW in maps)
+            yield from (self._drawn(picture, map_HW) for map_HW in maps)
         else:
-            yield self._drawn(image_HW3, self._adjusted(to_saliency(found.probability_Khw.max(0), size)))
+            yield self._drawn(picture, self._adjusted(to_saliency(found.probability_Khw.max(0), size)))
 
 
 def file_names(classes: Sequence[str]) -> list[str]:
@@ -150,9 +190,11 @@ def file_names(classes: Sequence[str]) -> list[str]:
     return [f"{label}-{slug}" for label, slug in enumerate(slugs, start=1)]
 
 
-def _fitted(image_HW3: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """The picture at the size of a result, which may have been left at the network's."""
+def _fitted(picture: Picture, size: tuple[int, ...]) -> tuple[np.ndarray, Transparency | None]:
+    """The image and its transparency at the size of a result, which may have been left at the network's."""
     height, width = size
+    image_HW3, transparency = picture.image_HW3, picture.transparency
     if image_HW3.shape[:2] == (height, width):
-        return image_HW3
-    return cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA)
+        return image_HW3, transparency
+    fitted_HW3 = cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA)
+    return fitted_HW3, transparency and transparency.resized((height, width))

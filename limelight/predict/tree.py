@@ -195,7 +195,7 @@ def _write(
     if isinstance(found, UserError):
         return found
     failure = None
-    for target, content in zip(targets, style.render(picture.image_HW3, found), strict=True):
+    for target, content in zip(targets, style.render(picture, found), strict=True):
         try:
             write_bytes(target, content)
         except UserError as error:

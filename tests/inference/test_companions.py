@@ -125,7 +125,7 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
         parameters=0,
         sha256="",
     )
-    image, companion, modality = read_sample(sample, card)
+    image, companion, modality, *_ = read_sample(sample, card)
     inputs = to_inputs([image], [companion], [modality], card, (32, 32))
     (batch,) = evaluation_batches([sample], 32, 1)
     np.testing.assert_allclose(inputs.image_B3HW, batch.image_B3HW, atol=1e-5)

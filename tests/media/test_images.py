@@ -2,16 +2,20 @@ import contextlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from limelight.media.images import fit_to, image_size, read_companion, read_image, write_png
+from limelight.media.header import open_picture
+from limelight.media.images import fit_to, image_size, read_companion, read_image, read_photo, write_png
 from models.errors import UserError
 
 SIDES = st.integers(1, 40)
@@ -67,9 +71,11 @@ def test_every_kind_is_what_pillow_shows_upright(height, width, mode, kind, orie
         data = encoded(picture, kind, **exif)
     except (OSError, ValueError):
         return  # a mode that this format cannot hold
-    image = read_image(data)
+    photo = read_photo(data)
+    image = photo.image_HW3 if photo.transparency is None else photo.transparency.colours_HW3
     assert image.dtype == np.uint8 and image.flags.c_contiguous
-    np.testing.assert_array_equal(image, by_pillow(data))
+    shown = ... if photo.transparency is None else photo.transparency.opacity_HW > 0
+    np.testing.assert_array_equal(image[shown], by_pillow(data)[shown])
     assert image_size(data) == (image.shape[1], image.shape[0])
 
 
@@ -112,6 +118,8 @@ def test_a_damaged_orientation_is_no_reason_to_refuse_the_picture():
 def test_16_bits_are_rounded_not_cut(height, width, channels, extension, seed):
     shape = (height, width, channels) if channels > 1 else (height, width)
     stored = np.random.default_rng(seed).integers(0, 65536, shape, np.uint16)
+    if channels == 4:
+        stored[..., 3] = 65535
     data = cv2.imencode(extension, stored)[1].tobytes()
     rgb = stored[..., 2::-1] if channels > 1 else np.repeat(stored[..., None], 3, 2)
     np.testing.assert_array_equal(read_image(data), np.floor(rgb / 257 + 0.5).astype(np.uint8))
@@ -120,7 +128,10 @@ def test_16_bits_are_rounded_not_cut(height, width, channels, extension, seed):
 def test_16_bit_grey_with_alpha():
     stored = np.random.default_rng(0).integers(0, 65536, (3, 4, 2))
     data = png(4, 3, 16, 4, [row.astype(">u2").tobytes() for row in stored])
-    np.testing.assert_array_equal(read_image(data)[..., 1], np.floor(stored[..., 0] / 257 + 0.5))
+    grey_HW, opacity_HW = np.floor(stored / 257 + 0.5).astype(np.uint8).transpose(2, 0, 1)
+    transparency = read_photo(data).transparency
+    np.testing.assert_array_equal(transparency.opacity_HW, opacity_HW)
+    np.testing.assert_array_equal(transparency.colours_HW3[..., 1], np.where(opacity_HW > 0, grey_HW, 0))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -136,18 +147,26 @@ def test_cmyk_as_photoshop_writes_it_is_not_inverted():
     assert np.abs(read_image(data).astype(int) - (255, 0, 0)).max() <= 3
 
 
-def test_transparency_of_a_palette_is_dropped():
-    picture = Image.fromarray(noise(6, 6)).convert("P")
-    data = encoded(picture, "PNG", transparency=bytes(range(256)))
-    np.testing.assert_array_equal(read_image(data), np.asarray(picture.convert("RGB")))
-
-
 def test_an_animation_is_its_first_frame():
     first, second = (Image.fromarray(noise(6, 6, seed=seed)) for seed in (1, 2))
     for kind in ("PNG", "WEBP"):
         lossless = {"lossless": True} if kind == "WEBP" else {}
         data = encoded(first, kind, save_all=True, append_images=[second], **lossless)
-        np.testing.assert_array_equal(read_image(data), np.asarray(first))
+        photo = read_photo(data)
+        np.testing.assert_array_equal(photo.image_HW3, np.asarray(first))
+        assert photo.omitted.startswith("only the first of its 2 pictures was used")
+
+
+def test_pages_count_and_their_smaller_copies_do_not():
+    first, second = (Image.fromarray(noise(6, 6, seed=seed)) for seed in (1, 2))
+    assert (
+        "first of its 3 pictures"
+        in read_photo(encoded(first, "TIFF", save_all=True, append_images=2 * [second])).omitted
+    )
+    copy = second.copy()
+    copy.encoderinfo = {"tiffinfo": {254: 1}}  # NewSubfileType: a smaller copy
+    assert read_photo(encoded(first, "TIFF", save_all=True, append_images=[copy])).omitted is None
+    assert read_photo(encoded(first, "MPO", save_all=True, append_images=[second])).omitted is None
 
 
 def test_float_pixels():
@@ -155,14 +174,22 @@ def test_float_pixels():
     rounded = np.rint(ramp * 255)
     np.testing.assert_array_equal(read_image(encoded(Image.fromarray(ramp), "TIFF"))[..., 0], rounded)
     np.testing.assert_array_equal(read_image(encoded(Image.fromarray(ramp * 900 - 3), "TIFF"))[..., 0], rounded)
+    colour = np.stack((ramp, ramp[::-1], 1 - ramp), -1)
+    for depth in (np.float32, np.float64):
+        data = cv2.imencode(".tiff", colour[..., ::-1].astype(depth))[1].tobytes()
+        np.testing.assert_array_equal(read_image(data), np.rint(colour * 255))
+        assert image_size(data) == (4, 3)
+    with pytest.raises(UserError, match="12 pixels, above the limit of 11"):
+        read_image(data, max_pixels=11)
     ramp[1, 1] = np.nan
     with pytest.raises(UserError, match="not finite"):
         read_image(encoded(Image.fromarray(ramp), "TIFF"))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF", "JPEG2000"])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.4, 0.8, 0.97])
 def test_a_file_cut_short_is_refused_whole(tmp_path, kind, share):
+    pillow_heif.register_heif_opener()  # to write one
     data = encoded(Image.fromarray(noise(64, 64)), kind)
     path = tmp_path / "cut.png"
     path.write_bytes(data[: int(len(data) * share)])
@@ -198,7 +225,7 @@ def test_limits_come_before_the_work(tmp_path):
 
 @pytest.mark.parametrize("kind", ["PPM", "ICO", "PCX", "TGA"])
 def test_other_formats_are_refused(kind):
-    with pytest.raises(UserError, match="JPEG, PNG, WebP, BMP, TIFF or GIF"):
+    with pytest.raises(UserError, match="no intact JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000 picture"):
         read_image(encoded(Image.fromarray(noise(16, 16)), kind))
 
 
@@ -271,8 +298,11 @@ def test_write_png_round_trip(tmp_path_factory, height, width, channels, depth):
     write_png(path, pixels)
     back = read_image(path)
     expected = (pixels // (np.iinfo(depth).max // 255)).astype(np.uint8)
-    expected = np.repeat(expected[..., None], 3, 2) if channels == 1 else expected[..., :3]
-    np.testing.assert_array_equal(back, expected)
+    expected = np.repeat(expected[..., None], 3, 2) if channels == 1 else expected
+    if channels < 4:
+        np.testing.assert_array_equal(back, expected)
+    else:
+        np.testing.assert_array_equal(read_photo(path).transparency.opacity_HW, expected[..., 3])
     if channels == 4 and depth == np.uint8:
         np.testing.assert_array_equal(np.asarray(Image.open(path)), pixels)
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
@@ -282,6 +312,65 @@ def test_write_png_takes_integers_alone(tmp_path):
     with pytest.raises(TypeError, match="float32"):
         write_png(tmp_path / "a.png", np.zeros((2, 2), np.float32))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"subsampling": 0}, {"progressive": True}])
+def test_jpegs_with_missing_data_are_refused(mode, options):
+    """Closed again after they were cut, as downloads and repair tools leave them, they decode to grey."""
+    data = encoded(Image.fromarray(cv2.GaussianBlur(noise(200, 200), (0, 0), 3)).convert(mode), "JPEG", **options)
+    half, end = len(data) // 2, data[-2:]
+    with pytest.raises(UserError, match=r"parts of it are missing .*; replace the file"):
+        read_image(data[:half] + end)
+    for damaged in (data[:half] + bytes(99) + end, data[:half] + data[half + 900 :]):
+        try:  # a progressive one is there as a whole after each of its scans
+            reason = read_photo(damaged).omitted
+        except UserError as error:
+            reason = str(error)
+        assert "parts of it " in reason and reason.endswith("; replace the file")
+
+
+def test_bytes_left_over_are_no_reason_to_refuse_a_jpeg():
+    data = encoded(Image.fromarray(noise(16, 16)), "JPEG")
+    for padded in (data + b"trailing", data[:-2] + bytes(12) + data[-2:]):
+        photo = read_photo(padded)
+        np.testing.assert_array_equal(photo.image_HW3, read_image(data))
+        assert not photo.notes and not photo.omitted
+    assert "extraneous bytes" in read_photo(data[:-2] + bytes(99) + data[-2:]).omitted
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF", "JPEG2000"])
+def test_newer_formats(kind):
+    pillow_heif.register_heif_opener()  # to write one
+    upright = cv2.GaussianBlur(noise(40, 60), (0, 0), 4)
+    data = encoded(Image.fromarray(upright), kind, quality=95)
+    assert np.abs(read_image(data).astype(int) - upright).max() < 16
+    assert image_size(data) == (60, 40)
+    if kind == "AVIF":
+        turned = encoded(Image.fromarray(upright), kind, quality=95, exif=oriented(6))
+        assert np.abs(read_image(turned).astype(int) - np.rot90(upright, -1)).max() < 16
+
+
+def test_heic_without_its_package_says_what_to_install(tmp_path):
+    """In a process of its own: this one has loaded the package."""
+    pillow_heif.register_heif_opener()
+    (tmp_path / "photo.heic").write_bytes(encoded(Image.fromarray(noise(16, 16)), "HEIF"))
+    code = (
+        "import sys; sys.modules['pillow_heif'] = None; "
+        "from limelight.media.images import read_image; read_image(sys.argv[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "photo.heic"], capture_output=True, text=True)
+    assert "HEIC needs another package; pip install 'limelight[heif]'" in done.stderr
+
+
+def test_limits_can_be_raised_beyond_pillows_own(recwarn):
+    """Pillow warns of pictures above 89 megapixels and refuses those above 179."""
+    large = png(19_000, 10_000, 8, 2, [])
+    assert open_picture(large, max_pixels=200_000_000).size == (19_000, 10_000)
+    assert not recwarn.list
+    with pytest.raises(UserError, match=r"190000000 pixels, above the limit of 50000000.*--max-pixels"):
+        read_image(large)
+    assert Image.MAX_IMAGE_PIXELS is not None, "other users of Pillow keep its limit"
 
 
 def test_real_photos_decode_to_pillows_pixels(shared):

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 
 from limelight.inference.predictor import Predictor
+from limelight.media.encoding import encode
 from limelight.media.images import read_image
-from limelight.media.outputs import encode, output
+from limelight.media.outputs import output
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,177 @@
+"""Pixels of a picture file, as stored but upright.
+
+Pillow decodes everything. Where others decode the very same pixels faster, or more of them, they do: simplejpeg JPEG,
+and OpenCV 8-bit PNG, 16-bit colour, which Pillow cuts to 8 bits, and colour in floats, which it does not open.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from limelight.media.colour import BROKEN, to_srgb
+from limelight.media.header import Header
+from limelight.media.jpeg import DamagedJpeg, decode_jpeg
+from models.errors import UserError
+
+_PNG_END = b"IEND\xaeB`\x82"
+"""How a whole PNG ends. OpenCV fills in what is missing of others; Pillow refuses them."""
+
+_TURNS = {
+    1: lambda picture: picture,
+    2: np.fliplr,
+    3: lambda picture: np.rot90(picture, 2),
+    4: np.flipud,
+    5: lambda picture: np.rot90(np.fliplr(picture)),
+    6: lambda picture: np.rot90(picture, -1),
+    7: lambda picture: np.rot90(np.fliplr(picture), -1),
+    8: np.rot90,
+}
+"""EXIF orientation -> how to turn the stored pixels upright (CIPA DC-008, tag Orientation)."""
+
+
+@dataclass
+class Decoded:
+    """A file's first picture."""
+
+    pixels: np.ndarray
+    """uint8, uint16 or float32; (H, W) grey or (H, W, 3) RGB."""
+    alpha_HW: np.ndarray | None = None
+    """Of the pixels' type; None if the file has no transparency."""
+    profile: bytes | None = None
+    """The ICC profile of the pixels; None: the file has none, or it was applied."""
+    notes: tuple[str, ...] = ()
+    """What was ignored in the file."""
+    damage: str | None = None
+    """What may be wrong with the pixels."""
+
+
+def decode(header: Header, *, colour: bool) -> Decoded:
+    """Decode the first picture of a file.
+
+    Args:
+        colour: what people see: with transparency, and CMYK and LAB as RGB. Otherwise pixels are numbers, such as
+            depth, and transparency and profiles are no part of them.
+
+    Raises:
+        UserError: damaged or cut short.
+    """
+    try:
+        found = _decode(header, colour)
+    except DamagedJpeg as error:
+        raise UserError(f"cannot read {header.name}: parts of it are missing ({error}); replace the file") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged data raises nearly anything, from IndexError to struct.error
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
+    turn = _TURNS[header.orientation]
+    found.pixels = np.ascontiguousarray(turn(found.pixels))
+    if found.alpha_HW is not None:
+        found.alpha_HW = np.ascontiguousarray(turn(found.alpha_HW))
+    return found
+
+
+def _decode(header: Header, colour: bool) -> Decoded:
+    image = header.image
+    if image is None:
+        return _floats(header)
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        pixels, damage = decode_jpeg(header.data, grey=image.mode == "L")
+        found = Decoded(pixels, damage=damage)
+    else:
+        found = _by_opencv(header, colour) or _by_pillow(image, colour)
+    if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
+        found.profile = image.info["icc_profile"] or None
+        found.notes += () if found.profile else (BROKEN,)
+    return found
+
+
+def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
+    """Of a picture with a palette: indices, uint8 (H, W), upright, and the palette, uint8 (n, 4) RGBA.
+
+    Raises:
+        UserError: damaged or cut short.
+    """
+    try:
+        header.image.load()
+        header.image.apply_transparency()
+        palette = np.array(header.image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+        return np.ascontiguousarray(_TURNS[header.orientation](np.asarray(header.image))), palette
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
+
+
+def _floats(header: Header) -> Decoded:
+    pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("it is a damaged TIFF, or of a kind that is not supported")
+    return Decoded(_to_rgb(pixels.astype(np.float32, copy=False)))
+
+
+def _by_opencv(header: Header, colour: bool) -> Decoded | None:
+    """None where Pillow must decode the file, or say what is wrong with it."""
+    image = header.image
+    wide = _has_wide_channels(image)
+    if not (wide or _is_simple_png(image, colour)):
+        return None
+    if image.format == "PNG" and not header.data.rstrip(b"\0").endswith(_PNG_END):
+        return None
+    transparent = colour and image.mode in ("LA", "RGBA")
+    if wide or transparent:
+        flags = cv2.IMREAD_UNCHANGED
+    else:
+        flags = cv2.IMREAD_GRAYSCALE if image.mode in ("1", "L") else cv2.IMREAD_COLOR_RGB
+    try:
+        pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if pixels is None or flags != cv2.IMREAD_UNCHANGED:
+        return pixels if pixels is None else Decoded(pixels)
+    alpha_HW = pixels[..., 3] if transparent else None
+    return Decoded(pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), alpha_HW)
+
+
+def _is_simple_png(image: Image.Image, colour: bool) -> bool:
+    """What OpenCV decodes to the same pixels as Pillow, in silence: it would comment on profiles."""
+    if image.format != "PNG" or getattr(image, "is_animated", False) or image.mode.startswith("I"):
+        return False
+    stored = image.mode in ("1", "L", "RGB", "LA", "RGBA") and "transparency" not in image.info
+    return "icc_profile" not in image.info and (stored or not colour)
+
+
+def _has_wide_channels(image: Image.Image) -> bool:
+    """Several channels of 16 bits, of which Pillow would keep the upper eight."""
+    return not image.mode.startswith("I") and ";16" in raw_mode(image)
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How Pillow calls the stored pixels of a picture that is not decoded yet, such as 'RGB;16B' or 'L;4'."""
+    arguments: Any = image.tile[0].args if image.tile else ""
+    return str(arguments if isinstance(arguments, str) else arguments[0])
+
+
+def _to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's grey, BGR or BGRA without its alpha."""
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
+    if image.mode.startswith("I;16"):
+        return Decoded(np.asarray(image).astype(np.uint16))
+    if image.mode in ("I", "F"):
+        return Decoded(np.asarray(image, np.float32))
+    grey = image.mode in ("1", "L", "LA", "La")
+    if colour and image.has_transparency_data:
+        pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
+        return Decoded(pixels[..., 0] if grey else pixels[..., :3], pixels[..., -1])
+    image.info.pop("transparency", None)
+    if image.mode in ("CMYK", "LAB"):
+        converted, note = to_srgb(image, image.info.get("icc_profile"))
+        return Decoded(np.asarray(converted), notes=(note,) if note else ())
+    return Decoded(np.asarray(image.convert("L" if grey else "RGB")))

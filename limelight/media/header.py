@@ -1,0 +1,212 @@
+"""Picture files and their headers: what a file is, how large, which way up, and whether it is too large to decode.
+
+Pillow parses every header: it knows the formats, the orientation and the size before a pixel is decoded.
+"""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, TiffImagePlugin
+
+from models.errors import UserError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
+"""As Pillow calls them. HEIF comes from another package."""
+KINDS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000"
+EXTENSIONS = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".jpx"),
+    )
+)
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 100 << 20
+
+_ORIENTATION_TAG = 0x0112
+_EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+_SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
+"""TIFF 6.0, NewSubfileType: a smaller copy of another page, or its mask."""
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+
+
+@dataclass(frozen=True)
+class Header:
+    """A file's bytes, and what they say before a pixel is decoded."""
+
+    name: str
+    """To be used in errors."""
+    data: bytes
+    image: Image.Image | None
+    """Open, not decoded. None: a TIFF that Pillow cannot open and OpenCV can, several channels of 32 or 64 bits."""
+    stored_size: tuple[int, int]
+    """Width and height."""
+    orientation: int = 1
+    """EXIF orientation that is left to apply to the decoded pixels, 1 to 8."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        return self.stored_size[::-1] if self.orientation >= 5 else self.stored_size
+
+    @property
+    def dpi(self) -> tuple[float, float] | None:
+        """Resolution of the upright picture, across and down; None where the file does not say."""
+        try:
+            across, down = (float(value) for value in self.image.info["dpi"])
+        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+            return None
+        if not (0 < across < 1e5 and 0 < down < 1e5):
+            return None
+        return (down, across) if self.orientation >= 5 else (across, down)
+
+    @property
+    def omitted(self) -> str | None:
+        """What is in the file besides its first picture."""
+        # A JPEG's second picture is a preview, or tells how bright the first one is.
+        if self.image is None or self.image.format in ("JPEG", "MPO") or not getattr(self.image, "is_animated", False):
+            return None
+        count = _pages(self.image) if self.image.format == "TIFF" else self.image.n_frames
+        if count == 1:
+            return None
+        return f"only the first of its {count} pictures was used; save the others as files of their own"
+
+
+def open_picture(
+    source: Path | str | bytes,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    nameless: str = "the image",
+) -> Header:
+    """Read a file and parse its header.
+
+    Args:
+        source: a file, or the bytes of one.
+        max_pixels, max_bytes: what is larger is refused.
+        nameless: what to call bytes in an error.
+
+    Raises:
+        UserError: missing, empty, above a limit, damaged, or of no supported kind.
+    """
+    data, name = _load(source, max_bytes, nameless)
+    try:
+        with _without_pillows_limit():
+            image = Image.open(io.BytesIO(data), formats=_formats(data, name))
+        header = Header(name, data, image, image.size, _orientation(image, data))
+    except UserError:
+        raise
+    except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
+        size = _tiff_size(data)
+        if size is None:
+            raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
+        header = Header(name, data, None, size)
+    width, height = header.size
+    if width * height > max_pixels:
+        raise UserError(
+            f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "
+            "make it smaller, or raise the limit (limelight predict --max-pixels)"
+        )
+    return header
+
+
+def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[bytes, str]:
+    """The file's bytes, and what to call it in an error."""
+    if isinstance(source, bytes):
+        name, length = nameless, len(source)
+    else:
+        name = str(source)
+        try:
+            if not Path(source).is_file():
+                raise UserError(f"cannot read {name}: {_what_else(Path(source))}")
+            length = Path(source).stat().st_size
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+            raise UserError(f"cannot read {name}: {error}; check the path") from error
+    if length > max_bytes:
+        raise UserError(f"cannot read {name}: {length} bytes, above the limit of {max_bytes}; make it smaller")
+    if length == 0:
+        raise UserError(f"cannot read {name}: it is empty; replace it")
+    if isinstance(source, bytes):
+        return source, name
+    try:
+        return Path(source).read_bytes(), name
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {error.strerror}; check the file") from error
+
+
+def _what_else(path: Path) -> str:
+    """What is there in place of a file."""
+    if path.is_dir():
+        return "it is a folder; give a file"
+    if path.exists():
+        return "it is a pipe or device, no ordinary file; save the picture as one first"
+    return "there is no such file; check the path"
+
+
+_lock = threading.Lock()
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Pillow has a limit of its own, which would warn of pictures below ours and refuse some where ours was raised."""
+    with _lock:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _formats(data: bytes, name: str) -> tuple[str, ...]:
+    """What the file may be. HEIF's reader is loaded for HEIF alone."""
+    brands = {data[at : at + 4] for at in range(8, min(int.from_bytes(data[:4]), 256), 4)}
+    if data[4:8] != b"ftyp" or brands & _AVIF_BRANDS or not brands & _HEIF_BRANDS:
+        return FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise UserError(f"cannot read {name}: HEIC needs another package; pip install 'limelight[heif]'") from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _tiff_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a TIFF of any kind of pixels; None of other or damaged files. OpenCV turns it upright."""
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    try:
+        stream = io.BytesIO(data)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        stream.seek(tags.next)
+        tags.load(stream)
+        width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+        return (height, width) if tags.get(_ORIENTATION_TAG, 1) >= 5 else (width, height)
+    except Exception:  # damaged headers, as above
+        return None
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """EXIF orientation that is left to apply. All decoders turn TIFF upright themselves."""
+    if image.format == "TIFF":
+        return 1
+    # For a PNG Pillow would decode the whole picture in search of a tag that may follow it.
+    if image.format == "PNG" and not any(marker in data for marker in _EMBEDDED_ORIENTATION):
+        return 1
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a damaged tag says nothing about the picture; every viewer shows it as stored
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _pages(image: Image.Image) -> int:
+    """Pages of a TIFF that are no smaller copies or masks of others."""
+    pages = 0
+    for number in range(image.n_frames):
+        image.seek(number)
+        pages += not image.tag_v2.get(_SUBFILE_TAG, 0) & _REDUCED_OR_MASK
+    image.seek(0)
+    return pages

@@ -1,0 +1,68 @@
+"""Files in and files out of `limelight predict`: their types, and what they carry besides pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from profiles import rgb_profile
+from typer.testing import CliRunner, Result
+
+from limelight.cli import app
+from limelight.media.images import write_png
+
+
+@pytest.fixture
+def run(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Type `limelight predict ... --model <untrained>` in a folder that holds a.png."""
+    monkeypatch.chdir(tmp_path)
+    write_png("a.png", np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+
+    def predict(*arguments: str, **options: object) -> Result:
+        return CliRunner().invoke(app, ["predict", "--model", str(untrained), "--device", "cpu", *arguments], **options)
+
+    return predict
+
+
+def files(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def test_types_by_name_and_by_option(run) -> None:
+    for name, kind in (("x.webp", "WEBP"), ("x.JPG", "JPEG"), ("x.jpeg", "JPEG"), ("x.png", "PNG")):
+        assert run("a.png", "-o", name, "--kind", "white").exit_code == 0
+        with Image.open(name) as image:
+            assert (image.format, image.size, image.mode) == (kind, (30, 20), "RGB")
+    blur, data = ("-", "--format", "jpg", "--kind", "blur", "--quality"), Path("a.png").read_bytes()
+    small, large = (run(*blur, quality, input=data) for quality in ("5", "95"))
+    assert small.stdout_bytes[:2] == b"\xff\xd8" and len(small.stdout_bytes) < len(large.stdout_bytes)
+    assert run("a.png", "-o", "out", "--format", "WebP", "--kind", "rgba").exit_code == 0
+    assert files("out") == {"a.webp", "limelight.json"}
+    again = run("a.png", "-o", "out", "--format", "webp", "--kind", "rgba", "--quality", "50")
+    assert "was made with other settings" in str(again.exception)
+
+
+def test_resolution_transparency_and_profile_on_the_command_line(run) -> None:
+    pixels = np.zeros((40, 60, 4), np.uint8)
+    pixels[10:30, 20:40] = 200, 60, 40, 255
+    Image.fromarray(pixels).save("logo.png", dpi=(300, 300), icc_profile=rgb_profile("Display P3"))
+    assert run("logo.png", "-o", "cut.png", "--kind", "rgba").exit_code == 0
+    with Image.open("cut.png") as image:
+        assert np.allclose(image.info["dpi"], 300, atol=0.01)
+        cut = np.asarray(image)
+    assert not cut[pixels[..., 3] == 0].any()
+    shown = cut[..., 3] > 0
+    assert shown.any() and np.abs(cut[shown][:, :3].astype(int) - (217, 42, 23)).max() <= 1
+
+
+def test_what_was_ignored_is_told(run) -> None:
+    with Image.open("a.png") as image:
+        image.save("odd.png", icc_profile=b"nonsense" * 20)
+        image.save("moves.gif", save_all=True, append_images=[image.rotate(90), image])
+    told = run("odd.png", "-o", "x.png")
+    assert told.exit_code == 0
+    assert told.stderr.splitlines()[-1].startswith("note: odd.png: its colour profile is damaged")
+    assert "note" not in run("odd.png", "-o", "x.png", "-q").stderr
+    told = run("moves.gif", "-o", "y.png", "-q")
+    assert told.exit_code == 1 and Path("y.png").is_file()
+    assert told.stderr.startswith("error: moves.gif: only the first of its 3 pictures was used")
