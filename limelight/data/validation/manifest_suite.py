@@ -17,7 +17,7 @@ def manifest_suite(settings: Validate, datasets: list[str], modalities: set[str]
         datasets: the names that params.yaml asks for.
         modalities: those in the manifest; rules of the others are left out.
     """
-    return [*_shape(settings), *_identity(), *_values(settings, datasets), *_nulls(settings, modalities)]
+    return [*_shape(settings), *_identity(), *_values(settings, datasets), *_nulls(modalities)]
 
 
 def _shape(settings: Validate) -> list[Any]:
@@ -87,21 +87,19 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
         gxe.ExpectColumnValuesToMatchRegex(
             column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
         ),
-    ]
-
-
-def _nulls(settings: Validate, modalities: set[str]) -> list[Any]:
-    import great_expectations.expectations as gxe
-
-    rules = [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
-    rules.append(
         gxe.ExpectColumnValuesToBeNull(
             column="faint_mask",
             mostly=1 - settings.max_faint_masks,
             description="a mask that is not empty exceeds 0.5 somewhere (labels saved as grey do not; save 255 where "
             f"it is salient; all in {CENSUS})",
-        )
-    )
+        ),
+    ]
+
+
+def _nulls(modalities: set[str]) -> list[Any]:
+    import great_expectations.expectations as gxe
+
+    rules = [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
     rules.append(_given("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask"))
     for modality in sorted(modalities):
         where = f'modality == "{modality}"'
