@@ -99,9 +99,9 @@ def predict(
 ) -> None:
     """Find what is salient, or what words name, and write maps, labels, cut-outs or new backgrounds.
 
-    Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Pictures
-    that cannot be read, whose depth or thermal picture cannot, or that are too large for the memory, are listed in
-    failures.csv, and the exit status is 1.
+    Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Whatever
+    looks like a picture and cannot be read, whose depth or thermal picture cannot, or that is too large for the memory,
+    is listed in failures.csv, and the exit status is 1.
     """
     options = locals()
     from limelight.predict.command import Request, run

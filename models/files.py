@@ -4,14 +4,13 @@ import errno
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from models.errors import UserError
+from models.scratch import REPLACED, scratch_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -21,31 +20,27 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block succeeds, and vanishes when it does not.
 
     Works for a file or a folder; an existing target of the same kind is replaced. The suffix is kept, since encoders
-    choose their format by it.
+    choose their format by it. What a killed process left in the same folder is removed: see `models.scratch`.
 
     Raises:
         UserError: the system refuses to write: the disk is full, the place not writable, or there is no such place.
     """
     path = Path(path)
-    scratch = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Its name does not repeat the target's, which may be as long as a name can be.
-        scratch = Path(tempfile.mkdtemp(prefix=".limelight.", dir=path.parent))
-        temporary = scratch / path.name
-        yield temporary
-        _sync(temporary)
-        if temporary.is_dir() and path.is_dir():
-            path.rename(scratch / "replaced")
-        temporary.replace(path)
+        with scratch_folder(path.parent) as scratch:
+            # Its name does not repeat the target's, which may be as long as a name can be.
+            temporary = scratch / path.name
+            yield temporary
+            _sync(temporary)
+            if temporary.is_dir() and path.is_dir():
+                path.rename(scratch / REPLACED)
+            temporary.replace(path)
     except OSError as error:
         if error.errno is None:  # made by a library, such as of an archive that is damaged
             raise
         advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
         raise UserError(f"cannot write {path}: {error.strerror}; {advice}") from error
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

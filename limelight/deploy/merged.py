@@ -40,7 +40,7 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Inputs, np.ndarray]:
         )
     count = min(settings.samples, len(masked))
     chosen = [masked[index] for index in np.linspace(0, len(masked) - 1, count).round().astype(int)]
-    images, companions, modalities = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
+    images, companions, modalities, *_ = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
     masks = np.stack([stretch(read_mask(sample.mask), card.input_size) for sample in chosen])
     return to_inputs(images, companions, modalities, card, card.input_size), masks
 

@@ -37,7 +37,7 @@ def write_overlays(
     chosen = spread(scores, count)
     for index, sample_id in enumerate(chosen, start=1):
         sample = samples[sample_id]
-        image, companion, modality = read_sample(sample, predictor.card)
+        image, companion, modality, *_ = read_sample(sample, predictor.card)
         (found,) = predictor.predict([image], [companion], modality=modality)
         saliency = to_8bit(found.saliency_HW)
         figures = scores.per_image[sample_id]

@@ -29,7 +29,7 @@ def measure_latency(predictor: "Predictor", picture: "Picture", runs: int) -> di
         Milliseconds: network_median and network_p90 of the network alone, total_median and total_p90 with resizing,
         normalisation and resizing back.
     """
-    image_HW3, companion_HW, modality = picture
+    image_HW3, companion_HW, modality, *_ = picture
 
     def predict() -> float:
         (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)

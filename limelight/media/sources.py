@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from limelight.media.header import EXTENSIONS
+from limelight.media.suffixes import check_is_read
+from limelight.media.walk import Walk, identify
 from models.errors import UserError
 
 RECORD = "limelight.json"
@@ -24,38 +26,68 @@ class Source:
     """Its own path below the folder that results are placed relative to."""
 
 
-def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> list[Source]:
-    """Every picture named by files and folders, in order, each once, each with a place of its own for its result.
+@dataclass(frozen=True)
+class Scan:
+    """What files and folders hold."""
 
-    A folder is walked to its depths for files with a picture's suffix; a file is taken whatever its name. The results
-    mirror the tree below the one folder that was given, or below what all arguments have in common. Hidden files and
-    folders are passed over, and so are folders of earlier results, which hold a `RECORD`, unless they are given.
+    sources: list[Source]
+    refused: list[tuple[Path, str]]
+    """What looks like a picture or may hold some and cannot be read, and why; sorted."""
+    notes: list[tuple[Path, str]]
+    """Links that were not followed, and why."""
+    earlier: int
+    """How many folders of earlier results were passed over."""
+
+
+def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
+    """Every picture named by files and folders, each once, each with a place of its own for its result.
+
+    Files come first, taken whatever their names, in the order given; then what a `Walk` finds in the folders. The
+    results mirror the tree below the one folder that was given, or below what all arguments have in common. Folders of
+    earlier results, which hold a `RECORD`, are passed over unless they are given.
 
     Args:
         skip: folders whose contents are no sources: results of ours, companions.
 
     Raises:
-        UserError: an argument does not exist, there is not one picture, or all are in folders to be skipped.
+        UserError: an argument does not exist, nothing looks like a picture, or all that does is in folders to be
+            skipped.
     """
-    found: dict[Path, None] = {}
     for argument in arguments:
+        check_link(argument)
         if not argument.exists():
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
-        found.update(dict.fromkeys(_pictures(argument.resolve()) if argument.is_dir() else [_place(argument)]))
-    skipped = {folder.resolve(): folder for folder in skip}
+    walk = Walk([path.resolve() for path in arguments if path.is_dir()], marker=RECORD)
+    files, refused = _sort_files([_place(path) for path in arguments if not path.is_dir()])
+    found = list(dict.fromkeys(files + walk.pictures))
+    refused |= dict(walk.refused)
+    skipped = {place: folder for folder in skip for place in (folder.resolve(), walk.folders.get(identify(folder)))}
     paths = [path for path in found if skipped.keys().isdisjoint(path.parents)]
-    places = ", ".join(str(argument) for argument in arguments)
-    if found and not paths:
+    kept = [path for path in sorted(refused) if skipped.keys().isdisjoint((path, *path.parents))]
+    if not paths and not kept:
         within = [str(folder) for place, folder in skipped.items() if any(place in path.parents for path in found)]
-        raise UserError(
-            f"all pictures of {places} lie in {' or '.join(within)}, the folder of the results or companions itself; "
-            "choose another folder for these"
-        )
-    if not paths:
-        raise UserError(
-            f"no pictures in {places}; looked for {', '.join(sorted(EXTENSIONS))} outside of earlier results ({RECORD})"
-        )
-    return _assign(paths, _base(arguments))
+        raise _nothing_to_do(", ".join(map(str, arguments)), within)
+    earlier = sum(folder not in skipped for folder in walk.results)
+    return Scan(_assign(paths, _base(arguments)), [(path, refused[path]) for path in kept], walk.notes, earlier)
+
+
+def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> list[Source]:
+    """The pictures of a `scan`.
+
+    Raises:
+        UserError: as for `scan`, or none of them can be read.
+    """
+    found = scan(arguments, skip=skip)
+    if not found.sources:
+        path, reason = found.refused[0]
+        raise UserError(f"{path}: {reason}")
+    return found.sources
+
+
+def check_link(argument: Path) -> None:
+    """Raise UserError where a file or folder that was named is a link that leads nowhere."""
+    if os.path.islink(argument) and not os.path.exists(argument):  # noqa: PTH110, PTH114 - Path raises in a closed folder
+        raise UserError(f"{argument} is a link to {argument.readlink()}, which cannot be reached; mend the link")
 
 
 def path_text(path: Path) -> str:
@@ -82,22 +114,25 @@ def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path
         return {sources[0]: where}
     if not where.is_dir():
         raise UserError(f"{where} does not exist; give the companion's file, or a folder that mirrors the pictures'")
+    walk = Walk([where.resolve()])
     places: dict[PurePosixPath, list[Path]] = {}
-    for path in _walk(where.resolve()):
+    for path in [*walk.pictures, *(path for path, _ in walk.refused)]:
         place = PurePosixPath(path.relative_to(where.resolve()).as_posix())
         places.setdefault(place.with_suffix(""), []).append(path)
-    return {source: _match(source, places.get(source.below.with_suffix(""), []), where) for source in sources}
+    refused = dict(walk.refused)
+    return {source: _match(source, places.get(source.below.with_suffix(""), []), where, refused) for source in sources}
 
 
-def _match(source: Source, candidates: list[Path], where: Path) -> Path | UserError:
-    """The candidate of the picture's whole name, or else the only one there is."""
-    named = [path for path in candidates if path.name == source.below.name] or candidates
+def _match(source: Source, candidates: list[Path], where: Path, refused: Mapping[Path, str]) -> Path | UserError:
+    """The candidate of the picture's whole name, or else the only one there is that is read."""
+    named = [path for path in candidates if path.name == source.below.name]
+    named = named or [path for path in candidates if path not in refused] or candidates
     if not named:
         return UserError(f"{source.below} has no companion in {where}; put one there as {source.below.stem}.png")
     if len(named) > 1:
         names = ", ".join(path.name for path in named)
         return UserError(f"{source.below} could have any of {names} in {where}; keep one, or give it the same name")
-    return named[0]
+    return UserError(f"companion {named[0]}: {refused[named[0]]}") if named[0] in refused else named[0]
 
 
 def _place(path: Path) -> Path:
@@ -105,20 +140,26 @@ def _place(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """All below a folder but the results that an earlier run left there."""
-    results = {path.parent for path in folder.rglob(RECORD)} - {folder}
-    return [path for path in _walk(folder) if results.isdisjoint(path.parents)]
+def _sort_files(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """Those to be read, and, with the reason, those of a kind that is not."""
+    refused: dict[Path, str] = {}
+    for path in paths:
+        try:
+            check_is_read(path)
+        except UserError as error:
+            refused[path] = str(error)
+    return [path for path in paths if path not in refused], refused
 
 
-def _walk(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in EXTENSIONS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+def _nothing_to_do(places: str, within: list[str]) -> UserError:
+    """What to say where there is no picture, or all of them lie `within` folders that are to be skipped."""
+    if within:
+        return UserError(
+            f"all pictures of {places} lie in {' or '.join(within)}, the folder of the results or companions itself; "
+            "choose another folder for these"
+        )
+    suffixes = ", ".join(sorted(EXTENSIONS))
+    return UserError(f"no pictures in {places}; looked for {suffixes} outside of earlier results ({RECORD})")
 
 
 def _base(arguments: Sequence[Path]) -> Path:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND, checked_classes
 from limelight.media.encoding import FILE_TYPES
 from limelight.media.header import EXTENSIONS, MAX_PIXELS
-from limelight.media.sources import find_companions, find_sources
+from limelight.media.sources import check_link, find_companions, find_sources, scan
+from limelight.media.suffixes import check_is_read
 from limelight.predict.job import Job
 from limelight.predict.styles import EXACT, Style, WordStyle
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
@@ -22,6 +23,8 @@ from models.errors import UserError
 from models.files import write_bytes, write_json
 
 STREAM = "-"
+_NOTES = 5
+"""Of pictures, that are printed."""
 Second = tuple[str, Path] | None
 """The modality that second pictures make, and where they are."""
 
@@ -207,6 +210,9 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
     given = {Path(path).resolve() for path in (source, companion) if path is not None}
     if target != STREAM and any(place.resolve() in given for place in places):
         raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
+    if source != STREAM:
+        check_link(Path(source))
+        check_is_read(source)
     given = sys.stdin.buffer.read() if source == STREAM else Path(source)
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (found,) = job.predict([picture])
@@ -260,15 +266,35 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
         raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
     if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
         skip.append(second[1])  # what lies below the pictures' folder is no picture of theirs
-    found = find_sources(arguments, skip=skip)
+    found = scan(arguments, skip=skip)
     if second is not None:
-        companions = Companions(*second, find_companions(found, second[1]))
-    report = predict_tree(job, found, folder, companions=companions, overwrite=request.overwrite, quiet=request.quiet)
+        companions = Companions(*second, find_companions(found.sources, second[1]))
+    report = predict_tree(
+        job,
+        found.sources,
+        folder,
+        refused=found.refused,
+        companions=companions,
+        overwrite=request.overwrite,
+        quiet=request.quiet,
+    )
+    if not request.quiet:
+        _print_notes([*found.notes, *report.notes])
     summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
+    many = "folder" if found.earlier == 1 else "folders"
+    passed = f"; {found.earlier} {many} of earlier results passed over" if found.earlier else ""
     if report.failures:
-        _, reason = report.failures[0]
-        print(f"error: {summary}; see {folder / FAILURES}. The first: {reason}", file=sys.stderr)
+        path, reason = report.failures[0]
+        first = reason if str(path) in reason else f"{path}: {reason}"
+        print(f"error: {summary}; see {folder / FAILURES}{passed}. The first: {first}", file=sys.stderr)
         return 1
     if not request.quiet:
-        print(summary, file=sys.stderr)
+        print(f"{summary}{passed}", file=sys.stderr)
     return 0
+
+
+def _print_notes(notes: Sequence[tuple[Path, str]]) -> None:
+    for path, text in notes[:_NOTES]:
+        print(f"note: {path}: {text}", file=sys.stderr)
+    if len(notes) > _NOTES:
+        print(f"note: and {len(notes) - _NOTES} more", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Predictions for whole trees of pictures: nothing lost, nothing done twice, failures listed.
 
 A folder of results holds `limelight.json`, the settings that they were made with, so that an interrupted run is resumed
-and never mixed with another's results; and `failures.csv`, the pictures that could not be read, where there are any.
+and never mixed with another's results; `limelight.done.jsonl`, what each was made from (see `limelight.predict.done`);
+and, where there are any, `failures.csv`, the pictures that were not done, or not all of, and why.
 """
 
 import csv
@@ -11,19 +12,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from limelight.inference.pictures import Picture, read_picture
 from limelight.inference.predictor import MOST_AT_ONCE
 from limelight.media.sources import RECORD, Source, path_text
+from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.job import Found, Job
 from limelight.predict.styles import Style, WordStyle
 from limelight.progress import progress
 from models.errors import UserError
 from models.files import read_json, write_bytes, write_json, write_text
+from models.scratch import sweep
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
 _THREADS = 2
@@ -44,14 +47,26 @@ class Companions:
     """Or why there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
     """How a run went."""
 
-    written: int
-    skipped: int
-    failures: list[tuple[Path, str]]
-    """Pictures of which nothing, or not every result, could be made, and why."""
+    written: int = 0
+    skipped: int = 0
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    """Pictures of which nothing, or not every result, or not all that they show could be made, and why."""
+    notes: list[tuple[Path, str]] = field(default_factory=list)
+    """What is worth knowing, though nothing is missing."""
+
+    def add(self, path: Path, picture: Picture | UserError, error: UserError | None) -> None:
+        """Count a picture, and what was wrong with it or its results."""
+        if error is not None:
+            self.failures.append((path, str(error)))
+            return
+        self.written += 1
+        self.notes += [(path, note) for note in picture.notes]
+        if picture.omitted:
+            self.failures.append((path, picture.omitted))
 
 
 def predict_tree(
@@ -59,6 +74,7 @@ def predict_tree(
     sources: Sequence[Source],
     folder: Path,
     *,
+    refused: Sequence[tuple[Path, str]] = (),
     companions: Companions | None = None,
     overwrite: bool = False,
     quiet: bool = False,
@@ -66,10 +82,11 @@ def predict_tree(
     """Predict every source and write its results to their places below `folder`, with a legend if they have labels.
 
     Results that an earlier run with the same settings has finished are kept, unless their picture or its companion has
-    changed since. Those from before the folder's settings changed are made anew.
+    changed since, or one of them has another size than it was written with.
 
     Args:
         job: of the companions' modality.
+        refused: what else is to be listed as a failure, and why.
         companions: of the sources; a source whose companion is missing or cannot be used is one of the failures.
         overwrite: replace whatever stands where a result goes, other settings' results included.
         quiet: show no progress.
@@ -79,25 +96,64 @@ def predict_tree(
             is full.
     """
     targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
-    record = job.record() | _record(companions)
     inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
     _refuse_to_destroy(inputs, targets)
-    _keep_record(folder / RECORD, record, targets, overwrite)
-    todo = [
-        source for source in sources if overwrite or not _is_done([*inputs[source], folder / RECORD], targets[source])
-    ]
+    report = Report(failures=list(refused))
+    done = _begin(folder, job.record() | _record(companions), targets, overwrite, report)
     if isinstance(job.style, WordStyle):
         write_json(folder / LEGEND, job.style.legend)
-    failures: list[tuple[Path, str]] = []
+    stamps = {source: stamp_of(inputs[source]) for source in sources}
+    kept = {
+        source: finished
+        for source in sources
+        if not overwrite and (finished := done.find(source.relative, stamps[source], targets[source]))
+    }
+    todo = [source for source in sources if source not in kept]
+    report.skipped = len(kept)
+    report.failures += [(source.path, finished.omitted) for source, finished in kept.items() if finished.omitted]
+
+    def finish(source: Source, picture: Picture | UserError, found: Found | UserError) -> UserError | None:
+        if isinstance(found, UserError):
+            return found
+        error, sizes = _write(job.style, targets[source], picture, found)
+        if error is None and stamps[source] is not None:
+            done.add(source.relative, stamps[source], sizes, picture.omitted)
+        return error
+
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        for chunk, pictures in _read_ahead(todo, companions, job.batch_size or MOST_AT_ONCE, pool):
-            found = _predicted(job, pictures)
-            errors = pool.map(partial(_write, job.style), [targets[source] for source in chunk], pictures, found)
-            failures += [(source.path, str(error)) for source, error in zip(chunk, errors, strict=True) if error]
+        for chunk, pictures in _read_ahead(todo, companions, job, pool):
+            errors = pool.map(finish, chunk, pictures, _predicted(job, pictures))
+            for source, picture, error in zip(chunk, pictures, errors, strict=True):
+                report.add(source.path, picture, error)
             advance(len(chunk), "")
-    _list_failures(folder / FAILURES, failures)
-    return Report(len(todo) - len(failures), len(sources) - len(todo), failures)
+    report.failures.sort()
+    _list_failures(folder / FAILURES, report.failures)
+    return report
+
+
+def _begin(
+    folder: Path, record: dict[str, Any], targets: dict[Source, list[Path]], overwrite: bool, report: Report
+) -> Done:
+    """Write the record where it is another, and remove what killed runs left."""
+    try:
+        known = read_json(folder / RECORD)
+    except UserError:
+        known = None
+    existing = next((target for made in targets.values() for target in made if _exists(target)), None)
+    if existing is not None and known != record and not overwrite:
+        raise UserError(
+            f"{existing} exists and was made with other settings or by something else; "
+            "choose another --output, or --overwrite it"
+        )
+    for place in {target.parent for made in targets.values() for target in made}:
+        sweep(place)
+    done = Done(folder / DONE, record)  # before the record, which alone is what earlier versions left
+    if known != record:
+        write_json(folder / RECORD, record)
+    elif done.is_new and existing is not None:
+        report.notes.append((folder, f"had no {DONE}, which says what results were made from; they were made anew"))
+    return done
 
 
 def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Found | UserError]:
@@ -116,36 +172,16 @@ def _record(companions: Companions | None) -> dict[str, Any]:
 
 
 def _refuse_to_destroy(inputs: dict[Source, list[Path]], targets: dict[Source, list[Path]]) -> None:
-    pictures = {path.parent.resolve() / path.name for paths in inputs.values() for path in paths}
-    results = Counter(target.parent.resolve() / target.name for made in targets.values() for target in made)
+    resolved = cache(Path.resolve)
+    given = [path for paths in inputs.values() for path in paths]
+    pictures = {resolved(path.parent) / path.name for path in given}
+    pictures |= {path.resolve() for path in given if path.is_symlink()}
+    results = Counter(resolved(target.parent) / target.name for made in targets.values() for target in made)
     for target, count in results.items():
         if target in pictures:
             raise UserError(f"{target} is itself one of the pictures; write the results to another folder (--output)")
         if count > 1:
             raise UserError(f"{target} would be a result of two pictures; rename one of them")
-
-
-def _keep_record(path: Path, record: dict[str, Any], targets: dict[Source, list[Path]], overwrite: bool) -> None:
-    """Write the record where it is another: the file's age then tells which results were made before it."""
-    try:
-        known = read_json(path)
-    except UserError:
-        known = None
-    if known == record:
-        return
-    existing = next((target for made in targets.values() for target in made if _exists(target)), None)
-    if existing is not None and not overwrite:
-        raise UserError(
-            f"{existing} exists and was made with other settings or by something else; "
-            "choose another --output, or --overwrite it"
-        )
-    write_json(path, record)
-
-
-def _is_done(inputs: Sequence[Path], targets: Sequence[Path]) -> bool:
-    """Whether all targets are files, none of them older than an input."""
-    latest = max(path.stat().st_mtime_ns for path in inputs)
-    return all(_exists(target) and target.is_file() and target.stat().st_mtime_ns >= latest for target in targets)
 
 
 def _exists(path: Path) -> bool:
@@ -157,12 +193,15 @@ def _exists(path: Path) -> bool:
 
 
 def _read_ahead(
-    sources: Sequence[Source], companions: Companions | None, batch_size: int, pool: ThreadPoolExecutor
+    sources: Sequence[Source], companions: Companions | None, job: Job, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Sequence[Source], list[Picture | UserError]]]:
     """Batches of sources with their pictures, or why there is none; the next batch is decoded while one is in use."""
 
+    batch_size = job.batch_size or MOST_AT_ONCE
+    read = partial(_read, companions=companions, max_pixels=job.style.max_pixels)
+
     def submit(start: int) -> Any:
-        return pool.map(partial(_read, companions=companions), sources[start : start + batch_size])
+        return pool.map(read, sources[start : start + batch_size])
 
     ahead = submit(0)
     for start in range(0, len(sources), batch_size):
@@ -171,7 +210,7 @@ def _read_ahead(
         yield sources[start : start + batch_size], pictures
 
 
-def _read(source: Source, companions: Companions | None) -> Picture | UserError:
+def _read(source: Source, companions: Companions | None, max_pixels: int) -> Picture | UserError:
     if companions is None:
         companion, modality = None, "rgb"
     else:
@@ -179,25 +218,26 @@ def _read(source: Source, companions: Companions | None) -> Picture | UserError:
     if isinstance(companion, UserError):
         return companion
     try:
-        return read_picture(source.path, companion, modality)
+        return read_picture(source.path, companion, modality, max_pixels)
     except UserError as error:
         return error
 
 
-def _write(
-    style: Style, targets: Sequence[Path], picture: Picture | UserError, found: Found | UserError
-) -> UserError | None:
-    """Returns what kept the prediction, or the first of its results that is missing, from being written.
+def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found) -> tuple[UserError | None, list[int]]:
+    """Returns what kept the first of the results that are missing from being written, and the bytes of the others.
 
     Raises:
         UserError: the disk is full or not writable, which no other result would be spared.
     """
-    if isinstance(found, UserError):
-        return found
-    failure = None
-    for target, content in zip(targets, style.render(picture, found), strict=True):
+    failure, sizes = None, []
+    try:
+        contents = style.render(picture, found)
+    except UserError as error:
+        return error, []
+    for target, content in zip(targets, contents, strict=True):
         try:
             write_bytes(target, content)
+            sizes.append(len(content))
         except UserError as error:
             refused = error.__cause__
             if not isinstance(refused, OSError) or refused.errno not in _OF_THE_NAME:
@@ -205,7 +245,7 @@ def _write(
             failure = failure or UserError(
                 f"cannot write {target}: {refused.strerror}; rename the picture, or shorten the class"
             )
-    return failure
+    return failure, sizes
 
 
 def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:

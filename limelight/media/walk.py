@@ -1,0 +1,108 @@
+"""Folders of pictures, walked to their depths: each folder once, by whatever links lead to it."""
+
+import heapq
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from limelight.media.suffixes import is_named_as_picture, is_picture
+from models.errors import UserError
+
+Identity = tuple[int, int]
+"""Device and inode, by which a folder is known under all of its names."""
+
+
+class Walk:
+    """The pictures below folders, found by suffix or content; hidden files and folders are passed over.
+
+    Links to files are files. Links to folders are followed after all that lies below the roots without them, so that a
+    folder that can be reached in several ways has its own name, or else the first of those that links give it. A link
+    to a folder above a root is not followed: it leads out of what was asked for, and may hold the whole disk.
+
+    Args:
+        roots: absolute paths of folders.
+        marker: a folder below the roots that holds a file of this name is passed over.
+    """
+
+    def __init__(self, roots: Iterable[Path], *, marker: str | None = None) -> None:
+        self.pictures: list[Path] = []
+        """Sorted."""
+        self.refused: list[tuple[Path, str]] = []
+        """What looks like a picture or may hold some and cannot be read, and why."""
+        self.results: list[Path] = []
+        """Folders that were passed over for the marker in them."""
+        self.notes: list[tuple[Path, str]] = []
+        """Links that were not followed."""
+        self.folders: dict[Identity, Path] = {}
+        """All that were looked into."""
+        self._marker = marker
+        self._roots = list(dict.fromkeys(roots))
+        self._above = {identify(folder) for root in self._roots for folder in root.parents}
+        self._pending = list(self._roots)
+        self._links: list[Path] = []
+        while self._pending or self._links:
+            self._look_into(self._pending.pop()) if self._pending else self._follow(heapq.heappop(self._links))
+        self.pictures.sort()
+
+    def _follow(self, link: Path) -> None:
+        identity = identify(link)
+        if identity in self._above and identity not in self.folders:
+            self.notes.append((link, f"not followed: it is a link to {link.resolve()}, which is above what was given"))
+        else:
+            self._look_into(link)
+
+    def _look_into(self, folder: Path) -> None:
+        identity = identify(folder)
+        if identity in self.folders:
+            return
+        try:
+            with os.scandir(folder) as opened:
+                entries = [entry for entry in opened if not entry.name.startswith(".")]
+        except OSError as error:
+            reason = f"this folder cannot be read: {error.strerror}; change its permissions, or leave it out"
+            self.refused.append((folder, reason))
+            return
+        if identity is not None:
+            self.folders[identity] = folder
+        if folder not in self._roots and any(entry.name == self._marker for entry in entries):
+            self.results.append(folder)
+            return
+        for entry in entries:
+            try:
+                self._sort_in(entry)
+            except UserError as error:
+                self.refused.append((Path(entry.path), str(error)))
+
+    def _sort_in(self, entry: os.DirEntry[str]) -> None:
+        if entry.is_dir(follow_symlinks=False):
+            self._pending.append(Path(entry.path))
+        elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode := _mode_behind(entry)):
+            if is_picture(entry.path):
+                self.pictures.append(Path(entry.path))
+        elif stat.S_ISDIR(mode):
+            heapq.heappush(self._links, Path(entry.path))
+        elif is_named_as_picture(entry.name):
+            raise UserError("it is a pipe, socket or device, no ordinary file; save the picture as one first")
+
+
+def identify(folder: Path) -> Identity | None:
+    """By what a folder is known under all of its names; None where it is missing or closed."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _mode_behind(entry: os.DirEntry[str]) -> int:
+    """Of what an entry is, or what it is a link to.
+
+    Raises:
+        UserError: the link leads nowhere.
+    """
+    try:
+        return entry.stat().st_mode
+    except OSError as error:
+        what = f"it is a link to {Path(entry.path).readlink()}" if entry.is_symlink() else "it cannot be looked at"
+        raise UserError(f"{what}: {error.strerror}; mend or remove it") from error
