@@ -28,7 +28,8 @@ from limelight.evaluation.speed import hardware
 from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
 from limelight.media.header import EXTENSIONS
-from limelight.media.images import read_image, read_mask
+from limelight.media.images import read_image
+from limelight.media.masks import read_mask
 from limelight.progress import track
 from models.base import Network
 from models.card import Card

@@ -34,11 +34,25 @@ class Renderer(Section):
 
 
 class Layout(Section):
-    """Where a dataset's folder keeps what, relative to its root."""
+    """Where a dataset's folder keeps what, relative to its root: folders, or file names with `{name}` in them."""
 
     image: str = "images"
     mask: str | None = "masks"
     companion: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Layout":
+        from limelight.data.patterns import NAME, problem
+
+        for other in filter(None, (self.image, self.mask, self.companion)):
+            if wrong := problem(other):
+                raise ValueError(wrong)
+            for field in ("{split}", "{clip}"):
+                if field in other and field not in self.image:
+                    raise ValueError(f"{field} stands in {other!r}, but not in image {self.image!r}; give it in both")
+        if NAME in self.image and self.image in (self.mask, self.companion):
+            raise ValueError(f"{self.image!r} cannot be two things; name image, mask and companion differently")
+        return self
 
 
 class DatasetRequest(Section):
@@ -101,6 +115,9 @@ class Validate(Section):
     min_side: int = 16
     max_pixels: int = 50_000_000
     max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")
+    max_faint_masks: float = Field(
+        default=0, ge=0, le=1, description="share of samples whose mask shows something, but never above 0.5"
+    )
     max_full_masks: float = Field(default=0.05, ge=0, le=1)
     binary_masks: float = Field(
         default=0.5, ge=0, le=1, description="share of masks that must be nearly black and white"

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from limelight.config import Params, load_params
+from limelight.config import Params, Tracking, load_params
+from limelight.store_home import database_of, lost_versions, moved_from
 from models.errors import UserError
 from models.files import read_json, sha256_file
 
@@ -237,6 +239,9 @@ def _tracker(params: Params | None) -> Iterator[Finding]:
         return
     uri = params.tracking.uri
     parts = urlsplit(uri)
+    if database_of(params.tracking):
+        yield from _store(params.tracking)
+        return
     if parts.scheme not in ("http", "https"):
         yield Finding(
             "tracker", "ok", uri if Path(parts.path.lstrip("/")).exists() else f"{uri}, made by the first run"
@@ -248,6 +253,24 @@ def _tracker(params: Params | None) -> Iterator[Finding]:
             yield Finding("tracker", "ok", f"{uri} answers")
     except OSError as error:
         yield Finding("tracker", "note", f"{uri} does not answer ({error}); runs keep their numbers without it")
+
+
+def _store(tracking: Tracking) -> Iterator[Finding]:
+    """An SQLite store: whether it can be read, still is where it was, and has the weights of its champions."""
+    try:
+        old, lost = moved_from(tracking), lost_versions(tracking)
+    except sqlite3.Error as error:
+        yield Finding("tracker", "broken", f"{tracking.uri} cannot be read ({error}); end what holds it, or restore it")
+        return
+    if old:
+        text = f"{tracking.uri} was made in {old}; its paths follow at the next run or python -m limelight.tracking"
+        yield Finding("tracker", "note", text)
+    else:
+        database = database_of(tracking)
+        here = database is not None and database.exists()
+        yield Finding("tracker", "ok", tracking.uri if here else f"{tracking.uri}, made by the first run")
+    for version in lost:
+        yield Finding("registry", "broken", f"{version} lacks its files; restore them, or move the alias")
 
 
 _CHECKS: tuple[Callable[[Params | None], Iterator[Finding]], ...] = (

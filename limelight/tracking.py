@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from limelight.config import Params, Tracking, load_params
 from limelight.journal import FOLDER as JOURNAL
 from limelight.provenance import pipeline_key, provenance
+from limelight.store_home import HOME_TAG, check_reachable, database_of, follow, home_of
 from models.files import read_json
 
 if TYPE_CHECKING:
@@ -162,16 +163,19 @@ def tracked_run(
 def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
     """A client of a store that answered and the id of its experiment, both made if they were not there.
 
+    A store on disk follows its project where that was moved or copied.
+
     Raises:
         Exception: of whatever kind, within seconds, if the store is unreachable, locked or not a store.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    database = Path(tracking.uri.removeprefix("sqlite:///")) if tracking.uri.startswith("sqlite:///") else None
+    database = database_of(tracking)
     # Two processes that create the same SQLite store at the same time break each other's migration.
     lock = database.with_name(f"{database.name}.lock") if database else None
     with _locked(lock):
         _check_alive(tracking.uri, database)
+        follow(tracking)
     import mlflow
 
     with _locked(lock):
@@ -179,10 +183,17 @@ def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
         client = mlflow.MlflowClient(tracking.uri)
         found = client.get_experiment_by_name(tracking.experiment)
         if found:
-            yield client, found.experiment_id
+            experiment_id = found.experiment_id
+            if database:
+                check_reachable(found.artifact_location)
+        elif database:
+            root = Path(tracking.artifacts).absolute()
+            root.mkdir(parents=True, exist_ok=True)
+            home = {HOME_TAG: str(home_of(database))}
+            experiment_id = client.create_experiment(tracking.experiment, root.as_uri(), home)
         else:
-            local = Path(tracking.artifacts).absolute().as_uri() if database else None
-            yield client, client.create_experiment(tracking.experiment, artifact_location=local)
+            experiment_id = client.create_experiment(tracking.experiment)
+        yield client, experiment_id
 
 
 def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> Tracker:

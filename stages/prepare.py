@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from limelight.config import Params
+from limelight.data.census import CENSUS, census_lines, write_census
 from limelight.data.classes import vocabulary_tree
 from limelight.data.hashes import HashCache
 from limelight.data.index import read_index
@@ -42,6 +43,8 @@ def prepare(params: Params) -> dict[str, Prepared]:
         print(describe(prepared[request.name], request.name))
         for problem in prepared[request.name].problems[:5]:
             print(f"  left out {problem.path}: {problem.reason}")
+        for line in census_lines(prepared[request.name].odd_masks):
+            print(line)
     cache.save()
     with atomic_path(MANIFEST.parent) as folder:
         write_all(folder, prepared, {name: index[name].sha256 for name in prepared})
@@ -49,12 +52,15 @@ def prepare(params: Params) -> dict[str, Prepared]:
 
 
 def write_all(folder: Path, prepared: dict[str, Prepared], trees: dict[str, str]) -> None:
-    """Write the manifest, each dataset's lists, its classes, and rejected.csv into `folder`."""
+    """Write the manifest, each dataset's lists, its classes, rejected.csv and masks.csv into `folder`."""
     folder.mkdir()
     samples = [sample for dataset in prepared.values() for sample in dataset.samples]
     write_manifest(samples, folder / MANIFEST.name, trees=trees)
     problems = [problem for dataset in prepared.values() for problem in dataset.problems]
     write_text(folder / "rejected.csv", rejected_csv(problems))
+    odd = [finding for dataset in prepared.values() for finding in dataset.odd_masks]
+    if odd:
+        write_census(odd, folder / CENSUS.name)
     for name, dataset in prepared.items():
         for split, members in groupby(dataset.samples, key=lambda sample: sample.split):
             write_lists(list(members), folder / name / split)

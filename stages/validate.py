@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limelight.config import Params
+from limelight.data.census import Finding, census_lines, read_census, summarise
 from limelight.data.manifest import Sample, read_manifest
 from limelight.journal import Note, noted_run
 from models.errors import UserError
@@ -36,7 +37,7 @@ def check(params: Params, note: Note) -> None:
     from limelight.data.validation.tables import choose, decoded_table, manifest_table
 
     settings, names = params.active.validation, [request.name for request in params.active.data.datasets]
-    samples = read_manifest()
+    samples, odd_masks = read_manifest(), read_census()
     chosen = choose(samples, settings.samples)
     shutil.rmtree(REPORT, ignore_errors=True)
     if chosen:
@@ -44,15 +45,19 @@ def check(params: Params, note: Note) -> None:
     decoded = decoded_table(chosen)
     checker = Checker(REPORT / "docs")
     modalities = {sample.modality for sample in samples}
-    outcomes = checker.check("manifest", manifest_table(samples), manifest_suite(settings, names, modalities))
+    outcomes = checker.check(
+        "manifest", manifest_table(samples, odd_masks), manifest_suite(settings, names, modalities)
+    )
     outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
-    found = summary(samples, len(chosen), outcomes)
+    found = summary(samples, len(chosen), outcomes, odd_masks)
     write_json(REPORT / "summary.json", found)
     note.log_metrics(
         {**{name: found[name] for name in ("samples", "decoded", "expectations")}, "failed": len(found["failed"])}
     )
     for name in ("summary.json", "samples.png"):
         note.log_artifact(REPORT / name)
+    for line in census_lines(odd_masks):
+        print(line)
     broken = [outcome for outcome in outcomes if not (outcome.success or outcome.warning)]
     if any(not outcome.success for outcome in outcomes):
         print(failure_table(outcomes))
@@ -64,7 +69,7 @@ def check(params: Params, note: Note) -> None:
     print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")
 
 
-def summary(samples: list[Sample], decoded: int, outcomes: list[Any]) -> dict[str, Any]:
+def summary(samples: list[Sample], decoded: int, outcomes: list[Any], odd_masks: list[Finding]) -> dict[str, Any]:
     """What stands in summary.json; nothing in it changes unless the data or the expectations do."""
     counts: dict[str, dict[str, int]] = {}
     for (dataset, split), count in sorted(Counter((one.dataset, one.split) for one in samples).items()):
@@ -74,6 +79,7 @@ def summary(samples: list[Sample], decoded: int, outcomes: list[Any]) -> dict[st
         "samples": len(samples),
         "decoded": decoded,
         "datasets": counts,
+        "masks": summarise(odd_masks),
         "expectations": len(outcomes),
         "failed": [
             {

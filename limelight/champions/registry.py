@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limelight.config import Tracking
+from limelight.store_home import lost_weights
 from limelight.tracking import open_store
 from models.errors import UserError
 
@@ -64,7 +65,7 @@ def holder(tracking: Tracking, alias: str = "champion") -> Registered | None:
     """The version that carries an alias; None where none does.
 
     Raises:
-        UserError: the store does not answer.
+        UserError: the store does not answer, or the version's files are gone.
     """
     with _client(tracking) as client:
         name = tracking.registered_model
@@ -74,6 +75,11 @@ def holder(tracking: Tracking, alias: str = "champion") -> Registered | None:
             return None
         tags = client.get_model_version(name, version).tags
         model = client.get_logged_model(tags["model.id"])
+        if folder := lost_weights(model.artifact_location):
+            raise UserError(
+                f"{alias} version {version} of {name} has lost its files: {folder} is not there or incomplete; restore "
+                "it, or give the alias to another version"
+            )
         metrics = {metric.key: metric.value for metric in model.metrics or []}
         return Registered(name, str(version), tags["model.id"], tags["weights.sha256"], metrics)
 
@@ -100,6 +106,8 @@ def _client(tracking: Tracking) -> Iterator["MlflowClient"]:
     try:
         with open_store(tracking) as (client, _):
             yield client
+    except UserError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the model registry at {tracking.uri} failed: {reason}; is the tracker running?") from error

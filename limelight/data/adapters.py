@@ -9,6 +9,7 @@ from pathlib import Path
 
 from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
+from limelight.data.patterns import NAME, Matches, fixed_part, matches, set_apart
 from limelight.media.header import EXTENSIONS
 from models.errors import UserError
 from models.files import read_text
@@ -43,11 +44,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Folder:
-    """The pictures of one folder by their relative path without suffix, in Unicode's composed form."""
+    """The pictures of one folder by their relative path without suffix, in Unicode's composed form, or those of a
+    pattern by their key."""
 
     path: Path
     files: dict[str, Path]
     shadowed: list[tuple[Path, Path]]
+    pattern: str = ""
+
+    def place(self, key: str) -> str:
+        """Where a file of this key would be."""
+        return str(self.path / self.pattern.replace(NAME, key)) if self.pattern else f"{key}.* in {self.path}"
 
 
 def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Problem]]:
@@ -138,9 +145,7 @@ def _check_share(dataset: str, root: Path, part: Part, found: int, unpaired: lis
 
 
 def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
-    images = _pictures(root, part.image, part)
-    masks = _pictures(root, part.mask) if part.mask else None
-    companions = _pictures(root, part.companion) if part.companion else None
+    images, masks, companions = (_named if NAME in part.image else _folders)(root, part)
     unpaired = [
         (later, f"has the name of {first.name}")
         for folder in (images, masks, companions)
@@ -156,9 +161,9 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
         companion = companions and companions.files.get(key)
         if masks and mask is None:
             if not part.labelled_only:
-                unpaired.append((image, f"no mask {key}{part.mask_suffix}.* in {masks.path}"))
+                unpaired.append((image, f"no mask {masks.place(key + part.mask_suffix)}"))
         elif companions and companion is None:
-            unpaired.append((image, f"no companion {key}.* in {companions.path}"))
+            unpaired.append((image, f"no companion {companions.place(key)}"))
         else:
             pairs.append(Pair(prefix + key, part.split, image, mask, companion))
     if part.members is None and part.include is None:
@@ -172,6 +177,39 @@ def _orphans(images: _Folder, others: _Folder | None, suffix: str) -> list[tuple
         return []
     owned = {_normal(key + suffix) for key in images.files}
     return [(path, f"no image of this name in {images.path}") for key, path in others.files.items() if key not in owned]
+
+
+def _folders(root: Path, part: Part) -> tuple[_Folder, _Folder | None, _Folder | None]:
+    return (
+        _pictures(root, part.image, part),
+        _pictures(root, part.mask) if part.mask else None,
+        _pictures(root, part.companion) if part.companion else None,
+    )
+
+
+def _named(root: Path, part: Part) -> tuple[_Folder, _Folder | None, _Folder | None]:
+    """Images, masks and companions by patterns, whose files may lie in one folder.
+
+    Raises:
+        UserError: two files fit a pattern under one name.
+    """
+    patterns = [path for path in (part.image, part.mask, part.companion) if path]
+    places = [_place(root, fixed_part(pattern)[0]) for pattern in patterns]
+    claimed = [_only_pictures(matches(*place)) for place in zip(places, patterns, strict=True)]
+    found = []
+    for pattern, place, role in zip(patterns, places, set_apart(claimed), strict=True):
+        if several := next((paths for paths in role.values() if len(paths) > 1), None):
+            raise UserError(f"{' and '.join(map(str, several))} both fit {pattern!r}; give its suffix, or remove one")
+        files = {key: path for key, (path,) in role.items() if pattern is not part.image or part.wants(key)}
+        found.append(_Folder(place, files, [], fixed_part(pattern)[1]))
+    images, *others = found
+    masks = others.pop(0) if part.mask else None
+    return images, masks, others[0] if others else None
+
+
+def _only_pictures(found: Matches) -> Matches:
+    kept = {key: [path for path in paths if path.suffix.lower() in EXTENSIONS] for key, paths in found.items()}
+    return {key: paths for key, paths in kept.items() if paths}
 
 
 def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
@@ -190,7 +228,7 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
     for clip, folder in clips.items():
         mask = part.mask and part.mask.replace("{clip}", clip)
         companion = part.companion and part.companion.replace("{clip}", clip)
-        if mask and locate(root, mask) is None:
+        if mask and locate(root, fixed_part(mask)[0]) is None:
             unpaired.append((root / folder, f"no masks in {mask}"))
             continue
         still = Part(folder, mask, companion, part.split, part.mask_suffix, labelled_only=part.labelled_only)
@@ -239,11 +277,16 @@ def _first_paths(lines: Iterable[str]) -> list[str]:
     return [line.split(" /")[0] for line in lines if line]
 
 
-def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
-    """Of a part's images only those that it includes."""
+def _place(root: Path, relative: str) -> Path:
     folder = locate(root, relative)
     if folder is None or not folder.is_dir():
         raise UserError(f"no folder {relative} in {root}; correct the layout or complete the dataset")
+    return folder
+
+
+def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
+    """Of a part's images only those that it includes."""
+    folder = _place(root, relative)
     files: dict[str, Path] = {}
     shadowed: list[tuple[Path, Path]] = []
     for name, path in list_files(folder).items():

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from limelight.config import Layout
+from limelight.data.patterns import NAME, fixed_part, matches
 from models.errors import UserError
 
 _SPLIT_NAMES = {
@@ -29,7 +30,8 @@ _SPLIT_NAMES = {
 class Part:
     """One split of a dataset's folder. Paths are relative to the root and matched without regard to case.
 
-    `{split}` in a path stands for a folder per split, `{clip}` for a folder per clip.
+    `{split}` in a path stands for a folder per split, `{clip}` for a folder per clip. One with `{name}` is a pattern of
+    file names (`limelight.data.patterns`) instead of a folder; then all of them are.
     """
 
     image: str
@@ -84,6 +86,7 @@ KNOWN: dict[str, list[Parts]] = {
             ("RGB", "GT"),
             ("images", "ground_truth_mask"),
         ),
+        *((Part("{name}", f"{{name}}{end}"),) for end in ("_mask", "-mask", "_gt", "-gt", "_matte", "-matte")),
     ],
     "rgbd": [
         parts
@@ -128,8 +131,11 @@ KNOWN: dict[str, list[Parts]] = {
 
 
 def from_setting(layout: Layout) -> Parts:
-    """The parts of a layout given in params.yaml; its paths may hold `{split}` and `{clip}`."""
-    return (Part(layout.image, layout.mask, layout.companion),)
+    """The parts of a layout given in params.yaml; its paths may hold `{split}`, `{clip}` and `{name}`."""
+    paths = (layout.image, layout.mask, layout.companion)
+    if any(NAME in path for path in paths if path):
+        paths = tuple(path if path is None or NAME in path else f"{path}/{NAME}" for path in paths)
+    return (Part(*paths),)
 
 
 def locate(root: Path, relative: str) -> Path | None:
@@ -202,12 +208,15 @@ def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | Non
     """
     candidates = list(candidates)
     while True:
+        inside = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        wraps = len(inside) == 1 and inside[0].is_dir()
         for parts in candidates:
+            if wraps and NAME in parts[0].image and "/" not in parts[0].image:
+                continue  # it would find what lies below, and count the folder to the names
             found = concrete(root, parts)
             if _fits(root, found):
                 return root, found
-        inside = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
-        if len(inside) != 1 or not inside[0].is_dir():
+        if not wraps:
             return None
         root = inside[0]
 
@@ -236,11 +245,14 @@ def _describe(parts: Parts) -> str:
 
 
 def _folder(root: Path, pattern: str) -> Path | None:
-    """The folder of a pattern; for one with `{clip}`, that of the first clip."""
+    """The folder of a pattern, if any file has such a name; for one with `{clip}`, that of the first clip
+    which has it."""
     if "{clip}" in pattern:
-        return next((locate(root, path) for path in expand(root, pattern, "clip").values()), None)
-    path = locate(root, pattern)
-    return path if path is not None and path.is_dir() else None
+        return next(filter(None, (_folder(root, path) for path in expand(root, pattern, "clip").values())), None)
+    path = locate(root, fixed_part(pattern)[0])
+    if path is None or not path.is_dir() or (NAME in pattern and not matches(path, pattern)):
+        return None
+    return path
 
 
 def _fits(root: Path, parts: Parts) -> bool:

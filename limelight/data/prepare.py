@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from limelight.data.catalogue import (
     layout_candidates,
     lookup,
 )
+from limelight.data.census import Finding, Reading, findings, note_mask
 from limelight.data.classes import class_names, folded, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
@@ -29,7 +30,8 @@ from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.segment import checked_classes
-from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image, read_mask
+from limelight.media.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
+from limelight.media.masks import decode_mask
 from limelight.progress import track
 from models.errors import UserError
 
@@ -44,12 +46,14 @@ _COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset's samples, what was left out, and what its label maps mean (of use to 'text' alone)."""
+    """One dataset's samples, what was left out, what its label maps mean (of use to 'text' alone), and which of its
+    masks are odd."""
 
     samples: list[Sample]
     problems: list[Problem]
     classes: dict[int, str]
     source: ClassSource
+    odd_masks: list[Finding]
 
 
 def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: HashCache) -> Prepared:
@@ -75,7 +79,7 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     source = class_source(request)
     names = _names(root, request, source) if entry.modality == "text" else {}
     divided = divide(pairs, request, seed)
-    samples, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
+    samples, readings, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
         more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise UserError(
@@ -84,7 +88,9 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
         )
     if names:
         _check_shown(samples, request.name, names, source.ignore)
-    return Prepared(samples, problems + unreadable, names, source)
+    known = lookup(request.name)
+    odd = findings(request.name, readings, soft=known is not None and known.soft_masks)
+    return Prepared(samples, problems + unreadable, names, source, odd)
 
 
 def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
@@ -127,14 +133,15 @@ def measure(
     cache: HashCache,
     names: dict[int, str],
     ignore: tuple[int, ...],
-) -> tuple[list[Sample], list[Problem]]:
-    """Look at every file: size by its header, hash, whether it is whole, classes of a label map.
+) -> tuple[list[Sample], list[Reading], list[Problem]]:
+    """Look at every file: size by its header, hash, whether it is whole, how a mask is coded, classes of a label map.
 
     Returns:
-        The samples by split, then clip and frame, then id; and the pairs that cannot be used.
+        The samples by split, then clip and frame, then id; what their masks are, in the same order; and the pairs that
+        cannot be used.
     """
 
-    def look(one: Pair) -> Sample | Problem:
+    def look(one: Pair) -> tuple[Sample, Reading | None] | Problem:
         try:
             return _look(one, dataset, modality, cache, names, ignore)
         except UserError as error:
@@ -144,27 +151,30 @@ def measure(
         looked = pool.map(look, pairs)
         shown = track(looked, len(pairs), f"preparing {dataset}") if len(pairs) > _SLOW else looked
         results = list(shown)
-    samples = [result for result in results if isinstance(result, Sample)]
-    samples.sort(key=lambda sample: (sample.split, sample.clip or "", sample.frame or 0, sample.sample_id))
-    return samples, [result for result in results if isinstance(result, Problem)]
+    usable = [result for result in results if not isinstance(result, Problem)]
+    usable.sort(key=lambda pair: (pair[0].split, pair[0].clip or "", pair[0].frame or 0, pair[0].sample_id))
+    readings = [reading for _, reading in usable if reading]
+    return [sample for sample, _ in usable], readings, [result for result in results if isinstance(result, Problem)]
 
 
 def _look(
     one: Pair, dataset: str, modality: str, cache: HashCache, names: dict[int, str], ignore: tuple[int, ...]
-) -> Sample:
+) -> tuple[Sample, Reading | None]:
     size = image_size(one.image)
-    _check_whole(one.image, read_image)
+    _check_whole(one.image)
     classes: tuple[str, ...] = ()
+    reading = None
     if one.mask:
         _check_fits(one.mask, image_size(one.mask), size)
-        _check_whole(one.mask, read_mask)
+    if one.mask and modality != "text":
+        reading = note_mask(one.sample_id, portable(one.mask), decode_mask(one.mask))
     if one.companion:  # looked at, since a sensor may have given nothing, or a tool something else
         companion_HW = read_companion(one.companion, depth=modality == "rgbd")
         fit_companion(companion_HW, size[::-1], f"companion {one.companion}")
     if modality == "text" and one.mask:
         classes = present(one.mask, names, ignore)
         _check_named(one, classes)
-    return Sample(
+    sample = Sample(
         sample_id=one.sample_id,
         dataset=dataset,
         split=one.split or "",
@@ -179,6 +189,7 @@ def _look(
         height=size[1],
         sha256=cache.sha256([one.image])[0],
     )
+    return sample, reading
 
 
 def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
@@ -191,13 +202,13 @@ def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
         )
 
 
-def _check_whole(path: Path, read: Callable[[Path], np.ndarray]) -> None:
+def _check_whole(path: Path) -> None:
     """A file cut short has a sound header; decode those alone that do not end as they should."""
     with path.open("rb") as handle:
         handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
         if handle.read().endswith(_COMPLETE):
             return
-    read(path)
+    read_image(path)
 
 
 def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> None:

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,32 @@ from models.errors import UserError
 from models.files import atomic_path
 
 
-def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[str], calibration: Inputs) -> None:
+@dataclass(frozen=True)
+class Caller:
+    """Who asks for exports: the words in which errors tell them what to do."""
+
+    pictures: str
+    """Where calibration images come from."""
+    instead: str
+    """Of weights that have no export."""
+    limit: str
+    """Of the merged form's difference."""
+
+
+PIPELINE = Caller("add images to deploy.split", "leave it out of `deploy`", "deploy.max_logit_difference")
+COMMAND = Caller(
+    "give a folder of pictures (--pictures)", "use the weights themselves, with --runtime torch", "the limit"
+)
+
+
+def export(
+    model: Network,
+    card: Card,
+    folder: Path | str,
+    runtimes: Collection[str],
+    calibration: Inputs,
+    caller: Caller = PIPELINE,
+) -> None:
     """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
 
     'openvino-bf16' runs the file of 'openvino-fp32', which is then written for it.
@@ -46,15 +72,15 @@ def export(model: Network, card: Card, folder: Path | str, runtimes: Collection[
     if unknown:
         raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
     if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration.image_B3HW):
-        raise UserError("an 8-bit export needs at least one calibration image, got none; add images to the split")
+        raise UserError(f"an 8-bit export needs at least one calibration image, got none; {caller.pictures}")
     if not runtimes:
         return
     if card.text:
-        raise UserError(f"{card.model} is told words, which an export has no input for; leave it out of `deploy`")
+        raise UserError(f"{card.model} is told words, which an export has no input for; {caller.instead}")
     if card.denoise_steps:
         raise UserError(
             f"these weights of {card.model} denoise in {card.denoise_steps} steps, and an export is a single one; "
-            "leave them out of `deploy`, or train with objective 'masks'"
+            f"{caller.instead}, or train with objective 'masks'"
         )
     targets = list(dict.fromkeys(export_path(folder, runtime) for runtime in runtimes))
     with tempfile.TemporaryDirectory() as scratch, _quiet():

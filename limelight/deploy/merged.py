@@ -8,10 +8,11 @@ import torch
 
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
-from limelight.deploy.export import export
+from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.inference.pictures import read_sample
 from limelight.inference.preprocess import Inputs, stretch, to_inputs
-from limelight.media.images import read_image, read_mask
+from limelight.media.images import read_image
+from limelight.media.masks import read_mask
 from limelight.media.sources import find_sources
 from models.base import Network
 from models.card import Card
@@ -44,7 +45,7 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Inputs, np.ndarray]:
     return to_inputs(images, companions, modalities, card, card.input_size), masks
 
 
-def deployable(model: Network, inputs: Inputs, settings: Deploy) -> tuple[Network, float]:
+def deployable(model: Network, inputs: Inputs, settings: Deploy, caller: Caller = PIPELINE) -> tuple[Network, float]:
     """The network's inference form, proved on real pictures to compute what the network does.
 
     Returns:
@@ -61,7 +62,7 @@ def deployable(model: Network, inputs: Inputs, settings: Deploy) -> tuple[Networ
     run_branchwise(model, False)
     if not difference <= settings.max_logit_difference:
         raise UserError(
-            f"the merged form differs by {difference:.2g} in a logit, more than deploy.max_logit_difference "
+            f"the merged form differs by {difference:.2g} in a logit, more than {caller.limit} "
             f"{settings.max_logit_difference:g}; the weights are damaged or grew out of range"
         )
     return merged, difference
@@ -95,9 +96,9 @@ def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures
     found = [] if pictures is None else find_sources([pictures])
     images = [read_image(each.path) for each in found[:: -(-len(found) // settings.samples) or 1]]
     noise_HW3 = np.random.default_rng(0).integers(0, 256, (*card.input_size, 3), np.uint8)
-    model, _ = deployable(model, _alone(images or [noise_HW3], card), settings)
+    model, _ = deployable(model, _alone(images or [noise_HW3], card), settings, COMMAND)
     with atomic_path(target) as folder:
-        export(model, save_deployed(folder, model, card, source), folder, runtimes, _alone(images, card))
+        export(model, save_deployed(folder, model, card, source), folder, runtimes, _alone(images, card), COMMAND)
 
 
 def _alone(images: Sequence[np.ndarray], card: Card) -> Inputs:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from limelight.evaluation.sod import ImageScores, score_image
 from limelight.media.images import read_grey
+from limelight.media.masks import read_mask
 from models.errors import UserError
 
 Source = NDArray[np.uint8] | Path | str
@@ -87,10 +88,11 @@ def read_map(source: Source) -> NDArray[np.uint8]:
 
 
 def read_truth(source: Source) -> NDArray[np.uint8]:
-    """A mask as uint8 (H, W); one stored as zeros and ones as 0 and 255.
+    """A mask as uint8 (H, W), its file read as training reads it; an array of zeros and ones as 0 and 255.
 
     Raises:
         UserError: the file is missing or unreadable.
     """
-    truth_HW = read_map(source)
-    return truth_HW * np.uint8(255) if truth_HW.max() == 1 else truth_HW
+    if isinstance(source, np.ndarray):
+        return source * np.uint8(255) if source.max() == 1 else source
+    return np.rint(read_mask(source) * 255).astype(np.uint8)

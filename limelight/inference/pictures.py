@@ -1,17 +1,19 @@
 """Pictures with their companions, read from files."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from limelight.data.manifest import Sample
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.header import MAX_PIXELS
 from limelight.media.images import read_companion, read_photo
 from limelight.media.transparency import Transparency
 from models.card import Card
+
+if TYPE_CHECKING:
+    from limelight.data.manifest import Sample
 
 
 class Picture(NamedTuple):
@@ -56,12 +58,12 @@ def read_picture(
     return picture._replace(companion_HW=companion_HW, modality=modality)
 
 
-def modality_of(sample: Sample, card: Card) -> str:
+def modality_of(sample: "Sample", card: Card) -> str:
     """What a network sees a sample as: its own modality if the network takes that, else an image alone."""
     return sample.modality if sample.companion and sample.modality in card.companions else "rgb"
 
 
-def read_sample(sample: Sample, card: Card) -> Picture:
+def read_sample(sample: "Sample", card: Card) -> Picture:
     """A sample of the manifest as the network of this card takes it.
 
     Raises:

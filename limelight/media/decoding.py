@@ -89,6 +89,24 @@ def _decode(header: Header, colour: bool) -> Decoded:
     return found
 
 
+def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
+    """Of a picture with a palette: indices, uint8 (H, W), upright, and the palette, uint8 (n, 4) RGBA.
+
+    Raises:
+        UserError: damaged or cut short.
+    """
+    try:
+        header.image.load()
+        header.image.apply_transparency()
+        palette = np.array(header.image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+        return np.ascontiguousarray(_TURNS[header.orientation](np.asarray(header.image))), palette
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
+
+
 def _floats(header: Header) -> Decoded:
     pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
@@ -129,9 +147,13 @@ def _is_simple_png(image: Image.Image, colour: bool) -> bool:
 
 def _has_wide_channels(image: Image.Image) -> bool:
     """Several channels of 16 bits, of which Pillow would keep the upper eight."""
+    return not image.mode.startswith("I") and ";16" in raw_mode(image)
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How Pillow calls the stored pixels of a picture that is not decoded yet, such as 'RGB;16B' or 'L;4'."""
     arguments: Any = image.tile[0].args if image.tile else ""
-    raw_mode = arguments if isinstance(arguments, str) else arguments[0]
-    return not image.mode.startswith("I") and ";16" in str(raw_mode)
+    return str(arguments if isinstance(arguments, str) else arguments[0])
 
 
 def _to_rgb(pixels: np.ndarray) -> np.ndarray:

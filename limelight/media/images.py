@@ -68,26 +68,6 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
     return read_photo(source, max_pixels=max_pixels, max_bytes=max_bytes).image_HW3
 
 
-def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a mask; soft values stay soft.
-
-    Args:
-        size: width and height of the picture that it belongs to. A mask of another size is resized to it.
-
-    Returns:
-        float32 (H, W) in [0, 1]: the share of the bit depth's maximum, or, where no pixel is above 1, of 1: masks are
-        stored as zeros and ones too.
-
-    Raises:
-        UserError: as `read_image`, or the aspect ratios differ by more than 2 %.
-    """
-    pixels = _grey(path)
-    mask = pixels.astype(np.float32) if pixels.max() == 1 else _share(pixels)
-    if size is None or size == (mask.shape[1], mask.shape[0]):
-        return mask
-    return fit_to(mask, size, f"mask {path}")
-
-
 def read_companion(
     source: Path | str | bytes, *, depth: bool = False, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 ) -> np.ndarray:

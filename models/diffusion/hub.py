@@ -35,7 +35,7 @@ KNOWN = {
 here, nor the mirror's commit: both are what the first download finds."""
 ALONE = (
     "without a network, copy a folder with unet/, vae/ and scheduler/ (for words text_encoder/ and tokenizer/ too) "
-    "here and give its path as `pretrained`"
+    "here and give its path as `pretrained` (to limelight import: --base)"
 )
 
 
@@ -132,7 +132,7 @@ def _locked() -> Pin:
     if not LOCK.is_file():
         raise UserError(
             f"no base weights are pinned ({LOCK} is missing); run `limelight base-weights` once, with a network, or "
-            "give the path of a folder in the layout of Stable Diffusion 2 as `pretrained`"
+            "give a folder in the layout of Stable Diffusion 2 as `pretrained` (to limelight import: --base)"
         )
     return _parsed(read_json(LOCK), str(LOCK))
 

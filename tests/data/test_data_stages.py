@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trees
+from PIL import Image
 
 from limelight.config import DatasetRequest, Params
 from limelight.data.catalogue import markdown_table
@@ -101,6 +102,42 @@ def test_left_out_files_are_written_down(here, capsys):
     (here / "photos").rename(here / "moved")
     with pytest.raises(UserError, match=r"photos is gone; run the download stage"):
         prepare.run(given)
+
+
+def test_a_few_odd_masks_among_many_are_counted_and_named(here, capsys):
+    root = trees.stills(here / "photos", [f"{number:02}" for number in range(60)])
+    voc = Image.open(root / "masks/00.png").point(lambda value: value // 255)
+    voc.putpalette([0, 0, 0, 128, 0, 0])
+    for number in range(7):
+        voc.save(root / f"masks/{number:02}.png")
+    voc.convert("L").save(root / "masks/20.png")  # 38 where salient
+    trees.mask(root / "masks/30.png", level=1)
+    trees.mask(root / "masks/40.png", level=0)
+    given = params({"name": "photos", "path": "photos", "split": "test"})
+    for stage in (download, prepare):
+        stage.run(given)
+    out = capsys.readouterr().out
+    assert "  fault: 1 mask never above 0.5: photos/20 (all in data/lists/masks.csv)\n" in out
+    first = ", ".join(f"photos/{number:02}" for number in range(5))
+    assert f"  notice: 7 masks read as labels by index: {first}, ... (all in data/lists/masks.csv)\n" in out
+    assert f"  notice: 8 masks coded unlike the rest: {first}, ... (all in data/lists/masks.csv)\n" in out
+    with (here / "data/lists/masks.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["sample_id"][-2:] for row in rows if row["finding"] == "coded unlike the rest"][-1] == "30"
+    assert (rows[0]["mask"], rows[0]["detail"]) == ("photos/masks/20.png", "0.149")
+    with pytest.raises(UserError, match=r"fail 1 of .*exceeds 0\.5 somewhere .*save 255 .*1 of 60 .*: at most 0\.149"):
+        validate.run(given)
+    assert "- photos/20" in capsys.readouterr().out
+    allowed = params({"name": "photos", "path": "photos", "split": "test"}, max_faint_masks=0.05)
+    validate.run(allowed)
+    assert "7 masks read as labels by index" in capsys.readouterr().out
+    noted = json.loads((here / "reports/data/summary.json").read_text())["masks"]
+    assert [(row["state"], row["masks"]) for row in noted] == [("fault", 1), ("notice", 7), ("notice", 8)]
+    for number in (*range(7), 20, 30):
+        trees.mask(root / f"masks/{number:02}.png")
+    for stage in (download, prepare):
+        stage.run(given)
+    assert not (here / "data/lists/masks.csv").exists()
 
 
 def test_datasets_are_named_once():

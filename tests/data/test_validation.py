@@ -8,12 +8,14 @@ import pytest
 import trees
 
 from limelight.config import Validate
+from limelight.data.census import Reading, findings
 from limelight.data.manifest import Sample
 from limelight.data.validation.checks import Checker, Outcome, failure_table
 from limelight.data.validation.contact_sheet import write_contact_sheet
 from limelight.data.validation.manifest_suite import manifest_suite
 from limelight.data.validation.samples_suite import samples_suite
 from limelight.data.validation.tables import choose, decoded_table, manifest_table
+from limelight.media.masks import Coding
 
 SETTINGS = Validate(min_rows=10, min_side=16)
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -132,6 +134,13 @@ def test_soft_masks_are_meant_in_pascal_s(tmp_path):
     texts = [rule.description for rule in samples_suite(SETTINGS, table)]
     assert any("PASCAL-S" in text and "empty" in text for text in texts)
     assert not any("black and white" in text for text in texts)
+
+
+@pytest.mark.parametrize(("soft", "state"), [(False, "fault"), (True, "notice")])
+def test_a_mask_that_never_exceeds_half_is_at_fault_unless_softness_is_meant(soft, state):
+    tops = {"none": 0.0, "faint": 0.5, "full": 1.0}
+    readings = [Reading(name, f"{name}.png", Coding.LEVELS, top) for name, top in tops.items()]
+    assert [(one.sample_id, one.state) for one in findings("set", readings, soft=soft)] == [("faint", state)]
 
 
 def test_choice_of_samples(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from limelight.config import Deploy
-from limelight.deploy.export import export
+from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.inference.choice import check_usable
 from limelight.inference.predictor import Predictor
@@ -205,8 +205,21 @@ def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
     card = Card(model="sdnet", family="sdnet", input_size=SIZE, input_divisor=1, least_input=1, parameters=1, sha256="")
     with pytest.raises(UserError, match="cannot export torch"):
         export(model, card, tmp_path, ["torch"], Inputs(images(1)))
-    with pytest.raises(UserError, match="calibration image"):
-        export(model, card, tmp_path, ["onnx-int8"], Inputs(images(0)))
+
+
+@pytest.mark.parametrize("caller", [PIPELINE, COMMAND])
+def test_what_cannot_be_exported_is_told_in_the_callers_words(tmp_path: Path, caller: Caller) -> None:
+    model = create_model("sdnet")
+    card = Card(model="sdnet", family="sdnet", input_size=SIZE, input_divisor=1, least_input=1, parameters=1, sha256="")
+    steps = card.model_copy(update={"denoise_steps": 5})
+    cases = [
+        (card, "onnx-int8", "deploy.split", "--pictures"),
+        (steps, "onnx-fp32", "leave it out of `deploy`", "--runtime torch"),
+    ]
+    for unusable, runtime, *words in cases:
+        with pytest.raises(UserError) as caught:
+            export(model, unusable, tmp_path, [runtime], Inputs(images(0)), caller)
+        assert [word in str(caught.value) for word in words] == [caller is PIPELINE, caller is COMMAND]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

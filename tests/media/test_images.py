@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from limelight.media.header import open_picture
-from limelight.media.images import fit_to, image_size, read_companion, read_image, read_mask, read_photo, write_png
+from limelight.media.images import fit_to, image_size, read_companion, read_image, read_photo, write_png
 from models.errors import UserError
 
 SIDES = st.integers(1, 40)
@@ -248,28 +248,6 @@ def test_what_is_no_file_is_told_from_what_is_missing(tmp_path):
             read_image(path)
 
 
-def test_mask_values_are_shares_of_the_bit_depth(tmp_path):
-    path = tmp_path / "mask.png"
-    for depth in (np.uint8, np.uint16):
-        top = np.iinfo(depth).max
-        write_png(path, np.array([[0, top // 3, top]], depth))
-        np.testing.assert_allclose(read_mask(path), [[0, 1 / 3, 1]], rtol=1e-6)
-    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(path)
-    np.testing.assert_array_equal(read_mask(path), [[0, 1]])
-    Image.fromarray(np.array([[(9, 9, 9, 0), (255, 255, 255, 7)]], np.uint8)).save(path)
-    np.testing.assert_array_equal(read_mask(path), np.float32([[9 / 255, 1]]))
-
-
-@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_masks_of_zeros_and_ones(tmp_path, depth):
-    path = tmp_path / "mask.png"
-    write_png(path, np.array([[0, 1, 1]], depth))
-    np.testing.assert_array_equal(read_mask(path), [[0, 1, 1]])
-    assert read_companion(path).max() < 0.01
-    write_png(path, np.zeros((1, 3), depth))
-    assert not read_mask(path).any()
-
-
 def test_depth_keeps_its_16_bits(tmp_path):
     depth = np.arange(0, 65536, 7, dtype=np.uint16)[:9000].reshape(90, 100)
     write_png(tmp_path / "depth.png", depth)
@@ -303,19 +281,6 @@ def test_grey_depth_in_three_channels_is_depth(tmp_path, suffix):
     Image.fromarray(ramp).save(tmp_path / f"depth.{suffix}")
     found = read_companion(tmp_path / f"depth.{suffix}", depth=True)
     np.testing.assert_allclose(found, ramp[..., 0] / 255, atol=0.02)
-
-
-def test_mask_of_another_size_follows_the_picture(tmp_path):
-    half = np.zeros((30, 40), np.uint8)
-    half[:, 20:] = 255
-    write_png(tmp_path / "half.png", half)
-    assert read_mask(tmp_path / "half.png").shape == (30, 40)
-    doubled = read_mask(tmp_path / "half.png", size=(80, 60))
-    assert doubled.shape == (60, 80) and doubled[:, :38].max() == 0 and doubled[:, 42:].min() == 1
-    shrunk = read_mask(tmp_path / "half.png", size=(20, 15))
-    np.testing.assert_array_equal(shrunk, np.repeat([[0, 1]], 10, 1).repeat(15, 0).reshape(15, 20))
-    with pytest.raises(UserError, match=r"half\.png is 40x30 and its picture 60x60"):
-        read_mask(tmp_path / "half.png", size=(60, 60))
 
 
 @FEW

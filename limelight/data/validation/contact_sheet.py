@@ -9,7 +9,8 @@ import numpy as np
 
 from limelight.data.classes import label_map
 from limelight.data.manifest import Sample
-from limelight.media.images import read_companion, read_image, read_mask, write_png
+from limelight.media.images import read_companion, read_image, write_png
+from limelight.media.masks import read_mask
 from models.errors import UserError
 
 TILE = 144

@@ -3,6 +3,7 @@
 from typing import Any
 
 from limelight.config import Validate
+from limelight.data.census import CENSUS
 from limelight.data.manifest import MODALITIES
 from limelight.data.validation.tables import MANIFEST_COLUMNS
 
@@ -85,6 +86,12 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
         ),
         gxe.ExpectColumnValuesToMatchRegex(
             column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
+        ),
+        gxe.ExpectColumnValuesToBeNull(
+            column="faint_mask",
+            mostly=1 - settings.max_faint_masks,
+            description="a mask that is not empty exceeds 0.5 somewhere (labels saved as grey do not; save 255 where "
+            f"it is salient; all in {CENSUS})",
         ),
     ]
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limelight.data.census import Finding
 from limelight.data.classes import label_values
 from limelight.data.manifest import COLUMNS, Sample
-from limelight.media.images import read_companion, read_image, read_mask
+from limelight.media.images import read_companion, read_image
+from limelight.media.masks import read_mask
 from limelight.progress import track
 from models.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST_COLUMNS = (*COLUMNS, "pixels", "class_count", "files_present", "splits_of_image")
+MANIFEST_COLUMNS = (*COLUMNS, "pixels", "class_count", "files_present", "splits_of_image", "faint_mask")
 DECODED_COLUMNS = (
     "sample_id",
     "dataset",
@@ -41,9 +43,10 @@ _BINARY_PIXELS = 0.95
 _SLOW = 500
 
 
-def manifest_table(samples: Sequence[Sample]) -> "pd.DataFrame":
+def manifest_table(samples: Sequence[Sample], odd_masks: Sequence[Finding] = ()) -> "pd.DataFrame":
     """One row per sample: the manifest's columns and `pixels`, `class_count`, `files_present` (its image, mask and
-    companion exist) and `splits_of_image` (in how many splits this very image is)."""
+    companion exist), `splits_of_image` (in how many splits this very image is) and `faint_mask` (the highest level of
+    a mask that is at fault; else null)."""
     import pandas as pd
 
     table = pd.DataFrame([asdict(sample) for sample in samples], columns=list(COLUMNS))
@@ -55,6 +58,8 @@ def manifest_table(samples: Sequence[Sample]) -> "pd.DataFrame":
     table["class_count"] = [len(sample.classes) for sample in samples]
     table["files_present"] = [_present(sample) for sample in samples]
     table["splits_of_image"] = [len(splits[sample.sha256]) for sample in samples]
+    faint = {one.sample_id: f"at most {one.detail}" for one in odd_masks if one.state == "fault"}
+    table["faint_mask"] = [faint.get(sample.sample_id) for sample in samples]
     return table
 
 

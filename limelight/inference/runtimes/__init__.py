@@ -111,8 +111,8 @@ def open_runtime(
     path = export_path(folder, runtime)
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist, which runtime {runtime!r} needs; add {runtime!r} to deploy.runtimes and run the "
-            "reparameterize stage (dvc repro), or use runtime 'torch'"
+            f"{path} does not exist, which runtime {runtime!r} needs; make it with `limelight export` (the pipeline: "
+            "deploy.runtimes), or use runtime 'torch'"
         )
     try:
         if runtime.startswith("onnx"):
@@ -131,4 +131,6 @@ def open_runtime(
         raise
     except Exception as error:  # each engine has kinds of its own for a file that is cut short
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} cannot be loaded ({reason}); run the reparameterize stage anew") from error
+        raise UserError(
+            f"{path} cannot be loaded ({reason}); export the weights anew, or use runtime 'torch'"
+        ) from error

@@ -1,0 +1,81 @@
+"""File names with `{name}` in them: 'photos/{name}.jpg' with 'photos/{name}_mask.png'.
+
+`{name}` stands for any text without '/', the same one wherever it is repeated. Sub-folders are mirrored: 'a/x.jpg' goes
+with 'a/x_mask.png', and its key is 'a/x'. Without a suffix any will do. Letters' case does not matter.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from limelight.data.hashes import list_files
+
+NAME = "{name}"
+PLACEHOLDERS = (NAME, "{split}", "{clip}")
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+
+Matches = dict[str, list[Path]]
+"""Key -> the files that a pattern finds under it."""
+
+
+def problem(pattern: str) -> str | None:
+    """What is wrong with a layout's folder or pattern; None where nothing is."""
+    found = re.findall(r"\{[^{}]*\}", pattern)
+    unknown = [one for one in found if one not in PLACEHOLDERS]
+    if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
+        what = unknown[0] if unknown else "a brace"
+        return f"{what} in {pattern!r} is none of {', '.join(PLACEHOLDERS)}; correct it"
+    named = fixed_part(pattern)[1]
+    if NAME in pattern and re.search(r"\{(split|clip)\}", named):
+        return f"{{split}} and {{clip}} in {pattern!r} must be folders before {NAME}; change the order"
+    return None
+
+
+def fixed_part(pattern: str) -> tuple[str, str]:
+    """The folders before the first part with `{name}`, and the rest: 'a/x_{name}/b.png' -> 'a', 'x_{name}/b.png'."""
+    parts = pattern.split("/")
+    first = next((index for index, part in enumerate(parts) if NAME in part), len(parts))
+    return "/".join(parts[:first]), "/".join(parts[first:])
+
+
+def matches(folder: Path, pattern: str) -> Matches:
+    """The files below `folder`, which is that of the pattern's fixed part, by their keys in composed Unicode."""
+    expression = _expression(fixed_part(pattern)[1])
+    found: Matches = defaultdict(list)
+    for relative, path in list_files(folder).items():
+        match = expression.fullmatch(unicodedata.normalize("NFC", relative))
+        if match:
+            found[(match["above"] or "") + match["name"]].append(path)
+    return dict(found)
+
+
+def _expression(named: str) -> re.Pattern[str]:
+    stem = named.removesuffix(".*")
+    suffix = "" if _SUFFIX.search(stem) and stem == named else r"\.[^./]+"
+    first, *others = (re.escape(unicodedata.normalize("NFC", text)) for text in stem.split(NAME))
+    body = first + "(?P<name>[^/]+)" + "(?P=name)".join(others)
+    return re.compile(f"(?P<above>.+/)?{body}{suffix}", re.IGNORECASE)
+
+
+def set_apart(roles: Sequence[Matches]) -> list[Matches]:
+    """Leave each file to one role of several that claim it: 'x_mask.png' is the mask of 'x', and no image 'x_mask'.
+
+    It is the role in which the most of the others have a file beside it; among equals the last, so that a mask without
+    an image does not become an image.
+
+    Args:
+        roles: the matches of image, mask and companion.
+    """
+    claims: dict[Path, list[tuple[int, int, str]]] = defaultdict(list)
+    for number, role in enumerate(roles):
+        for key, paths in role.items():
+            for path in paths:
+                beside = sum(any(file != path for file in other.get(key, ())) for other in roles if other is not role)
+                claims[path].append((beside, number, key))
+    kept: list[Matches] = [defaultdict(list) for _ in roles]
+    for path, claimed in claims.items():
+        _, number, key = max(claimed)
+        kept[number][key].append(path)
+    return [dict(sorted(role.items())) for role in kept]

@@ -1,0 +1,183 @@
+"""Saliency masks in, however they are coded: one reader for training, validation, evaluation and deployment.
+
+Masks come as levels of grey, as zeros and ones, as labels (by index or by colour) and in the alpha channel. What a file
+means is told from the file alone; docs/data.md lists the rules.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from limelight.media.decoding import decode, decode_indices, raw_mode
+from limelight.media.header import open_picture
+from limelight.media.images import fit_to
+from models.errors import UserError
+
+VOID = 255
+"""Index of borders and of what nobody has labelled, in PASCAL VOC and DAVIS. Their tools leave it out or call it
+background; it is no object."""
+VOC_BORDER = (224, 224, 192)
+"""Its colour in VOC's palette."""
+_NEAR = 25
+"""A channel this near to 0 or 255 is black or white: what JPEG and dithering leave of them."""
+_TINT = 32
+"""Between the channels of a pixel; more is a colour."""
+_MAX_LABELS = 256
+"""Colours of a label mask; more are a picture, or edges between labels that were smoothed."""
+_NARROW = {"L;2": 85, "L;4": 17}
+"""What decoders make of a 1 in grey of 2 and 4 bits, which they stretch over 8."""
+_OVERSHOOT = 0.01
+"""Of floats, past 0 and their full value, as resizing leaves it."""
+
+
+class Coding(StrEnum):
+    """How a mask's pixels were understood."""
+
+    LEVELS = "levels from black to white"
+    ONES = "zeros and ones"
+    BYTES = "levels of 8 bits in a wider file"
+    INDEX = "labels by index"
+    COLOUR = "labels by colour"
+    LUMINANCE = "luminance of colours"
+    ALPHA = "transparency"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A decoded mask."""
+
+    level_HW: np.ndarray
+    """float32 in [0, 1], 1 = salient."""
+    coding: Coding
+
+
+def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a mask; soft values stay soft.
+
+    Args:
+        size: width and height of the picture that it belongs to. A mask of another size is resized to it.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        UserError: as `decode_mask`, or the aspect ratios differ by more than 2 %.
+    """
+    level_HW = decode_mask(path).level_HW
+    if size is None or size == (level_HW.shape[1], level_HW.shape[0]):
+        return level_HW
+    return fit_to(level_HW, size, f"mask {path}")
+
+
+def decode_mask(path: Path | str) -> Mask:
+    """Decode a mask and say how it is coded.
+
+    Raises:
+        UserError: as `limelight.media.images.read_image`, or the file holds numbers without a known maximum.
+    """
+    header = open_picture(path)
+    try:
+        if header.image is not None and header.image.mode == "P":
+            return _by_palette(*decode_indices(header))
+        one = _NARROW.get(raw_mode(header.image)) if header.image else None
+        found = decode(header, colour=True)
+        if one is not None and found.pixels.max() == one:
+            found.pixels //= one
+        return _by_colour(found.pixels) if found.alpha_HW is None else _by_alpha(found.pixels, found.alpha_HW)
+    except UserError as error:
+        raise UserError(f"mask {path} {error}") from None
+
+
+def _by_level(pixels_HW: np.ndarray) -> Mask:
+    """Grey: the share of what stands for full, which is 1, 255 or 65535, the least that no pixel exceeds."""
+    low, top = float(pixels_HW.min()), float(pixels_HW.max())
+    slack = _OVERSHOOT if pixels_HW.dtype == np.float32 else 0
+    full = next((value for value in (1, 255, 65535) if top <= value * (1 + slack)), None)
+    if full is None or not low >= -full * slack:
+        raise UserError(f"holds numbers from {low:g} to {top:g}; store them in [0, 1], in 8 bits or in 16 bits")
+    if pixels_HW.dtype == np.float32:
+        return Mask(np.clip(pixels_HW / np.float32(full), 0, 1), Coding.LEVELS if full == 1 else Coding.BYTES)
+    full = 1 if top == 1 else max(full, 255)
+    coding = Coding.ONES if full == 1 else Coding.BYTES if full < np.iinfo(pixels_HW.dtype).max else Coding.LEVELS
+    return Mask(pixels_HW.astype(np.float32) / np.float32(full), coding)
+
+
+def _by_palette(index_HW: np.ndarray, palette: np.ndarray) -> Mask:
+    """Indices: by their colours where these are levels of grey or the alpha channel alone differs, else as labels."""
+    padded = np.zeros((256, 4), np.uint8)
+    padded[: len(palette)] = palette
+    used = np.flatnonzero(np.bincount(index_HW.ravel(), minlength=256))
+    colours, alphas = padded[used, :3], padded[used, 3]
+    alike = len(used) > 1 and len(np.unique(colours, axis=0)) == 1
+    if alike and len(np.unique(alphas)) > 1:
+        return replace(_by_level(padded[:, 3][index_HW]), coding=Coding.ALPHA)
+    if not alike and _is_grey(used, padded[:, :3], palette[:, :3]):
+        return _by_level(padded[:, 0][index_HW])
+    return Mask(_salient(used, padded[:, :3])[index_HW].astype(np.float32), Coding.INDEX)
+
+
+def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool:
+    """Whether a palette's used entries are levels: black and white, grey between these two, or of a palette of greys.
+
+    Grey labels occur in coloured palettes (index 7 of VOC, 1 of ADE20K) and, cut down to what is used, in palettes of
+    two colours.
+    """
+    if np.ptp(colours[used].astype(int), axis=1).any():
+        return False
+    level = colours[used, 0]
+    black, white = level <= _NEAR, level >= 255 - _NEAR
+    if (black | white).all() or (black.any() and white.any()):
+        return True
+    return not np.ptp(palette.astype(int), axis=1).any() and len(np.unique(palette[:, 0])) > 2
+
+
+def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Which of 256 labels are salient: all but index 0, or but black where that has another index, and but void."""
+    salient = np.ones(256, bool)
+    black = (colours <= _NEAR).all(axis=1)
+    if black[used].any() and not (0 in used and black[0]):
+        salient[black] = False
+        return salient
+    salient[0] = False
+    if np.setdiff1d(used, (0, VOID)).size:
+        salient[VOID] = False
+    return salient
+
+
+def _by_alpha(pixels: np.ndarray, alpha_HW: np.ndarray) -> Mask:
+    """The alpha channel where it differs and the pixels, grey or RGB, are of one colour or a picture's; else these."""
+    if alpha_HW.min() < alpha_HW.max() and ((pixels == pixels[0, 0]).all() or _is_coloured(pixels)):
+        return replace(_by_level(alpha_HW), coding=Coding.ALPHA)
+    return _by_colour(pixels)
+
+
+def _by_colour(pixels_HW3: np.ndarray) -> Mask:
+    """Grey as levels; few colours with black among them as labels, black the background; others by luminance."""
+    if pixels_HW3.ndim == 2:
+        return _by_level(pixels_HW3)
+    grey_HW = cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2GRAY)
+    if not _is_coloured(pixels_HW3):
+        return _by_level(grey_HW)
+    bytes_HW3 = _in_8_bits(pixels_HW3)
+    black_HW = (bytes_HW3 <= _NEAR).all(axis=-1)
+    code_HW = bytes_HW3.astype(np.uint32) @ np.uint32([1 << 16, 1 << 8, 1])
+    if not black_HW.any() or len(np.unique(code_HW)) > _MAX_LABELS:
+        return replace(_by_level(grey_HW), coding=Coding.LUMINANCE)
+    object_HW = ~black_HW & (bytes_HW3 != VOC_BORDER).any(axis=-1)
+    return Mask((object_HW if object_HW.any() else ~black_HW).astype(np.float32), Coding.COLOUR)
+
+
+def _is_coloured(pixels_HW3: np.ndarray) -> bool:
+    if pixels_HW3.ndim == 2 or pixels_HW3.dtype == np.float32:
+        return False
+    pixels_HW3 = _in_8_bits(pixels_HW3)
+    return bool((pixels_HW3.max(axis=-1) - pixels_HW3.min(axis=-1)).max() > _TINT)
+
+
+def _in_8_bits(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return (pixels >> 8 if pixels.max() > 255 else pixels).astype(np.uint8)

@@ -1,0 +1,151 @@
+"""MLflow's SQLite store after its project was moved or copied.
+
+MLflow writes absolute paths of artifacts into the database, also where it was given relative ones. The project's folder
+is therefore kept as a tag of the experiment; where it is another one now, every path below it follows. Paths elsewhere,
+other databases and servers are left alone.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from limelight.config import Tracking
+from models.errors import UserError
+from models.weights import CARD, WEIGHTS
+
+HOME_TAG = "limelight.home"
+_SQLITE = "sqlite:///"
+_DEFAULT_EXPERIMENT = Path("mlruns/0")
+"""Below the folder in which MLflow made the database; in stores without the tag."""
+_PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def database_of(tracking: Tracking) -> Path | None:
+    """The file of an SQLite store; None for other stores."""
+    return Path(tracking.uri.removeprefix(_SQLITE)) if tracking.uri.startswith(_SQLITE) else None
+
+
+def home_of(database: Path) -> Path:
+    """The folder that moves with a database: the working folder, or the database's own if its path is absolute."""
+    return database.parent if database.is_absolute() else Path.cwd()
+
+
+def moved_from(tracking: Tracking) -> Path | None:
+    """Where the store's project was when its paths were written; None where it still is."""
+    database = database_of(tracking)
+    if database is None or not database.is_file():
+        return None
+    with closing(sqlite3.connect(database)) as connection:
+        recorded = _recorded(connection, tracking.experiment, trusted=not database.is_absolute())
+    # Named by an absolute path from now on, a database in a sub-folder is where it was.
+    if recorded == home_of(database) or (recorded and database.is_absolute() and database.is_relative_to(recorded)):
+        return None
+    return recorded
+
+
+def follow(tracking: Tracking) -> None:
+    """Let the paths of an SQLite store follow its project, all or none of them. The caller holds the store's lock.
+
+    Raises:
+        sqlite3.Error: the database is locked or damaged.
+    """
+    old, database = moved_from(tracking), database_of(tracking)
+    if old is None or database is None:
+        return
+    new = home_of(database)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.create_function("moved", 1, lambda value: _moved(value, old, new))
+        for table, column in _PATHS:
+            if column in _columns(connection, table):
+                connection.execute(f'UPDATE "{table}" SET "{column}" = moved("{column}") WHERE "{column}" IS NOT NULL')
+        connection.execute(
+            "UPDATE experiment_tags SET value = ? WHERE key = ? AND value = ?", (str(new), HOME_TAG, str(old))
+        )
+
+
+def check_reachable(location: str) -> None:
+    """Before MLflow makes a missing folder anew.
+
+    Raises:
+        UserError: a local artifact root whose folder is gone.
+    """
+    path = local_path(location)
+    if path is not None and not path.parent.is_dir():
+        raise UserError(
+            f"the experiment keeps its artifacts in {path}, and {path.parent} is gone; bring it back, or give another "
+            "tracking.experiment in params.yaml"
+        )
+
+
+def lost_weights(location: str) -> Path | None:
+    """The folder of tracked weights if it is local and lacks a file; MLflow downloads an empty folder from there."""
+    folder = local_path(location)
+    if folder is None or all((folder / name).is_file() for name in (CARD, WEIGHTS)):
+        return None
+    return folder
+
+
+def lost_versions(tracking: Tracking) -> list[str]:
+    """Registered versions with an alias whose files an SQLite store has lost, such as 'champion version 1 of limelight:
+    <folder>'."""
+    database = database_of(tracking)
+    if database is None or not database.is_file():
+        return []
+    old, new = moved_from(tracking), home_of(database)
+    with closing(sqlite3.connect(database)) as connection:
+        if not _columns(connection, "registered_model_aliases"):
+            return []
+        rows = connection.execute(
+            "SELECT alias, version, name, storage_location FROM registered_model_aliases JOIN model_versions "
+            "USING (name, version) WHERE storage_location IS NOT NULL ORDER BY name, alias"
+        ).fetchall()
+    return [
+        f"{alias} version {version} of {name}: {folder}"
+        for alias, version, name, location in rows
+        if (folder := lost_weights(_moved(location, old, new) if old else location))
+    ]
+
+
+def local_path(location: str) -> Path | None:
+    """The path of a location as MLflow stores it, plain or as a file URI; None where it is not local."""
+    if location.startswith("/"):
+        return Path(location)
+    parts = urlsplit(location)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _recorded(connection: sqlite3.Connection, experiment: str, *, trusted: bool) -> Path | None:
+    """The project's folder by the experiment's tag or, where that is `trusted`, by the experiment that MLflow makes
+    first."""
+    if not _columns(connection, "experiment_tags"):
+        return None
+    tagged = connection.execute(
+        "SELECT value FROM experiment_tags JOIN experiments USING (experiment_id) WHERE name = ? AND key = ?",
+        (experiment, HOME_TAG),
+    ).fetchone()
+    if tagged:
+        return Path(tagged[0])
+    first = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
+    path = local_path(first[0]) if first and first[0] and trusted else None
+    if path is None or Path(*path.parts[-2:]) != _DEFAULT_EXPERIMENT:
+        return None
+    return path.parent.parent
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')}
+
+
+def _moved(location: str, old: Path, new: Path) -> str:
+    path = local_path(location)
+    if path is None or not path.is_relative_to(old):
+        return location
+    there = new / path.relative_to(old)
+    return there.as_uri() if location.startswith("file:") else str(there)
