@@ -1,17 +1,39 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and what holds for the whole run."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
+# Networks this small are computed faster by one thread. PyTorch reads it when it is imported; workers and the processes
+# that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = ("test_pipeline.py", "test_parallel.py", "test_memory.py", "test_export.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: begun last, the whole pipeline would run while the other worker has nothing left to do."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """The longest files first: begun last, one would run while the other worker has nothing left to do.
+
+    The others, and the tests of each file, stay in the random order that pytest-randomly has put them in.
+    """
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seed PyTorch by the run and the test, as pytest-randomly seeds `random` and NumPy.
+
+    Whatever ran before, a test draws the same when the run's seed is given again, and something else in the next run:
+    one whose outcome hangs on its draws has to set a seed itself.
+    """
+    if torch := sys.modules.get("torch"):
+        seed = item.config.getoption("randomly_seed", 0)
+        torch.manual_seed(crc32(f"{seed} {item.nodeid}".encode()))
 
 
 @pytest.fixture(scope="session")
