@@ -7,12 +7,17 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Networks this small are computed faster by one thread. PyTorch reads it when it is imported; workers and the processes
 # that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 LONGEST = ("test_pipeline.py", "test_parallel.py", "test_memory.py", "test_export.py")
 
 

@@ -36,7 +36,7 @@ def depth(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------------------- preparation
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 60), st.integers(2, 60), st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]))
 def test_every_type_becomes_its_share_of_the_range(height: int, width: int, kind: type) -> None:
     share = np.random.default_rng(0).random((height, width))
@@ -56,7 +56,7 @@ def test_another_size_of_the_same_scene_is_resized() -> None:
 MODALITY = st.sampled_from(["rgbd", "rgbt"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 60), st.integers(2, 60), MODALITY, st.floats(0.001, 0.9), st.floats(0.001, 0.1))
 def test_a_sensor_s_unit_does_not_matter(height: int, width: int, modality: str, unit: float, least: float) -> None:
     distance = least + np.random.default_rng(0).random((height, width)).astype(np.float32)

@@ -70,7 +70,7 @@ def test_a_companion_matters_where_there_is_one_and_nowhere_else(model: str) -> 
 
 
 @given(height=st.integers(16, 40), width=st.integers(16, 40), seed=st.integers(0, 100))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_merged_form_is_exact(height: int, width: int, seed: int) -> None:
     torch.manual_seed(seed)
     net = create_model("sdnet-bn", modalities=ALL, width=8).eval()

@@ -131,7 +131,7 @@ def test_an_imported_paddle_file_gives_the_published_maps(shared: Path, tmp_path
         assert_agree(map_11HW, reference[key], model)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(height=st.integers(32, 110), width=st.integers(32, 110), batch=st.integers(1, 2))
 def test_any_size_goes_in_and_comes_out(height: int, width: int, batch: int) -> None:
     image = image_13HW(height, width).expand(batch, -1, -1, -1)

@@ -82,7 +82,7 @@ def test_multiply_accumulates(merged: bool) -> None:
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @given(height=st.integers(16, 50), width=st.integers(16, 50), seed=st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_merged_form_is_exact_up_to_the_border(batch_norm: bool, height: int, width: int, seed: int) -> None:
     torch.manual_seed(seed)
     network = SDNet(batch_norm=batch_norm).eval()
