@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -50,9 +50,14 @@ def shared() -> Path:
     return folder
 
 
+def files(folder: Path) -> dict[Path, int]:
+    """When each was last written, ns."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="session")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder: SDNet as it is initialised with seed 0, made for 64x64 pictures."""
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A weights folder: SDNet as it is initialised with seed 0, made for 64x64 pictures. Not to be changed."""
     import torch
 
     from models.registry import create_model
@@ -61,18 +66,24 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("untrained") / "sdnet"
     save_weights(folder, create_model("sdnet"), name="sdnet", input_size=(64, 64))
-    return folder
+    before = files(folder)
+    yield folder
+    assert files(folder) == before, "a test changed the weights that others use"
 
 
 @pytest.fixture(scope="session")
-def taking(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """taking('rgb', 'rgbd') is a weights folder: a narrow SDNet of these modalities, as initialised, for 64x64."""
+def taking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """taking('rgb', 'rgbd') is a weights folder: a narrow SDNet of these modalities, as initialised, for 64x64.
+
+    Not to be changed.
+    """
     import torch
 
     from models.registry import create_model
     from models.weights import save_weights
 
     root = tmp_path_factory.mktemp("taking")
+    made: dict[Path, int] = {}
 
     def make(*modalities: str) -> Path:
         folder = root / "-".join(modalities)
@@ -81,6 +92,8 @@ def taking(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             save_weights(
                 folder, create_model("sdnet", modalities=modalities, width=12), name="sdnet", input_size=(64, 64)
             )
+            made.update(files(folder))
         return folder
 
-    return make
+    yield make
+    assert files(root) == made, "a test changed the weights that others use"

@@ -1,5 +1,6 @@
 """Companions on their way into a network: sizes, ranges, what is refused, and exports that agree with PyTorch."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,8 +200,9 @@ def inputs(count: int, height: int, width: int) -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def exported(taking: Taking) -> Path:
-    folder = taking("rgb", "rgbd", "rgbt")
+def exported(taking: Taking, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "sdnet"
+    shutil.copytree(taking("rgb", "rgbd", "rgbt"), folder)
     model, _ = load_weights(folder)
     export(model.reparameterize(), read_card(folder), folder, EXPORTED, inputs(3, 64, 64))
     return folder
