@@ -24,9 +24,8 @@ def rounding(expected: Any, network: nn.Module | str | int, *, steps: int = 1) -
     largest value. What was measured, over layouts, batches, merged forms, exports and against float64, is 0.02 to 0.63
     epsilons a layer, so the bound is at least six times what a processor should show.
 
-    It fails for defects all the same: it is 2e-4 of the range for the deepest network here (348 layers). One layer in
-    bfloat16 moves results by more (`test_tolerance.py`), and so do a companion of zeros where there is none, and batch
-    mates in a batch norm: by 1e-3 of the range and more.
+    It fails for defects all the same: it is 2e-4 of the range for the deepest network here (348 layers), and rounding
+    the weights of one layer to bfloat16 moves results by more (`test_tolerance.py`).
 
     Args:
         expected: logits, probabilities or features, whose range is the unit.
