@@ -12,12 +12,13 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 # Prefect and its flows talk to a server on this machine only; `make server` starts it.
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 POOL ?= cpu
+FILES ?= $(sort $(shell find tests -name 'test_*.py'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint repro ready server deploy worker mlflow serve benchmarks lock clean
+.PHONY: help setup demo test test-alone lint repro ready server deploy worker mlflow serve benchmarks lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup:  ## make .venv from requirements.lock (every other target does this by itself)
 	@tools/setup
@@ -26,8 +27,12 @@ demo: ready  ## the whole pipeline on the embedded data: train, distil, merge, e
 	@dvc repro
 	@tools/show-results
 
-test: setup  ## all tests: no GPU and no network needed
-	@OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup  ## all tests, in random order: no GPU and no network needed
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-alone: setup  ## every file of tests in a process of its own (a long time; FILES="..." for some); not part of CI
+	@failed=; for file in $(FILES); do pytest $(ARGS) $$file || failed="$$failed $$file"; done; \
+		[ -z "$$failed" ] || { echo "failed alone:$$failed"; exit 1; }
 
 lint: setup  ## ruff, formatting included
 	@ruff check . && ruff format --check .

@@ -22,6 +22,7 @@ from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from models.errors import UserError
 from models.files import read_json, write_bytes, write_json
+from tests.tolerance import assert_agree
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
 
@@ -304,7 +305,7 @@ def test_depth_of_a_tree_is_found_by_name(run_with_depth) -> None:
     assert parts.exit_code == 0, parts.stderr
     for name in ("a.npy", "sub/a.npy", "b.npy"):
         assert np.abs(np.load(f"out/{name}") - np.load(f"alone/{name}")).max() > 1e-4
-        np.testing.assert_allclose(np.load(f"parts/{name}"), np.load(f"out/{name}"), atol=1e-5)
+        assert_agree(np.load(f"parts/{name}"), np.load(f"out/{name}"), "sdnet")
 
 
 def test_a_companion_below_the_pictures_is_no_picture(run_with_depth) -> None:
@@ -471,7 +472,7 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
         )
     )
     for each in after:
-        np.testing.assert_allclose(each, before, atol=1e-4)
+        assert_agree(each, before, "sdnet")
 
 
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:

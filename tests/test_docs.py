@@ -25,8 +25,8 @@ def mistakes(text: str, page: Path) -> list[str]:
         known = {"--help"}.union(*((*parameter.opts, *parameter.secondary_opts) for parameter in parameters))
         found += [f"limelight {verb} {flag}" for flag in re.findall(r"(?<=\s)-[\w-]+", rest) if flag not in known]
         found += [f"limelight {verb}"] * (verb not in COMMANDS)
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = re.findall(r"(?:^ {4}|`|`time |&& |: )make ([a-z]+)", text, re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^ {4}|`|`time |&& |: )make ([a-z-]+)", text, re.MULTILINE)
     found += [f"make {name}" for name in named if name not in targets]
     modules = re.findall(r"-m ((?:benchmarks|stages|flows|limelight)\.[\w.]*\w)", text)
     places = [name.replace(".", "/") for name in modules] + re.findall(r"(?:presets|tools)/[\w.-]*\w", text)

@@ -209,8 +209,9 @@ class Predictor:
         modalities = [self.modality_for(given is not None, modality) for given in companions]
         results: dict[int, Prediction | Segmentation] = {}
         for size, alike in self._by_size(images).items():
+            companion = any(modalities[index] != "rgb" for index in alike)
             with self._turn:
-                step = self._at_once(batch_size, size, len(words.classes) if words else 0)
+                step = self._at_once(batch_size, size, len(words.classes) if words else 0, companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
                 batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
                 with self._turn, told_in_a_line():
@@ -275,7 +276,7 @@ class Predictor:
             groups.setdefault(size, []).append(index)
         return groups
 
-    def _at_once(self, batch_size: int, size: Size, prompts: int) -> int:
+    def _at_once(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
         """Pictures that the network is to see at once."""
         step = batch_size or MOST_AT_ONCE
         if prompts:
@@ -284,10 +285,10 @@ class Predictor:
             step = 1  # its batch norms would mix the pictures of a batch
         # Diffusion networks are the ones that a picture may be too large for; the others are told of at no cost.
         if self._torch and (batch_size == 0 or self._runtime.network.capabilities.sampling):
-            from limelight.inference.budget import pictures_at_once
+            from limelight.inference.budget import Beside, pictures_at_once
 
             option = "--size" if self.processing_res is None else "--processing-res"
-            step = pictures_at_once(self._runtime, size, prompts, step, option)
+            step = pictures_at_once(self._runtime, size, Beside(prompts, companion), step, option)
         return step
 
     def _predict_batch(

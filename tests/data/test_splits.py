@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limelight.data.splits import assign_splits, share_counts
@@ -8,7 +8,6 @@ from models.errors import UserError
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5000), st.lists(st.integers(1, 50), min_size=1, max_size=5))
 def test_counts_are_exact(total, weights):
     shares = {f"split{number}": weight / sum(weights) for number, weight in enumerate(weights)}
@@ -17,7 +16,6 @@ def test_counts_are_exact(total, weights):
     assert all(abs(counts[split] - total * share) < 1 for split, share in shares.items())
 
 
-@settings(deadline=None)
 @given(st.permutations([f"set/{number}" for number in range(40)]), st.integers(0, 5))
 def test_order_of_the_files_does_not_matter(keys, seed):
     assert assign_splits(keys, SHARES, seed) == assign_splits(sorted(keys), SHARES, seed)

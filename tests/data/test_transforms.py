@@ -22,7 +22,7 @@ def scene(height: int, width: int, seed: int = 0) -> Decoded:
     return Decoded(np.repeat(grey[..., None], 3, 2), grey, grey.astype(np.uint16) * 257)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(1, 70),
     st.integers(1, 70),

@@ -23,6 +23,7 @@ from models.card import Card
 from models.errors import UserError
 from models.registry import create_model
 from models.weights import read_card, save_weights
+from tests.tolerance import assert_runtime_agrees
 
 SIZE = (64, 96)
 
@@ -67,25 +68,15 @@ def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
     assert [path.name for path in (folder / "exports" / "onnx-int8").iterdir()] == ["model.onnx"]
 
 
-@pytest.mark.parametrize(
-    ("runtime", "tolerance"),
-    [
-        ("onnx-fp32", 1e-6),
-        ("openvino-fp32", 1e-6),
-        ("torch-bf16", 0.02),
-        ("openvino-bf16", 0.02),
-        ("onnx-int8", 0.02),
-        ("openvino-int8", 0.02),
-    ],
-)
-def test_runtimes_agree_with_pytorch(folder: Path, runtime: str, tolerance: float) -> None:
+@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+def test_runtimes_agree_with_pytorch(folder: Path, runtime: str) -> None:
     reference, found = open_runtime(folder, "torch", threads=1), open_runtime(folder, runtime, threads=1)
     for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64)), (1, (33, 18))):
         given = Inputs(images(batch, size))
         expected, probability = reference(given), found(given)
         assert probability.shape == (batch, 1, *size)
         assert probability.dtype == np.float32
-        np.testing.assert_allclose(probability, expected, atol=tolerance)
+        assert_runtime_agrees(runtime, probability, expected, "sdnet")
 
 
 def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_workers_end_when_their_owner_is_killed():
     finally:
         owner.kill()
         owner.wait()
-    for _ in range(100):
+    for _ in range(600):
         if not runs(worker):
             return
         time.sleep(0.1)

@@ -5,7 +5,7 @@ import warnings
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -73,14 +73,14 @@ pairs = sizes.flatmap(
 
 
 @warnings_are_theirs
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(pairs)
 def test_any_map_against_any_mask(pair):
     assert_equal(*pair)
 
 
 @warnings_are_theirs
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10**6), st.integers(8, 90), st.integers(8, 90), st.integers(1, 4))
 def test_scenes_with_objects(seed, height, width, blobs):
     assert_equal(*scene(seed, height, width, blobs))

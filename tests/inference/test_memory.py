@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from limelight.inference import budget, memory
+from limelight.inference.budget import Beside
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
@@ -19,6 +20,7 @@ from limelight.media.images import write_png
 from models.errors import Shortage
 from models.registry import create_model
 from models.weights import save_weights
+from tests.tolerance import assert_agree
 
 MEASURED = """
 from pathlib import Path
@@ -97,7 +99,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
     runtime = predictor._runtime
     needed = runtime.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
-    assert [budget.pictures_at_once(runtime, (64, 64), 0, most) for most in (2, 8)] == [2, 3]
+    assert [budget.pictures_at_once(runtime, (64, 64), Beside(0), most) for most in (2, 8)] == [2, 3]
     seen = []
     draw = runtime.draw
     monkeypatch.setattr(
@@ -140,7 +142,7 @@ def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monk
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
     after = predictor.predict([picture()], prompts=words)[0].probability_Khw
     assert runtime.network.rows_at_once in (2, 4)
-    np.testing.assert_allclose(after, before, atol=1e-5)
+    assert_agree(after, before, "segdiffusion-tiny")
 
 
 def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,13 +151,13 @@ def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], m
     runtime = predictor._runtime
     needed = runtime.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
-    assert budget.pictures_at_once(runtime, (64, 64), 0, 8) == 1  # counted now; what is drawn below is drawn
+    assert budget.pictures_at_once(runtime, (64, 64), Beside(0), 8) == 1  # counted now; what is drawn below is drawn
     drawn = []
     runtime.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
     (after,) = predictor.predict([picture()])
     assert max(drawn) < 9 and sum(drawn) == 2 * 9
-    np.testing.assert_allclose(after.saliency_HW, before.saliency_HW, atol=1e-5)
-    np.testing.assert_allclose(after.uncertainty_HW, before.uncertainty_HW, atol=1e-5)
+    maps, again = (np.stack([found.saliency_HW, found.uncertainty_HW]) for found in (before, after))
+    assert_agree(again, maps, "diffsod-tiny", steps=2)
 
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
     drawn.clear()
@@ -170,11 +172,24 @@ def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
     monkeypatch.setattr(budget, "_KNOWN", {})
     counted = []
     count = runtime.picture_bytes
-    monkeypatch.setattr(runtime, "picture_bytes", lambda size, prompts: (counted.append(size), count(size, prompts))[1])
+    monkeypatch.setattr(runtime, "picture_bytes", lambda size, *rest: (counted.append(size), count(size, *rest))[1])
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
     for size in ((64, 96), (64, 64), (96, 64), (96, 96)):
-        assert budget.pictures_at_once(runtime, size, 0, 4) == 4
+        assert budget.pictures_at_once(runtime, size, Beside(0), 4) == 4
     assert counted == [(64, 96), (96, 96)]
+
+
+def test_a_companion_is_counted_where_there_is_one(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu")
+    alone, both = (predictor._runtime.picture_bytes((64, 64), 0, companion) for companion in (False, True))
+    assert alone < both
+    monkeypatch.setattr(budget, "free_bytes", lambda device: (alone + both) // 2)
+    depth = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
+    for _ in range(2):  # whatever was counted before
+        assert len(predictor.predict([picture(), picture()])) == 2
+        for companions in ([depth], [None, depth]):
+            with pytest.raises(Shortage, match="a picture at 64x64 needs"):
+                predictor.predict([picture()] * len(companions), companions, modality="rgbd")
 
 
 def test_running_out_is_one_line() -> None:

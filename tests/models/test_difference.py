@@ -45,7 +45,7 @@ def by_pixel_pairs(image_HW: np.ndarray, weight_9: np.ndarray, operator: str) ->
 
 @pytest.mark.parametrize("operator", ["cv", "cd", "ad", "rd"])
 @given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 2**31))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_plain_kernel_equals_pixel_pairs(operator: str, height: int, width: int, seed: int) -> None:
     source = np.random.default_rng(seed)
     image, weight = source.normal(size=(height, width)), source.normal(size=9)

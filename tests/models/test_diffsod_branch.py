@@ -16,6 +16,7 @@ from models.diffusion.parts import build_scheduler, build_unet, build_vae
 from models.errors import UserError
 from models.weights import load_strict, load_weights
 from tests.models.published_branch import published_features, published_state, small_values
+from tests.tolerance import assert_agree
 
 
 def count(module: nn.Module) -> int:
@@ -106,7 +107,7 @@ def test_the_published_formulas_and_names_give_our_features(tiny: Branch) -> Non
         found = tiny(image, companion)
         alone = tiny.image_features(tiny.backbone(image))
     assert (found - alone).abs().mean() > 0.1 * alone.abs().mean()  # the fusion counts
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert_agree(found, expected, tiny)
 
 
 def test_a_file_with_two_different_backbones_is_refused() -> None:

@@ -18,6 +18,7 @@ from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_
 from models.errors import UserError
 from models.registry import create_model
 from models.segdiffusion.tokenizer import word_tokenizer
+from tests.tolerance import assert_agree
 
 NARROW = UNETS["tiny"] | {"in_channels": 8}
 
@@ -86,9 +87,9 @@ def test_a_widened_unet_takes_the_mean_of_its_two_inputs() -> None:
         twice = unet(torch.cat([image, image], 1), timestep, encoder_hidden_states=tokens).sample
         beside_zeros = unet.conv_in(torch.cat([image, torch.zeros_like(image)], 1))
         halved = (narrow(image) + narrow.bias[:, None, None]) / 2
-    torch.testing.assert_close(twice, before, rtol=1e-4, atol=1e-5)
+    assert_agree(twice, before, unet)
     # Beside zeros an image counts for half; the bias is kept.
-    torch.testing.assert_close(beside_zeros, halved, rtol=1e-4, atol=1e-5)
+    assert_agree(beside_zeros, halved, 1)
     assert unet.config.in_channels == 16
 
 
@@ -209,11 +210,11 @@ def test_latents_are_scaled_by_the_autoencoder_s_own_factor(name: str) -> None:
         mask = decode_mask(vae, latent)
         if name == "tiny":
             unscaled = vae.quant_conv(vae.encoder(picture))[:, :8]
-            torch.testing.assert_close(latent, 0.18215 * unscaled)
+            assert_agree(latent, 0.18215 * unscaled, vae)
         else:
             unscaled = vae.encoder(picture)
-            torch.testing.assert_close(latent, unscaled)
-        torch.testing.assert_close(mask, vae.decode(unscaled).sample.mean(1, keepdim=True))
+            assert_agree(latent, unscaled, vae)
+        assert_agree(mask, vae.decode(unscaled).sample.mean(1, keepdim=True), vae)
     assert latent.shape == ((2, 8, 16, 8) if name == "tiny" else (2, 4, 8, 4))
     assert mask.shape == (2, 1, 64, 32)
 
@@ -225,7 +226,7 @@ def test_a_mask_is_shown_as_a_grey_picture() -> None:
     mask[..., :16] = 1
     picture = torch.where(mask > 0, 1.0, -1.0).repeat(1, 3, 1, 1)
     with torch.inference_mode():
-        torch.testing.assert_close(encode_mask(vae, mask), encode(vae, picture))
+        assert_agree(encode_mask(vae, mask), encode(vae, picture), vae)
 
 
 # ----------------------------------------------------------------------------------------------------------------- text

@@ -26,7 +26,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 # ----------------------------------------------------------------------------------------------------------- velocities
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**31), timestep=st.lists(st.integers(0, 999), min_size=1, max_size=3))
 def test_a_velocity_gives_back_the_latent(seed: int, timestep: list[int]) -> None:
     latent, noise = normal(2, len(timestep), 4, 3, 5, seed=seed)
@@ -192,7 +192,7 @@ def test_pyramid_noise_ends_at_one_pixel() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- ensemble
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(members=st.integers(1, 6), seed=st.integers(0, 2**31))
 def test_an_ensemble_is_the_median_and_its_deviation(members: int, seed: int) -> None:
     maps = torch.rand(members, 2, 1, 3, 4, generator=torch.Generator().manual_seed(seed))

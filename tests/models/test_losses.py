@@ -130,7 +130,7 @@ def test_training_on_it_finds_the_mask(name: str) -> None:
     assert torch.equal(logits > 0, target > 0.5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), soft=st.booleans(), kernel=st.sampled_from([1, 3, 13]))
 def test_overlap_losses_stay_in_range_and_vanish_at_the_truth(seed: int, soft: bool, kernel: int) -> None:
     logits, target = batch(seed, soft)

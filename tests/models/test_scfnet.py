@@ -17,6 +17,7 @@ from models.registry import create_model
 from models.scfnet.checkpoint import from_published
 from models.scfnet.network import SCFNet
 from models.weights import load_strict, load_weights
+from tests.tolerance import assert_agree, rounding
 
 PUBLISHED = {"scfnet-mobilenetv3": "M3_0.5", "scfnet-resnet50": "R50", "scfnet-swinb": "ST"}
 OUTPUTS = ("out2", "out3", "out4", "out5")
@@ -113,7 +114,7 @@ def test_outputs_are_the_published_implementation_s(shared: Path, name: str, siz
         }
         assert list(map_11HW.shape) == case[key]["shape"]
         for figure, value in found.items():
-            assert value.item() == pytest.approx(case[key][figure], abs=1e-4), (key, figure)
+            assert value.item() == pytest.approx(case[key][figure], rel=0, abs=rounding(map_11HW, model)), (key, figure)
 
 
 def test_an_imported_paddle_file_gives_the_published_maps(shared: Path, tmp_path: Path) -> None:
@@ -127,10 +128,10 @@ def test_an_imported_paddle_file_gives_the_published_maps(shared: Path, tmp_path
         logits = model(image_13HW(352, 352))
     reference = np.load(fixtures / "golden_scfnet_M3_0.5_352.npz")
     for key, map_11HW in zip(OUTPUTS, logits, strict=True):
-        np.testing.assert_allclose(map_11HW.numpy(), reference[key], atol=1e-4)
+        assert_agree(map_11HW, reference[key], model)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(height=st.integers(32, 110), width=st.integers(32, 110), batch=st.integers(1, 2))
 def test_any_size_goes_in_and_comes_out(height: int, width: int, batch: int) -> None:
     image = image_13HW(height, width).expand(batch, -1, -1, -1)

@@ -20,6 +20,7 @@ from models.files import read_json
 from models.registry import create_model
 from models.weights import load_weights, save_weights
 from stages.reparameterize import run
+from tests.tolerance import assert_agree
 
 
 def settings(**deploy: object) -> Params:
@@ -59,9 +60,9 @@ def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[
     image = torch.randn(1, 3, 48, 48)
     with torch.no_grad():
         expected = trained(image)[0]
-        torch.testing.assert_close(merged(image)[0], expected, atol=1e-5, rtol=1e-5)
+        assert_agree(merged(image)[0], expected, trained)
     exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(Inputs(image.numpy()))
-    np.testing.assert_allclose(exported, expected.sigmoid().numpy(), atol=1e-5)
+    assert_agree(exported, expected.sigmoid(), trained)
 
     metrics = read_json("reports/deploy/student/metrics.json")
     assert 0 < metrics["logit_difference"] < 1e-4
@@ -105,7 +106,7 @@ def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: P
     exported = open_runtime("artifacts/student-deploy", "onnx-fp32", threads=1)(seen)
     with torch.no_grad():
         expected = merged(*map(torch.from_numpy, seen))[0].sigmoid()
-    np.testing.assert_allclose(exported, expected, atol=1e-5)
+    assert_agree(exported, expected, merged)
 
 
 def test_a_split_without_masks_is_refused(workspace: Path) -> None:

@@ -14,6 +14,7 @@ from limelight.training.velocity import PromptedVelocity
 from models.diffusion.sampling import velocity_target
 from models.errors import UserError
 from models.registry import create_model
+from tests.tolerance import assert_agree
 
 PETS = Vocabulary(("bird", "boat", "chair", "lamp", "mug", "ring"), (1, 2, 3, 4, 5, 6), background=True)
 FEW = Vocabulary(("bird", "boat"), (1, 2), background=False)
@@ -223,7 +224,7 @@ def test_velocities_are_validated_by_sampling() -> None:
         maps = learner.probabilities(batch.image_B3HW, PETS.names)
         tokens = learner.network.encode_prompts(["a photo of a " + name for name in PETS.names])
         expected, _ = learner.network.denoise(batch.image_B3HW, tokens, steps=10)
-    torch.testing.assert_close(maps, expected)
+    assert_agree(maps, expected, "segdiffusion-tiny", steps=10)
     assert "val_miou" in learner.validate([batch], Accelerator(cpu=True))
 
 
@@ -263,7 +264,7 @@ def test_predictions_are_the_most_probable_class_s() -> None:
         alone = learner.probabilities(batch.image_B3HW, PETS.names[2:3])
     assert found.shape == (1, 1, 32, 32)
     assert torch.equal(found[:, 0], maps.max(1).values)
-    torch.testing.assert_close(maps[:, 2:3], alone, rtol=1e-4, atol=1e-5)
+    assert_agree(alone, maps[:, 2:3], "segdiffusion-tiny")
 
 
 # ------------------------------------------------------------------------------------------------------------- settings

@@ -40,11 +40,15 @@ TEACHER = Card(
 )
 
 
+HANGS_S = 600
+"""Far longer than any of these trainings takes on a busy machine."""
+
+
 def start(root: Path, **options: object) -> int:
     """Run `train` in a child; returns its exit code, negative for the signal that killed it."""
     child = CONTEXT.Process(target=train, args=(root,), kwargs=options)
     child.start()
-    child.join(120)
+    child.join(HANGS_S)
     assert child.exitcode is not None, "the training hangs"
     return child.exitcode
 
@@ -62,7 +66,7 @@ def start_pair(root: Path, second: dict[str, object] | None = None, **options: o
         children.append(CONTEXT.Process(target=train, args=(root,), kwargs={**own, "environment": environment}))
         children[-1].start()
     for child in children:
-        child.join(120)
+        child.join(HANGS_S)
     return [child.exitcode for child in children]
 
 

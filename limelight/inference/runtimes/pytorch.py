@@ -91,11 +91,12 @@ class PyTorchRuntime:
         asked: dict[str, Any] = {"steps": sampling.steps, "ensemble_size": sampling.ensemble_size}
         return self.network.denoise(*inputs, seeds=seeds, **asked)
 
-    def picture_bytes(self, size: tuple[int, int], prompts: int) -> int:
+    def picture_bytes(self, size: tuple[int, int], prompts: int, companion: bool = False) -> int:
         """What one picture of this (height, width) takes beside the weights; see `forward_bytes`.
 
         Args:
             prompts: classes asked for; 0 of a network that takes no words.
+            companion: whether it has one, which takes a part of the network that pictures alone do without.
         """
         members = self.sampling.ensemble_size
         maps = max(1, prompts) * members
@@ -110,7 +111,7 @@ class PyTorchRuntime:
             second = ()
             if prompts:
                 second = (torch.empty(drawn, *wide, device=self.device),)
-            elif self.card.companions:
+            elif companion:
                 second = (make(1, 1, *size), torch.ones(1, dtype=torch.long, device=self.device))
             return self.compute(make(1, 3, *size), *second, sampling=sampling)
 

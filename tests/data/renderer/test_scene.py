@@ -37,7 +37,7 @@ def test_seed_split_and_index_each_give_another_scene(other):
     assert not np.array_equal(render_scene(0, "train", 3, 64).image, render_scene(*other, 64).image)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=st.integers(32, 256), index=st.integers(0, 10_000))
 def test_every_size_and_index(size, index):
     scene = render_scene(0, "train", index, size)

@@ -1,0 +1,30 @@
+"""The bound that results are held to lets rounding pass and nothing else."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.registry import create_model
+from tests.tolerance import assert_agree
+
+
+def computed(network: nn.Module) -> Tensor:
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.inference_mode():
+        prompts = (network.encode_prompts(["a red cup"]),) if network.capabilities.text else ()
+        dtype = next(network.parameters()).dtype
+        return network(image.to(dtype), *(each.to(dtype) for each in prompts))[0]
+
+
+@pytest.mark.parametrize("name", ["sdnet", "scfnet-mobilenetv3", "diffsod-tiny", "segdiffusion-tiny"])
+def test_rounding_passes_and_one_layer_in_bfloat16_does_not(name: str) -> None:
+    torch.manual_seed(0)
+    network = create_model(name).eval()
+    found = computed(network)
+    assert_agree(found, computed(copy.deepcopy(network).double()), network)
+    convolution = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    convolution.weight.data = convolution.weight.bfloat16().float()
+    with pytest.raises(AssertionError, match="not close"):
+        assert_agree(computed(network), found, network)
