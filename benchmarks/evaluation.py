@@ -21,7 +21,7 @@ import numpy as np
 from limelight.evaluation.metrics import Pair, Scorer
 from limelight.evaluation.speed import hardware
 from limelight.evaluation.worker import read_map, read_truth
-from limelight.media.images import write_png
+from limelight.imaging.images import write_png
 from models.errors import UserError
 
 with warnings.catch_warnings():

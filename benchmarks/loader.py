@@ -23,8 +23,8 @@ from limelight.config import Augment, Run
 from limelight.data.loader import batches_per_epoch, epoch_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
-from limelight.media.header import EXTENSIONS
-from limelight.media.images import write_png
+from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.images import write_png
 from models.registry import create_model, list_models
 
 AUGMENT = Augment(crop=0.125, flip_vertical=0.2, blur=0.1, contrast=0.5, brightness=0.06, rotate=10)

@@ -25,11 +25,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy, run
 from limelight.evaluation.speed import hardware
+from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.images import read_image
+from limelight.imaging.masks import read_mask
 from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
-from limelight.media.header import EXTENSIONS
-from limelight.media.images import read_image
-from limelight.media.masks import read_mask
 from limelight.progress import track
 from models.base import Network
 from models.card import Card

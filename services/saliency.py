@@ -17,9 +17,9 @@ import numpy as np
 from bentoml.validators import ContentType
 from starlette.responses import Response
 
+from limelight.imaging.encoding import encode
 from limelight.inference.predictor import Predictor
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.encoding import encode
 from limelight.media.outputs import output
 from models.card import MODALITIES
 from models.errors import UserError

@@ -17,13 +17,13 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
+from limelight.imaging.encoding import encode, with_dpi
+from limelight.imaging.transparency import without_hidden
 from limelight.inference.pictures import Picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.encoding import encode, with_dpi
 from limelight.media.labels import colour, encode_labels, tinted
-from limelight.media.transparency import without_hidden
 from models.errors import UserError
 from services.app import CONFIG, GuardedService
 from services.forms import Form, Refusal

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app, main
+from limelight.imaging.images import read_image, write_png
 from limelight.inference.predictor import Predictor
-from limelight.media.images import read_image, write_png
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from models.errors import UserError

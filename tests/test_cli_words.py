@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
-from limelight.media.images import write_png
+from limelight.imaging.images import write_png
 from limelight.media.labels import colour
 from limelight.media.legend import NARROWEST, overlay
 from limelight.predict.command import read_classes

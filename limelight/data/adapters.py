@@ -10,7 +10,7 @@ from pathlib import Path
 from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.data.patterns import NAME, Matches, fixed_part, matches, set_apart
-from limelight.media.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS
 from models.errors import UserError
 from models.files import read_text
 

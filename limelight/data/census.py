@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limelight.data.manifest import MANIFEST
-from limelight.media.masks import Coding, Mask
+from limelight.imaging.masks import Coding, Mask
 from models.errors import UserError
 from models.files import read_text, write_text
 

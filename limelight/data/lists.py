@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
-from limelight.media.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS
 from models.errors import UserError
 from models.files import read_json, read_text, write_json, write_text
 

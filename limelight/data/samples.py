@@ -13,9 +13,9 @@ from torch import Tensor
 
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
+from limelight.imaging.images import fit_to, read_companion, read_image
+from limelight.imaging.masks import read_mask
 from limelight.inference.preprocess import spread
-from limelight.media.images import fit_to, read_companion, read_image
-from limelight.media.masks import read_mask
 from models.errors import UserError
 
 

@@ -9,10 +9,10 @@ import torch
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
 from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
+from limelight.imaging.images import read_image
+from limelight.imaging.masks import read_mask
 from limelight.inference.pictures import read_sample
 from limelight.inference.preprocess import Inputs, stretch, to_inputs
-from limelight.media.images import read_image
-from limelight.media.masks import read_mask
 from limelight.media.sources import find_sources
 from models.base import Network
 from models.card import Card

@@ -14,7 +14,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels
 from limelight.evaluation.leaderboard import Report
 from limelight.evaluation.worker import read_map, read_truth, score_one
-from limelight.media.images import read_grey, read_image
+from limelight.imaging.images import read_grey, read_image
 from limelight.media.labels import tinted
 
 HEIGHT = 144

@@ -11,8 +11,8 @@ from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.semantic import WordScores, predicted_and_true
+from limelight.imaging.images import read_image, write_png
 from limelight.inference.predictor import Predictor
-from limelight.media.images import read_image, write_png
 from limelight.media.labels import Picture, tinted
 from limelight.media.legend import strip
 

@@ -11,9 +11,9 @@ from limelight.evaluation.metrics import Scores
 from limelight.evaluation.protocol import to_8bit
 from limelight.evaluation.sod import HALF
 from limelight.evaluation.worker import read_truth
+from limelight.imaging.images import write_png
 from limelight.inference.pictures import read_sample
 from limelight.inference.predictor import Predictor
-from limelight.media.images import write_png
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""

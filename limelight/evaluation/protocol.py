@@ -22,10 +22,10 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.metrics import METRICS, Pair, Scorer, Scores
 from limelight.evaluation.speed import measure_latency, peak_memory_mb
+from limelight.imaging.images import write_png
 from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.runtimes import EXPORTED, export_path
-from limelight.media.images import write_png
 from limelight.progress import track
 from models.card import Card
 from models.cost import count_macs

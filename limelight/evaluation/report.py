@@ -16,7 +16,7 @@ from limelight.evaluation.metrics import Scores
 from limelight.evaluation.plots import plot_curves
 from limelight.evaluation.protocol import REFERENCE, Evaluation, RuntimeResult
 from limelight.evaluation.speed import hardware
-from limelight.media.images import write_png
+from limelight.imaging.images import write_png
 from models.files import atomic_path, write_json, write_text
 
 METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"

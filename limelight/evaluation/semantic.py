@@ -31,9 +31,9 @@ from limelight.evaluation.confusion import (
 )
 from limelight.evaluation.protocol import example_ids
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
+from limelight.imaging.images import read_image
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import Segmentation
-from limelight.media.images import read_image
 from limelight.progress import track
 from models.card import Card
 from models.cost import count_macs

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.images import read_companion, read_photo
+from limelight.imaging.transparency import Transparency
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.header import MAX_PIXELS
-from limelight.media.images import read_companion, read_photo
-from limelight.media.transparency import Transparency
 from models.card import Card
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from limelight.media.images import fit_to
+from limelight.imaging.images import fit_to
 from models.card import MODALITIES, Card
 from models.errors import UserError
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from limelight.media.header import MAX_PIXELS
-from limelight.media.images import read_image
-from limelight.media.transparency import Transparency
+from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.images import read_image
+from limelight.imaging.transparency import Transparency
 from models.errors import UserError
 from models.files import sha256_file
 

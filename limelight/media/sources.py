@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from limelight.media.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk, identify
 from models.errors import UserError

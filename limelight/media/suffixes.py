@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from limelight.media.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS
 from models.errors import UserError
 
 _RAW = (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from limelight.media.encoding import encode
-from limelight.media.images import read_image
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image
 from models.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.champions.record import champion
+from limelight.imaging.encoding import FILE_TYPES
+from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND, checked_classes
-from limelight.media.encoding import FILE_TYPES
-from limelight.media.header import EXTENSIONS, MAX_PIXELS
 from limelight.media.sources import check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
 from limelight.predict.job import Job

@@ -9,16 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from limelight.imaging.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
+from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.transparency import Transparency, without_hidden
 from limelight.inference.pictures import Picture
 from limelight.inference.preprocess import to_saliency
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import BACKGROUND, Segmentation
-from limelight.media.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
-from limelight.media.header import MAX_PIXELS
 from limelight.media.labels import MOST_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
-from limelight.media.transparency import Transparency, without_hidden
 from models.errors import UserError
 
 UNCERTAINTY = "uncertainty"
@@ -38,7 +38,7 @@ class Style:
         kind: see `limelight.media.outputs`.
         threshold, reverse: see `limelight.media.outputs.adjust`.
         uncertainty: also write what an ensemble disagrees about, as grey of 16 bits of which white is 0.5.
-        file_type: of pictures of 8 bits; see `limelight.media.encoding`.
+        file_type: of pictures of 8 bits; see `limelight.imaging.encoding`.
         quality: of JPEG and WebP; see `encode`.
         max_pixels: of a picture, and of one that is put behind the object; larger ones are refused.
     """

@@ -17,7 +17,7 @@ from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import decode, resize_labels, shrink
 from limelight.data.transforms import Draw, apply
-from limelight.media.images import write_png
+from limelight.imaging.images import write_png
 from models.errors import UserError
 from models.files import write_json
 

@@ -19,8 +19,8 @@ from limelight.config import Run
 from limelight.data import loader
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
+from limelight.imaging.images import read_image, write_png
 from limelight.inference.preprocess import to_input
-from limelight.media.images import read_image, write_png
 from models.card import Card
 from models.errors import UserError
 

@@ -15,7 +15,7 @@ from limelight.data.validation.contact_sheet import write_contact_sheet
 from limelight.data.validation.manifest_suite import manifest_suite
 from limelight.data.validation.samples_suite import samples_suite
 from limelight.data.validation.tables import choose, decoded_table, manifest_table
-from limelight.media.masks import Coding
+from limelight.imaging.masks import Coding
 
 SETTINGS = Validate(min_rows=10, min_side=16)
 os.environ["GX_ANALYTICS_ENABLED"] = "false"

@@ -13,8 +13,8 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 from limelight.evaluation.confusion import class_iou, confusion_matrix, counts_of, figures, label_map, mean_iou
 from limelight.evaluation.label_pictures import panel
 from limelight.evaluation.plots import plot_confusion
+from limelight.imaging.images import read_image
 from limelight.inference.segment import most_probable
-from limelight.media.images import read_image
 from limelight.media.labels import colour, tinted
 
 TRUTH = np.array([[0, 1, 1, -1], [2, 2, 1, -1]])

@@ -11,7 +11,7 @@ from limelight.evaluation.metrics import METRICS, score_maps
 from limelight.evaluation.overlays import FALSE, HIT, MISSED, overlay, panel, spread, write_overlays
 from limelight.evaluation.protocol import by_dataset, evaluate_artifact, example_ids, open_predictor
 from limelight.evaluation.report import metrics_tree, write_report
-from limelight.media.images import read_image
+from limelight.imaging.images import read_image
 from models.errors import UserError
 
 

@@ -15,11 +15,11 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.deploy.export import export
 from limelight.deploy.parity import measure_parity
+from limelight.imaging.images import write_png
 from limelight.inference.pictures import read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import NEAREST, Inputs, fit_companion, spread, to_inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, open_runtime
-from limelight.media.images import write_png
 from models.card import Card
 from models.errors import UserError
 from models.weights import load_weights, read_card

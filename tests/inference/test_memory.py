@@ -10,13 +10,13 @@ import psutil
 import pytest
 import torch
 
+from limelight.imaging.images import write_png
 from limelight.inference import budget, memory
 from limelight.inference.budget import Beside
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.shortage import told_in_a_line
-from limelight.media.images import write_png
 from models.errors import Shortage
 from models.registry import create_model
 from models.weights import save_weights
@@ -227,7 +227,7 @@ def test_a_picture_that_memory_does_not_hold_is_one_line(monkeypatch: pytest.Mon
         raise MemoryError
 
     write_png(tmp_path / "a.png", picture())
-    monkeypatch.setattr("limelight.media.images._decode_by_opencv", lambda *arguments: None)
+    monkeypatch.setattr("limelight.imaging.images._decode_by_opencv", lambda *arguments: None)
     monkeypatch.setattr("PIL.Image.Image.convert", refuse)
     with pytest.raises(Shortage, match="memory ran out"):
         read_picture(tmp_path / "a.png")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from limelight.media.encoding import encode
-from limelight.media.images import read_image, write_png
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image, write_png
 from limelight.media.outputs import GREEN, KINDS, Layer, _cover, adjust, foreground_colours, output
 from models.errors import UserError
 

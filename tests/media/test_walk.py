@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from limelight.media.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS
 from limelight.media.sources import find_companions, scan
 from limelight.media.suffixes import UNREAD, is_picture
 from limelight.media.walk import Walk

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
+from limelight.imaging.images import read_image, write_png
 from limelight.inference.pictures import Picture, read_picture
-from limelight.media.images import read_image, write_png
 from limelight.predict.done import DONE, Done, stamp_of
 
 Run = Callable[..., Result]

@@ -20,9 +20,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image
 from limelight.inference.predictor import Predictor
-from limelight.media.encoding import encode
-from limelight.media.images import read_image
 from limelight.media.outputs import output
 from tests.profiles import rgb_profile
 

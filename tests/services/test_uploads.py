@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limelight.media.images import write_png
+from limelight.imaging.images import write_png
 from services import saliency, words
 from services.uploads import LONGEST_NOTES, as_header, notes_header
 

@@ -12,9 +12,9 @@ import torch
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
 from limelight.data.manifest import Sample, read_manifest, write_manifest
 from limelight.deploy.merged import read_samples
+from limelight.imaging.images import write_png
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import open_runtime
-from limelight.media.images import write_png
 from models.errors import UserError
 from models.files import read_json
 from models.registry import create_model

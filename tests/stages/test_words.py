@@ -12,8 +12,8 @@ import yaml
 from limelight.champions.record import champion
 from limelight.config import Params, load_params
 from limelight.data.manifest import Sample, write_manifest
+from limelight.imaging.images import read_image
 from limelight.inference.predictor import Predictor
-from limelight.media.images import read_image
 from models import create_model
 from models.errors import UserError
 from models.files import read_json

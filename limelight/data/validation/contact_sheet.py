@@ -9,8 +9,8 @@ import numpy as np
 
 from limelight.data.classes import label_map
 from limelight.data.manifest import Sample
-from limelight.media.images import read_companion, read_image, write_png
-from limelight.media.masks import read_mask
+from limelight.imaging.images import read_companion, read_image, write_png
+from limelight.imaging.masks import read_mask
 from models.errors import UserError
 
 TILE = 144

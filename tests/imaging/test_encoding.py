@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limelight.media.encoding import encode
-from limelight.media.images import read_photo
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_photo
 from models.errors import UserError
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limelight.media.images import read_image, read_photo
+from limelight.imaging.images import read_image, read_photo
+from limelight.imaging.transparency import Transparency, on_ground
 from limelight.media.outputs import KINDS, output
-from limelight.media.transparency import Transparency, on_ground
 
 SECRET = (255, 0, 255)
 """Of pixels that the user has hidden."""

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from limelight.media.colour import BROKEN, to_srgb
-from limelight.media.header import Header
-from limelight.media.jpeg import DamagedJpeg, decode_jpeg
+from limelight.imaging.colour import BROKEN, to_srgb
+from limelight.imaging.header import Header
+from limelight.imaging.jpeg import DamagedJpeg, decode_jpeg
 from models.errors import UserError
 
 _PNG_END = b"IEND\xaeB`\x82"

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limelight.media.decoding import decode, decode_indices, raw_mode
-from limelight.media.header import open_picture
-from limelight.media.images import fit_to
+from limelight.imaging.decoding import decode, decode_indices, raw_mode
+from limelight.imaging.header import open_picture
+from limelight.imaging.images import fit_to
 from models.errors import UserError
 
 VOID = 255
@@ -76,7 +76,7 @@ def decode_mask(path: Path | str) -> Mask:
     """Decode a mask and say how it is coded.
 
     Raises:
-        UserError: as `limelight.media.images.read_image`, or the file holds numbers without a known maximum.
+        UserError: as `limelight.imaging.images.read_image`, or the file holds numbers without a known maximum.
     """
     header = open_picture(path)
     try:

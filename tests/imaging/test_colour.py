@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from limelight.media.colour import BROKEN, _transform
-from limelight.media.images import read_image, read_photo
-from limelight.media.masks import read_mask
+from limelight.imaging.colour import BROKEN, _transform
+from limelight.imaging.images import read_image, read_photo
+from limelight.imaging.masks import read_mask
 from tests.profiles import cmyk_profile, grey_profile, rgb_profile
 
 RED = (200, 60, 40)

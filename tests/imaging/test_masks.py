@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from limelight.evaluation.worker import read_truth
-from limelight.media.images import read_companion, write_png
-from limelight.media.masks import Coding, decode_mask, read_mask
+from limelight.imaging.images import read_companion, write_png
+from limelight.imaging.masks import Coding, decode_mask, read_mask
 from models.errors import UserError
 
 SHAPE = np.array([[0, 0, 1, 1], [0, 1, 1, 0]])

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from limelight.media.colour import array_to_srgb
-from limelight.media.decoding import decode
-from limelight.media.encoding import encode
-from limelight.media.header import MAX_BYTES, MAX_PIXELS, open_picture
-from limelight.media.transparency import Transparency, on_ground
+from limelight.imaging.colour import array_to_srgb
+from limelight.imaging.decoding import decode
+from limelight.imaging.encoding import encode
+from limelight.imaging.header import MAX_BYTES, MAX_PIXELS, open_picture
+from limelight.imaging.transparency import Transparency, on_ground
 from models.errors import UserError
 from models.files import write_bytes
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from limelight.media.header import open_picture
-from limelight.media.images import fit_to, image_size, read_companion, read_image, read_photo, write_png
+from limelight.imaging.header import open_picture
+from limelight.imaging.images import fit_to, image_size, read_companion, read_image, read_photo, write_png
 from models.errors import UserError
 
 SIDES = st.integers(1, 40)
@@ -357,7 +357,7 @@ def test_heic_without_its_package_says_what_to_install(tmp_path):
     (tmp_path / "photo.heic").write_bytes(encoded(Image.fromarray(noise(16, 16)), "HEIF"))
     code = (
         "import sys; sys.modules['pillow_heif'] = None; "
-        "from limelight.media.images import read_image; read_image(sys.argv[1])"
+        "from limelight.imaging.images import read_image; read_image(sys.argv[1])"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "photo.heic"], capture_output=True, text=True)
     assert "HEIC needs another package; pip install 'limelight[heif]'" in done.stderr
