@@ -55,7 +55,7 @@ class Layer(NamedTuple):
     def kept_HW(self) -> np.ndarray:
         """`alpha_HW`, and 0 where that rounds to 0 in 8 bits: a sigmoid never quite reaches it."""
         alpha_HW = self.alpha_HW
-        return np.where(np.rint(alpha_HW * 255) > 0, alpha_HW, np.float32(0))
+        return np.where(alpha_HW * np.float32(255) > 0.5, alpha_HW, np.float32(0))
 
     def rows(self, rows: slice) -> "Layer":
         """A part of the picture."""
@@ -145,17 +145,20 @@ def foreground_colours(layer: Layer) -> np.ndarray:
 
 
 def _band_colours(layer: Layer) -> np.ndarray:
-    kept = layer.kept_HW > 0
-    if not kept.any():
+    kept_HW = layer.kept_HW
+    if not kept_HW.any():
         return np.zeros_like(layer.image_HW3)
-    alpha = np.where(kept, layer.saliency_HW, np.float32(0))[..., None]
-    image, opacity = layer.image_HW3, None
+    image, alpha, opacity = layer.image_HW3, kept_HW, None
     if layer.transparency is not None:
         image, opacity = layer.transparency.colours_HW3, layer.opacity_HW[..., None]
+        alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
+    alpha = alpha[..., None]
     foreground = background = image = image.astype(np.float32)
     for window in _WINDOWS:
         foreground, background = _blur_fusion(image, alpha, opacity, foreground, background, window)
-    return _to_8bit(np.where(kept[..., None], np.where(alpha >= 1, image, foreground), 0))
+    colours_HW3 = _to_8bit(np.where(alpha >= 1, image, foreground))
+    colours_HW3[kept_HW == 0] = 0
+    return colours_HW3
 
 
 def _blur_fusion(
