@@ -83,6 +83,22 @@ def test_labels_maps_and_arrays_agree(run: Run) -> None:
     assert cv2.imread("out/w.png").shape == (20, 30, 3)
 
 
+def test_hidden_pixels_are_of_no_class(run: Run) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[:, :10, 3] = 0
+    Image.fromarray(pixels).save("cut.png")
+    asked = ("cut.png", "--classes", "dog, grass", "--background", "0")
+    for kind, target in (("labels", "l.png"), ("npy", "n.npy"), ("rgba", "c.png"), ("overlay", "o.png")):
+        assert run(*asked, "--kind", kind, "-o", target).exit_code == 0
+    labels_HW = np.asarray(Image.open("l.png"))
+    assert not labels_HW[:, :10].any() and labels_HW[:, 10:].all()
+    assert not np.load("n.npy")[..., :10].any()
+    assert not np.asarray(Image.open("c.png"))[:, :10].any()
+    ground = np.asarray(Image.open("o.png"))[:20, :10]
+    assert (ground == ground[0, 0]).all(), "what is hidden shows through"
+
+
 def test_resuming_knows_the_words(run: Run) -> None:
     asked = ("in", "--classes", "dog, grass", "--kind", "map", "-o", "out")
     assert run(*asked).exit_code == 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 from limelight.imaging.colour import BROKEN, to_srgb
 from limelight.imaging.header import Header
-from limelight.imaging.jpeg import DamagedJpeg, decode_jpeg
+from limelight.imaging.jpeg import MODES, DamagedJpeg, decode_jpeg
 from models.errors import UserError
 
 _PNG_END = b"IEND\xaeB`\x82"
@@ -78,9 +78,10 @@ def _decode(header: Header, colour: bool) -> Decoded:
     image = header.image
     if image is None:
         return _floats(header)
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        pixels, damage = decode_jpeg(header.data, grey=image.mode == "L")
-        found = Decoded(pixels, damage=damage)
+    if image.format in ("JPEG", "MPO") and image.mode in MODES:
+        pixels, damage = decode_jpeg(header.data, image.mode)
+        found = Decoded(pixels) if image.mode != "CMYK" else _printed(Image.fromarray(pixels, "CMYK"), image)
+        found.damage = damage
     else:
         found = _by_opencv(header, colour) or _by_pillow(image, colour)
     if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
@@ -172,6 +173,11 @@ def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
         return Decoded(pixels[..., 0] if grey else pixels[..., :3], pixels[..., -1])
     image.info.pop("transparency", None)
     if image.mode in ("CMYK", "LAB"):
-        converted, note = to_srgb(image, image.info.get("icc_profile"))
-        return Decoded(np.asarray(converted), notes=(note,) if note else ())
+        return _printed(image, image)
     return Decoded(np.asarray(image.convert("L" if grey else "RGB")))
+
+
+def _printed(pixels: Image.Image, image: Image.Image) -> Decoded:
+    """CMYK or LAB pixels of a picture as RGB."""
+    converted, note = to_srgb(pixels, image.info.get("icc_profile"))
+    return Decoded(np.asarray(converted), notes=(note,) if note else ())
