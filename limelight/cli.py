@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ Host = Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIM
 
 def main() -> None:
     """Run the command line. A user's mistake is one line on standard error and exit status 2."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of tags that are damaged, which nothing here depends on
     with mistakes_in_one_line():
         app()
 
@@ -169,7 +171,8 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP, with a page to try them at /.
 
-    Without --model or --bento: the packaged bento; where none is packaged yet, LIMELIGHT_MODEL or the champion.
+    Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
+    packaged yet, LIMELIGHT_MODEL or the champion.
     """
     from services.launch import prepare
 

@@ -32,9 +32,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    place = os.path.abspath(parent)  # noqa: PTH100 - resolve() would look at every part of the path, at every write
-    if place not in _swept:
-        _swept.add(place)
+    if _place(parent) not in _swept:
         sweep(parent)
     scratch, lock = _make(parent)
     try:
@@ -49,6 +47,7 @@ def sweep(parent: Path) -> None:
 
     It stays too where the disk knows no locks, and where it cannot be removed.
     """
+    _swept.add(_place(parent))
     try:
         with os.scandir(parent) as entries:
             found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_ours(entry)]
@@ -61,6 +60,10 @@ def sweep(parent: Path) -> None:
                 _remove(scratch)
                 os.close(lock)
                 scratch.rmdir()  # what NFS kept of it
+
+
+def _place(folder: Path) -> str:
+    return os.path.abspath(folder)  # noqa: PTH100 - resolve() would look at every part of the path, at every write
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
@@ -110,10 +113,12 @@ def _lock(scratch: Path, *, needed: bool = True) -> int | None:
 
 def _remove(scratch: Path) -> None:
     """Remove a folder; if what it replaces was moved here and its new content not yet there, put that there first."""
-    with suppress(OSError):
+    try:
         names = {entry.name for entry in scratch.iterdir()} - {_LOCK}
         if REPLACED in names and len(names) == 2:
             (new,) = names - {REPLACED}
             if not os.path.lexists(scratch.parent / new):
                 (scratch / new).rename(scratch.parent / new)
+    except OSError:  # better left over than lost
+        return
     shutil.rmtree(scratch, ignore_errors=True)

@@ -41,6 +41,6 @@ class GuardedService(Service):
         return Answers(app)
 
     def guard(self, uploads: Mapping[str, Form]) -> None:
-        """Let nothing in but these forms, by path, and requests that need no body."""
+        """Let in only these forms, by path, and elsewhere JSON."""
         self.add_asgi_middleware(Failures)
         self.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)

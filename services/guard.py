@@ -26,6 +26,8 @@ OPEN = HEALTH | {"/"}
 """Answered without the token: health, and the page, which holds nothing."""
 EMPTY = frozenset({"/describe"})
 """Posted to with nothing, which BentoML writes as the JSON object {}."""
+_UNREAD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""Answered before the whole body has come."""
 STALL_S = 10
 """A request whose rest does not come keeps another from being worked on, and the service from stopping."""
 
@@ -39,7 +41,7 @@ class Guard:
     def __init__(self, app: App, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
         """
         Args:
-            uploads: path -> the form that is posted to it. Elsewhere nothing is posted.
+            uploads: path -> the form that is posted to it. Elsewhere JSON alone passes.
             max_body: bytes of a whole request.
             token: every request outside of `OPEN` must carry it as `Authorization: Bearer <token>`; None lets all in.
         """
@@ -58,7 +60,9 @@ class Guard:
             body = await self._read(headers, receive)
             await self._check(scope, headers, body)
         except Refusal as refusal:
-            told = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else None
+            told = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
+            if refusal.status in _UNREAD:  # the server would read the rest of the body before another request
+                told["connection"] = "close"
             await JSONResponse({"error": str(refusal)}, refusal.status, told)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
@@ -71,6 +75,8 @@ class Guard:
             await self._uploads[path].check(headers, body)
         elif path in EMPTY:
             _check_empty(headers, body)
+        elif body:
+            _check_json(headers)
 
     def _authorise(self, path: str, headers: Headers) -> None:
         if self._token is None or path in OPEN:
@@ -104,16 +110,20 @@ class Guard:
 
 
 def _check_empty(headers: Headers, body: bytes) -> None:
-    """Above all no pickle, and no form that could hold a URL."""
-    kind = media_type(headers)
-    if kind not in ("", "application/json"):
-        raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
+    _check_json(headers)
     try:
         found = json.loads(body.decode("utf-8") or "{}")
     except (ValueError, RecursionError):
         found = None
     if found != {}:
         raise Refusal(400, "this path takes nothing; send an empty body or the JSON object {}")
+
+
+def _check_json(headers: Headers) -> None:
+    """Above all no pickle, and no form that could hold a URL."""
+    kind = media_type(headers)
+    if kind not in ("", "application/json"):
+        raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -40,7 +40,7 @@ UNLABELLED = "unlabelled"
 _SLOW = 2000
 _EXAMPLES = 100
 """Label maps that are read once more to say what is in them."""
-_COMPLETE = (b"\xff\xd9", b"IEND\xaeB`\x82")
+_PNG_END = b"IEND\xaeB`\x82"
 """How a whole JPEG or PNG ends; what ends otherwise is decoded to find out."""
 
 
@@ -203,10 +203,10 @@ def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """A file cut short has a sound header; decode those alone that do not end as they should."""
+    """Decode a file that may be cut short, which its header does not tell; a PNG that ends as it should is whole."""
     with path.open("rb") as handle:
         handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
-        if handle.read().endswith(_COMPLETE):
+        if handle.read().endswith(_PNG_END):
             return
     read_image(path)
 

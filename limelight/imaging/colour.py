@@ -10,6 +10,8 @@ BROKEN = "its colour profile is damaged, or one of another kind of picture, and 
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+_MOST_BYTES = 4 << 20
+"""Of a profile. Those of printers have 0.5 to 3 MB."""
 _STEPS = 9
 """Samples along each channel by which a profile is compared with sRGB."""
 
@@ -22,7 +24,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
         profile: the ICC profile that came with the picture. None: sRGB; of CMYK, whatever Pillow takes it for.
 
     Returns:
-        The picture in mode RGB, or as it came where its profile is sRGB; and a note if the profile was ignored.
+        The picture in mode RGB, or as it came where nothing changes its grey or its colours; and a note if the profile
+        was ignored.
     """
     if image.mode == "LAB":
         profile = profile or _LAB
@@ -49,13 +52,15 @@ def _colour_space(profile: bytes) -> str:
     return profile[16:20].decode("latin-1").strip()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """None where no colour changes by more than a level, so that pictures in sRGB cost nothing.
 
     Raises:
         ImageCms.PyCMSError: the profile is damaged or of another kind of picture.
     """
+    if len(profile) > _MOST_BYTES:
+        raise ImageCms.PyCMSError(f"{len(profile)} bytes")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC

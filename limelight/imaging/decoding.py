@@ -4,6 +4,8 @@ Pillow decodes everything. Where others decode the very same pixels faster, or m
 and OpenCV 8-bit PNG, 16-bit colour, which Pillow cuts to 8 bits, and colour in floats, which it does not open.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,15 +60,8 @@ def decode(header: Header, *, colour: bool) -> Decoded:
     Raises:
         UserError: damaged or cut short.
     """
-    try:
+    with _damage_in_one_line(header):
         found = _decode(header, colour)
-    except DamagedJpeg as error:
-        raise UserError(f"cannot read {header.name}: parts of it are missing ({error}); replace the file") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # damaged data raises nearly anything, from IndexError to struct.error
-        reason = " ".join(str(error).split())
-        raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
     turn = _TURNS[header.orientation]
     found.pixels = np.ascontiguousarray(turn(found.pixels))
     if found.alpha_HW is not None:
@@ -78,12 +73,7 @@ def _decode(header: Header, colour: bool) -> Decoded:
     image = header.image
     if image is None:
         return _floats(header)
-    if image.format in ("JPEG", "MPO") and image.mode in MODES:
-        pixels, damage = decode_jpeg(header.data, image.mode)
-        found = Decoded(pixels) if image.mode != "CMYK" else _printed(Image.fromarray(pixels, "CMYK"), image)
-        found.damage = damage
-    else:
-        found = _by_opencv(header, colour) or _by_pillow(image, colour)
+    found = _by_simplejpeg(header) or _by_opencv(header, colour) or _by_pillow(image, colour)
     if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
         found.profile = image.info["icc_profile"] or None
         found.notes += () if found.profile else (BROKEN,)
@@ -96,23 +86,46 @@ def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UserError: damaged or cut short.
     """
-    try:
+    with _damage_in_one_line(header):
         header.image.load()
         header.image.apply_transparency()
         palette = np.array(header.image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
         return np.ascontiguousarray(_TURNS[header.orientation](np.asarray(header.image))), palette
-    except MemoryError:
-        raise
-    except Exception as error:  # as above
+
+
+@contextmanager
+def _damage_in_one_line(header: Header) -> Iterator[None]:
+    """Raise a UserError where data is damaged, but not where memory runs out."""
+    try:
+        yield
+    except DamagedJpeg as error:
+        raise UserError(f"cannot read {header.name}: parts of it are missing ({error}); replace the file") from error
+    except Exception as error:  # damaged data raises nearly anything, from IndexError to struct.error
+        if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem):
+            raise
         reason = " ".join(str(error).split())
         raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
+
+
+def _by_simplejpeg(header: Header) -> Decoded | None:
+    """None of other files, and of a JPEG that it does not take."""
+    image = header.image
+    decoded = decode_jpeg(header.data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in MODES else None
+    if decoded is None:
+        return None
+    pixels, damage = decoded
+    found = _printed(Image.fromarray(pixels, "CMYK"), image) if image.mode == "CMYK" else Decoded(pixels)
+    found.damage = damage
+    return found
 
 
 def _floats(header: Header) -> Decoded:
     pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("it is a damaged TIFF, or of a kind that is not supported")
-    return Decoded(_to_rgb(pixels.astype(np.float32, copy=False)))
+    pixels = pixels.astype(np.float32, copy=False)
+    alpha_HW = np.clip(pixels[..., 3], 0, 1) if pixels.ndim == 3 and pixels.shape[2] == 4 else None
+    return Decoded(_to_rgb(pixels), alpha_HW)
 
 
 def _by_opencv(header: Header, colour: bool) -> Decoded | None:
@@ -134,8 +147,9 @@ def _by_opencv(header: Header, colour: bool) -> Decoded | None:
         return None
     if pixels is None or flags != cv2.IMREAD_UNCHANGED:
         return pixels if pixels is None else Decoded(pixels)
-    alpha_HW = pixels[..., 3] if transparent else None
-    return Decoded(pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), alpha_HW)
+    if not transparent:
+        return _keyed(Decoded(_to_rgb(pixels)), image, colour)
+    return Decoded(pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), pixels[..., 3])
 
 
 def _is_simple_png(image: Image.Image, colour: bool) -> bool:
@@ -164,7 +178,7 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
     if image.mode.startswith("I;16"):
-        return Decoded(np.asarray(image).astype(np.uint16))
+        return _keyed(Decoded(np.asarray(image).astype(np.uint16)), image, colour)
     if image.mode in ("I", "F"):
         return Decoded(np.asarray(image, np.float32))
     grey = image.mode in ("1", "L", "LA", "La")
@@ -175,6 +189,16 @@ def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
     if image.mode in ("CMYK", "LAB"):
         return _printed(image, image)
     return Decoded(np.asarray(image.convert("L" if grey else "RGB")))
+
+
+def _keyed(found: Decoded, image: Image.Image, colour: bool) -> Decoded:
+    """A picture of 16 bits with the colour that is transparent in it, if any (PNG 1.2, 4.2.1.1, tRNS)."""
+    key = image.info.get("transparency") if colour else None
+    if key is not None:
+        hidden = found.pixels == np.asarray(key, np.uint16)
+        hidden_HW = hidden.all(axis=-1) if hidden.ndim == 3 else hidden
+        found.alpha_HW = np.where(hidden_HW, np.uint16(0), np.uint16(65535))
+    return found
 
 
 def _printed(pixels: Image.Image, image: Image.Image) -> Decoded:

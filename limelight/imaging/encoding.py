@@ -6,7 +6,7 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from models.errors import UserError
 
@@ -21,8 +21,8 @@ colours across the object's rim, under alpha 0."""
 
 _LONGEST_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
 _METRE_PER_INCH = 0.0254
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _INCH = 282, 283, 296, 2
-"""Exif 2.3, 4.6.4."""
+_INCH = 2
+"""EXIF ResolutionUnit."""
 _AFTER_HEADER = 8 + 25
 """Bytes of a PNG's signature and of its first chunk, IHDR."""
 
@@ -57,7 +57,8 @@ def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None =
         quality = LOSSLESS if image.mode == "RGBA" and file_type == ".webp" else QUALITY
     if file_type == ".webp":
         lossless = quality == LOSSLESS
-        image.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=lossless, exif=_exif(dpi))
+        exif = {"exif": _exif(dpi)} if dpi else {}
+        image.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=lossless, **exif)
     else:
         image.save(buffer, "JPEG", quality=quality, **({"dpi": dpi} if dpi else {}))
     return buffer.getvalue()
@@ -79,8 +80,7 @@ def with_dpi(png: bytes, dpi: Dpi) -> bytes:
     return png[:_AFTER_HEADER] + chunk + png[_AFTER_HEADER:]
 
 
-def _exif(dpi: Dpi) -> Image.Exif:
-    exif = Image.Exif()
-    if dpi is not None:
-        exif[_X_RESOLUTION], exif[_Y_RESOLUTION], exif[_RESOLUTION_UNIT] = *dpi, _INCH
+def _exif(dpi: tuple[float, float]) -> Image.Exif:
+    exif, tags = Image.Exif(), ExifTags.Base
+    exif[tags.XResolution], exif[tags.YResolution], exif[tags.ResolutionUnit] = *dpi, _INCH
     return exif

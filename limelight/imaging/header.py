@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from models.errors import TooLarge, UserError
 
@@ -28,6 +28,10 @@ MAX_BYTES = 100 << 20
 
 _ORIENTATION_TAG = 0x0112
 _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+_MOST_DPI = 65535
+"""What JFIF can say."""
+_INCH, _CM = 2, 3
+"""EXIF ResolutionUnit."""
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
 """TIFF 6.0, NewSubfileType: a smaller copy of another page, or its mask."""
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
@@ -57,20 +61,23 @@ class Header:
     def dpi(self) -> tuple[float, float] | None:
         """Resolution of the upright picture, across and down; None where the file does not say."""
         try:
-            across, down = (float(value) for value in self.image.info["dpi"])
-        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+            across, down = (float(value) for value in self.image.info.get("dpi") or _exif_dpi(self.image))
+        except Exception:  # damaged tags say nothing about the picture
             return None
-        if not (0 < across < 1e5 and 0 < down < 1e5):
+        if not (0 < across <= _MOST_DPI and 0 < down <= _MOST_DPI):
             return None
         return (down, across) if self.orientation >= 5 else (across, down)
 
     @property
     def omitted(self) -> str | None:
-        """What is in the file besides its first picture."""
+        """What is in the file besides its first picture; to be asked for once that is decoded."""
         # A JPEG's second picture is a preview, or tells how bright the first one is.
-        if self.image is None or self.image.format in ("JPEG", "MPO") or not getattr(self.image, "is_animated", False):
+        if self.image is None or self.image.format in ("JPEG", "MPO"):
             return None
-        count = _pages(self.image) if self.image.format == "TIFF" else self.image.n_frames
+        try:
+            count = _frames(self.image)
+        except Exception:  # damaged data raises nearly anything
+            return "only its first picture was used, and the others are damaged; replace the file"
         if count == 1:
             return None
         return f"only the first of its {count} pictures was used; save the others as files of their own"
@@ -96,22 +103,21 @@ def open_picture(
     data, name = _load(source, max_bytes, nameless)
     try:
         with _without_pillows_limit():
-            image = Image.open(io.BytesIO(data), formats=_formats(data, name))
-        header = Header(name, data, image, image.size, _orientation(image, data))
+            image: Image.Image | None = Image.open(io.BytesIO(data), formats=_formats(data, name))
+        size: tuple[int, int] | None = image.size
     except UserError:
         raise
     except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
-        size = _tiff_size(data)
+        image, size = None, _tiff_size(data)
         if size is None:
             raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
-        header = Header(name, data, None, size)
-    width, height = header.size
+    width, height = size
     if width * height > max_pixels:
         raise TooLarge(
             f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "
             "make it smaller, or raise the limit (limelight predict --max-pixels)"
         )
-    return header
+    return Header(name, data, image, size, 1 if image is None else _orientation(image, data))
 
 
 def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[bytes, str]:
@@ -147,6 +153,16 @@ def _what_else(path: Path) -> str:
     return "there is no such file; check the path"
 
 
+def container_of(head: bytes) -> str | None:
+    """'AVIF' or 'HEIF' by the brands in a file's first bytes, of which video has others; None of other files."""
+    if head[4:8] != b"ftyp":
+        return None
+    brands = {head[at : at + 4] for at in range(8, min(int.from_bytes(head[:4]), 256), 4)}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
+
+
 _lock = threading.Lock()
 
 
@@ -163,8 +179,7 @@ def _without_pillows_limit() -> Iterator[None]:
 
 def _formats(data: bytes, name: str) -> tuple[str, ...]:
     """What the file may be. HEIF's reader is loaded for HEIF alone."""
-    brands = {data[at : at + 4] for at in range(8, min(int.from_bytes(data[:4]), 256), 4)}
-    if data[4:8] != b"ftyp" or brands & _AVIF_BRANDS or not brands & _HEIF_BRANDS:
+    if container_of(data) != "HEIF":
         return FORMATS
     try:
         from pillow_heif import register_heif_opener
@@ -203,11 +218,27 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _pages(image: Image.Image) -> int:
-    """Pages of a TIFF that are no smaller copies or masks of others."""
+def _exif_dpi(image: Image.Image) -> tuple[float, float]:
+    """Of WebP, AVIF and HEIF, whose resolution Pillow does not look up.
+
+    Raises:
+        Exception: of whatever kind, where there is none.
+    """
+    if image.format not in ("WEBP", "AVIF", "HEIF"):
+        raise KeyError("dpi")
+    exif = image.getexif()
+    per_inch = {_INCH: 1.0, _CM: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, _INCH)]
+    return exif[ExifTags.Base.XResolution] * per_inch, exif[ExifTags.Base.YResolution] * per_inch
+
+
+def _frames(image: Image.Image) -> int:
+    """Frames of an animation; pages of a TIFF that are no smaller copies or masks of others."""
+    if not getattr(image, "is_animated", False):
+        return 1
+    if image.format != "TIFF":
+        return image.n_frames
     pages = 0
     for number in range(image.n_frames):
         image.seek(number)
         pages += not image.tag_v2.get(_SUBFILE_TAG, 0) & _REDUCED_OR_MASK
-    image.seek(0)
     return pages

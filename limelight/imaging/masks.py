@@ -85,7 +85,7 @@ def decode_mask(path: Path | str) -> Mask:
         one = _NARROW.get(raw_mode(header.image)) if header.image else None
         found = decode(header, colour=True)
         if one is not None and found.pixels.max() == one:
-            found.pixels //= one
+            found.pixels = found.pixels // one  # not in place: what decoders give may be read-only
         return _by_colour(found.pixels) if found.alpha_HW is None else _by_alpha(found.pixels, found.alpha_HW)
     except UserError as error:
         raise UserError(f"mask {path} {error}") from None

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.header import EXTENSIONS, container_of
 from models.errors import UserError
 
 _RAW = (
@@ -12,11 +12,11 @@ _RAW = (
 )
 _DRAWN = ".ai .cdr .emf .eps .svg .svgz .wmf"
 _OTHER = (
-    ".avif .avifs .bpg .cin .cur .dcm .dcx .dds .dib .djvu .dpx .exr .fits .flif .hdr .heic .heics .heif .heifs .hif "
-    ".icns .ico .j2c .j2k .jng .jp2 .jpc .jpe .jpf .jpm .jpx .jls .jxl .jxr .kra .mng .mpo .ora .pam .pbm .pcd .pct "
+    ".avifs .bpg .cin .cur .dcm .dcx .dds .djvu .dpx .exr .fits .flif .hdr .heics .heifs "
+    ".icns .ico .j2c .jng .jpc .jpf .jpm .jls .jxl .jxr .kra .mng .mpo .ora .pam .pbm .pcd .pct "
     ".pcx .pfm .pgm .pict .pnm .ppm .psb .psd .psp .qoi .ras .sgi .tga .wbmp .wdp .xbm .xcf .xpm"
 )
-UNREAD = frozenset(f"{_RAW} {_DRAWN} {_OTHER}".split()) - EXTENSIONS
+UNREAD = frozenset(f"{_RAW} {_DRAWN} {_OTHER}".split())
 """Suffixes of pictures that are not read: of cameras' raw files, of vector graphics and of other formats."""
 
 HEAD = 32
@@ -32,8 +32,6 @@ _MAGIC = {
     b"MM\0+": "TIFF",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
 }
-_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
-"""Of the same container as video, those of still pictures and sequences of them."""
 _BMP_HEADERS = frozenset((12, 40, 52, 56, 64, 108, 124))
 """Sizes that the header of a BMP has in its versions."""
 
@@ -45,8 +43,8 @@ def sniff(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
-    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
-        return "HEIF"
+    if container := container_of(head):
+        return container
     if head[:2] == b"BM" and head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     return None
@@ -74,6 +72,8 @@ def is_picture(path: Path | str) -> bool:
         with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 - of every file of a tree
             kind = sniff(handle.read(HEAD))
     except OSError as error:
+        if suffix and suffix not in UNREAD:  # it does not look like one
+            return False
         raise UserError(
             f"{path} cannot be opened to see whether it is a picture: {error.strerror}; check who may read it"
         ) from error

@@ -37,9 +37,9 @@ class Walk:
         self.folders: dict[Identity, Path] = {}
         """All that were looked into."""
         self._marker = marker
-        self._roots = list(dict.fromkeys(roots))
+        self._roots = set(roots)
         self._above = {identify(folder) for root in self._roots for folder in root.parents}
-        self._pending = list(self._roots)
+        self._pending = sorted(self._roots, reverse=True)
         self._links: list[Path] = []
         while self._pending or self._links:
             self._look_into(self._pending.pop()) if self._pending else self._follow(heapq.heappop(self._links))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.champions.record import champion
-from limelight.imaging.encoding import FILE_TYPES
+from limelight.imaging.encoding import FILE_TYPES, JPEG
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
@@ -121,11 +121,11 @@ def _file_type(request: Request) -> str:
     suffix = Path(request.output or "").suffix.lower()
     is_file = suffix in FILE_TYPES and not request.output.endswith("/") and not Path(request.output).is_dir()
     named = suffix if is_file else None
-    if asked and named and asked != named:
+    if asked and named and asked != named and not {asked, named} <= set(JPEG):
         raise UserError(
             f"--format {request.format} makes {asked} files, and --output is {request.output}; leave out one"
         )
-    return asked or named or ".png"
+    return named or asked or ".png"
 
 
 def _style(request: Request, file_type: str) -> Style:
@@ -206,13 +206,14 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
 def _predict_one(job: Job, request: Request, target: str, second: Second) -> int:
     source, (modality, where) = request.sources[0], second or ("rgb", None)
     companion = where and _companion_of(source, where)
-    places = _places(target, job.style)
-    given = {Path(path).resolve() for path in (source, companion) if path is not None}
-    if target != STREAM and any(place.resolve() in given for place in places):
-        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
+    for path in {source, companion} - {STREAM, None}:
+        check_link(Path(path))
     if source != STREAM:
-        check_link(Path(source))
         check_is_read(source)
+    places = _places(target, job.style)
+    inputs = {Path(path).resolve() for path in (source, companion) if path is not None}
+    if target != STREAM and any(place.resolve() in inputs for place in places):
+        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
     given = sys.stdin.buffer.read() if source == STREAM else Path(source)
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (found,) = job.predict([picture])

@@ -11,7 +11,7 @@ import numpy as np
 
 from limelight.imaging.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
 from limelight.imaging.header import MAX_PIXELS
-from limelight.imaging.transparency import Transparency, without_hidden
+from limelight.imaging.transparency import without_hidden
 from limelight.inference.pictures import Picture
 from limelight.inference.preprocess import to_saliency
 from limelight.inference.saliency import Prediction
@@ -112,14 +112,14 @@ class Style:
         return [self.suffix]
 
     def _files(self, picture: Picture, found: Prediction) -> Iterator[bytes]:
-        yield self._drawn(picture, self._adjusted(found.saliency_HW))
+        fitted = _fitted(picture, found.saliency_HW.shape)
+        yield self._drawn(fitted, self._adjusted(found.saliency_HW))
 
     def _adjusted(self, map_HW: np.ndarray) -> np.ndarray:
         return adjust(map_HW, threshold=self.threshold, reverse=self.reverse)
 
     def _drawn(self, picture: Picture, map_HW: np.ndarray) -> bytes:
-        image_HW3, transparency = _fitted(picture, map_HW.shape)
-        return self._encoded(picture, self.output.render(image_HW3, map_HW, transparency))
+        return self._encoded(picture, self.output.render(picture.image_HW3, map_HW, picture.transparency))
 
     def _encoded(self, picture: Picture, pixels: np.ndarray) -> bytes:
         return encode(pixels, self.file_type, quality=self.quality, dpi=picture.dpi)
@@ -164,17 +164,17 @@ class WordStyle(Style):
 
     def _files(self, picture: Picture, found: Segmentation) -> Iterator[bytes]:
         size = found.labels_HW.shape
-        image_HW3, transparency = _fitted(picture, size)
-        labels_HW = without_hidden(found.labels_HW, transparency)
+        picture = _fitted(picture, size)
+        labels_HW = without_hidden(found.labels_HW, picture.transparency)
         maps = (self._adjusted(to_saliency(map_hw, size)) for map_hw in found.probability_Khw)
         if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
             yield encode(labels_HW.astype(np.uint16), dpi=picture.dpi)
         elif self.kind == "labels":
             yield with_dpi(encode_labels(labels_HW), picture.dpi)
         elif self.kind == "overlay":
-            yield self._encoded(picture, overlay(image_HW3, labels_HW, self.classes))
+            yield self._encoded(picture, overlay(picture.image_HW3, labels_HW, self.classes))
         elif self.kind == "npy":
-            yield encode(np.stack([Layer(image_HW3, map_HW, transparency).alpha_HW for map_HW in maps]))
+            yield encode(np.stack([Layer(picture.image_HW3, map_HW, picture.transparency).alpha_HW for map_HW in maps]))
         elif self.kind == "map":
             yield from (self._drawn(picture, map_HW) for map_HW in maps)
         else:
@@ -189,11 +189,13 @@ def file_names(classes: Sequence[str]) -> list[str]:
     return [f"{label}-{slug}" for label, slug in enumerate(slugs, start=1)]
 
 
-def _fitted(picture: Picture, size: tuple[int, ...]) -> tuple[np.ndarray, Transparency | None]:
+def _fitted(picture: Picture, size: tuple[int, ...]) -> Picture:
     """The image and its transparency at the size of a result, which may have been left at the network's."""
     height, width = size
     image_HW3, transparency = picture.image_HW3, picture.transparency
     if image_HW3.shape[:2] == (height, width):
-        return image_HW3, transparency
-    fitted_HW3 = cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA)
-    return fitted_HW3, transparency and transparency.resized((height, width))
+        return picture
+    return picture._replace(
+        image_HW3=cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA),
+        transparency=transparency and transparency.resized((height, width)),
+    )

@@ -22,10 +22,12 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("file_type", [".png", ".webp", ".jpg", ".jpeg"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_types(file_type: str, channels: int) -> None:
     if channels == 4 and file_type.startswith(".j"):
+        with pytest.raises(OSError, match="RGBA"):
+            encode(picture(4), file_type)
         return
     pixels = picture(channels)
     image = opened(encode(pixels, file_type))
@@ -64,6 +66,11 @@ def test_resolution_is_read_and_turned_with_the_picture() -> None:
             read_photo(buffer.getvalue()).dpi, (72, 144) if kind == "TIFF" else (144, 72), rtol=1e-3
         )
     assert read_photo(encode(picture())).dpi is None
+    assert read_photo(encode(picture(), ".webp")).dpi is None
+    assert read_photo(encode(picture(), ".webp", dpi=(300, 150))).dpi == (300, 150)
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).save(buffer, "TIFF", dpi=(70_000, 70_000))
+    assert read_photo(buffer.getvalue()).dpi is None, "more than a JPEG can say"
 
 
 def test_what_a_type_cannot_hold_is_refused() -> None:

@@ -363,6 +363,62 @@ def test_heic_without_its_package_says_what_to_install(tmp_path):
     assert "HEIC needs another package; pip install 'limelight[heif]'" in done.stderr
 
 
+def test_nothing_is_decoded_before_the_limit(monkeypatch):
+    """Pillow decodes a whole PNG in search of an orientation behind its pixels."""
+    monkeypatch.setattr(Image.Image, "getexif", lambda self: pytest.fail("looked for an orientation"))
+    bomb = png(9_000, 6_000, 8, 2, []) + b"XML:com.adobe.xmp"
+    with pytest.raises(UserError, match="54000000 pixels, above the limit"):
+        read_image(bomb)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP", "AVIF"])
+def test_damaged_further_frames_are_no_reason_to_refuse_the_first(kind):
+    frames = [Image.fromarray(noise(12, 12, seed=seed)) for seed in range(3)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    whole = read_image(data)
+    refused = 0
+    for share in np.linspace(0.35, 0.99, 30):
+        try:
+            photo = read_photo(data[: int(len(data) * share)])
+        except UserError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(photo.image_HW3, whole)
+    assert refused < 30 or kind in ("AVIF", "WEBP"), "which keep their frames together"
+
+
+def test_a_page_that_cannot_be_counted_is_told():
+    data = bytearray(encoded(Image.fromarray(noise(6, 6)), "TIFF"))
+    directory = struct.unpack("<I", data[4:8])[0]
+    entries = struct.unpack("<H", data[directory : directory + 2])[0]
+    data[directory + 2 + 12 * entries :][:4] = struct.pack("<I", 1 << 20)
+    at = directory + 2 + 12 * entries
+    data[at : at + 4] = struct.pack("<I", len(data) - 2)
+    photo = read_photo(bytes(data))
+    np.testing.assert_array_equal(photo.image_HW3, noise(6, 6))
+
+
+def segments(jpeg: bytes, marker: int) -> int:
+    """Where a JPEG has a marker first."""
+    return jpeg.index(bytes((0xFF, marker)))
+
+
+@pytest.mark.parametrize("marker", [0xDB, 0xC0, 0xC4, 0xDA])
+def test_oddities_of_a_header_are_no_reason_to_refuse_a_jpeg(marker):
+    data = encoded(Image.fromarray(noise(16, 16)), "JPEG")
+    at = segments(data, marker)
+    np.testing.assert_array_equal(read_image(data[:at] + b"\0\0" + data[at:]), read_image(data))
+    version = data.index(b"JFIF\0") + 5
+    np.testing.assert_array_equal(read_image(data[:version] + b"\2" + data[version + 1 :]), read_image(data))
+
+
+def test_a_harmless_oddity_hides_no_damage():
+    data = encoded(Image.fromarray(noise(200, 200)), "JPEG", restart_marker_rows=1)
+    at = segments(data, 0xD2)
+    padded = data[:at] + bytes(20) + data[at : at + 400] + data[-2:]
+    assert "parts of it may be wrong" in read_photo(padded).omitted
+
+
 def test_limits_can_be_raised_beyond_pillows_own(recwarn):
     """Pillow warns of pictures above 89 megapixels and refuses those above 179."""
     large = png(19_000, 10_000, 8, 2, [])

@@ -12,6 +12,7 @@ from limelight.evaluation.worker import read_truth
 from limelight.imaging.images import read_companion, write_png
 from limelight.imaging.masks import Coding, decode_mask, read_mask
 from models.errors import UserError
+from tests.profiles import grey_profile
 
 SHAPE = np.array([[0, 0, 1, 1], [0, 1, 1, 0]])
 """What is salient in the masks below."""
@@ -134,11 +135,14 @@ def test_the_full_level_follows_from_depth_and_maximum(tmp_path: Path, stored: n
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_ones_of_narrow_grey(tmp_path: Path, bits: int):
+@pytest.mark.parametrize("profile", [None, grey_profile(2.2)])
+def test_ones_of_narrow_grey(tmp_path: Path, bits: int, profile: bytes | None):
     header = struct.pack(">IIBBBBB", 3, 1, bits, 0, 0, 0, 0)
     row = sum(1 << (8 - bits * (place + 1)) for place in (1, 2)) if bits < 4 else 0x0110
     body = zlib.compress(b"\0" + row.to_bytes(1 if bits < 4 else 2, "big"))
-    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    chunks = [(b"IHDR", header), (b"IDAT", body), (b"IEND", b"")]
+    if profile:
+        chunks.insert(1, (b"iCCP", b"grey\0\0" + zlib.compress(profile)))
     parts = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
     (tmp_path / "mask.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), [[0, 1, 1]])

@@ -1,6 +1,8 @@
 """Pictures that are transparent in parts: nothing hidden is ever shown, and what is visible can be found."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -30,6 +32,20 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def png_of_16_bits(pixels: np.ndarray, key: tuple[int, ...]) -> bytes:
+    """(H, W, 1) or (H, W, 3), with a tRNS chunk; `key` in 8 bits."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    keyed = np.multiply(key, 257).astype(">u2").tobytes()
+    chunks = chunk(b"IHDR", header) + chunk(b"tRNS", keyed) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 def files() -> dict[str, bytes]:
     """The same picture, hard at its rim, in every way of being transparent."""
     rgba = logo()
@@ -40,6 +56,8 @@ def files() -> dict[str, bytes]:
     palette = Image.fromarray(np.where(opaque, 0, 1).astype(np.uint8), "P")
     palette.putpalette([0, 0, 0, *SECRET])
     keyed = Image.fromarray(np.where(opaque[..., None], np.uint8(0), np.uint8(SECRET)))
+    wide_keyed = np.where(opaque[..., None], 0, np.multiply(SECRET, 257))
+    floats = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA) / np.float32(255)
     wide = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA).astype(np.uint16) * 257)[1].tobytes()
     return {
         "PNG": encoded(picture, "PNG"),
@@ -47,6 +65,9 @@ def files() -> dict[str, bytes]:
         "PNG grey": encoded(grey, "PNG"),
         "PNG palette": encoded(palette, "PNG", transparency=1),
         "PNG with a key colour": encoded(keyed, "PNG", transparency=SECRET),
+        "PNG of 16 bits with a key colour": png_of_16_bits(wide_keyed, SECRET),
+        "PNG of 16 bits, grey, with a key level": png_of_16_bits(np.where(opaque, 0, 65535)[..., None], (255,)),
+        "TIFF of floats": cv2.imencode(".tiff", floats)[1].tobytes(),
         "WebP": encoded(picture, "WEBP", lossless=True, exact=True),
         "GIF": encoded(palette, "GIF", transparency=1),
         "TIFF": encoded(picture, "TIFF"),

@@ -227,7 +227,6 @@ def test_a_picture_that_memory_does_not_hold_is_one_line(monkeypatch: pytest.Mon
         raise MemoryError
 
     write_png(tmp_path / "a.png", picture())
-    monkeypatch.setattr("limelight.imaging.images._decode_by_opencv", lambda *arguments: None)
-    monkeypatch.setattr("PIL.Image.Image.convert", refuse)
+    monkeypatch.setattr("cv2.imdecode", refuse)
     with pytest.raises(Shortage, match="memory ran out"):
         read_picture(tmp_path / "a.png")

@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.pictures import Picture, read_picture
 from limelight.predict.done import DONE, Done, stamp_of
 
 Run = Callable[..., Result]
@@ -152,24 +152,21 @@ def test_a_killed_run_is_resumed_and_leaves_nothing(run: Run, untrained: Path) -
     assert len(Path("out", DONE).read_text().splitlines()) == 3
 
 
-def test_what_was_left_out_of_a_picture_is_listed_in_every_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw(*(f"in/{name}.png" for name in "abcdefgh"))
-    omitted = "only the first of its 12 frames was done; split it into files"
-
-    def read(path: Path, *arguments: str) -> Picture:
-        part = omitted if path.name == "b.png" else None
-        return read_picture(path, *arguments)._replace(omitted=part, notes=("its colour profile is damaged",))
-
-    with monkeypatch.context() as patched:
-        patched.setattr("limelight.predict.tree.read_picture", read)
-        told = run()
-    notes = [line for line in told.stderr.splitlines() if line.startswith("note: ")]
-    assert notes[0].endswith("in/a.png: its colour profile is damaged") and notes[5:] == ["note: and 3 more"]
-    assert "8 written to out, 0 already there, 1 failed; see out/failures.csv" in told.stderr
-    assert told.exit_code == 1 and Path("out/b.png").is_file() and failures() == {"b.png": omitted}
+def test_what_was_left_out_of_a_picture_is_listed_in_every_run(run: Run) -> None:
+    draw("in/a.png")
+    with Image.open("in/a.png") as image:
+        for name in "bcdefgh":
+            image.save(f"in/{name}.png", icc_profile=b"nonsense" * 20)
+        image.save("in/moves.gif", save_all=True, append_images=[image.rotate(90), image])
     told = run()
-    assert "0 written to out, 8 already there, 1 failed" in told.stderr and "note: " not in told.stderr
-    assert told.exit_code == 1 and failures() == {"b.png": omitted}
+    notes = [line for line in told.stderr.splitlines() if line.startswith("note: ")]
+    assert "in/b.png: its colour profile is damaged" in notes[0] and notes[5:] == ["note: and 2 more"]
+    assert "9 written to out, 0 already there, 1 failed; see out/failures.csv" in told.stderr
+    assert told.exit_code == 1 and Path("out/moves.png").is_file()
+    assert list(failures()) == ["moves.gif"] and "only the first of its 3 pictures" in failures()["moves.gif"]
+    told = run()
+    assert "0 written to out, 9 already there, 1 failed" in told.stderr and "note: " not in told.stderr
+    assert told.exit_code == 1 and list(failures()) == ["moves.gif"]
 
 
 def test_a_picture_that_is_a_link_to_a_result_is_refused(run: Run) -> None:

@@ -144,7 +144,7 @@ def test_weights_that_learnt_velocities_are_used_by_sampling() -> None:
     assert Predictor.load("artifacts/velocity", device="cpu", sampling=Sampling(2, 3)).sampling == Sampling(2, 3)
     assert Predictor.load("artifacts/one-step", device="cpu").sampling == ONE_STEP
     network, card = load_weights("artifacts/velocity")
-    with pytest.raises(UserError, match="denoise in 10 steps, and an export is a single one; leave them out"):
+    with pytest.raises(UserError, match="denoise in 10 steps, and an export is a single one; leave it out of"):
         export(network, card, "exports", ["onnx-fp32"], None)
 
 
