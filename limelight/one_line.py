@@ -19,5 +19,9 @@ def mistakes_in_one_line() -> Iterator[None]:
         if error.filename is None:
             raise
         reason = f"no permission for {error.filename}; change it, or ask its owner"
+    except RuntimeError as error:  # pathlib's, of a link that leads to itself
+        if "Symlink loop" not in str(error):
+            raise
+        reason = f"{str(error).replace('Symlink loop from', 'links lead in a circle at')}; mend them"
     print(f"error: {reason}", file=sys.stderr)
     raise SystemExit(2)

@@ -6,6 +6,7 @@ preflight request, and reads a refusal only if that carries the CORS headers; Be
 """
 
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ class GuardedService(Service):
         # One line for each request: BentoML has uvicorn's written twice, and the parser of forms adds its own.
         logging.getLogger("uvicorn.error").propagate = False
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         app: ASGIApp = super().to_asgi(is_main)
         if SETTINGS.cors_origins:
             app = Cors(app, SETTINGS.cors_origins)

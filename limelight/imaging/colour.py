@@ -10,8 +10,8 @@ BROKEN = "its colour profile is damaged, or one of another kind of picture, and 
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-_MOST_BYTES = 4 << 20
-"""Of a profile. Those of printers have 0.5 to 3 MB."""
+MAX_PROFILE = 4 << 20
+"""Bytes. The profiles of printers have 0.5 to 3 MB."""
 _STEPS = 9
 """Samples along each channel by which a profile is compared with sRGB."""
 
@@ -59,7 +59,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     Raises:
         ImageCms.PyCMSError: the profile is damaged or of another kind of picture.
     """
-    if len(profile) > _MOST_BYTES:
+    if len(profile) > MAX_PROFILE:
         raise ImageCms.PyCMSError(f"{len(profile)} bytes")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -16,10 +16,26 @@ from PIL import Image
 from limelight.imaging.colour import BROKEN, to_srgb
 from limelight.imaging.header import Header
 from limelight.imaging.jpeg import MODES, DamagedJpeg, decode_jpeg
+from limelight.imaging.tiff import (
+    PHOTOMETRIC,
+    PROFILE,
+    SAMPLE_FORMAT,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    check_layout,
+    decode_floats,
+    is_associated,
+    unassociated,
+)
 from models.errors import UserError
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file is said here, once
 
 _PNG_END = b"IEND\xaeB`\x82"
 """How a whole PNG ends. OpenCV fills in what is missing of others; Pillow refuses them."""
+
+NARROW = {"L;2": 85, "L;4": 17}
+"""Pillow's names of grey in 2 and 4 bits -> what it makes of a 1, stretching them over 8 bits."""
 
 _TURNS = {
     1: lambda picture: picture,
@@ -72,8 +88,13 @@ def decode(header: Header, *, colour: bool) -> Decoded:
 def _decode(header: Header, colour: bool) -> Decoded:
     image = header.image
     if image is None:
-        return _floats(header)
+        pixels, alpha_HW = decode_floats(header.name, header.data, header.tags)
+        return Decoded(pixels, alpha_HW, header.tags.get(PROFILE) if colour else None)
+    if image.format == "TIFF":
+        check_layout(header.name, image.tag_v2)
     found = _by_simplejpeg(header) or _by_opencv(header, colour) or _by_pillow(image, colour)
+    if image.format == "JPEG2000" and (profile := _jp2_profile(header.data)):
+        image.info["icc_profile"] = profile
     if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
         found.profile = image.info["icc_profile"] or None
         found.notes += () if found.profile else (BROKEN,)
@@ -98,6 +119,8 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
     """Raise a UserError where data is damaged, but not where memory runs out."""
     try:
         yield
+    except UserError:
+        raise
     except DamagedJpeg as error:
         raise UserError(f"cannot read {header.name}: parts of it are missing ({error}); replace the file") from error
     except Exception as error:  # damaged data raises nearly anything, from IndexError to struct.error
@@ -119,15 +142,6 @@ def _by_simplejpeg(header: Header) -> Decoded | None:
     return found
 
 
-def _floats(header: Header) -> Decoded:
-    pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("it is a damaged TIFF, or of a kind that is not supported")
-    pixels = pixels.astype(np.float32, copy=False)
-    alpha_HW = np.clip(pixels[..., 3], 0, 1) if pixels.ndim == 3 and pixels.shape[2] == 4 else None
-    return Decoded(_to_rgb(pixels), alpha_HW)
-
-
 def _by_opencv(header: Header, colour: bool) -> Decoded | None:
     """None where Pillow must decode the file, or say what is wrong with it."""
     image = header.image
@@ -141,15 +155,19 @@ def _by_opencv(header: Header, colour: bool) -> Decoded | None:
         flags = cv2.IMREAD_UNCHANGED
     else:
         flags = cv2.IMREAD_GRAYSCALE if image.mode in ("1", "L") else cv2.IMREAD_COLOR_RGB
-    try:
-        pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    if pixels is None or flags != cv2.IMREAD_UNCHANGED:
-        return pixels if pixels is None else Decoded(pixels)
+    pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:  # Pillow says what is wrong, or fills in what is missing
+        found = _by_pillow(image, colour)
+        found.damage = "parts of it may be missing; replace the file"
+        return found
+    if flags != cv2.IMREAD_UNCHANGED:
+        return Decoded(pixels)
     if not transparent:
         return _keyed(Decoded(_to_rgb(pixels)), image, colour)
-    return Decoded(pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), pixels[..., 3])
+    colours, alpha_HW = pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), pixels[..., 3]
+    if image.format == "TIFF" and is_associated(image.tag_v2):
+        colours = unassociated(colours, alpha_HW, np.iinfo(pixels.dtype).max)
+    return Decoded(colours, alpha_HW)
 
 
 def _is_simple_png(image: Image.Image, colour: bool) -> bool:
@@ -178,10 +196,17 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
     if image.mode.startswith("I;16"):
-        return _keyed(Decoded(np.asarray(image).astype(np.uint16)), image, colour)
+        pixels = np.asarray(image).astype(np.uint16)
+        if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            pixels = np.iinfo(np.uint16).max - pixels
+        return _keyed(Decoded(pixels), image, colour)
+    if image.mode == "I" and image.format == "TIFF" and image.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
+        return Decoded(np.asarray(image).view(np.uint32).astype(np.float32))
     if image.mode in ("I", "F"):
         return Decoded(np.asarray(image, np.float32))
     grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode == "L" and (step := NARROW.get(raw_mode(image))):
+        return _keyed(Decoded(np.asarray(image)), image, colour, step)
     if colour and image.has_transparency_data:
         pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
         return Decoded(pixels[..., 0] if grey else pixels[..., :3], pixels[..., -1])
@@ -191,14 +216,26 @@ def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
     return Decoded(np.asarray(image.convert("L" if grey else "RGB")))
 
 
-def _keyed(found: Decoded, image: Image.Image, colour: bool) -> Decoded:
-    """A picture of 16 bits with the colour that is transparent in it, if any (PNG 1.2, 4.2.1.1, tRNS)."""
+def _keyed(found: Decoded, image: Image.Image, colour: bool, step: int = 1) -> Decoded:
+    """A PNG of 2, 4 or 16 bits with the colour that is transparent in it, if any (PNG 1.2, 4.2.1.1, tRNS).
+
+    Args:
+        step: between two levels of the pixels.
+    """
     key = image.info.get("transparency") if colour else None
     if key is not None:
-        hidden = found.pixels == np.asarray(key, np.uint16)
+        hidden = found.pixels == np.multiply(key, step)
         hidden_HW = hidden.all(axis=-1) if hidden.ndim == 3 else hidden
-        found.alpha_HW = np.where(hidden_HW, np.uint16(0), np.uint16(65535))
+        found.alpha_HW = np.where(hidden_HW, 0, np.iinfo(found.pixels.dtype).max).astype(found.pixels.dtype)
     return found
+
+
+def _jp2_profile(data: bytes) -> bytes | None:
+    """The ICC profile of a JPEG 2000 file, which Pillow does not look for (ISO/IEC 15444-1, I.5.3.3)."""
+    at = data.find(b"colr", 0, 4096)
+    if at < 4 or data[at + 4] != 2:
+        return None
+    return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at])]
 
 
 def _printed(pixels: Image.Image, image: Image.Image) -> Decoded:

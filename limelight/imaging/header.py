@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
+from limelight.imaging.colour import MAX_PROFILE
+from limelight.imaging.tiff import Tags, read_tags, size_of
 from models.errors import TooLarge, UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
@@ -46,11 +48,13 @@ class Header:
     """To be used in errors."""
     data: bytes
     image: Image.Image | None
-    """Open, not decoded. None: a TIFF that Pillow cannot open and OpenCV can, several channels of 32 or 64 bits."""
+    """Open, not decoded. None: a TIFF of a kind that Pillow does not open."""
     stored_size: tuple[int, int]
     """Width and height."""
     orientation: int = 1
     """EXIF orientation that is left to apply to the decoded pixels, 1 to 8."""
+    tags: Tags | None = None
+    """Of a TIFF that Pillow does not open."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,23 +105,25 @@ def open_picture(
         TooLarge: it has more than `max_pixels`.
     """
     data, name = _load(source, max_bytes, nameless)
+    tags = None
     try:
-        with _without_pillows_limit():
+        with _pillows_limits_raised():
             image: Image.Image | None = Image.open(io.BytesIO(data), formats=_formats(data, name))
-        size: tuple[int, int] | None = image.size
+        size = image.size
     except UserError:
         raise
     except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
-        image, size = None, _tiff_size(data)
-        if size is None:
+        image, tags = None, read_tags(data)
+        if tags is None:
             raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
+        size = size_of(tags)
     width, height = size
     if width * height > max_pixels:
         raise TooLarge(
             f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "
             "make it smaller, or raise the limit (limelight predict --max-pixels)"
         )
-    return Header(name, data, image, size, 1 if image is None else _orientation(image, data))
+    return Header(name, data, image, size, 1 if image is None else _orientation(image, data), tags)
 
 
 def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[bytes, str]:
@@ -167,14 +173,16 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def _without_pillows_limit() -> Iterator[None]:
-    """Pillow has a limit of its own, which would warn of pictures below ours and refuse some where ours was raised."""
+def _pillows_limits_raised() -> Iterator[None]:
+    """Pillow's own limit of pixels would warn of pictures below ours, and refuse some where ours was raised; that of a
+    PNG's chunks refuses pictures for a large profile."""
     with _lock:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        chunk, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_PROFILE
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = pixels, chunk
 
 
 def _formats(data: bytes, name: str) -> tuple[str, ...]:
@@ -187,21 +195,6 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
         raise UserError(f"cannot read {name}: HEIC needs another package; pip install 'limelight[heif]'") from None
     register_heif_opener()
     return ("HEIF",)
-
-
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a TIFF of any kind of pixels; None of other or damaged files. OpenCV turns it upright."""
-    if data[:4] not in (b"II*\0", b"MM\0*"):
-        return None
-    try:
-        stream = io.BytesIO(data)
-        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
-        stream.seek(tags.next)
-        tags.load(stream)
-        width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
-        return (height, width) if tags.get(_ORIENTATION_TAG, 1) >= 5 else (width, height)
-    except Exception:  # damaged headers, as above
-        return None
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
@@ -219,12 +212,12 @@ def _orientation(image: Image.Image, data: bytes) -> int:
 
 
 def _exif_dpi(image: Image.Image) -> tuple[float, float]:
-    """Of WebP, AVIF and HEIF, whose resolution Pillow does not look up.
+    """Of formats whose EXIF Pillow does not look into for it.
 
     Raises:
         Exception: of whatever kind, where there is none.
     """
-    if image.format not in ("WEBP", "AVIF", "HEIF"):
+    if image.format not in ("WEBP", "AVIF", "HEIF") and "exif" not in image.info:
         raise KeyError("dpi")
     exif = image.getexif()
     per_inch = {_INCH: 1.0, _CM: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, _INCH)]

@@ -16,6 +16,11 @@ _PADDING, _END = 16, "d9"
 that could not be understood, and what follows may be damaged too."""
 
 
+_SOS, _APP0, _APP14, _COMMENT = 0xDA, 0xE0, 0xEE, 0xFE
+_KEPT = frozenset(range(0xC0, _COMMENT)) - frozenset(range(0xE0, 0xF0)) | {_APP0, _APP14}
+"""Segments that pixels depend on: of the application's own, JFIF's and Adobe's."""
+
+
 class DamagedJpeg(ValueError):
     """Some of the picture's data is missing or wrong."""
 
@@ -38,18 +43,54 @@ def decode_jpeg(data: bytes, mode: str) -> tuple[np.ndarray, str | None] | None:
     """
     damage = None
     try:
-        pixels = simplejpeg.decode_jpeg(data, MODES[mode])
-    except ValueError as error:  # at the first warning
-        warning = str(error)
-        if _DAMAGE.search(warning):
-            raise DamagedJpeg(warning) from error
-        try:
-            pixels = simplejpeg.decode_jpeg(data, MODES[mode], strict=False)
-        except ValueError:
+        pixels = _strict(data, mode)
+    except ValueError as error:  # the first warning, or what makes it impossible to go on
+        reason = str(error)
+        left_over = _LEFT_OVER.search(reason)
+        if _DAMAGE.search(reason):
+            raise DamagedJpeg(reason) from error
+        if not left_over:
             return None
-        left_over = _LEFT_OVER.search(warning)
-        if left_over and (int(left_over[1]) > _PADDING or left_over[2] != _END):
-            damage = f"parts of it may be wrong ({warning}); replace the file"
+        pixels = simplejpeg.decode_jpeg(data, MODES[mode], strict=False)
+        if int(left_over[1]) > _PADDING or left_over[2] != _END:
+            damage = f"parts of it may be wrong ({reason}); replace the file"
     if mode == "CMYK":
         pixels = 255 - pixels  # stored inverted, as Photoshop began and everybody does
     return pixels[..., 0] if mode == "L" else pixels, damage
+
+
+def _strict(data: bytes, mode: str) -> np.ndarray:
+    """Decode what is whole, be its header odd or not.
+
+    Raises:
+        ValueError: at libjpeg's first warning.
+    """
+    try:
+        return simplejpeg.decode_jpeg(data, MODES[mode])
+    except ValueError:
+        plain = _plain(data)
+        if plain == data:
+            raise
+        return simplejpeg.decode_jpeg(plain, MODES[mode])
+
+
+def _plain(data: bytes) -> bytes:
+    """A JPEG without what its header may hold that libjpeg warns of and no pixel depends on.
+
+    Left out are bytes between segments, profiles and comments; the version is 1 (ITU-T T.81, B.1.1; T.871, 10.1).
+    """
+    parts, at = [data[:2]], 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
+            at += 1
+            continue
+        marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        if marker == _SOS:
+            return b"".join([*parts, data[at:]])
+        segment = data[at:end]
+        if marker == _APP0 and segment[4:9] == b"JFIF\0":
+            segment = segment[:9] + b"\x01" + segment[10:]
+        if marker in _KEPT:
+            parts.append(segment)
+        at = end
+    return data

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limelight.imaging.decoding import decode, decode_indices, raw_mode
+from limelight.imaging.decoding import NARROW, decode, decode_indices, raw_mode
 from limelight.imaging.header import open_picture
 from limelight.imaging.images import fit_to
 from models.errors import UserError
@@ -27,8 +27,6 @@ _TINT = 32
 """Between the channels of a pixel; more is a colour."""
 _MAX_LABELS = 256
 """Colours of a label mask; more are a picture, or edges between labels that were smoothed."""
-_NARROW = {"L;2": 85, "L;4": 17}
-"""What decoders make of a 1 in grey of 2 and 4 bits, which they stretch over 8."""
 _OVERSHOOT = 0.01
 """Of floats, past 0 and their full value, as resizing leaves it."""
 
@@ -82,7 +80,7 @@ def decode_mask(path: Path | str) -> Mask:
     try:
         if header.image is not None and header.image.mode == "P":
             return _by_palette(*decode_indices(header))
-        one = _NARROW.get(raw_mode(header.image)) if header.image else None
+        one = NARROW.get(raw_mode(header.image)) if header.image else None
         found = decode(header, colour=True)
         if one is not None and found.pixels.max() == one:
             found.pixels = found.pixels // one  # not in place: what decoders give may be read-only

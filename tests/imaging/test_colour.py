@@ -109,6 +109,29 @@ def test_pngs_say_nothing_of_their_profiles(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().err == ""
 
 
+def test_profiles_of_jpeg_2000_and_large_ones_of_png() -> None:
+    large = rgb_profile("Display P3")
+    large = (len(large) + (1 << 20)).to_bytes(4) + large[4:] + bytes(1 << 20)
+    jp2 = encoded(Image.new("RGB", (8, 8), RED), "JPEG2000")
+    at = jp2.index(b"colr") - 4
+    length, profile = int.from_bytes(jp2[at : at + 4]), rgb_profile("Display P3")
+    box = (11 + len(profile)).to_bytes(4) + b"colr\2\0\0" + profile
+    head = jp2.index(b"jp2h") - 4
+    grown = (int.from_bytes(jp2[head : head + 4]) + len(box) - length).to_bytes(4)
+    jp2 = jp2[:head] + grown + jp2[head + 4 : at] + box + jp2[at + length :]
+    for data in (jp2, encoded(Image.new("RGB", (8, 8), RED), icc_profile=large)):
+        photo = read_photo(data)
+        assert np.abs(photo.image_HW3.astype(int) - IN_SRGB["Display P3"]).max() <= 1 and not photo.notes
+
+
+def test_a_jpeg_that_lacks_a_part_of_its_profile_is_read_without_it() -> None:
+    data = encoded(Image.new("RGB", (16, 16), RED), "JPEG", icc_profile=rgb_profile("Display P3"))
+    counts = data.index(b"ICC_PROFILE\0") + 12
+    photo = read_photo(data[:counts] + b"\1\2" + data[counts + 2 :])  # the first of two
+    np.testing.assert_array_equal(photo.image_HW3, read_image(encoded(Image.new("RGB", (16, 16), RED), "JPEG")))
+    assert photo.notes == (BROKEN,)
+
+
 def test_srgb_costs_nothing() -> None:
     assert _transform(rgb_profile("sRGB"), "RGB") is None
     assert _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), "RGB") is None

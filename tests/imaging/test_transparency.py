@@ -33,17 +33,28 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def png_of_16_bits(pixels: np.ndarray, key: tuple[int, ...]) -> bytes:
-    """(H, W, 1) or (H, W, 3), with a tRNS chunk; `key` in 8 bits."""
+    """(H, W, 1) or (H, W, 3), with a transparent colour; `key` in 8 bits."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    keyed = np.multiply(key, 257).astype(">u2").tobytes()
+    return png_of_chunks(width, height, 16, 2 if channels == 3 else 0, keyed, rows)
 
+
+def png_of_chunks(width: int, height: int, depth: int, colour_type: int, key: bytes, rows: bytes) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    height, width, channels = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 0, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    keyed = np.multiply(key, 257).astype(">u2").tobytes()
-    chunks = chunk(b"IHDR", header) + chunk(b"tRNS", keyed) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
+    pixels = chunk(b"tRNS", key) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + pixels
+
+
+def narrow(opaque_HW: np.ndarray) -> bytes:
+    """Black where opaque, else the level 3 of 15, which is transparent."""
+    pixels = np.where(opaque_HW, 0, 3).astype(np.uint8)
+    packed = (pixels[:, ::2] << 4 | pixels[:, 1::2]).tobytes()
+    rows = b"".join(b"\0" + packed[at : at + 30] for at in range(0, len(packed), 30))
+    return png_of_chunks(60, 60, 4, 0, (3).to_bytes(2), rows)
 
 
 def files() -> dict[str, bytes]:
@@ -67,6 +78,7 @@ def files() -> dict[str, bytes]:
         "PNG with a key colour": encoded(keyed, "PNG", transparency=SECRET),
         "PNG of 16 bits with a key colour": png_of_16_bits(wide_keyed, SECRET),
         "PNG of 16 bits, grey, with a key level": png_of_16_bits(np.where(opaque, 0, 65535)[..., None], (255,)),
+        "PNG of 4 bits, grey, with a key level": narrow(opaque),
         "TIFF of floats": cv2.imencode(".tiff", floats)[1].tobytes(),
         "WebP": encoded(picture, "WEBP", lossless=True, exact=True),
         "GIF": encoded(palette, "GIF", transparency=1),
