@@ -283,12 +283,21 @@ def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: boo
 
 def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Generator[Batch]:
     """Make batches in processes, which live on for the next epoch."""
+    for batch in _epoch(maker, plans, workers, pin):
+        if isinstance(batch, UserError):
+            raise UserError(*batch.args)  # a new one: raising a local ties its frame into a cycle
+        yield batch
+
+
+def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch | UserError]:
+    """Apart from `_from_workers`, whose frame an exception keeps.
+
+    A loader that only the garbage collector frees ends its workers in whatever thread that runs, and closes file
+    descriptors that are others' by then.
+    """
     loader = _workers(maker, workers, pin)
     loader.sampler.plans = list(plans)
-    for batch in loader:
-        if isinstance(batch, UserError):
-            raise UserError(*batch.args)  # a new one: raising a local ties its frame, and the workers, into a cycle
-        yield batch
+    return iter(loader)
 
 
 @lru_cache(maxsize=1)

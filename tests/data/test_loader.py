@@ -1,3 +1,4 @@
+import gc
 import itertools
 import multiprocessing
 import os
@@ -372,6 +373,22 @@ def test_a_file_that_vanishes_between_epochs(tmp_path, workers):
     Path(some[1].mask).unlink()
     with pytest.raises(UserError, match=r"sample toy/1: .*1\.mask\.png"):
         list(epoch_batches(some, run, seed=0, epoch=1))
+
+
+def test_processes_end_before_others_begin_though_a_mistake_is_kept(tmp_path, samples):
+    """Without the garbage collector, which would end them in any thread."""
+    some = [make_sample(tmp_path, number) for number in range(4)]
+    Path(some[1].image).unlink()
+    before = set(multiprocessing.active_children())
+    gc.disable()
+    try:
+        with pytest.raises(UserError) as kept:
+            list(epoch_batches(some, make_run(workers=1), seed=0, epoch=0))
+        ended = set(multiprocessing.active_children()) - before
+        list(epoch_batches(samples, make_run(workers=1), seed=0, epoch=0))
+        assert ended and not any(child.is_alive() for child in ended), kept
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
