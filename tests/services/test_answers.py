@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.responses import PlainTextResponse
 
-from services.answers import Answers, Failures, printable
+from services.answers import LOG, Answers, Failures, printable
 from services.cors import Cors, as_origin
 from services.saliency import Limelight
 
@@ -23,6 +24,16 @@ ALLOWED = "https://app.example"
 def app() -> Any:
     """Made once: its figures are registered in the process."""
     return Limelight.to_asgi()
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hear the log itself: what other tests have started may have set up the root of all logs anew."""
+    monkeypatch.setattr(LOG, "disabled", False)
+    monkeypatch.setattr(LOG, "propagate", False)
+    LOG.addHandler(caplog.handler)
+    yield
+    LOG.removeHandler(caplog.handler)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
