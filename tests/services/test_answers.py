@@ -31,6 +31,7 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
     """Hear the log itself: what other tests have started may have set up the root of all logs anew."""
     monkeypatch.setattr(LOG, "disabled", False)
     monkeypatch.setattr(LOG, "propagate", False)
+    caplog.set_level(logging.INFO, LOG.name)
     LOG.addHandler(caplog.handler)
     yield
     LOG.removeHandler(caplog.handler)
@@ -124,7 +125,6 @@ def test_any_form_of_error_becomes_one_line(status: int, content: str, told: str
 
 
 def test_a_request_is_one_line_of_the_log(app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
     ask(app, ("GET", "/livez"), ("GET", "/docs.json"))
     ask(app, ("GET", "/a%0Ab%1B[31m?token=hidden"), ("GET", "/" + "long" * 99), Authorization="Bearer hidden")
     fine, escaped, long = lines(caplog)
