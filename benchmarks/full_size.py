@@ -24,17 +24,17 @@ from limelight.config import Optimiser, Run
 from limelight.data.classes import Vocabulary
 from limelight.data.samples import Batch
 from limelight.evaluation.speed import hardware
+from limelight.foundation.errors import Shortage
+from limelight.foundation.files import write_json
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.models.base import Network
+from limelight.models.registry import create_model
+from limelight.models.weights import save_weights
 from limelight.training.device import make_accelerator
 from limelight.training.optimisers import make_optimiser
 from limelight.training.prompted import Prompted
 from limelight.training.supervised import Supervised
-from models.base import Network
-from models.errors import Shortage
-from models.files import write_json
-from models.registry import create_model
-from models.weights import save_weights
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "diffsod": {},

@@ -25,7 +25,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import write_png
-from models.registry import create_model, list_models
+from limelight.models.registry import create_model, list_models
 
 AUGMENT = Augment(crop=0.125, flip_vertical=0.2, blur=0.1, contrast=0.5, brightness=0.06, rotate=10)
 """Everything at once: no published recipe costs more."""

@@ -25,19 +25,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy, run
 from limelight.evaluation.speed import hardware
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
 from limelight.inference.preprocess import Inputs, stretch, to_input
 from limelight.inference.runtimes import EXPORTED, open_runtime
+from limelight.models.base import Network
+from limelight.models.card import Card
+from limelight.models.registry import create_model
+from limelight.models.sdnet.difference import run_branchwise
+from limelight.models.weights import load_weights, save_weights
 from limelight.progress import track
-from models.base import Network
-from models.card import Card
-from models.errors import UserError
-from models.files import write_json
-from models.registry import create_model
-from models.sdnet.difference import run_branchwise
-from models.weights import load_weights, save_weights
 
 Form = Callable[..., np.ndarray]
 REFERENCE = "PyTorch, branches apart"

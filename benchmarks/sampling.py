@@ -33,13 +33,13 @@ from limelight.data.manifest import read_manifest
 from limelight.data.samples import Batch
 from limelight.evaluation.sod import ImageScores, score_image
 from limelight.evaluation.speed import hardware
+from limelight.foundation.files import write_json
+from limelight.models.card import Card
+from limelight.models.diffsod.network import DiffSOD
+from limelight.models.weights import load_weights
+from limelight.stages import download, prepare
 from limelight.training.runs import train
 from limelight.training.supervised import forward
-from models.card import Card
-from models.diffsod.network import DiffSOD
-from models.files import write_json
-from models.weights import load_weights
-from stages import download, prepare
 
 PRESET = Path(__file__).resolve().parent.parent / "presets" / "diffusion.yaml"
 ONE_STEP, VELOCITY = "one-step", "velocity"

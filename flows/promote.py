@@ -6,9 +6,9 @@ import typer
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.input import RunInput
 
-from flows import process
 from limelight.champions.nomination import Nomination, crown, nominate
 from limelight.config import load_params
+from limelight.flows import process
 from limelight.tasks import SALIENCY
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from prefect import flow
 
-from flows.tasks import dvc_repro, publish_leaderboard, pull_data
+from limelight.flows.tasks import dvc_repro, publish_leaderboard, pull_data
 
 
 @flow

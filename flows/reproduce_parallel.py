@@ -7,9 +7,9 @@ from prefect import flow, task
 from prefect.concurrency.sync import concurrency
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import process
-from flows.graph import stages_to_run
-from flows.tasks import dvc_repro, publish_leaderboard, pull_data
+from limelight.flows import process
+from limelight.flows.graph import stages_to_run
+from limelight.flows.tasks import dvc_repro, publish_leaderboard, pull_data
 
 NEEDS_GPU = ("train@", "finetune@", "distill@")
 

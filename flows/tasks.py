@@ -6,7 +6,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
-from flows import process
+from limelight.flows import process
 
 LEADERBOARD = Path("reports/leaderboard/leaderboard.md")
 

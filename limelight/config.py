@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 T = TypeVar("T", bound="Section")
 

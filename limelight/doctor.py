@@ -15,9 +15,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from limelight.config import Params, Tracking, load_params
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, sha256_file
 from limelight.store_home import database_of, lost_versions, moved_from
-from models.errors import UserError
-from models.files import read_json, sha256_file
 
 State = Literal["ok", "note", "broken"]
 GIB = 1 << 30
@@ -193,7 +193,7 @@ def _data(params: Params | None) -> Iterator[Finding]:
 
 def _weights(params: Params | None) -> Iterator[Finding]:
     from limelight.listing import find_weights
-    from models.weights import WEIGHTS
+    from limelight.models.weights import WEIGHTS
 
     found = find_weights(Path("artifacts"))
     if not found:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from limelight.config import Params
+from limelight.foundation.files import write_json
 from limelight.provenance import provenance
-from models.files import write_json
 
 FOLDER = Path("work/journal")
 

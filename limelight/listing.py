@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from models.card import Card
-from models.errors import UserError
-from models.files import read_json
-from models.registry import entry, list_models
-from models.weights import CARD, read_card
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
+from limelight.models.card import Card
+from limelight.models.registry import entry, list_models
+from limelight.models.weights import CARD, read_card
 
 INDEX = Path("data/index.json")
 

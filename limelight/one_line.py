@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from limelight.config import Params
-from models.files import sha256_file
+from limelight.foundation.files import sha256_file
 
 _CODE = ("*.py", "params.yaml", "dvc.yaml", "data.dvc", "requirements.lock")
 """What makes a checkout 'dirty': results that a pipeline run writes into tracked files do not."""

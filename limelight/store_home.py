@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from limelight.config import Tracking
-from models.errors import UserError
-from models.weights import CARD, WEIGHTS
+from limelight.foundation.errors import UserError
+from limelight.models.weights import CARD, WEIGHTS
 
 HOME_TAG = "limelight.home"
 _SQLITE = "sqlite:///"

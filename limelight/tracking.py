@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from limelight.config import Params, Tracking, load_params
+from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
 from limelight.provenance import pipeline_key, provenance
 from limelight.store_home import HOME_TAG, check_reachable, database_of, follow, home_of
-from models.files import read_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

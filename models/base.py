@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from models.card import IMAGENET_MEAN, IMAGENET_STD
-from models.card import MODALITIES as MODALITIES  # they stand where no torch is needed to read them
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import MODALITIES as MODALITIES  # they stand where no torch is needed to read them
 
 
 @dataclass(frozen=True)

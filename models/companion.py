@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.card import MODALITIES, companions_of
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.card import MODALITIES, companions_of
 
 CENTRE, SCALE = 0.5, 0.25
 """A companion in [0, 1] becomes (c - CENTRE) / SCALE, about the range of a normalised image; where there is none, 0."""

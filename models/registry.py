@@ -5,10 +5,10 @@ import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 if TYPE_CHECKING:
-    from models.base import Network
+    from limelight.models.base import Network
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Entry:
     licence: str = "MIT"
 
 
-_SCFNET = "models.scfnet.network:SCFNet"
-_SDNET = "models.sdnet.network:SDNet"
-_DIFFSOD = "models.diffsod.network:DiffSOD"
-_SEGDIFFUSION = "models.segdiffusion.network:SegDiffusion"
+_SCFNET = "limelight.models.scfnet.network:SCFNet"
+_SDNET = "limelight.models.sdnet.network:SDNet"
+_DIFFSOD = "limelight.models.diffsod.network:DiffSOD"
+_SEGDIFFUSION = "limelight.models.segdiffusion.network:SegDiffusion"
 
 REGISTRY: dict[str, Entry] = {
     "scfnet": Entry(
@@ -49,7 +49,7 @@ REGISTRY: dict[str, Entry] = {
         _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
     ),
     "autoencoder-tiny": Entry(
-        "models.diffusion.autoencoder:PictureAutoencoder",
+        "limelight.models.diffusion.autoencoder:PictureAutoencoder",
         "diffusion",
         "the autoencoder of the tiny diffusion models, which is trained before them",
         {"vae": "tiny"},

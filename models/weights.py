@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from models.card import Card
-from models.errors import UserError
-from models.files import atomic_path, read_json, sha256_file, write_json
-from models.registry import create_model, entry
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, read_json, sha256_file, write_json
+from limelight.models.card import Card
+from limelight.models.registry import create_model, entry
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from models.base import Network
+    from limelight.models.base import Network
 
 WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
 
@@ -91,7 +91,7 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     """
     from safetensors.torch import load_file
 
-    from models.empty import empty_parameters
+    from limelight.models.empty import empty_parameters
 
     card = read_card(folder)
     check_weights(folder, card)

@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 _REFUSED = {
     errno.EADDRINUSE: "port {port} of {address} is taken; choose another with --port, or stop what listens there",

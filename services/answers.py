@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.guard import HEALTH
+from limelight.services.guard import HEALTH
 
 LOG = logging.getLogger("bentoml.access")
 QUIET = HEALTH | {"/metrics"}

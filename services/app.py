@@ -13,11 +13,11 @@ from typing import Any
 from bentoml import Service
 from starlette.types import ASGIApp
 
-from services.answers import Answers, Failures
-from services.cors import Cors
-from services.forms import Form
-from services.guard import Guard
-from services.uploads import SETTINGS
+from limelight.services.answers import Answers, Failures
+from limelight.services.cors import Cors
+from limelight.services.forms import Form
+from limelight.services.guard import Guard
+from limelight.services.uploads import SETTINGS
 
 CONFIG: dict[str, Any] = {
     "workers": 1,

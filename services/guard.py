@@ -14,7 +14,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
-from services.forms import Form, Refusal, media_type
+from limelight.services.forms import Form, Refusal, media_type
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

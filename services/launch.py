@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from limelight.champions.record import champion, champions
+from limelight.foundation.errors import UserError
 from limelight.inference.choice import check_usable
+from limelight.models.weights import read_card
 from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
+from limelight.services.address import bindable
+from limelight.services.settings import PACKED, PREFIX, ServiceSettings, service_settings
 from limelight.tasks import SALIENCY, WORDS
-from models.errors import UserError
-from models.weights import read_card
-from services.address import bindable
-from services.settings import PACKED, PREFIX, ServiceSettings, service_settings
 
 
 class Served(NamedTuple):

@@ -17,15 +17,15 @@ import numpy as np
 from bentoml.validators import ContentType
 from starlette.responses import Response
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode
 from limelight.inference.predictor import Predictor
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.outputs import output
-from models.card import MODALITIES
-from models.errors import UserError
-from services.app import CONFIG, GuardedService
-from services.forms import Form, Refusal
-from services.uploads import SETTINGS, answer_error, notes_of, page, read_upload, timing, weights_of
+from limelight.models.card import MODALITIES
+from limelight.services.app import CONFIG, GuardedService
+from limelight.services.forms import Form, Refusal
+from limelight.services.uploads import SETTINGS, answer_error, notes_of, page, read_upload, timing, weights_of
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.inference.sampling import MOST_MEMBERS, Sampling
-from models.errors import UserError
-from models.files import read_json
-from services.cors import as_origin, split_origins
+from limelight.services.cors import as_origin, split_origins
 
 PACKAGED = Path(__file__).with_name("settings.json")
-PACKED = Path("src/services/settings.json")
+PACKED = Path("src/limelight/services/settings.json")
 """The same, in an unpacked bento."""
 PREFIX = "LIMELIGHT_"
 

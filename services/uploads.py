@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.inference.pictures import Picture, read_picture
-from models.errors import Shortage, TooLarge, UserError
-from models.weights import read_card
-from services.forms import Refusal
-from services.settings import service_settings
+from limelight.models.weights import read_card
+from limelight.services.forms import Refusal
+from limelight.services.settings import service_settings
 
 PAGE = Path(__file__).with_name("page.html")
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"

@@ -17,6 +17,7 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode, with_dpi
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.pictures import Picture
@@ -24,10 +25,9 @@ from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.labels import colour, encode_labels, tinted
-from models.errors import UserError
-from services.app import CONFIG, GuardedService
-from services.forms import Form, Refusal
-from services.uploads import (
+from limelight.services.app import CONFIG, GuardedService
+from limelight.services.forms import Form, Refusal
+from limelight.services.uploads import (
     SETTINGS,
     answer_error,
     as_header,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from limelight.config import Params
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 REPORTS, BOARD = Path("reports/eval"), Path("reports/leaderboard")
 

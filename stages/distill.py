@@ -1,7 +1,7 @@
-"""Distillation of one student from its teacher: `python -m stages.distill <run>`; under torchrun on several GPUs."""
+"""Distil one student from its teacher: `python -m limelight.stages.distill <run>`; under torchrun on several GPUs."""
 
 from limelight.config import Params
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 
 def run(params: Params, name: str) -> None:

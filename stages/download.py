@@ -9,9 +9,9 @@ from limelight.config import Params
 from limelight.data.hashes import HashCache
 from limelight.data.index import INDEX, Entry, write_index
 from limelight.data.sources import fetch
+from limelight.foundation.errors import UserError
 from limelight.journal import noted_run
-from models.errors import UserError
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 
 def run(params: Params) -> None:

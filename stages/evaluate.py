@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limelight.config import Params
 from limelight.journal import noted_run
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 if TYPE_CHECKING:
     from limelight.data.manifest import Sample
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run(params: Params, name: str) -> None:
     """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
     from limelight.data.manifest import read_manifest
-    from models.weights import read_card
+    from limelight.models.weights import read_card
 
     report = Path("reports/eval") / name
     with noted_run(params, "evaluate", name) as note:
@@ -74,7 +74,7 @@ def words(params: Params, name: str, samples: "Sequence[Sample]", report: Path) 
 
 def _draw(report: Path, scores: Mapping[str, Any], draw: Callable[[Any, Path, str], None]) -> None:
     """report/overlays, whole or not at all: draw(scores, folder, dataset) of each dataset's scores."""
-    from models.files import atomic_path
+    from limelight.foundation.files import atomic_path
 
     with atomic_path(report / "overlays") as overlays:
         overlays.mkdir()

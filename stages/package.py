@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from limelight.config import Package, Params
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 REPORT, WORK = Path("reports/package"), Path("work/package")
 
@@ -16,9 +16,9 @@ def run(params: Params) -> None:
         UserError: there is no champion, or a bento does not start, or answers otherwise than its weights do.
     """
     from limelight.champions.record import RECORD, champions
+    from limelight.foundation.errors import UserError
+    from limelight.foundation.files import write_json
     from limelight.tracking import tracked_run
-    from models.errors import UserError
-    from models.files import write_json
 
     chosen = champions()
     if not chosen:
@@ -39,10 +39,10 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
         UserError: as `run`.
     """
     from limelight.champions.record import champion
+    from limelight.foundation.files import sha256_file
+    from limelight.models.weights import read_card
     from limelight.packaging.bento import SERVICES, build_bento, served, unpack
     from limelight.packaging.proof import served_difference
-    from models.files import sha256_file
-    from models.weights import read_card
 
     folder, runtime = champion(task)
     target = SERVICES[task].bento

@@ -12,10 +12,10 @@ from limelight.data.index import read_index
 from limelight.data.lists import write_lists
 from limelight.data.manifest import MANIFEST, write_manifest
 from limelight.data.prepare import Prepared, describe, prepare_dataset, rejected_csv
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.journal import noted_run
-from models.errors import UserError
-from models.files import atomic_path, write_json, write_text
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 
 def run(params: Params) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from limelight.config import Params
 from limelight.journal import Note, noted_run
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 
 def run(params: Params, name: str) -> None:
@@ -23,10 +23,10 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     from limelight.deploy.export import export
     from limelight.deploy.merged import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
+    from limelight.foundation.errors import UserError
+    from limelight.foundation.files import atomic_path, write_json
     from limelight.inference.runtimes import number_format
-    from models.errors import UserError
-    from models.files import atomic_path, write_json
-    from models.weights import load_weights
+    from limelight.models.weights import load_weights
 
     settings = params.active.deploy
     source, target, report = (

@@ -1,7 +1,7 @@
-"""Fully supervised training of one run: `python -m stages.train <run>`; under torchrun on several GPUs."""
+"""Fully supervised training of one run: `python -m limelight.stages.train <run>`; under torchrun on several GPUs."""
 
 from limelight.config import Params
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 
 def run(params: Params, name: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from limelight.config import Params
 from limelight.data.census import Finding, census_lines, read_census, summarise
 from limelight.data.manifest import Sample, read_manifest
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.journal import Note, noted_run
-from models.errors import UserError
-from models.files import write_json
-from stages.runner import stage_main
+from limelight.stages.runner import stage_main
 
 REPORT = Path("reports/data")
 

@@ -60,8 +60,8 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A weights folder: SDNet as it is initialised with seed 0, made for 64x64 pictures. Not to be changed."""
     import torch
 
-    from models.registry import create_model
-    from models.weights import save_weights
+    from limelight.models.registry import create_model
+    from limelight.models.weights import save_weights
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("untrained") / "sdnet"
@@ -79,8 +79,8 @@ def taking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., P
     """
     import torch
 
-    from models.registry import create_model
-    from models.weights import save_weights
+    from limelight.models.registry import create_model
+    from limelight.models.weights import save_weights
 
     root = tmp_path_factory.mktemp("taking")
     made: dict[Path, int] = {}

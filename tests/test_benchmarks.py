@@ -10,7 +10,7 @@ from benchmarks import full_size
 from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
 from limelight.data.samples import Batch
 from limelight.inference.sampling import Sampling
-from models.registry import create_model
+from limelight.models.registry import create_model
 
 
 def test_both_ways_differ_in_what_they_learn_alone() -> None:

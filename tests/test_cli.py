@@ -16,12 +16,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app, main
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_bytes, write_json
 from limelight.imaging.images import read_image, write_png
 from limelight.inference.predictor import Predictor
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
-from models.errors import UserError
-from models.files import read_json, write_bytes, write_json
 from tests.tolerance import assert_agree
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
@@ -104,7 +104,7 @@ def test_resume_keeps_what_is_finished(run) -> None:
 def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> None:
     """Killed between a result's bytes and its name: the next run must not take it for finished."""
     script = (
-        "import os, sys, limelight.cli, models.files\n"
+        "import os, sys, limelight.cli, limelight.foundation.files\n"
         "real = os.replace\n"
         "def replace(a, b):\n"
         "    if str(b).endswith('a.png'): os.kill(os.getpid(), 9)\n"
@@ -481,7 +481,7 @@ def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("limelight.cli._become", lambda *arguments: started.append(arguments))
     for name in ("teacher", "sdnet-kd"):
         assert CliRunner().invoke(app, ["train", name]).exit_code == 0
-    assert started == [("-m", "stages.train", "teacher"), ("-m", "stages.distill", "sdnet-kd")]
+    assert started == [("-m", "limelight.stages.train", "teacher"), ("-m", "limelight.stages.distill", "sdnet-kd")]
 
 
 @pytest.fixture
@@ -506,7 +506,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
-    assert serve("--model", str(untrained))[:4] == ("-m", "bentoml", "serve", "services.saliency:Limelight")
+    assert serve("--model", str(untrained))[:4] == ("-m", "bentoml", "serve", "limelight.services.saliency:Limelight")
     assert os.environ["LIMELIGHT_RUNTIME"] == "auto"
 
 
@@ -551,7 +551,7 @@ def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp
     for name in ("good", "bad"):
         folder = tmp_path / name
         shutil.copytree(untrained, folder / "models" / "limelight" / "1")
-        write_json(folder / "src" / "services" / "settings.json", {"runtime": "torch"})
+        write_json(folder / "src/limelight/services/settings.json", {"runtime": "torch"})
     (tmp_path / "bad" / "models" / "limelight" / "1" / "model.safetensors").write_bytes(b"")
     for name in ("good", "bad"):
         shutil.make_archive(str(tmp_path / name), "tar", tmp_path / name)
@@ -571,7 +571,7 @@ def test_paths_of_settings_hold_in_the_folder_that_workers_start_in(serve, untra
 
 
 def test_serve_takes_the_weights_of_the_environment(serve, untrained: Path) -> None:
-    assert serve(MODEL=str(untrained))[3] == "services.saliency:Limelight"
+    assert serve(MODEL=str(untrained))[3] == "limelight.services.saliency:Limelight"
     assert os.environ["LIMELIGHT_MODEL"] == str(untrained)
 
 

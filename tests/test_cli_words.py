@@ -14,16 +14,16 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.imaging.images import write_png
 from limelight.media.labels import colour
 from limelight.media.legend import NARROWEST, overlay
+from limelight.models.registry import create_model
+from limelight.models.weights import read_card, save_weights
 from limelight.predict.command import read_classes
 from limelight.predict.done import DONE
 from limelight.predict.styles import file_names
-from models.errors import UserError
-from models.files import write_json
-from models.registry import create_model
-from models.weights import read_card, save_weights
 
 Run = Callable[..., Result]
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from limelight.config import load_params
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -28,9 +28,10 @@ def mistakes(text: str, page: Path) -> list[str]:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     named = re.findall(r"(?:^ {4}|`|`time |&& |: )make ([a-z-]+)", text, re.MULTILINE)
     found += [f"make {name}" for name in named if name not in targets]
-    modules = re.findall(r"-m ((?:benchmarks|stages|flows|limelight)\.[\w.]*\w)", text)
-    places = [name.replace(".", "/") for name in modules] + re.findall(r"(?:presets|tools)/[\w.-]*\w", text)
-    found += [place for place in places if not (ROOT / place).exists() and not (ROOT / f"{place}.py").is_file()]
+    modules = re.findall(r"-m ((?:benchmarks|limelight)\.[\w.]*\w)", text)
+    found += [name for name in modules if find_spec(name) is None]
+    places = re.findall(r"(?:presets|tools)/[\w.-]*\w", text)
+    found += [place for place in places if not (ROOT / place).exists()]
     for path, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", text):
         target = page.parent / path if path else page
         if not target.exists() or (heading and heading not in headings(target)):
@@ -46,10 +47,10 @@ def mistakes(text: str, page: Path) -> list[str]:
 
 def defined(module: str, name: str) -> bool:
     """Whether a module of this project defines a name, by its text: importing it would take seconds."""
-    file = ROOT / f"{module.replace('.', '/')}.py"
-    if not file.is_file():
-        return hasattr(importlib.import_module(module), name)
-    return bool(re.search(rf"^(?:class |def )?{name}\b", file.read_text(encoding="utf-8"), re.MULTILINE))
+    spec = find_spec(module)
+    if spec is None or not spec.origin or not Path(spec.origin).is_relative_to(ROOT):
+        return spec is not None and hasattr(importlib.import_module(module), name)
+    return bool(re.search(rf"^(?:class |def )?{name}\b", Path(spec.origin).read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def headings(page: Path) -> set[str]:
@@ -74,6 +75,6 @@ from limelight.config import load_params, nothing
 ```
 """
     assert mistakes(wrong, ROOT / "page.md") == [
-        "limelight fly", "limelight predict --speed", "make coffee", "benchmarks/none", "presets/none.yaml",
+        "limelight fly", "limelight predict --speed", "make coffee", "benchmarks.none", "presets/none.yaml",
         "docs/none.md#", "README.md#nothing", "limelight.config.nothing",
     ]  # fmt: skip

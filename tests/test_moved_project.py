@@ -17,9 +17,9 @@ import pytest
 
 from limelight.champions.registry import holder
 from limelight.config import Tracking
+from limelight.foundation.errors import UserError
 from limelight.store_home import check_reachable, follow, lost_versions, moved_from
 from limelight.tracking import open_store
-from models.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.registry import create_model
+from limelight.models.registry import create_model
 from tests.tolerance import assert_agree
 
 

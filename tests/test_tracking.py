@@ -13,11 +13,11 @@ import pytest
 
 from limelight.champions.registry import find_model, holder, register, set_alias
 from limelight.config import Params
+from limelight.foundation.errors import UserError
 from limelight.journal import FOLDER as JOURNAL
 from limelight.journal import noted_run
 from limelight.provenance import pipeline_key, provenance
 from limelight.tracking import open_store, tracked_run
-from models.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.registry import create_model
+from limelight.models.registry import create_model
 
 EPSILON = 2.0**-23
 """Of float32."""

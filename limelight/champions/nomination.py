@@ -6,10 +6,10 @@ from typing import Any
 from limelight.champions.record import champion, record
 from limelight.champions.registry import Registered, find_model, holder, register, set_alias
 from limelight.config import Params, Tracking
+from limelight.foundation.errors import UserError
+from limelight.models.weights import read_card
 from limelight.tasks import SALIENCY
 from limelight.tracking import tracked_run
-from models.errors import UserError
-from models.weights import read_card
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.tasks import SALIENCY
-from models.errors import UserError
-from models.files import read_json
 
 RECORD = Path("reports/leaderboard/champion.json")
 

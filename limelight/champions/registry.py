@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limelight.config import Tracking
+from limelight.foundation.errors import UserError
 from limelight.store_home import lost_weights
 from limelight.tracking import open_store
-from models.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

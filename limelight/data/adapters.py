@@ -10,9 +10,9 @@ from pathlib import Path
 from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.data.patterns import NAME, Matches, fixed_part, matches, set_apart
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_text
 from limelight.imaging.header import EXTENSIONS
-from models.errors import UserError
-from models.files import read_text
 
 MAX_UNPAIRED = 0.05
 """A larger share of files without a partner means that the layout is wrong, not that a file is missing."""

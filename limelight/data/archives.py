@@ -13,8 +13,8 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from models.errors import UserError
-from models.files import atomic_path
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _CHUNK = 1 << 20

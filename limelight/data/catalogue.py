@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from limelight.config import DatasetRequest
 from limelight.data.layouts import KNOWN, Parts, from_setting
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 UNKNOWN_LICENCE = "unknown, research use"
 OWN_LICENCE = "MIT, as this repository"

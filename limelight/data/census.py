@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limelight.data.manifest import MANIFEST
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_text, write_text
 from limelight.imaging.masks import Coding, Mask
-from models.errors import UserError
-from models.files import read_text, write_text
 
 CENSUS = MANIFEST.with_name("masks.csv")
 """All findings; written where there are any."""

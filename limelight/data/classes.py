@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from limelight.data.manifest import MANIFEST
-from models.errors import UserError
-from models.files import read_json, read_text
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, read_text
 
 if TYPE_CHECKING:
     from limelight.data.catalogue import ClassSource

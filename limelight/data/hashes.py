@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from limelight.foundation.files import atomic_path, sha256_file
 from limelight.progress import track
-from models.files import atomic_path, sha256_file
 
 CACHE = Path("work/hashes.json")
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})

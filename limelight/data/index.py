@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.errors import UserError
-from models.files import read_json, write_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_json
 
 INDEX = Path("data/index.json")
 

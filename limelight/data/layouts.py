@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limelight.config import Layout
 from limelight.data.patterns import NAME, fixed_part, matches
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 _SPLIT_NAMES = {
     "training": "train",

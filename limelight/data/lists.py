@@ -21,9 +21,9 @@ from pathlib import Path, PurePosixPath
 
 from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, read_text, write_json, write_text
 from limelight.imaging.header import EXTENSIONS
-from models.errors import UserError
-from models.files import read_json, read_text, write_json, write_text
 
 PROMPT = "a photo of a {}"
 

@@ -25,10 +25,10 @@ from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
 from limelight.data.transforms import apply, draw, inverted, levels
+from limelight.foundation.errors import UserError
 from limelight.inference.preprocess import stretch
-from models.base import MODALITIES
-from models.card import IMAGENET_MEAN, IMAGENET_STD
-from models.errors import UserError
+from limelight.models.base import MODALITIES
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
 
 AHEAD = 3
 """Batches made ahead of the one in use."""

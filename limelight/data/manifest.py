@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from models.errors import UserError
-from models.files import atomic_path
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
 
 MANIFEST = Path("data/lists/manifest.parquet")
 MODALITIES = ("rgb", "rgbd", "rgbt", "video", "text")

@@ -28,12 +28,12 @@ from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.segment import checked_classes
 from limelight.progress import track
-from models.errors import UserError
 
 MAX_REJECTED = 0.05
 UNLABELLED = "unlabelled"

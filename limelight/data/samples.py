@@ -13,10 +13,10 @@ from torch import Tensor
 
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import fit_to, read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.inference.preprocess import spread
-from models.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Batch:
     companion_B1HW: Tensor | None
     """float32 in [0, 1]; zeros where a sample has none, None where no sample has one."""
     modality_B: Tensor
-    """int64, index into `models.base.MODALITIES`; 0 = no companion."""
+    """int64, index into `limelight.models.base.MODALITIES`; 0 = no companion."""
     ids: list[str]
     labels_BHW: Tensor | None = None
     """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def share_counts(total: int, shares: dict[str, float]) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]. That of a
 network which takes depth or thermal pictures has two inputs more: `companion` (B, 1, H, W) float32 in [0, 1] and
-`modality` (B) int64, the index into `models.card.MODALITIES`, 0 where a picture comes alone. Batch, height and width
-are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
+`modality` (B) int64, the index into `limelight.models.card.MODALITIES`, 0 where a picture comes alone. Batch, height
+and width are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
 ranges measured on real images.
 """
 
@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, export_path
-from models.base import Network
-from models.card import Card
-from models.errors import UserError
-from models.files import atomic_path
+from limelight.models.base import Network
+from limelight.models.card import Card
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ import torch
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
 from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
 from limelight.inference.pictures import read_sample
 from limelight.inference.preprocess import Inputs, stretch, to_inputs
 from limelight.media.sources import find_sources
-from models.base import Network
-from models.card import Card
-from models.errors import UserError
-from models.files import atomic_path
-from models.sdnet.difference import run_branchwise
-from models.weights import load_weights, save_weights
+from limelight.models.base import Network
+from limelight.models.card import Card
+from limelight.models.sdnet.difference import run_branchwise
+from limelight.models.weights import load_weights, save_weights
 
 
 def read_samples(card: Card, settings: Deploy) -> tuple[Inputs, np.ndarray]:

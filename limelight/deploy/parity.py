@@ -8,9 +8,9 @@ import numpy as np
 
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
+from limelight.foundation.files import atomic_path
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, Runtime, export_path, open_runtime
-from models.files import atomic_path
 
 REFERENCE = "torch"
 

@@ -22,8 +22,8 @@ from limelight.evaluation.page import Diagram, html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
 from limelight.evaluation.rule import DIRECTIONS, WORDS_RULE, Champion, choose_champion
 from limelight.evaluation.tables import LABELS
+from limelight.foundation.files import write_json, write_text
 from limelight.tasks import SALIENCY
-from models.files import write_json, write_text
 
 Pictures = dict[str, list[Tile]]
 

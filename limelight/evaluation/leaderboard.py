@@ -8,9 +8,9 @@ from typing import Any
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.metrics import METRICS, Scores
 from limelight.evaluation.rule import Champion
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.tasks import SALIENCY, WORDS
-from models.errors import UserError
-from models.files import read_json
 
 MAPS = "maps"
 """The runtime of a row that was scored from another method's maps: it has no weights here and cannot be champion."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scorer, Scores
 from limelight.evaluation.protocol import by_dataset
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".bmp")
 

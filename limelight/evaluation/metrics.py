@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 METRICS = {
     "Sm": "higher",

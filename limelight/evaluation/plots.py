@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.foundation.files import atomic_path
 from limelight.media.legend import SIZE, as_written
-from models.files import atomic_path
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, told apart with any colour vision."""

@@ -22,15 +22,15 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.metrics import METRICS, Pair, Scorer, Scores
 from limelight.evaluation.speed import measure_latency, peak_memory_mb
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.runtimes import EXPORTED, export_path
+from limelight.models.card import Card
+from limelight.models.cost import count_macs
+from limelight.models.weights import WEIGHTS, load_weights, read_card
 from limelight.progress import track
-from models.card import Card
-from models.cost import count_macs
-from models.errors import UserError
-from models.weights import WEIGHTS, load_weights, read_card
 
 REFERENCE = "torch"
 """The runtime that every artifact has; curves, overlays and examples are its."""

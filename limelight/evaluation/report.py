@@ -16,8 +16,8 @@ from limelight.evaluation.metrics import Scores
 from limelight.evaluation.plots import plot_curves
 from limelight.evaluation.protocol import REFERENCE, Evaluation, RuntimeResult
 from limelight.evaluation.speed import hardware
+from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.imaging.images import write_png
-from models.files import atomic_path, write_json, write_text
 
 METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"
 

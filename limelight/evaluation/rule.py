@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from limelight.config import Compare
 from limelight.evaluation.confusion import WORD_METRICS
 from limelight.evaluation.metrics import METRICS
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 if TYPE_CHECKING:
     from limelight.evaluation.leaderboard import Row

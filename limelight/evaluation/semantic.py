@@ -31,14 +31,14 @@ from limelight.evaluation.confusion import (
 )
 from limelight.evaluation.protocol import example_ids
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import Segmentation
+from limelight.models.card import Card
+from limelight.models.cost import count_macs
+from limelight.models.weights import WEIGHTS, load_weights, read_card
 from limelight.progress import track
-from models.card import Card
-from models.cost import count_macs
-from models.errors import UserError
-from models.weights import WEIGHTS, load_weights, read_card
 
 RUNTIME = "torch"
 """The one runtime of these weights."""

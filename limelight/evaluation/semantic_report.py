@@ -11,7 +11,7 @@ from limelight.evaluation.confusion import class_iou
 from limelight.evaluation.plots import plot_curves
 from limelight.evaluation.report import ABOUT_FILE, METRICS_FILE, about, curves_csv, to_csv, write_examples
 from limelight.evaluation.semantic import RUNTIME, WordEvaluation, WordScores
-from models.files import write_json, write_text
+from limelight.foundation.files import write_json, write_text
 
 
 def write_words_report(

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.evaluation.sod import ImageScores, score_image
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_grey
 from limelight.imaging.masks import read_mask
-from models.errors import UserError
 
 Source = NDArray[np.uint8] | Path | str
 

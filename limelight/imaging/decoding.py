@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.colour import BROKEN, to_srgb
 from limelight.imaging.header import Header
 from limelight.imaging.jpeg import MODES, DamagedJpeg, decode_jpeg
@@ -27,7 +28,6 @@ from limelight.imaging.tiff import (
     is_associated,
     unassociated,
 )
-from models.errors import UserError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file is said here, once
 

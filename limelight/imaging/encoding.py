@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 JPEG, LOSSY = (".jpg", ".jpeg"), (".jpg", ".jpeg", ".webp")
 FILE_TYPES = (".png", *LOSSY)

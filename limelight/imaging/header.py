@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, PngImagePlugin
 
+from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.colour import MAX_PROFILE
 from limelight.imaging.tiff import Tags, read_tags, size_of
-from models.errors import TooLarge, UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
 """As Pillow calls them. HEIF comes from another package."""

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_bytes
 from limelight.imaging.colour import array_to_srgb
 from limelight.imaging.decoding import decode
 from limelight.imaging.encoding import encode
 from limelight.imaging.header import MAX_BYTES, MAX_PIXELS, open_picture
 from limelight.imaging.transparency import Transparency, on_ground
-from models.errors import UserError
-from models.files import write_bytes
 
 ASPECT_TOLERANCE = 0.02
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import TiffImagePlugin
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR = 262, 274, 277, 284
 EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from limelight.foundation.errors import Shortage
 from limelight.inference.memory import free_bytes
 from limelight.inference.preprocess import fit_inside
 from limelight.inference.runtimes.pytorch import PyTorchRuntime
-from models.errors import Shortage
 
 Size = tuple[int, int]
 

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from limelight.foundation.errors import UserError
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
 from limelight.inference.runtimes.sizes import check_size
 from limelight.inference.sampling import ONE_STEP, Sampling
-from models.card import Card
-from models.errors import UserError
-from models.registry import entry
-from models.weights import check_weights, read_card
+from limelight.models.card import Card
+from limelight.models.registry import entry
+from limelight.models.weights import check_weights, read_card
 
 Device = Literal["auto", "cpu", "cuda"]
 

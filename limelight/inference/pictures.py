@@ -10,7 +10,7 @@ from limelight.imaging.images import read_companion, read_photo
 from limelight.imaging.transparency import Transparency
 from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
-from models.card import Card
+from limelight.models.card import Card
 
 if TYPE_CHECKING:
     from limelight.data.manifest import Sample

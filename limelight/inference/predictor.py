@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from limelight.foundation.errors import UserError
 from limelight.inference.choice import Device, choose, resolve
 from limelight.inference.preprocess import (
     Inputs,
@@ -29,9 +30,8 @@ from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
 from limelight.inference.shortage import told_in_a_line
-from models.card import Card
-from models.errors import UserError
-from models.weights import read_card
+from limelight.models.card import Card
+from limelight.models.weights import read_card
 
 Size = tuple[int, int]
 """(height, width), pixels."""

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import fit_to
-from models.card import MODALITIES, Card
-from models.errors import UserError
+from limelight.models.card import MODALITIES, Card
 
 NEAREST = 1 / 16
 """Of depth, the smallest reading; see `spread`."""
@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
     companion_B1HW: np.ndarray | None = None
     """float32 in [0, 1], zeros where a picture has none; None for a network of images alone."""
     modality_B: np.ndarray | None = None
-    """int64, indices into `models.card.MODALITIES`."""
+    """int64, indices into `limelight.models.card.MODALITIES`."""
 
     def singly(self) -> Iterator["Inputs"]:
         """One picture after another, as batches of one."""

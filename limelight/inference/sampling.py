@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.card import Card
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.card import Card
 
 MOST_MEMBERS = 1000
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from limelight.foundation.errors import UserError
 from limelight.inference.preprocess import to_saliency
-from models.errors import UserError
 
 BACKGROUND = 0.5
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from models.errors import Shortage
+from limelight.foundation.errors import Shortage
 
 ADVICE = "take fewer pictures at once (--batch-size 0), a smaller --size or --processing-res, or --half-precision"
 

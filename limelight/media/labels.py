@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 VOID_GREY = (120, 120, 120)
 MOST_INDEXED = 255

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import read_image
 from limelight.imaging.transparency import Transparency
-from models.errors import UserError
-from models.files import sha256_file
 
 GREEN = (120, 255, 155)
 CONTOUR_LEVEL = 0.5

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.header import EXTENSIONS
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk, identify
-from models.errors import UserError
 
 RECORD = "limelight.json"
 """In a folder of results: the settings that they were made with."""

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from limelight.foundation.errors import UserError
 from limelight.media.suffixes import is_named_as_picture, is_picture
-from models.errors import UserError
 
 Identity = tuple[int, int]
 """Device and inode, by which a folder is known under all of its names."""

@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from limelight.config import Package
 from limelight.data.archives import extract
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, write_json, write_text
+from limelight.models.card import Card
+from limelight.models.weights import CARD, read_card
 from limelight.tasks import SALIENCY, WORDS
-from models.card import Card
-from models.errors import UserError
-from models.files import atomic_path, write_json, write_text
-from models.weights import CARD, read_card
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -43,10 +43,11 @@ class Service(NamedTuple):
 
 
 SERVICES = {
-    SALIENCY: Service("limelight", "bentofile.yaml", "services.saliency:Limelight"),
-    WORDS: Service("words", "bentofile.words.yaml", "services.words:Words"),
+    SALIENCY: Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight"),
+    WORDS: Service("words", "bentofile.words.yaml", "limelight.services.words:Words"),
 }
-CODE = ("limelight", "models", "services")
+CODE = {"limelight": "limelight", "models": "limelight/models", "services": "limelight/services"}
+"""Folders of the repository -> where a bento has them, as an installation does."""
 START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
 _DIFFUSION = ("diffusers", "transformers")
@@ -96,14 +97,14 @@ def _labels(card: Card) -> dict[str, str]:
 
 def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
     """Copy what the bento is built from to a folder of its own; in this one BentoML would walk environment and data."""
-    for name in CODE:
-        shutil.copytree(name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for source, place in CODE.items():
+        shutil.copytree(source, context / place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(service_of(card).bentofile, context)
     write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.family)))
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
     if card.text:
         limits["max_classes"] = settings.max_classes
-    write_json(context / "services" / "settings.json", limits)
+    write_json(context / CODE["services"] / "settings.json", limits)
 
 
 def pinned(runtime: str, family: str, lock: Path = Path("requirements.lock")) -> list[str]:

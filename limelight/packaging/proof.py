@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_image
-from models.errors import UserError
 
 if TYPE_CHECKING:
     from limelight.inference.predictor import Predictor

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.champions.record import champion
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.encoding import FILE_TYPES, JPEG
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.inference.pictures import read_picture
@@ -19,8 +21,6 @@ from limelight.predict.job import Job
 from limelight.predict.styles import EXACT, Style, WordStyle
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.tasks import SALIENCY, WORDS
-from models.errors import UserError
-from models.files import write_bytes, write_json
 
 STREAM = "-"
 _NOTES = 5

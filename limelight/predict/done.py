@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from models.errors import UserError
-from models.files import write_bytes
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_bytes
 
 DONE = "limelight.done.jsonl"
 _WASTE = 2

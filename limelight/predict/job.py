@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limelight.foundation.errors import UserError
 from limelight.inference.pictures import Picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import Segmentation
 from limelight.media.sources import path_text
 from limelight.predict.styles import Style, WordStyle
-from models.errors import UserError
 
 Found = Prediction | Segmentation
 

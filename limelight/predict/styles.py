@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.transparency import without_hidden
@@ -19,7 +20,6 @@ from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import MOST_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
-from models.errors import UserError
 
 UNCERTAINTY = "uncertainty"
 HARD, OF_WORDS = ("labels", "overlay"), ("labels", "overlay", "map", "npy")

@@ -17,6 +17,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_bytes, write_json, write_text
+from limelight.foundation.scratch import sweep
 from limelight.inference.pictures import Picture, read_picture
 from limelight.inference.predictor import MOST_AT_ONCE
 from limelight.media.sources import RECORD, Source, path_text
@@ -24,9 +27,6 @@ from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.job import Found, Job
 from limelight.predict.styles import Style, WordStyle
 from limelight.progress import progress
-from models.errors import UserError
-from models.files import read_json, write_bytes, write_json, write_text
-from models.scratch import sweep
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
 _THREADS = 2

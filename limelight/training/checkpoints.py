@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import torch
 
 from limelight.config import Run
-from models.errors import UserError
-from models.files import atomic_path
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
 
 RECIPE_VERSION = 2
 """Raised when a change of the code makes the same settings train differently; older states are then not resumed."""

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from limelight.config import Run
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from limelight.config import Run
 from limelight.data.loader import Triple
 from limelight.data.samples import Batch
+from limelight.models.base import Network
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.losses import deep_supervision, distil_loss
 from limelight.training.supervised import Supervised, forward, inputs
-from models.base import Network
-from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
-from models.losses import deep_supervision, distil_loss
 
 
 class Distilled(Supervised):

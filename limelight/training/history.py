@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.files import atomic_path, write_json
+from limelight.foundation.files import atomic_path, write_json
 
 Record = dict[str, float]
 

@@ -18,7 +18,9 @@ from limelight.config import Run
 from limelight.data.loader import Triple, batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
+from limelight.foundation.errors import UserError
 from limelight.inference.shortage import told_in_a_line
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
@@ -28,8 +30,6 @@ from limelight.training.interruption import Interruption, interruptible
 from limelight.training.learner import Learner
 from limelight.training.optimisers import make_optimiser, set_learning_rates
 from limelight.training.schedules import learning_rate_factor
-from models.card import IMAGENET_MEAN, IMAGENET_STD
-from models.errors import UserError
 
 VALIDATION_BATCH = 8
 Advance = Callable[[int, str], None]

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn, optim
 
 from limelight.config import Group, Optimiser
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def make_optimiser(roles: Mapping[str, Sequence[nn.Parameter]], settings: Optimiser) -> optim.Optimizer:

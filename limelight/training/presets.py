@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 _SCFNET: dict[str, Any] = {
     # KD-SCFNet (Zhang et al., arXiv 2208.02178), section 4.1, and its training code for what the paper leaves out.

@@ -14,10 +14,10 @@ from limelight.config import Run
 from limelight.data.classes import VOID, Vocabulary, folded
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
+from limelight.foundation.errors import UserError
+from limelight.models.losses.bce_iou import bce_iou
+from limelight.models.segdiffusion.network import SegDiffusion
 from limelight.training.learner import Learner
-from models.errors import UserError
-from models.losses.bce_iou import bce_iou
-from models.segdiffusion.network import SegDiffusion
 
 GROUND_WEIGHT = 0.1
 """Of a pixel whose choice is none of the prompts: most are, and what tells prompts apart is in the others."""

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from limelight.config import Run
 from limelight.data.samples import Batch
+from limelight.models.diffusion.autoencoder import PictureAutoencoder
+from limelight.models.diffusion.latents import as_picture
 from limelight.training.learner import Learner
-from models.diffusion.autoencoder import PictureAutoencoder
-from models.diffusion.latents import as_picture
 
 COLOUR_WEIGHT = 4.0
 """Of an error in colour beside one in brightness. Masks and companions are grey and so is most of an image: by the mean

@@ -11,10 +11,10 @@ import torch
 
 from limelight.data.loader import Triple, evaluation_batches
 from limelight.data.manifest import Sample
+from limelight.foundation.files import atomic_path
 from limelight.imaging.images import write_png
 from limelight.training.history import History
 from limelight.training.learner import Learner
-from models.files import atomic_path
 
 ROWS, TILE = 6, 160
 

@@ -17,6 +17,16 @@ from limelight.config import Params, Run
 from limelight.data.classes import folded, vocabulary
 from limelight.data.loader import Triple
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees, read_manifest
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
+from limelight.models.base import Network
+from limelight.models.card import Card
+from limelight.models.companion import fitted_channels
+from limelight.models.diffusion.configs import PUBLISHED_STEPS
+from limelight.models.diffusion.hub import base_name
+from limelight.models.diffusion.lora import add_adapters, merge_adapters
+from limelight.models.registry import create_model
+from limelight.models.weights import assets_option, load_strict, load_weights, save_weights
 from limelight.tracking import Tracker, tracked_run
 from limelight.training.checkpoints import state_key
 from limelight.training.distilled import Distilled
@@ -25,16 +35,6 @@ from limelight.training.learner import Learner
 from limelight.training.loop import fit
 from limelight.training.report import draw_curves, draw_samples
 from limelight.training.supervised import Supervised
-from models.base import Network
-from models.card import Card
-from models.companion import fitted_channels
-from models.diffusion.configs import PUBLISHED_STEPS
-from models.diffusion.hub import base_name
-from models.diffusion.lora import add_adapters, merge_adapters
-from models.errors import UserError
-from models.files import write_json
-from models.registry import create_model
-from models.weights import assets_option, load_strict, load_weights, save_weights
 
 ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work")
 
@@ -49,7 +49,7 @@ def train(params: Params, name: str) -> History:
             raises.
     """
     if name in params.distil:
-        raise UserError(f"run {name!r} has a teacher, {params.distil[name].teacher!r}; use stages.distill")
+        raise UserError(f"run {name!r} has a teacher, {params.distil[name].teacher!r}; use limelight.stages.distill")
     return _train(params, name, None)
 
 

@@ -4,9 +4,9 @@ from torch import Tensor
 
 from limelight.config import Run
 from limelight.data.samples import Batch
+from limelight.models.base import Network
+from limelight.models.losses import deep_supervision, make_loss
 from limelight.training.learner import Learner
-from models.base import Network
-from models.losses import deep_supervision, make_loss
 
 
 class Supervised(Learner):

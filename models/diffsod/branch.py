@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.diffsod.backbone import Res2Net
-from models.diffsod.blocks import Decoder, Head
-from models.diffsod.fusion import Fusion
+from limelight.models.diffsod.backbone import Res2Net
+from limelight.models.diffsod.blocks import Decoder, Head
+from limelight.models.diffsod.fusion import Fusion
 
 
 class Branch(nn.Module):

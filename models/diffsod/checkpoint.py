@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.card import Card
-from models.diffusion.configs import PUBLISHED_STEPS
-from models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
-from models.empty import empty_parameters
-from models.errors import UserError
-from models.files import check_sha256
-from models.importers.torch_checkpoint import read_pth
-from models.registry import create_model
-from models.weights import load_strict, save_weights
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import check_sha256
+from limelight.models.card import Card
+from limelight.models.diffusion.configs import PUBLISHED_STEPS
+from limelight.models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
+from limelight.models.empty import empty_parameters
+from limelight.models.importers.torch_checkpoint import read_pth
+from limelight.models.registry import create_model
+from limelight.models.weights import load_strict, save_weights
 
 LICENCE = "openrail++"
 """Stable Diffusion 2's, whose conditions of use go over to what is derived from it."""

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from models.base import MODALITIES
-from models.card import IMAGENET_MEAN, IMAGENET_STD
-from models.diffsod.branch import Branch
-from models.diffusion.configs import Config
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.base import MODALITIES
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.diffsod.branch import Branch
+from limelight.models.diffusion.configs import Config
 
 LAYER_SCALE, PUBLISHED_LAYER_SCALE = 1e-2, 1e-6
 """At 1e-6 the companion has next to no gradient for the first thousands of steps."""

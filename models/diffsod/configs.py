@@ -1,6 +1,6 @@
 """Sizes of diffSOD's condition branch, as JSON."""
 
-from models.diffusion.configs import Config
+from limelight.models.diffusion.configs import Config
 
 BRANCHES: dict[str, Config] = {
     "published": {

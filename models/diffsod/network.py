@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import Capabilities
-from models.card import MODALITIES
-from models.diffsod.condition import Condition
-from models.diffsod.configs import BRANCHES
-from models.diffusion.configs import Config, chosen
-from models.diffusion.denoiser import GAIN, MaskDenoiser
-from models.diffusion.hub import base_folder
-from models.diffusion.lora import trained_groups
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.base import Capabilities
+from limelight.models.card import MODALITIES
+from limelight.models.diffsod.condition import Condition
+from limelight.models.diffsod.configs import BRANCHES
+from limelight.models.diffusion.configs import Config, chosen
+from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
+from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.lora import trained_groups
 
 
 class DiffSOD(MaskDenoiser):
@@ -28,8 +28,8 @@ class DiffSOD(MaskDenoiser):
     Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
 
     Args:
-        unet, vae, scheduler, branch: settings as dicts, or names in `models.diffusion.configs` and
-            `models.diffsod.configs`.
+        unet, vae, scheduler, branch: settings as dicts, or names in `limelight.models.diffusion.configs` and
+            `limelight.models.diffsod.configs`.
         legacy: as published, for the authors' weights: autoencoder and branch see images in [0, 1], the branch's batch
             norms go by each batch's own statistics, and an RGB image is its own companion. Outside of the network, they
             also resize bicubically to 384 x 384 and stretch each map to [0, 1].

@@ -2,18 +2,18 @@
 
 from torch import Tensor
 
-from models.base import Capabilities, Network
-from models.card import MODALITIES
-from models.diffusion.configs import VAES, Config, chosen
-from models.diffusion.latents import encode
-from models.diffusion.parts import build_vae
+from limelight.models.base import Capabilities, Network
+from limelight.models.card import MODALITIES
+from limelight.models.diffusion.configs import VAES, Config, chosen
+from limelight.models.diffusion.latents import encode
+from limelight.models.diffusion.parts import build_vae
 
 
 class PictureAutoencoder(Network):
     """Pictures in [-1, 1] to latents an eighth as wide, and back. No detector: it is a part of one.
 
     Args:
-        vae: settings as a dict, or a name in `models.diffusion.configs`.
+        vae: settings as a dict, or a name in `limelight.models.diffusion.configs`.
     """
 
     capabilities = Capabilities(modalities=MODALITIES, objectives=("reconstruction",), input_divisor=8)

@@ -5,7 +5,7 @@ The keys are diffusers' own; what is not named has diffusers' default, which is 
 
 from typing import Any
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 Config = dict[str, Any]
 

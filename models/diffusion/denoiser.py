@@ -7,15 +7,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from models.base import Network
-from models.diffusion import latents
-from models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
-from models.diffusion.ensemble import ensemble
-from models.diffusion.folder import Configs, read_autoencoder, read_same
-from models.diffusion.noise import seeded_noise
-from models.diffusion.parts import build_scheduler, build_unet, build_vae
-from models.diffusion.sampling import check_steps, ddim
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.base import Network
+from limelight.models.diffusion import latents
+from limelight.models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
+from limelight.models.diffusion.ensemble import ensemble
+from limelight.models.diffusion.folder import Configs, read_autoencoder, read_same
+from limelight.models.diffusion.noise import seeded_noise
+from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
+from limelight.models.diffusion.sampling import check_steps, ddim
 
 GAIN = 6.0
 """Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
@@ -27,7 +27,7 @@ class MaskDenoiser(Network):
     Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
 
     Args:
-        unet, vae, scheduler: settings as dicts, or names in `models.diffusion.configs`.
+        unet, vae, scheduler: settings as dicts, or names in `limelight.models.diffusion.configs`.
         legacy: the autoencoder sees images in [0, 1], as the published weights were trained.
         gain: see `GAIN`.
         gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.

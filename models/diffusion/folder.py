@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from models.diffusion.configs import SCHEDULER_SD2, Config
-from models.diffusion.parts import (
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, read_json
+from limelight.models.diffusion.configs import SCHEDULER_SD2, Config
+from limelight.models.diffusion.parts import (
     AUTOENCODERS,
     Autoencoder,
     AutoencoderKL,
@@ -19,8 +21,6 @@ from models.diffusion.parts import (
     build_scheduler,
     widen_conv_in,
 )
-from models.errors import UserError
-from models.files import atomic_path, read_json
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from models.errors import UserError
-from models.files import read_json, sha256_file, write_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, sha256_file, write_json
 
 SD2 = "sd2"
 """What `pretrained` says for the base weights of the hub."""

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from models.diffusion.parts import Autoencoder
+from limelight.models.diffusion.parts import Autoencoder
 
 
 def encode(vae: Autoencoder, picture_B3HW: Tensor) -> Tensor:

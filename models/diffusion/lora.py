@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 ADAPTERS = "adapters"
 """Their role in `Network.parameter_groups`."""

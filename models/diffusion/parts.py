@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from models.diffusion.configs import Config
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.configs import Config
 
 try:
     from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel

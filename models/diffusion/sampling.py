@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from models.diffusion.parts import DDIMScheduler
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.parts import DDIMScheduler
 
 
 def add_noise(scheduler: DDIMScheduler, latent_BCHW: Tensor, noise_BCHW: Tensor, timestep_B: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.card import IMAGENET_MEAN, IMAGENET_STD, Card
-from models.errors import UserError
-from models.files import check_sha256
-from models.importers.paddle import read_pdparams
-from models.importers.torch_checkpoint import read_pth
-from models.registry import create_model, entry
-from models.weights import load_strict, save_weights
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import check_sha256
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.importers.paddle import read_pdparams
+from limelight.models.importers.torch_checkpoint import read_pth
+from limelight.models.registry import create_model, entry
+from limelight.models.weights import load_strict, save_weights
 
 Triple = tuple[float, float, float]
 READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
@@ -41,12 +41,12 @@ class Published(NamedTuple):
 
 FAMILIES = {
     "scfnet": Published(
-        "models.scfnet.checkpoint:from_published",
-        "models.scfnet.checkpoint:from_classifier",
+        "limelight.models.scfnet.checkpoint:from_published",
+        "limelight.models.scfnet.checkpoint:from_classifier",
         mean=(124.55 / 255, 118.90 / 255, 102.94 / 255),
         std=(56.77 / 255, 55.97 / 255, 57.50 / 255),
     ),
-    "sdnet": Published("models.sdnet.checkpoint:from_published"),
+    "sdnet": Published("limelight.models.sdnet.checkpoint:from_published"),
 }
 
 
@@ -64,7 +64,7 @@ def import_checkpoint(
 
     Args:
         path: .pdparams (Paddle) or .pth, .pt, .pth.tar (PyTorch).
-        model_name: the network it belongs to, of `models.list_models()`.
+        model_name: the network it belongs to, of `limelight.models.list_models()`.
         folder: where the weights folder goes; it is written only if everything fits.
         backbone_only: the file is an ImageNet classifier (PaddleClas' MobileNetV3_large_x0_5_pretrained.pdparams, say);
             the rest of the network is left as it was initialised, seed 0, to be trained from there.

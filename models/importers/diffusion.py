@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from models.card import Card
-from models.diffusion.hub import base_folder
-from models.errors import UserError
-from models.registry import entry
+from limelight.foundation.errors import UserError
+from limelight.models.card import Card
+from limelight.models.diffusion.hub import base_folder
+from limelight.models.registry import entry
 
 FAMILIES = ("diffsod", "segdiffusion")
 
@@ -40,11 +40,11 @@ def import_diffusion(
     if family == "diffsod":
         if branch is None:
             raise UserError(f"{model_name} comes with a file of its condition branch; give that .pth file")
-        from models.diffsod.checkpoint import import_published as import_diffsod
+        from limelight.models.diffsod.checkpoint import import_published as import_diffsod
 
         return import_diffsod(branch, unet, base_folder(base), folder, name=model_name, **told)
     if branch is not None:
         raise UserError(f"{model_name} has nothing but a UNet; leave out {branch}")
-    from models.segdiffusion.checkpoint import import_published as import_segdiffusion
+    from limelight.models.segdiffusion.checkpoint import import_published as import_segdiffusion
 
     return import_segdiffusion(unet, base_folder(base, text=True), folder, name=model_name, **told)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 BOOKKEEPING = "StructuredToParameterName@@"
 RENAMED = {"_mean": "running_mean", "_variance": "running_var"}

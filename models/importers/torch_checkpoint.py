@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 

@@ -9,12 +9,12 @@ from functools import partial
 
 from torch import Tensor
 
-from models.errors import UserError
-from models.losses.balanced_bce import balanced_bce
-from models.losses.bce import bce
-from models.losses.bce_iou import bce_iou
-from models.losses.boundary_dice import PUBLISHED_EPOCHS, boundary_dice, boundary_kernel
-from models.losses.dice import dice
+from limelight.foundation.errors import UserError
+from limelight.models.losses.balanced_bce import balanced_bce
+from limelight.models.losses.bce import bce
+from limelight.models.losses.bce_iou import bce_iou
+from limelight.models.losses.boundary_dice import PUBLISHED_EPOCHS, boundary_dice, boundary_kernel
+from limelight.models.losses.dice import dice
 
 Loss = Callable[..., Tensor]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.losses.reduction import mean_over_samples
+from limelight.models.losses.reduction import mean_over_samples
 
 SALIENT, BACKGROUND = 0.8, 0.01
 BACKGROUND_EMPHASIS = 1.1

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.losses.reduction import mean_over_samples
+from limelight.models.losses.reduction import mean_over_samples
 
 
 def bce(

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from models.losses.bce import bce
-from models.losses.reduction import mean_over_samples
+from limelight.models.losses.bce import bce
+from limelight.models.losses.reduction import mean_over_samples
 
 
 def soft_iou(

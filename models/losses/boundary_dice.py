@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.losses.dice import dice_B
-from models.losses.reduction import mean_over_samples
+from limelight.models.losses.dice import dice_B
+from limelight.models.losses.reduction import mean_over_samples
 
 PUBLISHED_EPOCHS = 69
 

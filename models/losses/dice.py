@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from models.losses.reduction import mean_over_samples
+from limelight.models.losses.reduction import mean_over_samples
 
 
 def dice(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None) -> Tensor:

@@ -6,8 +6,8 @@ import timm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.errors import UserError
-from models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
+from limelight.foundation.errors import UserError
+from limelight.models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
 
 STRIDES = (4, 8, 16, 32)
 MOBILENET = "mobilenetv3-large-x0.5"

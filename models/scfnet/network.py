@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from models.base import Capabilities, Network
-from models.card import companions_of
-from models.companion import checked_modalities, with_companion
-from models.scfnet.backbone import MOBILENET, make_backbone
-from models.scfnet.fuse import SCFM, ConvBNReLU, resize_like
+from limelight.models.base import Capabilities, Network
+from limelight.models.card import companions_of
+from limelight.models.companion import checked_modalities, with_companion
+from limelight.models.scfnet.backbone import MOBILENET, make_backbone
+from limelight.models.scfnet.fuse import SCFM, ConvBNReLU, resize_like
 
 
 class SCFNet(Network):

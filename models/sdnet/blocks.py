@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.sdnet.difference import FOOTPRINT, DifferenceConv
+from limelight.models.sdnet.difference import FOOTPRINT, DifferenceConv
 
 
 def difference_conv(

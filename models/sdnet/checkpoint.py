@@ -5,8 +5,8 @@ import re
 import torch
 from torch import Tensor
 
-from models.errors import UserError
-from models.sdnet.network import DECODER_WIDTH
+from limelight.foundation.errors import UserError
+from limelight.models.sdnet.network import DECODER_WIDTH
 
 _NAMES = [
     (r"init_block\.scales", r"encoder.stem.mixing"),

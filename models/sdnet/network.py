@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import Capabilities, Network
-from models.card import companions_of
-from models.companion import checked_modalities, with_companion
-from models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
-from models.sdnet.difference import DifferenceConv
+from limelight.models.base import Capabilities, Network
+from limelight.models.card import companions_of
+from limelight.models.companion import checked_modalities, with_companion
+from limelight.models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
+from limelight.models.sdnet.difference import DifferenceConv
 
 PUBLISHED_WIDTH = 60
 STAGE_WIDTHS = (1, 2, 4, 4)
@@ -135,7 +135,7 @@ class SDNet(Network):
 
     def reparameterize(self) -> "SDNet":
         """The merged form, computed in float64; a copy where this is merged already."""
-        from models.sdnet.reparameterize import merged_state
+        from limelight.models.sdnet.reparameterize import merged_state
 
         merged = SDNet(**{**self.build_options, "merged": True})
         merged.load_state_dict(merged_state(self))

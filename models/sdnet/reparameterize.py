@@ -10,8 +10,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.sdnet.blocks import DifferenceBlock
-from models.sdnet.difference import DifferenceConv, norm_gain
+from limelight.models.sdnet.blocks import DifferenceBlock
+from limelight.models.sdnet.difference import DifferenceConv, norm_gain
 
 _SMALLEST_GAIN = 1e-12
 """Stands for a gain of zero: the constant c then drowns the features, as it should, and nothing is divided by zero."""

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.card import Card
-from models.diffusion.configs import PUBLISHED_STEPS, chosen
-from models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
-from models.empty import empty_parameters
-from models.files import check_sha256
-from models.registry import create_model, entry
-from models.segdiffusion.configs import TEXTS
-from models.segdiffusion.text import PromptEncoder, read_same_text
-from models.weights import save_weights
+from limelight.foundation.files import check_sha256
+from limelight.models.card import Card
+from limelight.models.diffusion.configs import PUBLISHED_STEPS, chosen
+from limelight.models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
+from limelight.models.empty import empty_parameters
+from limelight.models.registry import create_model, entry
+from limelight.models.segdiffusion.configs import TEXTS
+from limelight.models.segdiffusion.text import PromptEncoder, read_same_text
+from limelight.models.weights import save_weights
 
 
 def import_published(

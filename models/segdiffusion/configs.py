@@ -3,7 +3,7 @@
 The keys are those of transformers' CLIPTextConfig; what is not named has its default.
 """
 
-from models.diffusion.configs import Config
+from limelight.models.diffusion.configs import Config
 
 TEXTS: dict[str, Config] = {
     "sd2": {

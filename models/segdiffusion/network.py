@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.base import Capabilities
-from models.diffusion.configs import Config, chosen
-from models.diffusion.denoiser import GAIN, MaskDenoiser
-from models.diffusion.hub import base_folder
-from models.diffusion.lora import trained_groups
-from models.errors import UserError
-from models.segdiffusion.configs import TEXTS
-from models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
-from models.segdiffusion.tokenizer import word_tokenizer
+from limelight.foundation.errors import UserError
+from limelight.models.base import Capabilities
+from limelight.models.diffusion.configs import Config, chosen
+from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
+from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.lora import trained_groups
+from limelight.models.segdiffusion.configs import TEXTS
+from limelight.models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
+from limelight.models.segdiffusion.tokenizer import word_tokenizer
 
 
 class SegDiffusion(MaskDenoiser):
@@ -29,8 +29,8 @@ class SegDiffusion(MaskDenoiser):
     to look at that, not to work with it.
 
     Args:
-        unet, vae, scheduler, text: settings as dicts, or names in `models.diffusion.configs` and
-            `models.segdiffusion.configs`.
+        unet, vae, scheduler, text: settings as dicts, or names in `limelight.models.diffusion.configs` and
+            `limelight.models.segdiffusion.configs`.
         tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code,
             with prompts that are not padded (see `PromptEncoder`).
         train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.

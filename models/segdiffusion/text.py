@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from models.diffusion.configs import Config
-from models.diffusion.folder import WHERE, read_text
-from models.errors import UserError
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.configs import Config
+from limelight.models.diffusion.folder import WHERE, read_text
 
 KEPT = 1024
 """Prompts whose tokens are kept; 323 MB of Stable Diffusion 2's."""
@@ -132,7 +132,7 @@ def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, C
     """A base folder's text encoder and tokenizer, if they are what a network's options say.
 
     Raises:
-        UserError: see `models.diffusion.folder.read_text`, or a setting that differs.
+        UserError: see `limelight.models.diffusion.folder.read_text`, or a setting that differs.
     """
     model, tokenizer = read_text(folder)
     for key, value in wanted.items():

@@ -7,10 +7,10 @@ import pytest
 from limelight.champions.nomination import crown, nominate
 from limelight.champions.registry import holder
 from limelight.config import Params
-from models.errors import UserError
-from models.files import write_json
-from models.registry import create_model
-from models.weights import read_card, save_weights
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
+from limelight.models.registry import create_model
+from limelight.models.weights import read_card, save_weights
 
 
 @pytest.fixture

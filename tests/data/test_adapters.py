@@ -17,7 +17,7 @@ from limelight.data.index import Entry
 from limelight.data.layouts import Part, split_name
 from limelight.data.manifest import Sample
 from limelight.data.prepare import Prepared, describe, prepare_dataset
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

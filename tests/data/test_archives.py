@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from limelight.data.archives import Limits, extract
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def make_zip(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:

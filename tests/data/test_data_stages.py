@@ -14,8 +14,8 @@ from limelight.config import DatasetRequest, Params
 from limelight.data.catalogue import markdown_table
 from limelight.data.index import read_index
 from limelight.data.manifest import manifest_trees, read_manifest
-from models.errors import UserError
-from stages import download, prepare, validate
+from limelight.foundation.errors import UserError
+from limelight.stages import download, prepare, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
@@ -150,7 +150,10 @@ def test_command_line_of_a_stage(here):
         "profile: demo\ntrain: []\nprofiles: {demo: {data: {datasets: [{name: photos, path: nowhere}]}, runs: {}}}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "stages.download"], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        [sys.executable, "-m", "limelight.stages.download"],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr == (
@@ -160,15 +163,14 @@ def test_command_line_of_a_stage(here):
 
 def test_download_imports_nothing_heavy():
     heavy = "torch", "pyarrow", "pandas", "great_expectations", "mlflow", "httpx", "matplotlib", "cv2", "numpy"
-    code = f"import sys, stages.download; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, limelight.stages.download; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
 def test_prepare_needs_no_torch():
-    code = (
-        "import sys, stages.prepare; print([n for n in ('torch', 'great_expectations', 'mlflow') if n in sys.modules])"
-    )
+    heavy = ("torch", "great_expectations", "mlflow")
+    code = f"import sys, limelight.stages.prepare; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

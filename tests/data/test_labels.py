@@ -17,9 +17,9 @@ from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import decode, resize_labels, shrink
 from limelight.data.transforms import Draw, apply
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.imaging.images import write_png
-from models.errors import UserError
-from models.files import write_json
 
 NAMES = {2: "cat", 4: "dog", 200: "кошка"}
 VALUES = (0, 2, 4, 200, 255)

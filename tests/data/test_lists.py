@@ -18,7 +18,7 @@ from limelight.data.lists import (
 )
 from limelight.data.manifest import Sample
 from limelight.data.prepare import prepare_dataset
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 @pytest.fixture(autouse=True)

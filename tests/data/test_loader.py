@@ -20,10 +20,10 @@ from limelight.config import Run
 from limelight.data import loader
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image, write_png
 from limelight.inference.preprocess import to_input
-from models.card import Card
-from models.errors import UserError
+from limelight.models.card import Card
 
 AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
 

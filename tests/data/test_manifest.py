@@ -7,7 +7,7 @@ import trees
 
 from limelight.data.hashes import HashCache, file_hashes, list_files, tree_hash
 from limelight.data.manifest import Sample, manifest_hash, manifest_trees, read_manifest, write_manifest
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 STILL = Sample("a/1", "a", "train", "rgb", "a/1.jpg", None, "a/1.png", None, None, (), 24, 20, "0" * 64)
 FRAME = replace(STILL, sample_id="b/bear/7", dataset="b", split="test", modality="video", clip="bear", frame=7)

@@ -10,7 +10,7 @@ from limelight.data.catalogue import dataset_modality
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.prepare import Prepared, prepare_dataset
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 @pytest.fixture(autouse=True)

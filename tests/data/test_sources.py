@@ -15,7 +15,7 @@ from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.sources import fetch
 from limelight.data.sources.archive import download
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 PAYLOAD = bytes(range(256)) * 20_000  # 5 MB
 SHA256 = hashlib.sha256(PAYLOAD).hexdigest()

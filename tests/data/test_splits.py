@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limelight.data.splits import assign_splits, share_counts
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 

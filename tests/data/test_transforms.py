@@ -8,7 +8,7 @@ from limelight.config import Augment
 from limelight.data.samples import Decoded, shrink
 from limelight.data.transforms import Draw, apply, draw, inverted, levels
 from limelight.inference.preprocess import NEAREST, spread
-from models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
 
 KD_SCFNET = Augment(blur=0.1, contrast=0.5, brightness=15 / 255, crop=0.125, flip_horizontal=0.5, flip_vertical=0.2)
 SDNET = Augment(crop_pixels=14, flip_horizontal=0.25, flip_vertical=0.25)

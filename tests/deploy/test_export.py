@@ -14,15 +14,15 @@ import torch
 from limelight.config import Deploy
 from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
+from limelight.foundation.errors import UserError
 from limelight.inference.choice import check_usable
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
-from models.base import Capabilities
-from models.card import Card
-from models.errors import UserError
-from models.registry import create_model
-from models.weights import read_card, save_weights
+from limelight.models.base import Capabilities
+from limelight.models.card import Card
+from limelight.models.registry import create_model
+from limelight.models.weights import read_card, save_weights
 from tests.tolerance import assert_runtime_agrees
 
 SIZE = (64, 96)

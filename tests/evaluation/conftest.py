@@ -12,8 +12,8 @@ import torch
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.protocol import Evaluation, evaluate_artifact
-from models import create_model
-from models.weights import save_weights
+from limelight.models import create_model
+from limelight.models.weights import save_weights
 
 
 def make_sample(folder: Path, dataset: str, index: int) -> Sample:

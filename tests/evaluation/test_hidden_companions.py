@@ -15,9 +15,9 @@ from limelight.evaluation.compare import compare, write_leaderboard
 from limelight.evaluation.overlays import write_overlays
 from limelight.evaluation.protocol import Evaluation, by_dataset, evaluate_artifact, open_predictor
 from limelight.evaluation.report import metrics_tree, write_report
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
 from limelight.inference.predictor import Predictor
-from models.errors import UserError
 
 Taking = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from limelight.evaluation.leaderboard import Row, read_reports, what_to_log, wit
 from limelight.evaluation.report import write_report
 from limelight.evaluation.rule import TIE, choose_champion
 from limelight.evaluation.tables import tables
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def row(artifact, value=0.8, runtime="torch", metric="wFm", parameters=10, ms=5.0, datasets=("ONE", "TWO")):

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from limelight.evaluation.maps import evaluate_maps_folder
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def write_maps(folder, samples, by_stem=False, scale=1.0):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limelight.evaluation.metrics import METRICS, PER_IMAGE, QUOTED, Scorer, score_maps
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

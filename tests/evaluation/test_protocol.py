@@ -11,8 +11,8 @@ from limelight.evaluation.metrics import METRICS, score_maps
 from limelight.evaluation.overlays import FALSE, HIT, MISSED, overlay, panel, spread, write_overlays
 from limelight.evaluation.protocol import by_dataset, evaluate_artifact, example_ids, open_predictor
 from limelight.evaluation.report import metrics_tree, write_report
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
-from models.errors import UserError
 
 
 def test_figures_are_those_of_the_predictors_8bit_maps(evaluation, artifact, samples, settings):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.graph import stages_to_run
+from limelight.flows.graph import stages_to_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Flow = Callable[[str], subprocess.CompletedProcess[str]]
@@ -42,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 SERVER = """
 import sys
-import flows  # sets Prefect's environment before Prefect is imported
+import limelight.flows  # sets Prefect's environment before Prefect is imported
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
@@ -67,11 +67,11 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def flow(server: str) -> Flow:
-    """flow('reproduce') runs `python -m flows.reproduce` in the current folder."""
+    """flow('reproduce') runs `python -m limelight.flows.reproduce` in the current folder."""
     environment = {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
 
     def run(name: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"flows.{name}"]
+        command = [sys.executable, "-m", f"limelight.flows.{name}"]
         return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
 
     return run
@@ -90,7 +90,7 @@ def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -
 
 
 def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project: Path) -> None:
-    from flows.tasks import store_within
+    from limelight.flows.tasks import store_within
 
     assert store_within(None) is None
     shell(f"dvc remote add -d own store && dvc remote add beside {project.parent / 'beside'}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import process
+from limelight.flows import process
 
 # A leader that starts a child, as dvc starts a training, and names it in a file.
 LEADER = """
@@ -85,7 +85,7 @@ def test_end_all_reaches_runs_of_other_threads(tmp_path: Path) -> None:
 def test_a_killed_flow_takes_its_command_along(tmp_path: Path) -> None:
     code = f"""
 import sys
-from flows import process
+from limelight.flows import process
 process.run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"],
             lambda line: open({str(tmp_path / "pid")!r}, "w").write(line))
 """

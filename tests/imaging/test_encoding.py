@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_photo
-from models.errors import UserError
 
 
 def picture(channels: int = 3, size: tuple[int, int] = (48, 64)) -> np.ndarray:

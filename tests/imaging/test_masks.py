@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from limelight.evaluation.worker import read_truth
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, write_png
 from limelight.imaging.masks import Coding, decode_mask, read_mask
-from models.errors import UserError
 from tests.profiles import grey_profile
 
 SHAPE = np.array([[0, 0, 1, 1], [0, 1, 1, 0]])

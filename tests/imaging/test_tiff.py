@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import image_size, read_image, read_photo
 from limelight.imaging.masks import read_mask
-from models.errors import UserError
 from tests.profiles import rgb_profile
 
 COLOURS = np.random.default_rng(0).random((9, 12, 3))

@@ -15,14 +15,14 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.deploy.export import export
 from limelight.deploy.parity import measure_parity
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 from limelight.inference.pictures import read_picture, read_sample
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import NEAREST, Inputs, fit_companion, spread, to_inputs
 from limelight.inference.runtimes import EXPORTED, RUNTIMES, open_runtime
-from models.card import Card
-from models.errors import UserError
-from models.weights import load_weights, read_card
+from limelight.models.card import Card
+from limelight.models.weights import load_weights, read_card
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
 Taking = Callable[..., Path]

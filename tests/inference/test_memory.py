@@ -10,6 +10,7 @@ import psutil
 import pytest
 import torch
 
+from limelight.foundation.errors import Shortage
 from limelight.imaging.images import write_png
 from limelight.inference import budget, memory
 from limelight.inference.budget import Beside
@@ -17,16 +18,15 @@ from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.shortage import told_in_a_line
-from models.errors import Shortage
-from models.registry import create_model
-from models.weights import save_weights
+from limelight.models.registry import create_model
+from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
 
 MEASURED = """
 from pathlib import Path
 import psutil, torch
 from limelight.inference.memory import forward_bytes
-from models.registry import create_model
+from limelight.models.registry import create_model
 
 # Ascending, since the system keeps one peak of the process.
 for name, size, batch in (("sdnet", 480, 1), ("diffsod-tiny", 640, 1)):

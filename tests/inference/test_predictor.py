@@ -10,10 +10,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from limelight.foundation.errors import UserError
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_size, stretch, to_input, to_saliency
-from models.errors import UserError
-from models.weights import load_weights
+from limelight.models.weights import load_weights
 from tests.tolerance import assert_agree
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.inference.predictor import Predictor
 from limelight.inference.preprocess import fit_inside, to_inputs, to_saliency
 from limelight.inference.saliency import prediction
 from limelight.inference.sampling import Sampling
-from models.diffusion.configs import VAES
-from models.diffusion.parts import build_vae
-from models.errors import UserError
-from models.registry import create_model
-from models.weights import load_weights, read_card, save_weights
+from limelight.models.diffusion.configs import VAES
+from limelight.models.diffusion.parts import build_vae
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, read_card, save_weights
 from tests.tolerance import assert_agree
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from limelight.foundation.errors import UserError
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import checked_classes
-from models.errors import UserError
-from models.registry import create_model
-from models.weights import save_weights
+from limelight.models.registry import create_model
+from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
 
 

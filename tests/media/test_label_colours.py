@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.media.labels import colour, encode_labels
-from models.errors import UserError
 
 
 def test_pixels_are_labels_and_the_palette_their_colours() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limelight.foundation.errors import UserError
 from limelight.media.sources import _assign, find_companions, find_sources
-from models.errors import UserError
 
 
 def touch(root: Path, *names: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.header import EXTENSIONS
 from limelight.media.sources import find_companions, scan
 from limelight.media.suffixes import UNREAD, is_picture
 from limelight.media.walk import Walk
-from models.errors import UserError
 
 OBEYING = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """Starts a process to which closed files are closed, though it is root's."""

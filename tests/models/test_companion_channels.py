@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.base import Network
-from models.companion import fitted_channels, with_companion
-from models.errors import UserError
-from models.registry import create_model
-from models.sdnet.difference import run_branchwise
-from models.weights import load_strict, load_weights, save_weights
+from limelight.foundation.errors import UserError
+from limelight.models.base import Network
+from limelight.models.companion import fitted_channels, with_companion
+from limelight.models.registry import create_model
+from limelight.models.sdnet.difference import run_branchwise
+from limelight.models.weights import load_strict, load_weights, save_weights
 from tests.tolerance import assert_agree
 
 ALL = ["rgb", "rgbd", "rgbt"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.cost import count_macs
-from models.registry import create_model
-from models.scfnet.mobilenetv3 import SqueezeExcite
+from limelight.models.cost import count_macs
+from limelight.models.registry import create_model
+from limelight.models.scfnet.mobilenetv3 import SqueezeExcite
 
 
 def test_a_hand_counted_network() -> None:

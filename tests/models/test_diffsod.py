@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.diffsod.network import DiffSOD
-from models.diffusion.sampling import predict_start
-from models.errors import UserError
-from models.registry import create_model
-from models.weights import load_weights, save_weights
+from limelight.foundation.errors import UserError
+from limelight.models.diffsod.network import DiffSOD
+from limelight.models.diffusion.sampling import predict_start
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 RGB, RGBD, RGBT = 0, 1, 2

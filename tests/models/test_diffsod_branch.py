@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from models.diffsod.backbone import Res2Net
-from models.diffsod.branch import Branch
-from models.diffsod.checkpoint import from_published, import_published
-from models.diffsod.configs import BRANCHES
-from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from models.diffusion.folder import write_folder
-from models.diffusion.parts import build_scheduler, build_unet, build_vae
-from models.errors import UserError
-from models.weights import load_strict, load_weights
+from limelight.foundation.errors import UserError
+from limelight.models.diffsod.backbone import Res2Net
+from limelight.models.diffsod.branch import Branch
+from limelight.models.diffsod.checkpoint import from_published, import_published
+from limelight.models.diffsod.configs import BRANCHES
+from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.folder import write_folder
+from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
+from limelight.models.weights import load_strict, load_weights
 from tests.models.published_branch import published_features, published_state, small_values
 from tests.tolerance import assert_agree
 

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from models.diffusion.folder import read_configs, read_text, read_unet, read_vae, write_folder
-from models.diffusion.latents import decode_mask, encode, encode_mask
-from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
-from models.errors import UserError
-from models.registry import create_model
-from models.segdiffusion.tokenizer import word_tokenizer
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.folder import read_configs, read_text, read_unet, read_vae, write_folder
+from limelight.models.diffusion.latents import decode_mask, encode, encode_mask
+from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
+from limelight.models.registry import create_model
+from limelight.models.segdiffusion.tokenizer import word_tokenizer
 from tests.tolerance import assert_agree
 
 NARROW = UNETS["tiny"] | {"in_channels": 8}

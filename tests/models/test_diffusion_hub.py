@@ -13,17 +13,17 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file
 
-from models.diffusion import hub as base_weights
-from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from models.diffusion.folder import write_folder
-from models.diffusion.hub import FILES, LOCK, REPOSITORY, base_folder, pin_base_weights
-from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
-from models.errors import UserError
-from models.files import sha256_file
-from models.registry import create_model
-from models.segdiffusion.configs import TEXTS
-from models.segdiffusion.text import build_text
-from models.segdiffusion.tokenizer import word_tokenizer
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
+from limelight.models.diffusion import hub as base_weights
+from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.folder import write_folder
+from limelight.models.diffusion.hub import FILES, LOCK, REPOSITORY, base_folder, pin_base_weights
+from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
+from limelight.models.registry import create_model
+from limelight.models.segdiffusion.configs import TEXTS
+from limelight.models.segdiffusion.text import build_text
+from limelight.models.segdiffusion.tokenizer import word_tokenizer
 from tests.models.local_hub import COMMIT, Hub, local_hub
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

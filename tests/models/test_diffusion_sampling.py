@@ -9,13 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.diffusion.configs import SCHEDULER_SD2
-from models.diffusion.ensemble import ensemble
-from models.diffusion.noise import pyramid_noise, seeded_noise
-from models.diffusion.parts import build_scheduler
-from models.diffusion.sampling import add_noise, check_steps, ddim, predict_start, step_counts, velocity_target
-from models.errors import UserError
-from models.registry import create_model
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.configs import SCHEDULER_SD2
+from limelight.models.diffusion.ensemble import ensemble
+from limelight.models.diffusion.noise import pyramid_noise, seeded_noise
+from limelight.models.diffusion.parts import build_scheduler
+from limelight.models.diffusion.sampling import (
+    add_noise,
+    check_steps,
+    ddim,
+    predict_start,
+    step_counts,
+    velocity_target,
+)
+from limelight.models.registry import create_model
 
 ABAR = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 TRAILING, LEADING = build_scheduler(SCHEDULER_SD2), build_scheduler(SCHEDULER_SD2, "leading")

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import UserError
-from models.files import sha256_file
-from models.importers import import_checkpoint
-from models.importers.paddle import BOOKKEEPING, read_pdparams
-from models.importers.torch_checkpoint import read_pth
-from models.registry import create_model
-from models.weights import load_weights
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
+from limelight.models.importers import import_checkpoint
+from limelight.models.importers.paddle import BOOKKEEPING, read_pdparams
+from limelight.models.importers.torch_checkpoint import read_pth
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights
 
 
 class Hostile:

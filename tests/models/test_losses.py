@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import UserError
-from models.losses import deep_supervision, distil_loss, make_loss
-from models.losses.balanced_bce import balanced_bce
-from models.losses.bce import bce
-from models.losses.bce_iou import bce_iou, soft_iou
-from models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
-from models.losses.dice import dice
+from limelight.foundation.errors import UserError
+from limelight.models.losses import deep_supervision, distil_loss, make_loss
+from limelight.models.losses.balanced_bce import balanced_bce
+from limelight.models.losses.bce import bce
+from limelight.models.losses.bce_iou import bce_iou, soft_iou
+from limelight.models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
+from limelight.models.losses.dice import dice
 
 LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou")
 

@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import UserError
-from models.importers import import_checkpoint
-from models.registry import create_model
-from models.scfnet.checkpoint import from_published
-from models.scfnet.network import SCFNet
-from models.weights import load_strict, load_weights
+from limelight.foundation.errors import UserError
+from limelight.models.importers import import_checkpoint
+from limelight.models.registry import create_model
+from limelight.models.scfnet.checkpoint import from_published
+from limelight.models.scfnet.network import SCFNet
+from limelight.models.weights import load_strict, load_weights
 from tests.tolerance import assert_agree, rounding
 
 PUBLISHED = {"scfnet-mobilenetv3": "M3_0.5", "scfnet-resnet50": "R50", "scfnet-swinb": "ST"}

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.errors import UserError
-from models.registry import create_model
-from models.sdnet.checkpoint import from_published
-from models.sdnet.difference import run_branchwise
-from models.sdnet.network import SDNet
-from models.weights import load_strict, load_weights, save_weights
+from limelight.foundation.errors import UserError
+from limelight.models.registry import create_model
+from limelight.models.sdnet.checkpoint import from_published
+from limelight.models.sdnet.difference import run_branchwise
+from limelight.models.sdnet.network import SDNet
+from limelight.models.weights import load_strict, load_weights, save_weights
 from tests.tolerance import assert_agree, rounding
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_sdnet.json").read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ def test_a_published_tensor_that_is_missing_is_named() -> None:
 
 
 def test_a_wider_network_merges_and_saves_like_the_published_one(tmp_path):
-    from models.weights import load_weights, save_weights
+    from limelight.models.weights import load_weights, save_weights
 
     torch.manual_seed(0)
     wide = create_model("sdnet", width=76).eval()

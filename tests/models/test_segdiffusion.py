@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from models.diffusion.folder import write_folder
-from models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
-from models.diffusion.sampling import predict_start
-from models.errors import UserError
-from models.registry import create_model
-from models.segdiffusion.configs import TEXTS
-from models.segdiffusion.network import SegDiffusion
-from models.segdiffusion.text import build_text
-from models.segdiffusion.tokenizer import WORDS, learn_merges, word_tokenizer
-from models.weights import load_weights, save_weights
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.folder import write_folder
+from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
+from limelight.models.diffusion.sampling import predict_start
+from limelight.models.registry import create_model
+from limelight.models.segdiffusion.configs import TEXTS
+from limelight.models.segdiffusion.network import SegDiffusion
+from limelight.models.segdiffusion.text import build_text
+from limelight.models.segdiffusion.tokenizer import WORDS, learn_merges, word_tokenizer
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 PROMPTS = ["a photo of a bird", "a photo of a boat", "a photo of a lamp"]

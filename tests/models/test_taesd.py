@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.diffusion.configs import UNETS
-from models.diffusion.latents import decode_mask, encode
-from models.diffusion.parts import build_vae
-from models.registry import create_model
-from models.weights import load_weights, save_weights
+from limelight.models.diffusion.configs import UNETS
+from limelight.models.diffusion.latents import decode_mask, encode
+from limelight.models.diffusion.parts import build_vae
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 TINY = {

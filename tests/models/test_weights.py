@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.base import Network
-from models.empty import empty_parameters
-from models.registry import create_model
-from models.weights import load_weights, save_weights
+from limelight.models.base import Network
+from limelight.models.empty import empty_parameters
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, save_weights
 
 CASES: dict[str, dict[str, object]] = {
     "scfnet": {},
@@ -84,8 +84,8 @@ def test_only_modules_of_the_block_are_empty() -> None:
 
 PEAK = """
 import resource, sys, torch
-from models.sdnet import network
-from models.weights import load_weights
+from limelight.models.sdnet import network
+from limelight.models.weights import load_weights
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 loaded = load_weights(sys.argv[1])[0]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import UserError
-from services.address import bindable
+from limelight.foundation.errors import UserError
+from limelight.services.address import bindable
 
 
 def test_a_free_port_can_be_bound() -> None:
@@ -38,7 +38,9 @@ def test_where_nothing_can_listen_is_one_line(host: str, part: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run something as a user without rights")
 def test_a_port_that_needs_rights_is_one_line() -> None:
-    code = "import os, services.address as a; ''.encode('idna'); os.setuid(65534); a.bindable('127.0.0.1', 80)"
+    code = (
+        "import os, limelight.services.address as a; ''.encode('idna'); os.setuid(65534); a.bindable('127.0.0.1', 80)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "port 80 of 127.0.0.1 needs more rights" in told.stderr.splitlines()[-1]
 

@@ -13,9 +13,9 @@ import pytest
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.responses import PlainTextResponse
 
-from services.answers import LOG, Answers, Failures, printable
-from services.cors import Cors, as_origin
-from services.saliency import Limelight
+from limelight.services.answers import LOG, Answers, Failures, printable
+from limelight.services.cors import Cors, as_origin
+from limelight.services.saliency import Limelight
 
 ALLOWED = "https://app.example"
 

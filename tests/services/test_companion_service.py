@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limelight.foundation.errors import UserError
 from limelight.inference.predictor import Predictor
 from limelight.packaging.bento import served
 from limelight.packaging.proof import served_difference
-from models.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         "LIMELIGHT_MAX_PIXELS": "20000",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
     }
-    with served("services.saliency:Limelight", environment) as address:
+    with served("limelight.services.saliency:Limelight", environment) as address:
         yield address
 
 

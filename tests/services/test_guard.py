@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.forms import FIELD, LONGEST_NAME, LONGEST_TEXT
-from services.guard import Guard
-from services.saliency import UPLOAD
-from services.words import UPLOAD as WORDS_UPLOAD
+from limelight.services.forms import FIELD, LONGEST_NAME, LONGEST_TEXT
+from limelight.services.guard import Guard
+from limelight.services.saliency import UPLOAD
+from limelight.services.words import UPLOAD as WORDS_UPLOAD
 
 LIMIT = 1000
 COMPANION, MODALITY = "companion", "modality"
@@ -220,7 +220,7 @@ def test_what_is_described_needs_nothing(body: bytes, kind: str) -> None:
 
 
 def test_an_upload_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.guard.STALL_S", 0.05)
+    monkeypatch.setattr("limelight.services.guard.STALL_S", 0.05)
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

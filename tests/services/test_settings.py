@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.errors import UserError
-from services.settings import ServiceSettings, service_settings
+from limelight.foundation.errors import UserError
+from limelight.services.settings import ServiceSettings, service_settings
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> ServiceSettings:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from limelight.imaging.images import write_png
-from services import saliency, words
-from services.uploads import LONGEST_NOTES, as_header, notes_header
+from limelight.services import saliency, words
+from limelight.services.uploads import LONGEST_NOTES, as_header, notes_header
 
 
 def refuse(*_arguments: Any, **_options: Any) -> None:

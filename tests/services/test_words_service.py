@@ -15,10 +15,10 @@ from PIL import Image
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import Sampling
 from limelight.media.labels import colour, tinted
+from limelight.models import create_model
+from limelight.models.weights import save_weights
 from limelight.packaging.bento import running
-from models import create_model
-from models.weights import save_weights
-from services.words import as_names
+from limelight.services.words import as_names
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OWN = ("benchmarks", "flows", "limelight", "models", "services", "stages")
+BESIDE = ("flows", "models", "services", "stages")
+"""Folders of the package limelight that stand beside its own."""
+OWN = ("limelight", *BESIDE)
 STAGES: dict[str, dict] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 EXEMPT = {
@@ -24,8 +26,8 @@ EXEMPT = {
     "limelight/tracking.py": "writes down what happened",
     "limelight/training/presets.py": "settings reach DVC as params",
     "models/__init__.py": "passes names on",
-    "models/errors.py": "words of what went wrong",
-    "models/files.py": "writes files whole",
+    "limelight/foundation/errors.py": "words of what went wrong",
+    "limelight/foundation/files.py": "writes files whole",
     "stages/runner.py": "starts a stage",
 }
 """Code that no result depends on, and why."""
@@ -39,9 +41,10 @@ BY_NAME = {
 
 def module_file(name: str) -> Path | None:
     """The file of a module of this project; None for anything else."""
-    path = ROOT.joinpath(*name.split("."))
-    if name.split(".")[0] not in OWN:
+    top, *inner = name.split(".")
+    if top != "limelight":
         return None
+    path = ROOT.joinpath(*(inner if inner and inner[0] in BESIDE else (top, *inner)))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
@@ -97,9 +100,9 @@ def definition(stage: str) -> dict:
 
 
 def command(stage: str) -> str:
-    """'exec python -m stages.train ${item}' -> 'stages/train.py'."""
+    """'exec python -m limelight.stages.train ${item}' -> 'stages/train.py'."""
     module = definition(stage)["cmd"].split(" -m ")[1].split()[0]
-    return module.replace(".", "/") + ".py"
+    return module_file(module).relative_to(ROOT).as_posix()
 
 
 def covers(dependency: str, file: str) -> bool:
@@ -126,7 +129,7 @@ def test_what_is_exempt_is_there() -> None:
 
 def test_imports_are_found_wherever_they_stand() -> None:
     found = {file.relative_to(ROOT).as_posix() for file in imported(ROOT / "stages/evaluate.py")}
-    assert {"limelight/config.py", "limelight/evaluation/semantic.py", "models/files.py"} <= found
+    assert {"limelight/config.py", "limelight/evaluation/semantic.py", "limelight/foundation/files.py"} <= found
     assert "limelight/data/catalogue.py" not in {
         file.relative_to(ROOT).as_posix() for file in imported(ROOT / "limelight/data/classes.py")
     }

@@ -10,9 +10,9 @@ import torch
 
 from limelight.config import Params
 from limelight.data.manifest import Sample, write_manifest
-from models import create_model
-from models.weights import save_weights
-from stages import compare, evaluate
+from limelight.models import create_model
+from limelight.models.weights import save_weights
+from limelight.stages import compare, evaluate
 
 
 @pytest.fixture

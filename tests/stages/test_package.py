@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, sha256_file, write_json
+from limelight.models import create_model
+from limelight.models.weights import save_weights
 from limelight.packaging.bento import CODE, pinned, unpack
-from models import create_model
-from models.errors import UserError
-from models.files import read_json, sha256_file, write_json
-from models.weights import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
@@ -55,14 +55,16 @@ def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
         task: {"artifact": name, "runtime": "torch"} for task, name in (("saliency", "best"), ("words", "words"))
     }
     write_json(project / "reports/leaderboard/champion.json", champions)
-    told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=project, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "limelight.stages.package"], cwd=project, capture_output=True, text=True
+    )
     assert told.returncode == 0, told.stderr
     facts = read_json(project / "reports/package/metrics.json")
     assert facts.keys() == {"saliency", "words"}
     assert all(found["served_difference"] <= 0.005 for found in facts.values())
     assert {path.name for path in (project / "artifacts/bento").iterdir()} == {"limelight.bento", "words.bento"}
     folder = unpack(project / "artifacts/bento/words.bento", project / "unpacked")
-    assert read_json(folder / "src/services/settings.json")["max_classes"] == 64
+    assert read_json(folder / "src/limelight/services/settings.json")["max_classes"] == 64
     needed = (folder / "env/python/requirements.txt").read_text()
     assert all(f"{name}==" in needed for name in ("torch", "diffusers", "transformers", "tokenizers"))
 
@@ -72,7 +74,7 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     home = project / "home"
     environment = os.environ | {"HOME": str(home), "OMP_NUM_THREADS": "1"}
     told = subprocess.run(
-        [sys.executable, "-m", "stages.package"], cwd=project, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "limelight.stages.package"], cwd=project, env=environment, capture_output=True, text=True
     )
     assert told.returncode == 0, told.stderr
     bento = project / "artifacts" / "bento" / "limelight.bento"
@@ -89,8 +91,9 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     model = f"models/limelight/{card['sha256'][:12]}"
     assert sha256_file(folder / model / "model.safetensors") == card["sha256"]
     for code in ("limelight/inference/predictor.py", "models/sdnet/network.py", "services/page.html"):
-        assert (folder / "src" / code).read_bytes() == (ROOT / code).read_bytes()
-    settings = json.loads((folder / "src" / "services" / "settings.json").read_text())
+        packed = code if code.startswith("limelight/") else f"limelight/{code}"
+        assert (folder / "src" / packed).read_bytes() == (ROOT / code).read_bytes()
+    settings = json.loads((folder / "src/limelight/services/settings.json").read_text())
     assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch"}
     assert "torch==" in (folder / "env" / "python" / "requirements.txt").read_text()
     with tarfile.open(bento) as archive:
@@ -111,14 +114,17 @@ def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
 
 
 def test_service_runs_an_export_without_torch() -> None:
-    script = "import sys, services.saliency; print(sorted({'torch', 'timm', 'dvc', 'mlflow'} & sys.modules.keys()))"
+    heavy = {"torch", "timm", "dvc", "mlflow"}
+    script = f"import sys, limelight.services.saliency; print(sorted({heavy} & sys.modules.keys()))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert told.stdout == "[]\n"
 
 
 def test_package_without_champion_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
-    told = subprocess.run([sys.executable, "-m", "stages.package"], cwd=tmp_path, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "limelight.stages.package"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert told.returncode == 2
     assert (
         told.stderr.startswith("error: nothing to package: there is no champion yet") and told.stderr.count("\n") == 1

@@ -12,14 +12,14 @@ import torch
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
 from limelight.data.manifest import Sample, read_manifest, write_manifest
 from limelight.deploy.merged import read_samples
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.imaging.images import write_png
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import open_runtime
-from models.errors import UserError
-from models.files import read_json
-from models.registry import create_model
-from models.weights import load_weights, save_weights
-from stages.reparameterize import run
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, save_weights
+from limelight.stages.reparameterize import run
 from tests.tolerance import assert_agree
 
 

@@ -12,13 +12,13 @@ import yaml
 from limelight.champions.record import champion
 from limelight.config import Params, load_params
 from limelight.data.manifest import Sample, write_manifest
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.imaging.images import read_image
 from limelight.inference.predictor import Predictor
-from models import create_model
-from models.errors import UserError
-from models.files import read_json
-from models.weights import read_card, save_weights
-from stages import compare, evaluate, train
+from limelight.models import create_model
+from limelight.models.weights import read_card, save_weights
+from limelight.stages import compare, evaluate, train
 
 CLASSES = {1: "red ball", 3: "blue box", 4: "green ring"}
 COLOURS = {1: (220, 40, 40), 3: (50, 60, 220), 4: (40, 200, 60)}

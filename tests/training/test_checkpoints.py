@@ -6,8 +6,8 @@ import pytest
 import torch
 from toy import toy_network, toy_run
 
+from limelight.foundation.errors import UserError
 from limelight.training.checkpoints import Checkpoints, Progress, state_key
-from models.errors import UserError
 
 
 def saved(folder: Path, steps: int = 1) -> Checkpoints:

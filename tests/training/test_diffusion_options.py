@@ -8,12 +8,12 @@ import torch
 from toy import equal, toy_run, toy_samples, weights
 
 from limelight.config import Optimiser
+from limelight.foundation.errors import UserError
+from limelight.models.base import Network
+from limelight.models.registry import create_model
 from limelight.training.loop import fit
 from limelight.training.optimisers import make_optimiser, set_learning_rates
 from limelight.training.supervised import Supervised
-from models.base import Network
-from models.errors import UserError
-from models.registry import create_model
 
 
 def network(name: str = "diffsod-tiny", **options: object) -> Network:

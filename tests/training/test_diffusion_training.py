@@ -12,17 +12,17 @@ from limelight.config import Params, load_params
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import write_manifest
 from limelight.deploy.export import export
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.inference.predictor import Predictor
 from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.models.diffusion.configs import VAES
+from limelight.models.diffusion.folder import write_folder
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, read_card, save_weights
+from limelight.stages import distill, train
 from limelight.training.distilled import Distilled
 from limelight.training.velocity import Velocity
-from models.diffusion.configs import VAES
-from models.diffusion.folder import write_folder
-from models.errors import UserError
-from models.files import read_json
-from models.registry import create_model
-from models.weights import load_weights, read_card, save_weights
-from stages import distill, train
 from tests.tolerance import assert_agree, relative
 
 RUN = {

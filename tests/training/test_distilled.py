@@ -8,12 +8,12 @@ from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
 
 from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
+from limelight.models.base import Capabilities
+from limelight.models.card import Card
+from limelight.models.registry import create_model
 from limelight.training.distilled import Distilled
 from limelight.training.loop import fit
 from limelight.training.supervised import Supervised
-from models.base import Capabilities
-from models.card import Card
-from models.registry import create_model
 from tests.tolerance import assert_agree
 
 CARD = Card(

@@ -9,11 +9,11 @@ from torch import Tensor
 from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
 
 from limelight.data.samples import Batch
+from limelight.foundation.errors import UserError
 from limelight.training.checkpoints import state_key
 from limelight.training.history import History
 from limelight.training.loop import fit
 from limelight.training.supervised import Supervised
-from models.errors import UserError
 
 
 def train(folder: Path, network: ToyNetwork, *, count: int = 8, seed: int = 0, **settings: object) -> History:

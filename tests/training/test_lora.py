@@ -7,13 +7,13 @@ import torch
 from toy import equal, toy_run, toy_samples, weights
 
 from limelight.config import Lora
+from limelight.foundation.errors import UserError
+from limelight.models.base import Network
+from limelight.models.diffusion.lora import add_adapters, merge_adapters
+from limelight.models.registry import create_model
 from limelight.training.loop import fit
 from limelight.training.optimisers import make_optimiser
 from limelight.training.supervised import Supervised
-from models.base import Network
-from models.diffusion.lora import add_adapters, merge_adapters
-from models.errors import UserError
-from models.registry import create_model
 from tests.tolerance import assert_agree
 
 LORA = Lora(rank=3, alpha=6)

@@ -4,9 +4,9 @@ import pytest
 
 from limelight.config import Run
 from limelight.data.loader import batches_per_epoch
+from limelight.foundation.errors import UserError
+from limelight.models.registry import create_model
 from limelight.training.presets import PRESETS, with_preset
-from models.errors import UserError
-from models.registry import create_model
 
 
 def test_every_preset_is_a_valid_run():

@@ -8,12 +8,12 @@ from toy import toy_run
 from limelight.config import Run, parse
 from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
+from limelight.foundation.errors import UserError
+from limelight.models.diffusion.sampling import velocity_target
+from limelight.models.registry import create_model
 from limelight.training import velocity
 from limelight.training.prompted import Prompted, choice_loss
 from limelight.training.velocity import PromptedVelocity
-from models.diffusion.sampling import velocity_target
-from models.errors import UserError
-from models.registry import create_model
 from tests.tolerance import assert_agree
 
 PETS = Vocabulary(("bird", "boat", "chair", "lamp", "mug", "ring"), (1, 2, 3, 4, 5, 6), background=True)

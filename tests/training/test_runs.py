@@ -12,12 +12,12 @@ from toy import toy_samples
 
 from limelight.config import Params, Run, load_params
 from limelight.data.manifest import write_manifest
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights
+from limelight.stages import distill, train
 from limelight.training.runs import _samples
-from models.errors import UserError
-from models.files import read_json
-from models.registry import create_model
-from models.weights import load_weights
-from stages import distill, train
 
 RUN = {
     "model": "scfnet-mobilenetv3",

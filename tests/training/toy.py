@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from limelight.config import Run
 from limelight.data.manifest import Sample
-from models.base import Network
+from limelight.models.base import Network
 
 SIZE = 32
 

@@ -14,15 +14,15 @@ from torch import Tensor
 from toy import toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
+from limelight.models.base import Network
+from limelight.models.card import Card
+from limelight.models.diffusion.lora import add_adapters
+from limelight.models.registry import create_model
 from limelight.training import checkpoints
 from limelight.training.distilled import Distilled
 from limelight.training.learner import Learner
 from limelight.training.loop import fit
 from limelight.training.supervised import Supervised
-from models.base import Network
-from models.card import Card
-from models.diffusion.lora import add_adapters
-from models.registry import create_model
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # What a child would otherwise import anew; torch's optimisers import its compiler.

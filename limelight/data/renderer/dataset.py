@@ -19,8 +19,8 @@ from limelight.data.renderer.families import CLASSES
 from limelight.data.renderer.plan import plan_scene
 from limelight.data.renderer.scene import render_clip, render_scene
 from limelight.data.renderer.toys import TOY_CLASSES, TOYS_REVISION, plan_toys
+from limelight.foundation.files import atomic_path, read_json, write_json
 from limelight.progress import track
-from models.files import atomic_path, read_json, write_json
 
 RECIPE = "renderer.json"
 """In the dataset's folder: what it was drawn from."""

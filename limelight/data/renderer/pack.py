@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limelight.config import Renderer
 from limelight.data.renderer.dataset import render_dataset
-from models.files import atomic_path, sha256_file, write_json
+from limelight.foundation.files import atomic_path, sha256_file, write_json
 
 SETTINGS = Renderer(scenes=1020, size=160, seed=0, clip_frames=12)
 SPLITS = {"train": 400, "unlabelled": 400, "val": 60, "test": 160}

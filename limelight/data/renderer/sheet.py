@@ -8,7 +8,7 @@ from PIL import Image
 
 from limelight.data.renderer.families import CLASSES
 from limelight.data.renderer.scene import Scene, render_clip, render_scene
-from models.files import atomic_path
+from limelight.foundation.files import atomic_path
 
 ACROSS = 10
 """Pictures in one row; a strip of one scene's five pictures takes half of it."""

@@ -8,7 +8,7 @@ from limelight.config import DatasetRequest
 from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, dataset_modality, lookup
 from limelight.data.hashes import HashCache, file_hashes, tree_hash
 from limelight.data.index import Entry, portable
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 DATASETS = Path("data/datasets")
 

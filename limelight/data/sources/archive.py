@@ -12,9 +12,9 @@ from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache
 from limelight.data.sources import DATASETS
 from limelight.data.sources.unpacked import ensure_unpacked, is_unpacked
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, sha256_file, write_json
 from limelight.progress import progress
-from models.errors import UserError
-from models.files import read_json, sha256_file, write_json
 
 DOWNLOADS = Path("work/downloads")
 ATTEMPTS = 6

@@ -8,8 +8,8 @@ from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache, list_files
 from limelight.data.sources import DATASETS
 from limelight.data.sources.unpacked import ensure_unpacked
-from models.errors import UserError
-from models.files import read_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 
 RAW = Path("data/raw")
 HASHES = Path("data/raw.sha256.json")

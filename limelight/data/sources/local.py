@@ -4,7 +4,7 @@ from pathlib import Path
 
 from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:

@@ -6,7 +6,7 @@ from limelight.config import DatasetRequest
 from limelight.data.catalogue import lookup
 from limelight.data.hashes import HashCache
 from limelight.data.sources import DATASETS
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:

@@ -6,8 +6,8 @@ from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache, file_hashes
 from limelight.data.sources import DATASETS
 from limelight.data.sources.unpacked import check_unchanged
-from models.errors import UserError
-from models.files import read_json, write_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_json
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:

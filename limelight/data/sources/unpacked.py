@@ -4,8 +4,8 @@ from pathlib import Path
 
 from limelight.data.archives import extract
 from limelight.data.hashes import HashCache, file_hashes
-from models.errors import UserError
-from models.files import read_json, write_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_json
 
 
 def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) -> Path:

@@ -9,9 +9,9 @@ import numpy as np
 
 from limelight.data.classes import label_map
 from limelight.data.manifest import Sample
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
 from limelight.imaging.masks import read_mask
-from models.errors import UserError
 
 TILE = 144
 PER_DATASET = 8

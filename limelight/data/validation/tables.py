@@ -13,10 +13,10 @@ import numpy as np
 from limelight.data.census import Finding
 from limelight.data.classes import label_values
 from limelight.data.manifest import COLUMNS, Sample
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.progress import track
-from models.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from limelight.foundation.errors import UserError
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes.sizes import Sides
 from limelight.inference.sampling import ONE_STEP, Sampling
-from models.errors import UserError
 
 RUNTIMES = ("torch", "torch-bf16", "onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8")
 EXPORTED = RUNTIMES[2:]
@@ -32,7 +32,7 @@ class Maps(NamedTuple):
     probability_BKhw: np.ndarray
     """float32 in [0, 1]."""
     uncertainty_BKhw: np.ndarray | None = None
-    """float32 in [0, 0.5], of an ensemble; see `models.diffusion.ensemble`."""
+    """float32 in [0, 0.5], of an ensemble; see `limelight.models.diffusion.ensemble`."""
 
     def each(self) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray | None]]:
         """The same, with a None for each picture where there is no uncertainty."""

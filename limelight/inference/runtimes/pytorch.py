@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limelight.foundation.errors import UserError
 from limelight.inference.memory import forward_bytes
 from limelight.inference.preprocess import Inputs
 from limelight.inference.runtimes import Maps
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.inference.shortage import told_in_a_line
-from models.errors import UserError
-from models.weights import load_weights
+from limelight.models.weights import load_weights
 
 _COPIES = 3
 """Of a map: in its chunk, among the others, and as a probability."""
@@ -148,6 +148,6 @@ def _check_sampling(network: Any, model: str, sampling: Sampling) -> None:
         return
     if not network.capabilities.sampling:
         raise UserError(f"{model} does not sample: it has no denoising steps and no ensembles; leave them out")
-    from models.diffusion.sampling import check_steps
+    from limelight.models.diffusion.sampling import check_steps
 
     check_steps(network.scheduler, sampling.steps)

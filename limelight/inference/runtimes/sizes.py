@@ -1,6 +1,6 @@
 """Sizes that an export takes."""
 
-from models.errors import UserError
+from limelight.foundation.errors import UserError
 
 Sides = tuple[int | None, int | None]
 """Height and width; None stands for any."""

@@ -11,7 +11,7 @@ from limelight.config import Renderer
 from limelight.data.renderer.dataset import render_dataset
 from limelight.data.renderer.scene import Scene, render_scene
 from limelight.data.renderer.toys import TOY_CLASSES, plan_toys
-from models.files import read_json
+from limelight.foundation.files import read_json
 
 HUES = {"red": 0.0, "yellow": 1 / 7, "green": 1 / 3, "blue": 0.62}
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.errors import UserError
-from models.scratch import REPLACED, scratch_folder
+from limelight.foundation.errors import UserError
+from limelight.foundation.scratch import REPLACED, scratch_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -20,7 +20,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block succeeds, and vanishes when it does not.
 
     Works for a file or a folder; an existing target of the same kind is replaced. The suffix is kept, since encoders
-    choose their format by it. What a killed process left in the same folder is removed: see `models.scratch`.
+    choose their format by it. What a killed process left in the same folder is removed: see
+    `limelight.foundation.scratch`.
 
     Raises:
         UserError: the system refuses to write: the disk is full, the place not writable, or there is no such place.

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from models.files import atomic_path, write_text
-from models.scratch import REPLACED, scratch_folder, sweep
+from limelight.foundation.files import atomic_path, write_text
+from limelight.foundation.scratch import REPLACED, scratch_folder, sweep
 
 WRITES = """
 import os, sys, time
 from pathlib import Path
-from models.files import atomic_path
+from limelight.foundation.files import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     temporary.write_bytes(b"half")
     print("begun", flush=True)
@@ -24,7 +24,7 @@ with atomic_path(sys.argv[1]) as temporary:
 """
 DIES_BETWEEN_TWO_RENAMES = """
 import os, signal, sys
-from models.files import atomic_path
+from limelight.foundation.files import atomic_path
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 with atomic_path(sys.argv[1]) as temporary:
     temporary.mkdir()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import UserError
-from models.files import atomic_path, read_json, sha256_file, write_json
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, read_json, sha256_file, write_json
 
 
 def leftovers(folder: Path, *expected: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
 
 def test_kill_midway_leaves_no_output(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom models.files import atomic_path\n"
+        "import sys, time\nfrom limelight.foundation.files import atomic_path\n"
         f"with atomic_path({str(tmp_path / 'out.bin')!r}) as p:\n"
         "    p.write_bytes(b'x' * 1000); print('half', flush=True); time.sleep(60)"
     )
