@@ -4,7 +4,7 @@
     python -m benchmarks.full_size --models diffsod --batches 1 --steps 5
 
 A training step is that of the pipeline: the run's own loss of a batch of noise at bf16 (weights and AdamW's moments
-stay float32), backward, clipping, AdamW. A prediction is `Predictor.predict` of photos in memory, at bf16, with what is
+stay float32), backward, clipping, AdamW. A prediction is `predict` of photos in memory, at bf16, with what is
 done before and after the network; `network` is the network alone. Memory is the most that PyTorch held at once.
 """
 
@@ -26,7 +26,7 @@ from limelight.data.samples import Batch
 from limelight.evaluation.speed import hardware
 from limelight.foundation.errors import Shortage
 from limelight.foundation.files import write_json
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.base import Network
 from limelight.models.registry import create_model
@@ -69,7 +69,8 @@ def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
     run = Run(model=name, input_size=options.size, precision="bf16", optimiser=Optimiser(name="adamw", lr=1e-5))
     network = create_model(name, **OPTIONS[name])
     save_weights(folder / name, network, name=name, input_size=(options.size, options.size))
-    learner = (Prompted if network.capabilities.text else Supervised)(network, run)
+    kind = Prompted if network.capabilities.task == "open-vocabulary" else Supervised
+    learner = kind(network, run)
     accelerator = make_accelerator("auto", run.precision)
     forward = accelerator.prepare(learner)
     optimiser = make_optimiser(learner.parameter_groups(), run.optimiser)
@@ -105,7 +106,7 @@ def random_batch(count: int, size: int, network: Network) -> Batch:
     labels_BHW = torch.zeros(count, size, size, dtype=torch.long)
     for row, (y, x) in enumerate(corners):
         labels_BHW[row, y : y + size // 2, x : x + size // 2] = 1 + row % len(CLASSES.names)
-    text = network.capabilities.text
+    text = network.capabilities.task == "open-vocabulary"
     return Batch(
         image_B3HW=torch.rand(count, 3, size, size, generator=generator) * 2 - 1,
         mask_B1HW=(labels_BHW[:, None] > 0).float(),
@@ -124,8 +125,8 @@ def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
     generator = np.random.default_rng(0)
     rows = []
     for sampling, batches in ((ONE_STEP, options.batches), (PUBLISHED, options.batches[:1])):
-        predictor = Predictor.load(folder, half_precision=True, sampling=sampling)
-        prompts = CLASSES.names if predictor.card.text else None
+        predictor = load(folder, half_precision=True, sampling=sampling)
+        prompts = CLASSES.names if predictor.card.architecture.task == "open-vocabulary" else None
         for count in batches:
             photos = [generator.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(count)]
             network: list[float] = []
@@ -138,9 +139,15 @@ def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def draw(predictor: Predictor, photos: list[np.ndarray], prompts: tuple[str, ...] | None, network: list[float]) -> None:
+def draw(
+    predictor: SaliencyPredictor | OpenVocabularyPredictor,
+    photos: list[np.ndarray],
+    prompts: tuple[str, ...] | None,
+    network: list[float],
+) -> None:
     """Predict all photos at once, and note the network's seconds."""
-    found = predictor.predict(photos, prompts=prompts, batch_size=len(photos))
+    given = () if prompts is None else (prompts,)
+    found = predictor.predict(photos, *given, batch_size=len(photos))
     network.append(sum(one.milliseconds["net"] for one in found) / 1000)
 
 

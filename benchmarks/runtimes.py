@@ -1,18 +1,19 @@
-"""SDNet in every form and runtime, timed side by side, with what each costs in accuracy.
+"""A network that merges in every form and runtime, timed side by side, with what each costs in accuracy.
 
     python -m benchmarks.runtimes
     python -m benchmarks.runtimes --images photos/images --masks photos/masks
     python -m benchmarks.runtimes --weights artifacts/sdnet --images photos/images --masks photos/masks
 
-The reference is the training form in eager PyTorch, each branch of a difference layer a convolution of its own, as the
-network was published. (Ours sums the branches in weight space also while it trains, which is a row of the table.)
+The reference is the training form in eager PyTorch, as the network was published: of SDNet each branch of a difference
+layer is a convolution of its own. (Ours sums the branches in weight space also while it trains, a row of the table.)
 
 The forms take turns, one call each per round, so that other work on the machine hits all of them alike; the table gives
-the fastest call and ratios of fastest calls. Without --weights a network is trained on every other photo for a minute
-or two, or, without photos, drawn at random: that is enough for speed, and not for accuracy.
+the fastest call and ratios of fastest calls. Without --weights an SDNet is trained on every other photo for a minute or
+two, or, without photos, drawn at random: that is enough for speed, and not for accuracy.
 """
 
 import argparse
+import copy
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,23 +24,25 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from limelight.deploy.export import export
-from limelight.deploy.parity import accuracy, run
+from limelight.deploy.parity import accuracy
 from limelight.evaluation.speed import hardware
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.imaging.feeds import Feeds, picture_feeds, singly
+from limelight.imaging.geometry import stretch
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
-from limelight.inference.preprocess import Inputs, stretch, to_input
-from limelight.inference.runtimes import EXPORTED, open_runtime
+from limelight.inference.backends import open_backend
+from limelight.inference.plan import Request, plan
+from limelight.inference.runtimes import EXPORTED
 from limelight.models.base import Network
 from limelight.models.card import Card
 from limelight.models.registry import create_model
-from limelight.models.sdnet.difference import run_branchwise
-from limelight.models.weights import load_weights, save_weights
+from limelight.models.weights import describe, load_weights, write_weights
 from limelight.progress import track
 
-Form = Callable[..., np.ndarray]
+Form = Callable[[Feeds], np.ndarray]
 REFERENCE = "PyTorch, branches apart"
 PAUSE_S = 0.005
 """Between calls: worker threads of the form before stop spinning by then."""
@@ -49,30 +52,36 @@ def main() -> None:
     options = _parse()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    photos = read_photos(options.images, options.masks, options.size) if options.images else None
+    size = options.size, options.size
     if options.weights:
         model, card = load_weights(options.weights)
-        if card.family != "sdnet" or card.form != "training":
-            raise UserError(f"{options.weights} holds {card.model} in {card.form} form; give an SDNet in training form")
+        architecture = card.architecture
+        if not model.capabilities.merge or architecture.form != "training":
+            raise UserError(
+                f"{options.weights} holds {architecture.model} in {architecture.form} form; give the training form of "
+                "a network that merges, such as SDNet"
+            )
+        card = card.derived(size=size)
     else:
         model = create_model("sdnet")
-        if photos:
-            train(model, photos[0][::2], photos[1][::2], options.train_steps)
+        card = describe(model, "sdnet", input_size=size)
+    photos = read_photos(options.images, options.masks, card) if options.images else None
+    if photos and not options.weights:
+        train(model, photos[0][::2], photos[1][::2], options.train_steps)
     model.eval()
     held_out = slice(1, 2 * options.samples, 2)
-    images_N3HW = photos[0][held_out] if photos else torch.randn(4, 3, options.size, options.size).numpy()
+    images_N3HW = photos[0][held_out] if photos else torch.randn(4, 3, *size).numpy()
     calibration = photos[0][::2][:: max(1, len(photos[0]) // 64)] if photos else images_N3HW
 
-    with tempfile.TemporaryDirectory() as folder:
-        forms = open_forms(model, Path(folder) / "sdnet", calibration, options)
+    apart = copy.deepcopy(model)
+    with tempfile.TemporaryDirectory() as folder, apart.unmerged():
+        forms = open_forms(model, apart, card, Path(folder) / "weights", calibration, options.threads)
         milliseconds = time_forms(forms, images_N3HW[:1], options.rounds)
-        maps = {
-            name: run(form, Inputs(images_N3HW))
-            for name, form in track(forms.items(), len(forms), "comparing", "forms")
-        }
+        maps = {name: run(form, images_N3HW) for name, form in track(forms.items(), len(forms), "comparing", "forms")}
     rows = summarise(milliseconds, maps, photos[1][held_out] if photos else None)
     report = {
         "machine": hardware(),
+        "model": card.architecture.model,
         "size": options.size,
         "threads": options.threads,
         "images": len(images_N3HW),
@@ -83,17 +92,15 @@ def main() -> None:
         write_json(options.json, report)
 
 
-def read_photos(images: Path, masks: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(images_N3HW normalised, masks_NHW) of every photo that has a mask of the same stem, at size x size."""
+def read_photos(images: Path, masks: Path, card: Card) -> tuple[np.ndarray, np.ndarray]:
+    """(images_N3HW normalised, masks_NHW) of every photo that has a mask of the same stem, at the card's size."""
     by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.suffix.lower() in EXTENSIONS}
     paths = [path for path in sorted(images.iterdir()) if path.stem in by_stem]
     if len(paths) < 4:
         raise UserError(f"{len(paths)} photos in {images} have a mask of the same name in {masks}; give at least 4")
-    card = Card(
-        model="sdnet", family="sdnet", input_size=(size, size), input_divisor=1, least_input=1, parameters=0, sha256=""
-    )
-    inputs = to_input([read_image(path) for path in paths], card, (size, size))
-    return inputs, np.stack([stretch(read_mask(by_stem[path.stem]), (size, size)) for path in paths])
+    size, count = card.prepare.size, len(paths)
+    feeds = picture_feeds([read_image(path) for path in paths], [None] * count, ["rgb"] * count, card, size)
+    return feeds["image"], np.stack([stretch(read_mask(by_stem[path.stem]), size) for path in paths])
 
 
 def train(model: Network, images_N3HW: np.ndarray, masks_NHW: np.ndarray, steps: int) -> None:
@@ -118,44 +125,58 @@ def train(model: Network, images_N3HW: np.ndarray, masks_NHW: np.ndarray, steps:
     model.to(memory_format=torch.contiguous_format)
 
 
-def open_forms(model: Network, folder: Path, calibration: np.ndarray, options: argparse.Namespace) -> dict[str, Form]:
-    """Every way to run `model`, the reference first."""
+def open_forms(
+    model: Network, apart: Network, card: Card, folder: Path, calibration: np.ndarray, threads: int
+) -> dict[str, Form]:
+    """Every way to run `model`, the reference first.
+
+    Args:
+        apart: a copy of `model` that computes unmerged.
+    """
     merged = model.reparameterize()
-    size = (options.size, options.size)
-    card = save_weights(folder, merged, name="sdnet", input_size=size, form="merged")
-    export(merged, card, folder, EXPORTED, Inputs(calibration))
-    apart = create_model("sdnet", **model.build_options)
-    apart.load_state_dict(model.state_dict())
+    card = write_weights(folder, merged, card.derived(form="merged", options=merged.build_options))
+    export(merged, card, folder, EXPORTED, {"image": calibration})
     forms = {
-        REFERENCE: _eager(run_branchwise(apart.eval())),
+        REFERENCE: _eager(apart),
         "PyTorch, branches summed in weight space": _eager(model),
         "PyTorch, merged": _eager(merged),
-        "PyTorch, merged, channels last (torch)": open_runtime(folder, "torch", threads=options.threads),
+        "PyTorch, merged, channels last (torch)": _opened(folder, card, "torch", threads),
     }
     for name in ("torch-bf16", *EXPORTED):
-        forms[name] = open_runtime(folder, name, threads=options.threads)
+        forms[name] = _opened(folder, card, name, threads)
     return forms
 
 
-def _eager(model: torch.nn.Module) -> Form:
+def _eager(model: Network) -> Form:
     @torch.inference_mode()
-    def form(inputs: Inputs) -> np.ndarray:
-        return model(torch.from_numpy(inputs.image_B3HW))[0].sigmoid().numpy()
+    def form(feeds: Feeds) -> np.ndarray:
+        return model.maps({name: torch.from_numpy(array) for name, array in feeds.items()}).numpy()
 
     return form
 
 
+def _opened(folder: Path, card: Card, runtime: str, threads: int) -> Form:
+    backend = open_backend(plan(folder, card, Request(runtime, "cpu", threads)))
+    return lambda feeds: backend.run(feeds).probability_BKhw
+
+
+def run(form: Form, images_N3HW: np.ndarray) -> np.ndarray:
+    """Probability maps, (N, H, W), one picture at a time."""
+    return np.concatenate([form(row) for row in singly({"image": images_N3HW})])[:, 0]
+
+
 def time_forms(forms: dict[str, Form], image_13HW: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each form's calls, round by round."""
+    feeds = {"image": image_13HW}
     for form in forms.values():
         for _ in range(3):
-            form(Inputs(image_13HW))
+            form(feeds)
     milliseconds: dict[str, list[float]] = {name: [] for name in forms}
     for _ in track(range(rounds), rounds, "timing", "rounds"):
         for name, form in forms.items():
             time.sleep(PAUSE_S)
             started = time.perf_counter()
-            form(Inputs(image_13HW))
+            form(feeds)
             milliseconds[name].append(1000 * (time.perf_counter() - started))
     return milliseconds
 
@@ -188,7 +209,8 @@ def summarise(
 
 def print_table(report: dict) -> None:
     """The report as a Markdown table."""
-    print(f"SDNet, {report['size']} x {report['size']}, batch 1, {report['threads']} threads, {report['machine']}")
+    size = f"{report['size']} x {report['size']}"
+    print(f"{report['model']}, {size}, batch 1, {report['threads']} threads, {report['machine']}")
     print("| form | fastest ms | median ms | times faster | max difference | MAE change | max F change |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, row in report["forms"].items():
@@ -201,7 +223,7 @@ def print_table(report: dict) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runtimes", description=__doc__.partition("\n")[0])
-    parser.add_argument("--weights", type=Path, help="folder of an SDNet in training form")
+    parser.add_argument("--weights", type=Path, help="folder of a network that merges, in training form")
     parser.add_argument("--images", type=Path, help="folder of photos")
     parser.add_argument("--masks", type=Path, help="folder of their masks, same names")
     parser.add_argument("--size", type=int, default=320, help="pixels")

@@ -36,10 +36,10 @@ from limelight.evaluation.speed import hardware
 from limelight.foundation.files import write_json
 from limelight.models.card import Card
 from limelight.models.diffsod.network import DiffSOD
+from limelight.models.inputs import bind
 from limelight.models.weights import load_weights
 from limelight.stages import download, prepare
 from limelight.training.runs import train
-from limelight.training.supervised import forward
 
 PRESET = Path(__file__).resolve().parent.parent / "presets" / "diffusion.yaml"
 ONE_STEP, VELOCITY = "one-step", "velocity"
@@ -52,14 +52,14 @@ def denoise(steps: int, members: int, spacing: str) -> Draw:
     """Sampling in several steps, from each picture's own noise."""
 
     def draw(network: DiffSOD, batch: Batch, seeds: list[int]) -> Tensor:
-        given = batch.image_B3HW, batch.companion_B1HW, batch.modality_B
-        return network.denoise(*given, steps=steps, ensemble_size=members, seeds=seeds, spacing=spacing)[0]
+        given = bind(network.inputs, batch.inputs)
+        return network.denoise(**given, steps=steps, ensemble_size=members, seeds=seeds, spacing=spacing)[0]
 
     return draw
 
 
 ROWS: dict[str, tuple[str, Draw]] = {
-    REFERENCE: (ONE_STEP, lambda network, batch, seeds: forward(network, batch)[0].sigmoid()),
+    REFERENCE: (ONE_STEP, lambda network, batch, seeds: network.logits(batch.inputs)[0].sigmoid()),
     "velocities, 1 step, trailing": (VELOCITY, denoise(1, 1, "trailing")),
     "velocities, 10 steps, trailing": (VELOCITY, denoise(10, 1, "trailing")),
     "velocities, 10 steps x 10, trailing": (VELOCITY, denoise(10, 10, "trailing")),
@@ -174,7 +174,8 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
         for name in names
         for sample in [one for one in samples if one.dataset == name][: -(-images // len(names))]
     ]
-    return evaluation_batches(chosen, card.input_size[0], BATCH, mean=card.mean, std=card.std)
+    seen = {"mean": card.prepare.mean, "std": card.prepare.std, "inputs": card.architecture.inputs}
+    return evaluation_batches(chosen, card.prepare.size[0], BATCH, **seen)
 
 
 def summarise(found: list[Drawn], reference: list[Drawn]) -> dict[str, float]:

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from limelight.foundation.errors import UserError
-
 
 def import_(
     model: Annotated[str, typer.Option(help="which network it is; see limelight models")],
@@ -22,20 +20,13 @@ def import_(
     trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,
 ) -> None:
     """Turn published weights into a weights folder. Nothing in them is executed."""
-    from limelight.models.importers import import_checkpoint
-    from limelight.models.importers.diffusion import FAMILIES, import_diffusion
-    from limelight.models.registry import entry
+    from limelight.models.importers import import_published
+    from limelight.models.importers.files import Files
 
     folder = output or Path("artifacts") / model
-    told = {"sha256": sha256, "trained_on": trained_on or [], **({"licence": licence} if licence else {})}
-    if backbone_only and entry(model).family in FAMILIES:
-        raise UserError(f"{model} has no published backbone; leave out --backbone-only")
-    if entry(model).family in FAMILIES:
-        import_diffusion(model, folder, unet=unet, base=base, branch=checkpoint, **told)
-    elif unet is not None or checkpoint is None:
-        raise UserError(f"{model} comes as one file; give that, without --unet")
-    else:
-        import_checkpoint(checkpoint, model, folder, backbone_only=backbone_only, **told)
+    files = Files(checkpoint, unet, base, backbone_only, sha256)
+    facts = {"licence": licence} if licence else {}
+    import_published(model, folder, files, trained_on=trained_on or [], **facts)
     print(folder)
 
 

@@ -203,9 +203,10 @@ def _weights(params: Params | None) -> Iterator[Finding]:
             yield Finding(f"weights {folder}", "broken", str(card))
             continue
         path = folder / WEIGHTS
-        whole = path.is_file() and sha256_file(path) == card.sha256
+        whole = path.is_file() and sha256_file(path) == card.provenance.sha256
         advice = "its weights are missing or not those of its card; dvc checkout restores them"
-        text = f"{card.model}, {card.parameters:,} parameters, sha256 {card.sha256[:12]} proved" if whole else advice
+        known = f"{card.architecture.model}, {card.architecture.parameters:,} parameters"
+        text = f"{known}, sha256 {card.provenance.sha256[:12]} proved" if whole else advice
         yield Finding(f"weights {folder}", "ok" if whole else "broken", text)
 
 

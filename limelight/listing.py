@@ -23,23 +23,23 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         raise UserError(f"no network is called {pattern!r}; there are {', '.join(list_models())}")
     networks = [("network", "family", "input", "options", "what")]
     for name in names:
-        known = entry(name)
-        networks.append((name, known.family, str(known.input_size), _options(known.options), known.summary))
+        found = entry(name)
+        networks.append((name, found.family, str(found.input_size), _options(found.options), found.summary))
     weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
     damaged = []
     for folder, card in find_weights(artifacts).items():
         if isinstance(card, UserError):
             damaged.append(f"{folder}  cannot be used: {card}")
-        elif card.model in names:
-            size = "x".join(str(side) for side in card.input_size)
+        elif card.architecture.model in names:
+            known, origin = card.architecture, card.provenance
             row = (
-                card.model,
-                card.form,
-                "+".join(card.modalities),
-                size,
-                f"{card.parameters:,}",
-                card.sha256[:12],
-                card.licence,
+                known.model,
+                known.form,
+                "+".join(known.modalities),
+                "x".join(str(side) for side in card.prepare.size),
+                f"{known.parameters:,}",
+                origin.sha256[:12],
+                origin.licence,
             )
             weights.append((str(folder), *row))
     lines = _table(networks)

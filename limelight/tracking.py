@@ -104,12 +104,14 @@ class Tracker:
             from mlflow.entities import LoggedModelOutput
 
             card = read_json(folder / "card.json")
-            facts = {key: str(card[key]) for key in ("model", "family", "form", "input_size", "parameters", "licence")}
+            architecture, provenance = card["architecture"], card["provenance"]
+            facts = {key: str(architecture[key]) for key in ("model", "family", "form", "parameters")}
+            facts |= {"input_size": str(card["prepare"]["size"]), "licence": str(provenance["licence"])}
             model = client.create_logged_model(
                 self._experiment_id,
                 name=folder.name,
                 source_run_id=self.run_id,
-                tags={"weights.sha256": card["sha256"]},
+                tags={"weights.sha256": provenance["sha256"]},
                 params=facts,
                 model_type="safetensors",
             )
@@ -117,7 +119,7 @@ class Tracker:
             client.finalize_logged_model(model.model_id, "READY")
             client.log_batch(self.run_id, metrics=_metrics(metrics, step, model.model_id))
             client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step)])
-            client.set_tag(self.run_id, "weights.sha256", card["sha256"])
+            client.set_tag(self.run_id, "weights.sha256", provenance["sha256"])
             return model.model_id
 
         return self._attempt(log)

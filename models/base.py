@@ -1,59 +1,169 @@
 """What every network of this project is."""
 
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
-from limelight.models.card import MODALITIES as MODALITIES  # they stand where no torch is needed to read them
+from limelight.foundation.errors import UserError
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
+from limelight.models.inputs import IMAGE, Input, bind
+
+NOT_KEPT = ("pretrained", "assets")
+"""Options that say where a network's first weights come from. Its own stand in the weights folder."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a network takes and can do. Code asks these flags, never for a class."""
+    """What a network can do. Code asks these, never for a class or a family."""
 
+    task: str = "saliency"
+    """What its maps show; see `limelight.tasks`."""
     modalities: tuple[str, ...] = ("rgb",)
-    text: bool = False
-    reparameterizable: bool = False
     objectives: tuple[str, ...] = ("masks",)
     """What it can be trained for, of a run's `objective`."""
-    sampling: bool = False
-    """It has a `denoise` that draws from noise in several steps, besides its `forward`."""
-    input_divisor: int = 1
+    merge: bool = False
+    """`reparameterize` gives a form with fewer operations."""
+    sample: bool = False
+    """`denoise` draws from noise in several steps."""
+    divisor: int = 1
     """Height and width are rounded to a multiple of this before the network sees them."""
-    least_input: int = 1
+    least: int = 1
     """Pixels; what a shorter side is brought to. A multiple of the divisor."""
+    independent: bool = True
+    """No row of a batch depends on the others in evaluation mode."""
+    fixed_export: bool = False
+    """Exports take one height and width: reasoning about tokens or windows of a number left open takes the tracer six
+    times as long for a diffusion model, and hours for a Swin backbone."""
 
 
 class Network(nn.Module):
     """A dense-prediction network.
 
-    `forward(image_B3HW)` takes normalised float images of any height and width that `capabilities.input_divisor`
-    divides, and returns a list of logits_B1HW at the input's size, finest first. It is a pure function of tensors: no
-    resizing policy, no sigmoid, no files.
+    `forward(image_B3HW, ...)` takes what `inputs` declares, each under its name with its dimensions, and returns a list
+    of logits_B1HW at the image's size, finest first; a network of prompts returns logits_BKHW, a map per prompt. It is
+    a pure function of tensors: no resizing policy, no sigmoid, no files. Call it through `logits` or `maps`.
 
-    Networks whose modalities go beyond 'rgb' also take companion_B1HW, float in [0, 1], the share of the sensor's
-    range, and modality_B, int64 indices into `MODALITIES`. Where the modality is 0 the companion does not matter.
-
-    Networks of text prompts take prompt_KTC in their place, which their `encode_prompts(texts)` makes, and return
-    logits_BKHW, a map per prompt.
+    What it is built with is remembered: `build_options` re-create its graph.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
-    mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
-    std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
+    inputs: tuple[Input, ...] = (IMAGE,)
+    capabilities: Capabilities = Capabilities()
+    mean: ClassVar[Triple] = IMAGENET_MEAN
+    std: ClassVar[Triple] = IMAGENET_STD
     """Of RGB in [0, 1], per channel: how its images are normalised."""
+    rows_at_once: int | None = None
+    """Maps that are computed at once, whatever the batch; None = all. May be changed at any time."""
+    base: str | None = None
+    """The published weights that it was built on; None where these are its own."""
+    build_options: dict[str, Any]
 
-    def forward(
-        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
-    ) -> list[Tensor]:
-        raise NotImplementedError
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            _remember_options(cls)
 
+    # --------------------------------------------------------------------------------------------------------- calling
+    def logits(self, given: Mapping[str, Tensor | None]) -> list[Tensor]:
+        """`forward` of named inputs, such as `Batch.inputs`.
+
+        Raises:
+            UserError: an input that it needs is not given.
+        """
+        return self(**bind(self.inputs, given))
+
+    def maps(self, given: Mapping[str, Tensor | None]) -> Tensor:
+        """probability_B1HW (of prompts probability_BKHW), float32 in [0, 1]: what is scored, exported and served.
+
+        A sigmoid of the finest logits, in float32: near 1, bfloat16 has steps of 1/256.
+        """
+        return self.logits(given)[0].float().sigmoid()
+
+    def draw(
+        self,
+        given: Mapping[str, Tensor | None],
+        *,
+        steps: int,
+        ensemble_size: int = 1,
+        seeds: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`denoise` of named inputs: the maps, and what an ensemble's members differ by."""
+        return self.denoise(**bind(self.inputs, given), steps=steps, ensemble_size=ensemble_size, seeds=seeds)
+
+    def denoise(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+        """Draw maps from noise, only where `capabilities.sample`; see `MaskDenoiser.sample`."""
+        raise NotImplementedError(f"{type(self).__name__} does not sample")
+
+    def check_steps(self, steps: int) -> None:
+        """Refuse a number of denoising steps.
+
+        Raises:
+            UserError: the network does not sample, or not in so many steps.
+        """
+        raise UserError("this network does not sample: it has no denoising steps and no ensembles; leave them out")
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """prompt_KTC of K texts, of a network of prompts.
+
+        Raises:
+            UserError: a text is too long, or the network takes none.
+        """
+        raise UserError("this network takes no text prompts")
+
+    # -------------------------------------------------------------------------------------------------------- training
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every trained parameter exactly once, by the role a recipe speaks of ('backbone', 'head', 'norm', ...)."""
         return {"head": list(self.parameters())}
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """As `encode_prompts` of all of them, without computing anything.
+
+        Raises:
+            UserError: a text is too long, or the network takes none.
+        """
+        self.encode_prompts(prompts)
+
+    def add_adapters(self, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
+        """Freeze the network, in place, but for low-rank adapters that it gets.
+
+        Raises:
+            UserError: it has no form with adapters, or no layer of these names.
+        """
+        raise UserError(f"lora is for networks with a UNet, which {type(self).__name__} is not; leave it out")
+
+    def merge_adapters(self) -> None:
+        """Add what the adapters have learnt to the weights, in place; without adapters nothing changes."""
+
+    def memory_savers(self) -> list[str]:
+        """Settings of a run that this network, as it is built, would train in less memory with."""
+        return []
+
+    # ------------------------------------------------------------------------------------------------------- inference
+    def reparameterize(self) -> Network:
+        """A new network in evaluation mode that computes the same function with fewer operations.
+
+        Only where `capabilities.merge`. The result's `build_options` re-create its graph.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no merged form")
+
+    def unmerged(self) -> AbstractContextManager[None]:
+        """Within the block, compute what `reparameterize` merges one by one, as published: what it is compared with."""
+        return nullcontext()
+
+    def take_autoencoder(self, folder: Path | str) -> None:
+        """Use another autoencoder of the same latents.
+
+        Raises:
+            UserError: the network has none, or the folder holds none that fits.
+        """
+        raise UserError(f"this network has no autoencoder to replace; leave out {folder}")
 
     def write_assets(self, folder: Path) -> None:
         """Write into `folder` what the network cannot be built without besides options and weights, if there is any.
@@ -61,13 +171,22 @@ class Network(nn.Module):
         It is then built with `assets`, the folder that holds the same files.
         """
 
-    def reparameterize(self) -> "Network":
-        """A new network in evaluation mode that computes the same function with fewer operations.
 
-        Only where `capabilities.reparameterizable`. The result's `build_options` re-create its graph, so that its
-        weights can be saved and loaded like any other's.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no merged form")
+def _remember_options(cls: type[Network]) -> None:
+    """Let `cls(...)` note its options as `build_options`, defaults included: a new default must not change old weights.
 
-    build_options: dict[str, object]
-    """The options that `create_model` was called with; set by it, and by `reparameterize`."""
+    Of a subclass with an `__init__` of its own, that one's options count.
+    """
+    build = cls.__init__
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def remembering(self: Network, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        if type(self).__init__ is remembering:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            options = list(bound.arguments.items())[1:]
+            self.build_options = {name: value for name, value in options if name not in NOT_KEPT}
+
+    cls.__init__ = remembering  # type: ignore[method-assign]

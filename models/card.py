@@ -1,16 +1,24 @@
-"""What a set of weights is. Read before the weights are, and shipped with them."""
+"""What a set of weights is: its architecture, how pictures are prepared, maps finished, and where it is from.
+
+Read before the weights are, without PyTorch, and shipped with them. What is peculiar to published weights is a value
+here: no code asks which family a network is of.
+"""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from limelight.models.inputs import IMAGE, Input
 
 Modality = Literal["rgb", "rgbd", "rgbt"]
 MODALITIES: tuple[str, ...] = get_args(Modality)
 """What a still picture comes as: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
+Triple = tuple[float, float, float]
+"""Per channel, of RGB in [0, 1]."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 def companions_of(modalities: Sequence[str]) -> tuple[str, ...]:
@@ -18,47 +26,112 @@ def companions_of(modalities: Sequence[str]) -> tuple[str, ...]:
     return tuple(modality for modality in modalities if modality != "rgb")
 
 
-class Card(BaseModel):
-    """The contents of `card.json`, the file beside `model.safetensors`."""
+class Section(BaseModel):
+    """A part of a card."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Architecture(Section):
+    """What the network is."""
 
     model: str = Field(description="name for create_model")
     options: dict[str, Any] = Field(default_factory=dict, description="options for create_model")
     family: str
     form: Literal["training", "merged"] = "training"
+    task: str = Field(default="saliency", description="what it finds; see limelight.tasks")
+    inputs: tuple[Input, ...] = Field(default=(IMAGE,), min_length=1, description="what it takes, and its exports do")
     modalities: tuple[Modality, ...] = Field(default=("rgb",), min_length=1, description="what pictures it takes")
-    text: bool = Field(default=False, description="whether it finds what prompts name")
-    input_size: tuple[PositiveInt, PositiveInt] = Field(
-        description="height and width that the network was trained at, pixels"
-    )
-    input_divisor: PositiveInt = Field(description="of both sides of what it is fed with")
-    least_input: PositiveInt = Field(description="pixels that neither side may fall below")
-    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="per channel, of RGB in [0, 1]")
-    std: tuple[float, float, float] = IMAGENET_STD
-    licence: str = "MIT"
-    source: str = Field(default="", description="how the weights came to be: a run, or an imported file and its sha256")
-    trained_on: list[str] = Field(
-        default_factory=list, description="dataset/split (rows, manifest hash), one line each"
-    )
-    classes: list[str] = Field(default_factory=list, description="named in training, of a network of prompts")
-    prompt: str = Field(default="a photo of a {}", description="how a class was named, of a network of prompts")
-    denoise_steps: int | None = Field(
-        default=None, ge=1, description="that the weights were trained to be used with; None = one, without noise"
-    )
-    as_published: bool = Field(
-        default=False,
-        description="pictures and maps are resized bicubically, companions taken as they are stored, maps stretched to "
-        "full contrast, as diffSOD's authors do",
-    )
-    metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
-    parameters: int = Field(description="number of parameters in model.safetensors' graph")
-    sha256: str = Field(description="of model.safetensors")
-    assets: dict[str, str] = Field(
-        default_factory=dict, description="further files that it needs, below assets/: path to sha256"
-    )
+    parameters: int = Field(default=0, description="of model.safetensors' graph")
 
     @property
     def companions(self) -> tuple[str, ...]:
         """The modalities of the pictures that come with a second one."""
         return companions_of(self.modalities)
+
+
+class Prepare(Section):
+    """How a picture becomes input."""
+
+    size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the training, pixels")
+    policy: Literal["stretch", "longest", "shorter", "native"] = Field(
+        default="stretch",
+        description="stretch: to `size` whatever the proportions; longest, shorter: proportions kept, that side at "
+        "most as long as in `size`; native: the picture's own size",
+    )
+    divisor: PositiveInt = Field(default=1, description="of both sides of what the network is fed with")
+    least: PositiveInt = Field(default=1, description="pixels that neither side may fall below")
+    filter: Literal["bilinear", "bicubic"] = Field(
+        default="bilinear", description="bilinear: without antialiasing; bicubic: with it, as Pillow does"
+    )
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    companions: Literal["spread", "stored"] = Field(
+        default="spread", description="over the whole of [0, 1], or as the share of the file's range"
+    )
+
+
+class Finish(Section):
+    """How the network's map becomes one of the picture."""
+
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    full_contrast: bool = Field(default=False, description="each map is stretched to [0, 1]")
+
+
+class Use(Section):
+    """How the weights are to be used."""
+
+    denoise_steps: int | None = Field(
+        default=None, ge=1, description="that they were trained for; null = one, without noise"
+    )
+    independent: bool = Field(default=True, description="no row of a batch depends on the others")
+    classes: tuple[str, ...] = Field(default=(), description="named in training, of a network of prompts")
+    template: str = Field(default="a photo of a {}", description="how a class was named, of a network of prompts")
+    caution: str = Field(default="", description="said once when the weights are opened")
+
+
+class Provenance(Section):
+    """Where the weights are from."""
+
+    source: str = Field(default="", description="how they came to be: a run, or an imported file and its sha256")
+    licence: str = "MIT"
+    trained_on: tuple[str, ...] = Field(default=(), description="dataset/split (rows, manifest hash), one line each")
+    metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
+    sha256: str = Field(default="", description="of model.safetensors")
+    assets: dict[str, str] = Field(
+        default_factory=dict, description="further files that it needs, below assets/: path to sha256"
+    )
+
+
+class Card(Section):
+    """The contents of `card.json`, the file beside `model.safetensors`."""
+
+    architecture: Architecture
+    prepare: Prepare
+    finish: Finish = Finish()
+    use: Use = Use()
+    provenance: Provenance = Provenance()
+
+    def derived(self, **changes: Any) -> Self:
+        """The card of weights made from these: all the same but for `changes`.
+
+        Args:
+            changes: fields of any section by their names, or sections by theirs, as mappings of what changes in them.
+
+        Example:
+            card.derived(form="merged", options=merged.build_options, finish={"full_contrast": True})
+
+        Raises:
+            TypeError: no section has a field of that name, or several have.
+            pydantic.ValidationError: a value will not do.
+        """
+        sections = {name: getattr(self, name).model_dump() for name in type(self).model_fields}
+        for field, value in changes.items():
+            if field in sections:
+                sections[field] |= value
+                continue
+            homes = [name for name, section in sections.items() if field in section]
+            if len(homes) != 1:
+                raise TypeError(f"{field!r} is a field of {' and '.join(homes) or 'no section'} of a card")
+            sections[homes[0]][field] = value
+        return type(self).model_validate(sections)

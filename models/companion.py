@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limelight.foundation.errors import UserError
 from limelight.models.card import MODALITIES, companions_of
+from limelight.models.inputs import IMAGE, WITH_COMPANION, Input
 
 CENTRE, SCALE = 0.5, 0.25
 """A companion in [0, 1] becomes (c - CENTRE) / SCALE, about the range of a normalised image; where there is none, 0."""
@@ -28,6 +29,11 @@ def checked_modalities(modalities: Sequence[str] | None) -> tuple[str, ...]:
     if len(set(modalities)) < len(modalities):
         raise UserError(f"modalities {list(modalities)} name one twice; name each once")
     return tuple(modality for modality in MODALITIES if modality in modalities)
+
+
+def inputs_of(modalities: Sequence[str]) -> tuple[Input, ...]:
+    """What a network that takes `modalities` declares."""
+    return WITH_COMPANION if companions_of(modalities) else (IMAGE,)
 
 
 def with_companion(

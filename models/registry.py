@@ -12,13 +12,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One name that `create_model` knows.
+class Family:
+    """Networks of one folder of models/."""
 
-    `builder` is 'module:class', imported only when the model is built, so that listing names costs no torch import.
-    """
+    importer: str | None = None
+    """'module:function' that turns the authors' files into a weights folder; see `limelight.models.importers`."""
+    packages: tuple[str, ...] = ()
+    """What PyTorch needs besides torch, timm and safetensors to run them."""
+
+
+FAMILIES: dict[str, Family] = {
+    "scfnet": Family("limelight.models.scfnet.checkpoint:import_published"),
+    "sdnet": Family("limelight.models.sdnet.checkpoint:import_published"),
+    "diffusion": Family(packages=("diffusers",)),
+    "diffsod": Family("limelight.models.diffsod.checkpoint:import_published", ("diffusers", "transformers")),
+    "segdiffusion": Family("limelight.models.segdiffusion.checkpoint:import_published", ("diffusers", "transformers")),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name that `create_model` knows."""
 
     builder: str
+    """'module:class', imported only when the model is built, so that listing names costs no torch import."""
     family: str
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -117,8 +134,7 @@ def network_class(name: str) -> "type[Network]":
     Raises:
         UserError: the name is not registered.
     """
-    module, _, attribute = entry(name).builder.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return resolve(entry(name).builder)
 
 
 def create_model(name: str, **options: Any) -> "Network":
@@ -141,5 +157,10 @@ def create_model(name: str, **options: Any) -> "Network":
         if "keyword argument" not in str(error):
             raise
         raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
-    model.build_options = {key: value for key, value in merged.items() if key not in ("pretrained", "assets")}
     return model
+
+
+def resolve(place: str) -> Any:
+    """What 'module:attribute' names."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)

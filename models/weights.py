@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, read_json, sha256_file, write_json
-from limelight.models.card import Card
+from limelight.models.card import Architecture, Card, Prepare
+from limelight.models.inputs import Size
 from limelight.models.registry import create_model, entry
 
 if TYPE_CHECKING:
@@ -23,18 +24,49 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
 
 
-def save_weights(
-    folder: Path | str, model: "Network", *, name: str, input_size: tuple[int, int] | None = None, **facts: Any
-) -> Card:
-    """Write `model` as a weights folder, whole or not at all, replacing what stood there.
+def describe(model: "Network", name: str, *, input_size: Size | None = None, **facts: Any) -> Card:
+    """The card of a network as it is built; `write_weights` fills in hashes and the number of parameters.
 
     Args:
         name: the model's registry name; its options are read from `model.build_options`.
         input_size: (height, width) in pixels; None = a square of the registry's size.
-        facts: further fields of `Card`; without `mean` and `std` they are the network's own.
+        facts: further fields, as `Card.derived` takes them; without `mean` and `std` they are the network's own.
+    """
+    defaults, able = entry(name), model.capabilities
+    architecture = Architecture(
+        model=name,
+        options=model.build_options,
+        family=defaults.family,
+        task=able.task,
+        inputs=model.inputs,
+        modalities=able.modalities,
+    )
+    prepare = Prepare(
+        size=input_size or (defaults.input_size, defaults.input_size),
+        divisor=able.divisor,
+        least=able.least,
+        mean=model.mean,
+        std=model.std,
+    )
+    card = Card(architecture=architecture, prepare=prepare)
+    return card.derived(**{"licence": defaults.licence, "independent": able.independent, **facts})
+
+
+def save_weights(
+    folder: Path | str, model: "Network", *, name: str, input_size: Size | None = None, **facts: Any
+) -> Card:
+    """`write_weights` of a network that `describe` describes; arguments as there, returns as there."""
+    return write_weights(folder, model, describe(model, name, input_size=input_size, **facts))
+
+
+def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
+    """Write `model` as a weights folder, whole or not at all, replacing what stood there.
+
+    Args:
+        card: what is known of it.
 
     Returns:
-        The card as written.
+        The card as written, with the hashes of the files and the number of parameters.
     """
     from safetensors.torch import save_file
 
@@ -44,20 +76,10 @@ def save_weights(
         # save_file lets nobody else read it, whatever the umask says.
         (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)
-        defaults = entry(name)
-        card = Card(
-            model=name,
-            options=model.build_options,
-            family=defaults.family,
-            modalities=model.capabilities.modalities,
-            text=model.capabilities.text,
-            input_divisor=model.capabilities.input_divisor,
-            least_input=model.capabilities.least_input,
-            input_size=input_size or (defaults.input_size, defaults.input_size),
+        card = card.derived(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             sha256=sha256_file(temporary / WEIGHTS),
             assets=_hashes(temporary / ASSETS),
-            **{"licence": defaults.licence, "mean": model.mean, "std": model.std, **facts},
         )
         write_json(temporary / CARD, card.model_dump(mode="json"))
     return card
@@ -96,7 +118,8 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     card = read_card(folder)
     check_weights(folder, card)
     with empty_parameters():
-        model = create_model(card.model, **card.options, **assets_option(folder, card))
+        architecture = card.architecture
+        model = create_model(architecture.model, **architecture.options, **assets_option(folder, card))
     path = Path(folder) / WEIGHTS
     # Mapped into memory instead, tensors would begin anywhere, which changes the last bits of what is computed.
     load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
@@ -112,17 +135,19 @@ def check_weights(folder: Path | str, card: Card) -> None:
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise UserError(f"{path} is missing; restore the weights folder (dvc checkout) or train again")
-    found = sha256_file(path)
-    if found != card.sha256:
-        raise UserError(f"{path} has sha256 {found}, its card says {card.sha256}; the file is damaged or was exchanged")
-    if (found := _hashes(Path(folder) / ASSETS)) != card.assets:
-        names = sorted(name for name in found.keys() | card.assets.keys() if found.get(name) != card.assets.get(name))
+    digest, known = sha256_file(path), card.provenance
+    if digest != known.sha256:
+        raise UserError(
+            f"{path} has sha256 {digest}, its card says {known.sha256}; the file is damaged or was exchanged"
+        )
+    if (found := _hashes(Path(folder) / ASSETS)) != known.assets:
+        names = sorted(name for name in found.keys() | known.assets.keys() if found.get(name) != known.assets.get(name))
         raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
 
 
 def assets_option(folder: Path | str, card: Card) -> dict[str, Path]:
     """The option of `create_model` that says where a weights folder's assets are; empty where it has none."""
-    return {"assets": Path(folder) / ASSETS} if card.assets else {}
+    return {"assets": Path(folder) / ASSETS} if card.provenance.assets else {}
 
 
 def _hashes(folder: Path) -> dict[str, str]:

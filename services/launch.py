@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from limelight.champions.record import champion, champions
 from limelight.foundation.errors import UserError
-from limelight.inference.choice import check_usable
+from limelight.inference.predictor import check
 from limelight.models.weights import read_card
 from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
 from limelight.services.address import bindable
@@ -49,7 +49,7 @@ def prepare(model: Path | None, bento: Path | None, *, words: bool, host: str, p
     _check_task(served)
     _resolve_paths(served.settings)
     # Said here, since BentoML starts a worker that fails again and again.
-    check_usable(served.settings.model or served.weights, **served.settings.options())
+    check(served.settings.model or served.weights, served.settings.request())
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
 
 

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.outputs import output
 from limelight.models.card import MODALITIES
@@ -60,9 +60,10 @@ class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), **SETTINGS.options())
+        self._predictor = load(_weights(), SETTINGS.request())
         # The first call compiles and allocates; nobody's request should wait for that.
-        size, kinds = self._predictor.card.input_size, self._predictor.card.companions
+        card = self._predictor.card
+        size, kinds = card.prepare.size, card.architecture.companions
         companion = np.eye(*size) if kinds else None
         self._predictor.predict([np.zeros((*size, 3), np.uint8)], [companion], modality=kinds[0] if kinds else None)
         print(self._predictor.description, flush=True)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
+from limelight.inference.plan import Request
 from limelight.inference.sampling import MOST_MEMBERS, Sampling
 from limelight.services.cors import as_origin, split_origins
 
@@ -44,11 +45,16 @@ class ServiceSettings(BaseModel):
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(as_origin)], ...], BeforeValidator(split_origins)] = ()
     """Whose pages' scripts may use the service in a browser; ('*',) for everyone's, () for no other origin's."""
 
-    def options(self) -> dict[str, Any]:
-        """How `Predictor.load` is to open the weights."""
-        same = ("runtime", "threads", "half_precision", "vae", "processing_res")
-        sampling = Sampling(self.denoise_steps, self.ensemble_size)
-        return {"sampling": sampling, **{name: getattr(self, name) for name in same}}
+    def request(self) -> Request:
+        """How `limelight.inference.predictor.load` is to open the weights."""
+        return Request(
+            runtime=self.runtime,
+            threads=self.threads,
+            processing_res=self.processing_res,
+            sampling=Sampling(self.denoise_steps, self.ensemble_size),
+            half_precision=self.half_precision,
+            vae=self.vae,
+        )
 
 
 def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:

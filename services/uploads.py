@@ -97,7 +97,9 @@ def page(weights: Callable[[], Path]) -> Starlette:
 
     async def answer(request: Request) -> Response:
         card = read_card(weights())
-        takes = " ".join([*card.modalities, *(["words"] if card.text else [])])
+        known = card.architecture
+        prompts = any(each.source == "prompt" for each in known.inputs)
+        takes = " ".join([*known.modalities, *(["words"] if prompts else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
         return HTMLResponse(text, headers={"Content-Security-Policy": CONTENT_POLICY})
 

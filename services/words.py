@@ -21,7 +21,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode, with_dpi
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.pictures import Picture
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.inference.shortage import told_in_a_line
 from limelight.media.labels import colour, encode_labels, tinted
@@ -76,9 +76,10 @@ class Words:
     """Finding what words name. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor.load(_weights(), **SETTINGS.options())
+        self._predictor = load(_weights(), SETTINGS.request())
         # The first call compiles and allocates; nobody's request should wait for that.
-        self._predictor.predict([np.zeros((*self._predictor.card.input_size, 3), np.uint8)], prompts=["thing"])
+        size = self._predictor.card.prepare.size
+        self._predictor.predict([np.zeros((*size, 3), np.uint8)], ["thing"])
         print(self._predictor.description, flush=True)
 
     @bentoml.api
@@ -103,9 +104,9 @@ class Words:
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
-                asked = {"prompts": classes, "template": template, "background": _share(background)}
+                asked = {"template": template, "background": _share(background)}
                 picture = read_upload(image)
-                (found,) = self._predictor.predict([picture.image_HW3], **asked)
+                (found,) = self._predictor.predict([picture.image_HW3], classes, **asked)
                 return _answer(picture, found, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)

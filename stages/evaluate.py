@@ -24,8 +24,8 @@ def run(params: Params, name: str) -> None:
     with noted_run(params, "evaluate", name) as note:
         card = read_card(Path("artifacts") / name)
         samples = read_manifest(splits=params.active.evaluate.splits)
-        figures = (words if card.text else saliency)(params, name, samples, report)
-        note.set_tags({"weights.sha256": card.sha256})
+        figures = (words if card.architecture.task == "open-vocabulary" else saliency)(params, name, samples, report)
+        note.set_tags({"weights.sha256": card.provenance.sha256})
         note.log_metrics(figures)
         note.log_artifact(report / "curves.png")
         note.log_artifact(report / "overlays")

@@ -55,7 +55,7 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
         "artifact": folder.name,
         "runtime": runtime,
         "tag": tag,
-        "weights_sha256": read_card(folder).sha256,
+        "weights_sha256": read_card(folder).provenance.sha256,
         "bento_sha256": sha256_file(target),
         "megabytes": megabytes,
         "served_difference": difference,

@@ -1,10 +1,14 @@
 """reparameterize: an artifact's inference form, proved equal, with its exports and how far each of them drifts."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limelight.config import Params
 from limelight.journal import Note, noted_run
 from limelight.stages.runner import stage_main
+
+if TYPE_CHECKING:
+    from limelight.inference.runtimes import Runtime
 
 
 def run(params: Params, name: str) -> None:
@@ -25,7 +29,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     from limelight.deploy.parity import measure_parity, plot_parity
     from limelight.foundation.errors import UserError
     from limelight.foundation.files import atomic_path, write_json
-    from limelight.inference.runtimes import number_format
+    from limelight.inference.runtimes import RUNTIMES
     from limelight.models.weights import load_weights
 
     settings = params.active.deploy
@@ -37,28 +41,38 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     model, card = load_weights(source)
     inputs, masks_NHW = read_samples(card, settings)
     model, difference = deployable(model, inputs, settings)
-    print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
+    if difference is None:
+        print(f"{name}: {card.architecture.model} has no merged form; its weights are exported as they are")
+    else:
+        print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
     with atomic_path(target) as folder:
         merged = save_deployed(folder, model, card, source)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())
-        figures = {"logit_difference": difference, "parameters": merged.parameters, **parity.as_dict()}
+        proved = {} if difference is None else {"logit_difference": difference}
+        figures = {**proved, "parameters": merged.architecture.parameters, **parity.as_dict()}
         write_json(report / "metrics.json", figures)
         plot_parity(parity, settings, report / "parity.png")
-        note.set_tags({"weights.sha256": merged.sha256})
+        note.set_tags({"weights.sha256": merged.provenance.sha256})
         note.log_metrics(figures)
         note.log_artifact(report / "parity.png")
         for runtime, drift in parity.runtimes.items():
             print(
                 f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "
                 f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
-                f"{'' if number_format(runtime) in runtime else f', computed in {number_format(runtime)}'}"
+                f"{_computed_in(RUNTIMES[runtime])}"
             )
         violations = parity.violations(settings)
         if violations:
             raise UserError(f"artifacts/{name} was not deployed: {'; '.join(violations)} (figures in {report})")
+
+
+def _computed_in(runtime: "Runtime") -> str:
+    """Said where the processor computes in another number format than the runtime's name has."""
+    found = runtime.computed_in()
+    return "" if found == runtime.number_format else f", computed in {found}"
 
 
 if __name__ == "__main__":

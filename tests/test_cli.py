@@ -19,7 +19,7 @@ from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from tests.tolerance import assert_agree
@@ -464,7 +464,7 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
     assert made.exit_code == 0, made.exception
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     before, *after = (
-        Predictor.load(folder, runtime=runtime, device="cpu").predict([image])[0].saliency_HW
+        load(folder, runtime=runtime, device="cpu").predict([image])[0].saliency_HW
         for folder, runtime in (
             (untrained, "torch"),
             (tmp_path / "made", "onnx-fp32"),
@@ -586,7 +586,8 @@ def test_serve_refuses_weights_of_the_other_task_in_a_bento(serve, untrained: Pa
     shutil.make_archive(str(tmp_path / "saliency"), "tar", tmp_path / "bento")
     words = shutil.copytree(untrained, tmp_path / "words")
     card = read_json(words / "card.json")
-    write_json(words / "card.json", card | {"text": True})
+    card["architecture"]["task"] = "open-vocabulary"
+    write_json(words / "card.json", card)
     with pytest.raises(UserError, match=r"words is not served by .*, which does the other task"):
         serve("--bento", "saliency.tar", MODEL=str(words))
 

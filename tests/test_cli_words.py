@@ -162,7 +162,7 @@ def test_uncertainty_stands_beside(run: Run) -> None:
 
 
 def test_weights_that_learnt_to_denoise_are_used_in_their_steps(run: Run, weights: dict[str, Path]) -> None:
-    card = read_card(weights["salient"]).model_copy(update={"denoise_steps": 2})
+    card = read_card(weights["salient"]).derived(denoise_steps=2)
     shutil.copytree(weights["salient"], "stepwise")
     write_json("stepwise/card.json", card.model_dump(mode="json"))
     told = CliRunner().invoke(
@@ -183,7 +183,7 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ([], "words", "segdiffusion-tiny finds what words name; name classes (--classes)"),
+        ([], "words", "segdiffusion-tiny finds what text prompts name; name classes (--classes)"),
         (["--classes", ""], "words", "no classes were given"),
         (["--classes", "dog,,grass"], "words", "class 2 of 3 is empty"),
         (["--classes", "dog, grass, Dog"], "words", "classes 'dog', 'Dog' are the same"),
@@ -194,8 +194,8 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
         (["--classes", "dog", "--kind", "sepia"], "words", "unknown kind 'sepia'"),
         (["--classes", "dog", "--runtime", "openvino-fp32"], "words", "use runtime 'torch'"),
         (["--classes", "a, b", "--kind", "map", "-o", "-"], "words", "these are 2 files"),
-        (["--classes", "dog"], "salient", "diffsod-tiny takes no words"),
-        (["--template", "{}"], "salient", "diffsod-tiny takes no words"),
+        (["--classes", "dog"], "salient", "diffsod-tiny takes no text prompts"),
+        (["--template", "{}"], "salient", "diffsod-tiny takes no text prompts"),
         (["--background", "0.5"], "salient", "name some (--classes)"),
         (["--kind", "labels"], "salient", "name some (--classes)"),
         (["--uncertainty"], "salient", "ask for --ensemble-size 2 or more"),
@@ -227,7 +227,11 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
     """The batch norms of published weights know nothing of a picture of one feature."""
     torch.manual_seed(0)
     model = create_model("diffsod-tiny", legacy=True)
-    save_weights(tmp_path / "legacy", model, name="diffsod-tiny", input_size=(64, 64), as_published=True)
+    published = {
+        "prepare": {"filter": "bicubic", "companions": "stored"},
+        "finish": {"filter": "bicubic", "full_contrast": True},
+    }
+    save_weights(tmp_path / "legacy", model, name="diffsod-tiny", input_size=(64, 64), **published)
     write_png(Path("in/wide.png"), np.zeros((20, 50, 3), np.uint8))
     told = run("in", "--model", str(tmp_path / "legacy"), "--processing-res", "0", "-o", "out/")
     assert told.exit_code == 1
@@ -240,7 +244,8 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
 def test_published_weights_of_words_are_said_to_be_used_otherwise(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = create_model("segdiffusion-tiny", legacy=True)
-    save_weights(tmp_path / "published", model, name="segdiffusion-tiny", input_size=(32, 32))
+    caution = "these weights were published to draw all classes at once"
+    save_weights(tmp_path / "published", model, name="segdiffusion-tiny", input_size=(32, 32), caution=caution)
     told = run("in/a.png", "--model", str(tmp_path / "published"), "--classes", "dog, grass", "-o", "found.png")
-    assert told.exit_code == 0 and "note: these weights were published to draw all classes at once" in told.stderr
+    assert told.exit_code == 0 and f"note: {caution}" in told.stderr
     assert "note: " not in run("in/a.png", "--classes", "dog, grass", "-o", "other.png").stderr

@@ -101,7 +101,7 @@ def test_a_moved_project_takes_its_store_along(project: Path, tmp_path: Path, ta
     assert not project.exists()
     assert all(one.startswith((str(there), there.as_uri())) for one in locations(there))
     assert len(list(there.glob("mlartifacts/*/artifacts/card.json"))) == 2
-    assert json.loads((there / "downloaded/card.json").read_text())["sha256"] == "a" * 64
+    assert json.loads((there / "downloaded/card.json").read_text())["provenance"]["sha256"] == "a" * 64
 
 
 def test_a_copy_is_independent(project: Path, tmp_path: Path):

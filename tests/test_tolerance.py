@@ -6,16 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from limelight.models.base import Network
 from limelight.models.registry import create_model
 from tests.tolerance import assert_agree
 
 
-def computed(network: nn.Module) -> Tensor:
+def computed(network: Network) -> Tensor:
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.inference_mode():
-        prompts = (network.encode_prompts(["a red cup"]),) if network.capabilities.text else ()
+        given = {"image": image}
+        if network.capabilities.task == "open-vocabulary":
+            given["prompt"] = network.encode_prompts(["a red cup"])
         dtype = next(network.parameters()).dtype
-        return network(image.to(dtype), *(each.to(dtype) for each in prompts))[0]
+        return network.logits({name: each.to(dtype) for name, each in given.items()})[0]
 
 
 @pytest.mark.parametrize("name", ["sdnet", "scfnet-mobilenetv3", "diffsod-tiny", "segdiffusion-tiny"])

@@ -54,8 +54,10 @@ def runs(params: Params) -> dict[str, object]:
 def write_weights(folder: Path, sha256: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
-    card = {"model": "sdnet", "family": "sdnet", "form": "training", "input_size": [32, 32], "parameters": 7}
-    (folder / "card.json").write_text(json.dumps({**card, "licence": "MIT", "sha256": sha256}))
+    architecture = {"model": "sdnet", "family": "sdnet", "form": "training", "parameters": 7}
+    provenance = {"licence": "MIT", "sha256": sha256}
+    card = {"architecture": architecture, "prepare": {"size": [32, 32]}, "provenance": provenance}
+    (folder / "card.json").write_text(json.dumps(card))
     return folder
 
 

@@ -36,7 +36,7 @@ def nominate(params: Params, task: str = SALIENCY) -> Nomination:
     key = f"{won['metric']}/{won['dataset']}/{won['manifest_sha256'][:12]}"
     tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
-        model_id = find_model(tracking, read_card(folder).sha256) or tracker.log_weights(folder, {})
+        model_id = find_model(tracking, read_card(folder).provenance.sha256) or tracker.log_weights(folder, {})
         if model_id is None:
             raise UserError(f"{folder} cannot be registered: nothing is tracked (tracking in params.yaml)")
         version = register(tracking, model_id)

@@ -77,11 +77,6 @@ def vocabulary_tree(classes: dict[int, str], source: "ClassSource") -> dict[str,
     return {"background": 0 not in classes and 0 not in source.ignore, "classes": known}
 
 
-def folded(name: str) -> str:
-    """A class's name as networks see it: without regard to capitals and blanks."""
-    return " ".join(name.split()).casefold()
-
-
 def class_names(
     root: Path, source: "ClassSource", given: dict[int, str] | None = None, *, unasked: bool = False
 ) -> dict[int, str]:

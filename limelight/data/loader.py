@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import islice
 
@@ -24,18 +24,17 @@ from limelight.config import Augment, Run
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
-from limelight.data.transforms import apply, draw, inverted, levels
+from limelight.data.transforms import Draw, apply, draw, inverted
 from limelight.foundation.errors import UserError
-from limelight.inference.preprocess import stretch
-from limelight.models.base import MODALITIES
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.imaging.feeds import Pixels, levels, stack
+from limelight.imaging.geometry import stretch
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES, Triple
+from limelight.models.inputs import WITH_COMPANION, Input, Size
 
 AHEAD = 3
 """Batches made ahead of the one in use."""
 OVERSIZE = 1.25
 """Shorter side of a stored image, over the largest training size: room for crops without losing detail."""
-
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ def epoch_batches(
     device: torch.device | str = "cpu",
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
+    inputs: Sequence[Input] = WITH_COMPANION,
 ) -> Generator[Batch]:
     """The augmented training batches of one epoch, made ahead by a thread (`run.workers` = 0) or by processes.
 
@@ -84,6 +84,7 @@ def epoch_batches(
         start: batches of this epoch that are done already.
         device: where they will be used; for a GPU they come in pinned memory.
         mean, std: the card's, per channel of RGB in [0, 1].
+        inputs: what the networks that the batches are for declare.
 
     Raises:
         UserError: a file is missing or damaged (names the sample), or there are fewer samples than processes.
@@ -92,7 +93,7 @@ def epoch_batches(
     plans = islice(_plans(_groups(samples, run), run, seed, epoch, rank, world), start, None)
     share = max(run.workers, 1)  # each worker keeps what it has decoded
     store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.cache_mb << 20) // share)
-    maker = BatchMaker(store, frozenset(run.unlabelled), mean, std, run.augment)
+    maker = BatchMaker(store, frozenset(run.unlabelled), mean, std, tuple(inputs), run.augment)
     pin = torch.device(device).type == "cuda"
     return _from_workers(maker, plans, run.workers, pin) if run.workers else _from_thread(maker, plans, pin)
 
@@ -108,19 +109,22 @@ def evaluation_batches(
     cache_mb: int = 512,
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
+    inputs: Sequence[Input] = WITH_COMPANION,
 ) -> Generator[Batch]:
     """Every sample once, in order, stretched to size x size as inference does; no augmentation. The last may be short.
 
     Args:
         rank, world: process `rank` of `world` takes every `world`-th sample.
         cache_mb: resized images kept for the next call with the same samples and size.
-        device, mean, std: as in `epoch_batches`.
+        device, mean, std, inputs: as in `epoch_batches`.
 
     Raises:
         UserError: a file is missing or damaged; names the sample.
     """
-    store = _evaluation_store(tuple(samples[rank::world]), size, cache_mb << 20)
-    maker = BatchMaker(store, frozenset(), mean, std)
+    # An input at another scale is resized from the picture itself, as in inference, so that this has to be kept.
+    kept_at = size if all(each.scale == 1 for each in inputs) else None
+    store = _evaluation_store(tuple(samples[rank::world]), kept_at, cache_mb << 20)
+    maker = BatchMaker(store, frozenset(), mean, std, tuple(inputs))
     starts = range(0, len(store.samples), batch_size)
     plans = (Plan(tuple(range(len(store.samples)))[at : at + batch_size], size, ()) for at in starts)
     return _from_thread(maker, plans, torch.device(device).type == "cuda")
@@ -191,51 +195,84 @@ class BatchMaker:
     """Splits whose masks, where they have any, are not to be seen."""
     mean: Triple
     std: Triple
+    inputs: tuple[Input, ...] = WITH_COMPANION
+    """What networks declare."""
     augment: Augment | None = None
-    """None = the store's pixels as they are."""
+    """None = the store's pixels, stretched to the batch's size where they have another."""
 
     def __call__(self, plan: Plan) -> Batch:
-        parts = [self._part(at, plan) for at in range(len(plan.indices))]
-        samples = [self.store.samples[index] for index in plan.indices]
+        size = (plan.size, plan.size)
+        rows = [self._row(at, plan) for at in range(len(plan.indices))]
+        samples = [row.sample for row in rows]
         labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
-        shape = (len(parts), plan.size, plan.size)
-        image_BHW3 = np.empty((*shape, 3), np.float32)
-        mask_BHW = np.zeros(shape, np.float32)
-        companion_BHW = np.zeros(shape, np.float32) if any(sample.companion for sample in samples) else None
-        has_labels = any(decoded.labels_HW is not None for decoded, _ in parts)
-        labels_BHW = np.full(shape, VOID, np.int64) if has_labels else None
-        for at, (decoded, table) in enumerate(parts):
-            cv2.LUT(decoded.image_HW3, table, dst=image_BHW3[at])
-            if labelled[at]:
-                np.divide(decoded.mask_HW, np.float32(255), out=mask_BHW[at])
-            if decoded.companion_HW is not None:
-                np.divide(decoded.companion_HW, np.float32(65535), out=companion_BHW[at])
-            if labelled[at] and decoded.labels_HW is not None:
-                labels_BHW[at] = decoded.labels_HW
+        feeds = stack(self.inputs, [row.pixels for row in rows], size, [row.table for row in rows])
+        tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
+        has_labels = any(row.decoded.labels_HW is not None for row in rows)
+        mask_BHW = np.zeros((len(rows), *size), np.float32)
+        labels_BHW = np.full(mask_BHW.shape, VOID, np.int64) if has_labels else None
+        for at, row in enumerate(rows):
+            moved = row.moved(size)
+            if labelled[at] and moved.mask_HW is not None:
+                np.divide(moved.mask_HW, np.float32(255), out=mask_BHW[at])
+            if labelled[at] and labels_BHW is not None and moved.labels_HW is not None:
+                labels_BHW[at] = moved.labels_HW
+        tensors.pop("modality", None)  # which every batch has, without companions too
         return Batch(
-            torch.from_numpy(image_BHW3).permute(0, 3, 1, 2),
+            tensors.pop("image"),
             torch.from_numpy(mask_BHW)[:, None],
             torch.tensor(labelled),
-            None if companion_BHW is None else torch.from_numpy(companion_BHW)[:, None],
+            tensors.pop("companion", None),
             torch.tensor([_modality(sample) for sample in samples]),
             [sample.sample_id for sample in samples],
+            tensors,
             None if labels_BHW is None else torch.from_numpy(labels_BHW),
             tuple(_classes(sample) for sample in samples) if has_labels else (),
         )
 
-    def _part(self, at: int, plan: Plan) -> tuple[Decoded, np.ndarray]:
-        """The pixels of a plan's sample at the batch's size, and the table that makes them network input."""
+    def _row(self, at: int, plan: Plan) -> "_Row":
+        """A plan's sample, and how it is augmented."""
         index = plan.indices[at]
-        decoded = self.store[index]
+        sample, decoded = self.store.samples[index], self.store[index]
         if self.augment is None:
-            return decoded, levels(self.mean, self.std)
+            return _Row(sample, decoded, None, levels(self.mean, self.std))
         again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
         drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index, *again)))
-        moved = apply(decoded, drawn, plan.size)
-        if drawn.invert_companion and moved.companion_HW is not None:
-            companion_HW = inverted(moved.companion_HW, self.store.samples[index].modality)
-            moved = replace(moved, companion_HW=companion_HW)
-        return moved, levels(self.mean, self.std, drawn.contrast, drawn.brightness)
+        return _Row(sample, decoded, drawn, levels(self.mean, self.std, drawn.contrast, drawn.brightness))
+
+
+@dataclass
+class _Row:
+    """One sample of a batch on its way to the network's inputs."""
+
+    sample: Sample
+    decoded: Decoded
+    drawn: Draw | None
+    """None = no augmentation."""
+    table: np.ndarray
+    """See `limelight.imaging.feeds.levels`."""
+    _moved: dict[Size, Decoded] = field(default_factory=dict)
+
+    def moved(self, size: Size) -> Decoded:
+        """Augmented, at a size."""
+        if size not in self._moved:
+            self._moved[size] = self._move(size)
+        return self._moved[size]
+
+    def pixels(self, size: Size) -> Pixels:
+        """The same as a network is to see it."""
+        moved = self.moved(size)
+        companion_HW = moved.companion_HW
+        if companion_HW is not None:
+            companion_HW = companion_HW / np.float32(np.iinfo(companion_HW.dtype).max)
+        return Pixels(moved.image_HW3, companion_HW, _modality(self.sample))
+
+    def _move(self, size: Size) -> Decoded:
+        if self.drawn is None:
+            return self.decoded if self.decoded.size == size[::-1] else _stretched(self.decoded, size)
+        moved = apply(self.decoded, self.drawn, size)
+        if not self.drawn.invert_companion or moved.companion_HW is None:
+            return moved
+        return replace(moved, companion_HW=inverted(moved.companion_HW, self.sample.modality))
 
 
 def _modality(sample: Sample) -> int:
@@ -253,12 +290,19 @@ def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> Sam
 
 
 @lru_cache(maxsize=1)
-def _evaluation_store(samples: tuple[Sample, ...], size: int, capacity: int) -> SampleStore:
-    return SampleStore(samples, partial(_stretched, size=size), capacity)
+def _evaluation_store(samples: tuple[Sample, ...], size: int | None, capacity: int) -> SampleStore:
+    """Args:
+    size: that everything is kept at; None = as it is.
+    """
+    return SampleStore(samples, _as_decoded if size is None else partial(_stretched, size=(size, size)), capacity)
 
 
-def _stretched(decoded: Decoded, size: int) -> Decoded:
-    return decoded.map(partial(stretch, size=(size, size)), partial(resize_labels, size=(size, size)))
+def _as_decoded(decoded: Decoded) -> Decoded:
+    return decoded
+
+
+def _stretched(decoded: Decoded, size: Size) -> Decoded:
+    return decoded.map(partial(stretch, size=size), partial(resize_labels, size=size[::-1]))
 
 
 # ---------------------------------------------------------------------------------------------------- thread, processes

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from limelight.class_names import checked_classes, folded
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
 from limelight.data.catalogue import (
@@ -22,17 +23,16 @@ from limelight.data.catalogue import (
     lookup,
 )
 from limelight.data.census import Finding, Reading, findings, note_mask
-from limelight.data.classes import class_names, folded, label_values, present
+from limelight.data.classes import class_names, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.foundation.errors import UserError
+from limelight.imaging.companions import fit_companion
 from limelight.imaging.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
-from limelight.inference.preprocess import fit_companion
-from limelight.inference.segment import checked_classes
 from limelight.progress import track
 
 MAX_REJECTED = 0.05

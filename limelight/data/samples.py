@@ -14,9 +14,9 @@ from torch import Tensor
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
+from limelight.imaging.companions import spread
 from limelight.imaging.images import fit_to, read_companion, read_image
 from limelight.imaging.masks import read_mask
-from limelight.inference.preprocess import spread
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ class Batch:
     companion_B1HW: Tensor | None
     """float32 in [0, 1]; zeros where a sample has none, None where no sample has one."""
     modality_B: Tensor
-    """int64, index into `limelight.models.base.MODALITIES`; 0 = no companion."""
+    """int64, index into `limelight.models.card.MODALITIES`; 0 = no companion."""
     ids: list[str]
+    further: dict[str, Tensor] = field(default_factory=dict)
+    """What networks declare besides image, companion and modality, by its name."""
     labels_BHW: Tensor | None = None
     """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""
     classes: tuple[Vocabulary, ...] = ()
@@ -77,6 +79,13 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def inputs(self) -> dict[str, Tensor | None]:
+        """By the names that networks declare; without companions, none of a row is said to have one."""
+        modality_B = None if self.companion_B1HW is None else self.modality_B
+        given = {"image": self.image_B3HW, "companion": self.companion_B1HW, "modality": modality_B}
+        return given | self.further
 
     def to(self, device: torch.device | str, channels_last: bool = True) -> "Batch":
         """Copy to a device; from pinned memory the copy runs beside the computation.
@@ -95,8 +104,8 @@ class Batch:
     pin_memory = pin  # the name that torch's DataLoader looks for
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
+        tensors = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors, further={name: change(value) for name, value in self.further.items()})
 
 
 @dataclass(eq=False)

@@ -14,7 +14,9 @@ import numpy as np
 from limelight.config import Augment
 from limelight.data.classes import VOID
 from limelight.data.samples import Decoded, resize_labels
-from limelight.inference.preprocess import NEAREST, stretch
+from limelight.imaging.companions import NEAREST
+from limelight.imaging.geometry import stretch
+from limelight.models.inputs import Size
 
 BLUR_KERNELS = (3, 5, 7, 9)
 
@@ -67,8 +69,8 @@ def _window(side: int, augment: Augment, generator: np.random.Generator) -> tupl
     return start + int(before), start + side - removed - int(after)
 
 
-def apply(decoded: Decoded, drawn: Draw, size: int) -> Decoded:
-    """Blur, crop, rotate, resize to size x size, flip. Contrast and brightness are left to `levels`.
+def apply(decoded: Decoded, drawn: Draw, size: Size) -> Decoded:
+    """Blur, crop, rotate, resize to `size`, flip. Contrast and brightness are left to `limelight.imaging.feeds.levels`.
 
     All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them; labels take the nearest. Rotation
     leaves black corners, void in the labels.
@@ -79,14 +81,14 @@ def apply(decoded: Decoded, drawn: Draw, size: int) -> Decoded:
     return decoded.map(partial(_move, drawn=drawn, size=size), partial(_move, drawn=drawn, size=size, labels=True))
 
 
-def _move(pixels: np.ndarray, drawn: Draw, size: int, labels: bool = False) -> np.ndarray:
+def _move(pixels: np.ndarray, drawn: Draw, size: Size, labels: bool = False) -> np.ndarray:
     pixels = pixels[slice(*drawn.rows), slice(*drawn.columns)]
     if drawn.angle:
         height, width = pixels.shape[:2]
         turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), drawn.angle, 1)
         how = {"flags": cv2.INTER_NEAREST, "borderValue": VOID} if labels else {"flags": cv2.INTER_LINEAR}
         pixels = cv2.warpAffine(pixels, turn, (width, height), **how)
-    pixels = resize_labels(pixels, (size, size)) if labels else stretch(pixels, (size, size))
+    pixels = resize_labels(pixels, size[::-1]) if labels else stretch(pixels, size)
     if drawn.mirror or drawn.upside_down:
         pixels = cv2.flip(pixels, -1 if drawn.mirror and drawn.upside_down else int(drawn.mirror))
     return pixels
@@ -96,7 +98,7 @@ def inverted(companion_HW: np.ndarray, modality: str) -> np.ndarray:
     """A companion as a sensor of the other polarity has it: datasets disagree on whether near is small or large.
 
     Args:
-        companion_HW: uint16 after `limelight.inference.preprocess.spread`; depth of 0, not measured, stays 0.
+        companion_HW: uint16 after `limelight.imaging.companions.spread`; depth of 0, not measured, stays 0.
         modality: 'rgbd' or 'rgbt'.
     """
     full = np.iinfo(companion_HW.dtype).max
@@ -104,17 +106,3 @@ def inverted(companion_HW: np.ndarray, modality: str) -> np.ndarray:
         return full - companion_HW
     turned_HW = np.clip(round((1 + NEAREST) * full) - companion_HW.astype(np.int32), 0, full)
     return np.where(companion_HW > 0, turned_HW, 0).astype(companion_HW.dtype)
-
-
-def levels(
-    mean: tuple[float, float, float], std: tuple[float, float, float], contrast: float = 1.0, brightness: float = 0.0
-) -> np.ndarray:
-    """The network's input for each of the 256 values of a channel.
-
-    Returns:
-        float32 (1, 256, 3): (clip(value / 255 * contrast + brightness, 0, 1) - mean) / std.
-    """
-    value = np.arange(256, dtype=np.float32)[:, None] / 255
-    if (contrast, brightness) != (1.0, 0.0):
-        value = np.clip(value * np.float32(contrast) + np.float32(brightness), 0, 1)
-    return ((value - np.float32(mean)) / np.float32(std))[None]

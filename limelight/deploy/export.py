@@ -1,10 +1,10 @@
 """Writes a network as the files that ONNX Runtime and OpenVINO run.
 
-Every export maps `image` (B, 3, H, W) float32, normalised, to `probability` (B, 1, H, W) float32 in [0, 1]. That of a
-network which takes depth or thermal pictures has two inputs more: `companion` (B, 1, H, W) float32 in [0, 1] and
-`modality` (B) int64, the index into `limelight.models.card.MODALITIES`, 0 where a picture comes alone. Batch, height
-and width are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
-ranges measured on real images.
+Every export maps the inputs that its network declares, under their names, to `probability` (B, 1, H, W) float32 in
+[0, 1]: `image` (B, 3, H, W) float32, normalised; of a network which takes depth or thermal pictures also `companion`
+(B, 1, H, W) float32 in [0, 1] and `modality` (B) int64, the index into `limelight.models.card.MODALITIES`, 0 where a
+picture comes alone. Batch, height and width are free; of networks with attention, the batch alone. The 8-bit ones are
+quantised after training, with value ranges measured on real images.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
-from limelight.inference.preprocess import Inputs
-from limelight.inference.runtimes import EXPORTED, export_path
+from limelight.imaging.feeds import Feeds, complete, singly
+from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.base import Network
 from limelight.models.card import Card
+from limelight.models.examples import example
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def export(
     card: Card,
     folder: Path | str,
     runtimes: Collection[str],
-    calibration: Inputs,
+    calibration: Feeds,
     caller: Caller = PIPELINE,
 ) -> None:
     """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
@@ -60,7 +61,7 @@ def export(
     'openvino-bf16' runs the file of 'openvino-fp32', which is then written for it.
 
     Args:
-        model: in evaluation mode; the first of its outputs is exported.
+        model: in evaluation mode; its `maps` are exported.
         runtimes: names of `limelight.inference.runtimes.EXPORTED`.
         calibration: real pictures, for the 8-bit exports; not looked at otherwise.
 
@@ -71,18 +72,20 @@ def export(
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:
         raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
-    if any(runtime.endswith("int8") for runtime in runtimes) and not len(calibration.image_B3HW):
+    if any(runtime.endswith("int8") for runtime in runtimes) and not calibration:
         raise UserError(f"an 8-bit export needs at least one calibration image, got none; {caller.pictures}")
     if not runtimes:
         return
-    if card.text:
-        raise UserError(f"{card.model} is told words, which an export has no input for; {caller.instead}")
-    if card.denoise_steps:
+    name, steps = card.architecture.model, card.use.denoise_steps
+    if any(each.source == "prompt" for each in card.architecture.inputs):
+        raise UserError(f"{name} takes text prompts, which exports do not support; {caller.instead}")
+    if steps:
         raise UserError(
-            f"these weights of {card.model} denoise in {card.denoise_steps} steps, and an export is a single one; "
+            f"these weights of {name} denoise in {steps} steps, and an export is a single one; "
             f"{caller.instead}, or train with objective 'masks'"
         )
-    targets = list(dict.fromkeys(export_path(folder, runtime) for runtime in runtimes))
+    targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))
+    rows = [complete(card.architecture.inputs, row) for row in singly(calibration)]
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path = Path(scratch) / "model.onnx"
         try:
@@ -90,61 +93,53 @@ def export(
             for target in targets:
                 with atomic_path(target.parent) as temporary:
                     temporary.mkdir()
-                    _WRITERS[target.parent.name](onnx_path, temporary / target.name, calibration)
+                    _WRITERS[target.parent.name](onnx_path, temporary / target.name, rows)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"exporting needs the package {error.name}; install it with: pip install 'limelight[export]'"
             ) from error
 
 
-class _Probability(nn.Module):
-    """What is exported: the finest output of a network, through a sigmoid."""
+class _Maps(nn.Module):
+    """What is exported: a network's maps, of its inputs by name."""
 
     def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor, companion: Tensor | None = None, modality: Tensor | None = None) -> Tensor:
-        if companion is None:
-            return self.model(image)[0].sigmoid()
-        return self.model(image, companion, modality)[0].sigmoid()
+    def forward(self, feeds: dict[str, Tensor]) -> Tensor:
+        return self.model.maps(feeds)
 
 
 def _write_onnx(model: Network, card: Card, path: Path) -> None:
     # A batch of two, since the tracer takes a dimension of one for a constant.
-    example = {"image": torch.zeros(2, 3, *card.input_size)}
-    if card.companions:
-        example["companion"] = torch.zeros(2, 1, *card.input_size)
-        example["modality"] = torch.zeros(2, dtype=torch.int64)
+    feeds = example(model, 2, card.prepare.size)
     free = torch.export.Dim.DYNAMIC
-    # Reasoning about tokens or windows of a number left open takes the tracer six times as long for a diffusion model,
-    # and hours for a Swin backbone: networks with attention keep the card's size.
-    attends = any("Attention" in type(module).__name__ for module in model.modules())
-    dimensions = {0: free} if attends else {0: free, 2: free, 3: free}
-    shapes = {name: dimensions if part.ndim == 4 else {0: free} for name, part in example.items()}
+    open_sides = {} if model.capabilities.fixed_export else {2: free, 3: free}
+    shapes = {name: {0: free, **(open_sides if part.ndim == 4 else {})} for name, part in feeds.items()}
     program = torch.onnx.export(
-        _Probability(model).eval(),
-        kwargs=example,
-        input_names=list(example),
+        _Maps(model).eval(),
+        kwargs={"feeds": feeds},
+        input_names=list(feeds),
         output_names=["probability"],
-        dynamic_shapes=shapes,
+        dynamic_shapes={"feeds": shapes},
         dynamo=True,
         verbose=False,
     )
     program.save(path)
 
 
-def _copy_onnx(onnx_path: Path, target: Path, calibration: Inputs) -> None:
+def _copy_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
     shutil.copyfile(onnx_path, target)
 
 
-def _quantise_onnx(onnx_path: Path, target: Path, calibration: Inputs) -> None:
+def _quantise_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.given = iter(_named(calibration))
+            self.given = iter(calibration)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.given, None)
@@ -164,14 +159,14 @@ def _quantise_onnx(onnx_path: Path, target: Path, calibration: Inputs) -> None:
     prepared.unlink()
 
 
-def _write_openvino(onnx_path: Path, target: Path, calibration: Inputs) -> None:
+def _write_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
     import openvino
 
     model = openvino.Core().read_model(onnx_path)
     openvino.save_model(model, target, compress_to_fp16=False)
 
 
-def _quantise_openvino(onnx_path: Path, target: Path, calibration: Inputs) -> None:
+def _quantise_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
     os.environ.setdefault("NNCF_CI", "1")  # its switch for: send no telemetry
     import nncf
     import openvino
@@ -182,20 +177,11 @@ def _quantise_openvino(onnx_path: Path, target: Path, calibration: Inputs) -> No
     kept = {operation.get_type_name() for operation in model.get_ops()} - _QUANTISED
     quantised = nncf.quantize(
         model,
-        nncf.Dataset(_named(calibration)),
-        subset_size=len(calibration.image_B3HW),
+        nncf.Dataset(calibration),
+        subset_size=len(calibration),
         ignored_scope=nncf.IgnoredScope(types=sorted(kept), validate=False),
     )
     openvino.save_model(quantised, target, compress_to_fp16=False)
-
-
-def _named(calibration: Inputs) -> list[dict[str, np.ndarray]]:
-    """Each picture alone, its parts under the names of the export's inputs."""
-    names = ("image", "companion", "modality")
-    return [
-        {name: part for name, part in zip(names, inputs, strict=True) if part is not None}
-        for inputs in calibration.singly()
-    ]
 
 
 _QUANTISED = {"Convolution", "MatMul", "Constant", "Parameter", "Result"}

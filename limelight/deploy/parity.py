@@ -9,10 +9,11 @@ import numpy as np
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
 from limelight.foundation.files import atomic_path
-from limelight.inference.preprocess import Inputs
-from limelight.inference.runtimes import EXPORTED, Runtime, export_path, open_runtime
-
-REFERENCE = "torch"
+from limelight.imaging.feeds import Feeds, singly
+from limelight.inference.backends import Backend, open_backend
+from limelight.inference.plan import Request, plan
+from limelight.inference.runtimes import RUNTIMES, TORCH
+from limelight.models.weights import read_card
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Parity:
                 ("MAE change", drift.mae_change, limits.max_mae_change, "max_mae_change"),
                 ("max F change", drift.max_f_change, limits.max_f_change, "max_f_change"),
             ]
-            if runtime.endswith("fp32"):
+            if RUNTIMES[runtime].number_format == "fp32":
                 difference, limit = drift.max_probability_difference, limits.max_probability_difference
                 checks.append(("probability difference", difference, limit, "max_probability_difference"))
             found += [
@@ -72,7 +73,7 @@ class Parity:
 def measure_parity(
     folder: Path | str,
     runtimes: Iterable[str],
-    inputs: Inputs,
+    feeds: Feeds,
     masks_NHW: np.ndarray,
     *,
     threads: int | None = None,
@@ -80,17 +81,22 @@ def measure_parity(
     """Run the same pictures through PyTorch and through each runtime of a weights folder, on the CPU.
 
     Args:
-        inputs: the pictures, with their companions where the network takes any.
+        feeds: the pictures, as the network takes them.
         masks_NHW: float, [0, 1], at the images' size.
 
     Raises:
         UserError: a runtime cannot be opened.
     """
-    expected_NHW = run(open_runtime(folder, REFERENCE, threads=threads), inputs)
+    card = read_card(folder)
+
+    def backend(runtime: str) -> Backend:
+        return open_backend(plan(folder, card, Request(runtime, "cpu", threads)))
+
+    expected_NHW = run(backend(TORCH.name), feeds)
     reference = accuracy(expected_NHW, masks_NHW)
     drifts = {}
     for name in runtimes:
-        found_NHW = run(open_runtime(folder, name, threads=threads), inputs)
+        found_NHW = run(backend(name), feeds)
         difference_NHW = np.abs(found_NHW - expected_NHW)
         own = accuracy(found_NHW, masks_NHW)
         drifts[name] = Drift(
@@ -98,14 +104,14 @@ def measure_parity(
             mean_probability_difference=float(difference_NHW.mean()),
             mae_change=own.mae - reference.mae,
             max_f_change=own.max_f - reference.max_f,
-            megabytes=_megabytes(folder, name),
+            megabytes=RUNTIMES[name].size_bytes(folder) / 1e6,
         )
-    return Parity(len(inputs.image_B3HW), reference, drifts)
+    return Parity(len(masks_NHW), reference, drifts)
 
 
-def run(runtime: Runtime, inputs: Inputs) -> np.ndarray:
+def run(backend: Backend, feeds: Feeds) -> np.ndarray:
     """Probability maps, (N, H, W), one picture at a time."""
-    return np.concatenate([runtime(one) for one in inputs.singly()])[:, 0]
+    return np.concatenate([backend.run(row).probability_BKhw for row in singly(feeds)])[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:
@@ -120,13 +126,6 @@ def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.n
 
 def _to_8bit(map_HW: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(map_HW, 0, 1) * 255).astype(np.uint8)
-
-
-def _megabytes(folder: Path | str, runtime: str) -> float:
-    files = (
-        export_path(folder, runtime).parent.iterdir() if runtime in EXPORTED else [Path(folder) / "model.safetensors"]
-    )
-    return sum(path.stat().st_size for path in files) / 1e6
 
 
 def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:

@@ -54,7 +54,7 @@ def compare(
         UserError: nothing to compare, a folder of maps is incomplete, or nobody meets the rule.
     """
     found, left_out = read_reports(reports, names, manifest_hash(samples))
-    named = [report for report in found if report.about["card"].get("text")]
+    named = [report for report in found if report.about["card"]["architecture"]["task"] == "open-vocabulary"]
     salient = [report for report in found if report not in named]
     rows = [row for report in salient for row in rows_of(report, teachers)]
     words = [row for report in named for row in rows_of(report, teachers)]

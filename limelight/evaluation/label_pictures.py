@@ -12,7 +12,7 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.semantic import WordScores, predicted_and_true
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import OpenVocabularyPredictor
 from limelight.media.labels import Picture, tinted
 from limelight.media.legend import strip
 
@@ -42,7 +42,7 @@ def panel(
 
 
 def write_label_overlays(
-    predictor: Predictor,
+    predictor: OpenVocabularyPredictor,
     samples: dict[str, Sample],
     settings: Evaluate,
     scores: WordScores,

@@ -134,10 +134,10 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
                 for dataset, runtimes in metrics.get("without_companion", {}).items()
                 if runtime in runtimes
             },
-            model=card["model"],
-            form=card["form"],
+            model=card["architecture"]["model"],
+            form=card["architecture"]["form"],
             teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
-            weights_sha256=card["sha256"],
+            weights_sha256=card["provenance"]["sha256"],
             parameters=metrics["parameters"],
             macs=metrics["macs"],
             size_bytes=metrics["size_bytes"][runtime],

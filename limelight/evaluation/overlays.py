@@ -13,7 +13,7 @@ from limelight.evaluation.sod import HALF
 from limelight.evaluation.worker import read_truth
 from limelight.imaging.images import write_png
 from limelight.inference.pictures import read_sample
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import SaliencyPredictor
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""
@@ -24,7 +24,7 @@ Picture = NDArray[np.uint8]
 
 
 def write_overlays(
-    predictor: Predictor, samples: dict[str, Sample], count: int, scores: Scores, folder: Path | str, name: str
+    predictor: SaliencyPredictor, samples: dict[str, Sample], count: int, scores: Scores, folder: Path | str, name: str
 ) -> None:
     """Write `count` pictures from the best image by MAE over the median to the worst.
 

@@ -25,14 +25,14 @@ from limelight.evaluation.speed import measure_latency, peak_memory_mb
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
-from limelight.inference.predictor import Predictor
-from limelight.inference.runtimes import EXPORTED, export_path
+from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.runtimes import RUNTIMES, TORCH, runtimes_of
 from limelight.models.card import Card
 from limelight.models.cost import count_macs
-from limelight.models.weights import WEIGHTS, load_weights, read_card
+from limelight.models.weights import load_weights, read_card
 from limelight.progress import track
 
-REFERENCE = "torch"
+REFERENCE = TORCH.name
 """The runtime that every artifact has; curves, overlays and examples are its."""
 EXAMPLES = 4
 """Images per dataset whose maps are kept for the side-by-side pictures; the same ones for every artifact."""
@@ -111,11 +111,6 @@ def example_ids(datasets: Datasets, count: int = EXAMPLES) -> list[str]:
     return chosen
 
 
-def runtimes_of(folder: Path | str) -> list[str]:
-    """The reference runtime, then those that the artifact has an export for."""
-    return [REFERENCE, *(runtime for runtime in EXPORTED if export_path(folder, runtime).is_file())]
-
-
 def evaluate_artifact(
     folder: Path | str,
     samples: Sequence[Sample],
@@ -136,7 +131,7 @@ def evaluate_artifact(
     """
     folder = Path(folder)
     card = read_card(folder)
-    datasets = by_dataset(samples, card.modalities)
+    datasets = by_dataset(samples, card.architecture.modalities)
     examples: Maps = dict.fromkeys(example_ids(datasets))
     results: dict[str, RuntimeResult] = {}
     left_out: dict[str, str] = {}
@@ -144,14 +139,14 @@ def evaluate_artifact(
         work = _Work(folder, card, datasets, settings, scorer, Path(maps) if settings.save_maps else None)
         results[REFERENCE] = work.evaluate(REFERENCE, device, examples)
         hidden = work.without_companion(device)
-        for runtime in runtimes_of(folder)[1:]:
+        for runtime in [each.name for each in runtimes_of(folder)[1:]]:
             try:
                 # An export runs on the CPU, whatever the device of the networks.
                 results[runtime] = work.evaluate(runtime, "auto", {})
             except UserError as error:
                 left_out[runtime] = str(error)
                 print(f"{folder.name}: {runtime} is left out: {error}", file=sys.stderr)
-    macs = count_macs(load_weights(folder)[0], *card.input_size)
+    macs = count_macs(load_weights(folder)[0], *card.prepare.size)
     kept = {name: pixels for name, pixels in examples.items() if pixels is not None}
     return Evaluation(folder.name, card, macs, results, kept, left_out, hidden, peak_memory_mb())
 
@@ -176,11 +171,12 @@ class _Work:
         for dataset, group in self.datasets.items():
             shown = track(group, len(group), f"{self.folder.name} {runtime} on {dataset}")
             scores[dataset] = self.scorer.score(predicted(predictor, shown, self.settings.batch_size, keep, store))
-        return RuntimeResult(scores, latency, _size(self.folder, runtime), predictor.description)
+        return RuntimeResult(scores, latency, RUNTIMES[runtime].size_bytes(self.folder), predictor.description)
 
     def without_companion(self, device: Device) -> dict[str, Scores]:
         """The reference runtime's scores on the images alone, of the datasets where it is given more."""
-        if "rgb" not in self.card.modalities or not self.card.companions:
+        takes = self.card.architecture
+        if "rgb" not in takes.modalities or not takes.companions:
             return {}
         predictor = open_predictor(self.folder, self.settings, device)
         scores = {}
@@ -194,13 +190,13 @@ class _Work:
 
 def open_predictor(
     folder: Path | str, settings: Evaluate, device: Device = "auto", runtime: str = REFERENCE
-) -> Predictor:
+) -> SaliencyPredictor:
     """A predictor as the figures are made with."""
-    return Predictor.load(folder, runtime=runtime, device=device, threads=settings.threads)
+    return load(folder, runtime=runtime, device=device, threads=settings.threads)
 
 
 def predicted(
-    predictor: Predictor,
+    predictor: SaliencyPredictor,
     samples: Iterable[Sample],
     batch_size: int,
     keep: Maps,
@@ -230,7 +226,7 @@ def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _predict_batch(
-    predictor: Predictor, batch: list[Sample], modality: str, keep: Maps, store: Path | None
+    predictor: SaliencyPredictor, batch: list[Sample], modality: str, keep: Maps, store: Path | None
 ) -> Iterator[Pair]:
     pictures: dict[str, Picture] = {}
     failures: dict[str, UserError] = {}
@@ -265,10 +261,3 @@ def _first_picture(datasets: Datasets, card: Card) -> Picture:
         except UserError as error:
             problem = error
     raise problem
-
-
-def _size(folder: Path, runtime: str) -> int:
-    """Bytes on disk of what the runtime loads."""
-    if runtime.startswith(REFERENCE):
-        return (folder / WEIGHTS).stat().st_size
-    return sum(path.stat().st_size for path in export_path(folder, runtime).parent.iterdir())

@@ -61,7 +61,7 @@ def metrics_tree(evaluation: Evaluation) -> dict[str, Any]:
         "images": {name: _counts(scores) for name, scores in datasets.items()},
         "latency_ms": {run: result.latency_ms for run, result in runtimes.items()},
         "size_bytes": {run: result.size_bytes for run, result in runtimes.items()},
-        "parameters": evaluation.card.parameters,
+        "parameters": evaluation.card.architecture.parameters,
         "macs": evaluation.macs,
         "peak_memory_mb": evaluation.peak_memory_mb,
         **({"without_companion": hidden} if hidden else {}),

@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.class_names import folded
 from limelight.config import Evaluate
-from limelight.data.classes import Vocabulary, folded, vocabulary
+from limelight.data.classes import Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels, resize_labels
 from limelight.evaluation.averages import jackknife, over_datasets
@@ -33,7 +34,7 @@ from limelight.evaluation.protocol import example_ids
 from limelight.evaluation.speed import median_and_p90, peak_memory_mb
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import OpenVocabularyPredictor, load
 from limelight.inference.segment import Segmentation
 from limelight.models.card import Card
 from limelight.models.cost import count_macs
@@ -138,7 +139,7 @@ def evaluate_words(
     folder = Path(folder)
     card = read_card(folder)
     datasets = by_dataset(samples)
-    predictor = Predictor.load(folder, device=device, threads=settings.threads)
+    predictor = load(folder, device=device, threads=settings.threads)
     names = vocabulary(next(iter(datasets))).names
     latency = measure_latency(predictor, next(_readable(datasets)), names, settings.latency_runs)
     examples: Maps = dict.fromkeys(example_ids(datasets))
@@ -150,8 +151,8 @@ def evaluate_words(
         scores,
         latency,
         len(names),
-        count_macs(network, *card.input_size, prompts=len(names)),
-        count_macs(network, *card.input_size),
+        count_macs(network, *card.prepare.size, prompts=len(names)),
+        count_macs(network, *card.prepare.size),
         (folder / WEIGHTS).stat().st_size,
         predictor.description,
         peak_memory_mb(),
@@ -159,7 +160,7 @@ def evaluate_words(
     )
 
 
-def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate, keep: Maps) -> WordScores:
+def score(predictor: OpenVocabularyPredictor, samples: Sequence[Sample], settings: Evaluate, keep: Maps) -> WordScores:
     """Ask every class of a dataset of each of its images.
 
     Args:
@@ -188,13 +189,13 @@ def score(predictor: Predictor, samples: Sequence[Sample], settings: Evaluate, k
             keep[sample.sample_id] = found.labels_HW
     if not per_image:
         raise UserError(f"no image of {samples[0].dataset} can be scored: {next(iter(failures.values()))}")
-    known = set(map(folded, predictor.card.classes))  # none of weights that others have trained
+    known = set(map(folded, predictor.card.use.classes))  # none of weights that others have trained
     trained = np.array([folded(name) in known for name in classes.names]) if known else None
     return WordScores(classes, trained, total, np.stack(counts), levels, per_image, failures)
 
 
 def predicted_and_true(
-    predictor: Predictor, sample: Sample, background: float
+    predictor: OpenVocabularyPredictor, sample: Sample, background: float
 ) -> tuple[Segmentation, NDArray[np.int16]]:
     """What is found in one sample, and truth_HW at its image's size.
 
@@ -205,15 +206,15 @@ def predicted_and_true(
     truth_HW = read_labels(sample, (image_HW3.shape[1], image_HW3.shape[0]))
     classes = vocabulary(sample.dataset)
     threshold = background if classes.background else 0.0
-    (found,) = predictor.predict([image_HW3], prompts=classes.names, background=threshold)
+    (found,) = predictor.predict([image_HW3], classes.names, background=threshold)
     return found, truth_HW
 
 
 def measure_latency(
-    predictor: Predictor, image_HW3: NDArray[np.uint8], names: Sequence[str], runs: int
+    predictor: OpenVocabularyPredictor, image_HW3: NDArray[np.uint8], names: Sequence[str], runs: int
 ) -> dict[str, float]:
     """Time single pictures, as `limelight.evaluation.speed.measure_latency` does; words are encoded before."""
-    return median_and_p90(lambda: predictor.predict([image_HW3], prompts=names)[0].milliseconds["net"], runs)
+    return median_and_p90(lambda: predictor.predict([image_HW3], names)[0].milliseconds["net"], runs)
 
 
 def _readable(datasets: Datasets) -> Iterator[NDArray[np.uint8]]:

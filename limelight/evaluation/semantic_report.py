@@ -53,7 +53,7 @@ def words_tree(evaluation: WordEvaluation) -> dict[str, Any]:
         "latency_ms": {RUNTIME: evaluation.latency_ms},
         "prompts": evaluation.prompts,
         "size_bytes": {RUNTIME: evaluation.size_bytes},
-        "parameters": evaluation.card.parameters,
+        "parameters": evaluation.card.architecture.parameters,
         "macs": evaluation.macs,
         "macs_of_one": evaluation.macs_of_one,
         "peak_memory_mb": evaluation.peak_memory_mb,

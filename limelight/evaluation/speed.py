@@ -13,12 +13,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from limelight.inference.pictures import Picture
-    from limelight.inference.predictor import Predictor
+    from limelight.inference.predictor import SaliencyPredictor
 
 WARM_UP = 3
 
 
-def measure_latency(predictor: "Predictor", picture: "Picture", runs: int) -> dict[str, float]:
+def measure_latency(predictor: "SaliencyPredictor", picture: "Picture", runs: int) -> dict[str, float]:
     """Time single pictures, one after another, after three that do not count.
 
     Args:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from limelight.imaging.companions import fit_companion
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import read_companion, read_photo
 from limelight.imaging.transparency import Transparency
-from limelight.inference.preprocess import fit_companion
 from limelight.inference.shortage import told_in_a_line
 from limelight.models.card import Card
 
@@ -60,7 +60,7 @@ def read_picture(
 
 def modality_of(sample: "Sample", card: Card) -> str:
     """What a network sees a sample as: its own modality if the network takes that, else an image alone."""
-    return sample.modality if sample.companion and sample.modality in card.companions else "rgb"
+    return sample.modality if sample.companion and sample.modality in card.architecture.companions else "rgb"
 
 
 def read_sample(sample: "Sample", card: Card) -> Picture:

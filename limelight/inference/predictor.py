@@ -1,245 +1,64 @@
-"""Pictures in, saliency out, or what words name: the one way to use a set of weights.
+"""Pictures in, results out: what every use of a set of weights goes through.
 
-The command line, the evaluation, the services and the benchmarks all go through `Predictor`.
+The command line, the evaluation, the services and the benchmarks all use `load`.
 
 Dimensions: B batch, K classes, H height, W width, h and w of the network's input, 3 = R, G, B.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from limelight.class_names import checked_classes, in_template
 from limelight.foundation.errors import UserError
-from limelight.inference.choice import Device, choose, resolve
-from limelight.inference.preprocess import (
-    Inputs,
-    check_picture,
-    fit_inside,
-    fit_size,
-    to_inputs,
-)
-from limelight.inference.runtimes import Maps, Runtime, number_format, open_runtime
-from limelight.inference.runtimes.sizes import check_size
+from limelight.imaging.feeds import Feeds, check_picture, picture_feeds
+from limelight.inference.backends import MOST_AT_ONCE, Backend, check_size, open_backend
+from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.saliency import Prediction, prediction
-from limelight.inference.sampling import ONE_STEP, Sampling
-from limelight.inference.segment import BACKGROUND, Segmentation, checked_classes, in_template, segmentation
+from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.inference.shortage import told_in_a_line
 from limelight.models.card import Card
-from limelight.models.weights import read_card
-
-Size = tuple[int, int]
-"""(height, width), pixels."""
+from limelight.models.inputs import Size
+from limelight.models.registry import entry
+from limelight.models.weights import check_weights, read_card
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
-MOST_AT_ONCE = 16
 MAPS_AT_ONCE = 64
 """Maps that are kept between the network and the labels: pictures times classes."""
 
-
-Finish = Callable[..., Prediction | Segmentation]
-"""(probability_Khw, uncertainty_Khw or None, size, milliseconds) of one picture -> the result at this size."""
-Batch = tuple[list[np.ndarray], list[np.ndarray | None], list[str]]
-"""Images, companions, modalities."""
+Result = TypeVar("Result", Prediction, Segmentation)
+Result_co = TypeVar("Result_co", Prediction, Segmentation, covariant=True)
 
 
-class Words(NamedTuple):
-    """What is asked of a network of prompts."""
+class Finisher(Protocol[Result_co]):
+    """Makes a network's maps of one picture a result at (height, width)."""
 
-    classes: tuple[str, ...]
-    texts: list[str]
-    """The same in the template: what the network is told."""
-
-
-class Predictor:
-    """A set of weights, ready to use.
-
-    Example:
-        predictor = Predictor.load("artifacts/sdnet-deploy")
-        saliency_HW = predictor.predict([read_image("photo.jpg")])[0].saliency_HW
-
-        predictor = Predictor.load("artifacts/sdnet-rgbd")
-        predictor.predict([read_image("photo.jpg")], [read_companion("depth.png", depth=True)])
-
-        predictor = Predictor.load("artifacts/words")
-        found = predictor.predict([read_image("photo.jpg")], prompts=["cat", "armchair"])[0]
-        found.labels_HW, found.probability_HW("cat")
-    """
-
-    def __init__(
+    def __call__(
         self,
-        runtime: Runtime,
-        card: Card,
+        probability_Khw: np.ndarray,
+        uncertainty_Khw: np.ndarray | None,
         size: Size,
-        *,
-        engine: str,
-        where: str,
-        sampling: Sampling,
-        processing_res: int | None,
-        vae: Path | None,
-    ) -> None:
-        self.card = card
-        self.size = size
-        """(height, width) that pictures are stretched to, pixels; not where `processing_res` is given."""
-        self.processing_res = processing_res
-        self.sampling = sampling
-        self.vae = vae
-        self.number_format = number_format(engine)
-        """What the runtime computes in: fp32, bf16 or int8."""
-        engine, _, asked = engine.partition("-")
-        lacking = f" for want of {asked}" if asked not in ("", self.number_format) else ""
-        self.description = (
-            f"{card.model} ({card.form} form, {card.parameters:,} parameters), {engine} on {where}, "
-            f"{self.number_format}{lacking}, {sampling.note}{sampling.note and ', '}"
-            f"{f'autoencoder {vae}, ' if vae else ''}weights {card.sha256[:12]}"
-        )
+        milliseconds: dict[str, float],
+        /,
+    ) -> Result_co: ...
+
+
+class Predictor(Generic[Result]):
+    """A set of weights, ready to use; see `load`."""
+
+    def __init__(self, planned: Plan, backend: Backend) -> None:
+        self.plan = planned
+        self.card: Card = planned.card
+        self.description = planned.description
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
-        self._runtime = runtime
-        self._torch = engine == "torch"
-        # Memory is told with the network itself, and threads of PyTorch are the process's: one thread at a time.
-        self._turn = Lock() if self._torch else nullcontext()
-
-    @classmethod
-    def load(
-        cls,
-        source: Path | str,
-        *,
-        runtime: str = "torch",
-        device: Device = "auto",
-        threads: int | None = None,
-        size: int | Size | None = None,
-        processing_res: int | None = None,
-        sampling: Sampling = ONE_STEP,
-        half_precision: bool = False,
-        vae: Path | None = None,
-    ) -> "Predictor":
-        """Open a weights folder.
-
-        Args:
-            source: a folder with `model.safetensors` and `card.json`, and `exports/` for runtimes other than torch.
-            runtime: a name of `limelight.inference.runtimes`, or 'auto' for the fastest one present.
-            device: 'auto' takes a GPU where the runtime can use one.
-            threads: of the runtime on the CPU; None leaves the choice to it.
-            size: stretch pictures to this size (pixels, or height and width) instead of the card's.
-            processing_res: keep their proportions instead, with this many pixels on the longer side; 0 = each
-                picture's own size. Networks were trained on stretched squares.
-            sampling: how a network that samples is to do so; without steps, as it was trained (`card.denoise_steps`).
-            half_precision: compute in bf16.
-            vae: a folder with an autoencoder as diffusers writes it, to use in place of the network's own: TAESD
-                decodes Stable Diffusion's latents 18 times cheaper.
-
-        Raises:
-            UserError: no such weights, runtime or export, `device` is 'cuda' and cannot be had, both `size` and
-                `processing_res`, or something that the network or the runtime cannot do.
-        """
-        if size is not None and processing_res is not None:
-            raise UserError("a size is stretched to, a processing resolution keeps proportions; give one of them")
-        if processing_res is not None and processing_res < 0:
-            raise UserError(
-                f"the processing resolution is 0, for each picture's own, or positive; got {processing_res}"
-            )
-        card = read_card(source)
-        sampling = sampling.for_weights(card)
-        runtime = choose(
-            source,
-            card,
-            runtime,
-            device,
-            torch_alone=card.text or sampling.steps is not None or vae is not None,
-            half_precision=half_precision,
-        )
-        device = resolve(device, runtime)
-        fed = fit_size(card.input_size if size is None else size, card.input_divisor, card.least_input)
-        opened = open_runtime(Path(source), runtime, device=device, threads=threads, sampling=sampling, vae=vae)
-        check_size(opened.takes, fed if processing_res is None else None)
-        where = device if threads is None else f"{device} ({threads} threads)"
-        told = {"sampling": sampling, "processing_res": processing_res, "vae": vae}
-        return cls(opened, card, fed, engine=runtime, where=where, **told)
-
-    def predict(
-        self,
-        images: Sequence[np.ndarray],
-        companions: Sequence[np.ndarray | None] | None = None,
-        prompts: Sequence[str] | None = None,
-        *,
-        modality: str | None = None,
-        template: str | None = None,
-        background: float = BACKGROUND,
-        batch_size: int = 8,
-        output_processing_res: bool = False,
-    ) -> list[Prediction] | list[Segmentation]:
-        """Find in each picture what is salient, or what words name.
-
-        No result depends on the other pictures of its batch, nor a class's map on the other classes.
-
-        Args:
-            images: uint8 HxWx3 RGB, each of any size.
-            companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
-                the image's proportions; None for an image that has none.
-            prompts: names of classes, in any language and number, for a network that finds what words name.
-            modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
-            template, background: see `words_for` and `limelight.inference.segment.most_probable`.
-            batch_size: pictures that the network sees at once, at most; 0 = as many as free memory holds, up to
-                `MOST_AT_ONCE`.
-            output_processing_res: results at the size that the network sees, not at the pictures' own.
-
-        Returns:
-            One prediction per picture, in order; segmentations where there are prompts.
-
-        Raises:
-            UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
-                for its image, or the network does not take what it is given or needs what it is not given.
-            Shortage: there is too little memory for one picture.
-        """
-        if batch_size < 0:
-            raise UserError(f"the batch size is 0, for what memory holds, or positive; got {batch_size}")
-        words = self.words_for(prompts, template)
-        if words is None:
-            finish: Finish = partial(prediction, as_published=self.card.as_published)
-        else:
-            finish = partial(segmentation, classes=words.classes, background=background)
-        companions = [None] * len(images) if companions is None else companions
-        if len(companions) != len(images):
-            raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
-        modalities = [self.modality_for(given is not None, modality) for given in companions]
-        results: dict[int, Prediction | Segmentation] = {}
-        for size, alike in self._by_size(images).items():
-            companion = any(modalities[index] != "rgb" for index in alike)
-            with self._turn:
-                step = self._at_once(batch_size, size, len(words.classes) if words else 0, companion)
-            for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
-                batch = tuple([parts[index] for index in chunk] for parts in (images, companions, modalities))
-                with self._turn, told_in_a_line():
-                    found = list(self._predict_batch(batch, size, words and words.texts, finish, output_processing_res))
-                results |= zip(chunk, found, strict=True)
-        return [results[index] for index in range(len(images))]
-
-    def words_for(self, prompts: Sequence[str] | None, template: str | None = None) -> Words | None:
-        """What the network is told, if it takes words; None for one that takes none.
-
-        Args:
-            prompts: names of classes.
-            template: with {} for a class's name; '{}' for prompts that are whole sentences; None = as it was trained.
-
-        Raises:
-            UserError: words for a network that takes none, or none for one that needs them; one is empty, too long or
-                given twice; or the template has no {}.
-        """
-        if not self.card.text:
-            if prompts is not None or template is not None:
-                raise UserError(f"{self.card.model} takes no words; leave the classes out, or choose another model")
-            return None
-        if prompts is None:
-            raise UserError(f"{self.card.model} finds what words name; name classes (--classes)")
-        classes = checked_classes(prompts)
-        words = Words(classes, in_template(classes, self.card.prompt if template is None else template))
-        self._runtime.check_texts(words.texts)
-        return words
+        self._backend = backend
+        self._turn = nullcontext() if backend.concurrent else Lock()
 
     def modality_for(self, companion: bool, modality: str | None = None) -> str:
         """What a picture comes as, if the network takes it so.
@@ -251,9 +70,10 @@ class Predictor:
         Raises:
             UserError: the network needs a companion, takes none or none of this kind, or takes several kinds.
         """
-        model, takes = self.card.model, self.card.companions
+        architecture = self.card.architecture
+        model, takes = architecture.model, architecture.companions
         if not companion:
-            if "rgb" not in self.card.modalities:
+            if "rgb" not in architecture.modalities:
                 raise UserError(f"{model} needs a companion with every picture: {_either(takes)}; give one")
             return "rgb"
         if not takes:
@@ -264,41 +84,72 @@ class Predictor:
             raise UserError(f"{model} takes {_either(takes)} as companion, not {modality!r}; give one of these")
         return modality or takes[0]
 
+    def _predict(
+        self,
+        images: Sequence[np.ndarray],
+        companions: Sequence[np.ndarray | None] | None,
+        modality: str | None,
+        prompts: Sequence[str],
+        finish: Finisher[Result],
+        *,
+        batch_size: int,
+        output_processing_res: bool,
+    ) -> list[Result]:
+        """A result per picture, in order. None depends on the other pictures of its batch.
+
+        Args, raises: see the subclasses.
+        """
+        if batch_size < 0:
+            raise UserError(f"the batch size is 0, for what memory holds, or positive; got {batch_size}")
+        companions = [None] * len(images) if companions is None else companions
+        if len(companions) != len(images):
+            raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
+        modalities = [self.modality_for(given is not None, modality) for given in companions]
+        results: dict[int, Result] = {}
+        for size, alike in self._by_size(images).items():
+            companion = any(modalities[index] != "rgb" for index in alike)
+            with self._turn:
+                step = self._at_once(batch_size, size, len(prompts), companion)
+            for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
+                given = [[parts[index] for index in chunk] for parts in (images, companions, modalities)]
+                with self._turn, told_in_a_line():
+                    batch = self._predict_batch(*given, size, prompts, finish, output_processing_res)
+                    results |= zip(chunk, batch, strict=True)
+        return [results[index] for index in range(len(images))]
+
     def _by_size(self, images: Sequence[np.ndarray]) -> dict[Size, list[int]]:
         """The images' indices, by the size that they are fed at."""
         groups: dict[Size, list[int]] = {}
         for index, image_HW3 in enumerate(images):
             check_picture(image_HW3)
-            size = self.size
-            if self.processing_res is not None:
-                divisor, least = self.card.input_divisor, self.card.least_input
-                size = fit_inside(image_HW3.shape[:2], self.processing_res, divisor, least)
-            groups.setdefault(size, []).append(index)
+            groups.setdefault(self.plan.size_of(image_HW3.shape[:2]), []).append(index)
         return groups
 
     def _at_once(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
         """Pictures that the network is to see at once."""
-        step = batch_size or MOST_AT_ONCE
+        option = "--size" if self.plan.processing_res is None else "--processing-res"
+        asked = batch_size
         if prompts:
-            step = min(step, max(1, MAPS_AT_ONCE // prompts))
-        if self.card.options.get("legacy"):
-            step = 1  # its batch norms would mix the pictures of a batch
-        # Diffusion networks are the ones that a picture may be too large for; the others are told of at no cost.
-        if self._torch and (batch_size == 0 or self._runtime.network.capabilities.sampling):
-            from limelight.inference.budget import Beside, pictures_at_once
-
-            option = "--size" if self.processing_res is None else "--processing-res"
-            step = pictures_at_once(self._runtime, size, Beside(prompts, companion), step, option)
-        return step
+            asked = min(batch_size or MOST_AT_ONCE, max(1, MAPS_AT_ONCE // prompts))
+        return self._backend.at_once(asked, size, prompts=prompts, companion=companion, option=option)
 
     def _predict_batch(
-        self, batch: Batch, size: Size, texts: Sequence[str] | None, finish: Finish, keep_size: bool
-    ) -> Iterator[Prediction | Segmentation]:
+        self,
+        images: Sequence[np.ndarray],
+        companions: Sequence[np.ndarray | None],
+        modalities: Sequence[str],
+        size: Size,
+        prompts: Sequence[str],
+        finish: Finisher[Result],
+        keep_size: bool,
+    ) -> Iterator[Result]:
         started = time.perf_counter()
-        inputs = to_inputs(*batch, self.card, size)
+        feeds: Feeds = picture_feeds(images, companions, modalities, self.card, size)
         prepared = time.perf_counter()
-        images = batch[0]
-        maps = self._maps(images, inputs, texts)
+        if prompts:
+            feeds["prompt"] = self._backend.encode_prompts(prompts)
+        sampling = self.plan.sampling
+        maps = self._backend.run(feeds, sampling.seeds(images) if sampling.steps else None)
         finished = time.perf_counter()
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
         for image_HW3, map_Khw, doubt_Khw in zip(images, *maps.each(), strict=True):
@@ -307,10 +158,167 @@ class Predictor:
             found.milliseconds["post"] = 1000 * (time.perf_counter() - before)
             yield found
 
-    def _maps(self, images: Sequence[np.ndarray], inputs: Inputs, texts: Sequence[str] | None) -> Maps:
-        if not self._torch:
-            return Maps(self._runtime(inputs))
-        return self._runtime.draw(inputs, texts, self.sampling.seeds(images) if self.sampling.steps else None)
+
+class SaliencyPredictor(Predictor[Prediction]):
+    """Finds what is salient.
+
+    Example:
+        predictor = load("artifacts/sdnet-deploy")
+        saliency_HW = predictor.predict([read_image("photo.jpg")])[0].saliency_HW
+
+        predictor = load("artifacts/sdnet-rgbd")
+        predictor.predict([read_image("photo.jpg")], [read_companion("depth.png", depth=True)])
+    """
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        companions: Sequence[np.ndarray | None] | None = None,
+        *,
+        modality: str | None = None,
+        batch_size: int = 8,
+        output_processing_res: bool = False,
+    ) -> list[Prediction]:
+        """Find in each picture what is salient. No result depends on the other pictures of its batch.
+
+        Args:
+            images: uint8 HxWx3 RGB, each of any size.
+            companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
+                the image's proportions; None for an image that has none.
+            modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
+            batch_size: pictures that the network sees at once, at most; 0 = as many as free memory holds, up to
+                `MOST_AT_ONCE`.
+            output_processing_res: results at the size that the network sees, not at the pictures' own.
+
+        Returns:
+            One prediction per picture, in order.
+
+        Raises:
+            UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
+                for its image, or the network does not take what it is given or needs what it is not given.
+            Shortage: there is too little memory for one picture.
+        """
+        finish = partial(prediction, finish=self.card.finish)
+        options = {"batch_size": batch_size, "output_processing_res": output_processing_res}
+        return self._predict(images, companions, modality, (), finish, **options)
+
+
+class OpenVocabularyPredictor(Predictor[Segmentation]):
+    """Finds what text prompts name.
+
+    Example:
+        predictor = load("artifacts/words")
+        found = predictor.predict([read_image("photo.jpg")], ["cat", "armchair"])[0]
+        found.labels_HW, found.probability_HW("cat")
+    """
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        classes: Sequence[str],
+        *,
+        template: str | None = None,
+        background: float = BACKGROUND,
+        batch_size: int = 8,
+        output_processing_res: bool = False,
+    ) -> list[Segmentation]:
+        """Find the classes in each picture. No class's map depends on the other classes or pictures.
+
+        Args:
+            images, batch_size, output_processing_res: as in `SaliencyPredictor.predict`.
+            classes: their names, in any language and number.
+            template: see `prompts_for`.
+            background: see `limelight.inference.segment.most_probable`.
+
+        Returns:
+            One segmentation per picture, in order.
+
+        Raises:
+            UserError: an image is no uint8 HxWx3 array, or see `prompts_for`.
+            Shortage: there is too little memory for one picture.
+        """
+        names = checked_classes(classes)
+        prompts = self.prompts_for(names, template)
+        finish = partial(segmentation, classes=names, background=background)
+        options = {"batch_size": batch_size, "output_processing_res": output_processing_res}
+        return self._predict(images, None, None, prompts, finish, **options)
+
+    def prompts_for(self, classes: Sequence[str], template: str | None = None) -> list[str]:
+        """The texts that the network is given, once it has been found to take them.
+
+        Args:
+            classes: names of classes.
+            template: with {} for a class's name; '{}' for prompts that are whole sentences; None = as it was trained.
+
+        Raises:
+            UserError: a class is empty, too long or given twice, or the template has no {}.
+        """
+        prompts = in_template(checked_classes(classes), self.card.use.template if template is None else template)
+        with self._turn:
+            self._backend.encode_prompts(prompts)
+        return prompts
+
+
+_PREDICTORS: dict[str, type[SaliencyPredictor] | type[OpenVocabularyPredictor]] = {
+    "saliency": SaliencyPredictor,
+    "open-vocabulary": OpenVocabularyPredictor,
+}
+
+
+def load(
+    source: Path | str, request: Request | None = None, **options: Any
+) -> SaliencyPredictor | OpenVocabularyPredictor:
+    """Open a set of weights.
+
+    Args:
+        source: a folder with `model.safetensors` and `card.json`, and `exports/` for runtimes other than torch.
+        request: how it is to be used; or `options`, fields of `Request`.
+
+    Raises:
+        UserError: no such weights, runtime or export, no GPU where one is asked for, or something that the network or
+            the runtime cannot do.
+    """
+    card = read_card(source)
+    planned = plan(source, card, request or Request(**options))
+    kind = predictor_class(card)
+    backend = open_backend(planned)
+    # Weights that keep proportions get pictures of sizes of their own.
+    check_size(backend.takes, planned.fixed)
+    return kind(planned, backend)
+
+
+def predictor_class(card: Card) -> type[SaliencyPredictor] | type[OpenVocabularyPredictor]:
+    """What predicts with weights of this task.
+
+    Raises:
+        UserError: nothing does: they are part of a network.
+    """
+    task = card.architecture.task
+    if task not in _PREDICTORS:
+        raise UserError(
+            f"{card.architecture.model} is for {task}, not for predictions; choose weights for "
+            f"{' or '.join(_PREDICTORS)}"
+        )
+    return _PREDICTORS[task]
+
+
+def check(source: Path | str, request: Request) -> None:
+    """Find out what `load` would refuse, if possible without the time and memory that PyTorch takes.
+
+    Raises:
+        UserError: as `load`.
+    """
+    card = read_card(source)
+    planned = plan(source, card, request)
+    predictor_class(card)
+    if not planned.runtime.installed:
+        name = planned.runtime.name
+        raise UserError(f"runtime {name!r} needs the package {planned.runtime.package}; install it with pip")
+    if planned.runtime.exported or request.sampling.steps is not None or request.vae is not None:
+        check_size(open_backend(planned).takes, planned.fixed)
+    else:
+        entry(card.architecture.model)
+        check_weights(source, card)
 
 
 def _either(modalities: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limelight.inference.preprocess import to_saliency
+from limelight.imaging.geometry import to_picture
+from limelight.models.card import Finish
+from limelight.models.inputs import Size
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ class Prediction:
 def prediction(
     probability_1hw: np.ndarray,
     uncertainty_1hw: np.ndarray | None,
-    size: tuple[int, int],
+    size: Size,
     milliseconds: dict[str, float],
     *,
-    as_published: bool,
+    finish: Finish,
 ) -> Prediction:
-    """A network's map as a result at (height, width); for `as_published` see `to_saliency`."""
+    """A network's map as a result at (height, width)."""
     contrast = float(np.ptp(probability_1hw))
-    if as_published and uncertainty_1hw is not None and contrast:  # on the scale of the map
+    if finish.full_contrast and uncertainty_1hw is not None and contrast:  # on the scale of the map
         uncertainty_1hw = np.minimum(uncertainty_1hw / contrast, 0.5)
-    uncertainty_HW = None if uncertainty_1hw is None else to_saliency(uncertainty_1hw[0], size)
-    return Prediction(to_saliency(probability_1hw[0], size, as_published), milliseconds, uncertainty_HW)
+    uncertainty_HW = None if uncertainty_1hw is None else to_picture(uncertainty_1hw[0], size)
+    return Prediction(to_picture(probability_1hw[0], size, finish), milliseconds, uncertainty_HW)

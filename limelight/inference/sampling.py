@@ -40,7 +40,7 @@ class Sampling:
         Raises:
             UserError: several members of a single step, which makes them all alike.
         """
-        found = replace(self, steps=self.steps or card.denoise_steps)
+        found = replace(self, steps=self.steps or card.use.denoise_steps)
         if found.ensemble_size > 1 and found.steps is None:
             raise UserError(
                 f"without denoising steps all {found.ensemble_size} members of an ensemble are equal; ask for "

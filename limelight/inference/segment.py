@@ -3,13 +3,12 @@
 Dimensions: K classes, H height, W width of the result, h and w of the network's input.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.inference.preprocess import to_saliency
+from limelight.imaging.geometry import to_picture
 
 BACKGROUND = 0.5
 
@@ -37,12 +36,12 @@ class Segmentation:
         """
         if name not in self.classes:
             raise UserError(f"{name!r} was not asked for; choose one of {', '.join(self.classes)}")
-        return to_saliency(self.probability_Khw[self.classes.index(name)], self.labels_HW.shape)
+        return to_picture(self.probability_Khw[self.classes.index(name)], self.labels_HW.shape)
 
     @property
     def probability_KHW(self) -> np.ndarray:
         """All of them: 4 bytes for each class and pixel."""
-        return np.stack([to_saliency(map_hw, self.labels_HW.shape) for map_hw in self.probability_Khw])
+        return np.stack([to_picture(map_hw, self.labels_HW.shape) for map_hw in self.probability_Khw])
 
 
 def segmentation(
@@ -60,43 +59,6 @@ def segmentation(
     return Segmentation(labels_HW, classes, probability_Khw, milliseconds, doubt_HW)
 
 
-def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes without blanks around them, each once.
-
-    Raises:
-        UserError: there is none, one is empty or no Unicode, or two differ in their letters' case alone, which no
-            network sees.
-    """
-    if isinstance(prompts, str):
-        raise UserError(f"give the classes as a list, such as [{prompts!r}]; a text by itself would be read by letters")
-    names = [" ".join(name.split()) for name in prompts]
-    for number, name in enumerate(names, start=1):
-        if name.encode(errors="ignore").decode() != name:
-            raise UserError(f"class {number} of {len(names)} is no valid text ({name!a}); write it anew")
-    if not names:
-        raise UserError("no classes were given; name at least one, such as 'cat'")
-    if "" in names:
-        raise UserError(f"class {names.index('') + 1} of {len(names)} is empty; name it or leave it out")
-    seen = [name.casefold() for name in names]
-    twice = [name for name, folded in zip(names, seen, strict=True) if seen.count(folded) > 1]
-    if twice:
-        raise UserError(f"classes {', '.join(map(repr, twice[:4]))} are the same; name each once")
-    return tuple(names)
-
-
-def in_template(classes: Sequence[str], template: str) -> list[str]:
-    """What a network is told of each class.
-
-    Raises:
-        UserError: the template has no place, or several, for a name, or is no Unicode.
-    """
-    if template.count("{}") != 1:
-        raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")
-    if template.encode(errors="ignore").decode() != template:
-        raise UserError(f"the template {template!a} is no valid text; write it anew")
-    return [template.replace("{}", name) for name in classes]
-
-
 def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold: float) -> np.ndarray:
     """labels_HW int16 at (height, width), from maps of another size: 1 to K, the first of equals; 0 below `threshold`.
 
@@ -105,7 +67,7 @@ def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold:
     best_HW = np.full(size, np.float32(threshold))
     labels_HW = np.zeros(size, np.int16)
     for label, map_hw in enumerate(probability_Khw, start=1):
-        map_HW = to_saliency(map_hw, size)
+        map_HW = to_picture(map_hw, size)
         # The first class may equal the threshold, a later one must exceed what is there.
         better_HW = (map_HW > best_HW) | ((map_HW == best_HW) & (labels_HW == 0))
         labels_HW[better_HW], best_HW[better_HW] = label, map_HW[better_HW]
@@ -114,8 +76,8 @@ def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold:
 
 def doubt(uncertainty_Khw: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
     """uncertainty_HW float32 of each pixel's class; on background that of the most uncertain class."""
-    doubt_HW = to_saliency(uncertainty_Khw.max(0), labels_HW.shape)
+    doubt_HW = to_picture(uncertainty_Khw.max(0), labels_HW.shape)
     for label in np.unique(labels_HW[labels_HW > 0]):
         where_HW = labels_HW == label
-        doubt_HW[where_HW] = to_saliency(uncertainty_Khw[label - 1], labels_HW.shape)[where_HW]
+        doubt_HW[where_HW] = to_picture(uncertainty_Khw[label - 1], labels_HW.shape)[where_HW]
     return doubt_HW

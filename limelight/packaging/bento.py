@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from limelight.config import Package
 from limelight.data.archives import extract
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.models.card import Card
+from limelight.models.registry import FAMILIES
 from limelight.models.weights import CARD, read_card
 from limelight.tasks import SALIENCY, WORDS
 
@@ -50,8 +51,6 @@ CODE = {"limelight": "limelight", "models": "limelight/models", "services": "lim
 """Folders of the repository -> where a bento has them, as an installation does."""
 START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
-_DIFFUSION = ("diffusers", "transformers")
-"""What the families of diffusion need besides, where PyTorch runs them."""
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
 
 
@@ -75,8 +74,8 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     import bentoml
 
     card = read_card(folder)
-    service, version = service_of(card), card.sha256[:12]
-    facts = card.model_dump(mode="json", exclude_none=True)  # BentoML refuses null
+    service, version = service_of(card), card.provenance.sha256[:12]
+    facts = _without_null(card.model_dump(mode="json"))  # which BentoML refuses
     with bentoml.models.create(f"{service.name}:{version}", labels=_labels(card), metadata=facts) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
     _stage(context, card, runtime, settings)
@@ -86,13 +85,20 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     return str(bento.tag)
 
 
+def _without_null(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_null(value) for key, value in tree.items() if value is not None}
+    return [_without_null(value) for value in tree] if isinstance(tree, list) else tree
+
+
 def service_of(card: Card) -> Service:
     """What serves weights of this kind."""
-    return SERVICES[WORDS if card.text else SALIENCY]
+    return SERVICES[WORDS if card.architecture.task == "open-vocabulary" else SALIENCY]
 
 
 def _labels(card: Card) -> dict[str, str]:
-    return {"model": card.model, "form": card.form, "licence": card.licence}
+    known = card.architecture
+    return {"model": known.model, "form": known.form, "licence": card.provenance.licence}
 
 
 def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
@@ -100,9 +106,9 @@ def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
     for source, place in CODE.items():
         shutil.copytree(source, context / place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(service_of(card).bentofile, context)
-    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.family)))
+    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.family)))
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
-    if card.text:
+    if card.architecture.task == "open-vocabulary":
         limits["max_classes"] = settings.max_classes
     write_json(context / CODE["services"] / "settings.json", limits)
 
@@ -130,7 +136,7 @@ def pinned(runtime: str, family: str, lock: Path = Path("requirements.lock")) ->
             locked[canonicalize_name(entry.name)] = f"{canonicalize_name(entry.name)}{entry.specifier}"
     found: dict[str, str] = {}
     engine = runtime.partition("-")[0]
-    own = _DIFFUSION if engine == "torch" and family in ("diffsod", "segdiffusion") else ()
+    own = FAMILIES[family].packages if engine == "torch" else ()
     wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
     while wanted:
         package = wanted.pop()

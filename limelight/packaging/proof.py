@@ -14,7 +14,7 @@ from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_image
 
 if TYPE_CHECKING:
-    from limelight.inference.predictor import Predictor
+    from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
 
 ROUNDING = 1.01 / 255
 """Of a map: rounding to 8 bits, and threads adding in another order."""
@@ -32,11 +32,13 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     Raises:
         UserError: it answers otherwise than the weights do.
     """
-    from limelight.inference.predictor import Predictor
+    from limelight.inference.predictor import OpenVocabularyPredictor, load
 
-    predictor = Predictor.load(folder, runtime=runtime)
-    compare, limit = (_labels, TIES) if predictor.card.text else (_map, ROUNDING)
-    difference = compare(url, predictor)
+    predictor = load(folder, runtime=runtime)
+    if isinstance(predictor, OpenVocabularyPredictor):
+        difference, limit = _labels(url, predictor), TIES
+    else:
+        difference, limit = _map(url, predictor), ROUNDING
     if difference > limit:
         told = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
         raise UserError(
@@ -45,23 +47,23 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     return round(difference, 6)
 
 
-def _map(url: str, predictor: "Predictor") -> float:
+def _map(url: str, predictor: "SaliencyPredictor") -> float:
     image = _disc((40, 60, 90), (220, 160, 40))
     parts: list[Part] = [("image", "image.png", encode(image))]
     companion = modality = None
-    if predictor.card.companions:
-        companion, modality = _disc(60, 180), predictor.card.companions[0]
+    if predictor.card.architecture.companions:
+        companion, modality = _disc(60, 180), predictor.card.architecture.companions[0]
         parts += [("companion", "companion.png", encode(companion)), ("modality", None, modality.encode())]
     expected_HW = predictor.predict([image], [companion], modality=modality)[0].saliency_HW
     served_HW = read_image(_post_form(f"{url}/predict", parts))[..., 0] / 255
     return float(np.abs(served_HW - expected_HW).max())
 
 
-def _labels(url: str, predictor: "Predictor") -> float:
+def _labels(url: str, predictor: "OpenVocabularyPredictor") -> float:
     from PIL import Image
 
-    image, names = _disc((40, 60, 90), (220, 160, 40)), predictor.card.classes[:3] or ["thing", "ground"]
-    expected_HW = predictor.predict([image], prompts=names, background=0.0)[0].labels_HW
+    image, names = _disc((40, 60, 90), (220, 160, 40)), predictor.card.use.classes[:3] or ("thing", "ground")
+    expected_HW = predictor.predict([image], names, background=0.0)[0].labels_HW
     parts = [("image", "image.png", encode(image)), ("classes", None, json.dumps(names).encode())]
     answer = _post_form(f"{url}/segment", [*parts, ("background", None, b"0")])
     with Image.open(io.BytesIO(answer)) as served:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.champions.record import champion
+from limelight.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.encoding import FILE_TYPES, JPEG
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.inference.pictures import read_picture
-from limelight.inference.predictor import Predictor
+from limelight.inference.plan import Request as Asked
+from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
-from limelight.inference.segment import BACKGROUND, checked_classes
+from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
 from limelight.predict.job import Job
@@ -25,6 +27,7 @@ from limelight.tasks import SALIENCY, WORDS
 STREAM = "-"
 _NOTES = 5
 """Of pictures, that are printed."""
+AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
 Second = tuple[str, Path] | None
 """The modality that second pictures make, and where they are."""
 
@@ -78,9 +81,8 @@ def run(request: Request) -> int:
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
     predictor = _load(request)
-    # Refused before any work is done.
+    _check_task(predictor, style, request)  # refused before any work is done
     predictor.modality_for(second is not None, second and second[0])
-    predictor.words_for(getattr(style, "classes", None), request.template)
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
         for text in _notes(request, predictor):
@@ -91,13 +93,24 @@ def run(request: Request) -> int:
     return _predict_many(job, request, Path(target), second)
 
 
-def _notes(request: Request, predictor: Predictor) -> Iterator[str]:
+def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
+    """Refuse classes for weights that take none, none for weights that need them, and prompts that are too long."""
+    model = predictor.card.architecture.model
+    if isinstance(predictor, OpenVocabularyPredictor):
+        if not isinstance(style, WordStyle):
+            raise UserError(f"{model} finds what text prompts name; name classes (--classes)")
+        predictor.prompts_for(style.classes, request.template)
+    elif isinstance(style, WordStyle) or request.template is not None:
+        raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
+
+
+def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
     """What makes results worse than the weights' own, though it works."""
-    card = predictor.card
-    if request.denoise_steps and card.denoise_steps is None:
+    use = predictor.card.use
+    if request.denoise_steps and use.denoise_steps is None:
         yield "these weights learnt a single step without noise; in steps they draw worse"
-    if card.text and card.options.get("legacy"):
-        yield "these weights were published to draw all classes at once, as grey levels; they never learnt to draw one"
+    if use.caution:
+        yield use.caution
 
 
 def read_classes(text: str) -> tuple[str, ...]:
@@ -142,17 +155,14 @@ def _style(request: Request, file_type: str) -> Style:
     return Style(request.kind or "map", **adjusted)
 
 
-def _load(request: Request) -> Predictor:
-    if request.device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device {request.device!r}; choose auto, cpu or cuda")
+def _load(request: Request) -> AnyPredictor:
     model, runtime, won_with = request.model, request.runtime, None
     if model is None:
         model, won_with = champion(SALIENCY if request.classes is None else WORDS)
     # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
     if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
         runtime = won_with
-    return Predictor.load(
-        model,
+    asked = Asked(
         runtime=runtime,
         device=request.device,
         threads=request.threads,
@@ -162,6 +172,7 @@ def _load(request: Request) -> Predictor:
         half_precision=request.half_precision,
         vae=request.vae,
     )
+    return load(model, asked)
 
 
 def _second(request: Request) -> Second:

@@ -6,11 +6,11 @@ from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.inference.pictures import Picture
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import Segmentation
 from limelight.media.sources import path_text
-from limelight.predict.styles import Style, WordStyle
+from limelight.predict.styles import Style
 
 Found = Prediction | Segmentation
 
@@ -20,10 +20,11 @@ class Job:
     """Pictures in, predictions out, and how to write them.
 
     Args:
-        modality: of the companions; see `Predictor.predict`, as for `batch_size` and `output_processing_res`.
+        modality: of the companions; see `SaliencyPredictor.predict`, as for `batch_size` and `output_processing_res`.
     """
 
-    predictor: Predictor
+    predictor: SaliencyPredictor | OpenVocabularyPredictor
+    """Of the kind that the style is for."""
     style: Style
     modality: str | None = None
     batch_size: int = 8
@@ -33,23 +34,16 @@ class Job:
         """One prediction per picture, in order.
 
         Raises:
-            UserError: see `Predictor.predict`.
+            UserError: see `SaliencyPredictor.predict`.
         """
-        words = {}
-        if isinstance(self.style, WordStyle):
-            words = {
-                "prompts": self.style.classes,
-                "template": self.style.template,
-                "background": self.style.background,
-            }
-        return self.predictor.predict(
-            [picture.image_HW3 for picture in pictures],
-            [picture.companion_HW for picture in pictures],
-            modality=self.modality,
-            batch_size=self.batch_size,
-            output_processing_res=self.output_processing_res,
-            **words,
-        )
+        images, style = [picture.image_HW3 for picture in pictures], self.style
+        options = {"batch_size": self.batch_size, "output_processing_res": self.output_processing_res}
+        if isinstance(self.predictor, OpenVocabularyPredictor):
+            return self.predictor.predict(
+                images, style.classes, template=style.template, background=style.background, **options
+            )
+        companions = [picture.companion_HW for picture in pictures]
+        return self.predictor.predict(images, companions, modality=self.modality, **options)
 
     def predict_each(self, pictures: Sequence[Picture]) -> list[Found | UserError]:
         """The same, with what is wrong in place of a prediction that cannot be made: too little memory, most often."""
@@ -62,16 +56,16 @@ class Job:
 
     def record(self) -> dict[str, Any]:
         """What the results depend on besides the pictures, as JSON."""
-        predictor, sampling = self.predictor, self.predictor.sampling
-        sampled = {} if sampling.steps is None else {"sampling": sampling.note}
-        resolution = {} if predictor.processing_res is None else {"processing_res": predictor.processing_res}
+        plan = self.predictor.plan
+        sampled = {} if plan.sampling.steps is None else {"sampling": plan.sampling.note}
+        resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
         return {
-            "weights": predictor.card.sha256,
-            "size": list(predictor.size),
-            "number_format": predictor.number_format,
+            "weights": plan.card.provenance.sha256,
+            "size": list(plan.fixed or plan.card.prepare.size),
+            "number_format": plan.runtime.computed_in(),
             **self.style.settings,
             **sampled,
             **resolution,
-            **({"vae": path_text(predictor.vae)} if predictor.vae else {}),
+            **({"vae": path_text(plan.vae)} if plan.vae else {}),
             **({"output_processing_res": True} if self.output_processing_res else {}),
         }

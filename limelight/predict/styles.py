@@ -11,10 +11,10 @@ import numpy as np
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
+from limelight.imaging.geometry import to_picture
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.pictures import Picture
-from limelight.inference.preprocess import to_saliency
 from limelight.inference.saliency import Prediction
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import MOST_INDEXED, encode_labels
@@ -166,7 +166,7 @@ class WordStyle(Style):
         size = found.labels_HW.shape
         picture = _fitted(picture, size)
         labels_HW = without_hidden(found.labels_HW, picture.transparency)
-        maps = (self._adjusted(to_saliency(map_hw, size)) for map_hw in found.probability_Khw)
+        maps = (self._adjusted(to_picture(map_hw, size)) for map_hw in found.probability_Khw)
         if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
             yield encode(labels_HW.astype(np.uint16), dpi=picture.dpi)
         elif self.kind == "labels":
@@ -178,7 +178,7 @@ class WordStyle(Style):
         elif self.kind == "map":
             yield from (self._drawn(picture, map_HW) for map_HW in maps)
         else:
-            yield self._drawn(picture, self._adjusted(to_saliency(found.probability_Khw.max(0), size)))
+            yield self._drawn(picture, self._adjusted(to_picture(found.probability_Khw.max(0), size)))
 
 
 def file_names(classes: Sequence[str]) -> list[str]:

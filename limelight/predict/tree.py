@@ -20,8 +20,8 @@ from typing import Any
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json, write_text
 from limelight.foundation.scratch import sweep
+from limelight.inference.backends import MOST_AT_ONCE
 from limelight.inference.pictures import Picture, read_picture
-from limelight.inference.predictor import MOST_AT_ONCE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.job import Found, Job

@@ -1,18 +1,17 @@
 """Learning from a teacher's maps."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from limelight.config import Run
-from limelight.data.loader import Triple
 from limelight.data.samples import Batch
 from limelight.models.base import Network
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Triple
 from limelight.models.losses import deep_supervision, distil_loss
-from limelight.training.supervised import Supervised, forward, inputs
+from limelight.training.supervised import Supervised
 
 
 class Distilled(Supervised):
@@ -46,11 +45,11 @@ class Distilled(Supervised):
     ) -> None:
         super().__init__(network, run)
         self.teacher = teacher.requires_grad_(False).eval()
-        self.teacher_steps = card.denoise_steps
-        # The batch norms of legacy weights would mix the pictures of a batch.
-        self.one_by_one = bool(card.options.get("legacy"))
+        self.teacher_steps = card.use.denoise_steps
+        # Batch norms of published weights may mix the pictures of a batch.
+        self.one_by_one = not card.use.independent
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
-        means, stds = torch.tensor([mean, card.mean]), torch.tensor([std, card.std])
+        means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
 
@@ -59,8 +58,13 @@ class Distilled(Supervised):
     @torch.no_grad()
     def _prompts(self, card: Card) -> Tensor | None:
         """What a teacher of words is asked for."""
-        classes = self.run.teacher_classes or card.classes
-        return self.teacher.encode_prompts([card.prompt.replace("{}", each) for each in classes]) if card.text else None
+        if not any(each.source == "prompt" for each in self.teacher.inputs):
+            return None
+        classes = self.run.teacher_classes or card.use.classes
+        return self.teacher.encode_prompts([card.use.template.replace("{}", each) for each in classes])
+
+    def memory_savers(self) -> list[str]:
+        return [*super().memory_savers(), "a smaller teacher_size"]
 
     def train(self, mode: bool = True) -> "Distilled":
         super().train(mode)
@@ -72,7 +76,7 @@ class Distilled(Supervised):
 
         Parts: 'distil' and 'labels', unweighted, where the two are mixed.
         """
-        logits = forward(self.network, batch)
+        logits = self.network.logits(batch.inputs)
         distil = deep_supervision(distil_loss(self.run.distil), logits, self.targets(batch), self.run.level_weights)
         weight = self.run.label_weight
         if weight == 0:
@@ -84,28 +88,32 @@ class Distilled(Supervised):
     def targets(self, batch: Batch) -> Tensor:
         """The teacher's probability_B1HW in [0, 1] at the batch's size."""
         size = batch.image_B3HW.shape[-2:]
-        divisor = self.teacher.capabilities.input_divisor
+        divisor = self.teacher.capabilities.divisor
         own = [self.run.teacher_size or divisor * max(1, round(side / divisor)) for side in size]
-        image_B3HW = _resize(batch.image_B3HW * self.scale + self.shift, own)
-        companion_B1HW = None if batch.companion_B1HW is None else _resize(batch.companion_B1HW, own)
-        seen = replace(batch, image_B3HW=image_B3HW, companion_B1HW=companion_B1HW)
-        given = inputs(self.teacher, seen)
-        step = 1 if self.one_by_one else len(image_B3HW)
-        rows = zip(*(part.split(step) for part in given), strict=True)
-        return _resize(torch.cat([self._answer(*row) for row in rows]), size)
+        given = {}
+        for each in self.teacher.inputs:
+            value = batch.inputs.get(each.name)
+            if value is not None and each.source in ("image", "companion"):
+                value = value * self.scale + self.shift if each.source == "image" else value
+                value = _resize(value, each.scaled((own[0], own[1])))
+            given[each.name] = value
+        present = {name: value for name, value in given.items() if value is not None}
+        step = 1 if self.one_by_one else len(batch)
+        rows = zip(*(value.split(step) for value in present.values()), strict=True)
+        return _resize(torch.cat([self._answer(dict(zip(present, row, strict=True))) for row in rows]), size)
 
-    def _answer(self, *given: Tensor) -> Tensor:
+    def _answer(self, given: Mapping[str, Tensor]) -> Tensor:
         """The teacher's probability_B1HW, used as it was trained to be."""
         if self.prompt_KTC is not None:
-            given = (*given, self.prompt_KTC)
+            given = {**given, "prompt": self.prompt_KTC}
         if self.teacher_steps:
-            probability_BKHW = self.teacher.denoise(*given, steps=self.teacher_steps)[0]
+            probability_BKHW = self.teacher.draw(given, steps=self.teacher_steps)[0]
         else:
-            probability_BKHW = self.teacher(*given)[0].float().sigmoid()
+            probability_BKHW = self.teacher.maps(given)
         return probability_BKHW.amax(1, keepdim=True)
 
 
-def _resize(maps_BCHW: Tensor, size: list[int] | torch.Size) -> Tensor:
+def _resize(maps_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     if maps_BCHW.shape[-2:] == torch.Size(size):
         return maps_BCHW
     return F.interpolate(maps_BCHW, size=tuple(size), mode="bilinear", align_corners=False)

@@ -17,6 +17,8 @@ class Learner(nn.Module):
     them.
     """
 
+    denoise_steps: int | None = None
+    """That the weights are to be used with; None = one, without noise."""
     network: nn.Module
     """What is trained, averaged and saved: one `Network`, or an `nn.ModuleDict` of several modules."""
 
@@ -39,6 +41,10 @@ class Learner(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every trained parameter exactly once, by role."""
         return self.network.parameter_groups()
+
+    def memory_savers(self) -> list[str]:
+        """Settings of a run that would take less memory, besides those that any run has."""
+        return self.network.memory_savers()
 
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         return self.loss(batch, epoch)

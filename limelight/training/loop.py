@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from limelight.config import Run
-from limelight.data.loader import Triple, batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.inference.shortage import told_in_a_line
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
@@ -87,18 +87,13 @@ def fit(
 
 def _leaner(learner: Learner, run: Run) -> str:
     """Settings of the run that would take less memory than these."""
-    diffusion = hasattr(learner.network, "unet")
-    options = getattr(learner.network, "build_options", {})
     share = next((share for share in range(2, run.batch_size + 1) if run.batch_size % share == 0), 1)
     found = {
         f"batch_size: {run.batch_size // share} with accumulate: {share * run.accumulate}, the same step": share > 1,
         "precision: bf16": run.precision == "fp32",
-        "options: {gradient_checkpointing: true}": diffusion and not options.get("gradient_checkpointing"),
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
-        "lora: {}": diffusion and run.lora is None,
-        "a smaller teacher_size": hasattr(learner, "teacher"),
     }
-    settings = [setting for setting, helps in found.items() if helps]
+    settings = [*(setting for setting, helps in found.items() if helps), *learner.memory_savers()]
     return f"of the run's settings, these take less: {'; '.join([*settings, 'a smaller input_size'])}"
 
 

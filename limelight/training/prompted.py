@@ -10,8 +10,9 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.nn import functional as F
 
+from limelight.class_names import folded
 from limelight.config import Run
-from limelight.data.classes import VOID, Vocabulary, folded
+from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
 from limelight.foundation.errors import UserError

@@ -13,18 +13,15 @@ from typing import Any
 from accelerate.utils import set_seed
 from torch import nn
 
+from limelight.class_names import folded
 from limelight.config import Params, Run
-from limelight.data.classes import folded, vocabulary
-from limelight.data.loader import Triple
+from limelight.data.classes import vocabulary
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees, read_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.models.base import Network
-from limelight.models.card import Card
+from limelight.models.card import Card, Triple
 from limelight.models.companion import fitted_channels
-from limelight.models.diffusion.configs import PUBLISHED_STEPS
-from limelight.models.diffusion.hub import base_name
-from limelight.models.diffusion.lora import add_adapters, merge_adapters
 from limelight.models.registry import create_model
 from limelight.models.weights import assets_option, load_strict, load_weights, save_weights
 from limelight.tracking import Tracker, tracked_run
@@ -104,8 +101,7 @@ def _train(params: Params, name: str, teacher: str | None) -> History:
             on_epoch=lambda history: _log_epoch(tracker, history),
         )
         if os.environ.get("RANK", "0") == "0":
-            if run.lora:
-                merge_adapters(inputs.learner.network.unet)
+            inputs.learner.network.merge_adapters()
             _write(name, run, inputs, history)
             _log_results(tracker, name, inputs, history, time.monotonic() - start)
             shutil.rmtree(folder)
@@ -119,16 +115,15 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
     mean, std = network.mean, network.std
     if init:
         takes = network.capabilities.modalities
-        state = fitted_channels(loaded.state_dict(), network.state_dict(), init.modalities, takes)
+        state = fitted_channels(loaded.state_dict(), network.state_dict(), init.architecture.modalities, takes)
         load_strict(network, state, run.init)
-        mean, std = init.mean, init.std
+        mean, std = init.prepare.mean, init.prepare.std
     parts = {part: _load_part(network, part, folder) for part, folder in run.parts.items()}
     if run.lora:
-        if not hasattr(network, "unet"):
-            raise UserError(f"run {name!r}: lora is for networks with a UNet, which {run.model} is not; leave it out")
-        add_adapters(network.unet, **run.lora.model_dump())
-    pretrained = run.options.get("pretrained")
-    base = base_name(pretrained) if pretrained and hasattr(network, "unet") else None
+        try:
+            network.add_adapters(**run.lora.model_dump())
+        except UserError as error:
+            raise UserError(f"run {name!r}: {error}") from error
     _check_sizes(network, run.model, (run.input_size, *run.sizes), name)
     learner, card = _learner(network, run, name), None
     samples, validation = _samples(run, network, name, distilled=teacher is not None)
@@ -142,13 +137,13 @@ def _prepare(params: Params, run: Run, name: str, teacher: str | None) -> _Input
         seed=params.seed,
         manifest=manifest_hash([*samples, *validation]),
         trees={sample.dataset: trees.get(sample.dataset) for sample in (*samples, *validation)},
-        teacher=card and card.sha256,
-        init=init and init.sha256,
-        base=base,
-        parts={part: found.sha256 for part, found in parts.items()},
+        teacher=card and card.provenance.sha256,
+        init=init and init.provenance.sha256,
+        base=network.base,
+        parts={part: found.provenance.sha256 for part, found in parts.items()},
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
-    source = _source(params, name, teacher, card, init, base, parts)
+    source = _source(params, name, teacher, card, init, network.base, parts)
     return _Inputs(learner, samples, validation, mean, std, key, source, init)
 
 
@@ -156,9 +151,9 @@ def _options(run: Run, init: Card | None, name: str) -> dict[str, Any]:
     """The network's: the run's own, over those of the weights that it starts from, which say what they mean."""
     if init is None:
         return run.options
-    if init.form == "merged":
+    if init.architecture.form == "merged":
         raise UserError(f"run {name!r}: {run.init} holds merged weights, which cannot be trained; start from others")
-    return {**(init.options if init.model == run.model else {}), **run.options}
+    return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
 def _learner(network: Network, run: Run, name: str) -> Learner:
@@ -172,7 +167,7 @@ def _learner(network: Network, run: Run, name: str) -> Learner:
     from limelight.training.reconstruction import Reconstruction
     from limelight.training.velocity import PromptedVelocity, Velocity
 
-    velocity = PromptedVelocity if network.capabilities.text else Velocity
+    velocity = PromptedVelocity if network.capabilities.task == "open-vocabulary" else Velocity
     return {"reconstruction": Reconstruction, "velocity": velocity, "words": Prompted}[run.objective](network, run)
 
 
@@ -181,7 +176,9 @@ def _load_part(network: Network, part: str, folder: str) -> Card:
     donor, card = load_weights(folder)
     own, theirs = (getattr(each, part, None) for each in (network, donor))
     if not (isinstance(own, nn.Module) and isinstance(theirs, nn.Module)):
-        raise UserError(f"{card.model} in {folder} and the network to train do not both have a part {part!r}")
+        raise UserError(
+            f"{card.architecture.model} in {folder} and the network to train do not both have a part {part!r}"
+        )
     load_strict(own, theirs.state_dict(), f"{folder} ({part})")
     scales = [getattr(getattr(each, "config", None), "scaling_factor", None) for each in (own, theirs)]
     if scales[0] != scales[1]:
@@ -194,7 +191,7 @@ def _load_part(network: Network, part: str, folder: str) -> Card:
 
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
     """What the run trains on (without labels only where a teacher makes use of that) and what it is validated on."""
-    text = network.capabilities.text
+    text = network.capabilities.task == "open-vocabulary"
     modalities = ("text",) if text else network.capabilities.modalities
     rows = [sample for sample in read_manifest() if sample.modality in modalities]
     labelled = [sample for sample in rows if sample.split in run.labelled and sample.mask]
@@ -211,7 +208,7 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
         classes = sorted(known.values())
         raise UserError(f"run {name!r}: held_out_classes {unknown} are none of its datasets' classes: {classes}")
     if text:  # one that is too long is told before the first step, not in the step that draws it
-        network.text.ids([template.replace("{}", label) for template in run.templates for label in known.values()])
+        network.check_prompts([template.replace("{}", label) for template in run.templates for label in known.values()])
     validation = [sample for sample in rows if sample.split == run.validation and sample.mask]
     if run.validation and not validation and os.environ.get("RANK", "0") == "0":
         splits = ", ".join(sorted({sample.split for sample in rows if sample.mask})) or "none"
@@ -224,7 +221,7 @@ def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple
 
 
 def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) -> None:
-    divisor, least = network.capabilities.input_divisor, network.capabilities.least_input
+    divisor, least = network.capabilities.divisor, network.capabilities.least
     if wrong := [size for size in sizes if size % divisor]:
         raise UserError(f"run {name!r}: sizes {wrong} are not multiples of {divisor}, which {model} needs")
     if wrong := [size for size in sizes if size < least]:
@@ -233,16 +230,17 @@ def _check_sizes(network: Network, model: str, sizes: Sequence[int], name: str) 
 
 def _check_teaching(run: Run, network: Network, taught_by: Network, card: Card, teacher: str, name: str) -> None:
     """Only maps are taught, by what can draw them: of what is salient, or of what words name."""
-    draws = "masks" in taught_by.capabilities.objectives or card.text
+    text = card.architecture.task == "open-vocabulary"
+    draws = "masks" in taught_by.capabilities.objectives or text
     for who, able in (
         (f"run {name!r}", "masks" in network.capabilities.objectives),
         (f"run {name!r}: teacher {teacher!r}", draws),
     ):
         if not able:
             raise UserError(f"{who} draws no saliency maps, which is what is distilled; choose another network")
-    if run.teacher_classes and not card.text:
+    if run.teacher_classes and not text:
         raise UserError(f"run {name!r}: teacher {teacher!r} takes no words; leave teacher_classes out")
-    if card.text and not run.teacher_classes and not card.classes:
+    if text and not run.teacher_classes and not card.use.classes:
         raise UserError(f"run {name!r}: the card of teacher {teacher!r} names no classes; name some as teacher_classes")
     if run.objective != "masks":
         raise UserError(f"run {name!r}: a student learns maps; leave objective at 'masks', not {run.objective!r}")
@@ -258,17 +256,21 @@ def _source(
     base: str | None,
     parts: Mapping[str, Card],
 ) -> str:
-    start = f", from {init.source or init.model} (sha256 {init.sha256[:12]})" if init else ""
-    taught = f", taught by {teacher} ({card.model}, sha256 {card.sha256[:12]})" if card else ""
+    start = f", from {_origin(init, init.architecture.model)}" if init else ""
+    taught = f", taught by {teacher} ({card.architecture.model}, sha256 {card.provenance.sha256[:12]})" if card else ""
     below = f", from {base}" if base else ""
-    below += "".join(f", {part} from {found.source} (sha256 {found.sha256[:12]})" for part, found in parts.items())
+    below += "".join(f", {part} from {_origin(found)}" for part, found in parts.items())
     return f"run {name}, profile {params.profile}, seed {params.seed}{below}{start}{taught}"
+
+
+def _origin(card: Card, unknown: str = "") -> str:
+    return f"{card.provenance.source or unknown} (sha256 {card.provenance.sha256[:12]})"
 
 
 def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
     """The weights folder and the report."""
     folder, report = ARTIFACTS / name, REPORTS / name
-    inherited = {"licence": inputs.init.licence} if inputs.init else {}
+    inherited = {"licence": inputs.init.provenance.licence} if inputs.init else {}
     save_weights(
         folder,
         inputs.learner.network,
@@ -277,13 +279,13 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
         mean=inputs.mean,
         std=inputs.std,
         source=inputs.source,
-        trained_on=[
-            *(inputs.init.trained_on if inputs.init else []),
+        trained_on=(
+            *(inputs.init.provenance.trained_on if inputs.init else []),
             *(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in _splits(inputs.samples)),
-        ],
-        classes=_trained_classes(run, inputs),
-        prompt=run.templates[0],
-        denoise_steps=PUBLISHED_STEPS if run.objective == "velocity" else None,
+        ),
+        classes=tuple(_trained_classes(run, inputs)),
+        template=run.templates[0],
+        denoise_steps=inputs.learner.denoise_steps,
         metrics=_validation(history),
         **inherited,
     )
@@ -303,7 +305,7 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
 
 def _trained_classes(run: Run, inputs: _Inputs) -> list[str]:
     """Names of the classes that training has shown; also those of the weights that it started from."""
-    earlier = inputs.init.classes if inputs.init else []
+    earlier = inputs.init.use.classes if inputs.init else []
     shown = {label for sample in inputs.samples if sample.modality == "text" for label in sample.classes}
     held_out = set(map(folded, run.held_out_classes))
     return sorted({*earlier, *(label for label in shown if folded(label) not in held_out)})

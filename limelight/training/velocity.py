@@ -25,6 +25,7 @@ class Velocity(Learner):
     """
 
     network: DiffSOD
+    denoise_steps = PUBLISHED_STEPS
 
     def __init__(self, network: DiffSOD, run: Run) -> None:
         super().__init__()
@@ -50,6 +51,8 @@ class PromptedVelocity(Prompted):
     What is void in the labels is background in the latents, which cannot leave pixels out; a latent counts as much as
     its pixels are not void.
     """
+
+    denoise_steps = PUBLISHED_STEPS
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over all prompts, in units of the latents. No parts."""

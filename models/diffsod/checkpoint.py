@@ -12,7 +12,9 @@ from limelight.foundation.files import check_sha256
 from limelight.models.card import Card
 from limelight.models.diffusion.configs import PUBLISHED_STEPS
 from limelight.models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
+from limelight.models.diffusion.hub import base_folder
 from limelight.models.empty import empty_parameters
+from limelight.models.importers.files import Files
 from limelight.models.importers.torch_checkpoint import read_pth
 from limelight.models.registry import create_model
 from limelight.models.weights import load_strict, save_weights
@@ -57,35 +59,21 @@ _FUSION = {
 
 
 def import_published(
-    branch: Path | str,
-    unet: Path | str,
-    base: Path | str,
-    folder: Path | str,
-    *,
-    name: str = "diffsod",
-    sha256: str | None = None,
-    licence: str = LICENCE,
-    trained_on: Sequence[str] = (),
+    name: str, folder: Path | str, files: Files, *, licence: str = LICENCE, trained_on: Sequence[str] = ()
 ) -> Card:
     """Put the authors' files together into a weights folder of a `legacy` diffSOD.
 
     Args:
-        branch: their .pth file of the condition branch ("Res2Net backbone").
-        unet: their folder that holds unet/, in safetensors.
-        base: a folder in the layout of Stable Diffusion 2, for autoencoder and schedule, which they leave as they are.
-        folder: where the weights folder goes; it is written only if everything fits.
         name: the diffSOD whose branch has these sizes.
-        sha256: what the .pth file must hash to; None = not checked.
-        licence, trained_on: for the card.
+        files: `checkpoint`, their .pth file of the condition branch ("Res2Net backbone"); `unet`, in safetensors;
+            `base`, for autoencoder and schedule, which they leave as they are.
 
-    Returns:
-        The card as written.
-
-    Raises:
-        UserError: a file or part is missing, damaged or of another network; another hash. Nothing is executed, and
-            nothing is written.
+    Args, returns, raises: as `limelight.models.importers.import_published`.
     """
-    digest = check_sha256(branch, sha256)
+    unet, branch = files.the_unet(name), files.checkpoint
+    if branch is None:
+        raise UserError(f"{name} comes with a file of its condition branch; give that .pth file")
+    digest, base = check_sha256(branch, files.sha256), base_folder(files.base)
     configs = read_configs(base)
     options = {"unet": read_unet_config(unet, wide=True), "vae": configs.vae, "scheduler": configs.scheduler}
     with empty_parameters():
@@ -98,9 +86,10 @@ def import_published(
         name=name,
         licence=licence,
         denoise_steps=PUBLISHED_STEPS,
-        as_published=True,
+        prepare={"filter": "bicubic", "companions": "stored"},
+        finish={"filter": "bicubic", "full_contrast": True},
         source=f"imported from {Path(branch).name}, sha256 {digest}, and {Path(unet).name}/unet",
-        trained_on=list(trained_on),
+        trained_on=tuple(trained_on),
     )
 
 

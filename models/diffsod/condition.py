@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
-from limelight.models.base import MODALITIES
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES
 from limelight.models.diffsod.branch import Branch
 from limelight.models.diffusion.configs import Config
 

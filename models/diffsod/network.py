@@ -1,6 +1,7 @@
 """diffSOD as one network: autoencoder, condition, denoiser."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from limelight.models.diffsod.condition import Condition
 from limelight.models.diffsod.configs import BRANCHES
 from limelight.models.diffusion.configs import Config, chosen
 from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
-from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.hub import base_folder, base_name
 from limelight.models.diffusion.lora import trained_groups
+from limelight.models.inputs import WITH_COMPANION
 
 
 class DiffSOD(MaskDenoiser):
@@ -40,8 +42,9 @@ class DiffSOD(MaskDenoiser):
             backbone then starts from ImageNet weights where they can be fetched.
     """
 
+    inputs = WITH_COMPANION
     capabilities = Capabilities(
-        modalities=MODALITIES, objectives=("masks", "velocity"), sampling=True, input_divisor=32
+        modalities=MODALITIES, objectives=("masks", "velocity"), sample=True, divisor=32, fixed_export=True
     )
 
     def __init__(
@@ -65,7 +68,9 @@ class DiffSOD(MaskDenoiser):
             gain=gain,
             gradient_checkpointing=gradient_checkpointing,
             base=base_folder(pretrained),
+            base_name=base_name(pretrained) if pretrained else None,
         )
+        self.capabilities = replace(self.capabilities, independent=not legacy)
         self.condition = Condition(
             chosen(branch, BRANCHES, "branch"),
             legacy=legacy,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
-from limelight.models.diffusion import latents
+from limelight.models.diffusion import latents, lora
 from limelight.models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
 from limelight.models.diffusion.ensemble import ensemble
 from limelight.models.diffusion.folder import Configs, read_autoencoder, read_same
@@ -32,13 +32,13 @@ class MaskDenoiser(Network):
         gain: see `GAIN`.
         gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.
         base: a folder in the layout of Stable Diffusion 2 to take UNet and autoencoder from; None = random weights.
+        base_name: what a card calls it.
     """
 
     mean = std = (0.5, 0.5, 0.5)
     """Of RGB in [0, 1], for a card."""
-    rows_at_once = 16
-    """Masks drawn at once: 200 prompts of an image, or 50 members of an ensemble, need no more memory than so many. It
-    may be changed at any time."""
+    rows_at_once: int = 16
+    """200 prompts of an image, or 50 members of an ensemble, need no more memory than so many."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class MaskDenoiser(Network):
         gain: float,
         gradient_checkpointing: bool,
         base: Path | None,
+        base_name: str | None,
     ) -> None:
         super().__init__()
         unet, vae = chosen(unet, UNETS, "UNet"), chosen(vae, VAES, "autoencoder")
@@ -64,6 +65,8 @@ class MaskDenoiser(Network):
         self.last_timestep = self.scheduler.config.num_train_timesteps - 1
         self.last_sigma = (1 - self.scheduler.alphas_cumprod[-1].item()) ** 0.5
         self.legacy, self.gain = legacy, gain
+        self.base = base_name
+        self.checkpointed = gradient_checkpointing
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
@@ -93,6 +96,22 @@ class MaskDenoiser(Network):
                 f"network works in {own[0]} at 1/{2 ** (own[1] - 1)}; choose another autoencoder"
             )
         self.vae = vae.requires_grad_(False).eval()
+
+    def add_adapters(self, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
+        """See `limelight.models.diffusion.lora.add_adapters`."""
+        lora.add_adapters(self.unet, rank=rank, alpha=alpha, targets=targets)
+
+    def merge_adapters(self) -> None:
+        lora.merge_adapters(self.unet)
+
+    def memory_savers(self) -> list[str]:
+        savers = {"options: {gradient_checkpointing: true}": not self.checkpointed, "lora: {}": not self.has_adapters}
+        return [setting for setting, helps in savers.items() if helps]
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether `add_adapters` was called, and not yet `merge_adapters`."""
+        return lora.ADAPTERS in lora.trained_groups(self.unet)
 
     # ---------------------------------------------------------------------------------------------------------- parts
     def encode_image(self, image_B3HW: Tensor) -> Tensor:
@@ -125,6 +144,9 @@ class MaskDenoiser(Network):
         return self.unet(both_BChw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
 
     # ----------------------------------------------------------------------------------------------------- prediction
+    def check_steps(self, steps: int) -> None:
+        check_steps(self.scheduler, steps)
+
     def one_step(self, latent_BChw: Tensor, tokens_BNC: Tensor) -> Tensor:
         """mask_B1HW, about -1 for background and 1 for object, in one deterministic step from a latent of zeros at the
         last timestep (Martin Garcia et al., arXiv 2409.11355, section 4)."""

@@ -37,6 +37,8 @@ def add_adapters(unet: nn.Module, *, rank: int, alpha: float, targets: Sequence[
 
 def merge_adapters(unet: nn.Module) -> None:
     """Add what the adapters have learnt to the weights, in place, and remove them: a UNet like any other again."""
+    if ADAPTERS not in trained_groups(unet):
+        return
     for name, module in list(unet.named_modules()):
         if hasattr(module, "lora_A"):
             module.merge()

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from limelight.models.importers.checkpoint import Published, import_checkpoint
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -69,3 +72,15 @@ def _apply(rules: tuple[Rule, ...], key: str) -> str:
         if re.match(pattern, key):
             return re.sub(f"^{pattern}", replacement, key)
     return key
+
+
+import_published = partial(
+    import_checkpoint,
+    Published(
+        from_published,
+        from_classifier,
+        mean=(124.55 / 255, 118.90 / 255, 102.94 / 255),
+        std=(56.77 / 255, 55.97 / 255, 57.50 / 255),
+    ),
+)
+"""See `limelight.models.importers.import_published`."""

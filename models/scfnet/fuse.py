@@ -1,24 +1,8 @@
 """The semantics-guided fusion of KD-SCFNet."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-class ConvBNReLU(nn.Sequential):
-    """3x3 convolution with bias, batch norm, ReLU; keeps the size."""
-
-    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
-        self.bn = nn.BatchNorm2d(outputs)
-        self.act = nn.ReLU()
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)
-
-
-def resize_like(x_BCHW: Tensor, reference: Tensor) -> Tensor:
-    """Bilinear resize (half-pixel centres) to the height and width of `reference`."""
-    return F.interpolate(x_BCHW, reference.shape[-2:], mode="bilinear", align_corners=False)
+from limelight.models.layers import ConvBNReLU, resize_like
 
 
 class SCFM(nn.Module):

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
-from limelight.models.companion import checked_modalities, with_companion
+from limelight.models.companion import checked_modalities, inputs_of, with_companion
+from limelight.models.layers import ConvBNReLU, resize_like
 from limelight.models.scfnet.backbone import MOBILENET, make_backbone
-from limelight.models.scfnet.fuse import SCFM, ConvBNReLU, resize_like
+from limelight.models.scfnet.fuse import SCFM
 
 
 class SCFNet(Network):
@@ -27,7 +28,7 @@ class SCFNet(Network):
             the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
     """
 
-    capabilities = Capabilities(input_divisor=1)
+    capabilities = Capabilities(least=32)  # of which the deepest features keep one pixel
 
     def __init__(
         self,
@@ -39,8 +40,10 @@ class SCFNet(Network):
         super().__init__()
         self.backbone_name = backbone
         takes = checked_modalities(modalities)
-        self.capabilities = replace(type(self).capabilities, modalities=takes)
         self.backbone = make_backbone(backbone, pretrained, in_channels=3 + len(companions_of(takes)))
+        self.inputs = inputs_of(takes)
+        attends = any("Attention" in type(module).__name__ for module in self.backbone.modules())
+        self.capabilities = replace(type(self).capabilities, modalities=takes, fixed_export=attends)
         channels = channels or (16 if backbone == MOBILENET else 64)
         self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels)
         self.context = ConvBNReLU(channels, channels, dilation=5)

@@ -1,11 +1,13 @@
 """The authors' checkpoint names (hellozhuo/stdnet, image networks) in terms of ours."""
 
 import re
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from limelight.foundation.errors import UserError
+from limelight.models.importers.checkpoint import Published, import_checkpoint
 from limelight.models.sdnet.network import DECODER_WIDTH
 
 _NAMES = [
@@ -55,3 +57,7 @@ def _rename(key: str) -> str:
                 r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", found.expand(replacement)
             )
     raise UserError(f"{key!r} is not a name of a published SDNet checkpoint; is the file of another network?")
+
+
+import_published = partial(import_checkpoint, Published(from_published))
+"""See `limelight.models.importers.import_published`."""

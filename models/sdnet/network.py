@@ -1,16 +1,17 @@
 """SDNet: a salient object detector under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
-from limelight.models.companion import checked_modalities, with_companion
+from limelight.models.companion import checked_modalities, inputs_of, with_companion
+from limelight.models.layers import resize_like
 from limelight.models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
-from limelight.models.sdnet.difference import DifferenceConv
+from limelight.models.sdnet.difference import DifferenceConv, run_branchwise
 
 PUBLISHED_WIDTH = 60
 STAGE_WIDTHS = (1, 2, 4, 4)
@@ -63,12 +64,7 @@ class Fusion(nn.Module):
         self.coarse = nn.Conv2d(width, out_channels, 1, bias=False)
 
     def forward(self, fine_BCHW: Tensor, coarse_BChw: Tensor) -> Tensor:
-        return self.fine(fine_BCHW) + upsample(self.coarse(coarse_BChw), fine_BCHW)
-
-
-def upsample(features_BChw: Tensor, like_BCHW: Tensor) -> Tensor:
-    """Bilinear, to the height and width of `like_BCHW`."""
-    return F.interpolate(features_BChw, size=like_BCHW.shape[-2:], mode="bilinear", align_corners=False)
+        return self.fine(fine_BCHW) + resize_like(self.coarse(coarse_BChw), fine_BCHW)
 
 
 class SDNet(Network):
@@ -84,7 +80,7 @@ class SDNet(Network):
             (ours). None = images alone, as published.
     """
 
-    capabilities = Capabilities(reparameterizable=True, least_input=16)  # it is halved four times
+    capabilities = Capabilities(merge=True, least=16)  # it is halved four times
 
     def __init__(
         self,
@@ -95,11 +91,9 @@ class SDNet(Network):
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.build_options = {"batch_norm": batch_norm, "merged": merged, "width": width}
-        if modalities is not None:
-            self.build_options["modalities"] = list(modalities)
         takes = checked_modalities(modalities)
         self.capabilities = replace(type(self).capabilities, modalities=takes)
+        self.inputs = inputs_of(takes)
         in_channels = 3 + len(companions_of(takes))
         self.encoder = Encoder(width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels)
         self.contexts = nn.ModuleList(
@@ -121,7 +115,7 @@ class SDNet(Network):
         fused = levels.pop()
         for fusion, fine in zip(reversed(self.fusions), reversed(levels), strict=True):
             fused = fusion(fine, fused)
-        return [upsample(fused, image_B3HW)]
+        return [resize_like(fused, image_B3HW)]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """'mixing': the branch weights of difference layers; 'norm': batch norm; 'conv': all else."""
@@ -140,3 +134,12 @@ class SDNet(Network):
         merged = SDNet(**{**self.build_options, "merged": True})
         merged.load_state_dict(merged_state(self))
         return merged.eval()
+
+    @contextmanager
+    def unmerged(self) -> Iterator[None]:
+        """Within the block, the branches run one by one, not as a sum of kernels formed on the fly."""
+        run_branchwise(self)
+        try:
+            yield
+        finally:
+            run_branchwise(self, False)

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from limelight.foundation.errors import UserError
 from limelight.foundation.files import check_sha256
 from limelight.models.card import Card
 from limelight.models.diffusion.configs import PUBLISHED_STEPS, chosen
 from limelight.models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
+from limelight.models.diffusion.hub import base_folder
 from limelight.models.empty import empty_parameters
+from limelight.models.importers.files import Files
 from limelight.models.registry import create_model, entry
 from limelight.models.segdiffusion.configs import TEXTS
 from limelight.models.segdiffusion.text import PromptEncoder, read_same_text
@@ -15,35 +18,24 @@ from limelight.models.weights import save_weights
 
 
 def import_published(
-    unet: Path | str,
-    base: Path | str,
-    folder: Path | str,
-    *,
-    name: str = "segdiffusion",
-    sha256: str | None = None,
-    licence: str = "openrail++",
-    trained_on: Sequence[str] = (),
+    name: str, folder: Path | str, files: Files, *, licence: str = "openrail++", trained_on: Sequence[str] = ()
 ) -> Card:
     """Put the authors' UNet and its base together into a weights folder of a `legacy` Seg-diffusion.
 
     It answers prompts one by one, which it was not trained for; `SegDiffusion.legacy_grey` is what it was trained for.
 
     Args:
-        unet: their folder that holds unet/, in safetensors.
-        base: a folder in the layout of Stable Diffusion 2, with text encoder and tokenizer.
-        folder: where the weights folder goes; it is written only if everything fits.
         name: the Seg-diffusion whose text encoder is the base's.
-        sha256: what the UNet's .safetensors must hash to; None = not checked.
-        licence, trained_on: for the card.
+        files: `unet`, in safetensors; `base`, with text encoder and tokenizer.
 
-    Returns:
-        The card as written.
-
-    Raises:
-        UserError: a part is missing, damaged or of another network; another hash. Nothing is written.
+    Args, returns, raises: as `limelight.models.importers.import_published`.
     """
+    unet = files.the_unet(name)
+    if files.checkpoint is not None:
+        raise UserError(f"{name} has nothing but a UNet; leave out {files.checkpoint}")
+    base = base_folder(files.base, text=True)
     config = read_unet_config(unet, wide=True)
-    digest = check_sha256(Path(unet) / UNET_WEIGHTS, sha256)
+    digest = check_sha256(unet / UNET_WEIGHTS, files.sha256)
     configs = read_configs(base)
     text = chosen(entry(name).options["text"], TEXTS, "text encoder")
     encoder, tokenizer = read_same_text(base, text)
@@ -58,7 +50,10 @@ def import_published(
         name=name,
         licence=licence,
         denoise_steps=PUBLISHED_STEPS,
-        as_published=True,
-        source=f"imported from {Path(unet).name}/{UNET_WEIGHTS}, sha256 {digest}",
-        trained_on=list(trained_on),
+        prepare={"filter": "bicubic", "companions": "stored"},
+        finish={"filter": "bicubic", "full_contrast": True},
+        caution="these weights were published to draw all classes at once, as grey levels; they never learnt to draw "
+        "one class",
+        source=f"imported from {unet.name}/{UNET_WEIGHTS}, sha256 {digest}",
+        trained_on=tuple(trained_on),
     )

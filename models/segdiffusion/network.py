@@ -10,8 +10,9 @@ from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities
 from limelight.models.diffusion.configs import Config, chosen
 from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
-from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.hub import base_folder, base_name
 from limelight.models.diffusion.lora import trained_groups
+from limelight.models.inputs import IMAGE, PROMPT
 from limelight.models.segdiffusion.configs import TEXTS
 from limelight.models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
 from limelight.models.segdiffusion.tokenizer import word_tokenizer
@@ -39,7 +40,8 @@ class SegDiffusion(MaskDenoiser):
         assets: of the weights folder that is being read: where its tokenizer is.
     """
 
-    capabilities = Capabilities(text=True, objectives=("words", "velocity"), sampling=True, input_divisor=8)
+    inputs = (IMAGE, PROMPT)
+    capabilities = Capabilities("open-vocabulary", objectives=("words", "velocity"), sample=True, divisor=8)
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class SegDiffusion(MaskDenoiser):
             gain=gain,
             gradient_checkpointing=gradient_checkpointing,
             base=base,
+            base_name=base_name(pretrained) if pretrained else None,
         )
         text = chosen(text, TEXTS, "text encoder")
         if tokenizer not in ("files", "words"):
@@ -101,6 +104,9 @@ class SegDiffusion(MaskDenoiser):
             UserError: no prompt, one of too many tokens (it is named), or the network has no tokenizer.
         """
         return self.text(prompts)
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        self.text.ids(prompts)
 
     def forward(self, image_B3HW: Tensor, prompt_KTC: Tensor) -> list[Tensor]:
         """One map per image and prompt: logits_BKHW, in a list.

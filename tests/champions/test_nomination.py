@@ -42,7 +42,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert holder(params.tracking) is None
     crown(params, first)
     found = holder(params.tracking)
-    assert found is not None and found.sha256 == read_card("artifacts/first").sha256
+    assert found is not None and found.sha256 == read_card("artifacts/first").provenance.sha256
 
     again = nominate(params)
     assert not again.better and "champion already" in again.reason and again.version == first.version
@@ -50,7 +50,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     compared("worse", 0.65, seed=2)
     assert not nominate(params).better
     challenger = holder(params.tracking, "challenger")
-    assert challenger is not None and challenger.sha256 == read_card("artifacts/worse").sha256
+    assert challenger is not None and challenger.sha256 == read_card("artifacts/worse").provenance.sha256
 
     compared("elsewhere", 0.99, seed=3, samples="b" * 64)
     other = nominate(params)
@@ -72,7 +72,7 @@ def test_the_champion_of_words_is_a_model_of_its_own(params: Params) -> None:
         nominate(params)
     crown(params, nominate(params, "words"))
     found = holder(params.tracking.model_copy(update={"registered_model": "limelight-words"}))
-    assert found is not None and found.sha256 == read_card("artifacts/words").sha256
+    assert found is not None and found.sha256 == read_card("artifacts/words").provenance.sha256
 
 
 def test_without_a_tracker_nothing_is_registered(params: Params) -> None:

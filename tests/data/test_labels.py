@@ -112,7 +112,7 @@ def test_labels_stay_where_their_pixels_are() -> None:
 def test_whatever_moves_the_image_moves_its_labels() -> None:
     decoded = decode(make_sample(1, side=80))
     for drawn in (Draw(mirror=True, rows=(10, 70), columns=(7, None)), Draw(upside_down=True), Draw(angle=17.0)):
-        moved = apply(decoded, drawn, 64)
+        moved = apply(decoded, drawn, (64, 64))
         label_of_grey = vocabulary("pets").labels(moved.image_HW3[..., 0])
         flat = np.isin(moved.image_HW3[..., 0], VALUES)  # not on an edge between two blocks
         if drawn.angle:

@@ -21,8 +21,8 @@ from limelight.data import loader
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
+from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.preprocess import to_input
 from limelight.models.card import Card
 
 AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
@@ -72,6 +72,13 @@ def assert_equal(left, right) -> None:
         assert a.ids == b.ids
         for name in ("image_B3HW", "mask_B1HW", "labelled_B", "modality_B"):
             assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def as_inference(images: list[np.ndarray], side: int) -> torch.Tensor:
+    """What a network of images is fed with of these pictures."""
+    card = Card(architecture={"model": "sdnet", "family": "sdnet"}, prepare={"size": (side, side)})
+    feeds = picture_feeds(images, [None] * len(images), ["rgb"] * len(images), card, (side, side))
+    return torch.from_numpy(feeds["image"])
 
 
 def ids(batches) -> list[str]:
@@ -302,22 +309,16 @@ def test_no_augmentation_is_the_input_of_inference(samples):
     plain = {"flip_horizontal": 0.0}
     (batch,) = epoch_batches(samples, make_run(augment=plain, sizes=[33], batch_size=22), seed=0, epoch=0)
     by_id = {sample.sample_id: sample for sample in samples}
-    card = Card(
-        model="sdnet", family="sdnet", input_size=(33, 33), input_divisor=1, least_input=1, parameters=0, sha256=""
-    )
-    expected = to_input([read_image(by_id[sample_id].image) for sample_id in batch.ids], card, (33, 33))
-    assert torch.equal(batch.image_B3HW, torch.from_numpy(expected))
+    expected = as_inference([read_image(by_id[sample_id].image) for sample_id in batch.ids], 33)
+    assert torch.equal(batch.image_B3HW, expected)
 
 
 def test_evaluation_is_every_sample_once_as_inference_sees_it(samples):
     batches = list(evaluation_batches(samples, 24, 4))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 2]
     assert ids(batches) == [sample.sample_id for sample in samples]
-    card = Card(
-        model="sdnet", family="sdnet", input_size=(24, 24), input_divisor=1, least_input=1, parameters=0, sha256=""
-    )
-    expected = to_input([read_image(sample.image) for sample in samples], card, (24, 24))
-    assert torch.equal(torch.cat([batch.image_B3HW for batch in batches]), torch.from_numpy(expected))
+    expected = as_inference([read_image(sample.image) for sample in samples], 24)
+    assert torch.equal(torch.cat([batch.image_B3HW for batch in batches]), expected)
     shards = [ids(evaluation_batches(samples, 24, 4, rank=rank, world=3)) for rank in range(3)]
     assert sorted(chain(*shards)) == sorted(ids(batches))
 

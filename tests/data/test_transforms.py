@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from limelight.config import Augment
 from limelight.data.samples import Decoded, shrink
-from limelight.data.transforms import Draw, apply, draw, inverted, levels
-from limelight.inference.preprocess import NEAREST, spread
+from limelight.data.transforms import Draw, apply, draw, inverted
+from limelight.imaging.companions import NEAREST, spread
+from limelight.imaging.feeds import levels
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
 
 KD_SCFNET = Augment(blur=0.1, contrast=0.5, brightness=15 / 255, crop=0.125, flip_horizontal=0.5, flip_vertical=0.2)
@@ -32,7 +33,7 @@ def scene(height: int, width: int, seed: int = 0) -> Decoded:
 )
 def test_image_mask_and_companion_move_together(height, width, size, seed, augment):
     drawn = draw(augment, (width, height), np.random.default_rng(seed))
-    moved = apply(scene(height, width), drawn, size)
+    moved = apply(scene(height, width), drawn, (size, size))
     assert moved.image_HW3.shape == (size, size, 3)
     np.testing.assert_array_equal(moved.image_HW3[..., 0], moved.mask_HW)
     difference = moved.companion_HW / 257 - moved.mask_HW
@@ -44,14 +45,14 @@ def test_image_mask_and_companion_move_together(height, width, size, seed, augme
 def test_blur_softens_the_image_alone(kernel, side):
     noise = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
     still = Decoded(np.repeat(noise[..., None], 3, 2), noise, None)
-    blurred = apply(still, Draw(blur=kernel), side)
+    blurred = apply(still, Draw(blur=kernel), (side, side))
     np.testing.assert_array_equal(blurred.mask_HW, still.mask_HW)
     assert blurred.image_HW3.std() < still.image_HW3.std() or side == 1
 
 
 def test_the_default_draw_only_stretches():
     still = scene(30, 40)
-    same = apply(still, Draw(), 50)
+    same = apply(still, Draw(), (50, 50))
     np.testing.assert_array_equal(same.mask_HW, cv2.resize(still.mask_HW, (50, 50)))
     assert draw(Augment(flip_horizontal=0), (40, 30), np.random.default_rng(0)) == Draw((0, 30), (0, 40))
 
@@ -76,19 +77,19 @@ def corner(decoded: Decoded) -> tuple[int, int]:
 def test_flips_and_rotation_go_where_they_say(drawn, quadrant):
     mask = np.zeros((20, 20), np.uint8)
     mask[:10, :10] = 255
-    assert corner(apply(Decoded(np.zeros((20, 20, 3), np.uint8), mask, None), drawn, 20)) == quadrant
+    assert corner(apply(Decoded(np.zeros((20, 20, 3), np.uint8), mask, None), drawn, (20, 20))) == quadrant
 
 
 def test_a_crop_keeps_its_window():
     mask = np.zeros((20, 30), np.uint8)
     mask[5:15, 10:20] = 200
-    kept = apply(Decoded(np.zeros((20, 30, 3), np.uint8), mask, None), Draw((5, 15), (10, 20)), 16)
+    kept = apply(Decoded(np.zeros((20, 30, 3), np.uint8), mask, None), Draw((5, 15), (10, 20)), (16, 16))
     assert (kept.mask_HW == 200).all() and kept.companion_HW is None
 
 
 def test_rotation_leaves_black_corners():
     white = Decoded(np.full((40, 40, 3), 255, np.uint8), np.full((40, 40), 255, np.uint8), None)
-    turned = apply(white, Draw(angle=45), 40)
+    turned = apply(white, Draw(angle=45), (40, 40))
     assert turned.image_HW3[0, 0, 0] == turned.mask_HW[0, 0] == 0 and turned.mask_HW[20, 20] == 255
 
 

@@ -15,21 +15,35 @@ from limelight.config import Deploy
 from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.foundation.errors import UserError
-from limelight.inference.choice import check_usable
-from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import Inputs
-from limelight.inference.runtimes import EXPORTED, RUNTIMES, export_path, open_runtime
-from limelight.models.base import Capabilities
-from limelight.models.card import Card
+from limelight.imaging.feeds import Feeds
+from limelight.inference.backends import Backend, open_backend
+from limelight.inference.plan import Request, plan
+from limelight.inference.predictor import check, load
+from limelight.inference.runtimes import EXPORTED, RUNTIMES
+from limelight.models.base import Capabilities, Network
 from limelight.models.registry import create_model
-from limelight.models.weights import read_card, save_weights
+from limelight.models.weights import describe, read_card, save_weights
 from tests.tolerance import assert_runtime_agrees
 
 SIZE = (64, 96)
+OTHERS = [name for name in RUNTIMES if name != "torch"]
 
 
 def images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, 3, *size)).astype("float32")
+
+
+def feeds(count: int, size: tuple[int, int] = SIZE) -> Feeds:
+    return {"image": images(count, size)}
+
+
+def opened(folder: Path, runtime: str, device: str = "cpu", threads: int | None = None) -> Backend:
+    card = read_card(folder)
+    return open_backend(plan(folder, card, Request(runtime, device, threads)))
+
+
+def maps(backend: Backend, given: Feeds) -> np.ndarray:
+    return backend.run(given).probability_BKhw
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stale = folder / "exports" / "openvino-fp32" / "stale.txt"
     stale.parent.mkdir(parents=True)
     stale.write_text("from before")
-    export(model, card, folder, EXPORTED, Inputs(images(4)))
+    export(model, card, folder, EXPORTED, feeds(4))
     return folder
 
 
@@ -68,12 +82,12 @@ def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
     assert [path.name for path in (folder / "exports" / "onnx-int8").iterdir()] == ["model.onnx"]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+@pytest.mark.parametrize("runtime", OTHERS)
 def test_runtimes_agree_with_pytorch(folder: Path, runtime: str) -> None:
-    reference, found = open_runtime(folder, "torch", threads=1), open_runtime(folder, runtime, threads=1)
+    reference, found = opened(folder, "torch", threads=1), opened(folder, runtime, threads=1)
     for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64)), (1, (33, 18))):
-        given = Inputs(images(batch, size))
-        expected, probability = reference(given), found(given)
+        given = feeds(batch, size)
+        expected, probability = maps(reference, given), maps(found, given)
         assert probability.shape == (batch, 1, *size)
         assert probability.dtype == np.float32
         assert_runtime_agrees(runtime, probability, expected, "sdnet")
@@ -85,29 +99,29 @@ def test_an_export_of_one_size_refuses_others(folder: Path, tmp_path: Path) -> N
 
     path = tmp_path / "exports" / "onnx-fp32" / "model.onnx"
     path.parent.mkdir(parents=True)
-    program = onnx.load(export_path(folder, "onnx-fp32"))
+    program = onnx.load(RUNTIMES["onnx-fp32"].file(folder))
     for dimension, side in zip(program.graph.input[0].type.tensor_type.shape.dim[2:], SIZE, strict=True):
         dimension.dim_value = side
     onnx.save(program, path)
-    openvino.save_model(openvino.Core().read_model(path), export_path(tmp_path, "openvino-fp32"))
+    openvino.save_model(openvino.Core().read_model(path), RUNTIMES["openvino-fp32"].file(tmp_path))
     for name in ("onnx-fp32", "openvino-fp32"):
-        runtime = open_runtime(tmp_path, name, threads=1)
-        assert runtime(Inputs(images(2))).shape == (2, 1, *SIZE)
-        with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
-            runtime(Inputs(images(1, (64, 64))))
         shutil.copy(folder / "card.json", tmp_path)
-        Predictor.load(tmp_path, runtime=name)
+        runtime = opened(tmp_path, name, threads=1)
+        assert maps(runtime, feeds(2)).shape == (2, 1, *SIZE)
+        with pytest.raises(UserError, match="takes images of 64 x 96 pixels, got 64 x 64"):
+            runtime.run(feeds(1, (64, 64)))
+        load(tmp_path, runtime=name)
         for sides, got in (({"size": 64}, "64 x 64"), ({"processing_res": 0}, "sizes of their own")):
             with pytest.raises(UserError, match=f"takes images of 64 x 96 pixels, got {got}"):
-                Predictor.load(tmp_path, runtime=name, **sides)
+                load(tmp_path, runtime=name, **sides)
         with pytest.raises(UserError, match="got sizes of their own"):
-            check_usable(tmp_path, name, processing_res=0)
+            check(tmp_path, Request(name, processing_res=0))
 
 
-class Attention(torch.nn.Module):
+class Attention(Network):
     """Every pixel looks at every other."""
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(fixed_export=True)
 
     def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
         tokens_BNC = image_B3HW.flatten(2).transpose(1, 2)
@@ -116,19 +130,20 @@ class Attention(torch.nn.Module):
 
 
 def test_networks_with_attention_are_exported_at_one_size(folder: Path, tmp_path: Path) -> None:
-    card = read_card(folder).model_copy(update={"input_size": (8, 12)})
-    export(Attention(), card, tmp_path, ["onnx-fp32"], Inputs(images(1)))
-    run = open_runtime(tmp_path, "onnx-fp32", threads=1)
-    given = images(3, (8, 12))
-    expected = Attention()(torch.from_numpy(given))[0].sigmoid()
-    np.testing.assert_allclose(run(Inputs(given)), expected, atol=1e-6)
+    card = read_card(folder).derived(size=(8, 12))
+    shutil.copy(folder / "card.json", tmp_path)
+    export(Attention(), card, tmp_path, ["onnx-fp32"], feeds(1))
+    runtime = opened(tmp_path, "onnx-fp32", threads=1)
+    given = feeds(3, (8, 12))
+    expected = Attention()(torch.from_numpy(given["image"]))[0].sigmoid()
+    np.testing.assert_allclose(maps(runtime, given), expected, atol=1e-6)
     with pytest.raises(UserError, match="takes images of 8 x 12 pixels, got 12 x 8"):
-        run(Inputs(images(1, (12, 8))))
+        runtime.run(feeds(1, (12, 8)))
 
 
 def test_eight_bit_exports_are_smaller(folder: Path) -> None:
     def weight(runtime: str) -> int:
-        return sum(path.stat().st_size for path in export_path(folder, runtime).parent.iterdir())
+        return sum(path.stat().st_size for path in RUNTIMES[runtime].file(folder).parent.iterdir())
 
     assert weight("onnx-int8") < 0.6 * weight("onnx-fp32")
     assert weight("openvino-int8") < 0.6 * weight("openvino-fp32")
@@ -136,28 +151,28 @@ def test_eight_bit_exports_are_smaller(folder: Path) -> None:
 
 def test_threads_are_honoured(folder: Path) -> None:
     before = torch.get_num_threads()
-    runtime = open_runtime(folder, "torch", threads=1)
-    runtime(Inputs(images(1)))
+    runtime = opened(folder, "torch", threads=1)
+    runtime.run(feeds(1))
     assert torch.get_num_threads() == before
-    compiled = open_runtime(folder, "openvino-fp32", threads=1)
-    compiled(Inputs(images(1)))
+    compiled = opened(folder, "openvino-fp32", threads=1)
+    compiled.run(feeds(1))
     model = compiled._request(SIZE).get_compiled_model()
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
-    session = open_runtime(folder, "onnx-fp32", threads=1)._session
+    session = opened(folder, "onnx-fp32", threads=1)._session
     assert session.get_session_options().intra_op_num_threads == 1
 
 
 def test_openvino_keeps_few_sizes(folder: Path) -> None:
-    runtime = open_runtime(folder, "openvino-fp32", threads=1)
+    runtime = opened(folder, "openvino-fp32", threads=1)
     for side in (32, 40, 48, 56, 64, 32):
-        assert runtime(Inputs(images(1, (side, side)))).shape == (1, 1, side, side)
+        assert maps(runtime, feeds(1, (side, side))).shape == (1, 1, side, side)
     assert len(runtime._requests) == 4
 
 
 @pytest.mark.parametrize("runtime", EXPORTED)
 def test_a_missing_export_says_what_to_do(unexported: Path, runtime: str) -> None:
     with pytest.raises(UserError, match=r"does not exist.*deploy\.runtimes"):
-        open_runtime(unexported, runtime)
+        opened(unexported, runtime)
 
 
 @pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
@@ -167,61 +182,62 @@ def test_a_missing_package_says_what_to_install(folder: Path, runtime: str, monk
     package = {"onnx-fp32": "onnxruntime", "openvino-fp32": "openvino"}[runtime]
     monkeypatch.setitem(sys.modules, package, None)  # what Python itself does with a package it cannot find
     for module in ("onnx", "openvino"):
-        monkeypatch.delitem(sys.modules, f"limelight.inference.runtimes.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"limelight.inference.backends.{module}", raising=False)
     with pytest.raises(UserError, match=r"pip install 'limelight\[export\]'"):
-        open_runtime(folder, runtime)
+        opened(folder, runtime)
 
 
 @pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
 @pytest.mark.parametrize("kept", [0.0, 0.5])
 def test_a_damaged_export_is_named(folder: Path, tmp_path: Path, runtime: str, kept: float) -> None:
-    for path in export_path(folder, runtime).parent.iterdir():
-        damaged = export_path(tmp_path, runtime).with_name(path.name)
+    shutil.copy(folder / "card.json", tmp_path)
+    for path in RUNTIMES[runtime].file(folder).parent.iterdir():
+        damaged = RUNTIMES[runtime].file(tmp_path).with_name(path.name)
         damaged.parent.mkdir(parents=True, exist_ok=True)
         damaged.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(UserError, match=r"model\.(onnx|xml) cannot be loaded"):
-        open_runtime(tmp_path, runtime)
+        opened(tmp_path, runtime)
 
 
 def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown runtime 'tensorrt'"):
-        open_runtime(folder, "tensorrt")
+        opened(folder, "tensorrt")
     with pytest.raises(UserError, match="at least 1, got 0"):
-        open_runtime(folder, "torch", threads=0)
+        opened(folder, "torch", threads=0)
     with pytest.raises(UserError, match="runs on the CPU alone"):
-        open_runtime(folder, "onnx-fp32", device="cuda")
+        opened(folder, "onnx-fp32", device="cuda")
     with pytest.raises(UserError, match="not a weights folder"):
-        open_runtime(tmp_path, "torch")
+        opened(tmp_path, "torch")
     model = create_model("sdnet")
-    card = Card(model="sdnet", family="sdnet", input_size=SIZE, input_divisor=1, least_input=1, parameters=1, sha256="")
+    card = describe(model, "sdnet", input_size=SIZE)
     with pytest.raises(UserError, match="cannot export torch"):
-        export(model, card, tmp_path, ["torch"], Inputs(images(1)))
+        export(model, card, tmp_path, ["torch"], feeds(1))
 
 
 @pytest.mark.parametrize("caller", [PIPELINE, COMMAND])
 def test_what_cannot_be_exported_is_told_in_the_callers_words(tmp_path: Path, caller: Caller) -> None:
     model = create_model("sdnet")
-    card = Card(model="sdnet", family="sdnet", input_size=SIZE, input_divisor=1, least_input=1, parameters=1, sha256="")
-    steps = card.model_copy(update={"denoise_steps": 5})
+    card = describe(model, "sdnet", input_size=SIZE)
+    steps = card.derived(denoise_steps=5)
     cases = [
         (card, "onnx-int8", "deploy.split", "--pictures"),
         (steps, "onnx-fp32", "leave it out of `deploy`", "--runtime torch"),
     ]
     for unusable, runtime, *words in cases:
         with pytest.raises(UserError) as caught:
-            export(model, unusable, tmp_path, [runtime], Inputs(images(0)), caller)
+            export(model, unusable, tmp_path, [runtime], {}, caller)
         assert [word in str(caught.value) for word in words] == [caller is PIPELINE, caller is COMMAND]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="no CUDA GPU"):
-        open_runtime(folder, "torch", device="cuda")
+        opened(folder, "torch", device="cuda")
 
 
 def test_parity_report(folder: Path, tmp_path: Path) -> None:
     masks = (images(3)[:, 0] > 1).astype("float32")
-    parity = measure_parity(folder, RUNTIMES[1:], Inputs(images(3)), masks, threads=1)
+    parity = measure_parity(folder, OTHERS, feeds(3), masks, threads=1)
     exact, rounded = parity.runtimes["openvino-fp32"], parity.runtimes["openvino-bf16"]
     assert exact.max_probability_difference < 1e-5
     # Where the processor has no bf16, OpenVINO computes in fp32 all the same.
@@ -252,7 +268,7 @@ def test_accuracy_by_hand() -> None:
 def test_bf16_that_is_none_is_called_so(folder: Path) -> None:
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for runtime in ("openvino-bf16", "openvino-fp32", "torch-bf16"):
-        said = "on cpu, fp32 for want of bf16, weights" in Predictor.load(folder, runtime=runtime).description
+        said = "on cpu, fp32 (bf16 unavailable), weights" in load(folder, runtime=runtime).description
         assert said == (runtime == "openvino-bf16" and not has_bf16)
 
 
@@ -260,12 +276,12 @@ WITHOUT_TORCH = """
 import sys
 sys.modules |= dict.fromkeys(["torch", "torchvision", "timm", "diffusers"])  # as if they were not installed
 import numpy as np
-from limelight.inference.choice import check_usable
-from limelight.inference.predictor import Predictor
+from limelight.inference.plan import Request
+from limelight.inference.predictor import check, load
 folder, runtime = sys.argv[1:]
-check_usable(folder, runtime)
+check(folder, Request(runtime))
 for sides in ({}, {"size": 40}, {"processing_res": 50}):
-    (found,) = Predictor.load(folder, runtime=runtime, **sides).predict([np.zeros((30, 45, 3), np.uint8)])
+    (found,) = load(folder, runtime=runtime, **sides).predict([np.zeros((30, 45, 3), np.uint8)])
     assert found.saliency_HW.shape == (30, 45)
 """
 

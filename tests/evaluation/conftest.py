@@ -78,5 +78,5 @@ def evaluation(artifact, samples, settings, tmp_path_factory) -> Evaluation:
     export.touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "onnxruntime", None)
-        patch.delitem(sys.modules, "limelight.inference.runtimes.onnx", raising=False)
+        patch.delitem(sys.modules, "limelight.inference.backends.onnx", raising=False)
         return evaluate_artifact(folder, samples, settings, device="cpu")

@@ -17,7 +17,7 @@ from limelight.evaluation.protocol import Evaluation, by_dataset, evaluate_artif
 from limelight.evaluation.report import metrics_tree, write_report
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 
 Taking = Callable[..., Path]
 
@@ -46,7 +46,7 @@ def scores(evaluation: Evaluation, dataset: str) -> dict[str, float]:
 
 
 def test_every_sample_comes_as_the_network_takes_it(figures: Evaluation, taking: Taking, scenes: list[Sample]) -> None:
-    predictor = Predictor.load(taking("rgb", "rgbd"), device="cpu")
+    predictor = load(taking("rgb", "rgbd"), device="cpu")
     sample = scenes[3]
     image, depth = read_image(sample.image), read_companion(sample.companion)
     mask = cv2.imread(sample.mask, 0) / 255

@@ -16,12 +16,16 @@ from limelight.data.manifest import Sample
 from limelight.deploy.export import export
 from limelight.deploy.parity import measure_parity
 from limelight.foundation.errors import UserError
+from limelight.imaging.companions import NEAREST, fit_companion, spread
+from limelight.imaging.feeds import Feeds, picture_feeds
 from limelight.imaging.images import write_png
+from limelight.inference.backends import Backend, open_backend
 from limelight.inference.pictures import read_picture, read_sample
-from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import NEAREST, Inputs, fit_companion, spread, to_inputs
-from limelight.inference.runtimes import EXPORTED, RUNTIMES, open_runtime
-from limelight.models.card import Card
+from limelight.inference.plan import Request, plan
+from limelight.inference.predictor import load
+from limelight.inference.runtimes import EXPORTED, RUNTIMES
+from limelight.models.card import Architecture, Card, Prepare
+from limelight.models.inputs import WITH_COMPANION
 from limelight.models.weights import load_weights, read_card
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
@@ -117,22 +121,15 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
     write_png(tmp_path / "depth.png", depth(80, 120))
     paths = str(tmp_path / "image.png"), str(tmp_path / "depth.png"), None
     sample = Sample("set/0", "set", "val", "rgbd", *paths, None, None, (), 60, 40, "")
-    card = Card(
-        model="sdnet",
-        family="",
-        modalities=("rgb", "rgbd"),
-        input_size=(32, 32),
-        input_divisor=1,
-        least_input=1,
-        parameters=0,
-        sha256="",
-    )
+    takes = {"inputs": WITH_COMPANION, "modalities": ("rgb", "rgbd")}
+    card = Card(architecture=Architecture(model="sdnet", family="", **takes), prepare=Prepare(size=(32, 32)))
     image, companion, modality, *_ = read_sample(sample, card)
-    inputs = to_inputs([image], [companion], [modality], card, (32, 32))
-    (batch,) = evaluation_batches([sample], 32, 1)
-    np.testing.assert_allclose(inputs.image_B3HW, batch.image_B3HW, atol=1e-5)
-    np.testing.assert_allclose(inputs.companion_B1HW, batch.companion_B1HW, atol=2e-5)
-    np.testing.assert_array_equal(inputs.modality_B, batch.modality_B)
+    feeds = picture_feeds([image], [companion], [modality], card, (32, 32))
+    (batch,) = evaluation_batches([sample], 32, 1, inputs=WITH_COMPANION)
+    assert feeds.keys() == {"image", "companion", "modality"}
+    np.testing.assert_allclose(feeds["image"], batch.image_B3HW, atol=1e-5)
+    np.testing.assert_allclose(feeds["companion"], batch.companion_B1HW, atol=2e-5)
+    np.testing.assert_array_equal(feeds["modality"], batch.modality_B)
 
 
 # ------------------------------------------------------------------------------------------------------------ predictor
@@ -141,16 +138,16 @@ def test_result_is_the_networks_own(taking: Taking) -> None:
     image, companion = picture(64, 64), depth(64, 64)
     heat = spread((companion / 65535).astype(np.float32), "rgbt")
     model, card = load_weights(folder)
-    normalised = ((image / 255.0 - np.array(card.mean)) / np.array(card.std)).transpose(2, 0, 1)[None]
+    normalised = ((image / 255.0 - np.array(card.prepare.mean)) / np.array(card.prepare.std)).transpose(2, 0, 1)[None]
     tensors = torch.tensor(normalised, dtype=torch.float32), torch.tensor(heat)[None, None]
     with torch.inference_mode():
         expected = model(*tensors, torch.tensor([2]))[0].sigmoid()[0, 0]
-    (found,) = Predictor.load(folder, device="cpu").predict([image], [companion], modality="rgbt")
+    (found,) = load(folder, device="cpu").predict([image], [companion], modality="rgbt")
     assert_agree(found.saliency_HW, expected, "sdnet")
 
 
 def test_result_does_not_depend_on_batch_mates(taking: Taking) -> None:
-    predictor = Predictor.load(taking("rgb", "rgbd"), device="cpu")
+    predictor = load(taking("rgb", "rgbd"), device="cpu")
     images = [picture(40, 60), picture(30, 30, 1), picture(50, 20, 2)]
     companions = [depth(40, 60), None, depth(25, 10, 2)]
     alone = [predictor.predict([image], [given])[0] for image, given in zip(images, companions, strict=True)]
@@ -179,24 +176,33 @@ def test_result_does_not_depend_on_batch_mates(taking: Taking) -> None:
 def test_what_does_not_fit_the_network_is_one_line(
     taking: Taking, modalities: list[str], companions: list | None, modality: str | None, message: str
 ) -> None:
-    predictor = Predictor.load(taking(*modalities), device="cpu")
+    predictor = load(taking(*modalities), device="cpu")
     with pytest.raises(UserError, match=message) as caught:
         predictor.predict([picture(8, 8)], companions, modality=modality)
     assert "\n" not in str(caught.value)
 
 
 def test_no_companion_at_all_is_no_companion(taking: Taking) -> None:
-    predictor = Predictor.load(taking("rgb"), device="cpu")
+    predictor = load(taking("rgb"), device="cpu")
     (with_none,) = predictor.predict([picture(8, 8)], [None])
     np.testing.assert_array_equal(with_none.saliency_HW, predictor.predict([picture(8, 8)])[0].saliency_HW)
 
 
 # -------------------------------------------------------------------------------------------------------------- exports
-def inputs(count: int, height: int, width: int) -> Inputs:
-    """Random ones, of all modalities in turn."""
+def random_feeds(count: int, height: int, width: int) -> Feeds:
+    """Of all modalities in turn."""
     source = np.random.default_rng(0)
     image = source.normal(size=(count, 3, height, width)).astype("float32")
-    return Inputs(image, source.random((count, 1, height, width), "float32"), np.arange(count) % 3)
+    companion = source.random((count, 1, height, width), "float32")
+    return {"image": image, "companion": companion, "modality": np.arange(count) % 3}
+
+
+def alone(feeds: Feeds) -> Feeds:
+    return {"image": feeds["image"]}
+
+
+def opened(folder: Path, runtime: str) -> Backend:
+    return open_backend(plan(folder, read_card(folder), Request(runtime, "cpu", threads=1)))
 
 
 @pytest.fixture(scope="module")
@@ -204,32 +210,32 @@ def exported(taking: Taking, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "sdnet"
     shutil.copytree(taking("rgb", "rgbd", "rgbt"), folder)
     model, _ = load_weights(folder)
-    export(model.reparameterize(), read_card(folder), folder, EXPORTED, inputs(3, 64, 64))
+    export(model.reparameterize(), read_card(folder), folder, EXPORTED, random_feeds(3, 64, 64))
     return folder
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+@pytest.mark.parametrize("runtime", list(RUNTIMES)[1:])
 def test_runtimes_agree_with_pytorch(exported: Path, runtime: str) -> None:
-    reference, found = open_runtime(exported, "torch", threads=1), open_runtime(exported, runtime, threads=1)
-    for seen in (inputs(3, 64, 64), inputs(3, 50, 77), Inputs(inputs(1, 33, 18).image_B3HW)):
-        expected, probability = reference(seen), found(seen)
-        assert probability.shape == (len(seen.image_B3HW), 1, *seen.image_B3HW.shape[2:])
+    reference, found = opened(exported, "torch"), opened(exported, runtime)
+    for seen in (random_feeds(3, 64, 64), random_feeds(3, 50, 77), alone(random_feeds(1, 33, 18))):
+        expected, probability = (each.run(seen).probability_BKhw for each in (reference, found))
+        assert probability.shape == (len(seen["image"]), 1, *seen["image"].shape[2:])
         assert_runtime_agrees(runtime, probability, expected, "sdnet")
 
 
 @pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
 def test_an_export_takes_companions_and_their_kind(exported: Path, runtime: str) -> None:
-    given = inputs(1, 64, 64)
-    run = open_runtime(exported, runtime, threads=1)
-    maps = [run(given._replace(modality_B=np.array([kind]))) for kind in (0, 1, 2)]
-    np.testing.assert_array_equal(maps[0], run(Inputs(given.image_B3HW)))
+    feeds = random_feeds(1, 64, 64)
+    run = opened(exported, runtime).run
+    maps = [run({**feeds, "modality": np.array([kind])}).probability_BKhw for kind in (0, 1, 2)]
+    np.testing.assert_array_equal(maps[0], run(alone(feeds)).probability_BKhw)
     assert np.abs(maps[0] - maps[1]).max() > 1e-4 and np.abs(maps[1] - maps[2]).max() > 1e-4
 
 
 def test_parity_is_measured_with_companions(exported: Path) -> None:
-    given = inputs(3, 64, 64)
-    masks = (given.image_B3HW[:, 0] > 1).astype("float32")
-    parity = measure_parity(exported, ["openvino-fp32"], given, masks, threads=1)
-    hidden = measure_parity(exported, ["openvino-fp32"], Inputs(given.image_B3HW), masks, threads=1)
+    feeds = random_feeds(3, 64, 64)
+    masks = (feeds["image"][:, 0] > 1).astype("float32")
+    parity = measure_parity(exported, ["openvino-fp32"], feeds, masks, threads=1)
+    hidden = measure_parity(exported, ["openvino-fp32"], alone(feeds), masks, threads=1)
     assert parity.violations(Deploy()) == []
     assert parity.reference.mae != hidden.reference.mae

@@ -12,10 +12,10 @@ import torch
 
 from limelight.foundation.errors import Shortage
 from limelight.imaging.images import write_png
-from limelight.inference import budget, memory
-from limelight.inference.budget import Beside
+from limelight.inference.backends import budget, memory
+from limelight.inference.backends.budget import Beside
 from limelight.inference.pictures import read_picture
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.inference.sampling import Sampling
 from limelight.inference.shortage import told_in_a_line
 from limelight.models.registry import create_model
@@ -25,7 +25,7 @@ from tests.tolerance import assert_agree
 MEASURED = """
 from pathlib import Path
 import psutil, torch
-from limelight.inference.memory import forward_bytes
+from limelight.inference.backends.memory import forward_bytes
 from limelight.models.registry import create_model
 
 # Ascending, since the system keeps one peak of the process.
@@ -34,8 +34,8 @@ for name, size, batch in (("sdnet", 480, 1), ("diffsod-tiny", 640, 1)):
 
     def compute(size=size, batch=batch):
         image = torch.empty(batch, 3, size, size).to(memory_format=torch.channels_last)
-        second = () if name == "sdnet" else (torch.empty(batch, 1, size, size), torch.ones(batch, dtype=torch.long))
-        return network(image, *second)[0].sigmoid()
+        given = {"companion": torch.empty(batch, 1, size, size), "modality": torch.ones(batch, dtype=torch.long)}
+        return network.maps({"image": image, **given})
 
     told = forward_bytes(network, compute)
     with torch.inference_mode():
@@ -95,16 +95,14 @@ def test_free_memory_is_the_machine_s_or_the_container_s(tmp_path: Path, monkeyp
 
 
 def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu")
-    runtime = predictor._runtime
-    needed = runtime.picture_bytes((64, 64), 0)
+    predictor = load(folders["diffsod-tiny"], device="cpu")
+    backend = predictor._backend
+    needed = backend.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
-    assert [budget.pictures_at_once(runtime, (64, 64), Beside(0), most) for most in (2, 8)] == [2, 3]
+    assert [budget.pictures_at_once(backend, (64, 64), Beside(0), most) for most in (2, 8)] == [2, 3]
     seen = []
-    draw = runtime.draw
-    monkeypatch.setattr(
-        runtime, "draw", lambda inputs, *rest: (seen.append(len(inputs.image_B3HW)), draw(inputs, *rest))[1]
-    )
+    run = backend.run
+    monkeypatch.setattr(backend, "run", lambda feeds, *rest: (seen.append(len(feeds["image"])), run(feeds, *rest))[1])
     for batch_size, expected in ((0, [3, 2]), (2, [2, 2, 1]), (8, [3, 2])):
         seen.clear()
         assert len(predictor.predict([picture()] * 5, batch_size=batch_size)) == 5
@@ -112,9 +110,9 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
 
 
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
-    predictor._runtime.network.rows_at_once = 1
-    small = predictor._runtime.picture_bytes((64, 96), 0)
+    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
+    predictor._backend.network.rows_at_once = 1
+    small = predictor._backend.picture_bytes((64, 96), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
     assert predictor.predict([picture(64, 96)])[0].saliency_HW.shape == (64, 96)
     with pytest.raises(Shortage, match=r"a picture at 96x128 needs .* GB of memory beside the weights") as raised:
@@ -125,35 +123,35 @@ def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeyp
     with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
         predictor.predict([picture(64, 96)])
 
-    stretched = Predictor.load(folders["diffsod-tiny"], device="cpu", size=128)
-    small = stretched._runtime.picture_bytes((64, 64), 0)
+    stretched = load(folders["diffsod-tiny"], device="cpu", size=128)
+    small = stretched._backend.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
     with pytest.raises(Shortage, match=r"would fit: --size 64$"):
         stretched.predict([picture()])
 
 
 def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor.load(folders["segdiffusion-tiny"], device="cpu")
+    predictor = load(folders["segdiffusion-tiny"], device="cpu")
     words = [f"thing {number}" for number in range(20)]
-    before = predictor.predict([picture()], prompts=words)[0].probability_Khw
-    runtime = predictor._runtime
-    assert runtime.network.rows_at_once == 16
-    needed = runtime.picture_bytes((64, 64), 20)
+    before = predictor.predict([picture()], words)[0].probability_Khw
+    backend = predictor._backend
+    assert backend.network.rows_at_once == 16
+    needed = backend.picture_bytes((64, 64), 20)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
-    after = predictor.predict([picture()], prompts=words)[0].probability_Khw
-    assert runtime.network.rows_at_once in (2, 4)
+    after = predictor.predict([picture()], words)[0].probability_Khw
+    assert backend.network.rows_at_once in (2, 4)
     assert_agree(after, before, "segdiffusion-tiny")
 
 
 def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 9))
+    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 9))
     (before,) = predictor.predict([picture()])
-    runtime = predictor._runtime
-    needed = runtime.picture_bytes((64, 64), 0)
+    backend = predictor._backend
+    needed = backend.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
-    assert budget.pictures_at_once(runtime, (64, 64), Beside(0), 8) == 1  # counted now; what is drawn below is drawn
+    assert budget.pictures_at_once(backend, (64, 64), Beside(0), 8) == 1  # counted now; what is drawn below is drawn
     drawn = []
-    runtime.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
+    backend.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
     (after,) = predictor.predict([picture()])
     assert max(drawn) < 9 and sum(drawn) == 2 * 9
     maps, again = (np.stack([found.saliency_HW, found.uncertainty_HW]) for found in (before, after))
@@ -168,20 +166,20 @@ def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], m
 def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = Predictor.load(folders["diffsod-tiny"], device="cpu")._runtime
+    backend = load(folders["diffsod-tiny"], device="cpu")._backend
     monkeypatch.setattr(budget, "_KNOWN", {})
     counted = []
-    count = runtime.picture_bytes
-    monkeypatch.setattr(runtime, "picture_bytes", lambda size, *rest: (counted.append(size), count(size, *rest))[1])
+    count = backend.picture_bytes
+    monkeypatch.setattr(backend, "picture_bytes", lambda size, *rest: (counted.append(size), count(size, *rest))[1])
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
     for size in ((64, 96), (64, 64), (96, 64), (96, 96)):
-        assert budget.pictures_at_once(runtime, size, Beside(0), 4) == 4
+        assert budget.pictures_at_once(backend, size, Beside(0), 4) == 4
     assert counted == [(64, 96), (96, 96)]
 
 
 def test_a_companion_is_counted_where_there_is_one(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor.load(folders["diffsod-tiny"], device="cpu")
-    alone, both = (predictor._runtime.picture_bytes((64, 64), 0, companion) for companion in (False, True))
+    predictor = load(folders["diffsod-tiny"], device="cpu")
+    alone, both = (predictor._backend.picture_bytes((64, 64), 0, companion) for companion in (False, True))
     assert alone < both
     monkeypatch.setattr(budget, "free_bytes", lambda device: (alone + both) // 2)
     depth = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
@@ -217,7 +215,7 @@ def test_running_out_is_one_line() -> None:
 
 
 def test_an_input_that_memory_does_not_hold_is_one_line(untrained: Path) -> None:
-    predictor = Predictor.load(untrained, device="cpu", size=1 << 27)
+    predictor = load(untrained, device="cpu", size=1 << 27)
     with pytest.raises(Shortage, match="memory ran out"):
         predictor.predict([picture()])
 

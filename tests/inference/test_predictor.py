@@ -11,15 +11,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import Predictor
-from limelight.inference.preprocess import fit_size, stretch, to_input, to_saliency
+from limelight.imaging.feeds import picture_feeds
+from limelight.imaging.geometry import fixed_size, stretch, to_picture
+from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.models.card import Prepare
 from limelight.models.weights import load_weights
 from tests.tolerance import assert_agree
 
 
 @pytest.fixture(scope="module")
-def predictor(untrained: Path) -> Predictor:
-    return Predictor.load(untrained, device="cpu")
+def predictor(untrained: Path) -> SaliencyPredictor:
+    return load(untrained, device="cpu")
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -31,7 +33,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 @example(1, 1)
 @example(1, 2000)
 @example(2000, 1)
-def test_result_has_the_pictures_size_and_range(predictor: Predictor, height: int, width: int) -> None:
+def test_result_has_the_pictures_size_and_range(predictor: SaliencyPredictor, height: int, width: int) -> None:
     (found,) = predictor.predict([picture(height, width)])
     assert found.saliency_HW.shape == (height, width)
     assert found.saliency_HW.dtype == np.float32
@@ -39,17 +41,17 @@ def test_result_has_the_pictures_size_and_range(predictor: Predictor, height: in
     assert found.milliseconds.keys() == {"pre", "net", "post"}
 
 
-def test_protocol_is_the_networks_own_output(predictor: Predictor, untrained: Path) -> None:
+def test_protocol_is_the_networks_own_output(predictor: SaliencyPredictor, untrained: Path) -> None:
     """At the card's size nothing is resized, so the result is the sigmoid of the finest logits."""
     image = picture(64, 64)
     model, card = load_weights(untrained)
-    normalised = (image / 255.0 - np.array(card.mean)) / np.array(card.std)
+    normalised = (image / 255.0 - np.array(card.prepare.mean)) / np.array(card.prepare.std)
     with torch.inference_mode():
         logits = model(torch.tensor(normalised.transpose(2, 0, 1)[None], dtype=torch.float32))[0]
     assert_agree(predictor.predict([image])[0].saliency_HW, logits.sigmoid()[0, 0], "sdnet")
 
 
-def test_result_does_not_depend_on_batch_mates(predictor: Predictor) -> None:
+def test_result_does_not_depend_on_batch_mates(predictor: SaliencyPredictor) -> None:
     image, dark, bright = picture(40, 60), np.zeros((30, 30, 3), np.uint8), np.full((50, 20, 3), 255, np.uint8)
     alone = predictor.predict([image])[0].saliency_HW
     first = predictor.predict([image, dark])[0].saliency_HW
@@ -60,7 +62,7 @@ def test_result_does_not_depend_on_batch_mates(predictor: Predictor) -> None:
     assert_agree(last, alone, "sdnet")
 
 
-def test_batches_are_cut_and_kept_in_order(predictor: Predictor) -> None:
+def test_batches_are_cut_and_kept_in_order(predictor: SaliencyPredictor) -> None:
     images = [picture(10 + index, 12, seed=index) for index in range(5)]
     together, cut = predictor.predict(images), predictor.predict(images, batch_size=2)
     assert [found.saliency_HW.shape[0] for found in cut] == [10, 11, 12, 13, 14]
@@ -69,10 +71,10 @@ def test_batches_are_cut_and_kept_in_order(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
 
 
-def test_no_stretching_to_full_contrast(predictor: Predictor) -> None:
+def test_no_stretching_to_full_contrast(predictor: SaliencyPredictor) -> None:
     """A picture of nothing keeps whatever narrow range the network gives it."""
     probability_HW = np.full((8, 8), 0.3, np.float32)
-    np.testing.assert_allclose(to_saliency(probability_HW, (5, 7)), 0.3, atol=1e-6)
+    np.testing.assert_allclose(to_picture(probability_HW, (5, 7)), 0.3, atol=1e-6)
 
 
 def test_stretch_is_plain_bilinear() -> None:
@@ -80,27 +82,28 @@ def test_stretch_is_plain_bilinear() -> None:
     np.testing.assert_allclose(stretch(row, (1, 4)), [[0.0, 0.25, 0.75, 1.0]])
 
 
-def test_description_says_what_runs(predictor: Predictor) -> None:
+def test_description_says_what_runs(predictor: SaliencyPredictor) -> None:
     card = predictor.card
     assert predictor.description == (
-        f"sdnet (training form, 745,197 parameters), torch on cpu, fp32, weights {card.sha256[:12]}"
+        f"sdnet (training form, 745,197 parameters), torch on cpu, fp32, weights {card.provenance.sha256[:12]}"
     )
 
 
 def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
-    assert fit_size(100, 32) == (96, 96)
-    assert fit_size((1, 50), 16) == (16, 48)
-    assert fit_size((1, 50), 1, 16) == (16, 50)
-    larger = Predictor.load(untrained, device="cpu", size=96)
-    assert larger.size == (96, 96)
+    any_size = Prepare(size=(64, 64))
+    assert fixed_size(100, Prepare(size=(64, 64), divisor=32)) == (96, 96)
+    assert fixed_size((1, 50), Prepare(size=(64, 64), divisor=16)) == (16, 48)
+    assert fixed_size((1, 50), Prepare(size=(64, 64), least=16)) == (16, 50)
+    larger = load(untrained, device="cpu", size=96)
+    assert larger.plan.fixed == (96, 96)
     assert larger.predict([picture(30, 20)])[0].saliency_HW.shape == (30, 20)
     with pytest.raises(UserError, match="size must be positive"):
-        fit_size(0, 1)
+        fixed_size(0, any_size)
 
 
 @pytest.mark.parametrize("options", [{"size": 1}, {"processing_res": 0}, {"processing_res": 3}])
 def test_thin_pictures_are_brought_to_what_the_network_can_take(untrained: Path, options: dict[str, int]) -> None:
-    predictor = Predictor.load(untrained, device="cpu", **options)
+    predictor = load(untrained, device="cpu", **options)
     found = predictor.predict([picture(1, 1), picture(40, 1), picture(1, 40)])
     assert [one.saliency_HW.shape for one in found] == [(1, 1), (40, 1), (1, 40)]
 
@@ -109,44 +112,47 @@ def with_size(folder: Path, target: Path, size: list[int]) -> Path:
     """A weights folder whose card says another input size."""
     shutil.copytree(folder, target)
     card = json.loads((target / "card.json").read_text())
-    (target / "card.json").write_text(json.dumps({**card, "input_size": size}))
+    card["prepare"]["size"] = size
+    (target / "card.json").write_text(json.dumps(card))
     return target
 
 
 @pytest.mark.parametrize("size", [[0, 64], [64, -8]])
 def test_a_card_without_a_size_is_one_clear_line(untrained: Path, tmp_path: Path, size: list[int]) -> None:
-    with pytest.raises(UserError, match=r"card\.json: input_size.\d: .* greater than 0"):
-        Predictor.load(with_size(untrained, tmp_path / "w", size))
+    with pytest.raises(UserError, match=r"card\.json: prepare\.size\.\d: .* greater than 0"):
+        load(with_size(untrained, tmp_path / "w", size))
 
 
 def test_a_cards_size_is_rounded_too(untrained: Path, tmp_path: Path) -> None:
-    odd = Predictor.load(with_size(untrained, tmp_path / "w", [3, 50]), device="cpu")
-    assert odd.size == (16, 50)
+    odd = load(with_size(untrained, tmp_path / "w", [3, 50]), device="cpu")
+    assert odd.plan.fixed == (16, 50)
     assert odd.predict([picture(4, 4)])[0].saliency_HW.shape == (4, 4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_cuda_is_never_replaced_in_silence(untrained: Path) -> None:
     with pytest.raises(UserError, match="cuda"):
-        Predictor.load(untrained, device="cuda")
+        load(untrained, device="cuda")
 
 
 @pytest.mark.parametrize(
     "image",
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
 )
-def test_other_arrays_are_refused(predictor: Predictor, image: np.ndarray) -> None:
+def test_other_arrays_are_refused(predictor: SaliencyPredictor, image: np.ndarray) -> None:
     with pytest.raises(UserError, match="uint8 array of shape"):
-        to_input([image], predictor.card, predictor.size)
+        picture_feeds([image], [None], ["rgb"], predictor.card, predictor.plan.fixed)
+    with pytest.raises(UserError, match="uint8 array of shape"):
+        predictor.predict([image])
 
 
-def test_companions_and_prompts_are_refused(predictor: Predictor) -> None:
+def test_companions_and_prompts_are_refused(predictor: SaliencyPredictor) -> None:
     with pytest.raises(UserError, match="takes images alone"):
         predictor.predict([picture(4, 4)], [np.eye(4)])
-    with pytest.raises(UserError, match="takes no words"):
-        predictor.predict([picture(4, 4)], prompts=["dog"])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'classes'"):
+        predictor.predict([picture(4, 4)], classes=["dog"])
 
 
 def test_unknown_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a weights folder"):
-        Predictor.load(tmp_path)
+        load(tmp_path)

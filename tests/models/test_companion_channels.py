@@ -95,7 +95,7 @@ def test_cost_of_a_channel_is_that_of_the_first_layer_alone() -> None:
 def test_weights_folder_round_trip(tmp_path) -> None:
     merged = network("sdnet", ["rgbd", "rgb"]).reparameterize()
     card = save_weights(tmp_path / "net", merged, name="sdnet", input_size=(32, 32), form="merged")
-    assert (card.modalities, card.companions) == (("rgb", "rgbd"), ("rgbd",))
+    assert (card.architecture.modalities, card.architecture.companions) == (("rgb", "rgbd"), ("rgbd",))
     loaded, read = load_weights(tmp_path / "net")
     inputs = scene(32, 32)
     assert read == card

@@ -1,13 +1,13 @@
 """Multiply-accumulates against a hand count and against the figures that the papers print."""
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from limelight.models.cost import count_macs
+from limelight.models.inputs import IMAGE
 from limelight.models.registry import create_model
 from limelight.models.scfnet.mobilenetv3 import SqueezeExcite
 
@@ -75,7 +75,7 @@ def test_companions_are_counted() -> None:
     assert count_macs(with_depth, 32, 40) - count_macs(plain, 32, 40) == 32 * 40 * 9 * 60
     drawn = create_model("diffsod-tiny")
     alone = copy.deepcopy(drawn)
-    alone.capabilities = replace(drawn.capabilities, modalities=("rgb",))
+    alone.inputs = (IMAGE,)
     assert count_macs(drawn, 64, 64) > count_macs(alone, 64, 64)
 
 

@@ -385,7 +385,7 @@ def test_weights_come_back(model: DiffSOD, tmp_path: Path) -> None:
         tmp_path / "weights", model, name="diffsod-tiny", input_size=(64, 64), mean=model.mean, std=model.std
     )
     loaded, read = load_weights(tmp_path / "weights")
-    assert read == card and card.mean == card.std == (0.5, 0.5, 0.5)
+    assert read == card and card.prepare.mean == card.prepare.std == (0.5, 0.5, 0.5)
     image, companion = pictures(2)
     modality = torch.tensor([RGBD, RGB])
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 """diffSOD's condition branch against the published sizes, names and formulas."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from limelight.models.diffsod.configs import BRANCHES
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
+from limelight.models.importers.files import Files
 from limelight.models.weights import load_strict, load_weights
 from tests.models.published_branch import published_features, published_state, small_values
 from tests.tolerance import assert_agree
@@ -133,14 +135,24 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def published_files(folder: Path, **changes: Any) -> Files:
+    given = {
+        "checkpoint": folder / "res2net_ft_1.pth",
+        "unet": folder / "checkpoint-1",
+        "base": str(folder / "base"),
+    }
+    return Files(**given | changes)
+
+
 def test_published_files_become_a_weights_folder(published: Path, tmp_path: Path) -> None:
-    files = (published / "res2net_ft_1.pth", published / "checkpoint-1", published / "base")
-    card = import_published(*files, tmp_path / "weights", name="diffsod-tiny")
-    assert (card.mean, card.std, card.licence) == ((0.5,) * 3, (0.5,) * 3, "openrail++")
+    files = published_files(published)
+    card = import_published("diffsod-tiny", tmp_path / "weights", files)
+    assert (card.prepare.mean, card.prepare.std, card.provenance.licence) == ((0.5,) * 3, (0.5,) * 3, "openrail++")
     model, read = load_weights(tmp_path / "weights")
     assert read == card and model.legacy
-    assert card.parameters == sum(map(count, (build_unet(UNETS["tiny"]), build_vae(VAES["tiny"])))) + 1_133_937
-    state = torch.load(files[0], weights_only=True)
+    others = sum(map(count, (build_unet(UNETS["tiny"]), build_vae(VAES["tiny"]))))
+    assert card.architecture.parameters == others + 1_133_937
+    state = torch.load(files.checkpoint, weights_only=True)
     assert torch.equal(model.condition.branch.fusion.attention.key_value.weight, state["afim.attn.kv.weight"])
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     probability, _ = model.denoise(image, steps=2, spacing="leading")
@@ -149,16 +161,13 @@ def test_published_files_become_a_weights_folder(published: Path, tmp_path: Path
 
 def test_a_wrong_hash_is_refused(published: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected 00"):
-        import_published(
-            published / "res2net_ft_1.pth", published / "checkpoint-1", published / "base", tmp_path / "w", sha256="00"
-        )
+        import_published("diffsod", tmp_path / "w", published_files(published, sha256="00"))
     assert not (tmp_path / "w").exists()
 
 
 def test_a_file_of_another_network_is_refused(published: Path, tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"1 not expected: conv.weight"):
-        import_published(
-            tmp_path / "other.pth", published / "checkpoint-1", published / "base", tmp_path / "w", name="diffsod-tiny"
-        )
+        files = published_files(published, checkpoint=tmp_path / "other.pth")
+        import_published("diffsod-tiny", tmp_path / "w", files)
     assert not (tmp_path / "w").exists()

@@ -60,9 +60,10 @@ def test_diffsod_comes_in(type_it: Callable[..., Result]) -> None:
     told = type_it(*DIFFSOD, "branch.pth", "-o", "w", "--sha256", sha256_file("branch.pth"))
     assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
     network, card = load_weights("w")
-    assert card.denoise_steps == 10
-    assert network.legacy and (card.model, card.input_size, card.licence) == ("diffsod-tiny", (64, 64), "openrail++")
-    assert sha256_file("branch.pth") in card.source
+    assert card.use.denoise_steps == 10
+    told = (card.architecture.model, card.prepare.size, card.provenance.licence)
+    assert network.legacy and told == ("diffsod-tiny", (64, 64), "openrail++")
+    assert sha256_file("branch.pth") in card.provenance.source
     published, drawn = torch.load("branch.pth", weights_only=True), load_file(f"checkpoint/{UNET_WEIGHTS}")
     assert torch.equal(network.condition.branch.fusion.attention.gate.weight, published["afim.attn.l.weight"])
     assert torch.equal(network.unet.conv_in.weight, drawn["conv_in.weight"])
@@ -74,7 +75,8 @@ def test_segdiffusion_comes_in(type_it: Callable[..., Result]) -> None:
     told = type_it(*WORDS, "-o", "w", "--sha256", sha256_file(f"checkpoint/{UNET_WEIGHTS}"))
     assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
     network, card = load_weights("w")
-    assert network.legacy and card.text and any(name.startswith("tokenizer/") for name in card.assets)
+    assert network.legacy and card.architecture.task == "open-vocabulary"
+    assert any(name.startswith("tokenizer/") for name in card.provenance.assets)
     drawn = load_file(f"checkpoint/{UNET_WEIGHTS}")
     assert torch.equal(network.unet.conv_in.weight, drawn["conv_in.weight"])
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

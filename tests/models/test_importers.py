@@ -14,7 +14,8 @@ import torch
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
-from limelight.models.importers import import_checkpoint
+from limelight.models.importers import import_published
+from limelight.models.importers.files import Files
 from limelight.models.importers.paddle import BOOKKEEPING, read_pdparams
 from limelight.models.importers.torch_checkpoint import read_pth
 from limelight.models.registry import create_model
@@ -110,18 +111,18 @@ def test_paddle_conventions_become_torch_s(tmp_path: Path) -> None:
 def test_a_student_is_imported_whole(tmp_path: Path) -> None:
     published = published_student()
     path = write_pickle(tmp_path / "student.pdparams", {**published, BOOKKEEPING: {}})
-    card = import_checkpoint(
-        path,
+    card = import_published(
         "scfnet-mobilenetv3",
         tmp_path / "weights",
-        sha256=sha256_file(path),
+        Files(path, sha256=sha256_file(path)),
         licence="all rights reserved by the authors",
         trained_on=["DUTS-TR"],
     )
     model, read = load_weights(tmp_path / "weights")
     assert read == card
-    assert card.licence == "all rights reserved by the authors" and card.trained_on == ["DUTS-TR"]
-    assert card.source == f"imported from student.pdparams, sha256 {sha256_file(path)}"
+    assert card.provenance.licence == "all rights reserved by the authors"
+    assert card.provenance.trained_on == ("DUTS-TR",)
+    assert card.provenance.source == f"imported from student.pdparams, sha256 {sha256_file(path)}"
     found = sorted(float(value.double().sum()) for key, value in model.state_dict().items() if "tracked" not in key)
     assert found == pytest.approx(sorted(float(value.astype(np.float64).sum()) for value in published.values()))
 
@@ -132,7 +133,7 @@ def test_a_hostile_file_is_refused_and_does_not_run(tmp_path: Path, suffix: str)
     content = {"conv.weight": Hostile(mark)}
     write_pickle(path, content) if suffix == ".pdparams" else torch.save(content, path)
     with pytest.raises(UserError) as caught:
-        import_checkpoint(path, "scfnet-mobilenetv3", tmp_path / "out")
+        import_published("scfnet-mobilenetv3", tmp_path / "out", Files(path))
     assert not mark.exists() and not (tmp_path / "out").exists()
     assert re.search(r"asks for \w+\.mkdir, which no file of weights needs", str(caught.value))
     assert "\n" not in str(caught.value)
@@ -165,7 +166,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -
     path = tmp_path / "weights.pdparams"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"^\S+weights.pdparams is not a file of Paddle weights: .+") as caught:
-        import_checkpoint(path, "scfnet-mobilenetv3", tmp_path / "out")
+        import_published("scfnet-mobilenetv3", tmp_path / "out", Files(path))
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.iterdir()) == [path]
 
@@ -179,7 +180,7 @@ def test_truncated_files_are_refused(tmp_path: Path, keep: float) -> None:
         whole = path.read_bytes()
         path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
         with pytest.raises(UserError) as caught:
-            import_checkpoint(path, "scfnet-mobilenetv3", tmp_path / "out")
+            import_published("scfnet-mobilenetv3", tmp_path / "out", Files(path))
         assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
@@ -195,9 +196,9 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     ):
         path = write_pickle(tmp_path / f"{name}.pdparams", content)
         with pytest.raises(UserError, match=problem):
-            import_checkpoint(path, "scfnet-mobilenetv3", tmp_path / "out")
+            import_published("scfnet-mobilenetv3", tmp_path / "out", Files(path))
     with pytest.raises(UserError, match="does not fit SCFNet"):
-        import_checkpoint(write_pickle(tmp_path / "x.pdparams", published), "scfnet-resnet50", tmp_path / "out")
+        import_published("scfnet-resnet50", tmp_path / "out", Files(write_pickle(tmp_path / "x.pdparams", published)))
     assert not (tmp_path / "out").exists()
 
 
@@ -211,7 +212,7 @@ def test_what_is_asked_for_must_exist(tmp_path: Path) -> None:
         (good, "scfnet-mobilenetv3", {"sha256": "0" * 64}, "expected 0000"),
     ):
         with pytest.raises(UserError, match=problem):
-            import_checkpoint(path, model, tmp_path / "out", **options)
+            import_published(model, tmp_path / "out", Files(path, **options))
     assert not (tmp_path / "out").exists()
 
 
@@ -234,9 +235,9 @@ def test_an_imagenet_backbone_is_imported_without_its_classifier(tmp_path: Path)
     path = write_pickle(tmp_path / "imagenet.pdparams", classifier)
     heads = []
     for folder in (tmp_path / "first", tmp_path / "second"):
-        import_checkpoint(path, "scfnet-mobilenetv3", folder, backbone_only=True)
+        import_published("scfnet-mobilenetv3", folder, Files(path, backbone_only=True))
         model, card = load_weights(folder)
-        assert card.source.startswith("backbone imported from imagenet.pdparams")
+        assert card.provenance.source.startswith("backbone imported from imagenet.pdparams")
         np.testing.assert_array_equal(
             model.backbone.blocks[3].se.reduce.weight.detach().numpy(), published["bkbone.blocks.3.mid_se.conv1.weight"]
         )
@@ -252,9 +253,8 @@ def test_an_imagenet_backbone_is_imported_without_its_classifier(tmp_path: Path)
         (classifier, "sdnet", "no published backbone"),
     ):
         with pytest.raises(UserError, match=problem):
-            import_checkpoint(
-                write_pickle(tmp_path / "x.pdparams", content), model_name, tmp_path / "out", backbone_only=True
-            )
+            written = write_pickle(tmp_path / "x.pdparams", content)
+            import_published(model_name, tmp_path / "out", Files(written, backbone_only=True))
     assert not (tmp_path / "out").exists()
 
 
@@ -265,7 +265,7 @@ def test_a_torch_checkpoint_is_imported(tmp_path: Path) -> None:
         key = key.replace("._mean", ".running_mean").replace("._variance", ".running_var")
         state[f"module.{key}"] = torch.from_numpy(value)
     torch.save({"state_dict": state}, tmp_path / "student.pth")
-    import_checkpoint(tmp_path / "student.pth", "scfnet-mobilenetv3", tmp_path / "weights")
+    import_published("scfnet-mobilenetv3", tmp_path / "weights", Files(tmp_path / "student.pth"))
     model, _ = load_weights(tmp_path / "weights")
     assert torch.equal(model.heads[3].weight, state["module.linear5.weight"])
     assert torch.equal(model.fusions[0].low.bn.running_var, state["module.de3.cv2.1.running_var"])

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limelight.foundation.errors import UserError
-from limelight.models.importers import import_checkpoint
+from limelight.models.importers import import_published
+from limelight.models.importers.files import Files
 from limelight.models.registry import create_model
 from limelight.models.scfnet.checkpoint import from_published
 from limelight.models.scfnet.network import SCFNet
@@ -120,9 +121,10 @@ def test_outputs_are_the_published_implementation_s(shared: Path, name: str, siz
 
 def test_an_imported_paddle_file_gives_the_published_maps(shared: Path, tmp_path: Path) -> None:
     fixtures = shared / "dossiers/fixtures"
-    card = import_checkpoint(fixtures / "golden_scfnet_M3_0.5.pdparams", "scfnet-mobilenetv3", tmp_path / "weights")
-    assert card.input_size == (352, 352)
-    assert card.mean == pytest.approx((124.55 / 255, 118.90 / 255, 102.94 / 255))
+    files = Files(fixtures / "golden_scfnet_M3_0.5.pdparams")
+    card = import_published("scfnet-mobilenetv3", tmp_path / "weights", files)
+    assert card.prepare.size == (352, 352)
+    assert card.prepare.mean == pytest.approx((124.55 / 255, 118.90 / 255, 102.94 / 255))
     model, read = load_weights(tmp_path / "weights")
     assert read == card
     with torch.inference_mode():

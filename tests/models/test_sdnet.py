@@ -124,7 +124,7 @@ def test_merged_weights_folder_round_trip(tmp_path: Path) -> None:
     save_weights(tmp_path / "deploy", merged, name="sdnet-bn", input_size=(64, 64), form="merged")
     loaded, card = load_weights(tmp_path / "deploy")
     image = torch.randn(1, 3, 33, 47)
-    assert card.options == {"batch_norm": True, "merged": True, "width": 60}
+    assert card.architecture.options == {"batch_norm": True, "merged": True, "width": 60, "modalities": None}
     with torch.no_grad():
         assert torch.equal(loaded(image)[0], merged(image)[0])
 
@@ -157,6 +157,6 @@ def test_a_wider_network_merges_and_saves_like_the_published_one(tmp_path):
     assert sum(parameter.numel() for parameter in wide.parameters()) > 1_000_000
     save_weights(tmp_path / "merged", wide.reparameterize(), name="sdnet", input_size=(32, 32), form="merged")
     merged, card = load_weights(tmp_path / "merged")
-    assert card.options["width"] == 76
+    assert card.architecture.options["width"] == 76
     image_B3HW = torch.rand(1, 3, 40, 56)
     assert_agree(merged(image_B3HW)[0], wide(image_B3HW)[0], wide)

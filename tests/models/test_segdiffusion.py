@@ -261,7 +261,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_come_back(model: SegDiffusion, tmp_path: Path) -> None:
     card = save_weights(tmp_path / "weights", model, name="segdiffusion-tiny", input_size=(64, 64), mean=model.mean)
     loaded, read = load_weights(tmp_path / "weights")
-    assert read == card and card.text and card.assets == {}
+    assert read == card and card.architecture.task == "open-vocabulary" and card.provenance.assets == {}
     assert {path.name for path in (tmp_path / "weights").iterdir()} == {"model.safetensors", "card.json"}
     with torch.inference_mode():
         expected = model(pictures(1), model.encode_prompts(PROMPTS))[0]
@@ -274,8 +274,8 @@ def test_a_tokenizer_from_files_travels_with_the_weights(base: Path, tmp_path: P
     assert ids[0][-1] == model.text.tokenizer.convert_tokens_to_ids("!")
     folder = tmp_path / "weights"
     card = save_weights(folder, model, name="segdiffusion-tiny", input_size=(64, 64))
-    assert "pretrained" not in card.options and "assets" not in card.options
-    assert "tokenizer/tokenizer.json" in card.assets
+    assert "pretrained" not in card.architecture.options and "assets" not in card.architecture.options
+    assert "tokenizer/tokenizer.json" in card.provenance.assets
     base.rename(tmp_path / "gone")
     try:
         loaded, _ = load_weights(folder)
@@ -283,7 +283,7 @@ def test_a_tokenizer_from_files_travels_with_the_weights(base: Path, tmp_path: P
         with torch.inference_mode():
             assert torch.equal(loaded.encode_prompts(PROMPTS), model.encode_prompts(PROMPTS))
         again = save_weights(tmp_path / "again", loaded, name="segdiffusion-tiny", input_size=(64, 64))
-        assert again.assets == card.assets
+        assert again.provenance.assets == card.provenance.assets
     finally:
         (tmp_path / "gone").rename(base)
     tokenizer = folder / "assets/tokenizer/tokenizer.json"

@@ -11,6 +11,7 @@ from torch import nn
 
 from limelight.models.base import Network
 from limelight.models.empty import empty_parameters
+from limelight.models.examples import example
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, save_weights
 
@@ -28,9 +29,11 @@ CASES: dict[str, dict[str, object]] = {
 def answer(network: Network) -> torch.Tensor:
     """Its finest logits for a picture of noise."""
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    prompts = (network.encode_prompts(["a red cup", ""]),) if network.capabilities.text else ()
+    given = {"image": image}
+    if network.capabilities.task == "open-vocabulary":
+        given["prompt"] = network.encode_prompts(["a red cup", ""])
     with torch.inference_mode():
-        return network.eval()(image, *prompts)[0]
+        return network.eval().logits(given)[0]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -39,7 +42,7 @@ def test_a_network_comes_back_with_all_that_it_computes_with(name: str, tmp_path
     network = create_model(name, **CASES[name])
     save_weights(tmp_path / "w", network, name=name, input_size=(64, 64))
     loaded, card = load_weights(tmp_path / "w")
-    assert card.parameters == sum(value.numel() for value in loaded.parameters())
+    assert card.architecture.parameters == sum(value.numel() for value in loaded.parameters())
     trained = [key for key, value in network.named_parameters() if value.requires_grad]
     assert [key for key, value in loaded.named_parameters() if value.requires_grad] == trained
     assert torch.equal(answer(loaded), answer(network))
@@ -48,12 +51,12 @@ def test_a_network_comes_back_with_all_that_it_computes_with(name: str, tmp_path
 @pytest.mark.parametrize("name", CASES)
 def test_the_least_input_is_large_enough(name: str) -> None:
     network = create_model(name, **CASES[name]).eval()
-    prompts = (network.encode_prompts(["cup"]),) if network.capabilities.text else ()
-    side = max(network.capabilities.input_divisor, network.capabilities.least_input)
-    assert side % network.capabilities.input_divisor == 0
+    side = max(network.capabilities.divisor, network.capabilities.least)
+    assert side % network.capabilities.divisor == 0
     for size in ((side, side), (side, 64), (64, side)):
         with torch.inference_mode():
-            assert network(torch.rand(1, 3, *size), *prompts)[0].shape[2:] == size
+            given = example(network, 1, size, companions=False) | {"image": torch.rand(1, 3, *size)}
+            assert network.logits(given)[0].shape[2:] == size
 
 
 def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:

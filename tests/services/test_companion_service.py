@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.packaging.bento import served
 from limelight.packaging.proof import served_difference
 
@@ -53,7 +53,7 @@ def ask(url: str, companion: bytes | None = None, modality: str | None = None, p
 
 
 def test_answers_are_the_predictors_own(url: str, folder: Path) -> None:
-    predictor = Predictor.load(folder, device="cpu")
+    predictor = load(folder, device="cpu")
     answers = []
     for companion, modality in ((None, None), (DEPTH, "rgbd"), (DEPTH, "rgbt")):
         answer = ask(url, None if companion is None else png(companion), modality)

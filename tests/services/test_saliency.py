@@ -22,7 +22,7 @@ from PIL import Image
 
 from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.media.outputs import output
 from tests.profiles import rgb_profile
 
@@ -126,7 +126,7 @@ def refused(answer: httpx.Response, status: int, part: str) -> None:
 def test_mask_and_cutout_are_the_predictors_own(client: httpx.Client, untrained: Path) -> None:
     content = picture(kind="JPEG")
     image = read_image(content)
-    expected = Predictor.load(untrained, device="cpu").predict([image])[0].saliency_HW
+    expected = load(untrained, device="cpu").predict([image])[0].saliency_HW
     for path, kind in (("/predict", "map"), ("/cutout", "rgba")):
         answer = upload(client, content, path, "снимок 1.jpg")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
@@ -144,7 +144,7 @@ def test_a_kind_is_what_is_made_of_the_map(client: httpx.Client, untrained: Path
     answer = upload(client, content, kind=kind)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), answer.text
     made = np.asarray(Image.open(io.BytesIO(answer.content)))
-    expected = output(kind).render(image, Predictor.load(untrained, device="cpu").predict([image])[0].saliency_HW)
+    expected = output(kind).render(image, load(untrained, device="cpu").predict([image])[0].saliency_HW)
     assert made.shape == expected.shape
     difference = np.abs(made.astype(int) - expected)
     if kind == "rgba":

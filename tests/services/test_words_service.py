@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import OpenVocabularyPredictor, load
 from limelight.inference.sampling import Sampling
 from limelight.media.labels import colour, tinted
 from limelight.models import create_model
@@ -49,9 +49,9 @@ def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 @pytest.fixture(scope="module")
-def predictor(folder: Path) -> Predictor:
+def predictor(folder: Path) -> OpenVocabularyPredictor:
     """Set as the service is."""
-    return Predictor.load(folder, device="cpu", sampling=Sampling(2, 2))
+    return load(folder, device="cpu", sampling=Sampling(2, 2))
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -69,8 +69,8 @@ def read(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-def test_labels_are_the_predictors_own(url: str, predictor: Predictor) -> None:
-    (expected,) = predictor.predict([IMAGE], prompts=["red ball", "grass"], background=0.4)
+def test_labels_are_the_predictors_own(url: str, predictor: OpenVocabularyPredictor) -> None:
+    (expected,) = predictor.predict([IMAGE], ["red ball", "grass"], background=0.4)
     assert len(np.unique(expected.labels_HW)) > 1, "a picture of one label would prove little"
     answer = ask(url, background="0.4")
     assert answer.status_code == 200, answer.text
@@ -92,12 +92,12 @@ def test_labels_are_the_predictors_own(url: str, predictor: Predictor) -> None:
     assert [each["share"] for each in told["classes"]] == pytest.approx(shares, abs=1e-6)
 
 
-def test_the_template_and_any_words_reach_the_model(url: str, predictor: Predictor) -> None:
+def test_the_template_and_any_words_reach_the_model(url: str, predictor: OpenVocabularyPredictor) -> None:
     names = ["猫", "null", "1984", "chat, noir", "\x7f"]
     answer = ask(url, json.dumps(names), template="{} alone", background="0")
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.headers[HEADER]) == names
-    (expected,) = predictor.predict([IMAGE], prompts=names, template="{} alone", background=0)
+    (expected,) = predictor.predict([IMAGE], names, template="{} alone", background=0)
     np.testing.assert_array_equal(np.asarray(read(answer.content)), expected.labels_HW)
 
 
@@ -139,6 +139,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(url: str, sent: dict, statu
 def test_the_page_asks_for_words(url: str) -> None:
     page = httpx.get(url, trust_env=False).text
     assert '<html lang="en" data-takes="rgb words">' in page
-    assert httpx.post(f"{url}/describe", json={}, trust_env=False).json()["card"]["text"] is True
+    card = httpx.post(f"{url}/describe", json={}, trust_env=False).json()["card"]
+    assert card["architecture"]["task"] == "open-vocabulary"
     body = httpx.get(f"{url}/docs.json", trust_env=False).json()["paths"]["/segment"]["post"]["requestBody"]["content"]
     assert "multipart/form-data" in body

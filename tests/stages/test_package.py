@@ -13,7 +13,7 @@ import yaml
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file, write_json
 from limelight.models import create_model
-from limelight.models.weights import save_weights
+from limelight.models.weights import read_card, save_weights
 from limelight.packaging.bento import CODE, pinned, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,17 +79,17 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     assert told.returncode == 0, told.stderr
     bento = project / "artifacts" / "bento" / "limelight.bento"
     facts = json.loads((project / "reports" / "package" / "metrics.json").read_text())["saliency"]
-    card = json.loads((project / "artifacts" / "best" / "card.json").read_text())
-    assert facts["weights_sha256"] == card["sha256"]
-    assert facts["tag"] == f"limelight:{card['sha256'][:12]}"
+    sha256 = read_card(project / "artifacts" / "best").provenance.sha256
+    assert facts["weights_sha256"] == sha256
+    assert facts["tag"] == f"limelight:{sha256[:12]}"
     assert facts["bento_sha256"] == sha256_file(bento)
     assert facts["served_difference"] <= 1.01 / 255
     assert not (home / "bentoml").exists(), "the user's own store was touched"
     assert not (project / "work" / "package").exists()
 
     folder = unpack(bento, project / "unpacked")
-    model = f"models/limelight/{card['sha256'][:12]}"
-    assert sha256_file(folder / model / "model.safetensors") == card["sha256"]
+    model = f"models/limelight/{sha256[:12]}"
+    assert sha256_file(folder / model / "model.safetensors") == sha256
     for code in ("limelight/inference/predictor.py", "models/sdnet/network.py", "services/page.html"):
         packed = code if code.startswith("limelight/") else f"limelight/{code}"
         assert (folder / "src" / packed).read_bytes() == (ROOT / code).read_bytes()

@@ -15,7 +15,7 @@ from limelight.data.manifest import Sample, write_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.models import create_model
 from limelight.models.weights import read_card, save_weights
 from limelight.stages import compare, evaluate, train
@@ -113,9 +113,10 @@ def params(project: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 def test_training_says_what_it_named() -> None:
     card = read_card("artifacts/words")
-    assert card.text and card.classes == ["blue box", "red ball"] and card.prompt == "a picture of a {}"
-    assert card.metrics.keys() == {"val_miou"}  # nothing that it is validated on shows the held-out class
-    assert all(0 <= value <= 1 for value in card.metrics.values())
+    assert card.architecture.task == "open-vocabulary"
+    assert card.use.classes == ("blue box", "red ball") and card.use.template == "a picture of a {}"
+    assert card.provenance.metrics.keys() == {"val_miou"}  # nothing that it is validated on shows the held-out class
+    assert all(0 <= value <= 1 for value in card.provenance.metrics.values())
     metrics = read_json("reports/train/words/metrics.json")
     assert metrics.keys() >= {"loss", "found", "vain", "best_val_miou", "best_epoch"}
     assert Path("reports/train/words/samples.png").is_file()
@@ -153,11 +154,11 @@ def test_evaluation_leaves_what_dvc_expects_of_every_network() -> None:
 
 def test_the_matrix_is_that_of_the_predictions() -> None:
     """Counted anew, at the image's size, void left out."""
-    predictor = Predictor.load("artifacts/words", device="cpu")
+    predictor = load("artifacts/words", device="cpu")
     right = known = 0
     for number in (10, 11, 12):
         values = cv2.imread(f"toys/test-text/{number}.label.png", cv2.IMREAD_GRAYSCALE)
-        (found,) = predictor.predict([read_image(f"toys/test-text/{number}.image.png")], prompts=list(CLASSES.values()))
+        (found,) = predictor.predict([read_image(f"toys/test-text/{number}.image.png")], list(CLASSES.values()))
         value_of_label = np.array([0, *CLASSES])
         right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
         known += (values < 255).sum()

@@ -26,7 +26,7 @@ def gradients(name: str, *, checkpointing: bool) -> tuple[dict[str, torch.Tensor
     """Of every trained parameter, and the activations that are kept for them, in bytes."""
     model = network(name, gradient_checkpointing=checkpointing)
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    prompts = (model.encode_prompts(["a red cup", ""]),) if model.capabilities.text else ()
+    prompts = (model.encode_prompts(["a red cup", ""]),) if model.capabilities.task == "open-vocabulary" else ()
     kept: dict[int, int] = {}
 
     def keep(value: torch.Tensor) -> torch.Tensor:

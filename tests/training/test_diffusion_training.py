@@ -14,7 +14,7 @@ from limelight.data.manifest import write_manifest
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.inference.predictor import Predictor
+from limelight.inference.predictor import load
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.diffusion.configs import VAES
 from limelight.models.diffusion.folder import write_folder
@@ -123,7 +123,7 @@ def test_the_autoencoder_learns() -> None:
     records = read_json("artifacts/vae/history.json")["epochs"]
     errors = [record["error"] for record in records]
     assert errors[-1] < 0.75 * errors[0]
-    assert read_card("artifacts/vae").mean == (0.5, 0.5, 0.5)
+    assert read_card("artifacts/vae").prepare.mean == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("name", ["one-step", "velocity"])
@@ -139,13 +139,13 @@ def test_a_part_starts_from_another_run_and_stays_frozen(name: str) -> None:
 
 
 def test_weights_that_learnt_velocities_are_used_by_sampling() -> None:
-    assert [read_card(f"artifacts/{name}").denoise_steps for name in ("one-step", "velocity")] == [None, 10]
-    assert Predictor.load("artifacts/velocity", device="cpu").sampling == Sampling(10)
-    assert Predictor.load("artifacts/velocity", device="cpu", sampling=Sampling(2, 3)).sampling == Sampling(2, 3)
-    assert Predictor.load("artifacts/one-step", device="cpu").sampling == ONE_STEP
+    assert [read_card(f"artifacts/{name}").use.denoise_steps for name in ("one-step", "velocity")] == [None, 10]
+    assert load("artifacts/velocity", device="cpu").plan.sampling == Sampling(10)
+    assert load("artifacts/velocity", device="cpu", sampling=Sampling(2, 3)).plan.sampling == Sampling(2, 3)
+    assert load("artifacts/one-step", device="cpu").plan.sampling == ONE_STEP
     network, card = load_weights("artifacts/velocity")
     with pytest.raises(UserError, match="denoise in 10 steps, and an export is a single one; leave it out of"):
-        export(network, card, "exports", ["onnx-fp32"], None)
+        export(network, card, "exports", ["onnx-fp32"], {})
 
 
 def test_options_of_the_weights_that_a_run_starts_from_hold_on(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_adapters_are_merged_into_what_is_saved() -> None:
     network, card = load_weights("artifacts/adapters")
     fresh = create_model("diffsod-tiny", pretrained="sd")
     assert network.state_dict().keys() == fresh.state_dict().keys()
-    assert card.source == "run adapters, profile tiny, seed 0, from sd"
-    assert card.parameters == sum(value.numel() for value in fresh.parameters())
+    assert card.provenance.source == "run adapters, profile tiny, seed 0, from sd"
+    assert card.architecture.parameters == sum(value.numel() for value in fresh.parameters())
     before = fresh.unet.state_dict()
     moved = {name for name, value in network.unet.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.rsplit(".", 2)[-2] for name in moved} == {"conv_in", "to_q", "to_k", "to_v", "0"}
@@ -221,12 +221,12 @@ def test_mistakes_are_named() -> None:
         distill.run(load_params(), "student-of-unnamed")
     with pytest.raises(UserError, match=r"run 'too-small': sizes \[8\] are below 16, the least that sdnet takes"):
         train.run(load_params(), "too-small")
-    with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which sdnet is not"):
+    with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which SDNet is not"):
         train.run(load_params(), "no-unet")
 
 
 def test_words_teach_a_student_what_they_name() -> None:
     distill.run(load_params(), "student-of-words")
     card = read_card("artifacts/student-of-words")
-    assert card.model == "sdnet" and "taught by words (segdiffusion-tiny" in card.source
+    assert card.architecture.model == "sdnet" and "taught by words (segdiffusion-tiny" in card.provenance.source
     assert read_json("artifacts/student-of-words/history.json")["epochs"][0]["loss"] > 0

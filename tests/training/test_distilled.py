@@ -17,7 +17,9 @@ from limelight.training.supervised import Supervised
 from tests.tolerance import assert_agree
 
 CARD = Card(
-    model="toy", family="toy", input_size=(32, 32), input_divisor=1, least_input=1, parameters=1, sha256="0" * 64
+    architecture={"model": "toy", "family": "toy", "parameters": 1},
+    prepare={"size": (32, 32)},
+    provenance={"sha256": "0" * 64},
 )
 
 
@@ -73,8 +75,8 @@ def test_the_labels_free_form_does_not_look_at_masks(teacher: ToyNetwork, tmp_pa
 
 def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetwork):
     samples = toy_samples(tmp_path, 2)
-    card = CARD.model_copy(update={"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)})
-    own = next(evaluation_batches(samples, 32, 2, mean=card.mean, std=card.std))
+    card = CARD.derived(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    own = next(evaluation_batches(samples, 32, 2, mean=card.prepare.mean, std=card.prepare.std))
     learner = Distilled(toy_network(), toy_run(), teacher, card)
     targets = learner.targets(next(evaluation_batches(samples, 32, 2)))
     torch.testing.assert_close(targets, teacher(own.image_B3HW)[0].sigmoid().detach(), atol=1e-5, rtol=1e-4)
@@ -83,7 +85,7 @@ def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetw
 def test_a_teacher_that_samples_is_sampled_from():
     torch.manual_seed(0)
     teacher = create_model("diffsod-tiny")
-    card = CARD.model_copy(update={"mean": teacher.mean, "std": teacher.std, "denoise_steps": 2})
+    card = CARD.derived(mean=teacher.mean, std=teacher.std, denoise_steps=2)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     batch = Batch(
         image,
@@ -102,15 +104,15 @@ def test_a_teacher_that_samples_is_sampled_from():
 def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: int | None):
     torch.manual_seed(0)
     teacher = create_model("segdiffusion-tiny")
-    learnt = {"text": True, "classes": ["blue box", "cat"], "prompt": "{} alone", "denoise_steps": steps}
-    card = CARD.model_copy(update={"mean": teacher.mean, "std": teacher.std, **learnt})
+    learnt = {"task": "open-vocabulary", "classes": ("blue box", "cat"), "template": "{} alone", "denoise_steps": steps}
+    card = CARD.derived(mean=teacher.mean, std=teacher.std, **learnt)
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     batch = Batch(
         image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]
     )
     run = toy_run(teacher_classes=asked)
     targets = Distilled(toy_network(), run, teacher, card, mean=teacher.mean, std=teacher.std).targets(batch)
-    prompts = teacher.encode_prompts([f"{name} alone" for name in asked or card.classes])
+    prompts = teacher.encode_prompts([f"{name} alone" for name in asked or card.use.classes])
     with torch.no_grad():
         each = teacher.denoise(image, prompts, steps=steps)[0] if steps else teacher(image, prompts)[0].sigmoid()
     assert_agree(targets, each.max(1, keepdim=True).values, teacher, steps=steps or 1)
@@ -121,9 +123,9 @@ def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: in
 )
 def test_the_teacher_sees_a_size_it_takes(teacher_size: int | None, divisor: int, seen: int, tmp_path: Path):
     class Picky(ToyNetwork):
-        capabilities = Capabilities(input_divisor=divisor)
+        capabilities = Capabilities(divisor=divisor)
 
-        def forward(self, image_B3HW: torch.Tensor, companion_B3HW: torch.Tensor | None = None) -> list[torch.Tensor]:
+        def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
             sizes.append(tuple(image_B3HW.shape[-2:]))
             return super().forward(image_B3HW)
 

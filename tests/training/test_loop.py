@@ -131,7 +131,7 @@ def test_spoilt_weights_are_never_saved(tmp_path: Path):
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError()])
 def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: Exception):
     class Large(ToyNetwork):
-        def forward(self, *_: object) -> list[torch.Tensor]:
+        def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
             raise error
 
     run = toy_run(batch_size=9, accumulate=2)

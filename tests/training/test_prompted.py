@@ -38,8 +38,8 @@ def make_batch(*vocabularies: Vocabulary) -> Batch:
         None,
         torch.zeros(batch, dtype=torch.int64),
         [str(number) for number in range(batch)],
-        labels,
-        vocabularies,
+        labels_BHW=labels,
+        classes=vocabularies,
     )
 
 

@@ -68,9 +68,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_written(name: str, project: Path):
     epochs = 1 if name == "again" else 2
     network, card = load_weights(project / "artifacts" / name)
-    assert (card.model, card.form, card.input_size) == ("scfnet-mobilenetv3", "training", (64, 64))
-    assert card.metrics.keys() == {"val_mae", "val_max_f"}
-    assert card.parameters == sum(parameter.numel() for parameter in network.parameters())
+    architecture = card.architecture
+    assert (architecture.model, architecture.form, card.prepare.size) == ("scfnet-mobilenetv3", "training", (64, 64))
+    assert card.provenance.metrics.keys() == {"val_mae", "val_max_f"}
+    assert architecture.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert len(read_json(project / "artifacts" / name / "history.json")["epochs"]) == epochs
     report = project / "reports/train" / name
     rows = list(csv.DictReader((report / "history.csv").open()))
@@ -83,18 +84,17 @@ def test_everything_is_written(name: str, project: Path):
 
 
 def test_the_card_says_what_it_was_trained_on(project: Path):
-    teacher = load_weights(project / "artifacts/teacher")[1]
-    student = load_weights(project / "artifacts/student")[1]
+    cards = {name: load_weights(project / "artifacts" / name)[1] for name in ("teacher", "student", "again")}
+    teacher, student, again = (card.provenance for card in cards.values())
     assert [line.partition(", manifest ")[0] for line in teacher.trained_on] == ["toy/train (6 rows"]
     assert [line.partition(", manifest ")[0] for line in student.trained_on] == [
         "toy/train (6 rows",
         "toy/unlabelled (4 rows",
     ]
-    again = load_weights(project / "artifacts/again")[1]
     assert teacher.source == "run teacher, profile tiny, seed 0"
     assert again.source == f"run again, profile tiny, seed 0, from {teacher.source} (sha256 {teacher.sha256[:12]})"
     assert again.trained_on == teacher.trained_on * 2
-    assert (teacher.modalities, again.modalities) == (("rgb",), ("rgb", "rgbd"))
+    assert tuple(cards[name].architecture.modalities for name in ("teacher", "again")) == (("rgb",), ("rgb", "rgbd"))
     assert f"taught by teacher (scfnet-mobilenetv3, sha256 {teacher.sha256[:12]})" in student.source
     assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
 

@@ -8,7 +8,7 @@ import torch
 from toy import toy_network, toy_run, toy_samples
 
 from limelight.data.loader import evaluation_batches
-from limelight.training.supervised import Supervised, forward
+from limelight.training.supervised import Supervised
 from limelight.training.validation import image_scores
 
 
@@ -45,7 +45,7 @@ def test_predictions_in_bf16_keep_what_tells_high_probabilities_apart(tmp_path: 
     (batch,) = evaluation_batches(toy_samples(tmp_path, 2), 32, 2)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         learner.network.head.bias += 6  # sigmoid(6) = 0.9975, where bfloat16 knows 0.996 and 1
-        logits_B1HW, found_B1HW = forward(learner.network, batch)[0], learner.predict(batch)
+        logits_B1HW, found_B1HW = learner.network.logits(batch.inputs)[0], learner.predict(batch)
     assert logits_B1HW.dtype == torch.bfloat16
     torch.testing.assert_close(found_B1HW, logits_B1HW.float().sigmoid())
     assert len(found_B1HW.unique()) == len(logits_B1HW.unique())

@@ -29,7 +29,7 @@ class ToyNetwork(Network):
         )
         self.head = nn.Conv2d(8, 2, 1)
 
-    def forward(self, image_B3HW: Tensor, companion_B3HW: Tensor | None = None) -> list[Tensor]:
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         return list(self.head(self.body(image_B3HW)).split(1, dim=1))
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

@@ -16,7 +16,6 @@ from toy import toy_network, toy_run, toy_samples, weights
 from limelight.config import Run
 from limelight.models.base import Network
 from limelight.models.card import Card
-from limelight.models.diffusion.lora import add_adapters
 from limelight.models.registry import create_model
 from limelight.training import checkpoints
 from limelight.training.distilled import Distilled
@@ -29,14 +28,9 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["limelight.training.loop", "limelight.training.distilled", "torch._dynamo"])
 
 TEACHER = Card(
-    model="toy",
-    family="toy",
-    input_size=(32, 32),
-    input_divisor=1,
-    least_input=1,
-    std=(0.5, 0.5, 0.5),
-    parameters=1,
-    sha256="0" * 64,
+    architecture={"model": "toy", "family": "toy", "parameters": 1},
+    prepare={"size": (32, 32), "std": (0.5, 0.5, 0.5)},
+    provenance={"sha256": "0" * 64},
 )
 
 
@@ -133,7 +127,7 @@ def result(root: Path, state: str = "state") -> tuple[dict[str, Tensor], list[di
 def _adapted(run: Run) -> Network:
     torch.manual_seed(0)
     network = create_model("diffsod-tiny")
-    add_adapters(network.unet, **run.lora.model_dump())
+    network.add_adapters(**run.lora.model_dump())
     return network
 
 

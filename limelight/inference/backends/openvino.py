@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,34 +10,42 @@ import numpy as np
 import openvino
 from openvino import opset13 as opset
 
-from limelight.inference.preprocess import Inputs
-from limelight.inference.runtimes.feeds import feeds
-from limelight.inference.runtimes.sizes import check_size
+from limelight.imaging.feeds import Feeds, complete, singly
+from limelight.inference.backends import ExportedBackend, Maps, check_size
+from limelight.models.inputs import Input, Size
 
 _KEPT = 4
-"""Compiled sizes kept; a network fed by `Predictor` sees one."""
+"""Compiled sizes kept; pictures that are stretched have one."""
 _LARGEST_PRODUCT = 512
 """Sides of maps from which on matrix products cost more than the resize that they stand in for."""
 
 
-class OpenVinoRuntime:
+class OpenVinoBackend(ExportedBackend):
     """Runs an exported .xml/.bin pair.
 
     The network is compiled anew for each height and width, so that OpenVINO can plan its memory for them. Images of a
     batch run one after another, which is no slower on a CPU and needs no compilation per batch size.
 
     Args:
+        inputs: what the network declares.
         precision: what floating-point operations are computed in. Where the CPU has no bf16 instructions, f32 is used.
         threads: None = one per physical core.
     """
 
-    def __init__(self, path: Path, *, precision: Literal["f32", "bf16"] = "f32", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        inputs: Sequence[Input],
+        *,
+        precision: Literal["f32", "bf16"] = "f32",
+        threads: int | None = None,
+    ) -> None:
+        self._inputs = inputs
         self._core = openvino.Core()
         self._model = self._core.read_model(path)
         free = self._model.input("image").get_partial_shape()
         height, width = (side.get_length() if side.is_static else None for side in list(free)[2:])
         self.takes = (height, width)
-        self._names = [known.any_name for known in self._model.inputs]
         self._config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Said outright, since the default is bf16 on CPUs that have matrix units.
@@ -49,32 +58,24 @@ class OpenVinoRuntime:
         self._requests: OrderedDict[tuple[int, int], openvino.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # a request holds one image's buffers
 
-    def __call__(self, inputs: Inputs) -> np.ndarray:
-        image_B3HW = inputs.image_B3HW
-        check_size(self.takes, image_B3HW.shape[2:])
-        given = feeds(self._names, inputs)
+    def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
+        size = feeds["image"].shape[2:]
+        check_size(self.takes, size)
         with self._lock:
-            request = self._request(image_B3HW.shape[2:])
-            return np.concatenate(
-                [
-                    request.infer({name: part[index : index + 1] for name, part in given.items()})[0]
-                    for index in range(len(image_B3HW))
-                ]
-            )
+            request = self._request(size)
+            return Maps(np.concatenate([request.infer(each)[0] for each in singly(complete(self._inputs, feeds))]))
 
-    def _request(self, size: tuple[int, ...]) -> openvino.InferRequest:
-        height, width = size
-        if (height, width) not in self._requests:
+    def _request(self, size: Size) -> openvino.InferRequest:
+        if size not in self._requests:
             fixed = self._model.clone()
-            shapes = {"image": [1, 3, height, width], "companion": [1, 1, height, width], "modality": [1]}
-            fixed.reshape({name: shapes[name] for name in self._names})
+            fixed.reshape({each.name: list(each.dimensions(1, size)) for each in self._inputs})
             _resize_by_products(fixed)
             compiled = self._core.compile_model(fixed, "CPU", self._config)
-            self._requests[height, width] = compiled.create_infer_request()
+            self._requests[size] = compiled.create_infer_request()
             if len(self._requests) > _KEPT:
                 self._requests.popitem(last=False)
-        self._requests.move_to_end((height, width))
-        return self._requests[height, width]
+        self._requests.move_to_end(size)
+        return self._requests[size]
 
 
 def _resize_by_products(model: openvino.Model) -> None:

@@ -1,0 +1,47 @@
+"""Names of classes: what may be one, when two are the same, and the prompts that they make."""
+
+from collections.abc import Sequence
+
+from limelight.foundation.errors import UserError
+
+
+def folded(name: str) -> str:
+    """A class's name as networks see it: without regard to capitals and blanks."""
+    return " ".join(name.split()).casefold()
+
+
+def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes without blanks around them, each once.
+
+    Raises:
+        UserError: there is none, one is empty or no Unicode, or two differ in their letters' case alone, which no
+            network sees.
+    """
+    if isinstance(prompts, str):
+        raise UserError(f"give the classes as a list, such as [{prompts!r}]; a text by itself would be read by letters")
+    names = [" ".join(name.split()) for name in prompts]
+    for number, name in enumerate(names, start=1):
+        if name.encode(errors="ignore").decode() != name:
+            raise UserError(f"class {number} of {len(names)} is no valid text ({name!a}); write it anew")
+    if not names:
+        raise UserError("no classes were given; name at least one, such as 'cat'")
+    if "" in names:
+        raise UserError(f"class {names.index('') + 1} of {len(names)} is empty; name it or leave it out")
+    seen = [name.casefold() for name in names]
+    twice = [name for name, folded in zip(names, seen, strict=True) if seen.count(folded) > 1]
+    if twice:
+        raise UserError(f"classes {', '.join(map(repr, twice[:4]))} are the same; name each once")
+    return tuple(names)
+
+
+def in_template(classes: Sequence[str], template: str) -> list[str]:
+    """What a network is told of each class.
+
+    Raises:
+        UserError: the template has no place, or several, for a name, or is no Unicode.
+    """
+    if template.count("{}") != 1:
+        raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")
+    if template.encode(errors="ignore").decode() != template:
+        raise UserError(f"the template {template!a} is no valid text; write it anew")
+    return [template.replace("{}", name) for name in classes]

@@ -1,0 +1,73 @@
+"""Depth and thermal pictures: what of them a network is given."""
+
+import numpy as np
+
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import fit_to
+
+NEAREST = 1 / 16
+"""Of depth, the smallest reading; see `spread`."""
+ENOUGH = 250_000
+"""Readings to tell percentiles from."""
+
+
+def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: str = "the companion") -> np.ndarray:
+    """A depth or thermal picture at its picture's size, if there is a reading in it.
+
+    Args:
+        companion_HW: uint8, uint16, or float in [0, 1]; of any size with its picture's proportions.
+        image_size: (height, width) of its picture.
+        what: named in the errors.
+
+    Returns:
+        companion_HW float32 in [0, 1], the share of its type's range.
+
+    Raises:
+        UserError: another kind of array, values outside of the range, all values equal, or other proportions.
+    """
+    share_HW = _share(companion_HW, what)
+    height, width = image_size
+    return share_HW if share_HW.shape == image_size else fit_to(share_HW, (width, height), what)
+
+
+def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
+    """A depth or thermal picture over the whole of [0, 1], whatever the sensor's unit and bits.
+
+    Millimetres in 16 bits use a twentieth of the range, which a network would hardly see. The ends are the 0.5th and
+    99.5th percentile, so that single wrong readings do not set them. Depth 0 means that nothing was measured: it stays
+    0, and the readings begin at `NEAREST`.
+
+    Args:
+        companion_HW: float32 in [0, 1].
+        modality: 'rgbd' or 'rgbt'.
+
+    Returns:
+        companion_HW float32 in [0, 1]; as it was if both ends are one value.
+    """
+    read_HW = companion_HW > 0 if modality == "rgbd" else np.ones(companion_HW.shape, bool)
+    readings = companion_HW[read_HW]
+    low, high = np.percentile(readings[:: max(1, readings.size // ENOUGH)], (0.5, 99.5)) if readings.size else (0, 0)
+    if low == high:
+        return companion_HW
+    first = NEAREST if modality == "rgbd" else 0.0
+    spread_HW = np.clip((companion_HW - np.float32(low)) / np.float32(high - low), 0, 1) * np.float32(1 - first) + first
+    return np.where(read_HW, spread_HW, np.float32(0)).astype(np.float32, copy=False)
+
+
+def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
+    """float32: the share of the type's range; the checks of `fit_companion` but for the proportions."""
+    integer = companion_HW.dtype in (np.uint8, np.uint16)
+    if companion_HW.ndim != 2 or companion_HW.size == 0 or not (integer or companion_HW.dtype.kind == "f"):
+        raise UserError(
+            f"{what} must be an array of shape (height, width), uint8, uint16 or float, "
+            f"got {companion_HW.dtype} {companion_HW.shape}"
+        )
+    low, high = companion_HW.min(), companion_HW.max()
+    if low == high:
+        raise UserError(f"{what} holds no reading, every pixel is {low:g}; replace it, or leave it out")
+    share_HW = companion_HW.astype(np.float32, copy=False)
+    if integer:
+        return share_HW / np.float32(np.iinfo(companion_HW.dtype).max)
+    if not (low >= 0 and high <= 1):  # so too where a pixel is not a number
+        raise UserError(f"{what} holds floats from {low:g} to {high:g}; scale them to [0, 1]")
+    return share_HW

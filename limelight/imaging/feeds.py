@@ -1,0 +1,178 @@
+"""From pictures' pixels to what a network declares that it takes: training and inference alike go through here.
+
+A network cannot score differently in one of them for a reason as small as another resize.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from limelight.foundation.errors import UserError
+from limelight.imaging.companions import fit_companion, spread
+from limelight.imaging.geometry import RESIZE
+from limelight.models.card import MODALITIES, Card, Prepare, Triple
+from limelight.models.inputs import Input, Size, Source
+
+Feeds = dict[str, np.ndarray]
+"""Name of an input -> its array, for a batch."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """One picture at one size."""
+
+    image_HW3: np.ndarray
+    """uint8 RGB."""
+    companion_HW: np.ndarray | None
+    """float32 in [0, 1]."""
+    modality: int
+    """Index into `MODALITIES`; 0 = no companion."""
+
+
+Row = Callable[[Size], Pixels]
+"""A picture of a batch, at whatever size it is asked for."""
+
+
+def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequence[np.ndarray]) -> Feeds:
+    """Make every input of a network but its prompts.
+
+    Args:
+        rows: the pictures; each input is made at its own scale of `size`.
+        tables: one per row, from `levels`.
+
+    Returns:
+        The inputs by name. Those that may be left out are, where no row has one. Images are stored channels last.
+    """
+    at = [cache(row) for row in rows]
+    found = {}
+    for each in inputs:
+        if each.source != "prompt":
+            array = MAKERS[each.source]([row(each.scaled(size)) for row in at], tables)
+            if array is not None:
+                found[each.name] = array
+    return found
+
+
+def _images(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 (B, 3, H, W), normalised."""
+    image_BHW3 = np.empty((len(rows), *rows[0].image_HW3.shape), np.float32)
+    for target_HW3, row, table in zip(image_BHW3, rows, tables, strict=True):
+        cv2.LUT(row.image_HW3, table, dst=target_HW3)
+    return image_BHW3.transpose(0, 3, 1, 2)
+
+
+def _companions(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray | None:
+    """float32 (B, 1, H, W) in [0, 1], zeros where a row has none; None where no row has one."""
+    if all(row.companion_HW is None for row in rows):
+        return None
+    companion_B1HW = np.zeros((len(rows), 1, *rows[0].image_HW3.shape[:2]), np.float32)
+    for target_1HW, row in zip(companion_B1HW, rows, strict=True):
+        if row.companion_HW is not None:
+            target_1HW[0] = row.companion_HW
+    return companion_B1HW
+
+
+def _modalities(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray | None:
+    """int64 (B); None where no row has a companion."""
+    if all(row.companion_HW is None for row in rows):
+        return None
+    return np.array([row.modality for row in rows], np.int64)
+
+
+MAKERS: Mapping[Source, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.ndarray | None]] = {
+    "image": _images,
+    "companion": _companions,
+    "modality": _modalities,
+}
+"""How an input is made, by what it is made from. A new kind of input is one more."""
+
+
+def levels(mean: Triple, std: Triple, contrast: float = 1.0, brightness: float = 0.0) -> np.ndarray:
+    """The network's input for each of the 256 values of a channel.
+
+    Returns:
+        float32 (1, 256, 3): (clip(value / 255 * contrast + brightness, 0, 1) - mean) / std.
+    """
+    value = np.arange(256, dtype=np.float32)[:, None] / 255
+    if (contrast, brightness) != (1.0, 0.0):
+        value = np.clip(value * np.float32(contrast) + np.float32(brightness), 0, 1)
+    return ((value - np.float32(mean)) / np.float32(std))[None]
+
+
+# --------------------------------------------------------------------------------------------------------- of pictures
+def picture_feeds(
+    images: Sequence[np.ndarray],
+    companions: Sequence[np.ndarray | None],
+    modalities: Sequence[str],
+    card: Card,
+    size: Size,
+) -> Feeds:
+    """What a network is fed with of whole pictures, as its card says.
+
+    Args:
+        images: uint8 HxWx3 RGB, each of any size.
+        companions: one per image, as in `fit_companion`; not looked at if the network takes none.
+        modalities: what each image comes as.
+
+    Raises:
+        UserError: an array is not uint8 HxWx3 or is empty; see also `fit_companion`.
+    """
+    if not card.architecture.companions:
+        companions = [None] * len(images)
+    rows = [
+        _row(image_HW3, companion_HW, modality, card.prepare)
+        for image_HW3, companion_HW, modality in zip(images, companions, modalities, strict=True)
+    ]
+    return stack(card.architecture.inputs, rows, size, [levels(card.prepare.mean, card.prepare.std)] * len(rows))
+
+
+def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> Row:
+    check_picture(image_HW3)
+    resize = RESIZE[prepare.filter]
+    own_HW = None if companion_HW is None else fit_companion(companion_HW, image_HW3.shape[:2])
+    if own_HW is not None and prepare.companions == "spread":
+        own_HW = spread(own_HW, modality)
+
+    def at(size: Size) -> Pixels:
+        # What a bicubic filter overshoots is cut off.
+        resized_HW = None if own_HW is None else np.clip(resize(own_HW, size), 0, 1)
+        return Pixels(resize(image_HW3, size), resized_HW, MODALITIES.index(modality))
+
+    return at
+
+
+def singly(feeds: Feeds) -> Iterator[Feeds]:
+    """One row after another, as batches of one."""
+    count = len(next(iter(feeds.values()))) if feeds else 0
+    for index in range(count):
+        yield {name: array[index : index + 1] for name, array in feeds.items()}
+
+
+def complete(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
+    """`feeds` with zeros for what was left out, as exports need it: their graph takes every input.
+
+    Raises:
+        UserError: an input that cannot be left out is absent.
+    """
+    if missing := [each.name for each in inputs if each.name not in feeds and not each.optional]:
+        raise UserError(f"the network needs {', '.join(missing)}, got {', '.join(feeds) or 'nothing'}")
+    scale = inputs[0].scale
+    batch, _, height, width = feeds[inputs[0].name].shape
+    size = round(height / scale), round(width / scale)
+    return {
+        each.name: np.ascontiguousarray(feeds[each.name])
+        if each.name in feeds
+        else np.zeros(each.dimensions(batch, size), each.dtype)
+        for each in inputs
+    }
+
+
+def check_picture(image_HW3: np.ndarray) -> None:
+    """Raise a UserError where an array is no uint8 HxWx3, or is empty."""
+    if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.size == 0:
+        raise UserError(
+            f"a picture must be a uint8 array of shape (height, width, 3), got {image_HW3.dtype} {image_HW3.shape}"
+        )

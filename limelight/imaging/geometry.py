@@ -1,0 +1,86 @@
+"""Sizes that networks are fed with, and resizing.
+
+Sizes are (height, width), pixels.
+"""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from limelight.foundation.errors import UserError
+from limelight.models.card import Finish, Prepare
+from limelight.models.inputs import Size
+
+NO_FINISH = Finish()
+
+
+def fixed_size(size: int | Size, prepare: Prepare) -> Size:
+    """`size` with each side rounded to a multiple of the network's divisor, and at least its least.
+
+    Raises:
+        UserError: a side is not positive.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise UserError(f"size must be positive, got {height}x{width}; leave it out to use the model's own")
+    divisor, least = prepare.divisor, prepare.least
+    rounded = [max(divisor, least, round(side / divisor) * divisor) for side in (height, width)]
+    return rounded[0], rounded[1]
+
+
+def proportional_size(picture: Size, longest: int, prepare: Prepare) -> Size:
+    """The size that a picture is fed at with its proportions kept, each side rounded up to what the network takes.
+
+    Args:
+        longest: pixels of the longer side; 0 = the picture's own.
+    """
+    most, divisor = max(picture), prepare.divisor
+    height, width = (max(prepare.least, -(-side * (longest or most) // (most * divisor)) * divisor) for side in picture)
+    return height, width
+
+
+def network_size(picture: Size, prepare: Prepare) -> Size:
+    """The size that a picture is fed at by the policy of the weights' own training."""
+    if prepare.policy == "stretch":
+        return fixed_size(prepare.size, prepare)
+    longest = max(picture)
+    if prepare.policy == "longest":
+        longest = min(longest, max(prepare.size))
+    elif prepare.policy == "shorter":
+        longest = min(longest, round(longest * min(prepare.size) / min(picture)))
+    return proportional_size(picture, longest, prepare)
+
+
+def stretch(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize a picture or map without regard to its proportions, bilinear, no antialiasing.
+
+    This is the protocol that the networks here were trained and published with.
+    """
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def bicubic(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize a picture, or a map of floats, as Pillow does: bicubic, with antialiasing."""
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+RESIZE = {"bilinear": stretch, "bicubic": bicubic}
+"""By the names that cards use."""
+
+
+def to_picture(map_hw: np.ndarray, size: Size, finish: Finish = NO_FINISH) -> np.ndarray:
+    """Bring one map of a network back to a picture's size.
+
+    Args:
+        map_hw: float, [0, 1].
+
+    Returns:
+        map_HW float32 in [0, 1]. Unless `finish` says so, not stretched to full contrast: a picture without an object
+        stays dark.
+    """
+    map_hw = map_hw.astype(np.float32, copy=False)
+    if finish.full_contrast:
+        low, high = map_hw.min(), map_hw.max()
+        # A flat map, which a division by zero would lose, stays as it is.
+        map_hw = (map_hw - low) / (high - low) if high > low else map_hw
+    return np.clip(RESIZE[finish.filter](map_hw, size), 0, 1)

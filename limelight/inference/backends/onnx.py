@@ -1,0 +1,38 @@
+"""ONNX Runtime on the CPU."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from limelight.imaging.feeds import Feeds, complete
+from limelight.inference.backends import ExportedBackend, Maps, check_size
+from limelight.models.inputs import Input
+
+_ERRORS_ONLY = 3
+
+
+class OnnxBackend(ExportedBackend):
+    """Runs an exported .onnx file.
+
+    Args:
+        inputs: what the network declares.
+        threads: of this session's operators; None = one per physical core.
+    """
+
+    def __init__(self, path: Path, inputs: Sequence[Input], *, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        # Its threads would go on spinning for tens of milliseconds after a call, and take a core from what comes next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if threads:
+            options.intra_op_num_threads = threads
+        self._inputs = inputs
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        shapes = {known.name: known.shape for known in self._session.get_inputs()}
+        height, width = (side if isinstance(side, int) else None for side in shapes["image"][2:])
+        self.takes = (height, width)
+
+    def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
+        check_size(self.takes, feeds["image"].shape[2:])
+        return Maps(self._session.run(["probability"], complete(self._inputs, feeds))[0])

@@ -1,0 +1,128 @@
+"""PyTorch, eager, channels last: the one backend for text prompts and for sampling."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limelight.foundation.errors import UserError
+from limelight.imaging.feeds import Feeds
+from limelight.inference.backends import MOST_AT_ONCE, Maps, Sides
+from limelight.inference.backends.budget import Beside, pictures_at_once
+from limelight.inference.backends.memory import forward_bytes
+from limelight.inference.plan import Plan
+from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.inference.shortage import told_in_a_line
+from limelight.models.examples import example
+from limelight.models.inputs import Size
+from limelight.models.weights import load_weights
+
+_COPIES = 3
+"""Of a map: in its chunk, among the others, and as a probability."""
+
+
+class PyTorchBackend:
+    """Runs the network that a weights folder holds.
+
+    In half precision weights and activations are bf16; the sigmoid is computed in float32.
+
+    Raises:
+        UserError: there is no GPU, or the network cannot sample, or not in so many steps, or has no such autoencoder.
+    """
+
+    takes: Sides = (None, None)
+    concurrent = False  # memory is measured with the network itself, and PyTorch's threads are the process's
+
+    def __init__(self, planned: Plan) -> None:
+        if planned.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
+        self.planned = planned
+        self.dtype = torch.bfloat16 if planned.runtime.number_format == "bf16" else torch.float32
+        with told_in_a_line():
+            self.network, self.card = load_weights(planned.folder)
+            if planned.sampling.steps is not None:
+                self.network.check_steps(planned.sampling.steps)
+            if planned.vae is not None:
+                self.network.take_autoencoder(planned.vae)
+            self.network.to(device=planned.device, dtype=self.dtype, memory_format=torch.channels_last)
+
+    def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
+        with self._computing(), told_in_a_line():
+            given = {name: self._tensor(name, array) for name, array in feeds.items()}
+            probability, uncertainty = self.compute(given, self.planned.sampling, seeds)
+            return Maps(probability.cpu().numpy(), None if uncertainty is None else uncertainty.cpu().numpy())
+
+    def compute(
+        self, given: Mapping[str, Tensor], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The tensors of `run`, from tensors on the network's device."""
+        if sampling.steps is None:
+            return self.network.maps(given), None
+        return self.network.draw(given, steps=sampling.steps, ensemble_size=sampling.ensemble_size, seeds=seeds)
+
+    def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
+        with self._computing():
+            return self.network.encode_prompts(texts).cpu().numpy()
+
+    def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
+        # Batch norms of published weights may mix the pictures of a batch.
+        most = (batch_size or MOST_AT_ONCE) if self.card.use.independent else 1
+        # Diffusion networks are the ones that a picture may be too large for; the others are run at no such cost.
+        if batch_size and not self.network.capabilities.sample:
+            return most
+        return pictures_at_once(self, size, Beside(prompts, companion), most, option)
+
+    def picture_bytes(self, size: Size, prompts: int, companion: bool = False) -> int:
+        """What one picture of this (height, width) takes beside the weights; see `forward_bytes`.
+
+        Args:
+            prompts: asked of it; 0 of a network without.
+            companion: whether it has one, which takes a part of the network that pictures alone do without.
+        """
+        asked = self.planned.sampling
+        maps = max(1, prompts) * asked.ensemble_size
+        # Maps are drawn in chunks, so that the rest of them adds only what becomes of them.
+        drawn = min(maps, self.network.rows_at_once or maps) if maps > 1 else 1
+        # Further steps take the memory of the first, and members that of prompts.
+        sampling = ONE_STEP if asked.steps is None else Sampling(1, 1 if prompts else drawn)
+        prompt_KTC = self.network.encode_prompts(["a"])[:1] if prompts else None
+
+        def compute() -> Any:
+            given = example(
+                self.network,
+                1,
+                size,
+                companions=companion,
+                prompts=None,
+                device=self.planned.device,
+                dtype=self.dtype,
+            )
+            if prompt_KTC is not None:
+                shape = (drawn, *prompt_KTC.shape[1:])
+                given["prompt"] = torch.empty(shape, device=self.planned.device)
+            return self.compute(given, sampling)
+
+        kept = _COPIES * 4 * (maps - drawn) * size[0] * size[1] * min(2, asked.ensemble_size)
+        return forward_bytes(self.network, compute) + kept
+
+    def _tensor(self, name: str, array: np.ndarray) -> Tensor:
+        """On the network's device. Pictures in its number format; channels last is worth a factor of two on CPUs."""
+        tensor, device = torch.from_numpy(array), self.planned.device
+        if name == "prompt" or not tensor.is_floating_point():
+            return tensor.to(device)
+        layout = torch.channels_last if tensor.shape[1] > 1 else torch.preserve_format
+        return tensor.to(device=device, dtype=self.dtype, memory_format=layout)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        before = torch.get_num_threads()
+        try:
+            if self.planned.threads:
+                torch.set_num_threads(self.planned.threads)
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_num_threads(before)

@@ -1,0 +1,107 @@
+"""What weights can run on: an engine and a number format, by names such as 'torch' and 'openvino-int8'."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from limelight.foundation.errors import UserError
+
+Engine = Literal["torch", "onnx", "openvino"]
+NumberFormat = Literal["fp32", "bf16", "int8"]
+_PACKAGES: dict[Engine, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+_FILES: dict[Engine, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "openvino": "model.xml"}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An engine that computes in a number format."""
+
+    engine: Engine
+    number_format: NumberFormat
+
+    @property
+    def name(self) -> str:
+        return "torch" if self == TORCH else f"{self.engine}-{self.number_format}"
+
+    @property
+    def exported(self) -> bool:
+        """Whether it runs a file of `<folder>/exports/`; PyTorch runs `model.safetensors`."""
+        return self.engine != "torch"
+
+    @property
+    def package(self) -> str:
+        """The Python package that it needs."""
+        return _PACKAGES[self.engine]
+
+    @property
+    def installed(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+    @property
+    def export_name(self) -> str:
+        """The folder of its file below exports/. OpenVINO rounds to bf16 while it compiles the fp32 file."""
+        return "openvino-fp32" if self.name == "openvino-bf16" else self.name
+
+    def file(self, folder: Path | str) -> Path:
+        """What it reads of a weights folder; an OpenVINO .xml has its .bin beside it."""
+        place = Path(folder) / "exports" / self.export_name if self.exported else Path(folder)
+        return place / _FILES[self.engine]
+
+    def size_bytes(self, folder: Path | str) -> int:
+        """Of the files that it reads."""
+        file = self.file(folder)
+        return sum(path.stat().st_size for path in (file.parent.iterdir() if self.exported else [file]))
+
+    def computed_in(self) -> NumberFormat:
+        """The number format on this machine: OpenVINO computes in fp32 where the CPU has no bf16."""
+        if self.name == "openvino-bf16":
+            import openvino
+
+            return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        return self.number_format
+
+    def in_half_precision(self) -> "Runtime":
+        """The same engine in bf16.
+
+        Raises:
+            UserError: it has none.
+        """
+        half = Runtime(self.engine, "bf16")
+        if half not in RUNTIMES.values():
+            raise UserError(
+                f"runtime {self.name!r} has no half precision; use torch-bf16 or openvino-bf16, or leave it out"
+            )
+        return half
+
+
+TORCH = Runtime("torch", "fp32")
+RUNTIMES = {
+    runtime.name: runtime
+    for runtime in (
+        TORCH,
+        Runtime("torch", "bf16"),
+        Runtime("onnx", "fp32"),
+        Runtime("onnx", "int8"),
+        Runtime("openvino", "fp32"),
+        Runtime("openvino", "bf16"),
+        Runtime("openvino", "int8"),
+    )
+}
+EXPORTED = tuple(name for name, runtime in RUNTIMES.items() if runtime.exported)
+
+
+def parse(name: str) -> Runtime:
+    """A runtime by its name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in RUNTIMES:
+        raise UserError(f"unknown runtime {name!r}; choose one of: {', '.join(RUNTIMES)}")
+    return RUNTIMES[name]
+
+
+def runtimes_of(folder: Path | str) -> list[Runtime]:
+    """PyTorch, then those that a weights folder has an export for."""
+    return [TORCH, *(runtime for runtime in RUNTIMES.values() if runtime.exported and runtime.file(folder).is_file())]

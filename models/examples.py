@@ -1,0 +1,39 @@
+"""Inputs of the right names, shapes and types, for whatever is asked of a network without a picture at hand."""
+
+import torch
+from torch import Tensor
+
+from limelight.models.base import Network
+from limelight.models.inputs import Size
+
+
+def example(
+    network: Network,
+    batch: int,
+    size: Size,
+    *,
+    companions: bool = True,
+    prompts: int | None = 1,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Tensor]:
+    """Zeros for every input that the network declares, by name; for `Network.logits`, `Network.maps` and `bind`.
+
+    Args:
+        size: (height, width) of the image.
+        companions: with the inputs that may be left out too.
+        prompts: asked of every picture, of a network that takes them; they are encoded. None leaves them out.
+        dtype: of inputs that are float32 by declaration.
+    """
+    found = {}
+    for each in network.inputs:
+        if each.optional and not companions:
+            continue
+        if each.source == "prompt" and prompts is None:
+            continue
+        if each.source == "prompt":
+            found[each.name] = network.encode_prompts(["a"] * prompts)
+            continue
+        kind = dtype if each.dtype == "float32" else torch.int64
+        found[each.name] = torch.zeros(each.dimensions(batch, size), device=device, dtype=kind)
+    return found

@@ -1,0 +1,78 @@
+"""Networks that are published as one file of weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import check_sha256
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Triple
+from limelight.models.importers.files import Files
+from limelight.models.importers.paddle import read_pdparams
+from limelight.models.importers.torch_checkpoint import read_pth
+from limelight.models.registry import create_model
+from limelight.models.weights import load_strict, save_weights
+
+State = dict[str, Tensor]
+READERS: dict[str, Callable[[Path], State]] = {
+    ".pdparams": read_pdparams,
+    ".pth": read_pth,
+    ".pt": read_pth,
+    ".tar": read_pth,
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """How a family's published files differ from ours."""
+
+    from_published: Callable[[State], State]
+    """Published names to ours."""
+    from_classifier: Callable[[State], State] | None = None
+    """The same for an ImageNet classifier of the backbone."""
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+
+def import_checkpoint(
+    published: Published,
+    model_name: str,
+    folder: Path | str,
+    files: Files,
+    *,
+    licence: str = "not stated by the authors",
+    trained_on: Sequence[str] = (),
+) -> Card:
+    """Read a published checkpoint, map its names, load it strictly and write it as a weights folder.
+
+    Of a backbone the rest of the network is left as it was initialised, seed 0, to be trained from there.
+
+    Args, returns, raises: as `limelight.models.importers.import_published`.
+    """
+    path = Path(files.only_checkpoint(model_name))
+    if path.suffix not in READERS:
+        raise UserError(f"{path} is of an unknown type {path.suffix!r}; known: {', '.join(READERS)}")
+    mapping = published.from_classifier if files.backbone_only else published.from_published
+    if mapping is None:
+        raise UserError(f"{model_name!r} has no published backbone; import a whole checkpoint")
+    digest = check_sha256(path, files.sha256)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = create_model(model_name).eval()
+    state = mapping(READERS[path.suffix](path))
+    if files.backbone_only:
+        state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
+    load_strict(model, state, str(path))
+    return save_weights(
+        folder,
+        model,
+        name=model_name,
+        mean=published.mean,
+        std=published.std,
+        licence=licence,
+        source=f"{'backbone ' if files.backbone_only else ''}imported from {path.name}, sha256 {digest}",
+        trained_on=tuple(trained_on),
+    )

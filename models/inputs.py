@@ -1,0 +1,91 @@
+"""What a network takes: one declaration that preprocessing, loader, training, exports and cost all read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from limelight.foundation.errors import UserError
+
+Size = tuple[int, int]
+"""(height, width), pixels."""
+Source = Literal["image", "companion", "modality", "prompt"]
+"""What an input is made from: the picture, its depth or thermal picture, what that is, or texts. How each is made of a
+picture's pixels is said once, in `limelight.imaging.feeds`."""
+
+
+SHAPES: dict[Source, str] = {"image": "B3HW", "companion": "B1HW", "modality": "B", "prompt": "KTC"}
+
+
+class Input(BaseModel):
+    """One named input of a network's `forward`.
+
+    Example:
+        Input(name="overview", source="image", scale=0.25)  # forward(image_B3HW, overview_B3HW)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="also that of an export's input")
+    source: Source
+    scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the size that is asked for")
+    optional: bool = Field(default=False, description="it may be left out of a call, if no row of the batch has one")
+
+    @property
+    def shape(self) -> str:
+        """A letter or digit per dimension: B batch, H height, W width, K prompts, T positions, C channels."""
+        return SHAPES[self.source]
+
+    @property
+    def dtype(self) -> Literal["float32", "int64"]:
+        return "int64" if self.source == "modality" else "float32"
+
+    @property
+    def argument(self) -> str:
+        """The parameter of `forward`: the name with its dimensions."""
+        return f"{self.name}_{self.shape}"
+
+    def dimensions(self, batch: int, size: Size) -> tuple[int, ...]:
+        """Its shape in a batch at (height, width).
+
+        Raises:
+            KeyError: a dimension is not given by batch and size, such as the number of prompts.
+        """
+        height, width = self.scaled(size)
+        letters = {"B": batch, "H": height, "W": width}
+        return tuple(int(letter) if letter.isdigit() else letters[letter] for letter in self.shape)
+
+    def scaled(self, size: Size) -> Size:
+        """Its (height, width) where the picture is fed at `size`."""
+        return max(1, round(size[0] * self.scale)), max(1, round(size[1] * self.scale))
+
+
+IMAGE = Input(name="image", source="image")
+"""float32, normalised."""
+COMPANION = Input(name="companion", source="companion", optional=True)
+"""float32 in [0, 1], the share of the sensor's range; zeros where a row has none."""
+MODALITY = Input(name="modality", source="modality", optional=True)
+"""Indices into `limelight.models.card.MODALITIES`; 0 = the image alone, whose companion does not matter."""
+PROMPT = Input(name="prompt", source="prompt")
+"""From the network's `encode_prompts`."""
+
+WITH_COMPANION = (IMAGE, COMPANION, MODALITY)
+"""Of a network that takes depth or thermal pictures beside its images."""
+
+
+def bind(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of `forward`: those of `given` that the network declares.
+
+    The only place where a batch, a picture or an example becomes a call.
+
+    Args:
+        given: name -> tensor or array; None counts as absent, and what the network does not declare is left out.
+
+    Raises:
+        UserError: an input that the network cannot do without is absent.
+    """
+    inputs = tuple(inputs)
+    present = {name for name, value in given.items() if value is not None}
+    if missing := [each.name for each in inputs if not each.optional and each.name not in present]:
+        raise UserError(f"the network needs {', '.join(missing)}, got {', '.join(sorted(present)) or 'nothing'}")
+    return {each.argument: given[each.name] for each in inputs if each.name in present}
