@@ -35,7 +35,7 @@ from limelight.evaluation.sod import ImageScores, score_image
 from limelight.evaluation.speed import hardware
 from limelight.foundation.files import write_json
 from limelight.models.card import Card
-from limelight.models.diffsod.network import DiffSOD
+from limelight.models.diffusion.diffsod.network import DiffSOD
 from limelight.models.inputs import bind
 from limelight.models.weights import load_weights
 from limelight.stages import download, prepare

@@ -12,92 +12,89 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Family:
-    """Networks of one folder of models/."""
-
-    importer: str | None = None
-    """'module:function' that turns the authors' files into a weights folder; see `limelight.models.importers`."""
-    packages: tuple[str, ...] = ()
-    """What PyTorch needs besides torch, timm and safetensors to run them."""
-
-
-FAMILIES: dict[str, Family] = {
-    "scfnet": Family("limelight.models.scfnet.checkpoint:import_published"),
-    "sdnet": Family("limelight.models.sdnet.checkpoint:import_published"),
-    "diffusion": Family(packages=("diffusers",)),
-    "diffsod": Family("limelight.models.diffsod.checkpoint:import_published", ("diffusers", "transformers")),
-    "segdiffusion": Family("limelight.models.segdiffusion.checkpoint:import_published", ("diffusers", "transformers")),
-}
-
-
-@dataclass(frozen=True)
 class Entry:
     """One name that `create_model` knows."""
 
     builder: str
-    """'module:class', imported only when the model is built, so that listing names costs no torch import."""
-    family: str
+    """'family.module:class' below limelight.models, imported only when the model is built: listing costs no torch."""
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
     input_size: int = 320
     licence: str = "MIT"
+    packages: tuple[str, ...] = ()
+    """What PyTorch needs besides torch, timm and safetensors to run it."""
+
+    @property
+    def family(self) -> str:
+        """The folder of models/ that it is of."""
+        return self.builder.partition(".")[0]
+
+    @property
+    def importer(self) -> str:
+        """Where the family says how its published files are read, if it does; see `limelight.models.importers`."""
+        return f"{PACKAGE}.{self.builder.partition(':')[0].rpartition('.')[0]}.checkpoint"
 
 
-_SCFNET = "limelight.models.scfnet.network:SCFNet"
-_SDNET = "limelight.models.sdnet.network:SDNet"
-_DIFFSOD = "limelight.models.diffsod.network:DiffSOD"
-_SEGDIFFUSION = "limelight.models.segdiffusion.network:SegDiffusion"
+PACKAGE = "limelight.models"
+_DIFFUSION = ("diffusers", "transformers")
 
 REGISTRY: dict[str, Entry] = {
     "scfnet": Entry(
-        _SCFNET,
-        "scfnet",
+        "scfnet.network:SCFNet",
         "SCFNet on any timm backbone with features at 1/4 to 1/32",
         {"backbone": "resnet18"},
         352,
     ),
     "scfnet-mobilenetv3": Entry(
-        _SCFNET, "scfnet", "KD-SCFNet student, 0.80 M parameters", {"backbone": "mobilenetv3-large-x0.5"}, 352
+        "scfnet.network:SCFNet",
+        "KD-SCFNet student, 0.80 M parameters",
+        {"backbone": "mobilenetv3-large-x0.5"},
+        352,
     ),
-    "scfnet-resnet50": Entry(_SCFNET, "scfnet", "KD-SCFNet teacher, 26.15 M parameters", {"backbone": "resnet50"}, 352),
-    "scfnet-swinb": Entry(_SCFNET, "scfnet", "KD-SCFNet teacher, 88.36 M parameters", {"backbone": "swin-b"}, 384),
-    "sdnet": Entry(_SDNET, "sdnet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}),
+    "scfnet-resnet50": Entry(
+        "scfnet.network:SCFNet", "KD-SCFNet teacher, 26.15 M parameters", {"backbone": "resnet50"}, 352
+    ),
+    "scfnet-swinb": Entry(
+        "scfnet.network:SCFNet", "KD-SCFNet teacher, 88.36 M parameters", {"backbone": "swin-b"}, 384
+    ),
+    "sdnet": Entry(
+        "sdnet.network:SDNet", "SDNet, 745 197 parameters in training, 703 325 merged", {"batch_norm": False}
+    ),
     "sdnet-bn": Entry(
-        _SDNET, "sdnet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
+        "sdnet.network:SDNet", "SDNet with batch norm, 765 717 in training, 705 725 merged", {"batch_norm": True}
     ),
     "autoencoder-tiny": Entry(
-        "limelight.models.diffusion.autoencoder:PictureAutoencoder",
-        "diffusion",
+        "diffusion.autoencoder:PictureAutoencoder",
         "the autoencoder of the tiny diffusion models, which is trained before them",
         {"vae": "tiny"},
         64,
+        packages=_DIFFUSION,
     ),
     "diffsod": Entry(
-        _DIFFSOD,
-        "diffsod",
+        "diffusion.diffsod.network:DiffSOD",
         "diffSOD on Stable Diffusion 2, RGB, RGB-D and RGB-T, 1.2 G trained parameters",
         {"unet": "sd2", "vae": "sd2", "scheduler": "sd2", "branch": "published"},
         384,
         "openrail++",
+        _DIFFUSION,
     ),
     "diffsod-tiny": Entry(
-        _DIFFSOD,
-        "diffsod",
+        "diffusion.diffsod.network:DiffSOD",
         "diffSOD's code at 2.5 M parameters, for tests and demos",
         {"unet": "tiny", "vae": "tiny", "scheduler": "sd2", "branch": "tiny"},
         64,
+        packages=_DIFFUSION,
     ),
     "segdiffusion": Entry(
-        _SEGDIFFUSION,
-        "segdiffusion",
+        "diffusion.segdiffusion.network:SegDiffusion",
         "Seg-diffusion on Stable Diffusion 2, one mask per prompt, 0.9 G trained parameters",
         {"unet": "sd2", "vae": "sd2", "scheduler": "sd2", "text": "sd2"},
         384,
         "openrail++",
+        _DIFFUSION,
     ),
     "segdiffusion-tiny": Entry(
-        _SEGDIFFUSION,
-        "segdiffusion",
+        "diffusion.segdiffusion.network:SegDiffusion",
         "Seg-diffusion's code at 1.5 M parameters, for tests and demos",
         {
             "unet": "tiny",
@@ -108,6 +105,7 @@ REGISTRY: dict[str, Entry] = {
             "train_text": True,
         },
         64,
+        packages=_DIFFUSION,
     ),
 }
 
@@ -134,7 +132,8 @@ def network_class(name: str) -> "type[Network]":
     Raises:
         UserError: the name is not registered.
     """
-    return resolve(entry(name).builder)
+    module, _, attribute = entry(name).builder.partition(":")
+    return getattr(importlib.import_module(f"{PACKAGE}.{module}"), attribute)
 
 
 def create_model(name: str, **options: Any) -> "Network":
@@ -158,9 +157,3 @@ def create_model(name: str, **options: Any) -> "Network":
             raise
         raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
     return model
-
-
-def resolve(place: str) -> Any:
-    """What 'module:attribute' names."""
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(module), attribute)

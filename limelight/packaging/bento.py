@@ -20,7 +20,6 @@ from limelight.data.archives import extract
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.models.card import Card
-from limelight.models.registry import FAMILIES
 from limelight.models.weights import CARD, read_card
 from limelight.tasks import SALIENCY, WORDS
 
@@ -106,19 +105,19 @@ def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
     for source, place in CODE.items():
         shutil.copytree(source, context / place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(service_of(card).bentofile, context)
-    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.family)))
+    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.model)))
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
     if card.architecture.task == "open-vocabulary":
         limits["max_classes"] = settings.max_classes
     write_json(context / CODE["services"] / "settings.json", limits)
 
 
-def pinned(runtime: str, family: str, lock: Path = Path("requirements.lock")) -> list[str]:
+def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> list[str]:
     """What the service needs with this runtime, and all that these need in turn, at the versions of the lock file.
 
     Args:
         runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is asked for.
-        family: of the network; an export needs nothing of it.
+        model: name of the network; an export needs nothing of its own.
 
     Returns:
         'name==version', sorted.
@@ -136,7 +135,7 @@ def pinned(runtime: str, family: str, lock: Path = Path("requirements.lock")) ->
             locked[canonicalize_name(entry.name)] = f"{canonicalize_name(entry.name)}{entry.specifier}"
     found: dict[str, str] = {}
     engine = runtime.partition("-")[0]
-    own = FAMILIES[family].packages if engine == "torch" else ()
+    own = entry(model).packages if engine == "torch" else ()
     wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
     while wanted:
         package = wanted.pop()

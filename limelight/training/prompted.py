@@ -16,8 +16,8 @@ from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
 from limelight.foundation.errors import UserError
+from limelight.models.diffusion.segdiffusion.network import SegDiffusion
 from limelight.models.losses.bce_iou import bce_iou
-from limelight.models.segdiffusion.network import SegDiffusion
 from limelight.training.learner import Learner
 
 GROUND_WEIGHT = 0.1

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from limelight.config import Run
 from limelight.data.samples import Batch
-from limelight.models.diffsod.network import DiffSOD
 from limelight.models.diffusion.configs import PUBLISHED_STEPS
 from limelight.models.diffusion.denoiser import MaskDenoiser
+from limelight.models.diffusion.diffsod.network import DiffSOD
 from limelight.models.diffusion.noise import pyramid_noise
 from limelight.models.diffusion.sampling import add_noise, velocity_target
 from limelight.training.learner import Learner

@@ -1,16 +1,18 @@
 """The authors' published files, turned into weights folders.
 
 This is the only place that reads pickles, and it runs nothing that they contain. Each family's `checkpoint.py` says how
-its files differ from ours; `limelight.models.registry.FAMILIES` names it.
+its files differ from ours.
 """
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.models.card import Card
 from limelight.models.importers.files import Files
-from limelight.models.registry import FAMILIES, entry, resolve
+from limelight.models.registry import REGISTRY, entry
 
 
 def import_published(model_name: str, folder: Path | str, files: Files, **facts: Any) -> Card:
@@ -29,8 +31,8 @@ def import_published(model_name: str, folder: Path | str, files: Files, **facts:
         UserError: unknown model, or one that was never published; files missing, too many, damaged, with another hash,
             or of another network. Nothing in them is executed, and nothing is written.
     """
-    importer = FAMILIES[entry(model_name).family].importer
-    if importer is None:
-        known = ", ".join(name for name, family in FAMILIES.items() if family.importer)
-        raise UserError(f"{model_name!r} has no published checkpoints; families that have: {known}")
-    return resolve(importer)(model_name, folder, files, **facts)
+    module = entry(model_name).importer
+    if find_spec(module) is None:
+        known = [name for name, each in REGISTRY.items() if find_spec(each.importer)]
+        raise UserError(f"{model_name!r} has no published checkpoints; networks that have: {', '.join(known)}")
+    return import_module(module).import_published(model_name, folder, files, **facts)

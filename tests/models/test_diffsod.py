@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limelight.foundation.errors import UserError
-from limelight.models.diffsod.network import DiffSOD
+from limelight.models.diffusion.diffsod.network import DiffSOD
 from limelight.models.diffusion.sampling import predict_start
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, save_weights

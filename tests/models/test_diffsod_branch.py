@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from limelight.foundation.errors import UserError
-from limelight.models.diffsod.backbone import Res2Net
-from limelight.models.diffsod.branch import Branch
-from limelight.models.diffsod.checkpoint import from_published, import_published
-from limelight.models.diffsod.configs import BRANCHES
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.diffsod.backbone import Res2Net
+from limelight.models.diffusion.diffsod.branch import Branch
+from limelight.models.diffusion.diffsod.checkpoint import from_published, import_published
+from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
 from limelight.models.importers.files import Files

@@ -13,15 +13,15 @@ from typer.testing import CliRunner, Result
 from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
-from limelight.models.diffsod.configs import BRANCHES
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
+from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.folder import UNET_WEIGHTS, write_folder
 from limelight.models.diffusion.hub import FILES
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae
+from limelight.models.diffusion.segdiffusion.configs import TEXTS
+from limelight.models.diffusion.segdiffusion.text import build_text
+from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.registry import create_model
-from limelight.models.segdiffusion.configs import TEXTS
-from limelight.models.segdiffusion.text import build_text
-from limelight.models.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.weights import load_weights
 from tests.models.published_branch import published_state, small_values
 

@@ -159,7 +159,7 @@ def test_timm_backbones(backbone: str) -> None:
     assert [tuple(x.shape[2:]) for x in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 65, 91)] * 4
     assert model.context.conv.weight.shape == (24, 24, 3, 3)
-    assert model.build_options == {"backbone": backbone, "channels": 24}
+    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None}
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
 from limelight.models.diffusion.sampling import predict_start
+from limelight.models.diffusion.segdiffusion.configs import TEXTS
+from limelight.models.diffusion.segdiffusion.network import SegDiffusion
+from limelight.models.diffusion.segdiffusion.text import build_text
+from limelight.models.diffusion.segdiffusion.tokenizer import WORDS, learn_merges, word_tokenizer
 from limelight.models.registry import create_model
-from limelight.models.segdiffusion.configs import TEXTS
-from limelight.models.segdiffusion.network import SegDiffusion
-from limelight.models.segdiffusion.text import build_text
-from limelight.models.segdiffusion.tokenizer import WORDS, learn_merges, word_tokenizer
 from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 

@@ -12,10 +12,16 @@ from limelight.models.diffusion.configs import Config, chosen
 from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
 from limelight.models.diffusion.hub import base_folder, base_name
 from limelight.models.diffusion.lora import trained_groups
+from limelight.models.diffusion.segdiffusion.configs import TEXTS
+from limelight.models.diffusion.segdiffusion.text import (
+    TOKENIZER,
+    PromptEncoder,
+    build_text,
+    read_same_text,
+    read_tokenizer,
+)
+from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.inputs import IMAGE, PROMPT
-from limelight.models.segdiffusion.configs import TEXTS
-from limelight.models.segdiffusion.text import TOKENIZER, PromptEncoder, build_text, read_same_text, read_tokenizer
-from limelight.models.segdiffusion.tokenizer import word_tokenizer
 
 
 class SegDiffusion(MaskDenoiser):
@@ -31,7 +37,7 @@ class SegDiffusion(MaskDenoiser):
 
     Args:
         unet, vae, scheduler, text: settings as dicts, or names in `limelight.models.diffusion.configs` and
-            `limelight.models.segdiffusion.configs`.
+            `limelight.models.diffusion.segdiffusion.configs`.
         tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code,
             with prompts that are not padded (see `PromptEncoder`).
         train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES
-from limelight.models.diffsod.branch import Branch
 from limelight.models.diffusion.configs import Config
+from limelight.models.diffusion.diffsod.branch import Branch
 
 LAYER_SCALE, PUBLISHED_LAYER_SCALE = 1e-2, 1e-6
 """At 1e-6 the companion has next to no gradient for the first thousands of steps."""

@@ -9,11 +9,11 @@ from limelight.models.card import Card
 from limelight.models.diffusion.configs import PUBLISHED_STEPS, chosen
 from limelight.models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
 from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.segdiffusion.configs import TEXTS
+from limelight.models.diffusion.segdiffusion.text import PromptEncoder, read_same_text
 from limelight.models.empty import empty_parameters
 from limelight.models.importers.files import Files
 from limelight.models.registry import create_model, entry
-from limelight.models.segdiffusion.configs import TEXTS
-from limelight.models.segdiffusion.text import PromptEncoder, read_same_text
 from limelight.models.weights import save_weights
 
 

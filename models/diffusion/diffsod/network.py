@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities
 from limelight.models.card import MODALITIES
-from limelight.models.diffsod.condition import Condition
-from limelight.models.diffsod.configs import BRANCHES
 from limelight.models.diffusion.configs import Config, chosen
 from limelight.models.diffusion.denoiser import GAIN, MaskDenoiser
+from limelight.models.diffusion.diffsod.condition import Condition
+from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.hub import base_folder, base_name
 from limelight.models.diffusion.lora import trained_groups
 from limelight.models.inputs import WITH_COMPANION
@@ -31,7 +31,7 @@ class DiffSOD(MaskDenoiser):
 
     Args:
         unet, vae, scheduler, branch: settings as dicts, or names in `limelight.models.diffusion.configs` and
-            `limelight.models.diffsod.configs`.
+            `limelight.models.diffusion.diffsod.configs`.
         legacy: as published, for the authors' weights: autoencoder and branch see images in [0, 1], the branch's batch
             norms go by each batch's own statistics, and an RGB image is its own companion. Outside of the network, they
             also resize bicubically to 384 x 384 and stretch each map to [0, 1].

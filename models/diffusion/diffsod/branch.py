@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from limelight.models.diffsod.backbone import Res2Net
-from limelight.models.diffsod.blocks import Decoder, Head
-from limelight.models.diffsod.fusion import Fusion
+from limelight.models.diffusion.diffsod.backbone import Res2Net
+from limelight.models.diffusion.diffsod.blocks import Decoder, Head
+from limelight.models.diffusion.diffsod.fusion import Fusion
 
 
 class Branch(nn.Module):
