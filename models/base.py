@@ -189,4 +189,4 @@ def _remember_options(cls: type[Network]) -> None:
             options = list(bound.arguments.items())[1:]
             self.build_options = {name: value for name, value in options if name not in NOT_KEPT}
 
-    cls.__init__ = remembering  # type: ignore[method-assign]
+    cls.__init__ = remembering  # type: ignore[assignment,method-assign]

@@ -25,8 +25,8 @@ def empty_parameters() -> Iterator[None]:
                 parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
             register(module, name, parameter)
 
-        nn.Module.register_parameter = register_empty
+        nn.Module.register_parameter = register_empty  # type: ignore[assignment,method-assign]
         try:
             yield
         finally:
-            nn.Module.register_parameter = register
+            nn.Module.register_parameter = register  # type: ignore[method-assign]

@@ -29,10 +29,9 @@ def example(
     for each in network.inputs:
         if each.optional and not companions:
             continue
-        if each.source == "prompt" and prompts is None:
-            continue
         if each.source == "prompt":
-            found[each.name] = network.encode_prompts(["a"] * prompts)
+            if prompts is not None:
+                found[each.name] = network.encode_prompts(["a"] * prompts)
             continue
         kind = dtype if each.dtype == "float32" else torch.int64
         found[each.name] = torch.zeros(each.dimensions(batch, size), device=device, dtype=kind)

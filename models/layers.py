@@ -13,7 +13,13 @@ class ConvBNReLU(nn.Sequential):
         self.bn = nn.BatchNorm2d(outputs)
         self.act = nn.ReLU()
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)
+        zero_bias(self.conv)
+
+
+def zero_bias(layer: nn.Conv2d) -> None:
+    """Start a convolution's bias at zero, where it has one."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def resize_like(features_BChw: Tensor, reference_BxHW: Tensor) -> Tensor:

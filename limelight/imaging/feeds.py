@@ -99,7 +99,7 @@ def levels(mean: Triple, std: Triple, contrast: float = 1.0, brightness: float =
     value = np.arange(256, dtype=np.float32)[:, None] / 255
     if (contrast, brightness) != (1.0, 0.0):
         value = np.clip(value * np.float32(contrast) + np.float32(brightness), 0, 1)
-    return ((value - np.float32(mean)) / np.float32(std))[None]
+    return ((value - np.array(mean, np.float32)) / np.array(std, np.float32))[None]
 
 
 # --------------------------------------------------------------------------------------------------------- of pictures

@@ -111,10 +111,17 @@ class Predictor(Generic[Result]):
             with self._turn:
                 step = self._at_once(batch_size, size, len(prompts), companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
-                given = [[parts[index] for index in chunk] for parts in (images, companions, modalities)]
                 with self._turn, told_in_a_line():
-                    batch = self._predict_batch(*given, size, prompts, finish, output_processing_res)
-                    results |= zip(chunk, batch, strict=True)
+                    batch = self._predict_batch(
+                        [images[index] for index in chunk],
+                        [companions[index] for index in chunk],
+                        [modalities[index] for index in chunk],
+                        size,
+                        prompts,
+                        finish,
+                        output_processing_res,
+                    )
+                    results.update(zip(chunk, batch, strict=True))
         return [results[index] for index in range(len(images))]
 
     def _by_size(self, images: Sequence[np.ndarray]) -> dict[Size, list[int]]:
@@ -152,7 +159,7 @@ class Predictor(Generic[Result]):
         maps = self._backend.run(feeds, sampling.seeds(images) if sampling.steps else None)
         finished = time.perf_counter()
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
-        for image_HW3, map_Khw, doubt_Khw in zip(images, *maps.each(), strict=True):
+        for image_HW3, (map_Khw, doubt_Khw) in zip(images, maps.each(), strict=True):
             before = time.perf_counter()
             found = finish(map_Khw, doubt_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
             found.milliseconds["post"] = 1000 * (time.perf_counter() - before)
@@ -199,8 +206,15 @@ class SaliencyPredictor(Predictor[Prediction]):
             Shortage: there is too little memory for one picture.
         """
         finish = partial(prediction, finish=self.card.finish)
-        options = {"batch_size": batch_size, "output_processing_res": output_processing_res}
-        return self._predict(images, companions, modality, (), finish, **options)
+        return self._predict(
+            images,
+            companions,
+            modality,
+            (),
+            finish,
+            batch_size=batch_size,
+            output_processing_res=output_processing_res,
+        )
 
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):
@@ -240,8 +254,15 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
         names = checked_classes(classes)
         prompts = self.prompts_for(names, template)
         finish = partial(segmentation, classes=names, background=background)
-        options = {"batch_size": batch_size, "output_processing_res": output_processing_res}
-        return self._predict(images, None, None, prompts, finish, **options)
+        return self._predict(
+            images,
+            None,
+            None,
+            prompts,
+            finish,
+            batch_size=batch_size,
+            output_processing_res=output_processing_res,
+        )
 
     def prompts_for(self, classes: Sequence[str], template: str | None = None) -> list[str]:
         """The texts that the network is given, once it has been found to take them.

@@ -63,5 +63,5 @@ ONE_STEP = Sampling()
 
 def _seed(seed: int, image_HW3: np.ndarray) -> int:
     digest = hashlib.sha256(f"{seed} {image_HW3.shape} ".encode())
-    digest.update(np.ascontiguousarray(image_HW3))
+    digest.update(np.ascontiguousarray(image_HW3).data)
     return int.from_bytes(digest.digest()[:8]) >> 1  # PyTorch's generators take 63 bits

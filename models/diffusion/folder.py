@@ -194,7 +194,7 @@ def _check_tokenizer(folder: Path) -> None:
         raise UserError(f"{folder} has no tokenizer.json, nor {' and '.join(missing)} in its place; {WHERE}")
 
 
-def _load(kind: type, folder: Path, part: str) -> Any:
+def _load(kind: Any, folder: Path, part: str) -> Any:
     """One part's weights, all of them and no others."""
     _check_safetensors(folder / part, "diffusion_pytorch_model")
     try:
@@ -235,7 +235,7 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
         raise UserError(f"{folder}: its weights do not fit its config.json: {'; '.join(problems)}")
 
 
-def _settings(kind: type, config: Config) -> Config:
+def _settings(kind: Any, config: Config) -> Config:
     """What this class takes of a config; one that another version of diffusers has written may hold more."""
     return {key: value for key, value in config.items() if key in inspect.signature(kind.__init__).parameters}
 

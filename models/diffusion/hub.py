@@ -67,8 +67,11 @@ def base_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = Fals
     Raises:
         UserError: nothing is pinned, the hub cannot be reached, or a file is not the pinned one.
     """
-    if pretrained is False:
-        return None
+    return None if pretrained is False else named_folder(pretrained, text=text)
+
+
+def named_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = False) -> Path:
+    """As `base_folder`, of weights that are asked for."""
     if isinstance(pretrained, str) and pretrained != SD2:
         return Path(pretrained)
     pin = _parsed(pretrained, "pretrained") if isinstance(pretrained, Mapping) else _locked()
@@ -151,7 +154,10 @@ def _newest() -> str:
     from huggingface_hub import HfApi
 
     with _explained(REPOSITORY):
-        return HfApi().model_info(REPOSITORY).sha
+        found = HfApi().model_info(REPOSITORY).sha
+    if found is None:
+        raise UserError(f"the hub names no commit of {REPOSITORY}; give one with --revision")
+    return found
 
 
 def _snapshot(repository: str, revision: str, names: list[str]) -> Path:

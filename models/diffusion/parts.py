@@ -1,5 +1,7 @@
 """A latent diffusion model's parts, built from their configs with random weights."""
 
+from typing import TypeAlias
+
 import torch
 from torch import nn
 
@@ -11,7 +13,8 @@ try:
 except ImportError as error:
     raise UserError(f"diffusion networks need diffusers ({error}); pip install 'limelight[diffusion]'") from error
 
-Autoencoder = AutoencoderKL | AutoencoderTiny
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny
+__all__ = ["Autoencoder", "AutoencoderKL", "DDIMScheduler", "UNet2DConditionModel"]
 AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 
 
@@ -87,6 +90,6 @@ def widen_conv_in(unet: UNet2DConditionModel) -> None:
     )
     with torch.no_grad():
         wide.weight.copy_(narrow.weight.repeat(1, 2, 1, 1) / 2)
-        wide.bias.copy_(narrow.bias)
+        nn.Module.get_parameter(wide, "bias").copy_(narrow.bias)
     unet.conv_in = wide
     unet.register_to_config(in_channels=wide.in_channels)

@@ -7,7 +7,7 @@ and hands it inert stand-ins even for those: arrays are built here, from the byt
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class _Array:
         Raises:
             ValueError, KeyError: a type other than plain numbers, or another number of bytes than the shape needs.
         """
-        order = "<" if self.dtype.order in "<|=" else ">"
+        order: Literal["<", ">"] = "<" if self.dtype.order in "<|=" else ">"
         data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
         flat = np.frombuffer(data, np.dtype(KINDS[self.dtype.code]).newbyteorder(order))
         array = flat.reshape(self.shape, order="F" if self.fortran else "C")

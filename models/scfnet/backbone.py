@@ -1,6 +1,7 @@
 """Backbones: image_BCHW -> four feature maps at 1/4, 1/8, 1/16 and 1/32."""
 
 import sys
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ class TimmFeatures(nn.Module):
 
     def __init__(self, name: str, pretrained: bool, in_channels: int = 3) -> None:
         super().__init__()
-        network = _create(name, pretrained, features_only=True, in_chans=in_channels)
+        network: Any = _create(name, pretrained, features_only=True, in_chans=in_channels)
         reductions = network.feature_info.reduction()
         if not set(STRIDES) <= set(reductions):
             raise UserError(
@@ -46,7 +47,7 @@ class SwinTaps(nn.Module):
 
     def __init__(self, pretrained: bool, in_channels: int = 3) -> None:
         super().__init__()
-        network = _create(
+        network: Any = _create(
             "swin_base_patch4_window12_384",
             pretrained,
             num_classes=0,
@@ -54,7 +55,9 @@ class SwinTaps(nn.Module):
             dynamic_img_size=True,
             in_chans=in_channels,
         )
-        self.patch_embed, self.layers, self.norm = network.patch_embed, network.layers, network.norm
+        self.patch_embed: nn.Module = network.patch_embed
+        self.layers: Any = network.layers
+        self.norm: nn.Module = network.norm
         # In the published files but in no output: without a gradient, so that data-parallel training need not wait
         # for one.
         self.norm.requires_grad_(False)
@@ -71,7 +74,9 @@ class SwinTaps(nn.Module):
         return [tap.permute(0, 3, 1, 2) for tap in (taps[0], taps[2], taps[3], x_BHWC)]
 
 
-def make_backbone(name: str, pretrained: bool, in_channels: int = 3) -> nn.Module:
+def make_backbone(
+    name: str, pretrained: bool, in_channels: int = 3
+) -> "MobileNetV3LargeHalf | SwinTaps | TimmFeatures":
     """A backbone by name; its `channels` are those of its four maps.
 
     Args:
@@ -89,7 +94,7 @@ def make_backbone(name: str, pretrained: bool, in_channels: int = 3) -> nn.Modul
     return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels)
 
 
-def _create(name: str, pretrained: bool, **options: object) -> nn.Module:
+def _create(name: str, pretrained: bool, **options: Any) -> nn.Module:
     if not timm.is_model(name.partition(".")[0]):
         raise UserError(f"unknown backbone {name!r}; choose {MOBILENET!r}, {SWIN!r} or a name of timm.list_models()")
     if pretrained:

@@ -11,6 +11,10 @@ from limelight.models.importers.checkpoint import Published, import_checkpoint
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
+_CLASSIFIER = ("last_second_conv.", "last_conv.", "fc.", "head.")
+_PART = {"0": "conv", "1": "bn"}
+_BRANCH = {"1": "high", "2": "low", "3": "merge"}
+
 _BACKBONE: tuple[Rule, ...] = (
     (r"conv\.(conv|bn)\.", r"stem.\1."),
     (r"blocks\.(\d+)\.expand_conv\.", r"blocks.\1.expand."),
@@ -28,9 +32,6 @@ _HEAD: tuple[Rule, ...] = (
     (r"de([1-3])\.cv([1-3])\.([01])\.", lambda m: f"fusions.{3 - int(m[1])}.{_BRANCH[m[2]]}.{_PART[m[3]]}."),
     (r"linear([2-5])\.", lambda m: f"heads.{int(m[1]) - 2}."),
 )
-_CLASSIFIER = ("last_second_conv.", "last_conv.", "fc.", "head.")
-_PART = {"0": "conv", "1": "bn"}
-_BRANCH = {"1": "high", "2": "low", "3": "merge"}
 
 
 def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limelight.models.layers import zero_bias
 from limelight.models.sdnet.difference import FOOTPRINT, DifferenceConv
 
 
@@ -82,7 +83,7 @@ class ContextModule(nn.Module):
     def __init__(self, in_channels: int, width: int, dilations: Sequence[int]) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(in_channels, width, 1)
-        nn.init.zeros_(self.reduce.bias)
+        zero_bias(self.reduce)
         self.dilated = nn.ModuleList(
             nn.Identity() if rate == 1 else nn.Conv2d(width, width, 3, padding=rate, dilation=rate, bias=False)
             for rate in dilations
@@ -99,7 +100,7 @@ class SpatialGate(nn.Module):
     def __init__(self, width: int, hidden: int = 4) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(width, hidden, 1)
-        nn.init.zeros_(self.reduce.bias)
+        zero_bias(self.reduce)
         self.attend = nn.Conv2d(hidden, 1, 3, padding=1, bias=False)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Su et al., "Pixel Difference Networks", ICCV 2021, equations 1 and 2).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +98,7 @@ class DifferenceConv(nn.Module):
         self.mixing = nn.Parameter(torch.tensor([0.0] + [1.0] * (len(operators) - 1)))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_channels) for _ in operators if batch_norm)
         matrices = torch.stack([operator_matrix(operator, self.size) for operator in operators])
+        self.matrices: Tensor
         self.register_buffer("matrices", matrices, persistent=False)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
@@ -131,8 +133,9 @@ class DifferenceConv(nn.Module):
         share = self.mixing.softmax(0)[:, None]
         gain, bias = share, None
         if self.norms:
-            gain = torch.stack([norm_gain(norm) for norm in self.norms])
-            centred = torch.stack([norm.bias - norm.running_mean * norm_gain(norm) for norm in self.norms])
+            norms = [frozen(norm) for norm in self.norms]
+            gain = torch.stack([norm.gain for norm in norms])
+            centred = torch.stack([norm.bias - norm.mean * norm.gain for norm in norms])
             bias = (share * centred).sum(0)
             gain = share * gain
         # Kernels of difference operators sum to zero; in half precision they would not.
@@ -143,9 +146,19 @@ class DifferenceConv(nn.Module):
         return kernel.unflatten(2, (self.size, self.size)), bias
 
 
-def norm_gain(norm: nn.BatchNorm2d) -> Tensor:
-    """What batch norm in evaluation mode multiplies each channel by."""
-    return norm.weight / (norm.running_var + norm.eps).sqrt()
+class FrozenNorm(NamedTuple):
+    """Batch norm in evaluation mode: gain * (x - mean) + bias, per channel."""
+
+    gain: Tensor
+    bias: Tensor
+    mean: Tensor
+
+
+def frozen(norm: nn.Module) -> FrozenNorm:
+    """What a batch norm with running statistics computes in evaluation mode."""
+    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+        raise TypeError(f"{norm} is no batch norm with running statistics")
+    return FrozenNorm(norm.weight / (norm.running_var + norm.eps).sqrt(), norm.bias, norm.running_mean)
 
 
 def run_branchwise(model: nn.Module, enabled: bool = True) -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limelight.models.sdnet.blocks import DifferenceBlock
-from limelight.models.sdnet.difference import DifferenceConv, norm_gain
+from limelight.models.sdnet.difference import DifferenceConv, frozen
 
 _SMALLEST_GAIN = 1e-12
 """Stands for a gain of zero: the constant c then drowns the features, as it should, and nothing is divided by zero."""
@@ -41,9 +41,9 @@ def _replace(state: dict[str, Tensor], name: str, **tensors: Tensor | None) -> N
 
 
 def _gain(norm: nn.BatchNorm2d) -> Tensor:
-    gain = norm_gain(norm)
+    gain = frozen(norm).gain
     return gain.where(gain.abs() > _SMALLEST_GAIN, torch.full_like(gain, _SMALLEST_GAIN))
 
 
 def _constant(norm: nn.BatchNorm2d) -> Tensor:
-    return norm.bias / _gain(norm) - norm.running_mean
+    return norm.bias / _gain(norm) - frozen(norm).mean

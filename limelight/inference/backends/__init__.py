@@ -4,8 +4,8 @@ backend = open_backend(plan("artifacts/sdnet-deploy", card, Request("openvino-fp
 maps = backend.run(feeds)  # see limelight.imaging.feeds.picture_feeds
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,10 +26,10 @@ class Maps(NamedTuple):
     uncertainty_BKhw: np.ndarray | None = None
     """float32 in [0, 0.5], of an ensemble; see `limelight.models.diffusion.ensemble`."""
 
-    def each(self) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray | None]]:
-        """The same, with a None for each picture where there is no uncertainty."""
-        missing = [None] * len(self.probability_BKhw)
-        return self.probability_BKhw, missing if self.uncertainty_BKhw is None else self.uncertainty_BKhw
+    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Picture by picture; without an ensemble the uncertainty is None."""
+        for row, probability_Khw in enumerate(self.probability_BKhw):
+            yield probability_Khw, None if self.uncertainty_BKhw is None else self.uncertainty_BKhw[row]
 
 
 class Backend(Protocol):
@@ -99,7 +99,7 @@ def open_backend(planned: Plan) -> Backend:
         from limelight.inference.backends.openvino import OpenVinoBackend
 
         # In an 8-bit network bf16 is what the operations that were not quantised run in.
-        precision = "f32" if runtime.number_format == "fp32" else "bf16"
+        precision: Literal["f32", "bf16"] = "f32" if runtime.number_format == "fp32" else "bf16"
         return OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
     except ModuleNotFoundError as error:
         raise UserError(

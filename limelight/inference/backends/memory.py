@@ -29,7 +29,7 @@ def forward_bytes(network: nn.Module, compute: Callable[[], Any]) -> int:
     """
     fake, live = FakeTensorMode(), _Live()
     tensors = [*network.named_parameters(), *network.named_buffers()]
-    stand_ins = {f"network.{name}": fake.from_tensor(tensor) for name, tensor in tensors}
+    stand_ins: dict[str, Tensor] = {f"network.{name}": fake.from_tensor(tensor) for name, tensor in tensors}
     for tensor in stand_ins.values():
         live.add(tensor)
     weights = live.now
@@ -61,7 +61,7 @@ class _Live(TorchDispatchMode):
     """Counts the bytes of storages from the operation that makes them to the end of their last tensor."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._sizes: dict[int, int] = {}
 

@@ -47,7 +47,8 @@ class PyTorchBackend:
                 self.network.check_steps(planned.sampling.steps)
             if planned.vae is not None:
                 self.network.take_autoencoder(planned.vae)
-            self.network.to(device=planned.device, dtype=self.dtype, memory_format=torch.channels_last)
+            self.network.to(device=planned.device, dtype=self.dtype)
+            self.network.to(memory_format=torch.channels_last)
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         with self._computing(), told_in_a_line():

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Res2Net(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"layers": tuple(layers), "channels": tuple(channels), "stem_width": stem_width}
-        self.network = _create(sizes, pretrained)
+        self.network = _create(sizes, pretrained)  # timm's, whose parts have no types
         self.channels = tuple(info["num_chs"] for info in self.network.feature_info[2:])
         for block in self.network.layer3:
             _dilate(block, LAYER3_DILATION)
@@ -46,12 +47,12 @@ class Res2Net(nn.Module):
         return [fine, middle, network.layer4(middle)]
 
 
-def _dilate(block: nn.Module, dilation: int) -> None:
+def _dilate(block: Any, dilation: int) -> None:
     for conv in block.convs:
         conv.dilation = conv.padding = (dilation, dilation)
 
 
-def _create(sizes: dict[str, object], pretrained: bool) -> nn.Module:
+def _create(sizes: dict[str, Any], pretrained: bool) -> Any:
     if pretrained and sizes != PUBLISHED:
         _warn("there are none of this size")
     elif pretrained:

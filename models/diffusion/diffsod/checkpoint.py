@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from limelight.foundation.files import check_sha256
 from limelight.models.card import Card
 from limelight.models.diffusion.configs import PUBLISHED_STEPS
 from limelight.models.diffusion.folder import read_configs, read_unet, read_unet_config, read_vae
-from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.hub import named_folder
 from limelight.models.empty import empty_parameters
 from limelight.models.importers.files import Files
 from limelight.models.importers.torch_checkpoint import read_pth
@@ -73,11 +74,11 @@ def import_published(
     unet, branch = files.the_unet(name), files.checkpoint
     if branch is None:
         raise UserError(f"{name} comes with a file of its condition branch; give that .pth file")
-    digest, base = check_sha256(branch, files.sha256), base_folder(files.base)
+    digest, base = check_sha256(branch, files.sha256), named_folder(files.base)
     configs = read_configs(base)
     options = {"unet": read_unet_config(unet, wide=True), "vae": configs.vae, "scheduler": configs.scheduler}
     with empty_parameters():
-        model = create_model(name, **options, legacy=True)
+        model: Any = create_model(name, **options, legacy=True)
     load_strict(model.condition.branch, from_published(read_pth(branch)), str(branch), assign=True)
     model.unet, model.vae = read_unet(unet), read_vae(base)
     return save_weights(

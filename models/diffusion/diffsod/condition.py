@@ -42,6 +42,8 @@ class Condition(nn.Module):
             self.modality = nn.Embedding(len(MODALITIES), self.branch.width)
             nn.init.zeros_(self.modality.weight)
         mean, std = ((0.0,) * 3, (1.0,) * 3) if legacy else (IMAGENET_MEAN, IMAGENET_STD)
+        self.mean_311: Tensor
+        self.std_311: Tensor
         self.register_buffer("mean_311", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std_311", torch.tensor(std).view(3, 1, 1), persistent=False)
 

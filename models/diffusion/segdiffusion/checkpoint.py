@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import check_sha256
 from limelight.models.card import Card
 from limelight.models.diffusion.configs import PUBLISHED_STEPS, chosen
 from limelight.models.diffusion.folder import UNET_WEIGHTS, read_configs, read_unet, read_unet_config, read_vae
-from limelight.models.diffusion.hub import base_folder
+from limelight.models.diffusion.hub import named_folder
 from limelight.models.diffusion.segdiffusion.configs import TEXTS
 from limelight.models.diffusion.segdiffusion.text import PromptEncoder, read_same_text
 from limelight.models.empty import empty_parameters
@@ -33,7 +34,7 @@ def import_published(
     unet = files.the_unet(name)
     if files.checkpoint is not None:
         raise UserError(f"{name} has nothing but a UNet; leave out {files.checkpoint}")
-    base = base_folder(files.base, text=True)
+    base = named_folder(files.base, text=True)
     config = read_unet_config(unet, wide=True)
     digest = check_sha256(unet / UNET_WEIGHTS, files.sha256)
     configs = read_configs(base)
@@ -41,7 +42,7 @@ def import_published(
     encoder, tokenizer = read_same_text(base, text)
     options = {"unet": config, "vae": configs.vae, "scheduler": configs.scheduler}
     with empty_parameters():
-        model = create_model(name, **options, legacy=True, tokenizer="files", train_text=False)
+        model: Any = create_model(name, **options, legacy=True, tokenizer="files", train_text=False)
     model.text = PromptEncoder(encoder, tokenizer, trained=False)
     model.unet, model.vae = read_unet(unet), read_vae(base)
     return save_weights(

@@ -110,7 +110,8 @@ class PromptEncoder(nn.Module):
         if self.padded:
             return hidden_KTC
         # The mark at the end, which is the padding too, counts once.
-        lengths_K = [row.index(self.tokenizer.eos_token_id) + 1 for row in ids]
+        end = self.model.config.eos_token_id if self.tokenizer is None else self.tokenizer.eos_token_id
+        lengths_K = [row.index(end) + 1 for row in ids]
         places_T = torch.arange(self.length, device=device)
         return hidden_KTC * (places_T < torch.tensor(lengths_K, device=device)[:, None])[..., None]
 
