@@ -69,7 +69,7 @@ class SCFNet(Network):
             if self.backbone_name == MOBILENET and isinstance(module, nn.BatchNorm2d)
             for parameter in module.parameters()
         }
-        backbone = list(self.backbone.parameters())
+        backbone = [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
         return {
             "backbone": [parameter for parameter in backbone if parameter not in exempt],
             "backbone_norm": [parameter for parameter in backbone if parameter in exempt],

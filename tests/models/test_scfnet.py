@@ -170,28 +170,6 @@ def test_a_backbone_that_will_not_do_is_refused(backbone: str, problem: str) -> 
         create_model("scfnet", backbone=backbone)
 
 
-@pytest.mark.parametrize("backbone", ["mobilenetv3-large-x0.5", "resnet18"])
-def test_training_reaches_every_parameter(backbone: str) -> None:
-    model = create_model("scfnet", backbone=backbone).train()
-    logits = model(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-    # A square: the sum alone has no gradient behind a batch norm.
-    sum(map_B1HW.square().mean() for map_B1HW in logits).backward()
-    silent = [name for name, value in model.named_parameters() if value.grad is None]
-    assert silent == []
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_parameter_groups_hold_every_parameter_once(name: str) -> None:
-    model = network(name)
-    groups = model.parameter_groups()
-    grouped = [id(parameter) for group in groups.values() for parameter in group]
-    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
-    exempt = sum(parameter.numel() for parameter in groups["backbone_norm"])
-    norms = sum(value.numel() for key, value in model.backbone.state_dict().items() if "running" in key)
-    assert exempt == (norms if name == "scfnet-mobilenetv3" else 0)
-    assert set(groups) == {"backbone", "backbone_norm", "head"}
-
-
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3-large-x0.5"])
 def test_missing_imagenet_weights_are_told_and_not_fatal(
     backbone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -118,17 +118,6 @@ def test_merging_leaves_the_source_alone_and_is_idempotent() -> None:
     assert all(torch.equal(value, merged.state_dict()[key]) for key, value in again.state_dict().items())
 
 
-def test_merged_weights_folder_round_trip(tmp_path: Path) -> None:
-    network = create_model("sdnet-bn").eval()
-    merged = network.reparameterize()
-    save_weights(tmp_path / "deploy", merged, name="sdnet-bn", input_size=(64, 64), form="merged")
-    loaded, card = load_weights(tmp_path / "deploy")
-    image = torch.randn(1, 3, 33, 47)
-    assert card.architecture.options == {"batch_norm": True, "merged": True, "width": 60, "modalities": None}
-    with torch.no_grad():
-        assert torch.equal(loaded(image)[0], merged(image)[0])
-
-
 @pytest.mark.parametrize("name", ["sdnet", "sdnet-bn"])
 def test_every_parameter_has_one_role(name: str) -> None:
     network = create_model(name)
@@ -150,7 +139,6 @@ def test_a_published_tensor_that_is_missing_is_named() -> None:
 
 
 def test_a_wider_network_merges_and_saves_like_the_published_one(tmp_path):
-    from limelight.models.weights import load_weights, save_weights
 
     torch.manual_seed(0)
     wide = create_model("sdnet", width=76).eval()
