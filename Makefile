@@ -34,8 +34,8 @@ test-alone: setup  ## every file of tests in a process of its own (a long time; 
 	@failed=; for file in $(FILES); do pytest $(ARGS) $$file || failed="$$failed $$file"; done; \
 		[ -z "$$failed" ] || { echo "failed alone:$$failed"; exit 1; }
 
-lint: setup  ## ruff, formatting included
-	@ruff check . && ruff format --check .
+lint: setup  ## ruff, formatting included; mypy, strict
+	@ruff check . && ruff format --check . && tools/check-types
 
 # DVC works in a copy without git, such as an unpacked archive, once it is told so.
 ready: setup
