@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from limelight.data.dataset import ClassSource
+from limelight.data.class_source import ClassSource
 from limelight.data.manifest import MANIFEST
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text

@@ -2,26 +2,13 @@
 
 from dataclasses import dataclass
 
+from limelight.data.class_source import ClassSource
 from limelight.data.layouts import Parts
 from limelight.data.manifest import Labels
 from limelight.models.card import Modality
 
 UNKNOWN_LICENCE = "unknown, research use"
 OWN_LICENCE = "MIT, as this repository"
-
-
-@dataclass(frozen=True)
-class ClassSource:
-    """Where a dataset keeps the names of its classes, and how its label maps count."""
-
-    file: str | None = None
-    """Below the root: 'id: name' lines, or a table with the id first and the name last."""
-    names: tuple[str, ...] = ()
-    """Names of pixel values 1, 2, ... where the dataset has no such file."""
-    shift: int = 0
-    """Class id of the file = pixel value + shift."""
-    ignore: tuple[int, ...] = (255,)
-    """Pixel values that say nothing: borders, unlabelled. 0, where it is none of them and no class, is background."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
 from limelight.data.catalogue import class_source, default_split, ignores_unasked, layout_candidates, lookup
 from limelight.data.census import Finding, Reading, findings, note_mask
+from limelight.data.class_source import ClassSource
 from limelight.data.classes import class_names, label_values, present
-from limelight.data.dataset import ClassSource
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
 from limelight.data.layouts import require

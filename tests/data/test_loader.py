@@ -28,7 +28,7 @@ from limelight.models.card import Card
 AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
 
 
-def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", modality="rgb") -> Sample:
+def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", sensor="rgb") -> Sample:
     """A noisy picture with a square object, on disk."""
     generator = np.random.default_rng(number)
     image = generator.integers(0, 256, (side, side + number % 5, 3), np.uint8)
@@ -42,7 +42,8 @@ def make_sample(folder, number: int, *, mask=True, companion=False, side=40, spl
         sample_id=f"toy/{number}",
         dataset="toy",
         split=split,
-        modality=modality,
+        sensor=sensor,
+        labels="mask" if mask else "none",
         image=paths["image"],
         companion=paths["companion"] if companion else None,
         mask=paths["mask"] if mask else None,
@@ -221,7 +222,7 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
 
 
 def test_a_companion_is_inverted_and_nothing_else(tmp_path):
-    samples = [make_sample(tmp_path, number, companion=True, modality="rgbt") for number in range(4)]
+    samples = [make_sample(tmp_path, number, companion=True, sensor="rgbt") for number in range(4)]
     plain, turned = (
         list(epoch_batches(samples, make_run(augment={"invert_companion": share}), seed=0, epoch=0)) for share in (0, 1)
     )
@@ -233,7 +234,7 @@ def test_a_companion_is_inverted_and_nothing_else(tmp_path):
 def test_balanced_batches_of_three_modalities(tmp_path):
     modalities = ["rgb"] * 8 + ["rgbd"] * 3 + ["rgbt"] * 1
     mixed = [
-        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
     for batch in epoch_batches(mixed, make_run(batch_size=6, balance_modalities=True), seed=0, epoch=0):
@@ -246,7 +247,7 @@ def test_balanced_batches_of_three_modalities(tmp_path):
 def test_a_sample_that_comes_again_is_augmented_anew(tmp_path, world):
     modalities = ["rgb"] * 16 + ["rgbd"] * 2
     mixed = [
-        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
     run = make_run(batch_size=3, sizes=[32], balance_modalities=True)
@@ -295,7 +296,7 @@ def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
 
 
 def test_companions_move_with_the_mask(tmp_path):
-    mixed = [make_sample(tmp_path, number, companion=number < 3, modality="rgbd") for number in range(4)]
+    mixed = [make_sample(tmp_path, number, companion=number < 3, sensor="rgbd") for number in range(4)]
     for epoch in range(5):
         (batch,) = epoch_batches(mixed, make_run(), seed=0, epoch=epoch)
         for at, sample_id in enumerate(batch.ids):
@@ -408,7 +409,8 @@ import time
 from limelight.config import Run
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
-samples = [Sample(f"{n}", "toy", "train", "rgb", sys.argv[1], None, None, None, None, (), 1, 1, "") for n in range(64)]
+rest = (sys.argv[1], None, None, None, None, (), 1, 1, "")
+samples = [Sample(f"{n}", "toy", "train", "rgb", "none", *rest) for n in range(64)]
 run = Run(model="sdnet", batch_size=2, sizes=[64], workers=int(sys.argv[2]))
 batches = epoch_batches(samples, run, seed=0, epoch=0)
 next(batches)
