@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from limelight.data.manifest import Labels
 from limelight.foundation.errors import UserError
 from limelight.models.card import Modality
 
 T = TypeVar("T", bound="Section")
+Labels = Literal["none", "mask", "classes"]
+"""Of a sample: nothing, a saliency mask, a map of class ids."""
 
 
 class Section(BaseModel):

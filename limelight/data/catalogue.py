@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from limelight.config import DatasetRequest
+from limelight.config import DatasetRequest, Labels
 from limelight.data.catalogue_entries import ENTRIES
 from limelight.data.class_source import ClassSource
 from limelight.data.dataset import Dataset
 from limelight.data.layouts import Parts, from_setting, known_layouts, without_labels
-from limelight.data.manifest import Labels
 from limelight.foundation.errors import UserError
 from limelight.models.card import Modality
 

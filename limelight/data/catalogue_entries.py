@@ -1,9 +1,9 @@
 """The entries of the catalogue. Counts are those their authors or the field's papers publish."""
 
+from limelight.config import Labels
 from limelight.data.class_source import ClassSource
 from limelight.data.dataset import OWN_LICENCE, UNKNOWN_LICENCE, Dataset
 from limelight.data.layouts import Part, Parts
-from limelight.data.manifest import Labels
 from limelight.models.card import Modality
 
 _VOC_CLASSES = (

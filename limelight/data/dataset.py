@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from limelight.config import Labels
 from limelight.data.class_source import ClassSource
 from limelight.data.layouts import Parts
-from limelight.data.manifest import Labels
 from limelight.models.card import Modality
 
 UNKNOWN_LICENCE = "unknown, research use"

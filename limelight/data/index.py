@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from limelight.data.manifest import Labels
+from limelight.config import Labels
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
 from limelight.models.card import Modality

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from limelight.config import Layout
-from limelight.data.manifest import Labels
+from limelight.config import Labels, Layout
 from limelight.data.patterns import NAME, fixed_part, matches
 from limelight.foundation.errors import UserError
 from limelight.models.card import Modality

@@ -5,17 +5,15 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from limelight.config import Labels
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 from limelight.models.card import Modality
 from limelight.models.inputs import Size
 
 MANIFEST = Path("data/lists/manifest.parquet")
-Labels = Literal["none", "mask", "classes"]
-"""Of a sample: nothing, a saliency mask, a map of class ids."""
-LABELS: tuple[str, ...] = get_args(Labels)
 _TREES = b"limelight.trees"
 
 

@@ -1,11 +1,11 @@
 """What is expected of the manifest. Row count and column set come first: range checks pass on an empty table."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from limelight.config import Validate
+from limelight.config import Labels, Validate
 from limelight.data.census import CENSUS
-from limelight.data.manifest import LABELS, Sample
+from limelight.data.manifest import Sample
 from limelight.data.validation.tables import MANIFEST_COLUMNS
 from limelight.models.card import MODALITIES
 
@@ -96,7 +96,9 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
             column="sensor", value_set=list(MODALITIES), description=f"the sensor is one of {', '.join(MODALITIES)}"
         ),
         gxe.ExpectColumnValuesToBeInSet(
-            column="labels", value_set=list(LABELS), description=f"the labels are one of {', '.join(LABELS)}"
+            column="labels",
+            value_set=list(get_args(Labels)),
+            description=f"the labels are one of {', '.join(get_args(Labels))}",
         ),
         gxe.ExpectColumnValuesToMatchRegex(
             column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
