@@ -145,7 +145,7 @@ ARROWS = {name: {one for one in names_imported(path) if one in MODULES} - {name}
 
 def part_of(module: str) -> str:
     """'limelight.data.loader' -> 'data'; of the package itself ''."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def reached(start: str) -> set[str]:

@@ -1,4 +1,5 @@
 import gc
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -264,6 +265,55 @@ def test_ranks_serve_what_one_process_would(samples):
     run = make_run(batch_size=3)
     shards = [ids(epoch_batches(samples, run, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]
     assert len(shards[0]) == len(shards[1]) == 9 and not set(shards[0]) & set(shards[1])
+
+
+@pytest.mark.parametrize(
+    ("more", "digest", "means"),
+    [
+        (
+            {"size_order": "random"},
+            "e9ce0690b1f3acd4",
+            [[0.2893, 0.1204, 0.0], [-0.4491, 0.0814, 0.0834], [0.4832, 0.0796, 0.1685], [0.1191, 0.1309, 0.0455]],
+        ),
+        (
+            {"size_order": "passes"},
+            "d94ec63fa9e4eca0",
+            [
+                [0.2872, 0.1199, 0.0],
+                [-0.4518, 0.0816, 0.0836],
+                [0.594, 0.0862, 0.0853],
+                [-0.1277, 0.1265, 0.1265],
+                [0.4812, 0.0787, 0.1678],
+                [0.1166, 0.1308, 0.0454],
+                [0.5055, 0.0847, 0.0],
+                [0.6564, 0.1252, 0.0842],
+            ],
+        ),
+        (
+            {"balance_modalities": True},
+            "b97a15d469b35a87",
+            [[0.1067, 0.0876, 0.089], [0.3709, 0.1279, 0.1279], [-0.0947, 0.1132, 0.0781], [0.3072, 0.0865, 0.1346]],
+        ),
+    ],
+)
+def test_batches_are_those_of_earlier_versions(tmp_path, more, digest, means):
+    """Which samples at which size, as a hash; what was drawn for them, as means of image, mask and companion."""
+    sensors = ["rgb"] * 9 + ["rgbd"] * 4 + ["rgbt"] * 3
+    mixed = [
+        make_sample(tmp_path, number, mask=number % 3 > 0, companion=sensor != "rgb", sensor=sensor)
+        for number, sensor in enumerate(sensors)
+    ]
+    batches = [
+        batch
+        for rank in range(2)
+        for batch in epoch_batches(mixed, make_run(**more), seed=3, epoch=1, rank=rank, world=2)
+    ]
+    order = " ".join(text for batch in batches for text in (*batch.ids, str(batch.image_B3HW.shape[-1])))
+    assert hashlib.sha256(order.encode()).hexdigest().startswith(digest)
+    for batch, expected in zip(batches, means, strict=True):
+        tensors = (batch.image_B3HW, batch.mask_B1HW, batch.companion_B1HW)
+        found = [0.0 if tensor is None else float(tensor.mean()) for tensor in tensors]
+        assert found == pytest.approx(expected, abs=5e-4)
 
 
 # --------------------------------------------------------------------------------------------------------- the content

@@ -98,7 +98,7 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
         gxe.ExpectColumnValuesToBeInSet(
             column="labels",
             value_set=list(get_args(Labels)),
-            description=f"the labels are one of {', '.join(get_args(Labels))}",
+            description=f"labels is one of {', '.join(get_args(Labels))}",
         ),
         gxe.ExpectColumnValuesToMatchRegex(
             column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
