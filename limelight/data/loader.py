@@ -250,7 +250,7 @@ class BatchMaker:
             torch.from_numpy(mask_BHW)[:, None],
             torch.tensor(labelled),
             tensors.pop("companion", None),
-            torch.tensor([_modality(sample) for sample in samples]),
+            torch.tensor([MODALITIES.index(sample.modality) for sample in samples]),
             [sample.sample_id for sample in samples],
             tensors,
             None if labels_BHW is None else torch.from_numpy(labels_BHW),
@@ -295,7 +295,7 @@ class _Row:
         companion_HW = moved.companion_HW
         if companion_HW is not None:
             companion_HW = companion_HW / np.float32(np.iinfo(companion_HW.dtype).max)
-        return Pixels(moved.image_HW3, companion_HW, _modality(self.sample))
+        return Pixels(moved.image_HW3, companion_HW, MODALITIES.index(self.sample.modality))
 
     def _move(self, size: Size) -> Decoded:
         if self.drawn is None:
@@ -304,10 +304,6 @@ class _Row:
         if not self.drawn.invert_companion or moved.companion_HW is None:
             return moved
         return replace(moved, companion_HW=inverted(moved.companion_HW, self.sample.modality))
-
-
-def _modality(sample: Sample) -> int:
-    return MODALITIES.index(sample.modality) if sample.companion else 0
 
 
 def _classes(sample: Sample) -> Vocabulary:

@@ -67,7 +67,7 @@ def test_maps_are_written_if_asked_for(artifact, samples, settings, tmp_path):
 
 
 def test_samples_without_saliency_masks_are_no_part_of_it(samples):
-    unlabelled = replace(samples[0], mask=None)
+    unlabelled = replace(samples[0], labels="none", mask=None)
     classes = replace(samples[1], labels="classes")
     assert by_dataset([unlabelled, classes, samples[3]], ["rgb"]) == {"ONE": [samples[3]]}
     with pytest.raises(UserError, match="none of 2 samples"):

@@ -91,7 +91,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples = [make_sample(number, "train") for number in range(8)]
         samples += [make_sample(number, "val") for number in range(8, 10)]
         samples += [make_sample(number, "test") for number in range(10, 14)]
-        samples += [make_sample(number, "test", "rgb") for number in range(14, 16)]
+        samples += [make_sample(number, "test", "mask") for number in range(14, 16)]
         Path(samples[-3].image).write_bytes(b"damaged")
         write_manifest(samples)
         Path("data/lists/toys").mkdir()
@@ -157,8 +157,8 @@ def test_the_matrix_is_that_of_the_predictions() -> None:
     predictor = load("artifacts/words", device="cpu")
     right = known = 0
     for number in (10, 11, 12):
-        values = cv2.imread(f"toys/test-text/{number}.label.png", cv2.IMREAD_GRAYSCALE)
-        (found,) = predictor.predict([read_image(f"toys/test-text/{number}.image.png")], list(CLASSES.values()))
+        values = cv2.imread(f"toys/test-classes/{number}.label.png", cv2.IMREAD_GRAYSCALE)
+        (found,) = predictor.predict([read_image(f"toys/test-classes/{number}.image.png")], list(CLASSES.values()))
         value_of_label = np.array([0, *CLASSES])
         right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
         known += (values < 255).sum()
