@@ -36,7 +36,8 @@ class Decoded:
     @property
     def size(self) -> Size:
         """Height and width, pixels."""
-        return self.image_HW3.shape[:2]
+        height, width = self.image_HW3.shape[:2]
+        return height, width
 
     @property
     def nbytes(self) -> int:
