@@ -109,7 +109,7 @@ def _pair(images: Path, masks: Path) -> list[Sample]:
     by_stem = {path.stem: path for path in masks.iterdir()}
     empty = {"companion": None, "clip": None, "frame": None, "classes": (), "width": 0, "height": 0, "sha256": ""}
     return [
-        Sample(path.stem, "benchmark", "train", "rgb", str(path), mask=str(by_stem[path.stem]), **empty)
+        Sample(path.stem, "benchmark", "train", "rgb", "mask", str(path), mask=str(by_stem[path.stem]), **empty)
         for path in sorted(images.iterdir())
         if path.suffix.lower() in EXTENSIONS and path.stem in by_stem
     ]

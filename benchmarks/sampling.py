@@ -104,7 +104,7 @@ def settings(options: argparse.Namespace, seed: int) -> Params:
     """The shipped preset's autoencoder and diffSOD, the latter twice."""
     tree = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
     profile = tree["profiles"][tree["profile"]]
-    datasets = [request for request in profile["data"]["datasets"] if request.get("modality") != "text"]
+    datasets = [request for request in profile["data"]["datasets"] if request.get("labels") != "classes"]
     for request in datasets:
         request["render"] |= {"scenes": options.scenes}
     vae, diffsod = (profile["runs"][name] | {"validation": None} for name in ("vae", "diffsod"))

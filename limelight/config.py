@@ -11,8 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from limelight.foundation.errors import UserError
+from limelight.models.card import Modality
 
 T = TypeVar("T", bound="Section")
+Labels = Literal["none", "mask", "classes"]
+"""Of a sample: nothing, a saliency mask, a map of class ids."""
 
 
 class Section(BaseModel):
@@ -64,16 +67,21 @@ class DatasetRequest(Section):
     sha256: str | None = Field(default=None, description="of that archive; required with url")
     layout: Layout | None = None
     render: Renderer | None = Field(default=None, description="draw it with the embedded renderer")
-    modality: Literal["rgb", "rgbd", "rgbt", "video", "text"] = "rgb"
+    sensor: Modality = Field(default="rgb", description="rgbd, rgbt: with depth or thermal pictures")
+    labels: Labels = Field(
+        default="mask", description="classes: maps of class ids; none: unlabelled, labels that are there are not read"
+    )
     include: str | None = Field(
         default=None, description="pattern of the images' names below their folder, without suffix, such as 'a/cam1_*'"
     )
     classes: dict[int, str] | None = Field(
-        default=None, min_length=1, description="pixel value -> class (text); null = the folder's own classes.json"
+        default=None,
+        min_length=1,
+        description="pixel value -> class (labels: classes); null = the folder's own classes.json",
     )
     ignore: list[int] | None = Field(
         default=None,
-        description="pixel values that say nothing (text); null = 255, or as the catalogue knows, without `classes`",
+        description="pixel values that say nothing (labels: classes); null = 255, or as the catalogue knows",
     )
     split: str | dict[str, float] | None = Field(
         default=None,

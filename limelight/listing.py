@@ -69,14 +69,16 @@ def data_lines() -> list[str]:
     from limelight.data.catalogue import catalogue
 
     here = read_json(INDEX)["datasets"] if INDEX.is_file() else {}
-    rows = [("dataset", "modality", "expected", "here", "licence", "source")]
+    rows = [("dataset", "sensor", "labels", "expected", "here", "licence", "source")]
     for name, known in catalogue().items():
         present = f"{here[name]['files']} files" if name in here else "no"
         source = known.homepage or ("comes with it" if known.pack else "drawn")
-        rows.append((name, known.modality, known.expected_text(), present, known.licence, source))
+        rows.append((name, known.sensor, known.labels, known.expected_text(), present, known.licence, source))
     for name in here.keys() - catalogue().keys():
         found = here[name]
-        rows.append((name, found["modality"], "", f"{found['files']} files", found["licence"], found["source"]))
+        rows.append(
+            (name, found["sensor"], found["labels"], "", f"{found['files']} files", found["licence"], found["source"])
+        )
     return _table(rows)
 
 

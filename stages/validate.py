@@ -44,10 +44,7 @@ def check(params: Params, note: Note) -> None:
         write_contact_sheet(chosen, REPORT / "samples.png")
     decoded = decoded_table(chosen)
     checker = Checker(REPORT / "docs")
-    modalities = {sample.modality for sample in samples}
-    outcomes = checker.check(
-        "manifest", manifest_table(samples, odd_masks), manifest_suite(settings, names, modalities)
-    )
+    outcomes = checker.check("manifest", manifest_table(samples, odd_masks), manifest_suite(settings, names, samples))
     outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
     found = summary(samples, len(chosen), outcomes, odd_masks)
     write_json(REPORT / "summary.json", found)

@@ -20,7 +20,7 @@ def test_both_ways_differ_in_what_they_learn_alone() -> None:
     assert one_step.model_copy(update={"objective": "velocity"}) == velocity
     assert one_step.epochs == 3 and one_step.parts == {"vae": "artifacts/autoencoder"}
     assert params.train[0] == "autoencoder" and params.run("autoencoder").epochs == 2
-    assert {request.modality for request in params.active.data.datasets} == {"rgb", "rgbd", "rgbt"}
+    assert {request.sensor for request in params.active.data.datasets} == {"rgb", "rgbd", "rgbt"}
 
 
 def test_every_picture_that_passes_the_unet_counts() -> None:

@@ -133,7 +133,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"name": "x", "path": "a", "render": {"scenes": 3}}, "give one of path, url and render"),
         ({"name": "x", "path": "a", "split": {"train": 0.5, "test": 0.4}}, "sum to 0.9, not to 1"),
         (
-            {"name": "x", "path": "a", "modality": "text", "classes": {1: "cat", 255: "dog"}, "ignore": [0, 255]},
+            {"name": "x", "path": "a", "labels": "classes", "classes": {1: "cat", 255: "dog"}, "ignore": [0, 255]},
             "255 is both a class and ignored",
         ),
     ],

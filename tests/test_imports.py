@@ -1,8 +1,11 @@
-"""Arrows point one way, and nothing heavy is imported before it is used."""
+"""Arrows point one way, no two files import each other, and nothing heavy is imported before it is used."""
 
+import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,137 @@ def test_networks_import_nothing_of_this_repository_but_themselves() -> None:
 
 def test_help_answers_without_heavy_imports() -> None:
     assert not imported_by("import limelight.cli") & (ORCHESTRATION | RUNTIMES | {"numpy", "cv2", "PIL", "pyarrow"})
+
+
+# ------------------------------------------------------------------------------------------------- read from the source
+ROOT = Path(__file__).resolve().parent.parent
+BESIDE = ("flows", "models", "services", "stages")
+"""Folders of the package limelight that stand beside its own."""
+LOW = {"foundation", "models"}
+TOOLS = {"class_names", "journal", "one_line", "progress", "provenance", "store_home", "tracking"}
+LIBRARY = {
+    *(LOW | TOOLS),
+    *("champions", "config", "data", "deploy", "evaluation", "imaging", "inference", "media", "packaging", "predict"),
+    *("tasks", "training"),
+}
+MAY_IMPORT: dict[str, set[str]] = {
+    "foundation": set(),
+    "models": {"foundation"},
+    "class_names": LOW,
+    "one_line": LOW,
+    "progress": LOW,
+    "config": LOW,
+    "provenance": {"config", *LOW},
+    "journal": {"config", "provenance", *LOW},
+    "store_home": {"config", *LOW},
+    "tracking": {"config", "journal", "provenance", "store_home", *LOW},
+    "imaging": LOW,
+    "data": {"class_names", "config", "imaging", "progress", *LOW},
+    "media": {"imaging", *LOW},
+    "inference": {"class_names", "imaging", *LOW},
+    "evaluation": {"class_names", "config", "data", "imaging", "inference", "media", "progress", *LOW},
+    "training": {"config", "data", "evaluation", "imaging", "inference", *TOOLS, *LOW},
+    "tasks": {"config", "data", "evaluation", "imaging", "inference", "media", *TOOLS, *LOW},
+    "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
+    "champions": {"config", "evaluation", "tasks", *TOOLS, *LOW},
+    "packaging": {"config", "data", "imaging", "inference", "tasks", *LOW},
+    "predict": {"champions", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
+    "listing": LIBRARY,
+    "doctor": {"listing", *LIBRARY},
+    "cli_weights": LIBRARY,
+    "cli": {"cli_weights", "doctor", "listing", *LIBRARY},
+    "services": LIBRARY,
+    "stages": LIBRARY,
+    "flows": {"stages", *LIBRARY},
+}
+"""Part -> parts that its files may import. A part is a folder beside limelight/, or a folder or file in it."""
+STILL_WRONG = {
+    ("limelight.cli", "services"),  # `limelight serve` starts the service
+    ("limelight.config", "data"),  # the check of a layout's patterns
+    ("limelight.config", "training"),  # the published recipes
+    ("limelight.evaluation.compare", "tasks"),
+    ("limelight.evaluation.leaderboard", "tasks"),
+    ("limelight.evaluation.page", "tasks"),
+    ("limelight.evaluation.tables", "tasks"),
+    ("limelight.inference.pictures", "data"),  # the type of a sample
+}
+"""Arrows against the table that are to go: file, part that it imports. Nothing is added here."""
+STILL_CYCLES = {
+    ("limelight.evaluation.leaderboard", "limelight.evaluation.rule"),
+    (
+        *("limelight.inference.backends", "limelight.inference.backends.onnx"),
+        *("limelight.inference.backends.openvino", "limelight.inference.backends.pytorch"),
+    ),
+    ("limelight.training.learner", "limelight.training.validation"),
+}
+"""Files that import each other and are to stop. Nothing is added here."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    found = {}
+    for top in ("limelight", *BESIDE):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(("limelight", *parts) if top in BESIDE else parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def names_imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports by name, inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports here are absolute"
+            within = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in MODULES else str(node.module) for name in within)
+
+
+ARROWS = {name: {one for one in names_imported(path) if one in MODULES} - {name} for name, path in MODULES.items()}
+
+
+def part_of(module: str) -> str:
+    """'limelight.data.loader' -> 'data'; of the package itself ''."""
+    return [*module.split("."), ""][1]
+
+
+def reached(start: str) -> set[str]:
+    """The modules that a module imports, and those that they do."""
+    found: set[str] = set()
+    waiting = list(ARROWS[start])
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += ARROWS[name]
+    return found
+
+
+def test_no_files_import_each_other() -> None:
+    """Directly or through others; what only type checkers see counts."""
+    reach = {name: reached(name) for name in ARROWS}
+    cycles = {
+        tuple(sorted(other for other in reach[name] if name in reach[other])) for name in ARROWS if name in reach[name]
+    }
+    assert cycles == STILL_CYCLES
+
+
+def test_every_arrow_is_in_the_table() -> None:
+    wrong = {
+        (name, part_of(other))
+        for name, others in ARROWS.items()
+        for other in others
+        if part_of(name) and part_of(other) not in (*MAY_IMPORT[part_of(name)], part_of(name))
+    }
+    assert wrong == STILL_WRONG
+
+
+def test_the_table_has_no_cycle_and_knows_every_part() -> None:
+    assert {part_of(name) for name in MODULES} - {""} == MAY_IMPORT.keys()
+    settled: set[str] = set()
+    while ready := {part for part, others in MAY_IMPORT.items() if part not in settled and others <= settled}:
+        settled |= ready
+    assert settled == MAY_IMPORT.keys()

@@ -1,14 +1,14 @@
 """A dataset's folder -> its samples: images paired with masks and companions by relative path, and what has no pair."""
 
 import os
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
+from limelight.data.lists import read_parallel_lists
+from limelight.data.names import composed, frame_numbers, without_suffix
 from limelight.data.patterns import NAME, Matches, fixed_part, matches, set_apart
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text
@@ -98,8 +98,6 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     Raises:
         UserError: a list is wrong, or more than 5 % of the listed files are not there.
     """
-    from limelight.data.lists import read_parallel_lists
-
     listed = read_parallel_lists(root)
     by_kind = {Path(line.image).is_absolute(): line.image for line in listed}
     if len(by_kind) > 1:  # they share no folder, and the ids are what comes below it
@@ -112,7 +110,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     pairs: list[Pair] = []
     missing: list[tuple[Path, str]] = []
     for line in listed:
-        key = _normal(without_suffix(Path(line.image).relative_to(below).as_posix()))
+        key = composed(without_suffix(Path(line.image).relative_to(below).as_posix()))
         if not part.wants(key):
             continue
         files = [path and _listed_file(root, path) for path in (line.image, line.mask, line.companion)]
@@ -157,7 +155,7 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
     pairs = []
     for key in wanted:
         image = images.files[key]
-        mask = masks and masks.files.get(_normal(key + part.mask_suffix))
+        mask = masks and masks.files.get(composed(key + part.mask_suffix))
         companion = companions and companions.files.get(key)
         if masks and mask is None:
             if not part.labelled_only:
@@ -175,7 +173,7 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
 def _orphans(images: _Folder, others: _Folder | None, suffix: str) -> list[tuple[Path, str]]:
     if others is None:
         return []
-    owned = {_normal(key + suffix) for key in images.files}
+    owned = {composed(key + suffix) for key in images.files}
     return [(path, f"no image of this name in {images.path}") for key, path in others.files.items() if key not in owned]
 
 
@@ -232,7 +230,7 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
             unpaired.append((root / folder, f"no masks in {mask}"))
             continue
         still = Part(folder, mask, companion, part.split, part.mask_suffix, labelled_only=part.labelled_only)
-        name = unicodedata.normalize("NFC", clip)
+        name = composed(clip)
         found, missing = _stills(root, still, f"{prefix}{name}/")
         unpaired += missing
         frames = frame_numbers([Path(one.sample_id).name for one in found])
@@ -243,19 +241,12 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
     return pairs, unpaired
 
 
-def frame_numbers(stems: list[str]) -> list[int]:
-    """The frame of each stem: the number at its end, as in 'select_0064_0003'; the position where one has none."""
-    numbers = [re.search(r"(\d+)$", stem) for stem in stems]
-    found = [int(match.group(1)) for match in numbers if match]
-    return found if len(set(found)) == len(stems) else list(range(len(stems)))
-
-
 def _members(root: Path, part: Part, images: _Folder) -> tuple[list[str], list[tuple[Path, str]]]:
     """The keys of the part's images, and those that its list names in vain."""
     names = _member_names(root, part)
     if names is None:
         return list(images.files), []
-    keys = [key for key in map(_normal, names) if part.wants(key)]
+    keys = [key for key in map(composed, names) if part.wants(key)]
     missing = [
         (images.path / key, f"listed in {part.members}, but no such image") for key in keys if key not in images.files
     ]
@@ -290,7 +281,7 @@ def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
     files: dict[str, Path] = {}
     shadowed: list[tuple[Path, Path]] = []
     for name, path in list_files(folder).items():
-        key = _normal(without_suffix(name))
+        key = composed(without_suffix(name))
         if path.suffix.lower() not in EXTENSIONS or (part and not part.wants(key)):
             continue
         if key in files:
@@ -298,14 +289,3 @@ def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
         else:
             files[key] = path
     return _Folder(folder, files, shadowed)
-
-
-def without_suffix(name: str) -> str:
-    """'a/b.v2.jpg' -> 'a/b.v2'; a last part that is no picture's suffix stays."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix.lower()}" in EXTENSIONS else name
-
-
-def _normal(key: str) -> str:
-    """Composed Unicode: file names that went through macOS are decomposed, their lists are not."""
-    return unicodedata.normalize("NFC", key)

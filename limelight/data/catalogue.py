@@ -1,65 +1,18 @@
 """What is known of a public dataset: its folders, its counts, its terms, and where to get it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from limelight.config import DatasetRequest
-from limelight.data.layouts import KNOWN, Parts, from_setting
+from limelight.config import DatasetRequest, Labels
+from limelight.data.catalogue_entries import ENTRIES
+from limelight.data.class_source import ClassSource
+from limelight.data.dataset import Dataset
+from limelight.data.layouts import Parts, from_setting, known_layouts, without_labels
 from limelight.foundation.errors import UserError
-
-UNKNOWN_LICENCE = "unknown, research use"
-OWN_LICENCE = "MIT, as this repository"
-
-
-@dataclass(frozen=True)
-class ClassSource:
-    """Where a dataset keeps the names of its classes, and how its label maps count."""
-
-    file: str | None = None
-    """Below the root: 'id: name' lines, or a table with the id first and the name last."""
-    names: tuple[str, ...] = ()
-    """Names of pixel values 1, 2, ... where the dataset has no such file."""
-    shift: int = 0
-    """Class id of the file = pixel value + shift."""
-    ignore: tuple[int, ...] = (255,)
-    """Pixel values that say nothing: borders, unlabelled. 0, where it is none of them and no class, is background."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One entry of the catalogue."""
-
-    name: str
-    modality: str
-    title: str
-    layouts: tuple[Parts, ...]
-    """Relative to data/datasets/<name>; the first that fits counts. Empty: those of `layouts.KNOWN`."""
-    expected: dict[str, int]
-    """Split -> number of `unit`s, as published. Empty where it depends on settings."""
-    licence: str
-    homepage: str = ""
-    fetch: str = ""
-    """What to download by hand, and what of it goes where."""
-    split: str | dict[str, float] | None = None
-    """Where the folders themselves say nothing; shares are drawn per image, or per clip."""
-    unit: str = "images"
-    classes: ClassSource | None = None
-    soft_masks: bool = False
-    """Grey levels between are meant, so masks need not be black and white."""
-    pack: bool = False
-    """Comes with the repository, in data/raw."""
-
-    def expected_text(self) -> str:
-        """'train 700, test 300 images', or 'as set' where it depends on settings."""
-        if not self.expected:
-            return "as set"
-        counts = ", ".join(f"{split} {count:,}" for split, count in self.expected.items())
-        return f"{counts} {self.unit}"
+from limelight.models.card import Modality
 
 
 def catalogue() -> dict[str, Dataset]:
     """Every dataset by name, in the order of the documentation."""
-    from limelight.data.catalogue_entries import ENTRIES
-
     return {entry.name: entry for entry in ENTRIES}
 
 
@@ -68,21 +21,27 @@ def lookup(name: str) -> Dataset | None:
     return next((entry for key, entry in catalogue().items() if key.lower() == name.lower()), None)
 
 
-def dataset_modality(request: DatasetRequest) -> str:
-    """The modality of a requested dataset: what the request says where it says something, else the catalogue's.
+def sensor_of(request: DatasetRequest) -> Modality:
+    """The sensor of a requested dataset: what the request says where it says something, else the catalogue's."""
+    entry = lookup(request.name)
+    return request.sensor if "sensor" in request.model_fields_set or entry is None else entry.sensor
+
+
+def labels_of(request: DatasetRequest) -> Labels:
+    """The labels of a requested dataset: what the request says where it says something, else the catalogue's.
 
     Raises:
         UserError: the request says what label maps mean, and the dataset has none.
     """
     entry = lookup(request.name)
-    modality = request.modality if "modality" in request.model_fields_set or entry is None else entry.modality
+    labels = request.labels if "labels" in request.model_fields_set or entry is None else entry.labels
     for key in ("classes", "ignore"):
-        if modality != "text" and getattr(request, key) is not None:
+        if labels != "classes" and getattr(request, key) is not None:
             raise UserError(
-                f"dataset {request.name} has modality {modality} and `{key}`, which is for label maps; set "
-                f"`modality: text`, or take `{key}` out"
+                f"dataset {request.name} has labels {labels} and `{key}`, which is for label maps; set "
+                f"`labels: classes`, or take `{key}` out"
             )
-    return modality
+    return labels
 
 
 def class_source(request: DatasetRequest) -> ClassSource:
@@ -104,13 +63,15 @@ def ignores_unasked(request: DatasetRequest) -> bool:
 
 def layout_candidates(request: DatasetRequest) -> list[Parts]:
     """Layouts to try on a requested dataset's folder, in order: the request's own alone, else the catalogue's, else
-    those known for its modality."""
+    those known for its sensor and labels."""
+    sensor, labels = sensor_of(request), labels_of(request)
     if request.layout is not None:
-        return [from_setting(request.layout)]
-    modality = dataset_modality(request)
-    entry = lookup(request.name)
-    own = list(entry.layouts) if entry and entry.modality == modality else []
-    return own + KNOWN[modality]
+        candidates = [from_setting(request.layout)]
+    else:
+        entry = lookup(request.name)
+        fits = entry and entry.sensor == sensor and labels in (entry.labels, "none")
+        candidates = [*(entry.layouts if entry and fits else ()), *known_layouts(sensor, labels)]
+    return without_labels(candidates) if labels == "none" else candidates
 
 
 def default_split(request: DatasetRequest) -> str | dict[str, float]:
@@ -131,11 +92,11 @@ def default_split(request: DatasetRequest) -> str | dict[str, float]:
 
 def markdown_table() -> str:
     """The catalogue as the Markdown table of docs/data.md."""
-    lines = ["| name | modality | what | expected | licence | source |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| name | sensor | labels | what | expected | licence | source |", f"|{' --- |' * 7}"]
     for entry in catalogue().values():
         source = f"[by hand]({entry.homepage})" if entry.homepage else "comes with it" if entry.pack else "drawn"
         lines.append(
-            f"| `{entry.name}` | {entry.modality} | {entry.title} | {entry.expected_text()} | {entry.licence} "
-            f"| {source} |"
+            f"| `{entry.name}` | {entry.sensor} | {entry.labels} | {entry.title} | {entry.expected_text()} "
+            f"| {entry.licence} | {source} |"
         )
     return "\n".join(lines) + "\n"

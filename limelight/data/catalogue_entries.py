@@ -1,7 +1,10 @@
 """The entries of the catalogue. Counts are those their authors or the field's papers publish."""
 
-from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, ClassSource, Dataset
+from limelight.config import Labels
+from limelight.data.class_source import ClassSource
+from limelight.data.dataset import OWN_LICENCE, UNKNOWN_LICENCE, Dataset
 from limelight.data.layouts import Part, Parts
+from limelight.models.card import Modality
 
 _VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table", "dog",
@@ -34,23 +37,23 @@ def _listed(image: str, mask: str, listing: str, splits: dict[str, str]) -> Part
     return tuple(Part(image, mask, split=split, members=listing.format(name)) for name, split in splits.items())
 
 
-def _pack(name: str, modality: str, title: str, *folders: str, classes: ClassSource | None = None) -> Dataset:
+def _pack(name: str, sensor: Modality, title: str, *folders: str, classes: ClassSource | None = None) -> Dataset:
     layout = _part(*(f"{{split}}/{folder}" for folder in folders))
-    return Dataset(name, modality, title, (layout,), {}, OWN_LICENCE, pack=True, classes=classes)
+    labels: Labels = "classes" if classes else "mask"
+    return Dataset(name, sensor, labels, title, (layout,), {}, OWN_LICENCE, pack=True, classes=classes)
 
 
 _EMBEDDED = (
     _pack("embedded", "rgb", "The small drawn set that comes with the repository", "images", "masks"),
     _pack("embedded-rgbd", "rgbd", "The same scenes with depth", "images", "masks", "depth"),
     _pack("embedded-rgbt", "rgbt", "The same scenes with a thermal image", "images", "masks", "thermal"),
-    _pack("embedded-video", "video", "Moving clips of it", "clips/{clip}/frames", "clips/{clip}/masks"),
-    _pack(
-        "embedded-text", "text", "The same scenes with class ids", "images", "labels", classes=ClassSource(ignore=())
-    ),
+    _pack("embedded-video", "rgb", "Moving clips of it", "clips/{clip}/frames", "clips/{clip}/masks"),
+    _pack("embedded-text", "rgb", "The same scenes with class ids", "images", "labels", classes=ClassSource(ignore=())),
 )
 _RENDERED = Dataset(
     "rendered",
     "rgb",
+    "mask",
     "Scenes drawn by the renderer, as `render` in params.yaml says",
     (_part("{split}/images", "{split}/masks"),),
     {},
@@ -59,47 +62,47 @@ _RENDERED = Dataset(
 
 _SALIENCY_STILLS = [
     Dataset(
-        "DUTS-TR", "rgb", "DUTS, training part",
+        "DUTS-TR", "rgb", "mask", "DUTS, training part",
         (_part("DUTS-TR-Image", "DUTS-TR-Mask"),), {"train": 10553}, UNKNOWN_LICENCE,
         "http://saliencydetection.net/duts/", "DUTS-TR.zip: the folders DUTS-TR-Image and DUTS-TR-Mask", "train",
     ),
     Dataset(
-        "DUTS-TE", "rgb", "DUTS, test part",
+        "DUTS-TE", "rgb", "mask", "DUTS, test part",
         (_part("DUTS-TE-Image", "DUTS-TE-Mask"),), {"test": 5019}, UNKNOWN_LICENCE,
         "http://saliencydetection.net/duts/", "DUTS-TE.zip: the folders DUTS-TE-Image and DUTS-TE-Mask", "test",
     ),
     Dataset(
-        "DUT-OMRON", "rgb", "Natural images with complex backgrounds",
+        "DUT-OMRON", "rgb", "mask", "Natural images with complex backgrounds",
         (_part("DUT-OMRON-image", "pixelwiseGT-new-PNG"),), {"test": 5168}, UNKNOWN_LICENCE,
         "http://saliencydetection.net/dut-omron/",
         "images and pixel-wise ground truth: the folders DUT-OMRON-image and pixelwiseGT-new-PNG", "test",
     ),
     Dataset(
-        "HKU-IS", "rgb", "Several salient objects, or low contrast",
+        "HKU-IS", "rgb", "mask", "Several salient objects, or low contrast",
         (_part("imgs", "gt"),), {"test": 4447}, UNKNOWN_LICENCE,
         "https://i.cs.hku.hk/~gbli/deep_saliency.html", "HKU-IS.rar: the folders imgs and gt", "test",
     ),
     Dataset(
-        "ECSSD", "rgb", "Extended Complex Scene Saliency",
+        "ECSSD", "rgb", "mask", "Extended Complex Scene Saliency",
         (_part("images", "ground_truth_mask"),), {"test": 1000}, UNKNOWN_LICENCE,
         "https://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/dataset.html",
         "images.zip and ground_truth_mask.zip: the folders images and ground_truth_mask", "test",
     ),
     Dataset(
-        "PASCAL-S", "rgb", "Images of PASCAL VOC 2010 validation; soft masks",
+        "PASCAL-S", "rgb", "mask", "Images of PASCAL VOC 2010 validation; soft masks",
         (_part("datasets/imgs/pascal", "datasets/masks/pascal"),), {"test": 850},
         "unknown, research use; photos under Flickr's terms",
         "https://cbs.ic.gatech.edu/salobj/", "the folders datasets/imgs/pascal and datasets/masks/pascal", "test",
         soft_masks=True,
     ),
     Dataset(
-        "SOD", "rgb", "Images of the Berkeley segmentation dataset",
+        "SOD", "rgb", "mask", "Images of the Berkeley segmentation dataset",
         (), {"test": 300}, "unknown, research use; photos under the Berkeley dataset's non-commercial terms",
         "http://elderlab.yorku.ca/SOD/",
         "a version with one PNG mask per image: the folders images and GT", "test",
     ),
     Dataset(
-        "KD-SOD80K", "rgb", "Unlabelled images of ImageNet, for distillation",
+        "KD-SOD80K", "rgb", "none", "Unlabelled images of ImageNet, for distillation",
         (_part("image"), _part("images"), _part("."),), {"unlabelled": 80000},
         "ImageNet's terms: non-commercial research",
         "https://github.com/zhangjinCV/KD-SCFNet", "the dataset's folder linked there: its images in a folder images",
@@ -109,29 +112,29 @@ _SALIENCY_STILLS = [
 
 _DEPTH = [
     Dataset(
-        "LFSD", "rgbd", "Light field saliency", (), {"test": 100}, UNKNOWN_LICENCE,
+        "LFSD", "rgbd", "mask", "Light field saliency", (), {"test": 100}, UNKNOWN_LICENCE,
         "https://sites.duke.edu/nianyi/publication/saliency-detection-on-light-field/",
         "all-focus images, depth maps and masks: the folders RGB, depth and GT", "test",
     ),
     Dataset(
-        "NJUD", "rgbd", "NJU2K, stereo images",
+        "NJUD", "rgbd", "mask", "NJU2K, stereo images",
         (_divided("RGB", "GT", "depth", "train", "test"),), {"train": 1485, "test": 500}, UNKNOWN_LICENCE,
         "http://mcg.nju.edu.cn/publication/2014/icip14-jur/index.html",
         "the usual division: train/RGB, train/depth, train/GT and test/RGB, test/depth, test/GT",
     ),
     Dataset(
-        "NLPR", "rgbd", "Kinect, indoors and outdoors",
+        "NLPR", "rgbd", "mask", "Kinect, indoors and outdoors",
         (_divided("RGB", "GT", "depth", "train", "test"),), {"train": 700, "test": 300}, UNKNOWN_LICENCE,
         "https://sites.google.com/site/rgbdsaliency/home",
         "the usual division: train/RGB, train/depth, train/GT and test/RGB, test/depth, test/GT",
     ),
     Dataset(
-        "DUTLF", "rgbd", "DUT-RGBD, from a light field camera",
+        "DUTLF", "rgbd", "mask", "DUT-RGBD, from a light field camera",
         (_divided("RGB", "GT", "depth", "train", "test"),), {"train": 800, "test": 400}, UNKNOWN_LICENCE,
         "https://github.com/jiwei0921/DMRA", "DUT-RGBD: train/RGB, train/depth, train/GT and the same below test",
     ),
     Dataset(
-        "SIP", "rgbd", "Salient persons, from a phone",
+        "SIP", "rgbd", "mask", "Salient persons, from a phone",
         (), {"test": 929}, UNKNOWN_LICENCE,
         "http://dpfan.net/SIPDataset/", "the folders RGB, depth and GT", "test",
     ),
@@ -139,24 +142,24 @@ _DEPTH = [
 
 _THERMAL = [
     Dataset(
-        "VT5000", "rgbt", "RGB and thermal pairs, aligned",
+        "VT5000", "rgbt", "mask", "RGB and thermal pairs, aligned",
         (_divided("RGB", "GT", "T", "Train", "Test"),), {"train": 2500, "test": 2500}, UNKNOWN_LICENCE,
         "https://github.com/lz118/RGBT-Salient-Object-Detection",
         "Train/RGB, Train/T, Train/GT and the same below Test",
     ),
     Dataset(
-        "VT821", "rgbt", "RGB and thermal pairs, some with noise", (), {"test": 821}, UNKNOWN_LICENCE,
+        "VT821", "rgbt", "mask", "RGB and thermal pairs, some with noise", (), {"test": 821}, UNKNOWN_LICENCE,
         "https://github.com/lz118/RGBT-Salient-Object-Detection", "the folders RGB, T and GT", "test",
     ),
     Dataset(
-        "VT1000", "rgbt", "RGB and thermal pairs of simple scenes", (), {"test": 1000}, UNKNOWN_LICENCE,
+        "VT1000", "rgbt", "mask", "RGB and thermal pairs of simple scenes", (), {"test": 1000}, UNKNOWN_LICENCE,
         "https://github.com/lz118/RGBT-Salient-Object-Detection", "the folders RGB, T and GT", "test",
     ),
 ]  # fmt: skip
 
 _VIDEO = [
     Dataset(
-        "DAVIS", "video", "DAVIS-2016: every frame annotated; its val part is what papers test on",
+        "DAVIS", "rgb", "mask", "DAVIS-2016: every frame annotated; its val part is what papers test on",
         (
             _listed(
                 "JPEGImages/480p/{clip}", "Annotations/480p/{clip}", "ImageSets/480p/{}.txt",
@@ -169,10 +172,10 @@ _VIDEO = [
             _part("{clip}/Imgs", "{clip}/ground-truth"),
         ), {"train": 30, "test": 20}, UNKNOWN_LICENCE,
         "https://davischallenge.org/davis2016/code.html", "DAVIS-data.zip: JPEGImages, Annotations and ImageSets",
-        "test", "clips",
+        "test",
     ),
     Dataset(
-        "DAVSOD", "video", "Attention-consistent video saliency; tested on its easy part",
+        "DAVSOD", "rgb", "mask", "Attention-consistent video saliency; tested on its easy part",
         tuple(
             tuple(
                 Part(f"{folder}/{{clip}}/Imgs", f"{folder}/{{clip}}/GT_object_level", split=split)
@@ -183,20 +186,20 @@ _VIDEO = [
                 ("Training Set", "Validation Set", "Easy-35"),
             )
         ), {"train": 61, "val": 46, "test": 35}, UNKNOWN_LICENCE,
-        "https://github.com/DengPingFan/DAVSOD", "the folders Training Set, Validation Set and Easy-35", unit="clips",
+        "https://github.com/DengPingFan/DAVSOD", "the folders Training Set, Validation Set and Easy-35",
     ),
     Dataset(
-        "VOS", "video", "Long videos, 7,650 annotated key frames; no official division, so clips are drawn 3:1:1",
+        "VOS", "rgb", "mask", "Long videos, 7,650 annotated key frames; no official division, so clips are drawn 3:1:1",
         (_part("JPEGImages/{clip}", "Annotations/{clip}", labelled_only=True),),
         {"train": 120, "val": 40, "test": 40}, UNKNOWN_LICENCE,
         "http://cvteam.net/projects/TIP18-VOS/VOS.html", "the folders JPEGImages and Annotations",
-        {"train": 0.6, "val": 0.2, "test": 0.2}, "clips",
+        {"train": 0.6, "val": 0.2, "test": 0.2},
     ),
 ]  # fmt: skip
 
 _TEXT = [
     Dataset(
-        "ADE20K", "text", "Scene parsing, 150 classes",
+        "ADE20K", "rgb", "classes", "Scene parsing, 150 classes",
         (
             (
                 Part("images/training", "annotations/training", split="train"),
@@ -208,7 +211,7 @@ _TEXT = [
         classes=ClassSource("objectInfo150.txt", ignore=(0,)),
     ),
     Dataset(
-        "PASCAL-VOC", "text", "VOC 2012 segmentation, 20 classes",
+        "PASCAL-VOC", "rgb", "classes", "VOC 2012 segmentation, 20 classes",
         (
             _listed(
                 "JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{}.txt",
@@ -220,7 +223,7 @@ _TEXT = [
         classes=ClassSource(names=_VOC_CLASSES),
     ),
     Dataset(
-        "PASCAL-Context", "text", "VOC 2010 with whole scenes annotated, 59 classes",
+        "PASCAL-Context", "rgb", "classes", "VOC 2010 with whole scenes annotated, 59 classes",
         (
             _listed(
                 "JPEGImages", "SegmentationClassContext", "ImageSets/SegmentationContext/{}.txt",
@@ -233,7 +236,7 @@ _TEXT = [
         classes=ClassSource(names=_CONTEXT_CLASSES, ignore=(0, 255)),
     ),
     Dataset(
-        "COCO-Stuff", "text", "COCO 2017 with things and stuff, 171 classes",
+        "COCO-Stuff", "rgb", "classes", "COCO 2017 with things and stuff, 171 classes",
         tuple(
             tuple(Part(f"{images}{split}2017", f"{maps}/{split}2017", split=split) for split in splits)
             for splits in (("train", "val"), ("val",), ("train",))  # many fetch the small one alone

@@ -5,17 +5,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from limelight.data.class_source import ClassSource
 from limelight.data.manifest import MANIFEST
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text
-
-if TYPE_CHECKING:
-    from limelight.data.catalogue import ClassSource
 
 BACKGROUND, VOID = 0, -1
 """Labels of what is none of the classes, and of what nobody has said anything about."""
@@ -50,7 +47,7 @@ NO_CLASSES = Vocabulary((), (), background=False)
 
 
 def vocabulary(dataset: str) -> Vocabulary:
-    """The classes of a prepared dataset of modality 'text'.
+    """The classes of a prepared dataset that is labelled with class ids.
 
     Raises:
         UserError: its table is missing or damaged.
@@ -71,14 +68,14 @@ def _vocabulary(path: Path, _written: int) -> Vocabulary:
         raise UserError(f"{path} is not a table of classes; run the prepare stage anew") from None
 
 
-def vocabulary_tree(classes: dict[int, str], source: "ClassSource") -> dict[str, object]:
+def vocabulary_tree(classes: dict[int, str], source: ClassSource) -> dict[str, object]:
     """What `vocabulary` reads back, for JSON."""
     known = {str(value): name for value, name in sorted(classes.items())}
     return {"background": 0 not in classes and 0 not in source.ignore, "classes": known}
 
 
 def class_names(
-    root: Path, source: "ClassSource", given: dict[int, str] | None = None, *, unasked: bool = False
+    root: Path, source: ClassSource, given: dict[int, str] | None = None, *, unasked: bool = False
 ) -> dict[int, str]:
     """Pixel value -> class name, without the ignored values and the background.
 
@@ -110,7 +107,7 @@ def class_names(
     return classes
 
 
-def _table(root: Path, source: "ClassSource") -> dict[int, str]:
+def _table(root: Path, source: ClassSource) -> dict[int, str]:
     own = root / "classes.json"
     if own.is_file():
         table = _read_json(own)

@@ -4,10 +4,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from limelight.config import Labels
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
+from limelight.models.card import Modality
 
 INDEX = Path("data/index.json")
+DATASETS = Path("data/datasets")
+"""Where fetched and drawn datasets lie, a folder each."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Entry:
     source: str
     """embedded, rendered, local, archive or manual."""
     licence: str
-    modality: str
+    sensor: Modality
+    labels: Labels
     layout: dict[str, Any] | None
     """As given in params.yaml; None = by the catalogue, or recognised."""
 

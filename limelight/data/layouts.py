@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from limelight.config import Layout
+from limelight.config import Labels, Layout
 from limelight.data.patterns import NAME, fixed_part, matches
 from limelight.foundation.errors import UserError
+from limelight.models.card import Modality
 
 _SPLIT_NAMES = {
     "training": "train",
@@ -74,8 +75,8 @@ def _listed(image: str, mask: str, listing: str, splits: Iterable[str]) -> Parts
     return tuple(Part(image, mask, split=split, members=listing.format(split=split)) for split in splits)
 
 
-KNOWN: dict[str, list[Parts]] = {
-    "rgb": [
+_STILLS: dict[tuple[Modality, Labels], list[Parts]] = {
+    ("rgb", "mask"): [
         (Part("image", "mask", split="train", members="train.txt"),),  # KD-SCFNet
         *_stills(
             ("images", "GT"),  # SDNet
@@ -86,48 +87,65 @@ KNOWN: dict[str, list[Parts]] = {
             ("RGB", "GT"),
             ("images", "ground_truth_mask"),
         ),
-        *((Part("{name}", f"{{name}}{end}"),) for end in ("_mask", "-mask", "_gt", "-gt", "_matte", "-matte")),
     ],
-    "rgbd": [
-        parts
-        for image, mask, companion in (
-            ("RGB", "GT", "depth"),
-            ("images", "masks", "depth"),
-            ("images", "GT", "depth"),
-            ("image", "GT", "depth"),
-            ("RGB", "GT", "depths"),
-            ("LR", "GT", "depth"),
-        )
-        for parts in _stills((image, mask), companion=companion)
+    ("rgbd", "mask"): [
+        *_stills(("RGB", "GT"), companion="depth"),
+        *_stills(("images", "masks"), companion="depth"),
+        *_stills(("images", "GT"), companion="depth"),
+        *_stills(("image", "GT"), companion="depth"),
+        *_stills(("RGB", "GT"), companion="depths"),
+        *_stills(("LR", "GT"), companion="depth"),
     ],
-    "rgbt": [
-        parts
-        for image, mask, companion in (
-            ("RGB", "GT", "T"),
-            ("images", "masks", "thermal"),
-            ("RGB", "GT", "thermal"),
-            ("images", "GT", "thermal"),
-        )
-        for parts in _stills((image, mask), companion=companion)
+    ("rgbt", "mask"): [
+        *_stills(("RGB", "GT"), companion="T"),
+        *_stills(("images", "masks"), companion="thermal"),
+        *_stills(("RGB", "GT"), companion="thermal"),
+        *_stills(("images", "GT"), companion="thermal"),
     ],
-    "video": [
-        (Part("{split}/clips/{clip}/frames", "{split}/clips/{clip}/masks"),),
-        (Part("{clip}/frames", "{clip}/masks"),),
-        (Part("{clip}/Imgs", "{clip}/GT_object_level"),),
-        (Part("{clip}/Imgs", "{clip}/ground-truth"),),
-        (Part("{split}/{clip}/Imgs", "{split}/{clip}/GT_object_level"),),
-        _listed("JPEGImages/480p/{clip}", "Annotations/480p/{clip}", "ImageSets/2016/{split}.txt", ("train", "val")),
-        (Part("JPEGImages/480p/{clip}", "Annotations/480p/{clip}"),),
-        (Part("JPEGImages/{clip}", "Annotations/{clip}", labelled_only=True),),
-    ],
-    "text": [
+    ("rgb", "classes"): [
         _listed("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt", ("train", "val")),
         *_stills(("images", "labels")),
         (Part("images/{split}", "annotations/{split}"),),
         (Part("images/{split}", "labels/{split}"),),
     ],
+    ("rgbd", "classes"): _stills(("images", "labels"), ("RGB", "labels"), companion="depth"),
+    ("rgbt", "classes"): _stills(("images", "labels"), ("RGB", "labels"), companion="thermal"),
 }
-"""What a folder of one's own is recognised by, per modality, the most specific first."""
+_CLIPS: list[Parts] = [
+    (Part("{clip}/Imgs", "{clip}/GT_object_level"),),
+    (Part("{clip}/Imgs", "{clip}/ground-truth"),),
+    (Part("{split}/{clip}/Imgs", "{split}/{clip}/GT_object_level"),),
+    _listed("JPEGImages/480p/{clip}", "Annotations/480p/{clip}", "ImageSets/2016/{split}.txt", ("train", "val")),
+    (Part("JPEGImages/480p/{clip}", "Annotations/480p/{clip}"),),
+    (Part("JPEGImages/{clip}", "Annotations/{clip}", labelled_only=True),),
+]
+"""Of images with masks alone."""
+_BY_NAME: list[Parts] = [
+    (Part("{name}", f"{{name}}{end}"),) for end in ("_mask", "-mask", "_gt", "-gt", "_matte", "-matte")
+]
+
+
+def known_layouts(sensor: Modality, labels: Labels) -> list[Parts]:
+    """What a folder of one's own is recognised by, the most specific first: stills, then clips, then file names.
+
+    Args:
+        labels: of 'none', the folders of labels do not matter.
+    """
+    if labels == "none":
+        return without_labels(known_layouts(sensor, "mask")) + ([(Part("."),)] if sensor == "rgb" else [])
+    kind = "masks" if labels == "mask" else "labels"
+    beside = {"rgb": None, "rgbd": "depth", "rgbt": "thermal"}[sensor]
+    clips = [
+        (Part(*(folder and f"{clip}/{folder}" for folder in ("frames", kind, beside))),)
+        for clip in ("{split}/clips/{clip}", "{clip}")
+    ]
+    only_images = (sensor, labels) == ("rgb", "mask")
+    return _STILLS[sensor, labels] + clips + (_CLIPS + _BY_NAME if only_images else [])
+
+
+def without_labels(layouts: Iterable[Parts]) -> list[Parts]:
+    """The same layouts without their masks, each once."""
+    return list(dict.fromkeys(tuple(replace(part, mask=None) for part in parts) for parts in layouts))
 
 
 def from_setting(layout: Layout) -> Parts:

@@ -12,15 +12,14 @@ Paths are those of the manifest: relative to the repository's root, or absolute 
 
 import json
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from limelight.data.adapters import frame_numbers, without_suffix
 from limelight.data.manifest import Sample
+from limelight.data.names import composed, frame_numbers, without_suffix
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text, write_json, write_text
 from limelight.imaging.header import EXTENSIONS
@@ -49,9 +48,9 @@ def write_lists(samples: Sequence[Sample], folder: Path) -> None:
     chosen = labelled or list(samples)
     write_parallel_lists(chosen, folder)
     write_scfnet_list(chosen, folder / "train.txt")
-    if labelled and chosen[0].modality != "text":
+    if chosen[0].labels == "mask":
         write_sdnet_list(chosen, folder / "sdnet.txt")
-    if chosen[0].modality == "text":
+    if chosen[0].labels == "classes":
         write_prompts(chosen, folder / f"{chosen[0].split}_text.json")
 
 
@@ -157,7 +156,7 @@ def _name(sample: Sample) -> str:
     parts = PurePosixPath(sample.sample_id).parts[1:]
     shared = 0
     for on_disk, of_id in zip(reversed(stem), reversed(parts), strict=False):
-        if unicodedata.normalize("NFC", on_disk) != of_id:
+        if composed(on_disk) != of_id:
             break
         shared += 1
     return "/".join(stem[-max(shared, 1) :])

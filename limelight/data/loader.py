@@ -4,6 +4,9 @@ One epoch is one permutation of all samples, labelled and unlabelled together; w
 permutation at each training size. An epoch is cut into whole batches: what is left over at its end waits for another
 epoch's permutation, except where the whole set is smaller than one batch. The processes of a parallel training take
 equally many, disjoint samples of each permutation, and train at the same size in the same step.
+
+What is permuted and counted are windows of clips (`limelight.data.windows`): of one frame unless said otherwise, which
+are the samples. All frames of a window are augmented alike.
 """
 
 import math
@@ -13,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import groupby, islice
 
 import cv2
 import numpy as np
@@ -25,6 +28,7 @@ from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
 from limelight.data.transforms import Draw, apply, draw, inverted
+from limelight.data.windows import Window, evaluation_windows, training_windows
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
 from limelight.imaging.geometry import stretch
@@ -39,18 +43,22 @@ OVERSIZE = 1.25
 
 @dataclass(frozen=True)
 class Plan:
-    """Which samples make a batch, and the numbers that all its randomness comes from."""
+    """Which windows make a batch, and the numbers that all its randomness comes from."""
 
     indices: tuple[int, ...]
+    """Of windows; where these are of one frame, of samples."""
     size: int
     key: tuple[int, ...]
-    """Of every sample's generator, together with the sample's index and, if it comes again, its round."""
+    """Of every window's generator, together with the window's index and, if it comes again, its round."""
     rounds: tuple[int, ...] = ()
-    """How often each sample has come before in this pass; of no use without augmentation."""
+    """How often each window has come before in this pass; of no use without augmentation."""
 
 
 def batches_per_epoch(samples: int, run: Run, world: int = 1) -> int:
     """How many batches each of `world` processes sees in an epoch over so many samples, labelled and unlabelled.
+
+    Args:
+        samples: their number; of clips, that of their windows.
 
     Raises:
         UserError: there are fewer samples than processes.
@@ -71,6 +79,8 @@ def epoch_batches(
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
     inputs: Sequence[Input] = WITH_COMPANION,
+    frames: int = 1,
+    stride: int = 1,
 ) -> Generator[Batch]:
     """The augmented training batches of one epoch, made ahead by a thread (`run.workers` = 0) or by processes.
 
@@ -85,15 +95,19 @@ def epoch_batches(
         device: where they will be used; for a GPU they come in pinned memory.
         mean, std: the card's, per channel of RGB in [0, 1].
         inputs: what the networks that the batches are for declare.
+        frames, stride: of windows, see `limelight.data.windows`; `run.batch_size` of them make a batch.
 
     Raises:
-        UserError: a file is missing or damaged (names the sample), or there are fewer samples than processes.
+        UserError: a file is missing or damaged (names the sample), there are fewer windows than processes, or frames of
+            one clip differ in size; see also `training_windows`.
     """
     samples = tuple(samples)
-    plans = islice(_plans(_groups(samples, run), run, seed, epoch, rank, world), start, None)
+    windows = training_windows(samples, frames, stride)
+    firsts = [samples[window[0]] for window in windows]
+    plans = islice(_plans(_groups(firsts, run), run, seed, epoch, rank, world), start, None)
     share = max(run.workers, 1)  # each worker keeps what it has decoded
     store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.cache_mb << 20) // share)
-    maker = BatchMaker(store, frozenset(run.unlabelled), mean, std, tuple(inputs), run.augment)
+    maker = BatchMaker(store, tuple(windows), frozenset(run.unlabelled), mean, std, tuple(inputs), run.augment)
     pin = torch.device(device).type == "cuda"
     return _from_workers(maker, plans, run.workers, pin) if run.workers else _from_thread(maker, plans, pin)
 
@@ -110,23 +124,31 @@ def evaluation_batches(
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
     inputs: Sequence[Input] = WITH_COMPANION,
+    frames: int = 1,
+    stride: int = 1,
 ) -> Generator[Batch]:
     """Every sample once, in order, stretched to size x size as inference does; no augmentation. The last may be short.
 
     Args:
-        rank, world: process `rank` of `world` takes every `world`-th sample.
+        batch_size: windows in a batch; all are of one length, which the last of a clip may not share.
+        rank, world: process `rank` of `world` takes every `world`-th window.
         cache_mb: resized images kept for the next call with the same samples and size.
-        device, mean, std, inputs: as in `epoch_batches`.
+        device, mean, std, inputs, frames, stride: as in `epoch_batches`.
 
     Raises:
         UserError: a file is missing or damaged; names the sample.
     """
     # An input at another scale is resized from the picture itself, as in inference, so that this has to be kept.
     kept_at = size if all(each.scale == 1 for each in inputs) else None
-    store = _evaluation_store(tuple(samples[rank::world]), kept_at, cache_mb << 20)
-    maker = BatchMaker(store, frozenset(), mean, std, tuple(inputs))
-    starts = range(0, len(store.samples), batch_size)
-    plans = (Plan(tuple(range(len(store.samples)))[at : at + batch_size], size, ()) for at in starts)
+    windows = evaluation_windows(samples, frames, stride)[rank::world]
+    own = sorted(index for window in windows for index in window)
+    place = {index: at for at, index in enumerate(own)}
+    store = _evaluation_store(tuple(samples[index] for index in own), kept_at, cache_mb << 20)
+    moved = tuple(tuple(place[index] for index in window) for window in windows)
+    maker = BatchMaker(store, moved, frozenset(), mean, std, tuple(inputs))
+    alike = (list(group) for _, group in groupby(range(len(windows)), key=lambda at: len(windows[at])))
+    parts = (group[at : at + batch_size] for group in alike for at in range(0, len(group), batch_size))
+    plans = (Plan(tuple(part), size, ()) for part in parts)
     return _from_thread(maker, plans, torch.device(device).type == "cuda")
 
 
@@ -149,7 +171,11 @@ def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
 
 
 def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
-    """The samples' indices: all of them, or those of each modality where batches are to be balanced."""
+    """The indices: all of them, or those of each modality where batches are to be balanced.
+
+    Args:
+        samples: the first of each window.
+    """
     if not run.balance_modalities:
         return [np.arange(len(samples))]
     modalities = [sample.modality for sample in samples]
@@ -191,6 +217,8 @@ class BatchMaker:
     """Plans to batches."""
 
     store: SampleStore
+    windows: tuple[Window, ...]
+    """Of the store's samples."""
     unlabelled: frozenset[str]
     """Splits whose masks, where they have any, are not to be seen."""
     mean: Triple
@@ -202,7 +230,7 @@ class BatchMaker:
 
     def __call__(self, plan: Plan) -> Batch:
         size = (plan.size, plan.size)
-        rows = [self._row(at, plan) for at in range(len(plan.indices))]
+        rows = [row for at in range(len(plan.indices)) for row in self._rows(at, plan)]
         samples = [row.sample for row in rows]
         labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
         feeds = stack(self.inputs, [row.pixels for row in rows], size, [row.table for row in rows])
@@ -222,22 +250,25 @@ class BatchMaker:
             torch.from_numpy(mask_BHW)[:, None],
             torch.tensor(labelled),
             tensors.pop("companion", None),
-            torch.tensor([_modality(sample) for sample in samples]),
+            torch.tensor([MODALITIES.index(sample.modality) for sample in samples]),
             [sample.sample_id for sample in samples],
             tensors,
             None if labels_BHW is None else torch.from_numpy(labels_BHW),
             tuple(_classes(sample) for sample in samples) if has_labels else (),
+            len(rows) // len(plan.indices),
         )
 
-    def _row(self, at: int, plan: Plan) -> "_Row":
-        """A plan's sample, and how it is augmented."""
-        index = plan.indices[at]
-        sample, decoded = self.store.samples[index], self.store[index]
-        if self.augment is None:
-            return _Row(sample, decoded, None, levels(self.mean, self.std))
-        again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
-        drawn = draw(self.augment, decoded.size, np.random.default_rng((*plan.key, index, *again)))
-        return _Row(sample, decoded, drawn, levels(self.mean, self.std, drawn.contrast, drawn.brightness))
+    def _rows(self, at: int, plan: Plan) -> list["_Row"]:
+        """The frames of a plan's window, and how they are augmented."""
+        window = self.windows[plan.indices[at]]
+        samples, decoded = [self.store.samples[index] for index in window], [self.store[index] for index in window]
+        drawn, table = None, levels(self.mean, self.std)
+        if self.augment is not None:
+            again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
+            generator = np.random.default_rng((*plan.key, plan.indices[at], *again))
+            drawn = draw(self.augment, _common_size(samples, decoded), generator)
+            table = levels(self.mean, self.std, drawn.contrast, drawn.brightness)
+        return [_Row(sample, each, drawn, table) for sample, each in zip(samples, decoded, strict=True)]
 
 
 @dataclass
@@ -264,23 +295,35 @@ class _Row:
         companion_HW = moved.companion_HW
         if companion_HW is not None:
             companion_HW = companion_HW / np.float32(np.iinfo(companion_HW.dtype).max)
-        return Pixels(moved.image_HW3, companion_HW, _modality(self.sample))
+        return Pixels(moved.image_HW3, companion_HW, MODALITIES.index(self.sample.modality))
 
     def _move(self, size: Size) -> Decoded:
         if self.drawn is None:
-            return self.decoded if self.decoded.size == size[::-1] else _stretched(self.decoded, size)
+            return self.decoded if self.decoded.size == size else _stretched(self.decoded, size)
         moved = apply(self.decoded, self.drawn, size)
         if not self.drawn.invert_companion or moved.companion_HW is None:
             return moved
         return replace(moved, companion_HW=inverted(moved.companion_HW, self.sample.modality))
 
 
-def _modality(sample: Sample) -> int:
-    return MODALITIES.index(sample.modality) if sample.companion else 0
-
-
 def _classes(sample: Sample) -> Vocabulary:
-    return vocabulary(sample.dataset) if sample.modality == "text" else NO_CLASSES
+    return vocabulary(sample.dataset) if sample.labels == "classes" else NO_CLASSES
+
+
+def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
+    """Of a window's frames, whose augmentation is drawn once.
+
+    Raises:
+        UserError: they differ.
+    """
+    size = decoded[0].size
+    for sample, each in zip(samples, decoded, strict=True):
+        if each.size != size:
+            raise UserError(
+                f"sample {sample.sample_id} is {each.size[1]}x{each.size[0]} and {samples[0].sample_id} of its clip "
+                f"{size[1]}x{size[0]}; bring the frames of a clip to one size"
+            )
+    return size
 
 
 # One training and one validation set at a time; an older set's images are let go.
@@ -302,7 +345,7 @@ def _as_decoded(decoded: Decoded) -> Decoded:
 
 
 def _stretched(decoded: Decoded, size: Size) -> Decoded:
-    return decoded.map(partial(stretch, size=size), partial(resize_labels, size=size[::-1]))
+    return decoded.map(partial(stretch, size=size), partial(resize_labels, size=size))
 
 
 # ---------------------------------------------------------------------------------------------------- thread, processes

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from limelight.config import Labels
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
+from limelight.models.card import Modality
+from limelight.models.inputs import Size
 
 MANIFEST = Path("data/lists/manifest.parquet")
-MODALITIES = ("rgb", "rgbd", "rgbt", "video", "text")
 _TREES = b"limelight.trees"
 
 
@@ -23,20 +25,34 @@ class Sample:
     """Unique: '<dataset>/<relative stem>', '<dataset>/<split>/...' where splits have folders of their own."""
     dataset: str
     split: str
-    modality: str
+    sensor: Modality
+    """What took it: a camera alone, or with a depth or thermal sensor, whose picture is the companion."""
+    labels: Labels
+    """What `mask` holds; 'none' where there is no mask."""
     image: str
     companion: str | None
-    """Depth or thermal image."""
+    """Depth or thermal picture, as `sensor` says."""
     mask: str | None
-    """Saliency mask, or the map of class ids of a 'text' sample; None = unlabelled."""
+    """Saliency mask or map of class ids, as `labels` says; None = unlabelled."""
     clip: str | None
+    """Unique within its dataset and split; None = a still."""
     frame: int | None
+    """Number within the clip; frames that were left out leave gaps."""
     classes: tuple[str, ...]
-    """Names of the classes present ('text'); empty elsewhere."""
+    """Names of the classes present; empty without a map of class ids."""
     width: int
     height: int
     sha256: str
     """Of the image file."""
+
+    @property
+    def modality(self) -> Modality:
+        """What a network can take it as: by its sensor where it has its companion, else an image alone."""
+        return self.sensor if self.companion else "rgb"
+
+    @property
+    def size(self) -> Size:
+        return self.height, self.width
 
 
 COLUMNS = tuple(field.name for field in fields(Sample))
@@ -74,9 +90,10 @@ def read_manifest(
     *,
     splits: Collection[str] | None = None,
     datasets: Collection[str] | None = None,
-    modality: str | None = None,
+    sensor: Modality | None = None,
+    labels: Labels | None = None,
 ) -> list[Sample]:
-    """Read the samples in the file's order, all or those of the given splits, datasets and modality.
+    """Read the samples in the file's order, all or those of the given splits, datasets, sensor and labels.
 
     Raises:
         UserError: the file is missing or is not a manifest.
@@ -87,7 +104,8 @@ def read_manifest(
         for row in rows
         if (splits is None or row["split"] in splits)
         and (datasets is None or row["dataset"] in datasets)
-        and (modality is None or row["modality"] == modality)
+        and (sensor is None or row["sensor"] == sensor)
+        and (labels is None or row["labels"] == labels)
     ]
 
 

@@ -14,15 +14,9 @@ import numpy as np
 from limelight.class_names import checked_classes, folded
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import (
-    ClassSource,
-    class_source,
-    default_split,
-    ignores_unasked,
-    layout_candidates,
-    lookup,
-)
+from limelight.data.catalogue import class_source, default_split, ignores_unasked, layout_candidates, lookup
 from limelight.data.census import Finding, Reading, findings, note_mask
+from limelight.data.class_source import ClassSource
 from limelight.data.classes import class_names, label_values, present
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry, portable
@@ -33,6 +27,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_companion
 from limelight.imaging.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
+from limelight.models.inputs import Size
 from limelight.progress import track
 
 MAX_REJECTED = 0.05
@@ -46,7 +41,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset's samples, what was left out, what its label maps mean (of use to 'text' alone), and which of its
+    """One dataset's samples, what was left out, what its label maps mean (empty without any), and which of its
     masks are odd."""
 
     samples: list[Sample]
@@ -68,18 +63,19 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
         raise UserError(f"dataset {request.name}: {root} is gone; run the download stage anew")
     if request.layout is None and (root / "img_list.txt").is_file():
         pairs, problems = pair_listed(root, request.name, request.include)
+        pairs = [replace(one, mask=None) if entry.labels == "none" else one for one in pairs]
     else:
         root, parts = require(root, layout_candidates(request), request.name)
-        if entry.modality in ("rgbd", "rgbt") and not all(part.companion for part in parts):
+        if entry.sensor != "rgb" and not all(part.companion for part in parts):
             raise UserError(
-                f"dataset {request.name} is {entry.modality}, but its layout names no companion; give `layout: "
+                f"dataset {request.name} is {entry.sensor}, but its layout names no companion; give `layout: "
                 "{image: ..., mask: ..., companion: ...}` in params.yaml"
             )
         pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
     source = class_source(request)
-    names = _names(root, request, source) if entry.modality == "text" else {}
+    names = _names(root, request, source) if entry.labels == "classes" else {}
     divided = divide(pairs, request, seed)
-    samples, readings, unreadable = measure(divided, request.name, entry.modality, cache, names, source.ignore)
+    samples, readings, unreadable = measure(divided, request.name, entry, cache, names, source.ignore)
     if len(unreadable) > MAX_REJECTED * len(pairs):
         more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise UserError(
@@ -129,7 +125,7 @@ def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pa
 def measure(
     pairs: Sequence[Pair],
     dataset: str,
-    modality: str,
+    entry: Entry,
     cache: HashCache,
     names: dict[int, str],
     ignore: tuple[int, ...],
@@ -143,7 +139,7 @@ def measure(
 
     def look(one: Pair) -> tuple[Sample, Reading | None] | Problem:
         try:
-            return _look(one, dataset, modality, cache, names, ignore)
+            return _look(one, dataset, entry, cache, names, ignore)
         except UserError as error:
             return Problem(dataset, portable(one.image), str(error))
 
@@ -158,7 +154,7 @@ def measure(
 
 
 def _look(
-    one: Pair, dataset: str, modality: str, cache: HashCache, names: dict[int, str], ignore: tuple[int, ...]
+    one: Pair, dataset: str, entry: Entry, cache: HashCache, names: dict[int, str], ignore: tuple[int, ...]
 ) -> tuple[Sample, Reading | None]:
     size = image_size(one.image)
     _check_whole(one.image)
@@ -166,27 +162,28 @@ def _look(
     reading = None
     if one.mask:
         _check_fits(one.mask, image_size(one.mask), size)
-    if one.mask and modality != "text":
+    if one.mask and entry.labels == "mask":
         reading = note_mask(one.sample_id, portable(one.mask), decode_mask(one.mask))
     if one.companion:  # looked at, since a sensor may have given nothing, or a tool something else
-        companion_HW = read_companion(one.companion, depth=modality == "rgbd")
-        fit_companion(companion_HW, size[::-1], f"companion {one.companion}")
-    if modality == "text" and one.mask:
+        companion_HW = read_companion(one.companion, depth=entry.sensor == "rgbd")
+        fit_companion(companion_HW, size, f"companion {one.companion}")
+    if one.mask and entry.labels == "classes":
         classes = present(one.mask, names, ignore)
         _check_named(one, classes)
     sample = Sample(
         sample_id=one.sample_id,
         dataset=dataset,
         split=one.split or "",
-        modality=modality,
+        sensor=entry.sensor,
+        labels=entry.labels if one.mask else "none",
         image=portable(one.image),
         companion=one.companion and portable(one.companion),
         mask=one.mask and portable(one.mask),
         clip=one.clip,
         frame=one.frame,
         classes=classes,
-        width=size[0],
-        height=size[1],
+        width=size[1],
+        height=size[0],
         sha256=cache.sha256([one.image])[0],
     )
     return sample, reading
@@ -211,10 +208,10 @@ def _check_whole(path: Path) -> None:
     read_image(path)
 
 
-def _check_fits(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> None:
+def _check_fits(path: Path, size: Size, wanted: Size) -> None:
     rounding = 0.5 / min(size) + 0.5 / min(wanted)
     if abs(np.log(size[0] * wanted[1] / (size[1] * wanted[0]))) > ASPECT_TOLERANCE + rounding:
-        raise UserError(f"{path} is {size[0]}x{size[1]} and its image {wanted[0]}x{wanted[1]}; pair the files anew")
+        raise UserError(f"{path} is {size[1]}x{size[0]} and its image {wanted[1]}x{wanted[0]}; pair the files anew")
 
 
 def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str], ignore: tuple[int, ...]) -> None:

@@ -17,6 +17,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.companions import spread
 from limelight.imaging.images import fit_to, read_companion, read_image
 from limelight.imaging.masks import read_mask
+from limelight.models.inputs import Size
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class Decoded:
     companion_HW: np.ndarray | None
     """uint16: depth sensors give more than 8 bits."""
     labels_HW: np.ndarray | None = None
-    """int16, see `limelight.data.classes.Vocabulary`; of samples of modality 'text' alone."""
+    """int16, see `limelight.data.classes.Vocabulary`; of samples with labels 'classes' alone."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.image_HW3.shape[1], self.image_HW3.shape[0]
+    def size(self) -> Size:
+        """Height and width, pixels."""
+        height, width = self.image_HW3.shape[:2]
+        return height, width
 
     @property
     def nbytes(self) -> int:
@@ -57,7 +59,7 @@ class Decoded:
 
 @dataclass
 class Batch:
-    """Samples of one size, ready for a network."""
+    """Samples of one size, ready for a network: B = windows * frames in a row."""
 
     image_B3HW: Tensor
     """float32 RGB, normalised; stored channels last."""
@@ -76,6 +78,8 @@ class Batch:
     """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""
     classes: tuple[Vocabulary, ...] = ()
     """Each sample's, with the names of its labels; of no names where it has none. Empty where no sample has labels."""
+    frames: int = 1
+    """How many samples in a row are frames of one clip, in their order; 1 = stills. Divides the number of samples."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -150,25 +154,25 @@ def decode(sample: Sample) -> Decoded:
     """
     try:
         image_HW3 = read_image(sample.image)
-        size = (image_HW3.shape[1], image_HW3.shape[0])
+        size = image_HW3.shape[:2]
         mask_HW = labels_HW = companion_HW = None
-        if sample.mask is not None and sample.modality == "text":
+        if sample.mask is not None and sample.labels == "classes":
             labels_HW = read_labels(sample, size)
             mask_HW = np.where(labels_HW > 0, np.uint8(255), np.uint8(0))
         elif sample.mask is not None:
             mask_HW = _quantised(read_mask(sample.mask, size=size), np.uint8)
         if sample.companion is not None:
-            companion_HW = read_companion(sample.companion, depth=sample.modality == "rgbd")
-            if companion_HW.shape != image_HW3.shape[:2]:
+            companion_HW = read_companion(sample.companion, depth=sample.sensor == "rgbd")
+            if companion_HW.shape != size:
                 companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
-            companion_HW = _quantised(spread(companion_HW, sample.modality), np.uint16)
+            companion_HW = _quantised(spread(companion_HW, sample.sensor), np.uint16)
     except UserError as error:
         raise UserError(f"sample {sample.sample_id}: {error}") from error
     return Decoded(image_HW3, mask_HW, companion_HW, labels_HW)
 
 
-def read_labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
-    """The labels of a sample of modality 'text', int16 (H, W), at a width and height.
+def read_labels(sample: Sample, size: Size) -> np.ndarray:
+    """The labels of a sample with a map of class ids, int16 (H, W), at a height and width.
 
     Raises:
         UserError: the label map or the dataset's table of classes is missing or damaged.
@@ -177,10 +181,10 @@ def read_labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
     return resize_labels(labels_HW, size)
 
 
-def resize_labels(labels_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels at a width and height, each the one whose pixel lies nearest."""
+def resize_labels(labels_HW: np.ndarray, size: Size) -> np.ndarray:
+    """Labels at a height and width, each the one whose pixel lies nearest."""
     # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
-    return cv2.resize(labels_HW, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(labels_HW, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
@@ -188,13 +192,13 @@ def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
 
     Networks of a few hundred pixels need no more of a 12-megapixel photo, and the memory holds a hundred times as many.
     """
-    width, height = decoded.size
+    height, width = decoded.size
     scale = shorter_side / min(width, height)
     if scale >= 1:
         return decoded
-    size = (round(width * scale), round(height * scale))
+    size = (round(height * scale), round(width * scale))
     return decoded.map(
-        lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA), partial(resize_labels, size=size)
+        lambda part: cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA), partial(resize_labels, size=size)
     )
 
 

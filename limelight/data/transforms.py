@@ -39,13 +39,13 @@ class Draw:
     invert_companion: bool = False
 
 
-def draw(augment: Augment, size: tuple[int, int], generator: np.random.Generator) -> Draw:
+def draw(augment: Augment, size: Size, generator: np.random.Generator) -> Draw:
     """Draw one sample's augmentation.
 
     Args:
-        size: width and height of the stored image, pixels.
+        size: height and width of the stored image, pixels.
     """
-    width, height = size
+    height, width = size
     uniform = generator.uniform
     return Draw(
         rows=_window(height, augment, generator),
@@ -88,7 +88,7 @@ def _move(pixels: np.ndarray, drawn: Draw, size: Size, labels: bool = False) -> 
         turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), drawn.angle, 1)
         how = {"flags": cv2.INTER_NEAREST, "borderValue": VOID} if labels else {"flags": cv2.INTER_LINEAR}
         pixels = cv2.warpAffine(pixels, turn, (width, height), **how)
-    pixels = resize_labels(pixels, size[::-1]) if labels else stretch(pixels, size)
+    pixels = resize_labels(pixels, size) if labels else stretch(pixels, size)
     if drawn.mirror or drawn.upside_down:
         pixels = cv2.flip(pixels, -1 if drawn.mirror and drawn.upside_down else int(drawn.mirror))
     return pixels

@@ -32,7 +32,7 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
         UserError: the split has no picture of the card's modalities with a mask, or one cannot be read.
     """
     split, takes = read_manifest(splits=[settings.split]), card.architecture.modalities
-    masked = [sample for sample in split if sample.mask and sample.modality in takes]
+    masked = [sample for sample in split if sample.labels == "mask" and sample.modality in takes]
     if not masked:
         raise UserError(
             f"split {settings.split!r} of the manifest has no {' or '.join(takes)} image with a mask; "

@@ -46,7 +46,7 @@ def gallery(
         truth = read_truth(sample.mask)
         tiles = [Tile("picture", "", data_uri(read_image(sample.image))), Tile("mask", "", data_uri(truth))]
         if sample.companion:
-            tiles.insert(1, Tile("companion", sample.modality, data_uri(read_grey(sample.companion))))
+            tiles.insert(1, Tile("companion", sample.sensor, data_uri(read_grey(sample.companion))))
         sources = {
             report.about["artifact"]: report.folder / report.about["examples"][name]
             for report in reports
@@ -66,7 +66,7 @@ def gallery_of_words(reports: Sequence[Report], samples: Mapping[str, Sample]) -
     for name in dict.fromkeys(name for report in reports for name in report.about["examples"]):
         sample = samples[name]
         image = read_image(sample.image)
-        truth = read_labels(sample, (image.shape[1], image.shape[0]))
+        truth = read_labels(sample, image.shape[:2])
         rows[name] = [
             Tile("picture", "", data_uri(image)),
             Tile("classes", ", ".join(sample.classes), data_uri(tinted(image, truth))),
@@ -81,8 +81,8 @@ def gallery_of_words(reports: Sequence[Report], samples: Mapping[str, Sample]) -
 def data_uri(pixels: NDArray[np.uint8]) -> str:
     """A JPEG of HEIGHT pixels, to be put into a page."""
     height, width = pixels.shape[:2]
-    size = max(1, round(width * HEIGHT / height)), HEIGHT
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR)
+    size = HEIGHT, max(1, round(width * HEIGHT / height))
+    small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR)
     stored = cv2.cvtColor(small, cv2.COLOR_RGB2BGR) if small.ndim == 3 else small
     encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

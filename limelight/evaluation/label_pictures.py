@@ -29,10 +29,10 @@ def panel(
 ) -> Picture:
     """Picture, truth and prediction side by side over a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
-    size = max(round(width * HEIGHT / height), 60), HEIGHT
-    image = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    size = HEIGHT, max(round(width * HEIGHT / height), 60)
+    image = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
     truth, found = (
-        cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        cv2.resize(labels.astype(np.int16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         for labels in (truth_HW, labels_HW)
     )
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)

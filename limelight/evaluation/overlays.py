@@ -56,10 +56,10 @@ def spread(scores: Scores, count: int) -> list[str]:
 def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str) -> Picture:
     """Picture, map and overlay side by side over a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
-    size = max(round(width * HEIGHT / height), 60), HEIGHT
-    image = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
-    saliency = cv2.resize(saliency_HW, size, interpolation=cv2.INTER_LINEAR)
-    truth = cv2.resize(truth_HW, size, interpolation=cv2.INTER_NEAREST)
+    size = HEIGHT, max(round(width * HEIGHT / height), 60)
+    image = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    saliency = cv2.resize(saliency_HW, size[::-1], interpolation=cv2.INTER_LINEAR)
+    truth = cv2.resize(truth_HW, size[::-1], interpolation=cv2.INTER_NEAREST)
     gap = np.full((HEIGHT, 4, 3), 255, np.uint8)
     row = np.hstack([image, gap, cv2.cvtColor(saliency, cv2.COLOR_GRAY2RGB), gap, overlay(image, saliency, truth)])
     return np.vstack([row, _strip(row.shape[1], note)])

@@ -88,7 +88,7 @@ def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets
     """
     groups: Datasets = {}
     for sample in samples:
-        if sample.mask is not None and sample.modality != "text":
+        if sample.labels == "mask":
             groups.setdefault(sample.dataset, []).append(sample)
     for dataset, group in groups.items():
         own = [sample for sample in group if sample.modality in modalities]

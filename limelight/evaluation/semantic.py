@@ -119,7 +119,7 @@ def by_dataset(samples: Sequence[Sample]) -> Datasets:
     """
     groups: Datasets = {}
     for sample in samples:
-        if sample.modality == "text" and sample.mask is not None:
+        if sample.labels == "classes":
             groups.setdefault(sample.dataset, []).append(sample)
     if not groups:
         raise UserError(
@@ -181,7 +181,7 @@ def score(predictor: OpenVocabularyPredictor, samples: Sequence[Sample], setting
             continue
         matrix = confusion_matrix(found.labels_HW, truth_HW, size)
         total += matrix
-        levels += level_counts(found.probability_Khw, resize_labels(truth_HW, found.probability_Khw.shape[:0:-1]))
+        levels += level_counts(found.probability_Khw, resize_labels(truth_HW, found.probability_Khw.shape[1:]))
         counts.append(counts_of(matrix))
         own = figures(counts[-1], np.ones(size, bool), classes.background)
         per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
@@ -203,7 +203,7 @@ def predicted_and_true(
         UserError: a file is missing or damaged.
     """
     image_HW3 = read_image(sample.image)
-    truth_HW = read_labels(sample, (image_HW3.shape[1], image_HW3.shape[0]))
+    truth_HW = read_labels(sample, image_HW3.shape[:2])
     classes = vocabulary(sample.dataset)
     threshold = background if classes.background else 0.0
     (found,) = predictor.predict([image_HW3], classes.names, background=threshold)

@@ -73,8 +73,7 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
         return Outcome(error=str(error))
     resized = saliency_HW.shape != truth_HW.shape
     if resized:
-        size = truth_HW.shape[1], truth_HW.shape[0]
-        saliency_HW = cv2.resize(saliency_HW, size, interpolation=cv2.INTER_LINEAR)
+        saliency_HW = cv2.resize(saliency_HW, truth_HW.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return Outcome(score_image(saliency_HW, truth_HW), resized=resized)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import fit_to
+from limelight.models.inputs import Size
 
 NEAREST = 1 / 16
 """Of depth, the smallest reading; see `spread`."""
@@ -11,7 +12,7 @@ ENOUGH = 250_000
 """Readings to tell percentiles from."""
 
 
-def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: str = "the companion") -> np.ndarray:
+def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the companion") -> np.ndarray:
     """A depth or thermal picture at its picture's size, if there is a reading in it.
 
     Args:
@@ -26,8 +27,7 @@ def fit_companion(companion_HW: np.ndarray, image_size: tuple[int, int], what: s
         UserError: another kind of array, values outside of the range, all values equal, or other proportions.
     """
     share_HW = _share(companion_HW, what)
-    height, width = image_size
-    return share_HW if share_HW.shape == image_size else fit_to(share_HW, (width, height), what)
+    return share_HW if share_HW.shape == image_size else fit_to(share_HW, image_size, what)
 
 
 def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.colour import MAX_PROFILE
 from limelight.imaging.tiff import Tags, read_tags, size_of
+from limelight.models.inputs import Size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
 """As Pillow calls them. HEIF comes from another package."""
@@ -49,16 +50,16 @@ class Header:
     data: bytes
     image: Image.Image | None
     """Open, not decoded. None: a TIFF of a kind that Pillow does not open."""
-    stored_size: tuple[int, int]
-    """Width and height."""
+    stored_size: Size
+    """Height and width, before `orientation` is applied."""
     orientation: int = 1
     """EXIF orientation that is left to apply to the decoded pixels, 1 to 8."""
     tags: Tags | None = None
     """Of a TIFF that Pillow does not open."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height, upright."""
+    def size(self) -> Size:
+        """Height and width, upright."""
         return self.stored_size[::-1] if self.orientation >= 5 else self.stored_size
 
     @property
@@ -109,7 +110,7 @@ def open_picture(
     try:
         with _pillows_limits_raised():
             image: Image.Image | None = Image.open(io.BytesIO(data), formats=_formats(data, name))
-        size = image.size
+        size = image.size[::-1]
     except UserError:
         raise
     except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
@@ -117,7 +118,7 @@ def open_picture(
         if tags is None:
             raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
         size = size_of(tags)
-    width, height = size
+    height, width = size
     if width * height > max_pixels:
         raise TooLarge(
             f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "

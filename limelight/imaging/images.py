@@ -13,6 +13,7 @@ from limelight.imaging.decoding import decode
 from limelight.imaging.encoding import encode
 from limelight.imaging.header import MAX_BYTES, MAX_PIXELS, open_picture
 from limelight.imaging.transparency import Transparency, on_ground
+from limelight.models.inputs import Size
 
 ASPECT_TOLERANCE = 0.02
 
@@ -105,8 +106,8 @@ def read_grey(path: Path | str) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else np.rint(_share(pixels) * 255).astype(np.uint8)
 
 
-def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
-    """Resize `pixels` (H, W) to `size` (width, height): by area where it shrinks, else bilinear.
+def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
+    """Resize `pixels` (H, W) to `size` (height, width): by area where it shrinks, else bilinear.
 
     Args:
         what: named in the error.
@@ -117,18 +118,18 @@ def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
     height, width = pixels.shape[:2]
     # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
     rounding = 0.5 / min(width, height) + 0.5 / min(size)
-    ratio = (width * size[1]) / (height * size[0])
+    ratio = (width * size[0]) / (height * size[1])
     if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
         raise UserError(
-            f"{what} is {width}x{height} and its picture {size[0]}x{size[1]}: these are no two sizes of one scene; "
+            f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: these are no two sizes of one scene; "
             "pair the files anew"
         )
     shrinks = width * height > size[0] * size[1]
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def image_size(source: Path | str | bytes) -> tuple[int, int]:
-    """Width and height of a picture as `read_image` returns it, from its header.
+def image_size(source: Path | str | bytes) -> Size:
+    """Height and width of a picture as `read_image` returns it, from its header.
 
     Raises:
         UserError: as `read_image`, as far as the header tells.

@@ -15,6 +15,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.decoding import NARROW, decode, decode_indices, raw_mode
 from limelight.imaging.header import open_picture
 from limelight.imaging.images import fit_to
+from limelight.models.inputs import Size
 
 VOID = 255
 """Index of borders and of what nobody has labelled, in PASCAL VOC and DAVIS. Their tools leave it out or call it
@@ -52,11 +53,11 @@ class Mask:
     coding: Coding
 
 
-def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(path: Path | str, *, size: Size | None = None) -> np.ndarray:
     """Decode a mask; soft values stay soft.
 
     Args:
-        size: width and height of the picture that it belongs to. A mask of another size is resized to it.
+        size: height and width of the picture that it belongs to. A mask of another size is resized to it.
 
     Returns:
         float32 (H, W) in [0, 1].
@@ -65,7 +66,7 @@ def read_mask(path: Path | str, *, size: tuple[int, int] | None = None) -> np.nd
         UserError: as `decode_mask`, or the aspect ratios differ by more than 2 %.
     """
     level_HW = decode_mask(path).level_HW
-    if size is None or size == (level_HW.shape[1], level_HW.shape[0]):
+    if size is None or size == level_HW.shape:
         return level_HW
     return fit_to(level_HW, size, f"mask {path}")
 

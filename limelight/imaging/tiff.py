@@ -11,6 +11,7 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from limelight.foundation.errors import UserError
+from limelight.models.inputs import Size
 
 PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR = 262, 274, 277, 284
 EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675
@@ -38,10 +39,10 @@ def read_tags(data: bytes) -> Tags | None:
         return None
 
 
-def size_of(tags: Tags) -> tuple[int, int]:
-    """Width and height, upright as OpenCV turns it."""
+def size_of(tags: Tags) -> Size:
+    """Height and width, upright as OpenCV turns it."""
     width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
-    return (height, width) if tags.get(ORIENTATION, 1) >= 5 else (width, height)
+    return (width, height) if tags.get(ORIENTATION, 1) >= 5 else (height, width)
 
 
 def check_layout(name: str, tags: Tags) -> None:

@@ -60,7 +60,7 @@ def read_picture(
 
 def modality_of(sample: "Sample", card: Card) -> str:
     """What a network sees a sample as: its own modality if the network takes that, else an image alone."""
-    return sample.modality if sample.companion and sample.modality in card.architecture.companions else "rgb"
+    return sample.modality if sample.modality in card.architecture.companions else "rgb"
 
 
 def read_sample(sample: "Sample", card: Card) -> Picture:

@@ -192,8 +192,11 @@ def _load_part(network: Network, part: str, folder: str) -> Card:
 def _samples(run: Run, network: Network, name: str, *, distilled: bool) -> tuple[list[Sample], list[Sample]]:
     """What the run trains on (without labels only where a teacher makes use of that) and what it is validated on."""
     text = network.capabilities.task == "open-vocabulary"
-    modalities = ("text",) if text else network.capabilities.modalities
-    rows = [sample for sample in read_manifest() if sample.modality in modalities]
+    modalities = network.capabilities.modalities
+    every = read_manifest()
+    # A dataset of classes is of no use for maps of what is salient; nor are its images without labels.
+    semantic = {sample.dataset for sample in every if sample.labels == "classes"}
+    rows = [sample for sample in every if (sample.dataset in semantic) == text and sample.modality in modalities]
     labelled = [sample for sample in rows if sample.split in run.labelled and sample.mask]
     unlabelled = [sample for sample in rows if sample.split in run.unlabelled] if distilled else []
     if not labelled and not unlabelled:
@@ -306,7 +309,7 @@ def _write(name: str, run: Run, inputs: _Inputs, history: History) -> None:
 def _trained_classes(run: Run, inputs: _Inputs) -> list[str]:
     """Names of the classes that training has shown; also those of the weights that it started from."""
     earlier = inputs.init.use.classes if inputs.init else []
-    shown = {label for sample in inputs.samples if sample.modality == "text" for label in sample.classes}
+    shown = {label for sample in inputs.samples for label in sample.classes}
     held_out = set(map(folded, run.held_out_classes))
     return sorted({*earlier, *(label for label in shown if folded(label) not in held_out)})
 

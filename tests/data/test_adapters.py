@@ -9,13 +9,13 @@ import trees
 from PIL import Image
 
 from limelight.config import DatasetRequest, Layout, load_params
-from limelight.data.adapters import frame_numbers
-from limelight.data.catalogue import catalogue
+from limelight.data.catalogue import catalogue, labels_of, sensor_of
 from limelight.data.classes import label_map
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.layouts import Part, split_name
 from limelight.data.manifest import Sample
+from limelight.data.names import frame_numbers
 from limelight.data.prepare import Prepared, describe, prepare_dataset
 from limelight.foundation.errors import UserError
 
@@ -28,12 +28,13 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def prepare(root: Path, name: str = "set", modality: str | None = None, **more: object) -> Prepared:
-    given = {"modality": modality} if modality else {}
-    request = DatasetRequest(name=name, path=str(root), **given, **more)
-    known = catalogue().get(name)
-    entry = Entry(str(root), 0, "", "local", "", modality or (known.modality if known else "rgb"), None)
-    return prepare_dataset(request, entry, 0, HashCache())
+def prepare(root: Path, name: str = "set", **more: object) -> Prepared:
+    request = DatasetRequest(name=name, path=str(root), **more)
+    return prepare_dataset(request, entry_of(request), 0, HashCache())
+
+
+def entry_of(request: DatasetRequest) -> Entry:
+    return Entry(request.path or "", 0, "", "local", "", sensor_of(request), labels_of(request), None)
 
 
 def ids(prepared: Prepared) -> list[str]:
@@ -68,7 +69,7 @@ def test_every_layout_of_the_catalogue(here, name, position):
     parts = entry.layouts[position]
     for number, part in enumerate(parts):
         fill(here / "root", part, [f"{number}_00001", f"{number}_00002"])
-    if entry.modality == "text":
+    if entry.labels == "classes":
         (here / "root/classes.json").write_text(json.dumps({"0": "background", "1": "cat"}))
     more = {"split": "test"} if name == "VOS" else {}  # two clips cannot be divided by three
     prepared = prepare(here / "root", name, **more)
@@ -77,11 +78,11 @@ def test_every_layout_of_the_catalogue(here, name, position):
     expected = {"train", "test"} if "{split}" in parts[0].image else named or {more.get("split", entry.split)}
     assert {sample.split for sample in prepared.samples} == expected
     sample = prepared.samples[0]
-    assert sample.modality == entry.modality and Path(sample.image).is_file()
-    assert (sample.companion is not None) == (entry.modality in ("rgbd", "rgbt"))
+    assert (sample.sensor, sample.labels) == (entry.sensor, entry.labels) and Path(sample.image).is_file()
+    assert (sample.companion is not None) == (entry.sensor != "rgb")
     assert (sample.mask is not None) == (name != "KD-SOD80K")
-    assert (sample.clip is not None) == (entry.modality == "video")
-    assert sample.classes[-1:] == (("cat",) if entry.modality == "text" else ())
+    assert (sample.clip is not None) == (name in ("embedded-video", "DAVIS", "DAVSOD", "VOS")) == entry.clips
+    assert sample.classes[-1:] == (("cat",) if entry.labels == "classes" else ())
     assert "published" in describe(prepared, name) or not entry.expected
 
 
@@ -94,8 +95,8 @@ def test_layouts_are_recognised(here, image, target):
     prepared = prepare(here / "set", split="test")
     assert ids(prepared) == ["set/1", "set/2"]
     assert prepared.samples[0] == Sample(
-        "set/1", "set", "test", "rgb", f"set/{image}/1.jpg", None, f"set/{target}/1.png", None, None, (), 24, 20,
-        HashCache().sha256([here / "set" / image / "1.jpg"])[0],
+        "set/1", "set", "test", "rgb", "mask", f"set/{image}/1.jpg", None, f"set/{target}/1.png", None, None, (),
+        24, 20, HashCache().sha256([here / "set" / image / "1.jpg"])[0],
     )  # fmt: skip
 
 
@@ -168,12 +169,12 @@ def test_a_wrong_layout_is_an_error(here):
 def test_layout_of_ones_own(here):
     trees.stills(here / "set/2024", ["1"], "photos/raw", "photos/cut", "heat")
     layout = Layout(image="2024/photos/raw", mask="2024/photos/cut", companion="2024/heat")
-    prepared = prepare(here / "set", modality="rgbt", layout=layout, split="test")
+    prepared = prepare(here / "set", sensor="rgbt", layout=layout, split="test")
     assert ids(prepared) == ["set/1"] and prepared.samples[0].companion == "set/2024/heat/1.png"
     unlabelled = prepare(here / "set", layout=Layout(image="2024/photos/raw", mask=None), split="unlabelled")
     assert unlabelled.samples[0].mask is None
     with pytest.raises(UserError, match="names no companion"):
-        prepare(here / "set", modality="rgbt", layout=Layout(image="2024/heat", mask=None), split="test")
+        prepare(here / "set", sensor="rgbt", layout=Layout(image="2024/heat", mask=None), split="test")
 
 
 def test_broken_files_are_left_out(here):
@@ -181,7 +182,7 @@ def test_broken_files_are_left_out(here):
     whole = (root / "images/000.jpg").read_bytes()
     (root / "images/000.jpg").write_bytes(whole[: len(whole) // 2])
     (root / "images/001.jpg").write_bytes(b"not a picture")
-    trees.mask(root / "masks/002.png", size=(20, 60))
+    trees.mask(root / "masks/002.png", size=(60, 20))
     (root / "images/003.jpg").write_bytes((root / "images/003.jpg").read_bytes() + b"a phone's trailing bytes" * 9)
     prepared = prepare(root, split="test")
     assert len(prepared.samples) == 77
@@ -197,7 +198,7 @@ def test_split_folders(here):
     for split in ("Training", "Test"):
         trees.stills(here / "set" / split, ["1"], "RGB", "GT", "T")
     (here / "set/Unlabelled/RGB").mkdir(parents=True)
-    prepared = prepare(here / "set", modality="rgbt")
+    prepared = prepare(here / "set", sensor="rgbt")
     assert ids(prepared) == ["set/test/1", "set/train/1"], "a split without thermal images has no sample"
     assert split_name("Validation Set") == "val" and split_name("Easy-35") == "easy_35"
     assert split_name("train2017") == "train" and split_name("val2017") == "val"
@@ -299,19 +300,19 @@ def test_class_tables(here):
 
 
 @pytest.mark.parametrize(
-    ("name", "table", "modality"),
+    ("name", "table", "dataset"),
     [("classes.json", '{"255": "kött"}', "set"), ("objectInfo150.txt", "Idx\tName\n255\tkött\n", "ADE20K")],
 )
-def test_tables_of_classes_by_other_editors(here, name, table, modality):
+def test_tables_of_classes_by_other_editors(here, name, table, dataset):
     """Windows' editors write a mark at the start; old ones another encoding."""
     root = trees.stills(here / "set", ["1"], "images/training", "annotations/training")
     trees.stills(root, ["1"], "images/validation", "annotations/validation")
-    more = {"modality": "text", "ignore": [0]}
+    more = {"labels": "classes", "ignore": [0]}
     (root / name).write_text(table, encoding="utf-8-sig")
-    assert prepare(root, modality, **more).samples[0].classes == ("kött",)
+    assert prepare(root, dataset, **more).samples[0].classes == ("kött",)
     (root / name).write_text(table, encoding="latin-1")
     with pytest.raises(UserError, match=f"{name} is not UTF-8 text"):
-        prepare(root, modality, **more)
+        prepare(root, dataset, **more)
 
 
 def test_coco_stuff_counts_from_0_and_leaves_out_what_it_never_shows(here):
@@ -356,7 +357,7 @@ def test_label_maps_of_16_bits(here):
     """ADE20K's full set has thousands of classes."""
     root = trees.stills(here / "set", ["1"], target="labels")
     trees.write(root / "labels/1.png", np.full((20, 24), 2978, np.uint16))
-    prepared = prepare(root, modality="text", split="test", classes={2978: "wall"})
+    prepared = prepare(root, labels="classes", split="test", classes={2978: "wall"})
     assert prepared.samples[0].classes == ("wall",)
 
 
@@ -366,7 +367,7 @@ def test_label_maps_of_three_channels_are_ids_or_colours(here):
     levels[:9, :, :3], levels[..., 3] = 1, 255
     for number in range(24):
         trees.write(root / f"labels/{number}.png", levels[..., : 3 + number % 2])
-    more = {"modality": "text", "split": "test", "classes": {1: "cat"}}
+    more = {"labels": "classes", "split": "test", "classes": {1: "cat"}}
     prepared = prepare(root, **more)
     assert {sample.classes for sample in prepared.samples} == {("cat",)}
     assert label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
@@ -396,21 +397,21 @@ def several(root: Path) -> Path:
 def test_a_part_of_a_folder_with_classes_of_its_own(here):
     root = several(here / "set")
     street = {"classes": {0: "sky", 3: "road"}, "ignore": [11], "include": "street_*"}
-    prepared = prepare(root, "street", "text", split="test", **street)
+    prepared = prepare(root, "street", labels="classes", split="test", **street)
     assert [(sample.sample_id, sample.classes) for sample in prepared.samples] == [
         ("street/street_1", ("sky", "road")),
         ("street/street_2", ("sky",)),
     ]
     assert not prepared.problems, "labels of other sources are no orphans"
     own = {0: "Background", 1: " a\n chair"}
-    office = prepare(root, "office", "text", split="test", classes=own, include="office_*")
+    office = prepare(root, "office", labels="classes", split="test", classes=own, include="office_*")
     assert office.classes == {1: "a chair"}
     with pytest.raises(UserError, match=r"pixel values \[11\] .* list them under `ignore`"):
-        prepare(root, "street", "text", split="test", **{**street, "ignore": None})
+        prepare(root, "street", labels="classes", split="test", **{**street, "ignore": None})
     with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
-        prepare(root, "street", "text", split="test", include="street_*")
+        prepare(root, "street", labels="classes", split="test", include="street_*")
     with pytest.raises(UserError, match=r"no picture of .*set/images is called 'home_\*'"):
-        prepare(root, "home", "text", split="test", classes={1: "sofa"}, include="home_*")
+        prepare(root, "home", labels="classes", split="test", classes={1: "sofa"}, include="home_*")
     for wrong, message in (
         ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are the same; name each once"),
         ({1: "dog", 2: "dog "}, "classes 'dog', 'dog' are the same"),
@@ -419,13 +420,13 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
         ({0: "background "}, "name no class"),
     ):
         with pytest.raises(UserError, match=message):
-            prepare(root, "office", "text", split="test", classes=wrong, include="office_*")
+            prepare(root, "office", labels="classes", split="test", classes=wrong, include="office_*")
 
 
 def test_label_maps_that_show_no_class_are_refused(here):
     """Masks of 0 and 255 with a table for 0 and 1."""
     root = trees.stills(here / "set", ["1", "2"], target="labels")
-    more = {"modality": "text", "split": {"train": 0.5, "test": 0.5}}
+    more = {"labels": "classes", "split": {"train": 0.5, "test": 0.5}}
     said = r"dataset set: no label map shows any of the classes 1: car; values found: 0, 255 \(255 is under `ignore`\)"
     with pytest.raises(UserError, match=said):
         prepare(root, classes={1: "car"}, **more)
@@ -434,26 +435,26 @@ def test_label_maps_that_show_no_class_are_refused(here):
     trees.mask(root / "labels/2.png", level=1)
     assert [sample.classes for sample in prepare(root, classes={1: "car"}, **more).samples].count(()) == 1
     unlabelled = Layout(image="images", mask=None)
-    assert prepare(root, modality="text", layout=unlabelled, classes={1: "car"}, split="unlabelled").samples
+    assert prepare(root, labels="classes", layout=unlabelled, classes={1: "car"}, split="unlabelled").samples
 
 
 def test_a_class_is_not_dropped_for_its_pixel_value(here):
     root = trees.stills(here / "set", ["1"], target="labels")  # 255 on 0
-    prepared = prepare(root, modality="text", split="test", classes={1: "cat", 255: "car"})
+    prepared = prepare(root, labels="classes", split="test", classes={1: "cat", 255: "car"})
     assert prepared.samples[0].classes == ("car",) and 255 not in prepared.source.ignore
     for value in (-1, 65536):
         with pytest.raises(UserError, match=f"give 'dog' pixel value {value}; label maps hold 0 to 65535"):
-            prepare(root, modality="text", split="test", classes={255: "car", value: "dog"})
+            prepare(root, labels="classes", split="test", classes={255: "car", value: "dog"})
     (root / "classes.json").write_text('{"1": "cat", "255": "car"}')
     with pytest.raises(UserError, match=r"name 255 'car', which is ignored .* give `ignore: \[\]` .* if it is a class"):
-        prepare(root, modality="text", split="test")
-    assert prepare(root, modality="text", split="test", ignore=[]).samples[0].classes == ("car",)
+        prepare(root, labels="classes", split="test")
+    assert prepare(root, labels="classes", split="test", ignore=[]).samples[0].classes == ("car",)
 
 
 def test_clips_and_lists_are_divided_by_name_too(here):
     for clip in ("day_1", "night_1"):
         trees.stills(here / "set" / clip, ["0001", "0002"], "frames", "masks")
-    clips = prepare(here / "set", modality="video", include="night_*", split="test")
+    clips = prepare(here / "set", include="night_*", split="test")
     assert {sample.clip for sample in clips.samples} == {"night_1"}
     listed = trees.stills(here / "listed", ["a/1", "b/1"])
     (listed / "img_list.txt").write_text("images/a/1.jpg\nimages/b/1.jpg\n")
@@ -477,7 +478,7 @@ def test_what_is_no_depth_is_left_out_and_named(here, depth, message):
     suffix = "tiff" if depth.dtype == np.float32 else "png"
     (root / "depth/07.png").unlink()
     trees.write(root / f"depth/07.{suffix}", depth)
-    prepared = prepare(root, modality="rgbd", split="test")
+    prepared = prepare(root, sensor="rgbd", split="test")
     assert len(prepared.samples) == 29
     (problem,) = prepared.problems
     assert problem.path.endswith("images/07.jpg") and message in problem.reason and "\n" not in problem.reason
@@ -488,9 +489,9 @@ def test_thermal_pictures_may_be_coloured_and_depth_grey_in_three_channels(here)
     grey = np.repeat(np.random.default_rng(0).integers(0, 256, (20, 24, 1), np.uint8), 3, axis=-1)
     trees.write(root / "heat/1.png", grey)
     layout = Layout(companion="heat")
-    assert len(prepare(root, modality="rgbd", layout=layout, split="test").samples) == 2
+    assert len(prepare(root, sensor="rgbd", layout=layout, split="test").samples) == 2
     trees.picture(root / "heat/2.png")
-    assert len(prepare(root, modality="rgbt", layout=layout, split="test").samples) == 2
+    assert len(prepare(root, sensor="rgbt", layout=layout, split="test").samples) == 2
 
 
 def test_real_folders(shared):
@@ -499,9 +500,9 @@ def test_real_folders(shared):
     assert len(photos.samples) == 400 and not photos.problems
     assert [sum(one.split == split for one in photos.samples) for split in ("train", "val", "test")] == [320, 40, 40]
     assert all(sample.image.startswith(str(real)) for sample in photos.samples)
-    video = prepare(real / "video", "clips", "video", split="test")
+    video = prepare(real / "video", "clips", split="test")
     assert len({sample.clip for sample in video.samples}) == 6 and len(video.samples) == 144
-    depth = prepare(real / "rgbd", "depth", "rgbd", split="test")
+    depth = prepare(real / "rgbd", "depth", sensor="rgbd", split="test")
     assert len(depth.samples) == 53 and all(sample.companion for sample in depth.samples)
 
 
@@ -519,10 +520,56 @@ def test_a_preset_takes_the_whole_folder_that_the_catalogue_asks_for(here, prese
     stem = asked.include.rstrip("*") if asked.include else "a_"
     for part in catalogue()[asked.name].layouts[0]:
         fill(here / "root", part, [f"{stem}1" if part.split in (None, asked.split or part.split) else "other_1"])
-    if asked.modality == "text":
+    if labels_of(asked) == "classes":
         (here / "root/classes.json").write_text(json.dumps({"0": "background", "1": "cat"}))
-    root = str(here / "root")
-    entry = Entry(root, 0, "", "local", "", asked.modality or catalogue()[asked.name].modality, None)
-    prepared = prepare_dataset(asked.model_copy(update={"path": root}), entry, 0, HashCache())
+    asked = asked.model_copy(update={"path": str(here / "root")})
+    prepared = prepare_dataset(asked, entry_of(asked), 0, HashCache())
     assert prepared.samples and not prepared.problems
     assert all(asked.include is None or Path(sample.image).stem == f"{stem}1" for sample in prepared.samples)
+
+
+# ------------------------------------------------------------------------------------------- sensor, labels and clips
+def test_sensor_labels_and_clips_go_together_in_any_way(here):
+    """Each says its own: depth with class labels, thermal video, a video with class labels, images alone."""
+    stills = trees.stills(here / "stills", ["1", "2"], target="labels", companion="depth")
+    for name in ("1", "2"):
+        trees.mask(stills / f"labels/{name}.png", level=1)
+    depth = prepare(stills, sensor="rgbd", labels="classes", classes={1: "cat"}, split="test").samples
+    assert [(one.modality, one.labels, one.clip, one.classes) for one in depth] == [
+        ("rgbd", "classes", None, ("cat",))
+    ] * 2
+    for clip in ("bear", "car"):
+        trees.stills(here / "heat" / clip, ["0001", "0002"], "frames", "masks", "thermal")
+        trees.stills(here / "classes" / clip, ["0001", "0002"], "frames", "labels")
+    heat = prepare(here / "heat", sensor="rgbt", split="test").samples
+    assert [(one.modality, one.labels, one.clip, one.frame) for one in heat[:3]] == [
+        ("rgbt", "mask", "bear", 1),
+        ("rgbt", "mask", "bear", 2),
+        ("rgbt", "mask", "car", 1),
+    ]
+    moving = prepare(here / "classes", labels="classes", classes={255: "cat"}, split="test").samples
+    assert {(one.sensor, one.labels, one.clip) for one in moving} == {
+        ("rgb", "classes", clip) for clip in ("bear", "car")
+    }
+    for root in ("heat", "classes"):
+        alone = prepare(here / root, labels="none", split="unlabelled").samples
+        assert {(one.modality, one.labels, one.mask) for one in alone} == {("rgb", "none", None)} and len(alone) == 4
+
+
+def test_images_alone_of_a_dataset_with_labels(here):
+    trees.stills(here / "set", ["1", "2"], "RGB", "GT")
+    for root, more in (("set", {}), ("set/RGB", {}), ("set", {"layout": Layout(image="RGB", mask="GT")})):
+        samples = prepare(here / root, labels="none", split="unlabelled", **more).samples
+        assert [(one.sample_id, one.labels, one.mask) for one in samples] == [
+            ("set/1", "none", None),
+            ("set/2", "none", None),
+        ]
+
+
+def test_a_split_without_labels_says_so(here):
+    trees.stills(here / "set/train", ["1"])
+    trees.stills(here / "set/unlabelled", ["2"], target=None)
+    assert [(one.split, one.labels) for one in prepare(here / "set").samples] == [
+        ("train", "mask"),
+        ("unlabelled", "none"),
+    ]

@@ -38,7 +38,7 @@ def test_three_stages(here, capsys):
     trees.stills(here / "depth", ["a/1", "a/2", "b/1", "b/2"], companion="depth", seed=100)
     given = params(
         {"name": "photos", "path": "photos", "split": SHARES},
-        {"name": "depth", "path": "depth", "modality": "rgbd", "split": "test"},
+        {"name": "depth", "path": "depth", "sensor": "rgbd", "split": "test"},
         min_rows=20,
     )
     for stage in (download, prepare, validate):
@@ -46,7 +46,7 @@ def test_three_stages(here, capsys):
     out = capsys.readouterr().out
     assert "photos: test 4, train 8, val 4 images" in out and "20 samples meet" in out
     index = read_index()
-    assert index["photos"].root == "photos" and index["depth"].modality == "rgbd"
+    assert index["photos"].root == "photos" and (index["depth"].sensor, index["depth"].labels) == ("rgbd", "mask")
     assert len(read_manifest(splits=["test"])) == 8
     assert manifest_trees() == {name: entry.sha256 for name, entry in index.items()}
     assert (here / "data/lists/depth/test/x_list.txt").read_text().startswith("depth/depth/a/1.png\n")

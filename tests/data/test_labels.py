@@ -37,7 +37,7 @@ def table(dataset: str, names: dict[int, str], ignore: tuple[int, ...] = (255,))
     write_json(Path("data/lists", dataset, "classes.json"), vocabulary_tree(names, ClassSource(ignore=ignore)))
 
 
-def make_sample(number: int = 0, *, modality: str = "text", split: str = "train", side: int = 40) -> Sample:
+def make_sample(number: int = 0, *, labels: str = "classes", split: str = "train", side: int = 40) -> Sample:
     """Blocks of one value each, and an image whose grey is that of its label."""
     blocks = np.random.default_rng(number).choice(VALUES, (5, 6)).astype(np.uint8)
     values = np.kron(blocks, np.ones((side // 5, side // 5), np.uint8))
@@ -46,7 +46,7 @@ def make_sample(number: int = 0, *, modality: str = "text", split: str = "train"
     height, width = values.shape
     paths = (f"{number}.image.png", None, f"{number}.label.png")
     names = tuple(NAMES[value] for value in sorted(set(values.ravel().tolist()) & NAMES.keys()))
-    return Sample(f"pets/{number}", "pets", split, modality, *paths, None, None, names, width, height, "")
+    return Sample(f"pets/{number}", "pets", split, "rgb", labels, *paths, None, None, names, width, height, "")
 
 
 # -------------------------------------------------------------------------------------------------------------- meaning
@@ -96,7 +96,7 @@ def test_a_missing_table_is_named() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
 def test_resizing_invents_no_label(width: int, height: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice(np.array([-1, 0, 2, 9], np.int16), (13, 17))
-    found = resize_labels(labels, (width, height))
+    found = resize_labels(labels, (height, width))
     assert found.shape == (height, width) and found.dtype == np.int16
     assert set(found.ravel().tolist()) <= {-1, 0, 2, 9}
 
@@ -105,7 +105,7 @@ def test_labels_stay_where_their_pixels_are() -> None:
     """Halving and doubling keep blocks in place; rounding down would shift them."""
     labels = np.kron(np.array([[1, 2], [3, 0]], np.int16), np.ones((4, 4), np.int16))
     assert np.array_equal(resize_labels(resize_labels(labels, (4, 4)), (8, 8)), labels)
-    tripled = resize_labels(np.array([[5, 6]], np.int16), (6, 3))
+    tripled = resize_labels(np.array([[5, 6]], np.int16), (3, 6))
     assert tripled.tolist() == [[5, 5, 5, 6, 6, 6]] * 3
 
 
@@ -165,7 +165,7 @@ def test_labels_of_splits_that_are_not_to_be_seen_are_void() -> None:
 
 
 def test_pictures_without_labels_have_none() -> None:
-    samples = [make_sample(0), replace(make_sample(1), modality="rgb")]
+    samples = [make_sample(0), replace(make_sample(1), labels="mask")]
     (batch,) = evaluation_batches(samples, 32, 2)
     assert (batch.labels_BHW[1] == VOID).all() and batch.classes[1].names == ()
     (alone,) = evaluation_batches(samples[1:], 32, 2)
@@ -180,7 +180,9 @@ def test_real_label_maps(shared: Path) -> None:
     table("camvid", {int(value): name for value, name in streets["classes"].items()})
     image = sorted((folder / "images").glob("camvid_*"))[0]
     mask = folder / "labels" / f"{image.stem}.png"
-    sample = Sample("camvid/0", "camvid", "test", "text", str(image), None, str(mask), None, None, (), 0, 0, "")
+    sample = Sample(
+        "camvid/0", "camvid", "test", "rgb", "classes", str(image), None, str(mask), None, None, (), 0, 0, ""
+    )
     (batch,) = evaluation_batches([sample], 96, 1)
     assert vocabulary("camvid").names[0] == "sky"
     assert set(batch.labels_BHW.unique().tolist()) <= {VOID, *range(1, 12)}

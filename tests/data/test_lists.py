@@ -27,9 +27,10 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def samples_of(root: Path, modality: str, **more: object) -> list[Sample]:
-    request = DatasetRequest(name="set", path=str(root), modality=modality, **more)
-    return prepare_dataset(request, Entry(str(root), 0, "", "local", "", modality, None), 0, HashCache()).samples
+def samples_of(root: Path, sensor: str = "rgb", labels: str = "mask", **more: object) -> list[Sample]:
+    request = DatasetRequest(name="set", path=str(root), sensor=sensor, labels=labels, **more)
+    entry = Entry(str(root), 0, "", "local", "", sensor, labels, None)
+    return prepare_dataset(request, entry, 0, HashCache()).samples
 
 
 def listed(sample: Sample) -> Listed:
@@ -77,7 +78,7 @@ def test_clips(here, image, target):
         for frame in (5, 9, 100):
             trees.picture(here / "set" / image.format(clip) / f"{clip}_{frame:04}.png", frame)
             trees.mask(here / "set" / target.format(clip) / f"{clip}_{frame:04}.png")
-    samples = samples_of(here / "set", "video", split="test")
+    samples = samples_of(here / "set", split="test")
     write_lists(samples, here / "lists")
     assert read_sdnet_list(here / "lists/sdnet.txt") == [listed(sample) for sample in samples]
     lines = (here / "lists/sdnet.txt").read_text().splitlines()
@@ -90,7 +91,7 @@ def test_prompts(here):
     for name, level in (("a/1", 1), ("b/1", 2), ("2", 2)):
         trees.mask(root / "labels" / f"{name}.png", level=level)
     (root / "classes.json").write_text('{"1": "cat", "2": "tv/monitor"}')
-    samples = samples_of(root, "text", split="val")
+    samples = samples_of(root, labels="classes", split="val")
     write_lists(samples, here / "lists")
     assert json.loads((here / "lists/val_text.json").read_text()) == {
         "2.jpg": ["a photo of a tv/monitor"],
@@ -120,7 +121,7 @@ def test_every_table_of_prompts_is_read(here):
     (root / "img_list.txt").write_text("images/1.jpg\nimages/2.jpg\n")
     (root / "gt_list.txt").write_text("labels/1.png\nlabels/2.png\n")
     assert [line.classes for line in read_parallel_lists(root)] == [("thing 1",), ("thing 2",)]
-    samples = samples_of(root, "text", split="train", classes={1: "thing 1", 2: "thing 2"})
+    samples = samples_of(root, labels="classes", split="train", classes={1: "thing 1", 2: "thing 2"})
     assert [sample.classes for sample in samples] == [("thing 1",), ("thing 2",)]
 
 
@@ -135,9 +136,9 @@ def test_prompts_and_label_maps_must_agree(here):
     prompts["07.jpg"] = ["a photo of a traffic light", "a photo of a dog"]
     (root / "train_text.json").write_text(json.dumps(prompts))
     request = DatasetRequest(
-        name="set", path=str(root), modality="text", split="train", classes={1: "traffic light", 2: "dog"}
+        name="set", path=str(root), labels="classes", split="train", classes={1: "traffic light", 2: "dog"}
     )
-    entry = Entry(str(root), 0, "", "local", "", "text", None)
+    entry = Entry(str(root), 0, "", "local", "", "rgb", "classes", None)
     prepared = prepare_dataset(request, entry, 0, HashCache())
     (problem,) = prepared.problems
     assert len(prepared.samples) == 29 and problem.path.endswith("images/07.jpg")

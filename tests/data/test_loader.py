@@ -1,4 +1,5 @@
 import gc
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -28,7 +29,7 @@ from limelight.models.card import Card
 AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
 
 
-def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", modality="rgb") -> Sample:
+def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", sensor="rgb") -> Sample:
     """A noisy picture with a square object, on disk."""
     generator = np.random.default_rng(number)
     image = generator.integers(0, 256, (side, side + number % 5, 3), np.uint8)
@@ -42,7 +43,8 @@ def make_sample(folder, number: int, *, mask=True, companion=False, side=40, spl
         sample_id=f"toy/{number}",
         dataset="toy",
         split=split,
-        modality=modality,
+        sensor=sensor,
+        labels="mask" if mask else "none",
         image=paths["image"],
         companion=paths["companion"] if companion else None,
         mask=paths["mask"] if mask else None,
@@ -221,7 +223,7 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
 
 
 def test_a_companion_is_inverted_and_nothing_else(tmp_path):
-    samples = [make_sample(tmp_path, number, companion=True, modality="rgbt") for number in range(4)]
+    samples = [make_sample(tmp_path, number, companion=True, sensor="rgbt") for number in range(4)]
     plain, turned = (
         list(epoch_batches(samples, make_run(augment={"invert_companion": share}), seed=0, epoch=0)) for share in (0, 1)
     )
@@ -233,7 +235,7 @@ def test_a_companion_is_inverted_and_nothing_else(tmp_path):
 def test_balanced_batches_of_three_modalities(tmp_path):
     modalities = ["rgb"] * 8 + ["rgbd"] * 3 + ["rgbt"] * 1
     mixed = [
-        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
     for batch in epoch_batches(mixed, make_run(batch_size=6, balance_modalities=True), seed=0, epoch=0):
@@ -246,7 +248,7 @@ def test_balanced_batches_of_three_modalities(tmp_path):
 def test_a_sample_that_comes_again_is_augmented_anew(tmp_path, world):
     modalities = ["rgb"] * 16 + ["rgbd"] * 2
     mixed = [
-        make_sample(tmp_path, number, companion=modality != "rgb", modality=modality)
+        make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
     run = make_run(batch_size=3, sizes=[32], balance_modalities=True)
@@ -263,6 +265,55 @@ def test_ranks_serve_what_one_process_would(samples):
     run = make_run(batch_size=3)
     shards = [ids(epoch_batches(samples, run, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]
     assert len(shards[0]) == len(shards[1]) == 9 and not set(shards[0]) & set(shards[1])
+
+
+@pytest.mark.parametrize(
+    ("more", "digest", "means"),
+    [
+        (
+            {"size_order": "random"},
+            "e9ce0690b1f3acd4",
+            [[0.2893, 0.1204, 0.0], [-0.4491, 0.0814, 0.0834], [0.4832, 0.0796, 0.1685], [0.1191, 0.1309, 0.0455]],
+        ),
+        (
+            {"size_order": "passes"},
+            "d94ec63fa9e4eca0",
+            [
+                [0.2872, 0.1199, 0.0],
+                [-0.4518, 0.0816, 0.0836],
+                [0.594, 0.0862, 0.0853],
+                [-0.1277, 0.1265, 0.1265],
+                [0.4812, 0.0787, 0.1678],
+                [0.1166, 0.1308, 0.0454],
+                [0.5055, 0.0847, 0.0],
+                [0.6564, 0.1252, 0.0842],
+            ],
+        ),
+        (
+            {"balance_modalities": True},
+            "b97a15d469b35a87",
+            [[0.1067, 0.0876, 0.089], [0.3709, 0.1279, 0.1279], [-0.0947, 0.1132, 0.0781], [0.3072, 0.0865, 0.1346]],
+        ),
+    ],
+)
+def test_batches_are_those_of_earlier_versions(tmp_path, more, digest, means):
+    """Which samples at which size, as a hash; what was drawn for them, as means of image, mask and companion."""
+    sensors = ["rgb"] * 9 + ["rgbd"] * 4 + ["rgbt"] * 3
+    mixed = [
+        make_sample(tmp_path, number, mask=number % 3 > 0, companion=sensor != "rgb", sensor=sensor)
+        for number, sensor in enumerate(sensors)
+    ]
+    batches = [
+        batch
+        for rank in range(2)
+        for batch in epoch_batches(mixed, make_run(**more), seed=3, epoch=1, rank=rank, world=2)
+    ]
+    order = " ".join(text for batch in batches for text in (*batch.ids, str(batch.image_B3HW.shape[-1])))
+    assert hashlib.sha256(order.encode()).hexdigest().startswith(digest)
+    for batch, expected in zip(batches, means, strict=True):
+        tensors = (batch.image_B3HW, batch.mask_B1HW, batch.companion_B1HW)
+        found = [0.0 if tensor is None else float(tensor.mean()) for tensor in tensors]
+        assert found == pytest.approx(expected, abs=5e-4)
 
 
 # --------------------------------------------------------------------------------------------------------- the content
@@ -295,7 +346,7 @@ def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
 
 
 def test_companions_move_with_the_mask(tmp_path):
-    mixed = [make_sample(tmp_path, number, companion=number < 3, modality="rgbd") for number in range(4)]
+    mixed = [make_sample(tmp_path, number, companion=number < 3, sensor="rgbd") for number in range(4)]
     for epoch in range(5):
         (batch,) = epoch_batches(mixed, make_run(), seed=0, epoch=epoch)
         for at, sample_id in enumerate(batch.ids):
@@ -408,7 +459,8 @@ import time
 from limelight.config import Run
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
-samples = [Sample(f"{n}", "toy", "train", "rgb", sys.argv[1], None, None, None, None, (), 1, 1, "") for n in range(64)]
+rest = (sys.argv[1], None, None, None, None, (), 1, 1, "")
+samples = [Sample(f"{n}", "toy", "train", "rgb", "none", *rest) for n in range(64)]
 run = Run(model="sdnet", batch_size=2, sizes=[64], workers=int(sys.argv[2]))
 batches = epoch_batches(samples, run, seed=0, epoch=0)
 next(batches)

@@ -9,10 +9,16 @@ from limelight.data.hashes import HashCache, file_hashes, list_files, tree_hash
 from limelight.data.manifest import Sample, manifest_hash, manifest_trees, read_manifest, write_manifest
 from limelight.foundation.errors import UserError
 
-STILL = Sample("a/1", "a", "train", "rgb", "a/1.jpg", None, "a/1.png", None, None, (), 24, 20, "0" * 64)
-FRAME = replace(STILL, sample_id="b/bear/7", dataset="b", split="test", modality="video", clip="bear", frame=7)
+STILL = Sample("a/1", "a", "train", "rgb", "mask", "a/1.jpg", None, "a/1.png", None, None, (), 24, 20, "0" * 64)
+FRAME = replace(STILL, sample_id="b/bear/7", dataset="b", split="test", clip="bear", frame=7)
 TEXT = replace(
-    STILL, sample_id="c/лампа", dataset="c", modality="text", classes=("cat", "tv/monitor"), companion="c.png"
+    STILL,
+    sample_id="c/лампа",
+    dataset="c",
+    sensor="rgbd",
+    labels="classes",
+    classes=("cat", "tv/monitor"),
+    companion="c.png",
 )
 
 
@@ -22,7 +28,8 @@ def test_round_trip_and_filters(tmp_path):
     assert read_manifest(path) == [STILL, FRAME, TEXT]
     assert read_manifest(path, splits=["train"]) == [STILL, TEXT]
     assert read_manifest(path, datasets={"b", "c"}) == [FRAME, TEXT]
-    assert read_manifest(path, modality="video", splits=["train"]) == []
+    assert read_manifest(path, sensor="rgbd") == read_manifest(path, labels="classes", splits=["train"]) == [TEXT]
+    assert read_manifest(path, labels="none") == []
     assert manifest_trees(path) == {"a": "1" * 64}
 
 

@@ -6,7 +6,7 @@ import pytest
 import trees
 
 from limelight.config import DatasetRequest, Layout
-from limelight.data.catalogue import dataset_modality
+from limelight.data.catalogue import labels_of, sensor_of
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.prepare import Prepared, prepare_dataset
@@ -31,7 +31,7 @@ def prepare(root: Path, layout: dict[str, str | None] | None = None, **more: obj
         name="set", path=str(root), layout=layout and Layout(**layout), **{"split": "test", **more}
     )
     return prepare_dataset(
-        request, Entry(str(root), 0, "", "local", "", dataset_modality(request), None), 0, HashCache()
+        request, Entry(str(root), 0, "", "local", "", sensor_of(request), labels_of(request), None), 0, HashCache()
     )
 
 
@@ -78,7 +78,7 @@ def test_names_pair(here: Path, image: str, mask: str | None, files: list[str], 
 def test_a_companion_beside(here: Path):
     root = make(here / "set", "x.jpg", "x.png", "x_depth.png", "y.jpg", "y.png", "y_depth.png")
     layout = {"image": "{name}.jpg", "mask": "{name}.png", "companion": "{name}_depth.png"}
-    prepared = prepare(root, layout, modality="rgbd")
+    prepared = prepare(root, layout, sensor="rgbd")
     assert pairs(prepared) == {name: (f"{name}.jpg", f"{name}.png") for name in "xy"} and not prepared.problems
     assert [sample.companion for sample in prepared.samples] == ["set/x_depth.png", "set/y_depth.png"]
 
@@ -93,7 +93,7 @@ def test_folders_per_split_and_clip(here: Path):
         "set/unlabelled/z": ("unlabelled", None),
     }
     clips = make(here / "set2", *(f"{clip}/{n}{end}" for clip in "ab" for n in (1, 2) for end in (".jpg", "_m.png")))
-    prepared = prepare(clips, {"image": "{clip}/{name}.jpg", "mask": "{clip}/{name}_m"}, modality="video")
+    prepared = prepare(clips, {"image": "{clip}/{name}.jpg", "mask": "{clip}/{name}_m"})
     assert [(one.clip, one.frame) for one in prepared.samples] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 

@@ -200,9 +200,9 @@ def record(raw: Path) -> None:
 
 def test_embedded_pack(pack):
     entry = ready(DatasetRequest(name="embedded"))
-    assert (entry.root, entry.files, entry.modality, entry.source) == ("data/datasets/embedded", 12, "rgb", "embedded")
+    assert (entry.root, entry.files, entry.sensor, entry.source) == ("data/datasets/embedded", 12, "rgb", "embedded")
     depth = ready(DatasetRequest(name="embedded-rgbd"))
-    assert (depth.root, depth.sha256, depth.modality) == (entry.root, entry.sha256, "rgbd")
+    assert (depth.root, depth.sha256, depth.sensor) == (entry.root, entry.sha256, "rgbd")
 
 
 def test_drift_of_raw_data(pack):
@@ -282,19 +282,19 @@ def test_rendered(here):
 @pytest.mark.parametrize(
     ("name", "more", "said"),
     [
-        ("pets", {"classes": {1: "cat"}}, "dataset pets has modality rgb and `classes`"),
-        ("pets", {"ignore": [], "modality": "rgbd"}, "dataset pets has modality rgbd and `ignore`"),
-        ("DUTS-TR", {"ignore": [255]}, "dataset DUTS-TR has modality rgb and `ignore`"),
+        ("pets", {"classes": {1: "cat"}}, "dataset pets has labels mask and `classes`"),
+        ("pets", {"ignore": [], "labels": "none"}, "dataset pets has labels none and `ignore`"),
+        ("DUTS-TR", {"ignore": [255]}, "dataset DUTS-TR has labels mask and `ignore`"),
     ],
 )
 def test_what_label_maps_mean_needs_label_maps(tmp_path, monkeypatch, name, more, said):
     monkeypatch.chdir(tmp_path)
     root = trees.stills(tmp_path / "set", ["1"])
-    with pytest.raises(UserError, match=f"{said}, which is for label maps; set `modality: text`"):
+    with pytest.raises(UserError, match=f"{said}, which is for label maps; set `labels: classes`"):
         fetch(DatasetRequest(name=name, path=str(root), **more), HashCache())
 
 
-def test_label_maps_of_the_catalogue_need_no_modality(tmp_path, monkeypatch):
+def test_label_maps_of_the_catalogue_need_no_setting(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = trees.stills(tmp_path / "set", ["1"])
-    assert fetch(DatasetRequest(name="ADE20K", path=str(root), classes={1: "wall"}), HashCache()).modality == "text"
+    assert fetch(DatasetRequest(name="ADE20K", path=str(root), classes={1: "wall"}), HashCache()).labels == "classes"

@@ -32,7 +32,7 @@ def scene(height: int, width: int, seed: int = 0) -> Decoded:
     st.sampled_from([KD_SCFNET.model_copy(update={"blur": 0.0}), SDNET, EVERYTHING]),
 )
 def test_image_mask_and_companion_move_together(height, width, size, seed, augment):
-    drawn = draw(augment, (width, height), np.random.default_rng(seed))
+    drawn = draw(augment, (height, width), np.random.default_rng(seed))
     moved = apply(scene(height, width), drawn, (size, size))
     assert moved.image_HW3.shape == (size, size, 3)
     np.testing.assert_array_equal(moved.image_HW3[..., 0], moved.mask_HW)
@@ -54,7 +54,7 @@ def test_the_default_draw_only_stretches():
     still = scene(30, 40)
     same = apply(still, Draw(), (50, 50))
     np.testing.assert_array_equal(same.mask_HW, cv2.resize(still.mask_HW, (50, 50)))
-    assert draw(Augment(flip_horizontal=0), (40, 30), np.random.default_rng(0)) == Draw((0, 30), (0, 40))
+    assert draw(Augment(flip_horizontal=0), (30, 40), np.random.default_rng(0)) == Draw((0, 30), (0, 40))
 
 
 def corner(decoded: Decoded) -> tuple[int, int]:
@@ -98,7 +98,7 @@ def many(augment: Augment, size: tuple[int, int], count: int = 2000) -> list[Dra
 
 
 def test_draws_of_kd_scfnet_have_the_published_distribution():
-    draws = many(KD_SCFNET, (400, 300))
+    draws = many(KD_SCFNET, (300, 400))
     widths = [drawn.columns[1] - drawn.columns[0] for drawn in draws]
     assert 351 <= min(widths) <= 353 and max(widths) == 400  # less than 1/8 goes
     assert min(drawn.rows[0] for drawn in draws) == 0 and max(drawn.rows[1] for drawn in draws) == 300
@@ -113,7 +113,7 @@ def test_draws_of_kd_scfnet_have_the_published_distribution():
 
 
 def test_draws_of_sdnet_crop_each_side_by_itself():
-    draws = many(SDNET, (400, 300))
+    draws = many(SDNET, (300, 400))
     for removed in (
         [drawn.rows[0] for drawn in draws],
         [300 - drawn.rows[1] for drawn in draws],
@@ -127,7 +127,7 @@ def test_draws_of_sdnet_crop_each_side_by_itself():
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 999))
 def test_a_crop_never_takes_everything(width, height, seed):
-    drawn = draw(Augment(crop=0.49, crop_pixels=30), (width, height), np.random.default_rng(seed))
+    drawn = draw(Augment(crop=0.49, crop_pixels=30), (height, width), np.random.default_rng(seed))
     assert 0 <= drawn.rows[0] < drawn.rows[1] <= height
     assert 0 <= drawn.columns[0] < drawn.columns[1] <= width
 
@@ -154,6 +154,6 @@ def test_levels_are_the_normalised_values():
 def test_shrink_averages_and_keeps_proportions():
     checks = np.indices((400, 600)).sum(0) % 2 * 255
     small = shrink(Decoded(np.repeat(checks[..., None], 3, 2).astype(np.uint8), checks.astype(np.uint8), None), 100)
-    assert small.size == (150, 100) and small.mask_HW.shape == (100, 150)
+    assert small.size == small.mask_HW.shape == (100, 150)
     assert np.abs(small.image_HW3.astype(int) - 127.5).max() <= 1  # a plain subsample would be black or white
     assert shrink(small, 100) is small

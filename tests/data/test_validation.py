@@ -32,7 +32,8 @@ def make(root: Path, count: int, dataset: str = "good", level: int = 255, compan
             sample_id=f"{dataset}/{name}",
             dataset=dataset,
             split="train",
-            modality="rgbd" if companion else "rgb",
+            sensor="rgbd" if companion else "rgb",
+            labels="mask",
             image=str(root / dataset / "images" / f"{name}.jpg"),
             companion=str(root / dataset / "depth" / f"{name}.png") if companion else None,
             mask=str(root / dataset / "masks" / f"{name}.png"),
@@ -74,15 +75,25 @@ def test_manifest_rules(checker, tmp_path):
         replace(good[7], dataset="stray"),
     ]
     same_image = [replace(good[8], sha256=good[5].sha256)]  # good[5] is in another split
-    table = manifest_table([*bad, *same_image, good[1], *good[9:20], *good[22:]])
-    suite = manifest_suite(SETTINGS, ["good", "depth", "absent"], {"rgb", "rgbd"})
+    odd = [
+        replace(good[9], frame=3),
+        replace(good[10], labels="classes", mask=None),
+        replace(good[11], classes=("cat",)),
+    ]
+    rows = [*bad, *same_image, good[1], *odd, *good[12:20], *good[22:]]
+    table = manifest_table(rows)
+    suite = manifest_suite(SETTINGS, ["good", "depth", "absent"], rows)
     outcomes = checker.check("manifest", table.drop(columns="height"), suite)
     problems = failed(outcomes)
     assert find(problems, "an id of its own").samples == (good[1].sample_id,)
-    assert find(problems, "has a mask").samples == (good[2].sample_id,)
+    assert find(problems, "'unlabelled' splits has a mask").samples == (good[2].sample_id, good[10].sample_id)
+    assert find(problems, "with labels mask has a mask").samples == (good[2].sample_id,)
+    assert find(problems, "with labels classes has a mask").samples == (good[10].sample_id,)
+    assert find(problems, "with labels mask has no classes").samples == (good[11].sample_id,)
     assert find(problems, "width is at least 16").samples == (good[3].sample_id,)
     assert find(problems, "64 hex").samples == (good[4].sample_id,)
-    assert find(problems, "of rgb has no clip").samples == (good[6].sample_id,)
+    assert find(problems, "of a clip has a frame number").samples == (good[6].sample_id,)
+    assert find(problems, "of no clip has no frame number").samples == (good[9].sample_id,)
     assert find(problems, "of rgbd has a companion").samples == (good[20].sample_id,)
     assert "stray" in find(problems, "the dataset is one of").detail
     assert find(problems, "companion are there").samples == (good[21].sample_id,)
@@ -95,7 +106,7 @@ def test_manifest_rules(checker, tmp_path):
 
 
 def test_empty_manifest(checker):
-    outcomes = checker.check("empty", manifest_table([]), manifest_suite(SETTINGS, ["good"], set()))
+    outcomes = checker.check("empty", manifest_table([]), manifest_suite(SETTINGS, ["good"], []))
     assert {"at least 10 samples", "every dataset of params.yaml has samples"} <= failed(outcomes).keys()
 
 
@@ -108,9 +119,9 @@ def test_sample_rules(checker, tmp_path):
     for sample in full:
         trees.write(Path(sample.mask), np.full((20, 24), 255, np.uint8))
         trees.write(Path(sample.companion), np.full((20, 24), 7, np.uint8))
-    trees.picture(Path(good[0].image), size=(30, 25))
+    trees.picture(Path(good[0].image), size=(25, 30))
     Path(good[1].image).write_bytes(b"not a picture")
-    trees.mask(Path(good[2].mask), size=(10, 40))
+    trees.mask(Path(good[2].mask), size=(40, 10))
     for sample in good[3:6]:
         trees.write(Path(sample.image), np.full((20, 24, 3), 9, np.uint8))
     table = decoded_table([*good, *black, *soft, *full])

@@ -5,17 +5,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from limelight.models.inputs import Size
 
-def picture(path: Path, seed: int = 0, size: tuple[int, int] = (24, 20)) -> Path:
-    """A noisy RGB picture of (width, height); the suffix chooses the format."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+
+def picture(path: Path, seed: int = 0, size: Size = (20, 24)) -> Path:
+    """A noisy RGB picture of (height, width); the suffix chooses the format."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     return write(path, pixels)
 
 
-def mask(path: Path, size: tuple[int, int] = (24, 20), level: int = 255) -> Path:
+def mask(path: Path, size: Size = (20, 24), level: int = 255) -> Path:
     """A mask with a rectangle of `level` on black."""
-    pixels = np.zeros((size[1], size[0]), np.uint8)
-    pixels[size[1] // 4 : size[1] // 2, size[0] // 4 : size[0] // 2] = level
+    pixels = np.zeros(size, np.uint8)
+    pixels[size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = level
     return write(path, pixels)
 
 

@@ -31,8 +31,8 @@ def scenes(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> l
         path = folder / f"{index}.png"
         noise = np.random.default_rng(index).integers(0, 65536, (sample.height, sample.width), np.uint16)
         write_png(path, noise)
-        made.append(replace(sample, sample_id=f"DEPTH/{index}", dataset="DEPTH", modality="rgbd", companion=str(path)))
-    warm = replace(made[0], sample_id="WARM/0", dataset="WARM", modality="rgbt")
+        made.append(replace(sample, sample_id=f"DEPTH/{index}", dataset="DEPTH", sensor="rgbd", companion=str(path)))
+    warm = replace(made[0], sample_id="WARM/0", dataset="WARM", sensor="rgbt")
     return [*alone, *made, warm]
 
 

@@ -67,15 +67,15 @@ def test_maps_are_written_if_asked_for(artifact, samples, settings, tmp_path):
 
 
 def test_samples_without_saliency_masks_are_no_part_of_it(samples):
-    unlabelled = replace(samples[0], mask=None)
-    classes = replace(samples[1], modality="text")
+    unlabelled = replace(samples[0], labels="none", mask=None)
+    classes = replace(samples[1], labels="classes")
     assert by_dataset([unlabelled, classes, samples[3]], ["rgb"]) == {"ONE": [samples[3]]}
     with pytest.raises(UserError, match="none of 2 samples"):
         by_dataset([unlabelled, classes], ["rgb"])
 
 
 def test_of_a_dataset_in_several_modalities_the_networks_own_counts(samples):
-    depth = replace(samples[0], sample_id="ONE/depth", modality="rgbd")
+    depth = replace(samples[0], sample_id="ONE/depth", sensor="rgbd", companion=samples[0].mask)
     assert by_dataset([samples[0], depth], ["rgb"]) == {"ONE": [samples[0]]}
     assert by_dataset([depth], ["rgb"]) == {"ONE": [depth]}
 

@@ -231,9 +231,9 @@ def test_mask_of_another_size_follows_the_picture(tmp_path):
     half[:, 20:] = 255
     write_png(tmp_path / "half.png", half)
     assert read_mask(tmp_path / "half.png").shape == (30, 40)
-    doubled = read_mask(tmp_path / "half.png", size=(80, 60))
+    doubled = read_mask(tmp_path / "half.png", size=(60, 80))
     assert doubled.shape == (60, 80) and doubled[:, :38].max() == 0 and doubled[:, 42:].min() == 1
-    shrunk = read_mask(tmp_path / "half.png", size=(20, 15))
+    shrunk = read_mask(tmp_path / "half.png", size=(15, 20))
     np.testing.assert_array_equal(shrunk, np.repeat([[0, 1]], 10, 1).repeat(15, 0).reshape(15, 20))
     with pytest.raises(UserError, match=r"half\.png is 40x30 and its picture 60x60"):
         read_mask(tmp_path / "half.png", size=(60, 60))

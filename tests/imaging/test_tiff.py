@@ -33,7 +33,7 @@ def test_colour_of_more_than_8_bits(kind: str, options: dict[str, Any]) -> None:
     stored = wide(COLOURS) if kind == "u2" else COLOURS.astype(kind)
     data = tiff(stored, **options)
     assert np.abs(read_image(data) - 255 * COLOURS).max() <= 0.51
-    assert image_size(data) == (12, 9)
+    assert image_size(data) == (9, 12)
 
 
 def test_colours_that_were_multiplied_by_alpha_are_divided_again() -> None:

@@ -120,7 +120,7 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
     write_png(tmp_path / "image.png", picture(40, 60))
     write_png(tmp_path / "depth.png", depth(80, 120))
     paths = str(tmp_path / "image.png"), str(tmp_path / "depth.png"), None
-    sample = Sample("set/0", "set", "val", "rgbd", *paths, None, None, (), 60, 40, "")
+    sample = Sample("set/0", "set", "val", "rgbd", "mask", *paths, None, None, (), 60, 40, "")
     takes = {"inputs": WITH_COMPANION, "modalities": ("rgb", "rgbd")}
     card = Card(architecture=Architecture(model="sdnet", family="", **takes), prepare=Prepare(size=(32, 32)))
     image, companion, modality, *_ = read_sample(sample, card)

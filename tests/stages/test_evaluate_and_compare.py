@@ -28,7 +28,7 @@ def params(tmp_path, monkeypatch) -> Params:
             Path("set", kind).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(f"set/{kind}/{index}.png", pixels)
         paths = f"set/images/{index}.png", None, f"set/masks/{index}.png"
-        samples.append(Sample(f"set/{index}", "set", "test", "rgb", *paths, None, None, (), 48, 40, ""))
+        samples.append(Sample(f"set/{index}", "set", "test", "rgb", "mask", *paths, None, None, (), 48, 40, ""))
     write_manifest(samples, "data/lists/manifest.parquet")
     model = create_model("sdnet")
     save_weights("artifacts/tiny", model, name="sdnet", input_size=(32, 32))

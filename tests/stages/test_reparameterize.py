@@ -50,7 +50,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         image, mask = f"images/{index}.png", f"masks/{index}.png"
         write_png(Path(image), source.integers(0, 256, (40, 50, 3), np.uint8))
         write_png(Path(mask), np.where(np.indices((40, 50))[1] > 20, 255, 0).astype(np.uint8))
-        rows.append(Sample(f"toy/{index}", "toy", "val", "rgb", image, None, mask, None, None, (), 50, 40, "0" * 64))
+        rows.append(
+            Sample(f"toy/{index}", "toy", "val", "rgb", "mask", image, None, mask, None, None, (), 50, 40, "0" * 64)
+        )
     write_manifest(rows)
     torch.manual_seed(0)
     model = create_model("sdnet-bn").train()
@@ -105,7 +107,7 @@ def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: P
     for row in rows:
         noise = np.random.default_rng(1).integers(0, 65536, (40, 50), np.uint16)
         write_png(Path(row.image.replace("images", "depth")), noise)
-    write_manifest([replace(row, modality="rgbd", companion=row.image.replace("images", "depth")) for row in rows])
+    write_manifest([replace(row, sensor="rgbd", companion=row.image.replace("images", "depth")) for row in rows])
     shutil.copytree(taking("rgb", "rgbd"), "artifacts/student", dirs_exist_ok=True)
     run(settings(runtimes=["onnx-fp32"]), "student")
     merged, card = load_weights("artifacts/student-deploy")

@@ -52,7 +52,7 @@ TREE = {
     "tracking": {"enabled": False},
     "profiles": {
         "tiny": {
-            "data": {"datasets": [{"name": "toys", "path": "toys", "modality": "text"}]},
+            "data": {"datasets": [{"name": "toys", "path": "toys", "labels": "classes"}]},
             "runs": RUNS,
             "evaluate": {"workers": 1, "latency_runs": 1, "threads": 1, "overlays": 3},
             "compare": {"metric": "mae"},
@@ -61,7 +61,7 @@ TREE = {
 }
 
 
-def make_sample(number: int, split: str, modality: str = "text") -> Sample:
+def make_sample(number: int, split: str, labels: str = "classes") -> Sample:
     """Two things of one class each on a grey ground, one of them half void."""
     generator = np.random.default_rng(number)
     image = generator.integers(90, 150, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -70,16 +70,16 @@ def make_sample(number: int, split: str, modality: str = "text") -> Sample:
         values[corner : corner + 12, corner : corner + 14] = value
         image[values == value] = COLOURS[value]
     values[4:8][values[4:8] > 0] = 255
-    if modality == "rgb":
+    if labels == "mask":
         values = np.where(values > 0, 255, 0).astype(np.uint8)
-    paths = [f"toys/{split}-{modality}/{number}.{kind}.png" for kind in ("image", "label")]
+    paths = [f"toys/{split}-{labels}/{number}.{kind}.png" for kind in ("image", "label")]
     Path(paths[0]).parent.mkdir(parents=True, exist_ok=True)
     for path, pixels in zip(paths, (image[..., ::-1], values), strict=True):
         cv2.imwrite(path, pixels)
-    dataset = "toys" if modality == "text" else "masks"
+    dataset = "toys" if labels == "classes" else "masks"
     names = tuple(CLASSES[value] for value in np.unique(values).tolist() if value in CLASSES)
     name = f"{dataset}/{split}/{number}"
-    return Sample(name, dataset, split, modality, paths[0], None, paths[1], None, None, names, SIDE, SIDE, "0")
+    return Sample(name, dataset, split, "rgb", labels, paths[0], None, paths[1], None, None, names, SIDE, SIDE, "0")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples = [make_sample(number, "train") for number in range(8)]
         samples += [make_sample(number, "val") for number in range(8, 10)]
         samples += [make_sample(number, "test") for number in range(10, 14)]
-        samples += [make_sample(number, "test", "rgb") for number in range(14, 16)]
+        samples += [make_sample(number, "test", "mask") for number in range(14, 16)]
         Path(samples[-3].image).write_bytes(b"damaged")
         write_manifest(samples)
         Path("data/lists/toys").mkdir()
@@ -157,8 +157,8 @@ def test_the_matrix_is_that_of_the_predictions() -> None:
     predictor = load("artifacts/words", device="cpu")
     right = known = 0
     for number in (10, 11, 12):
-        values = cv2.imread(f"toys/test-text/{number}.label.png", cv2.IMREAD_GRAYSCALE)
-        (found,) = predictor.predict([read_image(f"toys/test-text/{number}.image.png")], list(CLASSES.values()))
+        values = cv2.imread(f"toys/test-classes/{number}.label.png", cv2.IMREAD_GRAYSCALE)
+        (found,) = predictor.predict([read_image(f"toys/test-classes/{number}.image.png")], list(CLASSES.values()))
         value_of_label = np.array([0, *CLASSES])
         right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
         known += (values < 255).sum()

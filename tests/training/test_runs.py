@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -148,3 +149,17 @@ def test_a_machine_that_only_trains_needs_no_pipeline_tools():
     tools = "{'mlflow', 'matplotlib', 'pandas', 'prefect', 'dvc', 'bentoml', 'great_expectations', 'openvino'}"
     code = f"import sys, limelight.training.runs; found = {tools} & sys.modules.keys(); assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(train.__file__).parent.parent)
+
+
+def test_images_of_datasets_with_classes_are_not_learnt_from_by_their_saliency(tmp_path, monkeypatch):
+    """Neither with their label maps, nor those without, which are in a split that the run may use."""
+    monkeypatch.chdir(tmp_path)
+    masks, plain = toy_samples(Path("data"), 2), toy_samples(Path("data"), 2, "unlabelled", labelled=False)
+    semantic = [
+        replace(sample, sample_id=f"words/{number}", dataset="words", labels=labels)
+        for number, (sample, labels) in enumerate([(masks[0], "classes"), (plain[0], "none")])
+    ]
+    write_manifest([*masks, *plain, *semantic])
+    run = Run.model_validate({**RUN, "unlabelled": ["unlabelled"], "validation": None})
+    found, _ = _samples(run, create_model("sdnet"), "student", distilled=True)
+    assert found == [*masks, *plain]

@@ -58,7 +58,8 @@ def toy_samples(folder: Path, count: int, split: str = "train", labelled: bool =
             cv2.imwrite(f"{stem}-mask.png", mask_HW)
         mask = f"{stem}-mask.png" if labelled else None
         name = f"toy/{split}/{number:03}"
-        samples.append(Sample(name, "toy", split, "rgb", f"{stem}.png", None, mask, None, None, (), 48, 40, "0" * 64))
+        rest = (f"{stem}.png", None, mask, None, None, (), 48, 40, "0" * 64)
+        samples.append(Sample(name, "toy", split, "rgb", "mask" if mask else "none", *rest))
     return samples
 
 

@@ -101,7 +101,7 @@ def train(
         learner = Distilled(toy_network(), run, toy_network(seed=1), TEACHER)
     if diffusion:
         learner = Supervised(_adapted(run), run)
-        samples = [replace(each, modality="rgbd", companion=each.mask) for each in samples[::3]] + samples[:6]
+        samples = [replace(each, sensor="rgbd", companion=each.mask) for each in samples[::3]] + samples[:6]
     if signal_at:
         _send(learner, signal_in, *signal_at)
     if kill_save:

@@ -123,9 +123,9 @@ class Stage:
             return
         window, matrix, size = region
         soft_HW, solid_HW, height_HW = (
-            cv2.warpAffine(plane, matrix, size) for plane in (sprite.soft_HW, sprite.solid_HW, sprite.height_HW)
+            cv2.warpAffine(plane, matrix, size[::-1]) for plane in (sprite.soft_HW, sprite.solid_HW, sprite.height_HW)
         )
-        colour_HW3 = cv2.warpAffine(sprite.colour_HW3, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+        colour_HW3 = cv2.warpAffine(sprite.colour_HW3, matrix, size[::-1], borderMode=cv2.BORDER_REPLICATE)
         below_HW3 = layers.colour_HW3[window]
         below_HW3 += (colour_HW3 - below_HW3) * spread(soft_HW)
         inside_HW = solid_HW > 0.5
@@ -159,7 +159,7 @@ class Stage:
         if region is None:
             return
         window, matrix, size = region
-        dark_HW = soft_blur(cv2.warpAffine(prop.sprite.solid_HW, matrix, size), sigma)
+        dark_HW = soft_blur(cv2.warpAffine(prop.sprite.solid_HW, matrix, size[::-1]), sigma)
         layers.colour_HW3[window] *= spread(1 - np.float32(0.9 * (1 - self.plan.light.ambient)) * dark_HW)
 
 
@@ -186,7 +186,7 @@ def _region(
     """Where a placed sprite touches the picture.
 
     Returns:
-        The window, the matrix from sprite to window pixels (2x3), and the window's (width, height); None when outside.
+        The window, the matrix from sprite to window pixels (2x3), and the window's (height, width); None when outside.
     """
     height, width = shape
     corners = place @ np.array([(0, width, width, 0), (0, 0, height, height), (1, 1, 1, 1)], float)
@@ -197,4 +197,4 @@ def _region(
     matrix = place[:2].copy()
     matrix[:, 2] -= low
     window = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
-    return window, matrix, (int(high[0] - low[0]), int(high[1] - low[1]))
+    return window, matrix, (int(high[1] - low[1]), int(high[0] - low[0]))

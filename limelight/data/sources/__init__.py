@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.config import DatasetRequest
-from limelight.data.catalogue import OWN_LICENCE, UNKNOWN_LICENCE, dataset_modality, lookup
+from limelight.data.catalogue import labels_of, lookup, sensor_of
+from limelight.data.dataset import OWN_LICENCE, UNKNOWN_LICENCE
 from limelight.data.hashes import HashCache, file_hashes, tree_hash
-from limelight.data.index import Entry, portable
+from limelight.data.index import DATASETS, Entry, portable
+from limelight.data.sources import archive, embedded, local, manual, rendered
 from limelight.foundation.errors import UserError
-
-DATASETS = Path("data/datasets")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,6 @@ def source_of(request: DatasetRequest) -> Source:
     Raises:
         UserError: the name is not in the catalogue, and there is neither a path nor a url.
     """
-    from limelight.data.sources import archive, embedded, local, manual, rendered
-
     entry = lookup(request.name)
     if request.path:
         return Source("local", local.fetch)
@@ -57,7 +55,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
         UserError: it cannot be had; the text says what to do.
     """
     source = source_of(request)
-    modality = dataset_modality(request)  # what is wrong with it is said before anything is fetched
+    sensor, labels = sensor_of(request), labels_of(request)  # raises before anything is fetched
     root = source.fetch(request, cache)
     hashes = file_hashes(root, cache)
     if not hashes:
@@ -68,7 +66,8 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
         sha256=tree_hash(hashes),
         source=source.name,
         licence=_licence(request, source),
-        modality=modality,
+        sensor=sensor,
+        labels=labels,
         layout=request.layout.model_dump() if request.layout else None,
     )
 

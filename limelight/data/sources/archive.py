@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache
-from limelight.data.sources import DATASETS
+from limelight.data.index import DATASETS
 from limelight.data.sources.unpacked import ensure_unpacked, is_unpacked
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file, write_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache, list_files
-from limelight.data.sources import DATASETS
+from limelight.data.index import DATASETS
 from limelight.data.sources.unpacked import ensure_unpacked
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json

@@ -5,7 +5,7 @@ from pathlib import Path
 from limelight.config import DatasetRequest
 from limelight.data.catalogue import lookup
 from limelight.data.hashes import HashCache
-from limelight.data.sources import DATASETS
+from limelight.data.index import DATASETS
 from limelight.foundation.errors import UserError
 
 

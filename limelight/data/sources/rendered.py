@@ -4,7 +4,7 @@ from pathlib import Path
 
 from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache, file_hashes
-from limelight.data.sources import DATASETS
+from limelight.data.index import DATASETS
 from limelight.data.sources.unpacked import check_unchanged
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json

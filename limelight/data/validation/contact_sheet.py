@@ -62,9 +62,9 @@ def _cell(sample: Sample) -> np.ndarray:
 def _with_mask(image_HW3: np.ndarray, sample: Sample) -> np.ndarray:
     if not sample.mask:
         return image_HW3
-    size = (image_HW3.shape[1], image_HW3.shape[0])
-    if sample.modality == "text":
-        labels = cv2.resize(label_map(Path(sample.mask)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    size = image_HW3.shape[:2]
+    if sample.labels == "classes":
+        labels = cv2.resize(label_map(Path(sample.mask)).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
         return cv2.cvtColor(cv2.applyColorMap(labels * 37, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     share = 0.6 * read_mask(sample.mask, size=size)[..., None]
     return (image_HW3 * (1 - share) + _RED * share).astype(np.uint8)
@@ -78,9 +78,9 @@ def _tile(picture_HW3: np.ndarray) -> np.ndarray:
     """Fit into TILE x TILE, centred on the background."""
     height, width = picture_HW3.shape[:2]
     scale = (TILE - 4) / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture_HW3, size, interpolation=cv2.INTER_AREA)
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
     tile = np.full((TILE, TILE, 3), _BACKGROUND, np.uint8)
-    top, left = (TILE - size[1]) // 2, (TILE - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = small
+    top, left = (TILE - height) // 2, (TILE - width) // 2
+    small = cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_AREA)
+    tile[top : top + height, left : left + width] = small
     return tile

@@ -1,23 +1,34 @@
 """What is expected of the manifest. Row count and column set come first: range checks pass on an empty table."""
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, get_args
 
-from limelight.config import Validate
+from limelight.config import Labels, Validate
 from limelight.data.census import CENSUS
-from limelight.data.manifest import MODALITIES
+from limelight.data.manifest import Sample
 from limelight.data.validation.tables import MANIFEST_COLUMNS
+from limelight.models.card import MODALITIES
 
-_REQUIRED = ("sample_id", "dataset", "split", "modality", "image", "width", "height", "sha256")
+_REQUIRED = ("sample_id", "dataset", "split", "sensor", "labels", "image", "width", "height", "sha256")
 
 
-def manifest_suite(settings: Validate, datasets: list[str], modalities: set[str]) -> list[Any]:
+def manifest_suite(settings: Validate, datasets: list[str], samples: Sequence[Sample]) -> list[Any]:
     """The expectations.
 
     Args:
         datasets: the names that params.yaml asks for.
-        modalities: those in the manifest; rules of the others are left out.
+        samples: those in the manifest; rules of sensors and labels that none of them has are left out.
     """
-    return [*_shape(settings), *_identity(), *_values(settings, datasets), *_nulls(modalities)]
+    sensors, labels = {sample.sensor for sample in samples}, {sample.labels for sample in samples}
+    return [
+        *_shape(settings),
+        *_identity(),
+        *_values(settings, datasets),
+        *_given_always(),
+        *_of_sensors(sensors),
+        *_of_labels(labels),
+        *_of_clips(),
+    ]
 
 
 def _shape(settings: Validate) -> list[Any]:
@@ -82,7 +93,12 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
             column="dataset", value_set=datasets, description="every dataset of params.yaml has samples"
         ),
         gxe.ExpectColumnValuesToBeInSet(
-            column="modality", value_set=list(MODALITIES), description=f"the modality is one of {', '.join(MODALITIES)}"
+            column="sensor", value_set=list(MODALITIES), description=f"the sensor is one of {', '.join(MODALITIES)}"
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="labels",
+            value_set=list(get_args(Labels)),
+            description=f"labels is one of {', '.join(get_args(Labels))}",
         ),
         gxe.ExpectColumnValuesToMatchRegex(
             column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
@@ -96,32 +112,47 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
     ]
 
 
-def _nulls(modalities: set[str]) -> list[Any]:
+def _given_always() -> list[Any]:
     import great_expectations.expectations as gxe
 
-    rules = [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
-    rules.append(_given("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask"))
-    for modality in sorted(modalities):
-        where = f'modality == "{modality}"'
-        if modality in ("rgbd", "rgbt"):
-            rules.append(_given("companion", where, f"of {modality} has a companion"))
-        if modality in ("rgb", "text"):
-            rules.append(_absent("companion", where, f"of {modality} has no companion"))
-        if modality == "video":
-            rules += [_given("clip", where, "of video has a clip"), _given("frame", where, "of video has a frame")]
-        else:
-            rules += [_absent("clip", where, f"of {modality} has no clip")]
-        if modality != "text":
+    return [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
+
+
+def _of_sensors(sensors: Collection[str]) -> list[Any]:
+    return [
+        _absent("companion", 'sensor == "rgb"', "of rgb has no companion")
+        if sensor == "rgb"
+        else _given("companion", f'sensor == "{sensor}"', f"of {sensor} has a companion")
+        for sensor in sorted(sensors)
+    ]
+
+
+def _of_labels(labels: Collection[str]) -> list[Any]:
+    import great_expectations.expectations as gxe
+
+    rules = [_given("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask")]
+    for kind in sorted(labels):
+        where = f'labels == "{kind}"'
+        check = _absent if kind == "none" else _given
+        rules.append(check("mask", where, f"with labels {kind} has {'no' if kind == 'none' else 'a'} mask"))
+        if kind != "classes":
             rules.append(
                 gxe.ExpectColumnValuesToBeBetween(
                     column="class_count",
                     max_value=0,
                     row_condition=where,
                     condition_parser="pandas",
-                    description=f"a sample of {modality} has no classes",
+                    description=f"a sample with labels {kind} has no classes",
                 )
             )
     return rules
+
+
+def _of_clips() -> list[Any]:
+    return [
+        _given("frame", "clip.notnull()", "of a clip has a frame number"),
+        _absent("frame", "clip.isnull()", "of no clip has no frame number"),
+    ]
 
 
 def _given(column: str, where: str, text: str) -> Any:

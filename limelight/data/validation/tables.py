@@ -26,7 +26,8 @@ DECODED_COLUMNS = (
     "sample_id",
     "dataset",
     "split",
-    "modality",
+    "sensor",
+    "labels",
     "error",
     "size_matches",
     "image_std",
@@ -96,18 +97,18 @@ def decoded_table(samples: Sequence[Sample]) -> "pd.DataFrame":
 
 def _decode(sample: Sample) -> dict[str, Any]:
     row: dict[str, Any] = {
-        name: getattr(sample, name) for name in ("sample_id", "dataset", "split", "modality")
-    } | dict.fromkeys(DECODED_COLUMNS[4:])
+        name: getattr(sample, name) for name in ("sample_id", "dataset", "split", "sensor", "labels")
+    } | dict.fromkeys(DECODED_COLUMNS[5:])
     try:
         image = read_image(sample.image)
-        row["size_matches"] = image.shape[:2] == (sample.height, sample.width)
+        row["size_matches"] = image.shape[:2] == sample.size
         row["image_std"] = float(image.std()) / 255
         if sample.companion:
-            row["companion_std"] = float(read_companion(sample.companion, depth=sample.modality == "rgbd").std())
-        if sample.mask and sample.modality == "text":
+            row["companion_std"] = float(read_companion(sample.companion, depth=sample.sensor == "rgbd").std())
+        if sample.mask and sample.labels == "classes":
             label_values(Path(sample.mask))
         elif sample.mask:
-            row |= _mask_figures(read_mask(sample.mask, size=(sample.width, sample.height)))
+            row |= _mask_figures(read_mask(sample.mask, size=sample.size))
     except UserError as error:
         row["error"] = str(error)
     return row

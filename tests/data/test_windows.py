@@ -1,0 +1,189 @@
+"""Windows of clips, on clips of the embedded renderer, and what the loader makes of them."""
+
+import hashlib
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limelight.config import DatasetRequest, Layout, Renderer, Run
+from limelight.data import loader
+from limelight.data.hashes import HashCache
+from limelight.data.index import Entry
+from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.manifest import Sample
+from limelight.data.prepare import prepare_dataset
+from limelight.data.renderer import render_dataset
+from limelight.data.samples import Batch
+from limelight.data.windows import evaluation_windows, training_windows
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import write_png
+
+FRAMES = 6
+AUGMENT = {"crop": 0.2, "flip_horizontal": 0.5, "contrast": 0.5, "brightness": 0.1}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> list[Sample]:
+    """Four clips of six frames in one split, prepared like any dataset of the user."""
+    root = tmp_path_factory.mktemp("drawn") / "set"
+    render_dataset(root, Renderer(scenes=4, size=40, clip_frames=FRAMES), {"train": 0}, clips={"train": 4})
+    layout = Layout(image="{split}/clips/{clip}/frames", mask="{split}/clips/{clip}/masks")
+    request = DatasetRequest(name="drawn", path=str(root), layout=layout)
+    entry = Entry(str(root), 0, "", "local", "", "rgb", "mask", None)
+    return prepare_dataset(request, entry, 0, HashCache()).samples
+
+
+def make_run(**changes: object) -> Run:
+    return Run.model_validate({"model": "sdnet", "batch_size": 3, "sizes": [32], "augment": AUGMENT, **changes})
+
+
+def equal(left: Batch, right: Batch) -> bool:
+    same = left.ids == right.ids and left.frames == right.frames
+    return same and all(torch.equal(getattr(left, name), getattr(right, name)) for name in ("image_B3HW", "mask_B1HW"))
+
+
+def places(samples: list[Sample], ids: list[str]) -> list[tuple[str | None, int | None]]:
+    by_id = {sample.sample_id: sample for sample in samples}
+    return [(by_id[name].clip, by_id[name].frame) for name in ids]
+
+
+# ------------------------------------------------------------------------------------------------------------- windows
+def test_clips_are_clips_of_the_dataset(clips: list[Sample]) -> None:
+    assert len(clips) == 4 * FRAMES and len({sample.clip for sample in clips}) == 4
+    assert {(sample.sensor, sample.labels, sample.modality) for sample in clips} == {("rgb", "mask", "rgb")}
+
+
+@pytest.mark.parametrize(("frames", "stride", "each"), [(1, 1, 6), (2, 1, 5), (3, 1, 4), (3, 2, 2), (6, 1, 1)])
+def test_training_windows_hold_frames_of_one_clip_in_order(
+    clips: list[Sample], frames: int, stride: int, each: int
+) -> None:
+    mixed = [clips[index] for index in np.random.default_rng(0).permutation(len(clips))]
+    windows = training_windows(mixed, frames, stride)
+    assert len(windows) == len(set(windows)) == 4 * each
+    for window in windows:
+        found = [(mixed[index].clip, mixed[index].frame) for index in window]
+        first = found[0][1] or 0
+        assert found == [(found[0][0], first + number * stride) for number in range(frames)]
+
+
+def test_clips_of_one_name_in_two_splits_are_two(clips: list[Sample]) -> None:
+    both = [*clips[:2], *(replace(sample, split="val", frame=(sample.frame or 0) + 2) for sample in clips[2:4])]
+    assert len(training_windows(both, 2)) == 2
+    with pytest.raises(UserError, match=r"no clip has 3 frames, the longest of 2 has 2; give fewer than 3 frames"):
+        training_windows(both, 3)
+
+
+def test_stills_and_windows_do_not_go_together(clips: list[Sample]) -> None:
+    still = replace(clips[0], sample_id="set/still", clip=None, frame=None)
+    with pytest.raises(UserError, match=r"sample set/still is no frame of a clip, and windows have 2 frames"):
+        training_windows([*clips, still], 2)
+    assert evaluation_windows([*clips[:2], still], 2) == [(0, 1), (2,)]
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(1, 1), (2, 1), (4, 1), (2, 2), (4, 3), (9, 1)])
+def test_evaluation_windows_hold_every_sample_once(clips: list[Sample], frames: int, stride: int) -> None:
+    windows = evaluation_windows(clips, frames, stride)
+    assert sorted(index for window in windows for index in window) == list(range(len(clips)))
+    assert [clips[window[0]].clip for window in windows] == sorted(clips[window[0]].clip or "" for window in windows)
+    for window in windows:
+        assert len(window) <= frames and len({clips[index].clip for index in window}) == 1
+        assert all(later - earlier == stride for earlier, later in itertools.pairwise(window))
+    if stride == 1:
+        assert [index for window in windows for index in window] == list(range(len(clips)))
+
+
+# ------------------------------------------------------------------------------------------------------------- batches
+def test_a_batch_holds_whole_windows(clips: list[Sample]) -> None:
+    run, windows = make_run(), training_windows(clips, 3)
+    batches = list(epoch_batches(clips, run, seed=0, epoch=0, frames=3))
+    assert len(batches) == batches_per_epoch(len(windows), run) == 5
+    seen = []
+    for batch in batches:
+        assert batch.frames == 3 and len(batch) == 9 and batch.image_B3HW.shape == (9, 3, 32, 32)
+        for at in range(0, 9, 3):
+            found = places(clips, batch.ids[at : at + 3])
+            assert {clip for clip, _ in found} == {found[0][0]}
+            assert [frame for _, frame in found] == list(range(found[0][1] or 0, (found[0][1] or 0) + 3))
+            seen.append(found[0])
+    assert len(seen) == len(set(seen)) == 15 and seen != sorted(seen, key=str)  # one window waits for another epoch
+    assert batch.to("cpu").frames == 3
+
+
+def test_all_frames_of_a_window_are_augmented_alike(tmp_path: Path) -> None:
+    """Equal pictures as frames: equal within a window, unlike another window's of the same pictures."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+    write_png(tmp_path / "a.png", pixels)
+    paths = (str(tmp_path / "a.png"), None, str(tmp_path / "a.png"))
+    still = [
+        Sample(f"set/{clip}/{frame}", "set", "train", "rgb", "mask", *paths, str(clip), frame, (), 44, 40, "")
+        for clip in range(4)
+        for frame in range(3)
+    ]
+    (batch,) = epoch_batches(still, make_run(batch_size=4), seed=0, epoch=0, frames=3)
+    windows = batch.image_B3HW.unflatten(0, (4, 3))
+    assert (windows == windows[:, :1]).all() and (batch.mask_B1HW.unflatten(0, (4, 3)).diff(dim=1) == 0).all()
+    for one, other in itertools.combinations(windows, 2):
+        assert not torch.equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_equal_arguments_give_equal_batches(clips: list[Sample]) -> None:
+    def made(start: int = 0, epoch: int = 0, **changes: object) -> list[Batch]:
+        return list(epoch_batches(clips, make_run(**changes), seed=0, epoch=epoch, frames=2, stride=2, start=start))
+
+    first = made()
+    for again in (made(), made(workers=2), made(cache_mb=0)):
+        assert all(map(equal, first, again)) and len(first) == len(again)
+    assert all(map(equal, first[2:], made(start=2)))
+    assert not any(map(equal, first, made(epoch=1)))
+
+
+def test_ranks_share_the_windows(clips: list[Sample]) -> None:
+    shares = [
+        [tuple(batch.ids[at : at + 2]) for batch in batches for at in range(0, len(batch), 2)]
+        for batches in (
+            epoch_batches(clips, make_run(), seed=0, epoch=0, rank=rank, world=2, frames=2) for rank in (0, 1)
+        )
+    ]
+    assert len(shares[0]) == len(shares[1]) == 9 and not set(shares[0]) & set(shares[1])
+
+
+def test_evaluation_keeps_clips_together_in_order(clips: list[Sample]) -> None:
+    batches = list(evaluation_batches(clips, 24, 2, frames=4))
+    assert [(batch.frames, len(batch)) for batch in batches] == [(4, 4), (2, 2)] * 4
+    assert [name for batch in batches for name in batch.ids] == [sample.sample_id for sample in clips]
+    stills = torch.cat([batch.image_B3HW for batch in evaluation_batches(clips, 24, 5)])
+    assert torch.equal(torch.cat([batch.image_B3HW for batch in batches]), stills)
+    whole = list(evaluation_batches(clips, 24, 3, frames=3))
+    assert [(batch.frames, len(batch)) for batch in whole] == [(3, 9), (3, 9), (3, 6)]
+    shares = [
+        [name for batch in evaluation_batches(clips, 24, 3, rank=rank, world=3, frames=4) for name in batch.ids]
+        for rank in range(3)
+    ]
+    assert sorted(itertools.chain(*shares)) == sorted(sample.sample_id for sample in clips)
+
+
+def test_frames_of_a_clip_have_one_size(clips: list[Sample], tmp_path: Path) -> None:
+    write_png(tmp_path / "wide.png", np.zeros((40, 50, 3), np.uint8))
+    odd = [clips[0], replace(clips[1], image=str(tmp_path / "wide.png"), mask=None, labels="none")]
+    with pytest.raises(UserError, match=r"sample .*001 is 50x40 and .*000 of its clip 40x40; bring"):
+        list(epoch_batches(odd, make_run(), seed=0, epoch=0, frames=2))
+
+
+# ------------------------------------------------------------------------------------------- stills are what they were
+def test_plans_of_stills_are_those_before_windows() -> None:
+    """Trainings draw by index: another plan would be another training. Hash of plans made before there were windows."""
+    groups = [np.arange(9), np.arange(9, 31)]
+    plans = [
+        [plan.indices, plan.size, plan.key, plan.rounds]
+        for size, order, epoch, rank in itertools.product((1, 4, 6), ("random", "passes"), (0, 5), (0, 1))
+        for plan in loader._plans(
+            groups, make_run(batch_size=size, size_order=order, sizes=[32, 48]), 3, epoch, rank, 2
+        )
+    ]
+    assert hashlib.sha256(json.dumps(plans).encode()).hexdigest().startswith("24df38f3c14b5b00")
