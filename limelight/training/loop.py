@@ -20,6 +20,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.inference.shortage import told_in_a_line
+from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
@@ -48,7 +49,7 @@ def fit(
     std: Triple = IMAGENET_STD,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
-    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one where `run.ema` is set.
+    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one where `optimiser.ema` is set.
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
     stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very
@@ -57,7 +58,7 @@ def fit(
 
     Args:
         samples: labelled and unlabelled ones together.
-        validation: scored every `run.validate_every` epochs and after the last; may be empty.
+        validation: scored every `compute.validate_every` epochs and after the last; may be empty.
         folder: of the resume state; its name is this training's `state_key`.
         mean, std: the images' normalisation, per channel of RGB in [0, 1].
         on_epoch: called in the first process with the history so far; once more for an epoch right after which the
@@ -68,8 +69,8 @@ def fit(
             memory.
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
-    accelerator = make_accelerator(device, run.precision)
-    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_leaner(learner, run)):
+    accelerator = make_accelerator(device, run.compute.precision)
+    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_memory_advice(learner, run)):
         training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:
@@ -85,23 +86,24 @@ def fit(
     return training.history
 
 
-def _leaner(learner: Learner, run: Run) -> str:
+def _memory_advice(learner: Learner, run: Run) -> str:
     """Settings of the run that would take less memory than these."""
-    share = next((share for share in range(2, run.batch_size + 1) if run.batch_size % share == 0), 1)
-    found = {
-        f"batch_size: {run.batch_size // share} with accumulate: {share * run.accumulate}, the same step": share > 1,
-        "precision: bf16": run.precision == "fp32",
+    size, accumulate = run.batch.size, run.batch.accumulate
+    share = next((share for share in range(2, size + 1) if size % share == 0), 1)
+    helps = {
+        f"batch: {{size: {size // share}, accumulate: {share * accumulate}}}, the same step": share > 1,
+        "compute: {precision: bf16}": run.compute.precision == "fp32",
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
     }
-    settings = [*(setting for setting, helps in found.items() if helps), *learner.memory_savers()]
-    return f"of the run's settings, these take less: {'; '.join([*settings, 'a smaller input_size'])}"
+    settings = [*(setting for setting, does in helps.items() if does), *learner.memory_savers(), "a smaller size.input"]
+    return f"of the run's settings, these take less: {'; '.join(settings)}"
 
 
 def _begin(
     learner: Learner, run: Run, samples: int, folder: Path, seed: int, accelerator: Accelerator, asked: Interruption
 ) -> "_Training":
     """Everything on its device, and the newest state restored."""
-    if run.channels_last:
+    if run.compute.channels_last:
         learner.to(memory_format=torch.channels_last)
     forward = accelerator.prepare(learner)
     roles = learner.parameter_groups()
@@ -111,8 +113,8 @@ def _begin(
         network=learner.network,
         forward=forward,
         optimiser=make_optimiser(roles, run.optimiser),
-        averaged=make_average(learner.network, run.ema) if run.ema else None,
-        checkpoints=Checkpoints(folder, run.checkpoint_minutes, writes=accelerator.is_main_process),
+        averaged=make_average(learner.network, run.optimiser.ema) if run.optimiser.ema else None,
+        checkpoints=Checkpoints(folder, run.compute.checkpoint_minutes, writes=accelerator.is_main_process),
         run=run,
         seed=seed,
         batches=batches_per_epoch(samples, run, accelerator.num_processes),
@@ -129,7 +131,7 @@ class _Training:
 
     accelerator: Accelerator
     learner: Learner
-    network: nn.Module
+    network: Network
     """What is trained; the learner's own is the average while that is validated."""
     forward: nn.Module
     """The learner, wrapped for autocast and data-parallel training."""
@@ -157,15 +159,16 @@ class _Training:
             epoch=self.at.epoch,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
-            start=self.at.step * self.run.accumulate,
+            start=self.at.step * self.run.batch.accumulate,
             device=self.accelerator.device,
+            inputs=self.learner.inputs,
             **self.normalisation,
         )
         with closing(batches):
             while self.at.step < self.steps:
                 seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
                 rate = set_learning_rates(self.optimiser, self.run.optimiser, self.rate_factor(), self.at.epoch)
-                size = min(self.run.accumulate, self.batches - self.at.step * self.run.accumulate)
+                size = min(self.run.batch.accumulate, self.batches - self.at.step * self.run.batch.accumulate)
                 means, stop = self.step(islice(batches, size), size)
                 advance(1, f"epoch {self.at.epoch + 1}/{self.run.epochs}, loss {means['loss']:.4g}, lr {rate:.2g}")
                 if stop:
@@ -183,7 +186,7 @@ class _Training:
         self.ids, totals = [], {}
         for number, batch in enumerate(batches, 1):
             self.ids += batch.ids
-            batch = batch.to(self.accelerator.device, self.run.channels_last)
+            batch = batch.to(self.accelerator.device, self.run.compute.channels_last)
             with nullcontext() if number == size else self.accelerator.no_sync(self.forward):
                 loss, parts = self.forward(batch, self.at.epoch)
                 self.accelerator.backward(loss / size)
@@ -195,8 +198,8 @@ class _Training:
         means = dict(zip(totals, shared, strict=True))
         stop = means.pop("stop") > 0
         self.check(all(map(math.isfinite, means.values())), f"the loss is {means['loss']:g}")
-        if self.run.clip_norm:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), self.run.clip_norm)
+        if self.run.optimiser.clip_norm:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.run.optimiser.clip_norm)
         self.optimiser.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
@@ -206,7 +209,7 @@ class _Training:
     @property
     def steps(self) -> int:
         """Optimiser steps per epoch; the last one may accumulate fewer batches."""
-        return math.ceil(self.batches / self.run.accumulate)
+        return math.ceil(self.batches / self.run.batch.accumulate)
 
     def rate_factor(self, back: int = 0) -> float:
         """Of the learning rate, for the step `back` before the next one."""
@@ -217,17 +220,18 @@ class _Training:
     def validate(self, samples: Sequence[Sample]) -> Record:
         """Scores of the network that would be kept now; none where the epoch is not one to validate."""
         number = self.at.epoch + 1
-        if not samples or (number % self.run.validate_every and number < self.run.epochs):
+        if not samples or (number % self.run.compute.validate_every and number < self.run.epochs):
             return {}
         seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
         batches = evaluation_batches(
             samples,
-            self.run.input_size,
+            self.run.size.input,
             VALIDATION_BATCH,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
             device=self.accelerator.device,
-            cache_mb=self.run.cache_mb,
+            cache_mb=self.run.compute.cache_mb,
+            inputs=self.learner.inputs,
             **self.normalisation,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
@@ -242,7 +246,7 @@ class _Training:
         for batch in batches:
             if self.asked.signal and self.accelerator.num_processes == 1:
                 self.stop()
-            yield batch.to(self.accelerator.device, self.run.channels_last)
+            yield batch.to(self.accelerator.device, self.run.compute.channels_last)
 
     def close_epoch(self, scores: Record) -> None:
         """Write the epoch's record and begin the next one."""
@@ -282,7 +286,7 @@ class _Training:
         raise UserError(
             f"{self.name}: {problem} after {self.at.step} steps of epoch {self.at.epoch + 1}, samples {ids}; the last "
             f"good state is {self.checkpoints.newest or 'the start'}; look at these samples, lower optimiser.lr or set "
-            "clip_norm"
+            "optimiser.clip_norm"
         )
 
     # ------------------------------------------------------------------------------------------------------- messages
@@ -296,7 +300,7 @@ class _Training:
         trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
         share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes
-        images = self.batches * min(self.run.batch_size, samples // world) * world
+        images = self.batches * min(self.run.batch.size, samples // world) * world
         say(
             self.accelerator,
             f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {samples} "
