@@ -76,8 +76,8 @@ def epoch_batches(
 ) -> Generator[Batch]:
     """The augmented training batches of one epoch, made ahead by a thread (`compute.workers` of 0) or by processes.
 
-    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `compute.cache_mb`; large ones are
-    averaged down first, to 1.25 times the largest training size.
+    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `compute.cache_mb`; large ones
+    are averaged down first, to 1.25 times the largest training size.
 
     Args:
         samples: all of them. Those with a mask count as labelled unless their split is one of `samples.unlabelled`.

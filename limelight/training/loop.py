@@ -49,7 +49,7 @@ def fit(
     std: Triple = IMAGENET_STD,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
-    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one where `optimiser.ema` is set.
+    """Train `learner.network` in place; afterwards it is the network to keep, the averaged one with `optimiser.ema`.
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
     stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very

@@ -100,9 +100,8 @@ class MaskDenoiser(Network):
 
     def take_part(self, part: str, donor: Network, source: str) -> None:
         super().take_part(part, donor, source)
-        scales = [
-            getattr(getattr(getattr(each, part), "config", None), "scaling_factor", None) for each in (self, donor)
-        ]
+        configs = [getattr(each.get_submodule(part), "config", None) for each in (self, donor)]
+        scales = [getattr(config, "scaling_factor", None) for config in configs]
         if scales[0] != scales[1]:
             raise UserError(
                 f"{source}: the latents of its part {part!r} are scaled by {scales[1]}, those of the network to train "

@@ -9,6 +9,8 @@ import numpy as np
 
 from limelight.models.inputs import Size
 
+Change = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -35,11 +37,7 @@ class Picture:
         """Height and width."""
         return self.image_HW3.shape[0], self.image_HW3.shape[1]
 
-    def moved(
-        self,
-        change: Callable[[np.ndarray], np.ndarray],
-        change_labels: Callable[[np.ndarray], np.ndarray] | None = None,
-    ) -> "Picture":
+    def moved(self, change: Change, change_labels: Change | None = None) -> "Picture":
         """The same change of every part that there is.
 
         Args:

@@ -50,7 +50,5 @@ class Reconstruction(Learner):
 
     def as_picture(self, grey_B1HW: Tensor) -> Tensor:
         """[0, 1], one channel, to picture_B3HW, normalised for the network."""
-        mean_311, std_311 = (
-            grey_B1HW.new_tensor(each)[:, None, None] for each in (self.network.mean, self.network.std)
-        )
-        return (grey_B1HW - mean_311) / std_311
+        mean_C, std_C = (grey_B1HW.new_tensor(each) for each in (self.network.mean, self.network.std))
+        return (grey_B1HW - mean_C[:, None, None]) / std_C[:, None, None]
