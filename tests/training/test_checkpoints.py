@@ -83,7 +83,7 @@ def test_key_changes_with_what_changes_the_result_and_with_nothing_else():
 
 
 def test_a_setting_that_was_not_given_is_not_part_of_the_key():
-    """So that a new one, or one that is written out as it was by default, orphans nobody's training; what it is counts."""
+    """So that a new setting orphans nobody's training."""
     base = state_key(toy_run(), seed=0)
     assert base == state_key(toy_run(options={}, compute={}), seed=0)
     assert base != state_key(toy_run(compute={"precision": "bf16"}), seed=0)

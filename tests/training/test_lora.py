@@ -83,14 +83,15 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
 
 
 def test_it_resumes_exactly(tmp_path: Path) -> None:
-    expected = weights(train(adapted(), tmp_path / "undisturbed", ema=0.5))
+    averaged = {"lr": 1e-2, "ema": 0.5}
+    expected = weights(train(adapted(), tmp_path / "undisturbed", optimiser=averaged))
     network, broken = adapted(), RuntimeError("killed")
 
     def die(history: object) -> None:
         if len(history.records) == 2:
             raise broken
 
-    run = toy_run(**{**SETTINGS, "ema": 0.5})
+    run = toy_run(**{**SETTINGS, "optimiser": averaged})
     with pytest.raises(RuntimeError, match="killed"):
         fit(
             supervised(network, run),
@@ -101,7 +102,7 @@ def test_it_resumes_exactly(tmp_path: Path) -> None:
             device="cpu",
             on_epoch=die,
         )
-    assert equal(weights(train(adapted(seed=9), tmp_path, ema=0.5)), expected)
+    assert equal(weights(train(adapted(seed=9), tmp_path, optimiser=averaged)), expected)
 
 
 @pytest.mark.parametrize("targets", [["nothing"], ["conv_norm_out"]])
