@@ -51,7 +51,7 @@ def scene(height: int, width: int, seed: int = 0) -> Picture:
     return Picture(np.repeat(grey[..., None], 3, 2), grey, grey.astype(np.uint16) * 257)
 
 
-# ------------------------------------------------------------------------------------------------ as it was before lists
+# ----------------------------------------------------------------------------------------------- as it was before lists
 def former_draw(given: dict[str, float], size: tuple[int, int], generator: np.random.Generator) -> dict[str, Any]:
     """What was drawn when augmentation was one set of values: weights trained then are trained again by these draws."""
 
