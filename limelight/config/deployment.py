@@ -29,4 +29,6 @@ class Package(Section):
     service: str = "limelight"
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
-    max_classes: int = Field(default=64, ge=1, le=255, description="asked for at once, of a model of words")
+    max_classes: int = Field(
+        default=64, ge=1, le=255, description="prompts of one request, of an open-vocabulary model"
+    )

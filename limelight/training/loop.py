@@ -65,13 +65,17 @@ def fit(
             training was killed.
 
     Raises:
-        UserError: no GPU where one is asked for, samples that cannot be read, a loss that is not finite, or too little
+        UserError: no GPU although `device` is 'cuda', samples that cannot be read, a loss that is not finite, or too little
             memory.
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.compute.precision)
-    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_memory_advice(learner, run)):
-        training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
+    with (
+        deterministic(accelerator.device),
+        interruptible() as interruption,
+        told_in_a_line(_memory_advice(learner, run)),
+    ):
+        training = _begin(learner, run, len(samples), folder, seed, accelerator, interruption)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:
             while training.at.epoch < run.epochs:
@@ -100,7 +104,13 @@ def _memory_advice(learner: Learner, run: Run) -> str:
 
 
 def _begin(
-    learner: Learner, run: Run, samples: int, folder: Path, seed: int, accelerator: Accelerator, asked: Interruption
+    learner: Learner,
+    run: Run,
+    samples: int,
+    folder: Path,
+    seed: int,
+    accelerator: Accelerator,
+    interruption: Interruption,
 ) -> "_Training":
     """Everything on its device, and the newest state restored."""
     if run.compute.channels_last:
@@ -118,7 +128,7 @@ def _begin(
         run=run,
         seed=seed,
         batches=batches_per_epoch(samples, run, accelerator.num_processes),
-        asked=asked,
+        interruption=interruption,
     )
     training.at = training.checkpoints.restore(training.parts)
     training.announce(samples, sorted(run.optimiser.groups.keys() - roles.keys()))
@@ -142,7 +152,7 @@ class _Training:
     seed: int
     batches: int
     """Per epoch and process."""
-    asked: Interruption
+    interruption: Interruption
     at: Progress = field(default_factory=Progress)
     normalisation: dict[str, Triple] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
@@ -180,7 +190,7 @@ class _Training:
         """One optimiser step along the mean gradient of `size` batches.
 
         Returns:
-            The means of loss and parts over batches and processes, and whether any process was asked to stop.
+            The means of loss and parts over batches and processes, and whether any process is to stop.
         """
         self.optimiser.zero_grad()
         self.ids, totals = [], {}
@@ -192,8 +202,8 @@ class _Training:
                 self.accelerator.backward(loss / size)
             for name, value in {"loss": loss, **parts}.items():
                 totals[name] = totals.get(name, 0.0) + value.detach().float() / size
-        # One exchange between the processes and one wait for the GPU, for all that is asked of a step.
-        totals["stop"] = torch.tensor(float(self.asked.signal > 0), device=self.accelerator.device)
+        # One exchange between the processes and one wait for the GPU, for all figures of a step.
+        totals["stop"] = torch.tensor(float(self.interruption.signal > 0), device=self.accelerator.device)
         shared = self.accelerator.reduce(torch.stack(list(totals.values())), "mean").tolist()
         means = dict(zip(totals, shared, strict=True))
         stop = means.pop("stop") > 0
@@ -244,7 +254,7 @@ class _Training:
         stops them all, or the training's end is near enough.
         """
         for batch in batches:
-            if self.asked.signal and self.accelerator.num_processes == 1:
+            if self.interruption.signal and self.accelerator.num_processes == 1:
                 self.stop()
             yield batch.to(self.accelerator.device, self.run.compute.channels_last)
 
@@ -277,7 +287,7 @@ class _Training:
         """Save the state and end the process as the signal would have."""
         self.save()
         say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on")
-        raise SystemExit(128 + (self.asked.signal or signal.SIGTERM))
+        raise SystemExit(128 + (self.interruption.signal or signal.SIGTERM))
 
     def check(self, good: bool, problem: str) -> None:
         if good:

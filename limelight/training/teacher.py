@@ -40,12 +40,16 @@ class NetworkTeacher(Teacher):
         card: of its weights, for its normalisation and how it is to be used.
         mean, std: the batches' own normalisation.
         size: height and width that it sees a batch at, pixels; None = the batch's, rounded to what it takes.
-        classes: that a network of prompts is asked for; empty = all that it learnt.
+        classes: prompts of a network that takes some; empty = all classes that it learnt.
 
     Raises:
         UserError: its maps are not of what is salient, `size` is none that it takes, it takes no prompts and there are
             classes, or the other way round, or a class makes too long a prompt.
     """
+
+    scale: Tensor
+    shift: Tensor
+    prompt_KTC: Tensor | None
 
     def __init__(
         self, network: Network, card: Card, *, mean: Triple, std: Triple, size: int | None, classes: Sequence[str]

@@ -6,10 +6,10 @@ are checked without it.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limelight.foundation.errors import UserError
 
@@ -84,8 +84,9 @@ def make_loss(name: str, *, epoch: int, epochs: int) -> Loss:
     except ValueError as error:
         raise UserError(str(error)) from None
     module, _, attribute = entry.function.partition(":")
-    function: Loss = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    return partial(function, epoch=epoch, epochs=epochs) if entry.changes else function
+    function: Any = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    loss: Loss = partial(function, epoch=epoch, epochs=epochs) if entry.changes else function
+    return loss
 
 
 def deep_supervision(
@@ -119,7 +120,7 @@ def deep_supervision(
     return sum(terms[1:], start=terms[0])
 
 
-def _check(name: str, known: Sequence[str] | dict[str, Entry]) -> str:
+def _check(name: str, known: Collection[str]) -> str:
     if name not in known:
         raise ValueError(f"unknown loss {name!r}; choose one of: {', '.join(known)}")
     return name

@@ -94,8 +94,8 @@ def train(
     os.environ.update(environment or {})
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # a forkserver's child would start its own that way
-    settings = settings or {}
-    run = toy_run(**settings, compute={"checkpoint_minutes": 0} | settings.pop("compute", {}))
+    settings = {"compute": {}, **(settings or {})}
+    run = toy_run(**{**settings, "compute": {"checkpoint_minutes": 0, **settings["compute"]}})
     samples = toy_samples(root, 14) + (toy_samples(root, 6, "unlabelled", labelled=False) if distilled else [])
     if distilled:
         student, facts = toy_network(), {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": None, "classes": ()}

@@ -28,8 +28,9 @@ class Velocity(Learner):
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over the batch's labelled samples, in units of the latents. No parts."""
-        noise = {"levels": self.settings.noise_levels, "discount": self.settings.noise_discount}
-        error_B = self.network.velocity_error(batch.inputs, batch.mask_B1HW, **noise).flatten(1).mean(1)
+        levels, discount = self.settings.noise_levels, self.settings.noise_discount
+        error_BChw = self.network.velocity_error(batch.inputs, batch.mask_B1HW, levels=levels, discount=discount)
+        error_B = error_BChw.flatten(1).mean(1)
         return (error_B * batch.labelled_B).sum() / batch.labelled_B.sum().clamp(min=1), {}
 
     def predict(self, batch: Batch) -> Tensor:
@@ -52,9 +53,9 @@ class PromptedVelocity(Prompted):
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over all prompts, in units of the latents. No parts."""
         shown = self.draw_prompts(batch)
-        noise = {"levels": self.settings.noise_levels, "discount": self.settings.noise_discount}
+        levels, discount = self.settings.noise_levels, self.settings.noise_discount
         given = {**batch.inputs, "prompt": shown.prompt_BKTC}
-        error_NChw = self.network.velocity_error(given, shown.target_BKHW.float(), **noise)
+        error_NChw = self.network.velocity_error(given, shown.target_BKHW.float(), levels=levels, discount=discount)
         weight_Nhw = F.adaptive_avg_pool2d(shown.valid_BKHW.float().flatten(0, 1), error_NChw.shape[-2:])
         return (error_NChw.mean(1) * weight_Nhw).sum() / weight_Nhw.sum().clamp(min=1), {}
 
