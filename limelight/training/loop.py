@@ -65,8 +65,8 @@ def fit(
             training was killed.
 
     Raises:
-        UserError: no GPU although `device` is 'cuda', samples that cannot be read, a loss that is not finite, or too little
-            memory.
+        UserError: no GPU although `device` is 'cuda', samples that cannot be read, a loss that is not finite, or too
+            little memory.
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.compute.precision)

@@ -21,8 +21,8 @@ AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
         {"name": "crop", "pixels": 14},
         {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
     ],
-    # InSPyReNet (Kim et al., arXiv 2209.09475) and its training code: everything at the training size. Bilinear here, where
-    # theirs scales bicubically and rotates by whole degrees to the nearest pixel.
+    # InSPyReNet (Kim et al., arXiv 2209.09475) and its training code: everything at the training size. Bilinear here,
+    # where theirs scales bicubically and rotates by whole degrees to the nearest pixel.
     "inspyrenet": [
         {"name": "resize"},
         {"name": "scale", "probability": 0.5, "least": 0.75, "most": 1.25},
