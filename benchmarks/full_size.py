@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limelight.config import Optimiser, Run
+from limelight.config import Run
 from limelight.data.classes import Vocabulary
 from limelight.data.samples import Batch
 from limelight.evaluation.speed import hardware
@@ -32,9 +32,8 @@ from limelight.models.base import Network
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
 from limelight.training.device import make_accelerator
+from limelight.training.objectives import make_learner
 from limelight.training.optimisers import make_optimiser
-from limelight.training.prompted import Prompted
-from limelight.training.supervised import Supervised
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "diffsod": {},
@@ -66,12 +65,12 @@ def main() -> None:
 # ------------------------------------------------------------------------------------------------------------- training
 def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
     """Time steps of one network, and leave its weights in `folder`."""
-    run = Run(model=name, input_size=options.size, precision="bf16", optimiser=Optimiser(name="adamw", lr=1e-5))
     network = create_model(name, **OPTIONS[name])
     save_weights(folder / name, network, name=name, input_size=(options.size, options.size))
-    kind = Prompted if network.capabilities.task == "open-vocabulary" else Supervised
-    learner = kind(network, run)
-    accelerator = make_accelerator("auto", run.precision)
+    objective = {"name": network.capabilities.objectives[0]}
+    run = Run.model_validate({"model": name, "objective": objective, "optimiser": {"name": "adamw", "lr": 1e-5}})
+    learner = make_learner(run.objective, network, epochs=run.epochs)
+    accelerator = make_accelerator("auto", "bf16")
     forward = accelerator.prepare(learner)
     optimiser = make_optimiser(learner.parameter_groups(), run.optimiser)
     rows = []

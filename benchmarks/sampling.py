@@ -107,12 +107,14 @@ def settings(options: argparse.Namespace, seed: int) -> Params:
     datasets = [request for request in profile["data"]["datasets"] if request.get("labels") != "classes"]
     for request in datasets:
         request["render"] |= {"scenes": options.scenes}
-    vae, diffsod = (profile["runs"][name] | {"validation": None} for name in ("vae", "diffsod"))
+    vae, diffsod = (profile["runs"][name] for name in ("vae", "diffsod"))
+    for run in (vae, diffsod):
+        run["samples"] = run.get("samples", {}) | {"validation": None}
     diffsod |= {"epochs": options.epochs, "parts": {"vae": "artifacts/autoencoder"}}
     runs = {
         "autoencoder": vae | {"epochs": options.autoencoder_epochs},
-        ONE_STEP: diffsod | {"objective": "masks"},
-        VELOCITY: diffsod | {"objective": "velocity"},
+        ONE_STEP: diffsod | {"objective": {"name": "supervised"}},
+        VELOCITY: diffsod | {"objective": {"name": "velocity"}},
     }
     whole: dict[str, Any] = {"profile": "benchmark", "seed": seed, "device": "cpu", "train": list(runs)}
     whole |= {"tracking": {"enabled": False}, "profiles": {"benchmark": {"data": {"datasets": datasets}, "runs": runs}}}

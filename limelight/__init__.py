@@ -1,9 +1,9 @@
 """Large saliency models turned into small, fast, served ones.
 
-    from limelight import load
-    from limelight.imaging.images import read_image
+from limelight import load
+from limelight.imaging.images import read_image
 
-    saliency_HW = load("artifacts/sdnet-kd-deploy").predict([read_image("photo.jpg")])[0].saliency_HW
+saliency_HW = load("artifacts/sdnet-kd-deploy").predict([read_image("photo.jpg")])[0].saliency_HW
 """
 
 from typing import TYPE_CHECKING, Any

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from limelight.foundation.errors import UserError
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.models.inputs import IMAGE, Input, bind
+from limelight.models.state import load_strict
 
 NOT_KEPT = ("pretrained", "assets")
 """Options that say where a network's first weights come from. Its own stand in the weights folder."""
@@ -27,8 +28,8 @@ class Capabilities:
     task: str = "saliency"
     """What its maps show; see `limelight.tasks`."""
     modalities: tuple[str, ...] = ("rgb",)
-    objectives: tuple[str, ...] = ("masks",)
-    """What it can be trained for, of a run's `objective`."""
+    objectives: tuple[str, ...] = ("supervised", "distilled")
+    """What it can be trained for, by the names of a run's `objective`."""
     merge: bool = False
     """`reparameterize` gives a form with fewer operations."""
     sample: bool = False
@@ -61,6 +62,8 @@ class Network(nn.Module):
     """Of RGB in [0, 1], per channel: how its images are normalised."""
     rows_at_once: int | None = None
     """Maps that are computed at once, whatever the batch; None = all. May be changed at any time."""
+    published_steps: ClassVar[int] = 1
+    """Denoising steps that weights which have learnt velocities are used with."""
     base: str | None = None
     """The published weights that it was built on; None where these are its own."""
     build_options: dict[str, Any]
@@ -121,6 +124,58 @@ class Network(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every trained parameter exactly once, by the role a recipe speaks of ('backbone', 'head', 'norm', ...)."""
         return {"head": list(self.parameters())}
+
+    def check_sizes(self, sizes: Sequence[int]) -> None:
+        """Refuse sides, in pixels, that it cannot be fed with.
+
+        Raises:
+            UserError: one is no multiple of `capabilities.divisor`, or below `capabilities.least`.
+        """
+        divisor, least, name = self.capabilities.divisor, self.capabilities.least, type(self).__name__
+        if wrong := [size for size in sizes if size % divisor]:
+            raise UserError(f"sizes {wrong} are not multiples of {divisor}, which {name} needs")
+        if wrong := [size for size in sizes if size < least]:
+            raise UserError(f"sizes {wrong} are below {least}, the least that {name} takes")
+
+    def take_part(self, part: str, donor: Network, source: str) -> None:
+        """Start one part from the weights of the same part of another network.
+
+        Args:
+            part: name of a module that both have, such as 'vae'.
+            source: what to call the donor's weights folder.
+
+        Raises:
+            UserError: one of them has no such part, or the two differ.
+        """
+        own, theirs = (dict(each.named_children()).get(part) for each in (self, donor))
+        if own is None or theirs is None:
+            raise UserError(
+                f"{type(donor).__name__} in {source} and {type(self).__name__}, which is to be trained, do not both "
+                f"have a part {part!r}; leave it out of `parts`"
+            )
+        load_strict(own, theirs.state_dict(), f"{source} ({part})")
+
+    def velocity_error(
+        self, given: Mapping[str, Tensor | None], mask_BKHW: Tensor, *, levels: int, discount: float
+    ) -> Tensor:
+        """Squared error_NChw of the velocity that it predicts of noisy masks, N = B * K, an image's masks in a row.
+
+        Only where `capabilities.objectives` have 'velocity' or 'prompted-velocity'. Timesteps and noise are drawn from
+        torch's generators.
+
+        Args:
+            given: named inputs; of prompts, one per mask.
+            mask_BKHW: float in [0, 1].
+            levels, discount: of the noise, see `pyramid_noise`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} predicts no velocities")
+
+    def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture after its way through the latents, and its scaled latent_BChw, both with gradients.
+
+        Only where `capabilities.objectives` have 'reconstruction'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives no pictures back")
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """As `encode_prompts` of all of them, without computing anything.

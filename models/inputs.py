@@ -89,3 +89,22 @@ def bind(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, Any]:
     if missing := [each.name for each in inputs if not each.optional and each.name not in present]:
         raise UserError(f"the network needs {', '.join(missing)}, got {', '.join(sorted(present)) or 'nothing'}")
     return {each.argument: given[each.name] for each in inputs if each.name in present}
+
+
+def union(*declarations: Iterable[Input]) -> tuple[Input, ...]:
+    """What a batch must hold for several networks, each of which finds its own inputs in it.
+
+    Raises:
+        UserError: two of them mean different things by one name.
+    """
+    found: dict[str, Input] = {}
+    for each in (each for declared in declarations for each in declared):
+        other = found.setdefault(each.name, each)
+        if other.model_copy(update={"optional": each.optional}) != each:
+            raise UserError(
+                f"two networks share a batch and mean different things by the input {each.name!r}: {other!r} and "
+                f"{each!r}; rename one"
+            )
+        if other.optional:
+            found[each.name] = each
+    return tuple(found.values())

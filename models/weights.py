@@ -16,9 +16,6 @@ from limelight.models.inputs import Size
 from limelight.models.registry import create_model, entry
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.nn import Module
-
     from limelight.models.base import Network
 
 WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
@@ -114,6 +111,7 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     from safetensors.torch import load_file
 
     from limelight.models.empty import empty_parameters
+    from limelight.models.state import load_strict
 
     card = read_card(folder)
     check_weights(folder, card)
@@ -154,31 +152,3 @@ def _hashes(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256 of every file below a folder; empty where there is none."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
-
-
-def load_strict(model: "Module", state: "dict[str, Tensor]", source: str, *, assign: bool = False) -> None:
-    """Load tensors that must match the network's names and shapes one to one.
-
-    Args:
-        assign: the tensors become the network's own, rather than being copied into those that it has.
-
-    Raises:
-        UserError: names missing, names left over, or shapes that differ; the first few of each are named.
-    """
-    own = model.state_dict()
-    missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    reshaped = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in sorted(own.keys() & state.keys())
-        if own[key].shape != state[key].shape
-    ]
-    problems = [
-        f"{len(found)} {what}: {', '.join(found[:3])}"
-        for what, found in (("missing", missing), ("not expected", surplus), ("of another shape", reshaped))
-        if found
-    ]
-    if problems:
-        raise UserError(f"{source} does not fit {type(model).__name__}: {'; '.join(problems)}")
-    if assign:
-        state = {key: value.to(own[key].dtype) for key, value in state.items()}
-    model.load_state_dict(state, assign=assign)

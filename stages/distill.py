@@ -6,9 +6,9 @@ from limelight.stages.runner import stage_main
 
 def run(params: Params, name: str) -> None:
     """Write artifacts/<name> (weights, card, history.json) and reports/train/<name>."""
-    from limelight.training.runs import distil
+    from limelight.training.runs import train
 
-    distil(params, name)
+    train(params, name)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from limelight.models.registry import create_model
 def test_both_ways_differ_in_what_they_learn_alone() -> None:
     params = settings(Namespace(scenes=40, autoencoder_epochs=2, epochs=3), 5)
     one_step, velocity = params.run(ONE_STEP), params.run(VELOCITY)
-    assert (one_step.objective, velocity.objective) == ("masks", "velocity")
-    assert one_step.model_copy(update={"objective": "velocity"}) == velocity
+    assert (one_step.objective.name, velocity.objective.name) == ("supervised", "velocity")
+    assert one_step.model_copy(update={"objective": velocity.objective}) == velocity
     assert one_step.epochs == 3 and one_step.parts == {"vae": "artifacts/autoencoder"}
     assert params.train[0] == "autoencoder" and params.run("autoencoder").epochs == 2
     assert {request.sensor for request in params.active.data.datasets} == {"rgb", "rgbd", "rgbt"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from limelight.config import load_params
+from limelight.config import Run, load_params
 from limelight.foundation.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,10 @@ def tree(**changes: Any) -> dict[str, Any]:
         "profiles": {
             "demo": {
                 "data": {"datasets": [{"name": "embedded"}]},
-                "runs": {"teacher": {"model": "scfnet-resnet50"}, "student": {"model": "sdnet", "epochs": 3}},
+                "runs": {
+                    "teacher": {"model": "scfnet-resnet50"},
+                    "student": {"model": "sdnet", "objective": {"name": "distilled"}, "epochs": 3},
+                },
             }
         },
     }
@@ -35,10 +38,10 @@ def load(tmp_path: Path, content: Any) -> Any:
     return load_params(path)
 
 
-def test_the_shipped_file_is_valid_in_every_profile() -> None:
+def test_the_shipped_file_is_valid_in_every_profile(tmp_path: Path) -> None:
     shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
     for profile in shipped["profiles"]:
-        params = load_params(ROOT / "params.yaml").model_copy(update={"profile": profile})
+        params = load(tmp_path, {**shipped, "profile": profile})
         for name in [*params.train, *params.distil]:
             assert params.run(name).epochs > 0
 
@@ -52,7 +55,7 @@ def test_every_shipped_preset_is_valid(path: Path) -> None:
 
 def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
     run = load(tmp_path, tree()).run("student")
-    assert (run.epochs, run.batch_size, run.labelled) == (3, 8, ["train"])
+    assert (run.epochs, run.batch.size, run.samples.labelled) == (3, 8, ["train"])
 
 
 @pytest.mark.parametrize(
@@ -78,10 +81,10 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -
 
 def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
     broken = tree()
-    broken["profiles"]["demo"]["runs"]["student"].update(epochs=0, batchsize=4, precision="fp8")
+    broken["profiles"]["demo"]["runs"]["student"].update(epochs=0, batchsize=4, compute={"precision": "fp8"})
     with pytest.raises(UserError) as caught:
         load(tmp_path, broken)
-    for part in ("runs.student.epochs", "runs.student.batchsize: unknown key", "runs.student.precision"):
+    for part in ("runs.student.epochs", "runs.student.batchsize: unknown key", "runs.student.compute.precision"):
         assert part in str(caught.value)
 
 
@@ -96,9 +99,27 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"optimiser": {"weight_decay": -0.1}}, "student.optimiser.weight_decay: Input should be greater"),
         ({"optimiser": {"groups": {"head": {"weight_decay": -1}}}}, "groups.head.weight_decay: Input should be"),
         ({"optimiser": {"groups": {"head": {"lr_scale": -1}}}}, "groups.head.lr_scale: Input should be"),
-        ({"unlabelled": ["train", "more"]}, "student: train cannot be both labelled and unlabelled"),
-        ({"teacher_classes": ["dog", "Dog "]}, "must differ, and none may be empty"),
-        ({"teacher_classes": [" "]}, "must differ, and none may be empty"),
+        (
+            {"samples": {"unlabelled": ["train", "more"]}},
+            "student.samples: train cannot be both labelled and",
+        ),
+        (
+            {"objective": {"name": "distilled", "teacher_classes": ["dog", "Dog "]}},
+            "must differ, and none may be empty",
+        ),
+        ({"objective": {"name": "distilled", "teacher_classes": [" "]}}, "must differ, and none may be empty"),
+        (
+            {"objective": {"name": "masks"}},
+            "student.objective: unknown name 'masks'; choose one of: supervised,",
+        ),
+        ({"objective": {"label_weight": 0.5}}, "student.objective.name: missing"),
+        ({"objective": {"name": "supervised", "label_weight": 0.5}}, "objective.supervised.label_weight: unknown key"),
+        ({"objective": {"name": "distilled", "distil": "balanced-bce"}}, "unknown loss 'balanced-bce'; choose one of:"),
+        ({"objective": {"name": "supervised"}}, "distil.student: its objective is 'supervised', which has no use for"),
+        ({"augment": [{"name": "crop", "shore": 0.1}]}, "student.augment.0.crop.shore: unknown key"),
+        ({"augment": [{"name": "crap"}]}, "student.augment.0: unknown name 'crap'; choose one of: crop, enhance"),
+        ({"augment": [{"name": "resize"}, {"name": "crop"}]}, "a crop after the resize, but crops are of stored"),
+        ({"augment": [{"name": "flip", "horizontal": 0.6, "vertical": 0.6, "exclusive": True}]}, "cannot be exclusive"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -108,6 +129,15 @@ def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str
         load(tmp_path, broken)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
+        load(tmp_path, tree(train=["teacher", "student"], distil={}))
+
+
+def test_a_run_has_few_settings() -> None:
+    assert len(Run.model_fields) <= 15
 
 
 def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:

@@ -46,11 +46,12 @@ def mistakes(text: str, page: Path) -> list[str]:
 
 
 def defined(module: str, name: str) -> bool:
-    """Whether a module of this project defines a name, by its text: importing it would take seconds."""
+    """Whether a module of this project defines or passes on a name, by its text: importing it would take seconds."""
     spec = find_spec(module)
     if spec is None or not spec.origin or not Path(spec.origin).is_relative_to(ROOT):
         return spec is not None and hasattr(importlib.import_module(module), name)
-    return bool(re.search(rf"^(?:class |def )?{name}\b", Path(spec.origin).read_text(encoding="utf-8"), re.MULTILINE))
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    return bool(re.search(rf"^(?:class |def |from [\w.]+ import (?:.*, )?)?{name}\b", text, re.MULTILINE))
 
 
 def headings(page: Path) -> set[str]:

@@ -29,7 +29,8 @@ def project(tmp_path: Path) -> Path:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, tmp_path / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    run = {"input_size": 32, "epochs": 1, "batch_size": 4, "loss": "bce-iou"}
+    run = {"size": {"input": 32}, "epochs": 1, "batch": {"size": 4}}
+    student = {"objective": {"name": "distilled"}, "samples": {"unlabelled": ["unlabelled"]}}
     params.update(
         profile="tiny",
         train=["teacher"],
@@ -42,7 +43,7 @@ def project(tmp_path: Path) -> Path:
                 "validation": {"min_rows": 10, "samples": 8, "max_empty_masks": 1, "max_full_masks": 1},
                 "runs": {
                     "teacher": {**run, "model": "scfnet-mobilenetv3"},
-                    "student": {**run, "model": "sdnet", "unlabelled": ["unlabelled"]},
+                    "student": {**run, "model": "sdnet", **student},
                 },
                 "package": {},
                 "compare": {},

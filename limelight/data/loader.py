@@ -1,6 +1,6 @@
 """Batches for training and validation: a pure function of (seed, epoch, index), however many workers make them.
 
-One epoch is one permutation of all samples, labelled and unlabelled together; with `size_order: passes` it is one
+One epoch is one permutation of all samples, labelled and unlabelled together; with `size: {order: passes}` it is one
 permutation at each training size. An epoch is cut into whole batches: what is left over at its end waits for another
 epoch's permutation, except where the whole set is smaller than one batch. The processes of a parallel training take
 equally many, disjoint samples of each permutation, and train at the same size in the same step.
@@ -14,7 +14,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby, islice
 
@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from limelight.config import Augment, Run
+from limelight.config import Run
+from limelight.data import augmentation
+from limelight.data.augmentation.picture import Effect, Picture
+from limelight.data.augmentation.step import Step
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink
-from limelight.data.transforms import Draw, apply, draw, inverted
 from limelight.data.windows import Window, evaluation_windows, training_windows
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
@@ -82,20 +84,20 @@ def epoch_batches(
     frames: int = 1,
     stride: int = 1,
 ) -> Generator[Batch]:
-    """The augmented training batches of one epoch, made ahead by a thread (`run.workers` = 0) or by processes.
+    """The augmented training batches of one epoch, made ahead by a thread (`compute.workers` of 0) or by processes.
 
-    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `run.cache_mb`; large ones are
-    averaged down first, to 1.25 times the largest training size.
+    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `compute.cache_mb`; large ones
+    are averaged down first, to 1.25 times the largest training size.
 
     Args:
-        samples: all of them. Those with a mask count as labelled unless their split is one of `run.unlabelled`.
+        samples: all of them. Those with a mask count as labelled unless their split is one of `samples.unlabelled`.
         epoch: from 0.
         rank, world: this process's number among so many.
         start: batches of this epoch that are done already.
         device: where they will be used; for a GPU they come in pinned memory.
         mean, std: the card's, per channel of RGB in [0, 1].
-        inputs: what the networks that the batches are for declare.
-        frames, stride: of windows, see `limelight.data.windows`; `run.batch_size` of them make a batch.
+        inputs: what the batches must hold, see `Learner.inputs`.
+        frames, stride: of windows, see `limelight.data.windows`; `batch.size` of them make a batch.
 
     Raises:
         UserError: a file is missing or damaged (names the sample), there are fewer windows than processes, or frames of
@@ -105,11 +107,13 @@ def epoch_batches(
     windows = training_windows(samples, frames, stride)
     firsts = [samples[window[0]] for window in windows]
     plans = islice(_plans(_groups(firsts, run), run, seed, epoch, rank, world), start, None)
-    share = max(run.workers, 1)  # each worker keeps what it has decoded
-    store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.cache_mb << 20) // share)
-    maker = BatchMaker(store, tuple(windows), frozenset(run.unlabelled), mean, std, tuple(inputs), run.augment)
+    workers = run.compute.workers
+    share = max(workers, 1)  # each worker keeps what it has decoded
+    store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.compute.cache_mb << 20) // share)
+    unlabelled = frozenset(run.samples.unlabelled)
+    maker = BatchMaker(store, tuple(windows), unlabelled, mean, std, tuple(inputs), tuple(run.augment))
     pin = torch.device(device).type == "cuda"
-    return _from_workers(maker, plans, run.workers, pin) if run.workers else _from_thread(maker, plans, pin)
+    return _from_workers(maker, plans, workers, pin) if workers else _from_thread(maker, plans, pin)
 
 
 def evaluation_batches(
@@ -154,11 +158,11 @@ def evaluation_batches(
 
 # ------------------------------------------------------------------------------------------------------------- planning
 def _sizes(run: Run) -> list[int]:
-    return run.sizes or [run.input_size]
+    return run.size.training or [run.size.input]
 
 
 def _passes(run: Run) -> int:
-    return len(_sizes(run)) if run.size_order == "passes" else 1
+    return len(_sizes(run)) if run.size.order == "passes" else 1
 
 
 def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
@@ -166,7 +170,7 @@ def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
     share = samples // world
     if share == 0:
         raise UserError(f"{samples} samples cannot be shared by {world} processes; add data or use fewer processes")
-    batch_size = min(run.batch_size, share)
+    batch_size = min(run.batch.size, share)
     return share // batch_size, batch_size
 
 
@@ -176,7 +180,7 @@ def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
     Args:
         samples: the first of each window.
     """
-    if not run.balance_modalities:
+    if not run.samples.balance_modalities:
         return [np.arange(len(samples))]
     modalities = [sample.modality for sample in samples]
     return [np.flatnonzero([each == modality for each in modalities]) for modality in sorted(set(modalities))]
@@ -207,7 +211,7 @@ def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: 
         drawn = generator.choice(sizes, count)
         for batch in range(count):
             part = slice(batch * batch_size, (batch + 1) * batch_size)
-            size = sizes[number] if run.size_order == "passes" else int(drawn[batch])
+            size = sizes[number] if run.size.order == "passes" else int(drawn[batch])
             yield Plan(tuple(shuffled[part].tolist()), size, (seed, epoch, number), tuple(rounds[part].tolist()))
 
 
@@ -225,7 +229,7 @@ class BatchMaker:
     std: Triple
     inputs: tuple[Input, ...] = WITH_COMPANION
     """What networks declare."""
-    augment: Augment | None = None
+    augment: tuple[Step, ...] | None = None
     """None = the store's pixels, stretched to the batch's size where they have another."""
 
     def __call__(self, plan: Plan) -> Batch:
@@ -233,7 +237,7 @@ class BatchMaker:
         rows = [row for at in range(len(plan.indices)) for row in self._rows(at, plan)]
         samples = [row.sample for row in rows]
         labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
-        feeds = stack(self.inputs, [row.pixels for row in rows], size, [row.table for row in rows])
+        feeds = stack(self.inputs, [row.pixels for row in rows], size, [row.table(size) for row in rows])
         tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
         has_labels = any(row.decoded.labels_HW is not None for row in rows)
         mask_BHW = np.zeros((len(rows), *size), np.float32)
@@ -259,16 +263,15 @@ class BatchMaker:
         )
 
     def _rows(self, at: int, plan: Plan) -> list["_Row"]:
-        """The frames of a plan's window, and how they are augmented."""
+        """The frames of a plan's window, and how they are augmented: all of them alike."""
         window = self.windows[plan.indices[at]]
         samples, decoded = [self.store.samples[index] for index in window], [self.store[index] for index in window]
-        drawn, table = None, levels(self.mean, self.std)
+        drawn = None
         if self.augment is not None:
             again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
             generator = np.random.default_rng((*plan.key, plan.indices[at], *again))
-            drawn = draw(self.augment, _common_size(samples, decoded), generator)
-            table = levels(self.mean, self.std, drawn.contrast, drawn.brightness)
-        return [_Row(sample, each, drawn, table) for sample, each in zip(samples, decoded, strict=True)]
+            drawn = augmentation.draw(self.augment, _common_size(samples, decoded), generator)
+        return [_Row(*each, drawn, self.mean, self.std) for each in zip(samples, decoded, strict=True)]
 
 
 @dataclass
@@ -277,13 +280,13 @@ class _Row:
 
     sample: Sample
     decoded: Decoded
-    drawn: Draw | None
+    drawn: tuple[Effect, ...] | None
     """None = no augmentation."""
-    table: np.ndarray
-    """See `limelight.imaging.feeds.levels`."""
-    _moved: dict[Size, Decoded] = field(default_factory=dict)
+    mean: Triple
+    std: Triple
+    _moved: dict[Size, Picture] = field(default_factory=dict)
 
-    def moved(self, size: Size) -> Decoded:
+    def moved(self, size: Size) -> Picture:
         """Augmented, at a size."""
         if size not in self._moved:
             self._moved[size] = self._move(size)
@@ -297,13 +300,18 @@ class _Row:
             companion_HW = companion_HW / np.float32(np.iinfo(companion_HW.dtype).max)
         return Pixels(moved.image_HW3, companion_HW, MODALITIES.index(self.sample.modality))
 
-    def _move(self, size: Size) -> Decoded:
-        if self.drawn is None:
-            return self.decoded if self.decoded.size == size else _stretched(self.decoded, size)
-        moved = apply(self.decoded, self.drawn, size)
-        if not self.drawn.invert_companion or moved.companion_HW is None:
-            return moved
-        return replace(moved, companion_HW=inverted(moved.companion_HW, self.sample.modality))
+    def table(self, size: Size) -> np.ndarray:
+        """See `limelight.imaging.feeds.levels`."""
+        moved = self.moved(size)
+        return levels(self.mean, self.std, moved.contrast, moved.brightness)
+
+    def _move(self, size: Size) -> Picture:
+        decoded = self.decoded
+        if self.drawn is None and decoded.size != size:
+            decoded = _stretched(decoded, size)
+        parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW)
+        picture = Picture(*parts, void=VOID, modality=self.sample.modality)
+        return picture if self.drawn is None else augmentation.apply(picture, self.drawn, size)
 
 
 def _classes(sample: Sample) -> Vocabulary:

@@ -82,7 +82,7 @@ def export(
     if steps:
         raise UserError(
             f"these weights of {name} denoise in {steps} steps, and an export is a single one; "
-            f"{caller.instead}, or train with objective 'masks'"
+            f"{caller.instead}, or train with objective 'supervised'"
         )
     targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))
     rows = [complete(card.architecture.inputs, row) for row in singly(calibration)]

@@ -130,9 +130,9 @@ def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> 
 
     locked = {}
     for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", lock.read_text(encoding="utf-8"), re.MULTILINE):
-        entry = Requirement(line)
-        if entry.marker is None or entry.marker.evaluate():
-            locked[canonicalize_name(entry.name)] = f"{canonicalize_name(entry.name)}{entry.specifier}"
+        pin = Requirement(line)
+        if pin.marker is None or pin.marker.evaluate():
+            locked[canonicalize_name(pin.name)] = f"{canonicalize_name(pin.name)}{pin.specifier}"
     found: dict[str, str] = {}
     engine = runtime.partition("-")[0]
     own = entry(model).packages if engine == "torch" else ()

@@ -21,7 +21,7 @@ RECIPE_VERSION = 2
 
 KEEP = 2
 _NEUTRAL = {"workers", "cache_mb", "checkpoint_minutes"}
-"""Settings of a run that leave its result as it is."""
+"""Settings of `compute` that leave a training's result as it is."""
 
 
 @dataclass
@@ -51,10 +51,15 @@ class Stateful(Protocol):
 def state_key(run: Run, **inputs: Any) -> str:
     """16 hex digits that change with whatever changes a training's result: settings, data, teacher, seed, code.
 
+    Of the settings, those count that were given, by the run or by its preset: a setting that is new in this version
+    leaves older states valid. A default that gets another value needs another `RECIPE_VERSION`.
+
     Args:
         inputs: anything JSON can hold, e.g. seed=0, manifest='ab12...', teacher='cd34...'.
     """
-    facts = {"run": run.model_dump(mode="json", exclude=_NEUTRAL), "inputs": inputs, "version": RECIPE_VERSION}
+    given = run.model_dump(mode="json", exclude_unset=True, exclude={"preset": True, "compute": _NEUTRAL})
+    given = {name: value for name, value in given.items() if value != {}}
+    facts = {"run": given, "inputs": inputs, "version": RECIPE_VERSION}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

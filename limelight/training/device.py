@@ -71,4 +71,4 @@ def describe(accelerator: Accelerator, run: Run) -> str:
     index = accelerator.device.index or 0
     name = torch.cuda.get_device_name(index) if accelerator.device.type == "cuda" else "CPU"
     processes = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
-    return f"{name}, {run.precision}{processes}"
+    return f"{name}, {run.compute.precision}{processes}"

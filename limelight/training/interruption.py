@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish that is granted at the next safe point."""
+"""Defer SIGTERM and SIGINT until the next safe point."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interruption:
-    """The signal that asked this process to end; 0 = none did."""
+    """Number of the signal that arrived; 0 = none."""
 
     signal: int = 0
 
@@ -19,13 +19,13 @@ def interruptible() -> Iterator[Interruption]:
 
     Python delivers signals to the main thread alone; in any other one this changes nothing.
     """
-    asked = Interruption()
+    interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield interruption
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.signal = number
+        interruption.signal = number
         restore()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -35,6 +35,6 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
     try:
-        yield asked
+        yield interruption
     finally:
         restore()

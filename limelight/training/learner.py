@@ -1,27 +1,59 @@
 """What a way of training must add so that the one loop can run it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from limelight.config import Labels
+from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
-from limelight.training.validation import validate
+from limelight.models.base import Network
+from limelight.models.card import Card
+from limelight.models.inputs import Input
+from limelight.training.validation import share_buffers, validate
 
 
 class Learner(nn.Module):
     """A network with a loss.
 
-    It is a module so that data-parallel training sees the loss as its forward pass. Modules that are not trained (a
-    teacher, an autoencoder) may be attributes too: the loop moves them to the device, and neither averages nor saves
-    them.
+    It is a module so that data-parallel training sees the loss as its forward pass. Modules that are not trained, such
+    as a teacher, may be attributes too: the loop moves them to the device, and neither averages nor saves them.
     """
 
-    denoise_steps: int | None = None
-    """That the weights are to be used with; None = one, without noise."""
-    network: nn.Module
-    """What is trained, averaged and saved: one `Network`, or an `nn.ModuleDict` of several modules."""
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        """What is trained, averaged and saved."""
 
+    # ------------------------------------------------------------------------------------------------------- the data
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the loader must put into a batch."""
+        return self.network.inputs
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of the manifest's samples that it learns from."""
+        return self.network.capabilities.modalities
+
+    labels: Labels = "mask"
+    """What it learns from."""
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether samples without labels are of use."""
+        return False
+
+    def check_samples(self, samples: Sequence[Sample]) -> None:
+        """Refuse labelled samples that do not go with the settings, before the first step.
+
+        Raises:
+            UserError: they do not.
+        """
+
+    # ------------------------------------------------------------------------------------------------------- learning
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, a mean over the batch, and its parts by name for the records.
 
@@ -29,14 +61,6 @@ class Learner(nn.Module):
             epoch: from 0, for losses that change as training proceeds.
         """
         raise NotImplementedError
-
-    def predict(self, batch: Batch) -> Tensor:
-        """probability_B1HW in [0, 1] at the batch's size, for validation."""
-        raise NotImplementedError
-
-    def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
-        """Figures of all processes' labelled batches together, their names beginning with 'val_'."""
-        return validate(self, batches, accelerator)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every trained parameter exactly once, by role."""
@@ -48,3 +72,23 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         return self.loss(batch, epoch)
+
+    # ------------------------------------------------------------------------------------------------------- measuring
+    def predict(self, batch: Batch) -> Tensor:
+        """probability_B1HW in [0, 1] at the batch's size, for validation."""
+        return self.network.maps(batch.inputs)
+
+    def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
+        """Figures of all processes' labelled batches together, their names beginning with 'val_'."""
+        self.eval()
+        share_buffers(self.network, accelerator)
+        return validate(self.predict, batches, accelerator)
+
+    def card_facts(self, samples: Sequence[Sample], init: Card | None) -> dict[str, Any]:
+        """How the weights are to be used, as `Card.derived` takes it.
+
+        Args:
+            samples: all that were trained on.
+            init: of the weights that the training started from.
+        """
+        return {}

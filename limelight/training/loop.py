@@ -20,6 +20,7 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.inference.shortage import told_in_a_line
+from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
@@ -48,7 +49,7 @@ def fit(
     std: Triple = IMAGENET_STD,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
-    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one where `run.ema` is set.
+    """Train `learner.network` in place; afterwards it is the network to keep, the averaged one with `optimiser.ema`.
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
     stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very
@@ -57,20 +58,24 @@ def fit(
 
     Args:
         samples: labelled and unlabelled ones together.
-        validation: scored every `run.validate_every` epochs and after the last; may be empty.
+        validation: scored every `compute.validate_every` epochs and after the last; may be empty.
         folder: of the resume state; its name is this training's `state_key`.
         mean, std: the images' normalisation, per channel of RGB in [0, 1].
         on_epoch: called in the first process with the history so far; once more for an epoch right after which the
             training was killed.
 
     Raises:
-        UserError: no GPU where one is asked for, samples that cannot be read, a loss that is not finite, or too little
-            memory.
+        UserError: no GPU although `device` is 'cuda', samples that cannot be read, a loss that is not finite, or too
+            little memory.
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
-    accelerator = make_accelerator(device, run.precision)
-    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_leaner(learner, run)):
-        training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
+    accelerator = make_accelerator(device, run.compute.precision)
+    with (
+        deterministic(accelerator.device),
+        interruptible() as interruption,
+        told_in_a_line(_memory_advice(learner, run)),
+    ):
+        training = _begin(learner, run, len(samples), folder, seed, accelerator, interruption)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:
             while training.at.epoch < run.epochs:
@@ -85,23 +90,30 @@ def fit(
     return training.history
 
 
-def _leaner(learner: Learner, run: Run) -> str:
+def _memory_advice(learner: Learner, run: Run) -> str:
     """Settings of the run that would take less memory than these."""
-    share = next((share for share in range(2, run.batch_size + 1) if run.batch_size % share == 0), 1)
-    found = {
-        f"batch_size: {run.batch_size // share} with accumulate: {share * run.accumulate}, the same step": share > 1,
-        "precision: bf16": run.precision == "fp32",
+    size, accumulate = run.batch.size, run.batch.accumulate
+    share = next((share for share in range(2, size + 1) if size % share == 0), 1)
+    helps = {
+        f"batch: {{size: {size // share}, accumulate: {share * accumulate}}}, the same step": share > 1,
+        "compute: {precision: bf16}": run.compute.precision == "fp32",
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
     }
-    settings = [*(setting for setting, helps in found.items() if helps), *learner.memory_savers()]
-    return f"of the run's settings, these take less: {'; '.join([*settings, 'a smaller input_size'])}"
+    settings = [*(setting for setting, does in helps.items() if does), *learner.memory_savers(), "a smaller size.input"]
+    return f"of the run's settings, these take less: {'; '.join(settings)}"
 
 
 def _begin(
-    learner: Learner, run: Run, samples: int, folder: Path, seed: int, accelerator: Accelerator, asked: Interruption
+    learner: Learner,
+    run: Run,
+    samples: int,
+    folder: Path,
+    seed: int,
+    accelerator: Accelerator,
+    interruption: Interruption,
 ) -> "_Training":
     """Everything on its device, and the newest state restored."""
-    if run.channels_last:
+    if run.compute.channels_last:
         learner.to(memory_format=torch.channels_last)
     forward = accelerator.prepare(learner)
     roles = learner.parameter_groups()
@@ -111,12 +123,12 @@ def _begin(
         network=learner.network,
         forward=forward,
         optimiser=make_optimiser(roles, run.optimiser),
-        averaged=make_average(learner.network, run.ema) if run.ema else None,
-        checkpoints=Checkpoints(folder, run.checkpoint_minutes, writes=accelerator.is_main_process),
+        averaged=make_average(learner.network, run.optimiser.ema) if run.optimiser.ema else None,
+        checkpoints=Checkpoints(folder, run.compute.checkpoint_minutes, writes=accelerator.is_main_process),
         run=run,
         seed=seed,
         batches=batches_per_epoch(samples, run, accelerator.num_processes),
-        asked=asked,
+        interruption=interruption,
     )
     training.at = training.checkpoints.restore(training.parts)
     training.announce(samples, sorted(run.optimiser.groups.keys() - roles.keys()))
@@ -129,7 +141,7 @@ class _Training:
 
     accelerator: Accelerator
     learner: Learner
-    network: nn.Module
+    network: Network
     """What is trained; the learner's own is the average while that is validated."""
     forward: nn.Module
     """The learner, wrapped for autocast and data-parallel training."""
@@ -140,7 +152,7 @@ class _Training:
     seed: int
     batches: int
     """Per epoch and process."""
-    asked: Interruption
+    interruption: Interruption
     at: Progress = field(default_factory=Progress)
     normalisation: dict[str, Triple] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
@@ -157,15 +169,16 @@ class _Training:
             epoch=self.at.epoch,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
-            start=self.at.step * self.run.accumulate,
+            start=self.at.step * self.run.batch.accumulate,
             device=self.accelerator.device,
+            inputs=self.learner.inputs,
             **self.normalisation,
         )
         with closing(batches):
             while self.at.step < self.steps:
                 seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
                 rate = set_learning_rates(self.optimiser, self.run.optimiser, self.rate_factor(), self.at.epoch)
-                size = min(self.run.accumulate, self.batches - self.at.step * self.run.accumulate)
+                size = min(self.run.batch.accumulate, self.batches - self.at.step * self.run.batch.accumulate)
                 means, stop = self.step(islice(batches, size), size)
                 advance(1, f"epoch {self.at.epoch + 1}/{self.run.epochs}, loss {means['loss']:.4g}, lr {rate:.2g}")
                 if stop:
@@ -177,26 +190,26 @@ class _Training:
         """One optimiser step along the mean gradient of `size` batches.
 
         Returns:
-            The means of loss and parts over batches and processes, and whether any process was asked to stop.
+            The means of loss and parts over batches and processes, and whether any process is to stop.
         """
         self.optimiser.zero_grad()
         self.ids, totals = [], {}
         for number, batch in enumerate(batches, 1):
             self.ids += batch.ids
-            batch = batch.to(self.accelerator.device, self.run.channels_last)
+            batch = batch.to(self.accelerator.device, self.run.compute.channels_last)
             with nullcontext() if number == size else self.accelerator.no_sync(self.forward):
                 loss, parts = self.forward(batch, self.at.epoch)
                 self.accelerator.backward(loss / size)
             for name, value in {"loss": loss, **parts}.items():
                 totals[name] = totals.get(name, 0.0) + value.detach().float() / size
-        # One exchange between the processes and one wait for the GPU, for all that is asked of a step.
-        totals["stop"] = torch.tensor(float(self.asked.signal > 0), device=self.accelerator.device)
+        # One exchange between the processes and one wait for the GPU, for all figures of a step.
+        totals["stop"] = torch.tensor(float(self.interruption.signal > 0), device=self.accelerator.device)
         shared = self.accelerator.reduce(torch.stack(list(totals.values())), "mean").tolist()
         means = dict(zip(totals, shared, strict=True))
         stop = means.pop("stop") > 0
         self.check(all(map(math.isfinite, means.values())), f"the loss is {means['loss']:g}")
-        if self.run.clip_norm:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), self.run.clip_norm)
+        if self.run.optimiser.clip_norm:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.run.optimiser.clip_norm)
         self.optimiser.step()
         if self.averaged:
             self.averaged.update_parameters(self.network)
@@ -206,7 +219,7 @@ class _Training:
     @property
     def steps(self) -> int:
         """Optimiser steps per epoch; the last one may accumulate fewer batches."""
-        return math.ceil(self.batches / self.run.accumulate)
+        return math.ceil(self.batches / self.run.batch.accumulate)
 
     def rate_factor(self, back: int = 0) -> float:
         """Of the learning rate, for the step `back` before the next one."""
@@ -217,17 +230,18 @@ class _Training:
     def validate(self, samples: Sequence[Sample]) -> Record:
         """Scores of the network that would be kept now; none where the epoch is not one to validate."""
         number = self.at.epoch + 1
-        if not samples or (number % self.run.validate_every and number < self.run.epochs):
+        if not samples or (number % self.run.compute.validate_every and number < self.run.epochs):
             return {}
         seed_step(self.seed, self.at.epoch, self.at.step, self.accelerator.process_index)
         batches = evaluation_batches(
             samples,
-            self.run.input_size,
+            self.run.size.input,
             VALIDATION_BATCH,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
             device=self.accelerator.device,
-            cache_mb=self.run.cache_mb,
+            cache_mb=self.run.compute.cache_mb,
+            inputs=self.learner.inputs,
             **self.normalisation,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
@@ -240,9 +254,9 @@ class _Training:
         stops them all, or the training's end is near enough.
         """
         for batch in batches:
-            if self.asked.signal and self.accelerator.num_processes == 1:
+            if self.interruption.signal and self.accelerator.num_processes == 1:
                 self.stop()
-            yield batch.to(self.accelerator.device, self.run.channels_last)
+            yield batch.to(self.accelerator.device, self.run.compute.channels_last)
 
     def close_epoch(self, scores: Record) -> None:
         """Write the epoch's record and begin the next one."""
@@ -273,7 +287,7 @@ class _Training:
         """Save the state and end the process as the signal would have."""
         self.save()
         say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on")
-        raise SystemExit(128 + (self.asked.signal or signal.SIGTERM))
+        raise SystemExit(128 + (self.interruption.signal or signal.SIGTERM))
 
     def check(self, good: bool, problem: str) -> None:
         if good:
@@ -282,7 +296,7 @@ class _Training:
         raise UserError(
             f"{self.name}: {problem} after {self.at.step} steps of epoch {self.at.epoch + 1}, samples {ids}; the last "
             f"good state is {self.checkpoints.newest or 'the start'}; look at these samples, lower optimiser.lr or set "
-            "clip_norm"
+            "optimiser.clip_norm"
         )
 
     # ------------------------------------------------------------------------------------------------------- messages
@@ -296,7 +310,7 @@ class _Training:
         trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
         share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes
-        images = self.batches * min(self.run.batch_size, samples // world) * world
+        images = self.batches * min(self.run.batch.size, samples // world) * world
         say(
             self.accelerator,
             f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {samples} "

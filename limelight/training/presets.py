@@ -4,21 +4,41 @@ from typing import Any
 
 from limelight.foundation.errors import UserError
 
+AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
+    # KD-SCFNet's training code: blur, contrast and brightness, then a crop of less than an eighth of each side.
+    "scfnet": [
+        {"name": "photometric", "blur": 0.1, "contrast": 0.5, "brightness": 15 / 255},
+        {"name": "crop", "share": 0.125},
+        {"name": "flip", "horizontal": 0.5, "vertical": 0.2},
+    ],
+    # SDNet's training code: up to 14 pixels off each side by itself; a flip of half the pictures, one way or the other.
+    "sdnet": [
+        {"name": "crop", "pixels": 14},
+        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
+    ],
+    # STDNet's: SDNet's, drawn once for all frames of a clip.
+    "stdnet": [
+        {"name": "crop", "pixels": 14},
+        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
+    ],
+    # InSPyReNet (Kim et al., arXiv 2209.09475) and its training code: everything at the training size. Bilinear here,
+    # where theirs scales bicubically and rotates by whole degrees to the nearest pixel.
+    "inspyrenet": [
+        {"name": "resize"},
+        {"name": "scale", "probability": 0.5, "least": 0.75, "most": 1.25},
+        {"name": "flip", "horizontal": 0.5},
+        {"name": "rotate", "probability": 0.5, "degrees": 10},
+        {"name": "enhance", "probability": 0.5, "least": 1.0, "most": 1.1},
+    ],
+}
+"""Lists of operations, by the names that `augment` may have in place of a list."""
+
 _SCFNET: dict[str, Any] = {
     # KD-SCFNet (Zhang et al., arXiv 2208.02178), section 4.1, and its training code for what the paper leaves out.
     "epochs": 69,
-    "batch_size": 128,
-    "input_size": 352,
-    "sizes": [224, 256, 288, 320, 352],
-    "size_order": "random",
-    "augment": {
-        "blur": 0.1,
-        "contrast": 0.5,
-        "brightness": 15 / 255,
-        "crop": 0.125,
-        "flip_horizontal": 0.5,
-        "flip_vertical": 0.2,
-    },
+    "batch": {"size": 128},
+    "size": {"input": 352, "training": [224, 256, 288, 320, 352], "order": "random"},
+    "augment": AUGMENTATIONS["scfnet"],
     "optimiser": {
         "name": "sgd",
         "lr": 0.064,
@@ -32,36 +52,39 @@ _SCFNET: dict[str, Any] = {
     # 0.00064 -> 0.064 over 5 epochs and back over the other 64. Published in steps of 83 (625) an epoch, which differ
     # from these epochs' by the incomplete last batch.
     "schedule": {"name": "cosine", "warmup_epochs": 5, "warmup_start": 0.01, "final": 0.01},
-    "level_weights": [1.0, 0.5, 0.25, 0.125],
 }
+_SCFNET_LEVELS = [1.0, 0.5, 0.25, 0.125]
 
 _DIFFUSION: dict[str, Any] = {
-    "input_size": 384,
-    "optimiser": {"name": "adamw", "lr": 3e-5, "weight_decay": 1e-2},
-    "clip_norm": 1.0,
+    "size": {"input": 384},
+    "optimiser": {"name": "adamw", "lr": 3e-5, "weight_decay": 1e-2, "clip_norm": 1.0},
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Full supervision on DUTS-TR (10 553 images), for teachers and for students by themselves.
-    "scfnet-fs": {**_SCFNET, "loss": "dice-boundary"},
+    "scfnet-fs": {
+        **_SCFNET,
+        "objective": {"name": "supervised", "loss": "dice-boundary", "level_weights": _SCFNET_LEVELS},
+    },
     # Distillation on KD-SOD80K (80 000 images without labels): dice against the teacher's map, nothing else.
     "scfnet-kd": {
         **_SCFNET,
-        "labelled": [],
-        "unlabelled": ["unlabelled"],
-        "loss": "dice-boundary",
-        "distil": "dice",
-        "label_weight": 0.0,
+        "samples": {"labelled": [], "unlabelled": ["unlabelled"]},
+        "objective": {
+            "name": "distilled",
+            "distil": "dice",
+            "label_weight": 0.0,
+            "loss": "dice-boundary",
+            "level_weights": _SCFNET_LEVELS,
+        },
     },
-    # SDNet (Su et al., TPAMI 2025, arXiv 2507.01182), section V and its training code, on DUTS-TR. A flip with
-    # probability 0.5, half of them left-right and half up-down, becomes two independent ones of 0.25.
+    # SDNet (Su et al., TPAMI 2025, arXiv 2507.01182), section V and its training code, on DUTS-TR.
     "sdnet": {
         "epochs": 180,
-        "batch_size": 24,
-        "input_size": 320,
-        "sizes": [480, 400, 240, 320],  # the whole set four times an epoch, in this order
-        "size_order": "passes",
-        "augment": {"crop_pixels": 14, "flip_horizontal": 0.25, "flip_vertical": 0.25},
+        "batch": {"size": 24},
+        # The whole set four times an epoch, in this order.
+        "size": {"input": 320, "training": [480, 400, 240, 320], "order": "passes"},
+        "augment": AUGMENTATIONS["sdnet"],
         "optimiser": {
             "name": "adam",
             "lr": 1e-3,
@@ -73,44 +96,52 @@ PRESETS: dict[str, dict[str, Any]] = {
             },
         },
         "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [90, 150], "gamma": 0.1},
-        "loss": "balanced-bce",
+        "objective": {"name": "supervised", "loss": "balanced-bce"},
     },
-    # diffSOD's and Seg-diffusion's own training code: 32 images a step, no augmentation. For `objective: velocity`.
+    # diffSOD's and Seg-diffusion's own training code: 32 images a step, no augmentation. Of
+    # prompts, the objective is {name: prompted-velocity}, whose noise is the same by default.
     "diffusion-velocity": {
         **_DIFFUSION,
         "epochs": 500,
-        "batch_size": 4,
-        "accumulate": 8,
-        "augment": {"flip_horizontal": 0.0},
+        "batch": {"size": 4, "accumulate": 8},
+        "augment": [],
         "schedule": {"name": "constant"},
-        "noise_levels": 6,
-        "noise_discount": 0.3,
+        "objective": {"name": "velocity", "noise_levels": 6, "noise_discount": 0.3},
     },
     # End-to-end fine-tuning in one step (Martin Garcia et al., arXiv 2409.11355), section 5 and its training code:
     # 20 000 steps of 32 images, which are 40 epochs of the 16 038 that diffSOD is trained on, 100 of them a warm-up.
     "diffusion-one-step": {
         **_DIFFUSION,
         "epochs": 40,
-        "batch_size": 2,
-        "accumulate": 16,
-        "augment": {"flip_horizontal": 0.5},
+        "batch": {"size": 2, "accumulate": 16},
+        "augment": [{"name": "flip", "horizontal": 0.5}],
         "schedule": {"name": "exponential", "warmup_epochs": 0.2, "warmup_start": 0.01, "final": 0.01},
     },
 }
 
 
 def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
-    """Lay `settings` over the preset that they name; nested mappings are merged key by key, lists are replaced.
+    """Lay a run's settings over the preset that they name, and put the list in place of an augmentation's name.
+
+    Nested mappings are merged key by key, lists are replaced, and so is an objective where the run names another one,
+    since its keys are others.
 
     Raises:
-        UserError: no such preset.
+        UserError: no such preset, or no such augmentation.
     """
     name = settings.get("preset")
-    if name is None:
-        return settings
-    if name not in PRESETS:
+    if name is not None and name not in PRESETS:
         raise UserError(f"{where}: unknown preset {name!r}; choose one of: {', '.join(PRESETS)}")
-    return _merge(PRESETS[name], settings)
+    base = PRESETS.get(name, {}) if name is not None else {}
+    merged = _merge(base, settings)
+    own, published = settings.get("objective"), base.get("objective")
+    if isinstance(own, dict) and published and own.get("name", published["name"]) != published["name"]:
+        merged["objective"] = own
+    if isinstance(listed := merged.get("augment"), str):
+        if listed not in AUGMENTATIONS:
+            raise UserError(f"{where}: unknown augmentation {listed!r}; choose one of: {', '.join(AUGMENTATIONS)}")
+        merged["augment"] = AUGMENTATIONS[listed]
+    return merged
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -3,27 +3,33 @@
 They follow a training; the evaluate stage has the protocol's metrics at the masks' own sizes.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
+from torch import Tensor, nn
 
 from limelight.data.samples import Batch
-
-if TYPE_CHECKING:
-    from limelight.training.learner import Learner
 
 BETA_SQUARED = 0.3
 LEVELS = 256
 
 
-def validate(learner: "Learner", batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
-    """Score a learner's predictions on this process's share of the samples, and on all of them together.
+def share_buffers(network: nn.Module, accelerator: Accelerator) -> None:
+    """Give every process the first one's batch-norm statistics, which are what is saved; else each has its own."""
+    for buffer in network.buffers() if accelerator.num_processes > 1 else ():
+        buffer.copy_(broadcast(buffer))
+
+
+def validate(
+    predict: Callable[[Batch], Tensor], batches: Iterable[Batch], accelerator: Accelerator
+) -> dict[str, float]:
+    """Score predictions of this process's share of the samples, and of all shares together.
 
     Args:
+        predict: probability_B1HW in [0, 1] of a batch.
         batches: labelled, without augmentation.
 
     Returns:
@@ -31,14 +37,11 @@ def validate(learner: "Learner", batches: Iterable[Batch], accelerator: Accelera
         val_max_f: the maximum over 256 thresholds of F (beta^2 = 0.3), averaged over images per threshold first
             (Achanta et al., CVPR 2009; averaged as PySODMetrics does), without its min-max normalisation.
     """
-    learner.eval()
-    for buffer in learner.network.buffers() if accelerator.num_processes > 1 else ():
-        buffer.copy_(broadcast(buffer))  # batch-norm statistics are each process's own; the first one's are saved
     sums = np.zeros(2 + LEVELS)
     with torch.inference_mode():
         for batch in batches:
             with accelerator.autocast():
-                probability_B1HW = learner.predict(batch).float()
+                probability_B1HW = predict(batch).float()
             maps_BHW = (probability_B1HW[:, 0].cpu().numpy(), batch.mask_B1HW[:, 0].cpu().numpy())
             sums += sum(np.concatenate([[1.0], image_scores(*pair)]) for pair in zip(*maps_BHW, strict=True))
     total = accelerator.reduce(torch.from_numpy(sums).to(accelerator.device)).cpu().numpy()

@@ -28,7 +28,6 @@ class PictureAutoencoder(Network):
         self.vae = build_vae(chosen(vae, VAES, "autoencoder"))
 
     def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """The picture after its way through the latents, and its scaled latent_BChw, both with gradients."""
         latent_BChw = encode(self.vae, picture_B3HW)
         return self.vae.decode(latent_BChw / self.vae.config.scaling_factor).sample, latent_BChw
 

@@ -1,6 +1,6 @@
 """What draws masks by denoising them in latent space, whatever it is told about the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.diffusion import latents, lora
-from limelight.models.diffusion.configs import SCHEDULERS, UNETS, VAES, Config, chosen
+from limelight.models.diffusion.configs import PUBLISHED_STEPS, SCHEDULERS, UNETS, VAES, Config, chosen
 from limelight.models.diffusion.ensemble import ensemble
 from limelight.models.diffusion.folder import Configs, read_autoencoder, read_same
-from limelight.models.diffusion.noise import seeded_noise
+from limelight.models.diffusion.noise import pyramid_noise, seeded_noise
 from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
-from limelight.models.diffusion.sampling import check_steps, ddim
+from limelight.models.diffusion.sampling import add_noise, check_steps, ddim, velocity_target
 
 GAIN = 6.0
 """Logits per unit of the decoded mask: its ends at -1 and 1 become probabilities of 0.0025 and 0.9975."""
@@ -37,6 +37,7 @@ class MaskDenoiser(Network):
 
     mean = std = (0.5, 0.5, 0.5)
     """Of RGB in [0, 1], for a card."""
+    published_steps = PUBLISHED_STEPS
     rows_at_once: int = 16
     """200 prompts of an image, or 50 members of an ensemble, need no more memory than so many."""
 
@@ -97,6 +98,16 @@ class MaskDenoiser(Network):
             )
         self.vae = vae.requires_grad_(False).eval()
 
+    def take_part(self, part: str, donor: Network, source: str) -> None:
+        super().take_part(part, donor, source)
+        configs = [getattr(each.get_submodule(part), "config", None) for each in (self, donor)]
+        scales = [getattr(config, "scaling_factor", None) for config in configs]
+        if scales[0] != scales[1]:
+            raise UserError(
+                f"{source}: the latents of its part {part!r} are scaled by {scales[1]}, those of the network to train "
+                f"by {scales[0]}; set the same in the run's options"
+            )
+
     def add_adapters(self, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
         """See `limelight.models.diffusion.lora.add_adapters`."""
         lora.add_adapters(self.unet, rank=rank, alpha=alpha, targets=targets)
@@ -142,6 +153,26 @@ class MaskDenoiser(Network):
         both_BChw = torch.cat([latent_BChw, noisy_BChw], 1).to(self.unet.dtype)
         tokens_BNC = tokens_BNC.to(self.unet.dtype)
         return self.unet(both_BChw, timestep_B, encoder_hidden_states=tokens_BNC).sample.float()
+
+    # ------------------------------------------------------------------------------------------------------- training
+    def conditions(self, given: Mapping[str, Tensor | None]) -> tuple[Tensor, Tensor]:
+        """latent_NChw and tokens_NTC: of each map to draw, its image and what the denoiser is told of it.
+
+        Args:
+            given: named inputs, see `inputs`.
+        """
+        raise NotImplementedError
+
+    def velocity_error(
+        self, given: Mapping[str, Tensor | None], mask_BKHW: Tensor, *, levels: int, discount: float
+    ) -> Tensor:
+        latent_NChw, tokens_NTC = self.conditions(given)
+        mask_NChw = self.encode_mask(mask_BKHW.flatten(0, 1)[:, None])
+        timestep_N = torch.randint(self.last_timestep + 1, mask_NChw.shape[:1], device=mask_NChw.device)
+        noise_NChw = pyramid_noise(mask_NChw, levels=levels, discount=discount)
+        noisy_NChw = add_noise(self.scheduler, mask_NChw, noise_NChw, timestep_N)
+        predicted_NChw = self.predict_velocity(latent_NChw, noisy_NChw, tokens_NTC, timestep_N)
+        return (predicted_NChw - velocity_target(self.scheduler, mask_NChw, noise_NChw, timestep_N)).square()
 
     # ----------------------------------------------------------------------------------------------------- prediction
     def check_steps(self, steps: int) -> None:

@@ -14,7 +14,8 @@ from limelight.models.importers.files import Files
 from limelight.models.importers.paddle import read_pdparams
 from limelight.models.importers.torch_checkpoint import read_pth
 from limelight.models.registry import create_model
-from limelight.models.weights import load_strict, save_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import save_weights
 
 State = dict[str, Tensor]
 READERS: dict[str, Callable[[Path], State]] = {

@@ -1,85 +1,126 @@
-"""Losses, by the names that params.yaml knows.
+"""Losses, by the names that params.yaml knows. A new one is a file here and a line of `LOSSES`.
 
 Each is a function (logits_B1HW, target_B1HW, weight_B=None) -> scalar, computed in float32 whatever the logits' type,
-and finite, with finite gradients, on empty and on full masks.
+and finite, with finite gradients, on empty and on full masks. PyTorch is imported with the first that is made: settings
+are checked without it.
 """
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limelight.foundation.errors import UserError
-from limelight.models.losses.balanced_bce import balanced_bce
-from limelight.models.losses.bce import bce
-from limelight.models.losses.bce_iou import bce_iou
-from limelight.models.losses.boundary_dice import PUBLISHED_EPOCHS, boundary_dice, boundary_kernel
-from limelight.models.losses.dice import dice
 
-Loss = Callable[..., Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["Loss", "deep_supervision", "distil_loss", "make_loss"]
+__all__ = ["LOSSES", "Loss", "check_loss", "check_soft_loss", "deep_supervision", "make_loss"]
 
 
-def make_loss(name: str, *, epoch: int, epochs: int = PUBLISHED_EPOCHS) -> Loss:
-    """The label loss of one epoch.
+class Loss(Protocol):
+    """Logits against a target in [0, 1], a mean over the samples."""
 
-    Args:
-        name: 'dice-boundary' (KD-SCFNet), 'balanced-bce' (SDNet) or 'bce-iou'.
-        epoch: from 0; 'dice-boundary' thins its boundaries as training proceeds.
-        epochs: length of the whole training, over which that schedule is spread.
+    def __call__(
+        self, logits_B1HW: "Tensor", target_B1HW: "Tensor", weight_B: "Tensor | None" = None, /
+    ) -> "Tensor": ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name that `make_loss` knows."""
+
+    function: str
+    """'module:function' in this folder."""
+    summary: str
+    soft: bool = False
+    """Its targets may be soft, such as a teacher's map."""
+    changes: bool = False
+    """It takes `epoch` and `epochs` too, and changes as training proceeds."""
+
+
+LOSSES = {
+    "bce-iou": Entry("bce_iou:bce_iou", "binary cross-entropy plus soft IoU", soft=True),
+    "bce": Entry("bce:bce", "binary cross-entropy", soft=True),
+    "dice": Entry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
+    "dice-boundary": Entry(
+        "boundary_dice:dice_boundary", "Dice of maps and of their boundaries (KD-SCFNet)", changes=True
+    ),
+    "balanced-bce": Entry("balanced_bce:balanced_bce", "class-balanced cross-entropy, summed over pixels (SDNet)"),
+}
+
+
+def check_loss(name: str) -> str:
+    """The name of a loss against labels.
 
     Raises:
-        UserError: another name.
+        ValueError: there is no such loss.
     """
-    kernel = boundary_kernel(epoch, epochs)
-    losses = {"dice-boundary": partial(_dice_boundary, kernel=kernel), "balanced-bce": balanced_bce, "bce-iou": bce_iou}
-    return _choose("loss", name, losses)
+    return _check(name, LOSSES)
 
 
-def distil_loss(name: str) -> Loss:
-    """The loss of a student's logits against a teacher's probability map.
-
-    Args:
-        name: 'dice' (KD-SCFNet, arXiv 2208.02178) or 'bce'.
+def check_soft_loss(name: str) -> str:
+    """The name of a loss against a teacher's map.
 
     Raises:
-        UserError: another name.
+        ValueError: there is no such loss, or its targets must be masks.
     """
-    return _choose("distil", name, {"dice": dice, "bce": bce})
+    return _check(name, [known for known, entry in LOSSES.items() if entry.soft])
+
+
+def make_loss(name: str, *, epoch: int, epochs: int) -> Loss:
+    """The loss of one epoch.
+
+    Args:
+        epoch: from 0; some losses change as training proceeds.
+        epochs: length of the whole training.
+
+    Raises:
+        UserError: no loss has that name.
+    """
+    try:
+        entry = LOSSES[check_loss(name)]
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    module, _, attribute = entry.function.partition(":")
+    function: Any = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    loss: Loss = partial(function, epoch=epoch, epochs=epochs) if entry.changes else function
+    return loss
 
 
 def deep_supervision(
     loss: Loss,
-    logits: Sequence[Tensor],
-    target_B1HW: Tensor,
+    logits: Sequence["Tensor"],
+    target: "Tensor | Sequence[Tensor]",
     level_weights: Sequence[float] = (),
-    weight_B: Tensor | None = None,
-) -> Tensor:
-    """Sum over the levels of weight * loss(logits, target); every level is compared with the same full-size target.
+    weight_B: "Tensor | None" = None,
+) -> "Tensor":
+    """Sum over the levels of weight * loss(logits, target).
 
     Args:
-        logits: logits_B1HW at the target's size, finest first.
+        logits: logits_B1HW of each level, finest first.
+        target: target_B1HW that every level is compared with, or one per level, each at its level's size.
         level_weights: one per level; empty = all 1.
         weight_B: weight of each sample; None = all alike.
 
     Raises:
-        UserError: another number of weights than of levels.
+        UserError: another number of weights, or of targets, than of levels.
     """
     level_weights = level_weights or [1.0] * len(logits)
     if len(level_weights) != len(logits):
         raise UserError(
             f"level_weights has {len(level_weights)} numbers, the network {len(logits)} outputs; give as many"
         )
-    terms = [weight * loss(level, target_B1HW, weight_B) for weight, level in zip(level_weights, logits, strict=True)]
+    targets = list(target) if isinstance(target, list | tuple) else [target] * len(logits)
+    if len(targets) != len(logits):
+        raise UserError(f"there are {len(targets)} targets for the network's {len(logits)} outputs; give as many")
+    levels = zip(level_weights, logits, targets, strict=True)
+    terms = [weight * loss(level_B1HW, target_B1HW, weight_B) for weight, level_B1HW, target_B1HW in levels]
     return sum(terms[1:], start=terms[0])
 
 
-def _dice_boundary(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None, *, kernel: int) -> Tensor:
-    return dice(logits_B1HW, target_B1HW, weight_B) + boundary_dice(logits_B1HW, target_B1HW, weight_B, kernel=kernel)
-
-
-def _choose(what: str, name: str, losses: dict[str, Loss]) -> Loss:
-    if name not in losses:
-        raise UserError(f"unknown {what} {name!r}; choose one of: {', '.join(losses)}")
-    return losses[name]
+def _check(name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise ValueError(f"unknown loss {name!r}; choose one of: {', '.join(known)}")
+    return name

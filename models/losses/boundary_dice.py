@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from limelight.models.losses.dice import dice_B
+from limelight.models.losses.dice import dice, dice_B
 from limelight.models.losses.reduction import mean_over_samples
 
 PUBLISHED_EPOCHS = 69
@@ -51,3 +51,19 @@ def boundary_dice(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | N
     """
     predicted = boundary(logits_B1HW.float().sigmoid(), kernel)
     return mean_over_samples(dice_B(predicted, boundary(target_B1HW.float(), kernel)), weight_B)
+
+
+def dice_boundary(
+    logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None, *, epoch: int, epochs: int
+) -> Tensor:
+    """KD-SCFNet's label loss: `dice` plus `boundary_dice`, whose boundaries become thinner from epoch to epoch.
+
+    Args:
+        logits_B1HW, target_B1HW, weight_B: as in `boundary_dice`.
+        epoch, epochs: see `boundary_kernel`.
+
+    Returns:
+        Scalar in [0, 2].
+    """
+    kernel = boundary_kernel(epoch, epochs)
+    return dice(logits_B1HW, target_B1HW, weight_B) + boundary_dice(logits_B1HW, target_B1HW, weight_B, kernel=kernel)

@@ -10,13 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limelight.config import Augment, DatasetRequest, Run
+from limelight.config import DatasetRequest, Run
+from limelight.data.augmentation import apply
+from limelight.data.augmentation.crop import CropEffect
+from limelight.data.augmentation.flip import FlipEffect
+from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.resize import ResizeEffect
+from limelight.data.augmentation.warp import WarpEffect
 from limelight.data.catalogue import ClassSource, class_source
 from limelight.data.classes import BACKGROUND, VOID, Vocabulary, vocabulary, vocabulary_tree
 from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import decode, resize_labels, shrink
-from limelight.data.transforms import Draw, apply
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.images import write_png
@@ -24,7 +29,12 @@ from limelight.imaging.images import write_png
 NAMES = {2: "cat", 4: "dog", 200: "кошка"}
 VALUES = (0, 2, 4, 200, 255)
 EXPECTED = {0: BACKGROUND, 2: 1, 4: 2, 200: 3, 255: VOID}
-AUGMENT = Augment(crop=0.2, flip_vertical=0.5, blur=0.5, contrast=0.3, brightness=0.1, rotate=20)
+AUGMENT = [
+    {"name": "crop", "share": 0.2},
+    {"name": "flip", "vertical": 0.5},
+    {"name": "photometric", "blur": 0.5, "contrast": 0.3, "brightness": 0.1},
+    {"name": "rotate", "degrees": 20},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -111,11 +121,17 @@ def test_labels_stay_where_their_pixels_are() -> None:
 
 def test_whatever_moves_the_image_moves_its_labels() -> None:
     decoded = decode(make_sample(1, side=80))
-    for drawn in (Draw(mirror=True, rows=(10, 70), columns=(7, None)), Draw(upside_down=True), Draw(angle=17.0)):
-        moved = apply(decoded, drawn, (64, 64))
+    picture = Picture(decoded.image_HW3, decoded.mask_HW, labels_HW=decoded.labels_HW, void=VOID)
+    crop = CropEffect((10, 70), (7, decoded.size[0]))
+    for effects in (
+        [crop, ResizeEffect(), FlipEffect(mirror=True)],
+        [ResizeEffect(), FlipEffect(upside_down=True)],
+        [WarpEffect(angle=17.0), ResizeEffect()],
+    ):
+        moved = apply(picture, effects, (64, 64))
         label_of_grey = vocabulary("pets").labels(moved.image_HW3[..., 0])
         flat = np.isin(moved.image_HW3[..., 0], VALUES)  # not on an edge between two blocks
-        if drawn.angle:
+        if WarpEffect(angle=17.0) in effects:
             flat &= moved.image_HW3[..., 0] > 0
             assert (moved.labels_HW[[0, 0, -1, -1], [0, -1, 0, -1]] == VOID).all()
         agree = (moved.labels_HW == label_of_grey)[flat].mean()
@@ -146,9 +162,10 @@ def test_batches_carry_labels_and_their_names() -> None:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 def test_training_batches_are_equal_whoever_makes_them() -> None:
     samples = [make_sample(number) for number in range(6)]
-    settings = {"model": "sdnet", "batch_size": 2, "input_size": 32, "augment": AUGMENT}
+    settings = {"model": "sdnet", "batch": {"size": 2}, "size": {"input": 32}, "augment": AUGMENT}
     first, again, by_workers = (
-        list(epoch_batches(samples, Run(**settings, workers=workers), seed=1, epoch=0)) for workers in (0, 0, 2)
+        list(epoch_batches(samples, Run(**settings, compute={"workers": workers}), seed=1, epoch=0))
+        for workers in (0, 0, 2)
     )
     for one, two, three in zip(first, again, by_workers, strict=True):
         assert torch.equal(one.labels_BHW, two.labels_BHW) and torch.equal(one.labels_BHW, three.labels_BHW)
@@ -158,7 +175,7 @@ def test_training_batches_are_equal_whoever_makes_them() -> None:
 
 def test_labels_of_splits_that_are_not_to_be_seen_are_void() -> None:
     samples = [make_sample(0), make_sample(1, split="unlabelled")]
-    run = Run(model="sdnet", batch_size=2, input_size=32, unlabelled=["unlabelled"])
+    run = Run(model="sdnet", batch={"size": 2}, size={"input": 32}, samples={"unlabelled": ["unlabelled"]})
     (batch,) = epoch_batches(samples, run, seed=0, epoch=0)
     hidden = batch.ids.index("pets/1")
     assert (batch.labels_BHW[hidden] == VOID).all() and (batch.labels_BHW[1 - hidden] != VOID).any()

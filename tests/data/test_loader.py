@@ -26,7 +26,12 @@ from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.images import read_image, write_png
 from limelight.models.card import Card
 
-AUGMENT = {"crop": 0.125, "flip_vertical": 0.2, "blur": 0.3, "contrast": 0.5, "brightness": 0.05, "rotate": 10}
+AUGMENT = [
+    {"name": "crop", "share": 0.125},
+    {"name": "flip", "vertical": 0.2},
+    {"name": "photometric", "blur": 0.3, "contrast": 0.5, "brightness": 0.05},
+    {"name": "rotate", "degrees": 10},
+]
 
 
 def make_sample(folder, number: int, *, mask=True, companion=False, side=40, split="train", sensor="rgb") -> Sample:
@@ -63,8 +68,11 @@ def samples(tmp_path_factory) -> list[Sample]:
     return [make_sample(folder, number, mask=number % 3 > 0) for number in range(22)]
 
 
-def make_run(**changes) -> Run:
-    return Run(**{"model": "sdnet", "batch_size": 4, "sizes": [32, 48], "augment": AUGMENT, **changes})
+def make_run(batch=4, sizes=(32, 48), order="random", workers=0, cache_mb=512, augment=AUGMENT, **samples) -> Run:
+    """Sizes and order of training, and `samples`, see `Splits`."""
+    settings = {"size": {"training": list(sizes), "order": order}, "batch": {"size": batch}, "augment": augment}
+    settings["compute"] = {"workers": workers, "cache_mb": cache_mb}
+    return Run.model_validate({"model": "sdnet", "samples": samples, **settings})
 
 
 def assert_equal(left, right) -> None:
@@ -118,7 +126,7 @@ def test_cache_changes_nothing(samples, reference):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("size_order", ["random", "passes"])
 def test_resuming_in_the_middle_is_exact(samples, workers, size_order):
-    run = make_run(workers=workers, size_order=size_order)
+    run = make_run(workers=workers, order=size_order)
     whole = list(epoch_batches(samples, run, seed=5, epoch=1))
     for start in (0, 1, 3, len(whole)):
         assert_equal(epoch_batches(samples, run, seed=5, epoch=1, start=start), whole[start:])
@@ -141,7 +149,7 @@ def test_seed_and_epoch_change_order_and_augmentation(samples, reference):
     ):
         other = list(other)
         assert ids(other) != ids(reference)
-    fixed = make_run(sizes=[32], batch_size=22)
+    fixed = make_run(sizes=[32], batch=22)
     a, b = (next(iter(epoch_batches(samples, fixed, seed=1, epoch=epoch))) for epoch in (0, 1))
     at, bt = a.ids.index("toy/7"), b.ids.index("toy/7")
     assert not torch.equal(a.image_B3HW[at], b.image_B3HW[bt])
@@ -155,12 +163,12 @@ def test_an_epoch_is_one_permutation_in_whole_batches(samples, reference):
 
 
 def test_a_set_smaller_than_a_batch_is_one_short_batch(samples):
-    (batch,) = epoch_batches(samples[:3], make_run(batch_size=16), seed=0, epoch=0)
-    assert len(batch) == 3 and batches_per_epoch(3, make_run(batch_size=16)) == 1
+    (batch,) = epoch_batches(samples[:3], make_run(batch=16), seed=0, epoch=0)
+    assert len(batch) == 3 and batches_per_epoch(3, make_run(batch=16)) == 1
 
 
 def test_passes_run_the_whole_set_at_each_size_in_order(samples):
-    run = make_run(sizes=[48, 32, 40], size_order="passes", batch_size=11)
+    run = make_run(sizes=[48, 32, 40], order="passes", batch=11)
     batches = list(epoch_batches(samples, run, seed=0, epoch=0))
     assert [batch.image_B3HW.shape[-1] for batch in batches] == [48, 48, 32, 32, 40, 40]
     assert len(batches) == batches_per_epoch(len(samples), run)
@@ -170,7 +178,7 @@ def test_passes_run_the_whole_set_at_each_size_in_order(samples):
 
 
 def test_random_sizes_are_drawn_per_batch(samples):
-    run = make_run(batch_size=2, sizes=[32, 40, 48])
+    run = make_run(batch=2, sizes=[32, 40, 48])
     sizes = [
         batch.image_B3HW.shape[-2:] for epoch in range(3) for batch in epoch_batches(samples, run, seed=0, epoch=epoch)
     ]
@@ -185,7 +193,7 @@ def test_random_sizes_are_drawn_per_batch(samples):
     st.integers(1, 60), st.integers(1, 8), st.integers(1, 9), st.sampled_from(["random", "passes"]), st.integers(0, 9)
 )
 def test_ranks_share_an_epoch_without_overlap(count, world, batch_size, size_order, epoch):
-    run = make_run(batch_size=batch_size, size_order=size_order)
+    run = make_run(batch=batch_size, order=size_order)
     if count < world:
         with pytest.raises(UserError, match=f"{count} samples cannot be shared by {world}"):
             batches_per_epoch(count, run, world)
@@ -209,7 +217,7 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
     groups = [np.arange(start, end) for start, end in itertools.pairwise(edges)]
     if edges[-1] < world:
         return
-    run = make_run(batch_size=batch_size, balance_modalities=True)
+    run = make_run(batch=batch_size, balance_modalities=True)
     ranks = [list(loader._plans(groups, run, 0, epoch, rank, world)) for rank in range(world)]
     assert {len(plans) for plans in ranks} == {batches_per_epoch(int(edges[-1]), run, world)}
     for plans in ranks:
@@ -225,7 +233,15 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
 def test_a_companion_is_inverted_and_nothing_else(tmp_path):
     samples = [make_sample(tmp_path, number, companion=True, sensor="rgbt") for number in range(4)]
     plain, turned = (
-        list(epoch_batches(samples, make_run(augment={"invert_companion": share}), seed=0, epoch=0)) for share in (0, 1)
+        list(
+            epoch_batches(
+                samples,
+                make_run(augment=[{"name": "flip"}, {"name": "invert-companion", "probability": share}]),
+                seed=0,
+                epoch=0,
+            )
+        )
+        for share in (0, 1)
     )
     assert_equal(plain, turned)
     for one, other in zip(plain, turned, strict=True):
@@ -238,7 +254,7 @@ def test_balanced_batches_of_three_modalities(tmp_path):
         make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
-    for batch in epoch_batches(mixed, make_run(batch_size=6, balance_modalities=True), seed=0, epoch=0):
+    for batch in epoch_batches(mixed, make_run(batch=6, balance_modalities=True), seed=0, epoch=0):
         assert batch.modality_B.tolist() == [0, 1, 2, 0, 1, 2]
         absent = batch.modality_B == 0
         assert batch.companion_B1HW[absent].max() == 0 and batch.companion_B1HW[~absent].max() > 0
@@ -251,7 +267,7 @@ def test_a_sample_that_comes_again_is_augmented_anew(tmp_path, world):
         make_sample(tmp_path, number, companion=modality != "rgb", sensor=modality)
         for number, modality in enumerate(modalities)
     ]
-    run = make_run(batch_size=3, sizes=[32], balance_modalities=True)
+    run = make_run(batch=3, sizes=[32], balance_modalities=True)
     batches = [
         batch for rank in range(world) for batch in epoch_batches(mixed, run, seed=0, epoch=0, rank=rank, world=world)
     ]
@@ -262,7 +278,7 @@ def test_a_sample_that_comes_again_is_augmented_anew(tmp_path, world):
 
 
 def test_ranks_serve_what_one_process_would(samples):
-    run = make_run(batch_size=3)
+    run = make_run(batch=3)
     shards = [ids(epoch_batches(samples, run, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]
     assert len(shards[0]) == len(shards[1]) == 9 and not set(shards[0]) & set(shards[1])
 
@@ -271,12 +287,12 @@ def test_ranks_serve_what_one_process_would(samples):
     ("more", "digest", "means"),
     [
         (
-            {"size_order": "random"},
+            {"order": "random"},
             "e9ce0690b1f3acd4",
-            [[0.2893, 0.1204, 0.0], [-0.4491, 0.0814, 0.0834], [0.4832, 0.0796, 0.1685], [0.1191, 0.1309, 0.0455]],
+            [[0.338, 0.1205, 0.0], [-0.1045, 0.0814, 0.0834], [0.9851, 0.0795, 0.1686], [-0.1654, 0.1311, 0.0456]],
         ),
         (
-            {"size_order": "passes"},
+            {"order": "passes"},
             "d94ec63fa9e4eca0",
             [
                 [0.2872, 0.1199, 0.0],
@@ -292,7 +308,7 @@ def test_ranks_serve_what_one_process_would(samples):
         (
             {"balance_modalities": True},
             "b97a15d469b35a87",
-            [[0.1067, 0.0876, 0.089], [0.3709, 0.1279, 0.1279], [-0.0947, 0.1132, 0.0781], [0.3072, 0.0865, 0.1346]],
+            [[0.6479, 0.0878, 0.0888], [0.4441, 0.1276, 0.1276], [0.2183, 0.1135, 0.0786], [0.3848, 0.0866, 0.1349]],
         ),
     ],
 )
@@ -303,10 +319,15 @@ def test_batches_are_those_of_earlier_versions(tmp_path, more, digest, means):
         make_sample(tmp_path, number, mask=number % 3 > 0, companion=sensor != "rgb", sensor=sensor)
         for number, sensor in enumerate(sensors)
     ]
+    plain = [
+        {"name": "crop", "share": 0.125},
+        {"name": "flip", "vertical": 0.2},
+        {"name": "photometric", "contrast": 0.5, "brightness": 0.05},
+    ]
     batches = [
         batch
         for rank in range(2)
-        for batch in epoch_batches(mixed, make_run(**more), seed=3, epoch=1, rank=rank, world=2)
+        for batch in epoch_batches(mixed, make_run(**more, augment=plain), seed=3, epoch=1, rank=rank, world=2)
     ]
     order = " ".join(text for batch in batches for text in (*batch.ids, str(batch.image_B3HW.shape[-1])))
     assert hashlib.sha256(order.encode()).hexdigest().startswith(digest)
@@ -357,8 +378,7 @@ def test_companions_move_with_the_mask(tmp_path):
 
 
 def test_no_augmentation_is_the_input_of_inference(samples):
-    plain = {"flip_horizontal": 0.0}
-    (batch,) = epoch_batches(samples, make_run(augment=plain, sizes=[33], batch_size=22), seed=0, epoch=0)
+    (batch,) = epoch_batches(samples, make_run(augment=[], sizes=[33], batch=22), seed=0, epoch=0)
     by_id = {sample.sample_id: sample for sample in samples}
     expected = as_inference([read_image(by_id[sample_id].image) for sample_id in batch.ids], 33)
     assert torch.equal(batch.image_B3HW, expected)
@@ -461,7 +481,7 @@ from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
 rest = (sys.argv[1], None, None, None, None, (), 1, 1, "")
 samples = [Sample(f"{n}", "toy", "train", "rgb", "none", *rest) for n in range(64)]
-run = Run(model="sdnet", batch_size=2, sizes=[64], workers=int(sys.argv[2]))
+run = Run(model="sdnet", batch={"size": 2}, size={"training": [64]}, compute={"workers": int(sys.argv[2])})
 batches = epoch_batches(samples, run, seed=0, epoch=0)
 next(batches)
 print("ready", flush=True)

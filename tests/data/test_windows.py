@@ -24,7 +24,11 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 
 FRAMES = 6
-AUGMENT = {"crop": 0.2, "flip_horizontal": 0.5, "contrast": 0.5, "brightness": 0.1}
+AUGMENT = [
+    {"name": "crop", "share": 0.2},
+    {"name": "flip", "horizontal": 0.5},
+    {"name": "photometric", "contrast": 0.5, "brightness": 0.1},
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,11 @@ def clips(tmp_path_factory) -> list[Sample]:
     return prepare_dataset(request, entry, 0, HashCache()).samples
 
 
-def make_run(**changes: object) -> Run:
-    return Run.model_validate({"model": "sdnet", "batch_size": 3, "sizes": [32], "augment": AUGMENT, **changes})
+def make_run(batch: int = 3, sizes: tuple[int, ...] = (32,), order: str = "random", **compute: object) -> Run:
+    size = {"training": sizes, "order": order}
+    return Run.model_validate(
+        {"model": "sdnet", "batch": {"size": batch}, "size": size, "augment": AUGMENT, "compute": compute}
+    )
 
 
 def equal(left: Batch, right: Batch) -> bool:
@@ -124,7 +131,7 @@ def test_all_frames_of_a_window_are_augmented_alike(tmp_path: Path) -> None:
         for clip in range(4)
         for frame in range(3)
     ]
-    (batch,) = epoch_batches(still, make_run(batch_size=4), seed=0, epoch=0, frames=3)
+    (batch,) = epoch_batches(still, make_run(4), seed=0, epoch=0, frames=3)
     windows = batch.image_B3HW.unflatten(0, (4, 3))
     assert (windows == windows[:, :1]).all() and (batch.mask_B1HW.unflatten(0, (4, 3)).diff(dim=1) == 0).all()
     for one, other in itertools.combinations(windows, 2):
@@ -182,8 +189,6 @@ def test_plans_of_stills_are_those_before_windows() -> None:
     plans = [
         [plan.indices, plan.size, plan.key, plan.rounds]
         for size, order, epoch, rank in itertools.product((1, 4, 6), ("random", "passes"), (0, 5), (0, 1))
-        for plan in loader._plans(
-            groups, make_run(batch_size=size, size_order=order, sizes=[32, 48]), 3, epoch, rank, 2
-        )
+        for plan in loader._plans(groups, make_run(size, (32, 48), order), 3, epoch, rank, 2)
     ]
     assert hashlib.sha256(json.dumps(plans).encode()).hexdigest().startswith("24df38f3c14b5b00")

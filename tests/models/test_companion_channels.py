@@ -10,7 +10,8 @@ from limelight.models.base import Network
 from limelight.models.companion import fitted_channels, with_companion
 from limelight.models.registry import create_model
 from limelight.models.sdnet.difference import run_branchwise
-from limelight.models.weights import load_strict, load_weights, save_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 ALL = ["rgb", "rgbd", "rgbt"]

@@ -16,7 +16,8 @@ from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
 from limelight.models.importers.files import Files
-from limelight.models.weights import load_strict, load_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import load_weights
 from tests.models.published_branch import published_features, published_state, small_values
 from tests.tolerance import assert_agree
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limelight.foundation.errors import UserError
-from limelight.models.losses import deep_supervision, distil_loss, make_loss
+from limelight.models.losses import LOSSES as REGISTERED
+from limelight.models.losses import check_soft_loss, deep_supervision, make_loss
 from limelight.models.losses.balanced_bce import balanced_bce
 from limelight.models.losses.bce import bce
 from limelight.models.losses.bce_iou import bce_iou, soft_iou
@@ -95,7 +96,7 @@ def test_formula(name: str, soft: bool) -> None:
 @pytest.mark.parametrize("name", LABEL_LOSSES)
 def test_empty_and_full_masks_are_finite(name: str, confidence: float, mask: float, dtype: torch.dtype) -> None:
     logits = torch.full((2, 1, 32, 32), confidence, dtype=dtype, requires_grad=True)
-    loss = make_loss(name, epoch=0)(logits, torch.full((2, 1, 32, 32), mask))
+    loss = make_loss(name, epoch=0, epochs=69)(logits, torch.full((2, 1, 32, 32), mask))
     loss.backward()
     assert loss.dtype == torch.float32 and torch.isfinite(loss) and loss >= 0
     assert torch.isfinite(logits.grad).all()
@@ -125,7 +126,7 @@ def test_training_on_it_finds_the_mask(name: str) -> None:
     optimiser = torch.optim.Adam([logits], lr=0.3)
     for epoch in range(69):
         optimiser.zero_grad()
-        make_loss(name, epoch=epoch)(logits, target).backward()
+        make_loss(name, epoch=epoch, epochs=69)(logits, target).backward()
         optimiser.step()
     assert torch.equal(logits > 0, target > 0.5)
 
@@ -174,14 +175,29 @@ def test_deep_supervision_weighs_the_levels() -> None:
 def test_names() -> None:
     logits, target = batch(9)
     both = dice(logits, target) + boundary_dice(logits, target, kernel=11)
-    assert make_loss("dice-boundary", epoch=9)(logits, target).item() == pytest.approx(both.item())
+    assert make_loss("dice-boundary", epoch=9, epochs=69)(logits, target).item() == pytest.approx(both.item())
     soft = logits.flip(0).sigmoid()
-    assert distil_loss("dice")(logits, soft).item() == pytest.approx(dice(logits, soft).item())
-    assert distil_loss("bce")(logits, soft).item() == pytest.approx(bce(logits, soft).item())
+    assert make_loss("dice", epoch=0, epochs=1)(logits, soft).item() == pytest.approx(dice(logits, soft).item())
+    assert make_loss("bce", epoch=0, epochs=1)(logits, soft).item() == pytest.approx(bce(logits, soft).item())
     with pytest.raises(UserError, match="unknown loss 'mse'"):
-        make_loss("mse", epoch=0)
-    with pytest.raises(UserError, match="unknown distil 'mse'"):
-        distil_loss("mse")
+        make_loss("mse", epoch=0, epochs=1)
+    with pytest.raises(ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, dice"):
+        check_soft_loss("balanced-bce")
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_every_registered_loss_is_there_and_says_what_it_is(name: str) -> None:
+    logits, target = batch(2)
+    assert make_loss(name, epoch=3, epochs=10)(logits, target, torch.ones(3)).ndim == 0
+    assert REGISTERED[name].summary
+
+
+def test_targets_may_differ_from_level_to_level() -> None:
+    (logits, target), (small, half) = batch(7), batch(8, size=(8, 8))
+    total = deep_supervision(dice, [logits, small], [target, half])
+    assert total.item() == pytest.approx((dice(logits, target) + dice(small, half)).item())
+    with pytest.raises(UserError, match="there are 1 targets for the network's 2 outputs"):
+        deep_supervision(dice, [logits, small], [target])
 
 
 # ---------------------------------------------------------------------------------------------------------- void pixels

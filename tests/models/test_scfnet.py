@@ -17,7 +17,8 @@ from limelight.models.importers.files import Files
 from limelight.models.registry import create_model
 from limelight.models.scfnet.checkpoint import from_published
 from limelight.models.scfnet.network import SCFNet
-from limelight.models.weights import load_strict, load_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import load_weights
 from tests.tolerance import assert_agree, rounding
 
 PUBLISHED = {"scfnet-mobilenetv3": "M3_0.5", "scfnet-resnet50": "R50", "scfnet-swinb": "ST"}

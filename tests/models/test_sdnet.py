@@ -16,7 +16,8 @@ from limelight.models.registry import create_model
 from limelight.models.sdnet.checkpoint import from_published
 from limelight.models.sdnet.difference import run_branchwise
 from limelight.models.sdnet.network import SDNet
-from limelight.models.weights import load_strict, load_weights, save_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree, rounding
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_sdnet.json").read_text(encoding="utf-8"))

@@ -35,7 +35,7 @@ def params(tmp_path, monkeypatch) -> Params:
     save_weights("artifacts/tiny-deploy", model.reparameterize(), name="sdnet", input_size=(32, 32), form="merged")
     profile = {
         "data": {"datasets": [{"name": "set"}]},
-        "runs": {"big": {"model": "scfnet"}, "tiny": {"model": "sdnet"}},
+        "runs": {"big": {"model": "scfnet"}, "tiny": {"model": "sdnet", "objective": {"name": "distilled"}}},
         "evaluate": {"workers": 1, "latency_runs": 1, "threads": 1, "overlays": 2},
         "compare": {"metric": "mae"},
     }

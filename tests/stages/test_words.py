@@ -27,20 +27,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 RUN = {
     "model": "segdiffusion-tiny",
-    "objective": "words",
-    "input_size": 32,
+    "objective": {
+        "name": "prompted",
+        "prompts": 3,
+        "held_out_classes": ["green ring"],
+        "templates": ["a picture of a {}", "a {}"],
+    },
+    "size": {"input": 32},
     "epochs": 2,
-    "batch_size": 4,
-    "prompts": 3,
-    "held_out_classes": ["green ring"],
-    "templates": ["a picture of a {}", "a {}"],
+    "batch": {"size": 4},
     "optimiser": {"lr": 1e-3},
     "schedule": {"name": "constant"},
 }
 RUNS = {
-    "words": {**RUN, "ema": 0.5},
-    "typo": {**RUN, "held_out_classes": ["green rong"]},
-    "masks": {**RUN, "objective": "masks"},
+    "words": {**RUN, "optimiser": {"lr": 1e-3, "ema": 0.5}},
+    "typo": {**RUN, "objective": {"name": "prompted", "held_out_classes": ["green rong"]}},
+    "masks": {**RUN, "objective": {"name": "supervised"}},
     "no-words": {**RUN, "model": "autoencoder-tiny"},
     "salient": {"model": "sdnet"},
 }
@@ -208,8 +210,8 @@ def test_words_alone_have_a_champion(project: Path, tmp_path: Path, monkeypatch:
     ("name", "problem"),
     [
         ("typo", r"held_out_classes \['green rong'\] are none of its datasets' classes: \['blue box', "),
-        ("masks", "objective 'masks' is not for segdiffusion-tiny; set it to 'words'"),
-        ("no-words", "objective 'words' is not for autoencoder-tiny"),
+        ("masks", "objective 'supervised' is not for SegDiffusion; set its name to 'prompted'"),
+        ("no-words", "objective 'prompted' is not for PictureAutoencoder"),
     ],
 )
 def test_mistakes_are_named(params: Params, name: str, problem: str) -> None:

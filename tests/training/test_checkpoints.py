@@ -6,8 +6,10 @@ import pytest
 import torch
 from toy import toy_network, toy_run
 
+from limelight.config import Run
 from limelight.foundation.errors import UserError
 from limelight.training.checkpoints import Checkpoints, Progress, state_key
+from limelight.training.presets import PRESETS, with_preset
 
 
 def saved(folder: Path, steps: int = 1) -> Checkpoints:
@@ -68,11 +70,23 @@ def test_only_the_first_process_writes(tmp_path: Path):
 
 def test_key_changes_with_what_changes_the_result_and_with_nothing_else():
     base = state_key(toy_run(), seed=0, manifest="a")
-    assert base == state_key(toy_run(workers=3, cache_mb=1, checkpoint_minutes=1), seed=0, manifest="a")
+    assert base == state_key(
+        toy_run(compute={"workers": 3, "cache_mb": 1, "checkpoint_minutes": 1}), seed=0, manifest="a"
+    )
     others = [
         state_key(toy_run(), seed=1, manifest="a"),
         state_key(toy_run(), seed=0, manifest="b"),
         state_key(toy_run(epochs=3), seed=0, manifest="a"),
-        state_key(toy_run(augment={"blur": 0.5}), seed=0, manifest="a"),
+        state_key(toy_run(augment=[{"name": "photometric", "blur": 0.5}]), seed=0, manifest="a"),
     ]
     assert len({base, *others}) == 5
+
+
+def test_a_setting_that_was_not_given_is_not_part_of_the_key():
+    """So that a new setting orphans nobody's training."""
+    base = state_key(toy_run(), seed=0)
+    assert base == state_key(toy_run(options={}, compute={}), seed=0)
+    assert base != state_key(toy_run(compute={"precision": "bf16"}), seed=0)
+    preset = Run.model_validate(with_preset({"model": "sdnet", "preset": "sdnet"}, "here"))
+    written = Run.model_validate({"model": "sdnet", **PRESETS["sdnet"]})
+    assert state_key(preset, seed=0) == state_key(written, seed=0) != state_key(Run(model="sdnet"), seed=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import equal, toy_run, toy_samples, weights
+from toy import equal, supervised, toy_run, toy_samples, weights
 
 from limelight.config import Optimiser
 from limelight.foundation.errors import UserError
@@ -13,7 +13,6 @@ from limelight.models.base import Network
 from limelight.models.registry import create_model
 from limelight.training.loop import fit
 from limelight.training.optimisers import make_optimiser, set_learning_rates
-from limelight.training.supervised import Supervised
 
 
 def network(name: str = "diffsod-tiny", **options: object) -> Network:
@@ -50,9 +49,9 @@ def test_gradient_checkpointing_changes_memory_and_nothing_else(name: str) -> No
 
 # --------------------------------------------------------------------------------------------------------------- bf16
 def test_bf16_learns_in_fp32_weights(tmp_path: Path) -> None:
-    settings = {"input_size": 64, "batch_size": 4, "epochs": 1, "precision": "bf16", "optimiser": {"lr": 1e-3}}
-    run = toy_run(model="diffsod-tiny", **settings)
-    learner = Supervised(network(), run)
+    settings = {"size": {"input": 64}, "batch": {"size": 4}, "epochs": 1, "optimiser": {"lr": 1e-3}}
+    run = toy_run(model="diffsod-tiny", compute={"precision": "bf16"}, **settings)
+    learner = supervised(network(), run)
     before = weights(learner.network)
     history = fit(learner, run, samples=toy_samples(tmp_path, 4), folder=tmp_path / "toy/state", seed=1, device="cpu")
     after = weights(learner.network)

@@ -21,20 +21,25 @@ from limelight.models.diffusion.folder import write_folder
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages import distill, train
-from limelight.training.distilled import Distilled
-from limelight.training.velocity import Velocity
+from limelight.training.objectives import make_learner
+from limelight.training.teacher import NetworkTeacher
 from tests.tolerance import assert_agree, relative
 
 RUN = {
     "model": "diffsod-tiny",
     "parts": {"vae": "artifacts/vae"},
-    "input_size": 64,
+    "size": {"input": 64},
     "epochs": 2,
-    "batch_size": 4,
+    "batch": {"size": 4},
     "optimiser": {"lr": 1e-3},
     "schedule": {"name": "constant"},
-    "validation": None,
+    "samples": {"validation": None},
 }
+STUDENT = {**RUN, "model": "sdnet", "parts": {}, "objective": {"name": "distilled"}}
+
+
+def student(**settings: object) -> dict[str, object]:
+    return {**STUDENT, "objective": {"name": "distilled", **settings}}
 
 
 def profile(runs: dict[str, dict]) -> dict[str, object]:
@@ -46,12 +51,12 @@ RUNS = {
         **RUN,
         "model": "autoencoder-tiny",
         "parts": {},
-        "objective": "reconstruction",
+        "objective": {"name": "reconstruction"},
         "epochs": 12,
         "optimiser": {"lr": 4e-3},
     },
-    "one-step": {**RUN, "ema": 0.9, "clip_norm": 1.0, "validation": "val"},
-    "velocity": {**RUN, "objective": "velocity", "epochs": 1},
+    "one-step": {**RUN, "optimiser": {"lr": 1e-3, "ema": 0.9, "clip_norm": 1.0}, "samples": {"validation": "val"}},
+    "velocity": {**RUN, "objective": {"name": "velocity"}, "epochs": 1},
     "adapters": {
         **RUN,
         "epochs": 1,
@@ -64,21 +69,21 @@ RUNS = {
     "not-a-part": {**RUN, "parts": {"backbone": "artifacts/vae"}},
     "schedule-as-part": {**RUN, "parts": {"schedule": "artifacts/one-step"}},
     "other-scale": {**RUN, "options": {"vae": {**VAES["tiny"], "scaling_factor": 0.5}}},
-    "no-denoiser": {**RUN, "model": "sdnet", "parts": {}, "objective": "velocity"},
+    "no-denoiser": {**RUN, "model": "sdnet", "parts": {}, "objective": {"name": "velocity"}},
     "no-maps": {**RUN, "model": "autoencoder-tiny", "parts": {}},
-    "student": {**RUN, "model": "sdnet", "parts": {}},
-    "student-of-pictures": {**RUN, "model": "sdnet", "parts": {}},
-    "student-of-velocities": {**RUN, "objective": "velocity"},
-    "student-of-odd-size": {**RUN, "model": "sdnet", "parts": {}, "teacher_size": 100},
-    "student-of-no-words": {**RUN, "model": "sdnet", "parts": {}, "teacher_classes": ["dog"]},
-    "student-of-unnamed": {**RUN, "model": "sdnet", "parts": {}},
-    "student-of-words": {**RUN, "model": "sdnet", "parts": {}, "epochs": 1, "teacher_classes": ["red mug", "box"]},
-    "too-small": {**RUN, "model": "sdnet", "parts": {}, "sizes": [8]},
+    "student": STUDENT,
+    "student-of-pictures": STUDENT,
+    "student-that-cannot": {**STUDENT, "model": "autoencoder-tiny"},
+    "student-of-odd-size": student(teacher_size=100),
+    "student-of-no-words": student(teacher_classes=["dog"]),
+    "student-of-unnamed": STUDENT,
+    "student-of-words": {**student(teacher_classes=["red mug", "box"]), "epochs": 1},
+    "too-small": {**RUN, "model": "sdnet", "parts": {}, "size": {"training": [8]}},
 }
 DISTIL = {
     "student": {"teacher": "legacy"},
     "student-of-pictures": {"teacher": "vae"},
-    "student-of-velocities": {"teacher": "one-step"},
+    "student-that-cannot": {"teacher": "one-step"},
     "student-of-odd-size": {"teacher": "one-step"},
     "student-of-no-words": {"teacher": "one-step"},
     "student-of-unnamed": {"teacher": "words"},
@@ -162,7 +167,8 @@ def test_a_legacy_teacher_sees_one_picture_at_a_time() -> None:
     params = load_params()
     teacher, card = load_weights("artifacts/legacy")
     network = create_model("sdnet", modalities=["rgb", "rgbd", "rgbt"])
-    learner = Distilled(network, params.run("student"), teacher, card).eval()
+    facts = {"mean": network.mean, "std": network.std, "size": None, "classes": ()}
+    learner = NetworkTeacher(teacher, card, **facts)
     (batch, *_) = epoch_batches(toy_samples(Path("data/datasets/toy"), 8), params.run("student"), seed=0, epoch=0)
     alone = replace(
         batch, **{part: value[:1] for part, value in vars(batch).items() if isinstance(value, torch.Tensor)}
@@ -185,7 +191,7 @@ def test_adapters_are_merged_into_what_is_saved() -> None:
 def test_unlabelled_samples_do_not_count(tmp_path: Path) -> None:
     params = load_params()
     run = params.run("velocity")
-    learner = Velocity(load_weights("artifacts/velocity")[0], run)
+    learner = make_learner(run.objective, load_weights("artifacts/velocity")[0], epochs=run.epochs)
     (first, *_) = epoch_batches(toy_samples(Path("data/datasets/toy"), 8), run, seed=0, epoch=0)
 
     def loss(labelled: list[bool]) -> torch.Tensor:
@@ -199,27 +205,27 @@ def test_unlabelled_samples_do_not_count(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(UserError, match=r"autoencoder-tiny in artifacts/vae .* do not both have a part 'backbone'"):
+    with pytest.raises(UserError, match=r"PictureAutoencoder in artifacts/vae .* do not both have a part 'backbone'"):
         train.run(load_params(), "not-a-part")
-    with pytest.raises(UserError, match="objective 'velocity' is not for sdnet"):
+    with pytest.raises(UserError, match="run 'no-denoiser': objective 'velocity' is not for SDNet; set its name to"):
         train.run(load_params(), "no-denoiser")
     with pytest.raises(UserError, match="do not both have a part 'schedule'"):
         train.run(load_params(), "schedule-as-part")
     with pytest.raises(UserError, match=r"latents of its part 'vae' are scaled by 0.18215, those .* by 0.5"):
         train.run(load_params(), "other-scale")
-    with pytest.raises(UserError, match="objective 'masks' is not for autoencoder-tiny; set it to 'reconstruction'"):
+    with pytest.raises(UserError, match="'supervised' is not for PictureAutoencoder; set its name to 'reconstruction'"):
         train.run(load_params(), "no-maps")
-    with pytest.raises(UserError, match="teacher 'vae' draws no saliency maps"):
+    with pytest.raises(UserError, match="teacher 'vae': it draws no saliency maps"):
         distill.run(load_params(), "student-of-pictures")
-    with pytest.raises(UserError, match="leave objective at 'masks', not 'velocity'"):
-        distill.run(load_params(), "student-of-velocities")
-    with pytest.raises(UserError, match=r"sizes \[100\] are not multiples of 32, which one-step needs"):
+    with pytest.raises(UserError, match="objective 'distilled' is not for PictureAutoencoder"):
+        distill.run(load_params(), "student-that-cannot")
+    with pytest.raises(UserError, match=r"sizes \[100\] are not multiples of 32, which DiffSOD needs"):
         distill.run(load_params(), "student-of-odd-size")
-    with pytest.raises(UserError, match="teacher 'one-step' takes no words; leave teacher_classes out"):
+    with pytest.raises(UserError, match="teacher 'one-step': it takes no prompts; leave teacher_classes out"):
         distill.run(load_params(), "student-of-no-words")
-    with pytest.raises(UserError, match="the card of teacher 'words' names no classes; name some as teacher_classes"):
+    with pytest.raises(UserError, match="teacher 'words': its card names no classes; name some as teacher_classes"):
         distill.run(load_params(), "student-of-unnamed")
-    with pytest.raises(UserError, match=r"run 'too-small': sizes \[8\] are below 16, the least that sdnet takes"):
+    with pytest.raises(UserError, match=r"run 'too-small': sizes \[8\] are below 16, the least that SDNet takes"):
         train.run(load_params(), "too-small")
     with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which SDNet is not"):
         train.run(load_params(), "no-unet")

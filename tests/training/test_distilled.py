@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
+from toy import ToyNetwork, equal, supervised, toy_network, toy_run, toy_samples, weights
 
 from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
-from limelight.models.base import Capabilities
-from limelight.models.card import Card
+from limelight.foundation.errors import UserError
+from limelight.models.base import Capabilities, Network
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Triple
+from limelight.models.inputs import Input, union
 from limelight.models.registry import create_model
-from limelight.training.distilled import Distilled
 from limelight.training.loop import fit
-from limelight.training.supervised import Supervised
+from limelight.training.objectives.distilled import Distilled
+from limelight.training.teacher import NetworkTeacher
 from tests.tolerance import assert_agree
 
 CARD = Card(
@@ -23,12 +25,23 @@ CARD = Card(
 )
 
 
+def taught_by(
+    teacher: Network, card: Card = CARD, *, mean: Triple = IMAGENET_MEAN, std: Triple = IMAGENET_STD, **settings: object
+) -> Distilled:
+    """A toy student."""
+    objective = toy_run(objective={"name": "distilled", **settings}).objective
+    seen = {"size": objective.teacher_size, "classes": objective.teacher_classes}
+    return Distilled(
+        toy_network(dropout=0.0), objective, epochs=2, teacher=NetworkTeacher(teacher, card, mean=mean, std=std, **seen)
+    )
+
+
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> ToyNetwork:
     """A toy network that has learnt to find the discs."""
     folder = tmp_path_factory.mktemp("teacher")
     network, run = toy_network(seed=7), toy_run(epochs=12)
-    fit(Supervised(network, run), run, samples=toy_samples(folder, 8), folder=folder / "k", seed=0, device="cpu")
+    fit(supervised(network, run), run, samples=toy_samples(folder, 8), folder=folder / "k", seed=0, device="cpu")
     network.zero_grad()
     return network.eval()
 
@@ -37,10 +50,11 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> ToyNetwork:
     ("loss", "label_weight", "labels"), [("dice", 0.0, False), ("bce", 0.0, False), ("dice", 0.5, True)]
 )
 def test_the_student_learns(loss: str, label_weight: float, labels: bool, teacher: ToyNetwork, tmp_path: Path):
-    run = toy_run(epochs=10, distil=loss, label_weight=label_weight, unlabelled=["unlabelled"], level_weights=[1, 0.5])
+    settings = {"distil": loss, "label_weight": label_weight, "level_weights": [1, 0.5]}
+    run = toy_run(epochs=10, samples={"unlabelled": ["unlabelled"]})
     samples = toy_samples(tmp_path, 8, "unlabelled", labelled=False) + (toy_samples(tmp_path, 4) if labels else [])
     before = weights(teacher)
-    learner = Distilled(toy_network(), run, teacher, CARD)
+    learner = taught_by(teacher, **settings)
     history = fit(
         learner,
         run,
@@ -60,13 +74,13 @@ def test_the_student_learns(loss: str, label_weight: float, labels: bool, teache
 
 
 def test_the_teacher_stays_in_evaluation_mode_and_out_of_the_state(teacher: ToyNetwork):
-    learner = Distilled(toy_network(), toy_run(), teacher, CARD)
+    learner = taught_by(teacher)
     assert learner.train().network.training and not learner.teacher.training
     assert learner.network.state_dict().keys() == toy_network().state_dict().keys()
 
 
 def test_the_labels_free_form_does_not_look_at_masks(teacher: ToyNetwork, tmp_path: Path):
-    learner = Distilled(toy_network(dropout=0.0), toy_run(), teacher, CARD)
+    learner = taught_by(teacher)
     batch = next(evaluation_batches(toy_samples(tmp_path, 4), 32, 4))
     first, parts = learner.loss(batch, 0)
     batch.mask_B1HW = 1 - batch.mask_B1HW
@@ -77,8 +91,8 @@ def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetw
     samples = toy_samples(tmp_path, 2)
     card = CARD.derived(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     own = next(evaluation_batches(samples, 32, 2, mean=card.prepare.mean, std=card.prepare.std))
-    learner = Distilled(toy_network(), toy_run(), teacher, card)
-    targets = learner.targets(next(evaluation_batches(samples, 32, 2)))
+    learner = taught_by(teacher, card)
+    targets = learner.teacher.targets(next(evaluation_batches(samples, 32, 2)))
     torch.testing.assert_close(targets, teacher(own.image_B3HW)[0].sigmoid().detach(), atol=1e-5, rtol=1e-4)
 
 
@@ -95,9 +109,9 @@ def test_a_teacher_that_samples_is_sampled_from():
         torch.zeros(1, dtype=torch.int64),
         ["0"],
     )
-    learner = Distilled(toy_network(), toy_run(), teacher, card, mean=teacher.mean, std=teacher.std)
-    assert_agree(learner.targets(batch), teacher.denoise(image, steps=2)[0], teacher, steps=2)
-    assert not torch.allclose(learner.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
+    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std)
+    assert_agree(learner.teacher.targets(batch), teacher.denoise(image, steps=2)[0], teacher, steps=2)
+    assert not torch.allclose(learner.teacher.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
 
 
 @pytest.mark.parametrize(("asked", "steps"), [([], None), (["red mug"], None), ([], 2)])
@@ -110,8 +124,8 @@ def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: in
     batch = Batch(
         image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]
     )
-    run = toy_run(teacher_classes=asked)
-    targets = Distilled(toy_network(), run, teacher, card, mean=teacher.mean, std=teacher.std).targets(batch)
+    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std, teacher_classes=asked)
+    targets = learner.teacher.targets(batch)
     prompts = teacher.encode_prompts([f"{name} alone" for name in asked or card.use.classes])
     with torch.no_grad():
         each = teacher.denoise(image, prompts, steps=steps)[0] if steps else teacher(image, prompts)[0].sigmoid()
@@ -130,8 +144,17 @@ def test_the_teacher_sees_a_size_it_takes(teacher_size: int | None, divisor: int
             return super().forward(image_B3HW)
 
     sizes: list[tuple[int, ...]] = []
-    learner = Distilled(toy_network(), toy_run(teacher_size=teacher_size), Picky(), CARD)
-    targets = learner.targets(next(evaluation_batches(toy_samples(tmp_path, 2), 32, 2)))
+    learner = taught_by(Picky(), teacher_size=teacher_size)
+    targets = learner.teacher.targets(next(evaluation_batches(toy_samples(tmp_path, 2), 32, 2)))
     assert sizes == [(seen, seen)]
     assert targets.shape == (2, 1, 32, 32)
     assert targets.min() >= 0 and targets.max() <= 1
+
+
+def test_a_batch_holds_what_either_of_them_takes(teacher: ToyNetwork):
+    depth = create_model("sdnet", width=12, modalities=["rgb", "rgbd"])
+    assert [each.name for each in taught_by(depth).inputs] == ["image", "companion", "modality"]
+    assert taught_by(teacher).inputs == teacher.inputs
+    overview = Input(name="image", source="image", scale=0.5)
+    with pytest.raises(UserError, match="mean different things by the input 'image'"):
+        union(teacher.inputs, (overview,))

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
+from toy import ToyNetwork, equal, supervised, toy_network, toy_run, toy_samples, weights
 
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.training.checkpoints import state_key
 from limelight.training.history import History
 from limelight.training.loop import fit
-from limelight.training.supervised import Supervised
+from limelight.training.objectives.supervised import Supervised
 
 
 def train(folder: Path, network: ToyNetwork, *, count: int = 8, seed: int = 0, **settings: object) -> History:
     samples = toy_samples(folder, count)
     run = toy_run(**settings)
     return fit(
-        Supervised(network, run),
+        supervised(network, run),
         run,
         samples=samples,
         validation=toy_samples(folder, 3, "val"),
@@ -43,7 +43,7 @@ def test_equal_seeds_give_equal_weights_whatever_the_workers_and_the_cache(tmp_p
     histories = [
         train(tmp_path / "a", networks[0]),
         train(tmp_path / "b", networks[1]),
-        train(tmp_path / "c", networks[2], workers=1, cache_mb=0),
+        train(tmp_path / "c", networks[2], compute={"workers": 1, "cache_mb": 0}),
         train(tmp_path / "d", networks[3], seed=1),
     ]
     states = [weights(network) for network in networks]
@@ -55,16 +55,16 @@ def test_equal_seeds_give_equal_weights_whatever_the_workers_and_the_cache(tmp_p
 def test_accumulated_batches_equal_one_large_batch(tmp_path: Path):
     # Without batch norm and dropout, whose results depend on how the samples are divided.
     large, small = (toy_network(norm=False, dropout=0.0) for _ in range(2))
-    settings = {"optimiser": {"name": "sgd", "lr": 0.1}, "clip_norm": 1.0}
-    first = train(tmp_path / "large", large, batch_size=4, **settings)
-    second = train(tmp_path / "small", small, batch_size=2, accumulate=2, **settings)
+    settings = {"optimiser": {"name": "sgd", "lr": 0.1, "clip_norm": 1.0}}
+    first = train(tmp_path / "large", large, batch={"size": 4}, **settings)
+    second = train(tmp_path / "small", small, batch={"size": 2, "accumulate": 2}, **settings)
     for one, other in zip(large.parameters(), small.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     assert first.last["loss"] == pytest.approx(second.last["loss"], rel=1e-4)
 
 
 def test_an_incomplete_last_step_is_a_mean_of_its_own_batches(tmp_path: Path):
-    history = train(tmp_path, toy_network(), count=10, batch_size=2, accumulate=2, epochs=1)
+    history = train(tmp_path, toy_network(), count=10, batch={"size": 2, "accumulate": 2}, epochs=1)
     assert len(history.records) == 1
     assert history.last["loss"] < 10
 
@@ -81,8 +81,8 @@ def test_frozen_role_keeps_its_weights_for_its_epochs(tmp_path: Path):
 
 
 def test_averaged_weights_are_the_ones_kept_and_validated(tmp_path: Path):
-    run = toy_run(ema=0.9, epochs=2)
-    learner = Supervised(toy_network(), run)
+    run = toy_run(optimiser={"lr": 0.02, "ema": 0.9}, epochs=2)
+    learner = supervised(toy_network(), run)
     trained = learner.network
     samples = toy_samples(tmp_path, 8)
     history = fit(learner, run, samples=samples, validation=samples, folder=tmp_path / "k", seed=0, device="cpu")
@@ -92,12 +92,12 @@ def test_averaged_weights_are_the_ones_kept_and_validated(tmp_path: Path):
     from limelight.training.device import make_accelerator
     from limelight.training.validation import validate
 
-    scores = validate(learner, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
+    scores = validate(learner.eval().predict, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
     assert scores["val_mae"] == pytest.approx(history.last["val_mae"], rel=1e-5)
 
 
 def test_validation_every_other_epoch_and_after_the_last(tmp_path: Path):
-    history = train(tmp_path, toy_network(), epochs=5, validate_every=2)
+    history = train(tmp_path, toy_network(), epochs=5, compute={"validate_every": 2})
     assert [record["epoch"] for record in history.records if "val_mae" in record] == [2, 4, 5]
 
 
@@ -110,7 +110,14 @@ def test_a_loss_that_is_not_finite_names_samples_and_the_last_good_state(tmp_pat
     run = toy_run()
     folder = tmp_path / "toy" / "key"
     with pytest.raises(UserError) as caught:
-        fit(Poisoned(toy_network(), run), run, samples=toy_samples(tmp_path, 8), folder=folder, seed=0, device="cpu")
+        fit(
+            Poisoned(toy_network(), run.objective, epochs=run.epochs),
+            run,
+            samples=toy_samples(tmp_path, 8),
+            folder=folder,
+            seed=0,
+            device="cpu",
+        )
     text = str(caught.value)
     assert "toy: the loss is inf" in text and "epoch 2" in text
     assert "toy/train/003" in text
@@ -119,10 +126,12 @@ def test_a_loss_that_is_not_finite_names_samples_and_the_last_good_state(tmp_pat
 
 
 def test_spoilt_weights_are_never_saved(tmp_path: Path):
-    run = toy_run(optimiser={"name": "sgd", "lr": 1e38}, schedule={"name": "constant"}, checkpoint_minutes=0)
+    run = toy_run(
+        optimiser={"name": "sgd", "lr": 1e38}, schedule={"name": "constant"}, compute={"checkpoint_minutes": 0}
+    )
     folder = tmp_path / "toy" / "key"
     with pytest.raises(UserError, match=r"not finite|the loss is"):
-        fit(Supervised(toy_network(), run), run, samples=toy_samples(tmp_path, 8), folder=folder, seed=0, device="cpu")
+        fit(supervised(toy_network(), run), run, samples=toy_samples(tmp_path, 8), folder=folder, seed=0, device="cpu")
     for path in folder.glob("*.pt"):
         saved = torch.load(path, weights_only=True)["parts"]["network"]
         assert all(value.isfinite().all() for value in saved.values())
@@ -134,12 +143,12 @@ def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: 
         def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
             raise error
 
-    run = toy_run(batch_size=9, accumulate=2)
+    run = toy_run(batch={"size": 9, "accumulate": 2})
     with pytest.raises(
-        UserError, match=r"memory ran out; .*batch_size: 3 with accumulate: 6, .*bf16; .*8bit}; a"
+        UserError, match=r"memory ran out; .*batch: {size: 3, accumulate: 6}, .*bf16}; .*8bit}; a"
     ) as told:
         fit(
-            Supervised(Large(), run),
+            supervised(Large(), run),
             run,
             samples=toy_samples(tmp_path, 18),
             folder=tmp_path / "k",
@@ -171,7 +180,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path):
     run = toy_run()
     with pytest.raises(UserError, match="device is 'cuda', but PyTorch sees no GPU"):
         fit(
-            Supervised(toy_network(), run),
+            supervised(toy_network(), run),
             run,
             samples=toy_samples(tmp_path, 4),
             folder=tmp_path / "k",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import equal, toy_run, toy_samples, weights
+from toy import equal, supervised, toy_run, toy_samples, weights
 
 from limelight.config import Lora
 from limelight.foundation.errors import UserError
@@ -13,17 +13,16 @@ from limelight.models.diffusion.lora import add_adapters, merge_adapters
 from limelight.models.registry import create_model
 from limelight.training.loop import fit
 from limelight.training.optimisers import make_optimiser
-from limelight.training.supervised import Supervised
 from tests.tolerance import assert_agree
 
 LORA = Lora(rank=3, alpha=6)
 SETTINGS = {
     "model": "diffsod-tiny",
-    "input_size": 64,
-    "batch_size": 4,
+    "size": {"input": 64},
+    "batch": {"size": 4},
     "optimiser": {"lr": 1e-2},
     "lora": LORA.model_dump(),
-    "checkpoint_minutes": 0,
+    "compute": {"checkpoint_minutes": 0},
 }
 
 
@@ -42,7 +41,7 @@ def predict(network: Network) -> torch.Tensor:
 
 def train(network: Network, folder: Path, **settings: object) -> Network:
     run = toy_run(**{**SETTINGS, **settings})
-    learner = Supervised(network, run)
+    learner = supervised(network, run)
     fit(learner, run, samples=toy_samples(folder, 8), folder=folder / "toy" / "state", seed=1, device="cpu")
     return learner.network
 
@@ -84,17 +83,18 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
 
 
 def test_it_resumes_exactly(tmp_path: Path) -> None:
-    expected = weights(train(adapted(), tmp_path / "undisturbed", ema=0.5))
+    averaged = {"lr": 1e-2, "ema": 0.5}
+    expected = weights(train(adapted(), tmp_path / "undisturbed", optimiser=averaged))
     network, broken = adapted(), RuntimeError("killed")
 
     def die(history: object) -> None:
         if len(history.records) == 2:
             raise broken
 
-    run = toy_run(**{**SETTINGS, "ema": 0.5})
+    run = toy_run(**{**SETTINGS, "optimiser": averaged})
     with pytest.raises(RuntimeError, match="killed"):
         fit(
-            Supervised(network, run),
+            supervised(network, run),
             run,
             samples=toy_samples(tmp_path, 8),
             folder=tmp_path / "toy" / "state",
@@ -102,7 +102,7 @@ def test_it_resumes_exactly(tmp_path: Path) -> None:
             device="cpu",
             on_epoch=die,
         )
-    assert equal(weights(train(adapted(seed=9), tmp_path, ema=0.5)), expected)
+    assert equal(weights(train(adapted(seed=9), tmp_path, optimiser=averaged)), expected)
 
 
 @pytest.mark.parametrize("targets", [["nothing"], ["conv_norm_out"]])

@@ -19,8 +19,8 @@ HERE = Path(__file__).resolve().parent
 def test_torchrun_with_two_processes_does_what_one_process_does(tmp_path: Path):
     # Without batch norm and dropout, which see each process's share alone.
     plain = {"network": {"norm": False, "dropout": 0.0}}
-    assert toy_process.start(tmp_path, state="one", settings={"batch_size": 4}, **plain) == 0
-    options = json.dumps({"state": "two", "settings": {"batch_size": 2}, **plain})
+    assert toy_process.start(tmp_path, state="one", settings={"batch": {"size": 4}}, **plain) == 0
+    options = json.dumps({"state": "two", "settings": {"batch": {"size": 2}}, **plain})
     run = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
@@ -44,7 +44,7 @@ def test_torchrun_with_two_processes_does_what_one_process_does(tmp_path: Path):
 
 def test_killed_and_stopped_it_ends_as_if_undisturbed(tmp_path: Path):
     toy_samples(tmp_path, 14), toy_samples(tmp_path, 3, "val")
-    options = {"settings": {"batch_size": 2, "ema": 0.5, "epochs": 3}}
+    options = {"settings": {"batch": {"size": 2}, "optimiser": {"lr": 0.02, "ema": 0.5}, "epochs": 3}}
     assert toy_process.start_pair(tmp_path, state="undisturbed", **options) == [0, 0]
     # One process dies, the other fails on its next exchange; then one is asked to stop, and both do.
     codes = toy_process.start_pair(tmp_path, second={"signal_at": (signal.SIGKILL, 5)}, **options)
@@ -60,7 +60,11 @@ def test_killed_and_stopped_it_ends_as_if_undisturbed(tmp_path: Path):
 def test_asked_to_stop_while_they_validate(tmp_path: Path):
     """Both end at the next step; where there is none, the training ends as it would have."""
     toy_samples(tmp_path, 14), toy_samples(tmp_path, 18, "val")  # two batches in each
-    settings = {"batch_size": 2, "ema": 0.5, "checkpoint_minutes": 60}
+    settings = {
+        "batch": {"size": 2},
+        "optimiser": {"lr": 0.02, "ema": 0.5},
+        "compute": {"checkpoint_minutes": 60},
+    }
     options = {"settings": settings, "validation": 18}
     assert toy_process.start_pair(tmp_path, state="undisturbed", **options) == [0, 0]
     second = {"signal_at": (signal.SIGTERM, 1), "signal_in": "predict"}  # in the first epoch, then in the last one
@@ -74,7 +78,8 @@ def test_asked_to_stop_while_they_validate(tmp_path: Path):
 def test_a_diffusion_network_learns_the_same_in_both(tmp_path: Path):
     """Whatever a process's batch holds: depth beside no picture, some, or all."""
     toy_samples(tmp_path, 14), toy_samples(tmp_path, 3, "val")
-    settings = {"input_size": 64, "batch_size": 1, "epochs": 1, "lora": {"rank": 2}, "checkpoint_minutes": 60}
+    settings = {"size": {"input": 64}, "batch": {"size": 1}, "epochs": 1, "lora": {"rank": 2}}
+    settings["compute"] = {"checkpoint_minutes": 60}
     assert toy_process.start_pair(tmp_path, diffusion=True, settings=settings) == [0, 0]
     (first, records), (second, others) = (toy_process.result(tmp_path, f"state{rank}") for rank in range(2))
     # Batch norms keep the statistics of their own process.

@@ -9,20 +9,22 @@ from limelight.config import Run, parse
 from limelight.data.classes import VOID, Vocabulary
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
+from limelight.models.diffusion import denoiser
 from limelight.models.diffusion.sampling import velocity_target
 from limelight.models.registry import create_model
-from limelight.training import velocity
-from limelight.training.prompted import Prompted, choice_loss
-from limelight.training.velocity import PromptedVelocity
+from limelight.training import objectives
+from limelight.training.objectives.prompted import Prompted, choice_loss
+from limelight.training.objectives.velocity import PromptedVelocity
 from tests.tolerance import assert_agree
 
 PETS = Vocabulary(("bird", "boat", "chair", "lamp", "mug", "ring"), (1, 2, 3, 4, 5, 6), background=True)
 FEW = Vocabulary(("bird", "boat"), (1, 2), background=False)
 
 
-def make_learner(**settings: object) -> Prompted:
+def make_learner(kind: str = "prompted", **settings: object) -> Prompted:
     torch.manual_seed(0)
-    return Prompted(create_model("segdiffusion-tiny"), toy_run(objective="words", **settings))
+    objective = toy_run(objective={"name": kind, **settings}).objective
+    return objectives.make_learner(objective, create_model("segdiffusion-tiny"), epochs=1)
 
 
 def make_batch(*vocabularies: Vocabulary) -> Batch:
@@ -126,7 +128,7 @@ def test_what_is_found_in_vain_has_a_gradient() -> None:
     maps = torch.full((1, 2, 32, 32), -4.0)
     maps[:, :, :16] = 4.0  # every thing, for every word
     maps.requires_grad_()
-    learner.network.forward = lambda image, prompt: [maps]
+    learner.network.forward = lambda image_B3HW, prompt_KTC: [maps]
     loss, parts = learner.loss(batch, 0)
     loss.backward()
     found, vain = maps.grad[0].abs().amax((1, 2))
@@ -142,7 +144,7 @@ def test_void_pixels_do_not_count() -> None:
         changed = torch.zeros(1, 2, 32, 32)
         changed[..., 16:, :] = push
         forward = learner.network.forward
-        learner.network.forward = lambda image, prompt: [forward(image, prompt)[0] + changed]
+        learner.network.forward = lambda image_B3HW, prompt_KTC: [forward(image_B3HW, prompt_KTC)[0] + changed]
         torch.manual_seed(0)
         try:
             return learner.loss(batch, 0)[0].detach()
@@ -162,8 +164,7 @@ def test_what_a_batch_has_no_labels_of_costs_nothing() -> None:
 
 # ------------------------------------------------------------------------------------------------------------- velocity
 def make_velocity_learner(**settings: object) -> PromptedVelocity:
-    torch.manual_seed(0)
-    return PromptedVelocity(create_model("segdiffusion-tiny"), toy_run(objective="velocity", **settings))
+    return make_learner("prompted-velocity", **settings)
 
 
 def test_velocities_of_prompts_reach_the_words_and_the_denoiser() -> None:
@@ -184,7 +185,7 @@ def test_the_right_velocities_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         wanted["velocity"] = velocity_target(*given)
         return wanted["velocity"]
 
-    monkeypatch.setattr(velocity, "velocity_target", noted)
+    monkeypatch.setattr(denoiser, "velocity_target", noted)
     seen = (make_batch(PETS), make_batch(PETS, PETS))
     for batch in seen:  # the same draws twice: the first shows what the second is to answer
         losses = []
@@ -221,7 +222,7 @@ def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
 def test_velocities_are_validated_by_sampling() -> None:
     learner, batch = make_velocity_learner().eval(), make_batch(PETS)
     with torch.inference_mode():
-        maps = learner.probabilities(batch.image_B3HW, PETS.names)
+        maps = learner.probabilities(batch.inputs, PETS.names)
         tokens = learner.network.encode_prompts(["a photo of a " + name for name in PETS.names])
         expected, _ = learner.network.denoise(batch.image_B3HW, tokens, steps=10)
     assert_agree(maps, expected, "segdiffusion-tiny", steps=10)
@@ -233,10 +234,10 @@ def test_validation_tells_held_out_classes_apart() -> None:
     learner = make_learner(held_out_classes=["boat"])
     batch = make_batch(PETS, FEW)
 
-    def ideal(image: torch.Tensor, prompt: torch.Tensor) -> list[torch.Tensor]:
+    def ideal(image_B3HW: torch.Tensor, prompt_KTC: torch.Tensor) -> list[torch.Tensor]:
         """Finds birds, and half of the boats."""
-        count = prompt.shape[0]
-        maps = torch.full((len(image), count, 32, 32), -9.0)
+        count = prompt_KTC.shape[0]
+        maps = torch.full((len(image_B3HW), count, 32, 32), -9.0)
         maps[:, 0] = torch.where(make_batch(PETS).labels_BHW == 1, 9.0, -9.0)
         maps[:, 1] = torch.where(make_batch(PETS).labels_BHW == 2, 9.0, -9.0)
         maps[:, 1, :4] = -9.0
@@ -260,8 +261,8 @@ def test_predictions_are_the_most_probable_class_s() -> None:
     learner, batch = make_learner().eval(), make_batch(PETS)
     with torch.inference_mode():
         found = learner.predict(batch)
-        maps = learner.probabilities(batch.image_B3HW, PETS.names)
-        alone = learner.probabilities(batch.image_B3HW, PETS.names[2:3])
+        maps = learner.probabilities(batch.inputs, PETS.names)
+        alone = learner.probabilities(batch.inputs, PETS.names[2:3])
     assert found.shape == (1, 1, 32, 32)
     assert torch.equal(found[:, 0], maps.max(1).values)
     assert_agree(alone, maps[:, 2:3], "segdiffusion-tiny")
@@ -269,12 +270,13 @@ def test_predictions_are_the_most_probable_class_s() -> None:
 
 # ------------------------------------------------------------------------------------------------------------- settings
 def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(UserError, match="loss 'dice-boundary' knows no void pixels"):
-        make_learner(loss="dice-boundary")
-    with pytest.raises(UserError, match=r"templates need one \{\} each"):
-        parse(Run, {"model": "segdiffusion-tiny", "templates": ["a photo"]}, "run")
-    with pytest.raises(UserError, match="prompts"):
-        parse(Run, {"model": "segdiffusion-tiny", "prompts": 1}, "run")
+    for settings, said in (
+        ({"loss": "dice-boundary"}, r"^run: objective.prompted.loss: unknown key$"),
+        ({"templates": ["a photo"]}, r"templates need one \{\} each"),
+        ({"prompts": 1}, "prompts"),
+    ):
+        with pytest.raises(UserError, match=said):
+            parse(Run, {"model": "segdiffusion-tiny", "objective": {"name": "prompted", **settings}}, "run")
 
 
 # --------------------------------------------------------------------------------------------------------------- choice

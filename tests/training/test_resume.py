@@ -10,18 +10,29 @@ from toy import equal
 
 CASES = {
     "plain": {},
-    "average, accumulation, clipping": {"settings": {"ema": 0.9, "accumulate": 2, "batch_size": 2, "clip_norm": 1.0}},
+    "average, accumulation, clipping": {
+        "settings": {
+            "optimiser": {"lr": 0.02, "ema": 0.9, "clip_norm": 1.0},
+            "batch": {"size": 2, "accumulate": 2},
+        }
+    },
     "momentum, two sizes as passes, workers": {
         "settings": {
             "optimiser": {"name": "sgd", "lr": 0.05},
-            "sizes": [24, 32],
-            "size_order": "passes",
-            "workers": 2,
-            "batch_size": 7,
+            "size": {"input": 32, "training": [24, 32], "order": "passes"},
+            "compute": {"workers": 2},
+            "batch": {"size": 7},
         }
     },
-    "bf16, random sizes": {"settings": {"precision": "bf16", "sizes": [24, 32]}},
-    "distilled": {"distilled": True, "settings": {"unlabelled": ["unlabelled"], "label_weight": 0.3, "ema": 0.8}},
+    "bf16, random sizes": {"settings": {"compute": {"precision": "bf16"}, "size": {"input": 32, "training": [24, 32]}}},
+    "distilled": {
+        "distilled": True,
+        "settings": {
+            "objective": {"name": "distilled", "label_weight": 0.3},
+            "samples": {"unlabelled": ["unlabelled"]},
+            "optimiser": {"lr": 0.02, "ema": 0.8},
+        },
+    },
 }
 
 
@@ -50,7 +61,7 @@ def test_killed_while_it_saves(tmp_path: Path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_saves_and_says_so_by_its_exit_code(number: int, code: int, tmp_path: Path):
     # Without timed checkpoints: what it goes on from is what the signal made it save.
-    rare = {"settings": {"checkpoint_minutes": 60}}
+    rare = {"settings": {"compute": {"checkpoint_minutes": 60}}}
     assert toy_process.start(tmp_path, state="undisturbed", **rare) == 0
     assert toy_process.start(tmp_path, signal_at=(number, 2), **rare) == code
     saved = [path.name for path in (tmp_path / "toy" / "state").iterdir()]
@@ -61,7 +72,10 @@ def test_asked_to_stop_it_saves_and_says_so_by_its_exit_code(number: int, code: 
 
 def test_asked_to_stop_while_it_validates_the_average(tmp_path: Path):
     """What is saved then are the trained weights, not the average that takes their place for the while."""
-    options = {"settings": {"checkpoint_minutes": 60, "ema": 0.9}, "validation": 9}  # two batches
+    options = {
+        "settings": {"compute": {"checkpoint_minutes": 60}, "optimiser": {"lr": 0.02, "ema": 0.9}},
+        "validation": 9,
+    }  # two batches
     assert toy_process.start(tmp_path, state="undisturbed", **options) == 0
     stopped = {"signal_at": (signal.SIGTERM, 1), "signal_in": "predict"}
     assert toy_process.start(tmp_path, **stopped, **options) == 143
@@ -74,5 +88,5 @@ def test_asked_to_stop_while_it_validates_the_average(tmp_path: Path):
 
 
 def test_asked_to_stop_together_with_its_workers(tmp_path: Path):
-    settings = {"settings": {"checkpoint_minutes": 60, "workers": 2, "batch_size": 1}}
+    settings = {"settings": {"compute": {"checkpoint_minutes": 60, "workers": 2}, "batch": {"size": 1}}}
     assert toy_process.start(tmp_path, signal_at=(signal.SIGTERM, 3), **settings) == 143

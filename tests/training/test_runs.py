@@ -18,15 +18,22 @@ from limelight.foundation.files import read_json
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights
 from limelight.stages import distill, train
-from limelight.training.runs import _samples
+from limelight.training.learner import Learner
+from limelight.training.objectives import make_learner
+from limelight.training.selection import training_samples, validation_samples
 
 RUN = {
     "model": "scfnet-mobilenetv3",
-    "input_size": 64,
+    "size": {"input": 64},
     "epochs": 2,
-    "batch_size": 3,
-    "level_weights": [1, 0.5, 0.25, 0.125],
+    "batch": {"size": 3},
+    "objective": {"name": "supervised", "level_weights": [1, 0.5, 0.25, 0.125]},
     "schedule": {"name": "constant"},
+}
+STUDENT = {
+    **RUN,
+    "objective": {"name": "distilled", "label_weight": 0.5, "level_weights": [1, 0.5, 0.25, 0.125]},
+    "samples": {"labelled": ["train"], "unlabelled": ["unlabelled"]},
 }
 TREE = {
     "profile": "tiny",
@@ -38,10 +45,14 @@ TREE = {
         "tiny": {
             "data": {"datasets": [{"name": "toy", "path": "toy"}]},
             "runs": {
-                "teacher": {**RUN, "loss": "dice-boundary", "ema": 0.9},
+                "teacher": {
+                    **RUN,
+                    "objective": {**RUN["objective"], "loss": "dice-boundary"},
+                    "optimiser": {"ema": 0.9},
+                },
                 # It takes depth, which its start did not.
                 "again": {**RUN, "epochs": 1, "init": "artifacts/teacher", "options": {"modalities": ["rgb", "rgbd"]}},
-                "student": {**RUN, "labelled": ["train"], "unlabelled": ["unlabelled"], "label_weight": 0.5},
+                "student": STUDENT,
             },
         }
     },
@@ -108,7 +119,7 @@ def test_training_twice_gives_the_same_file(project: Path, monkeypatch: pytest.M
 
 
 def changed(**settings: object) -> Params:
-    runs = {"teacher": {**RUN, **settings}, "again": RUN, "student": RUN}
+    runs = {"teacher": {**RUN, **settings}, "again": RUN, "student": STUDENT}
     profile = {**TREE["profiles"]["tiny"], "runs": runs}
     return Params.model_validate({**TREE, "profiles": {"tiny": profile}})
 
@@ -119,28 +130,29 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
         UserError, match=r"no run 'nobody' under profiles.tiny.runs; there are: teacher, again, student"
     ):
         train.run(changed(), "nobody")
-    with pytest.raises(UserError, match=r"run 'teacher' has no teacher"):
-        distill.run(changed(), "teacher")
+    untaught = changed().model_copy(update={"distil": {}})
+    with pytest.raises(UserError, match=r"run 'student': it has no teacher; name one under 'distil'"):
+        distill.run(untaught, "student")
     with pytest.raises(
         UserError, match=r"no samples in labelled \['tset'\].*has the splits \['train', 'unlabelled', 'val'\]"
     ):
-        train.run(changed(labelled=["tset"]), "teacher")
+        train.run(changed(samples={"labelled": ["tset"]}), "teacher")
     with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
-        train.run(changed(level_weights=[1]), "teacher")
+        train.run(changed(objective={"name": "supervised", "level_weights": [1]}), "teacher")
 
 
 def test_a_validation_split_that_no_sample_has_is_said(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(project)
-    network = create_model(RUN["model"])
+    learner = make_learner(Run.model_validate(RUN).objective, create_model(RUN["model"]), epochs=1)
     for split, said in (
         ("vall", ["warning: run 'x' is not validated: no sample has a mask and split 'vall'; there are: train, val"]),
         ("val", []),
         (None, []),
     ):
-        run = Run.model_validate({**RUN, "validation": split})
-        _, validation = _samples(run, network, "x", distilled=False)
+        run = Run.model_validate({**RUN, "samples": {"validation": split}})
+        validation = validation_samples(run, learner, "x")
         assert len(validation) == (2 if split == "val" else 0)
         assert capsys.readouterr().err.splitlines() == said
 
@@ -160,6 +172,8 @@ def test_images_of_datasets_with_classes_are_not_learnt_from_by_their_saliency(t
         for number, (sample, labels) in enumerate([(masks[0], "classes"), (plain[0], "none")])
     ]
     write_manifest([*masks, *plain, *semantic])
-    run = Run.model_validate({**RUN, "unlabelled": ["unlabelled"], "validation": None})
-    found, _ = _samples(run, create_model("sdnet"), "student", distilled=True)
-    assert found == [*masks, *plain]
+    run = Run.model_validate({**RUN, "samples": {"unlabelled": ["unlabelled"], "validation": None}})
+    learner = Learner(create_model("sdnet"))
+    assert training_samples(run, learner) == masks
+    monkeypatch.setattr(Learner, "unlabelled", True)
+    assert training_samples(run, learner) == [*masks, *plain]

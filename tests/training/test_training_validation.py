@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import toy_network, toy_run, toy_samples
+from toy import supervised, toy_network, toy_run, toy_samples
 
 from limelight.data.loader import evaluation_batches
-from limelight.training.supervised import Supervised
 from limelight.training.validation import image_scores
 
 
@@ -41,7 +40,7 @@ def test_perfect_and_empty_maps():
 
 
 def test_predictions_in_bf16_keep_what_tells_high_probabilities_apart(tmp_path: Path):
-    learner = Supervised(toy_network().eval(), toy_run())
+    learner = supervised(toy_network().eval(), toy_run())
     (batch,) = evaluation_batches(toy_samples(tmp_path, 2), 32, 2)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         learner.network.head.bias += 6  # sigmoid(6) = 0.9975, where bfloat16 knows 0.996 and 1

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from limelight.config import Run
 from limelight.data.manifest import Sample
 from limelight.models.base import Network
+from limelight.training.objectives.supervised import Supervised
 
 SIZE = 32
 
@@ -68,14 +69,19 @@ def toy_run(**settings: object) -> Run:
     base = {
         "model": "toy",
         "epochs": 2,
-        "batch_size": 4,
-        "input_size": SIZE,
+        "batch": {"size": 4},
+        "size": {"input": SIZE},
         "optimiser": {"name": "adamw", "lr": 0.02},
         "schedule": {"name": "cosine", "warmup_epochs": 0.5},
-        "augment": {"crop": 0.2, "flip_horizontal": 0.5},
-        "loss": "bce-iou",
+        "augment": [{"name": "crop", "share": 0.2}, {"name": "flip"}],
+        "objective": {"name": "supervised", "loss": "bce-iou"},
     }
     return Run.model_validate({**base, **settings})
+
+
+def supervised(network: Network, run: Run) -> Supervised:
+    """A learner of masks."""
+    return Supervised(network, run.objective, epochs=run.epochs)
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

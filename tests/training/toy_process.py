@@ -11,21 +11,21 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from toy import toy_network, toy_run, toy_samples, weights
+from toy import supervised, toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
 from limelight.models.base import Network
-from limelight.models.card import Card
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from limelight.models.registry import create_model
 from limelight.training import checkpoints
-from limelight.training.distilled import Distilled
 from limelight.training.learner import Learner
 from limelight.training.loop import fit
-from limelight.training.supervised import Supervised
+from limelight.training.objectives import make_learner
+from limelight.training.teacher import NetworkTeacher
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # What a child would otherwise import anew; torch's optimisers import its compiler.
-CONTEXT.set_forkserver_preload(["limelight.training.loop", "limelight.training.distilled", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["limelight.training.loop", "limelight.training.objectives.distilled", "torch._dynamo"])
 
 TEACHER = Card(
     architecture={"model": "toy", "family": "toy", "parameters": 1},
@@ -94,13 +94,16 @@ def train(
     os.environ.update(environment or {})
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # a forkserver's child would start its own that way
-    run = toy_run(**{"checkpoint_minutes": 0, **(settings or {})})
+    settings = {"compute": {}, **(settings or {})}
+    run = toy_run(**{**settings, "compute": {"checkpoint_minutes": 0, **settings["compute"]}})
     samples = toy_samples(root, 14) + (toy_samples(root, 6, "unlabelled", labelled=False) if distilled else [])
-    learner: Learner = Supervised(toy_network(**(network or {})), run)
     if distilled:
-        learner = Distilled(toy_network(), run, toy_network(seed=1), TEACHER)
+        student, facts = toy_network(), {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": None, "classes": ()}
+        teacher = NetworkTeacher(toy_network(seed=1), TEACHER, **facts)
+        learner: Learner = make_learner(run.objective, student, epochs=run.epochs, teacher=teacher)
+    else:
+        learner = supervised(_adapted(run) if diffusion else toy_network(**(network or {})), run)
     if diffusion:
-        learner = Supervised(_adapted(run), run)
         samples = [replace(each, sensor="rgbd", companion=each.mask) for each in samples[::3]] + samples[:6]
     if signal_at:
         _send(learner, signal_in, *signal_at)

@@ -18,7 +18,8 @@ from limelight.models.empty import empty_parameters
 from limelight.models.importers.files import Files
 from limelight.models.importers.torch_checkpoint import read_pth
 from limelight.models.registry import create_model
-from limelight.models.weights import load_strict, save_weights
+from limelight.models.state import load_strict
+from limelight.models.weights import save_weights
 
 LICENCE = "openrail++"
 """Stable Diffusion 2's, whose conditions of use go over to what is derived from it."""

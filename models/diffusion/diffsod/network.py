@@ -1,6 +1,6 @@
 """diffSOD as one network: autoencoder, condition, denoiser."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +16,7 @@ from limelight.models.diffusion.diffsod.condition import Condition
 from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.hub import base_folder, base_name
 from limelight.models.diffusion.lora import trained_groups
-from limelight.models.inputs import WITH_COMPANION
+from limelight.models.inputs import WITH_COMPANION, bind
 
 
 class DiffSOD(MaskDenoiser):
@@ -24,8 +24,8 @@ class DiffSOD(MaskDenoiser):
 
     `forward(image_B3HW, companion_B1HW=None, modality_B=None) -> [logits_B1HW]` is one deterministic step from a latent
     of zeros at the last timestep, decoded to pixels (Martin Garcia et al., arXiv 2409.11355, section 4), so that it
-    trains, serves and exports as any network does. `denoise` samples in several steps, as published. For a learner of
-    velocities: `encode_image`, `encode_mask`, `condition` (tokens), `predict_velocity`, and `scheduler`.
+    trains, serves and exports as any network does. `denoise` samples in several steps, as published, which
+    `velocity_error` trains for.
 
     Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
 
@@ -44,7 +44,11 @@ class DiffSOD(MaskDenoiser):
 
     inputs = WITH_COMPANION
     capabilities = Capabilities(
-        modalities=MODALITIES, objectives=("masks", "velocity"), sample=True, divisor=32, fixed_export=True
+        modalities=MODALITIES,
+        objectives=("supervised", "distilled", "velocity"),
+        sample=True,
+        divisor=32,
+        fixed_export=True,
     )
 
     def __init__(
@@ -95,6 +99,11 @@ class DiffSOD(MaskDenoiser):
         return {**trained_groups(self.unet), "backbone": backbone, "branch": branch}
 
     # ----------------------------------------------------------------------------------------------------- prediction
+    def conditions(self, given: Mapping[str, Tensor | None]) -> tuple[Tensor, Tensor]:
+        named = bind(self.inputs, given)
+        tokens_BNC = self.condition(**named)
+        return self.encode_image(named["image_B3HW"]), tokens_BNC
+
     def predict_velocity(
         self, latent_BChw: Tensor, noisy_BChw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
     ) -> Tensor:

@@ -1,6 +1,6 @@
 """Seg-diffusion as one network: autoencoder, text encoder, denoiser."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from limelight.models.diffusion.segdiffusion.text import (
     read_tokenizer,
 )
 from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
-from limelight.models.inputs import IMAGE, PROMPT
+from limelight.models.inputs import IMAGE, PROMPT, bind
 
 
 class SegDiffusion(MaskDenoiser):
@@ -47,7 +47,7 @@ class SegDiffusion(MaskDenoiser):
     """
 
     inputs = (IMAGE, PROMPT)
-    capabilities = Capabilities("open-vocabulary", objectives=("words", "velocity"), sample=True, divisor=8)
+    capabilities = Capabilities("open-vocabulary", objectives=("prompted", "prompted-velocity"), sample=True, divisor=8)
 
     def __init__(
         self,
@@ -113,6 +113,10 @@ class SegDiffusion(MaskDenoiser):
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         self.text.ids(prompts)
+
+    def conditions(self, given: Mapping[str, Tensor | None]) -> tuple[Tensor, Tensor]:
+        named = bind(self.inputs, given)
+        return self._rows(self.encode_image(named["image_B3HW"]), named["prompt_KTC"])
 
     def forward(self, image_B3HW: Tensor, prompt_KTC: Tensor) -> list[Tensor]:
         """One map per image and prompt: logits_BKHW, in a list.

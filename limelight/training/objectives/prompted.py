@@ -1,7 +1,7 @@
-"""Learning to find what words name."""
+"""Learning to find what prompts name."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,14 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limelight.class_names import folded
-from limelight.config import Run
-from limelight.data.classes import VOID, Vocabulary
+from limelight.data.classes import VOID, Vocabulary, vocabulary
+from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
 from limelight.foundation.errors import UserError
-from limelight.models.diffusion.segdiffusion.network import SegDiffusion
+from limelight.models.base import Network
+from limelight.models.card import Card
 from limelight.models.losses.bce_iou import bce_iou
 from limelight.training.learner import Learner
+from limelight.training.objectives.settings import PromptedSettings, PromptedVelocitySettings
 
 GROUND_WEIGHT = 0.1
 """Of a pixel whose choice is none of the prompts: most are, and what tells prompts apart is in the others."""
@@ -28,40 +30,54 @@ THRESHOLD = 0.5
 """Of a pixel's most probable class; below it the pixel is background."""
 
 
-class Asked(NamedTuple):
-    """What is asked of a batch, K prompts of each image."""
+class Shown(NamedTuple):
+    """What a batch is shown with, K prompts of each image."""
 
     prompt_BKTC: Tensor
     target_BKHW: Tensor
     """bool, at most one of K; nothing where an image has fewer than K prompts."""
     valid_BKHW: Tensor
-    """bool, what counts: pixels that are not void, of prompts that are asked."""
+    """bool, what counts: pixels that are not void, of prompts that were drawn."""
 
 
 class Prompted(Learner):
-    """Of each image some classes that it shows and some that it does not are asked for by name, and each answer is
+    """Each image is shown with prompts of some classes that it shows and of some that it does not, and each answer is
     compared with the class's mask.
 
-    What the vain prompts cost is what keeps a network from finding something for every word. Held-out classes are never
-    asked for, and their pixels count as void.
+    What the prompts in vain cost is what keeps a network from finding something for every word. Held-out classes are
+    never drawn, and their pixels count as void.
 
     Args:
         network: trained in place.
-        run: its `prompts`, `templates` and `held_out_classes` are read.
-
-    Raises:
-        UserError: the run asks for a loss that knows no void pixels.
     """
 
-    network: SegDiffusion
+    def __init__(self, network: Network, settings: PromptedSettings | PromptedVelocitySettings, *, epochs: int) -> None:
+        super().__init__(network)
+        self.settings = settings
+        self.held_out = set(map(folded, settings.held_out_classes))
 
-    def __init__(self, network: SegDiffusion, run: Run) -> None:
-        super().__init__()
-        if run.loss != "bce-iou":
-            raise UserError(f"loss {run.loss!r} knows no void pixels; words are learnt with 'bce-iou'")
-        self.network = network
-        self.run = run
-        self.held_out = set(map(folded, run.held_out_classes))
+    labels = "classes"
+
+    def check_samples(self, samples: Sequence[Sample]) -> None:
+        """Refuse held-out classes that no dataset knows, and classes that make too long a prompt.
+
+        Raises:
+            UserError: either.
+        """
+        datasets = {sample.dataset for sample in samples}
+        known = {folded(label): label for dataset in datasets for label in vocabulary(dataset).names}
+        if unknown := [label for label in self.settings.held_out_classes if folded(label) not in known]:
+            raise UserError(f"held_out_classes {unknown} are none of its datasets' classes: {sorted(known.values())}")
+        templates = self.settings.templates
+        self.network.check_prompts(
+            [template.replace("{}", label) for template in templates for label in known.values()]
+        )
+
+    def card_facts(self, samples: Sequence[Sample], init: Card | None) -> dict[str, Any]:
+        """The classes that training has shown, those of the weights that it started from included."""
+        shown = {label for sample in samples for label in sample.classes if not self.is_held_out(label)}
+        classes = sorted(shown.union(init.use.classes if init else ()))
+        return {"classes": tuple(classes), "template": self.settings.templates[0]}
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out, and each pixel's
@@ -71,44 +87,44 @@ class Prompted(Learner):
         Together, since the IoU of a vain prompt by itself is near 0 whether it finds one thing or all of them, and so
         has no gradient against a network that finds every thing for every word.
         """
-        prompt_BKTC, target_BKHW, valid_BKHW = self.ask(batch)
-        (logits_BKHW,) = self.network(batch.image_B3HW, prompt_BKTC)
+        prompt_BKTC, target_BKHW, valid_BKHW = self.draw_prompts(batch)
+        (logits_BKHW,) = self.network.logits({**batch.inputs, "prompt": prompt_BKTC})
         given = [part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
-        asked_N, shown_N = (part.flatten(0, 1).any(-1).any(-1) for part in (valid_BKHW, target_BKHW))
+        drawn_N, shown_N = (part.flatten(0, 1).any(-1).any(-1) for part in (valid_BKHW, target_BKHW))
         with torch.no_grad():
             parts = {
                 name: bce_iou(*given[:2], chosen_N, given[2])
-                for name, chosen_N in (("found", asked_N & shown_N), ("vain", asked_N & ~shown_N))
+                for name, chosen_N in (("found", drawn_N & shown_N), ("vain", drawn_N & ~shown_N))
             }
         tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
         parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
         return MASKS_WEIGHT * bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
 
-    def ask(self, batch: Batch) -> "Asked":
+    def draw_prompts(self, batch: Batch) -> Shown:
         """Draw prompts for each image, and encode them."""
         labels_BHW = self.without_held_out(batch)
-        asked_BK = torch.tensor(self.draw(batch, labels_BHW))
+        drawn_BK = torch.tensor(self.draw(batch, labels_BHW))
         prompts = [
             self.prompt(classes.names[label - 1]) if label else ""
-            for classes, labels in zip(batch.classes, asked_BK.tolist(), strict=True)
+            for classes, labels in zip(batch.classes, drawn_BK.tolist(), strict=True)
             for label in labels
         ]
-        prompt_BKTC = self.network.encode_prompts(prompts).unflatten(0, asked_BK.shape)
-        asked_BK11, labels_B1HW = asked_BK.to(labels_BHW.device)[:, :, None, None], labels_BHW[:, None]
-        open_BK11 = asked_BK11 > 0
-        return Asked(prompt_BKTC, (labels_B1HW == asked_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
+        prompt_BKTC = self.network.encode_prompts(prompts).unflatten(0, drawn_BK.shape)
+        drawn_BK11, labels_B1HW = drawn_BK.to(labels_BHW.device)[:, :, None, None], labels_BHW[:, None]
+        open_BK11 = drawn_BK11 > 0
+        return Shown(prompt_BKTC, (labels_B1HW == drawn_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
 
     def predict(self, batch: Batch) -> Tensor:
         """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
-        return self.probabilities(batch.image_B3HW, batch.classes[0].names).amax(1, keepdim=True)
+        return self.probabilities(batch.inputs, batch.classes[0].names).amax(1, keepdim=True)
 
-    def probabilities(self, image_B3HW: Tensor, names: Sequence[str]) -> Tensor:
-        """probability_BCHW of the classes of these names."""
-        return self.network(image_B3HW, self.tokens(names))[0].float().sigmoid()
+    def probabilities(self, given: Mapping[str, Tensor | None], names: Sequence[str]) -> Tensor:
+        """probability_BCHW of the classes of these names, in a batch's inputs."""
+        return self.network.maps({**given, "prompt": self.tokens(names)})
 
     def tokens(self, names: Sequence[str]) -> Tensor:
         """prompt_KTC of classes, in the template that is validated with."""
-        return self.network.encode_prompts([self.run.templates[0].replace("{}", name) for name in names])
+        return self.network.encode_prompts([self.settings.templates[0].replace("{}", name) for name in names])
 
     def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
         """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones, among all
@@ -120,8 +136,9 @@ class Prompted(Learner):
             for batch in batches:
                 for classes in dict.fromkeys(batch.classes):
                     rows = [row for row, own in enumerate(batch.classes) if own == classes]
+                    given = {name: None if value is None else value[rows] for name, value in batch.inputs.items()}
                     with accelerator.autocast():
-                        probability_BCHW = self.probabilities(batch.image_B3HW[rows], classes.names).float()
+                        probability_BCHW = self.probabilities(given, classes.names).float()
                     threshold = THRESHOLD if classes.background else 0.0
                     maps_BHW = np.stack([label_map(each, threshold) for each in probability_BCHW.cpu().numpy()])
                     truth_BHW = batch.labels_BHW[rows].cpu().numpy()
@@ -166,14 +183,14 @@ class Prompted(Learner):
             others = _shuffled([label for label in labels if not shown_C[label]])
             words = {word for label in shown for word in classes.names[label - 1].split()}
             others.sort(key=lambda label: words.isdisjoint(classes.names[label - 1].split()))
-            chosen = shown[: self.run.prompts - bool(others)]
-            chosen += others[: self.run.prompts - len(chosen)]
-            drawn.append(chosen + [0] * (self.run.prompts - len(chosen)))
+            chosen = shown[: self.settings.prompts - bool(others)]
+            chosen += others[: self.settings.prompts - len(chosen)]
+            drawn.append(chosen + [0] * (self.settings.prompts - len(chosen)))
         return drawn
 
     def prompt(self, name: str) -> str:
         """The class's name in one of the run's templates."""
-        templates = self.run.templates
+        templates = self.settings.templates
         return templates[int(torch.randint(len(templates), ()))].replace("{}", name)
 
 

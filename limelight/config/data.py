@@ -1,0 +1,122 @@
+"""The sections `data` and `validation`: which datasets there are, and what is demanded of them."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from limelight.foundation.section import Section
+from limelight.models.card import Modality
+
+Labels = Literal["none", "mask", "classes"]
+"""Of a sample: nothing, a saliency mask, a map of class ids."""
+
+
+class Renderer(Section):
+    """The embedded renderer's settings: how many scenes, and how large."""
+
+    scenes: int = Field(ge=1)
+    size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
+    seed: int = 0
+    clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
+    kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain things in named colours")
+    hidden: float = Field(
+        default=0.0, ge=0, le=1, description="share of the toys' scenes in which the image hardly shows the things"
+    )
+
+
+class Layout(Section):
+    """Where a dataset's folder keeps what, relative to its root: folders, or file names with `{name}` in them."""
+
+    image: str = "images"
+    mask: str | None = "masks"
+    companion: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Layout":
+        from limelight.data.patterns import NAME, problem
+
+        for other in filter(None, (self.image, self.mask, self.companion)):
+            if wrong := problem(other):
+                raise ValueError(wrong)
+            for field in ("{split}", "{clip}"):
+                if field in other and field not in self.image:
+                    raise ValueError(f"{field} stands in {other!r}, but not in image {self.image!r}; give it in both")
+        if NAME in self.image and self.image in (self.mask, self.companion):
+            raise ValueError(f"{self.image!r} cannot be two things; name image, mask and companion differently")
+        return self
+
+
+class DatasetRequest(Section):
+    """One dataset: a name of the catalogue, or a name of your own with a path and a layout."""
+
+    name: str
+    path: str | None = Field(default=None, description="a local folder; overrides the catalogue's source")
+    url: str | None = Field(default=None, description="an archive (.zip, .tar, .tar.gz) to fetch")
+    sha256: str | None = Field(default=None, description="of that archive; required with url")
+    layout: Layout | None = None
+    render: Renderer | None = Field(default=None, description="draw it with the embedded renderer")
+    sensor: Modality = Field(default="rgb", description="rgbd, rgbt: with depth or thermal pictures")
+    labels: Labels = Field(
+        default="mask", description="classes: maps of class ids; none: unlabelled, labels that are there are not read"
+    )
+    include: str | None = Field(
+        default=None, description="pattern of the images' names below their folder, without suffix, such as 'a/cam1_*'"
+    )
+    classes: dict[int, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="pixel value -> class (labels: classes); null = the folder's own classes.json",
+    )
+    ignore: list[int] | None = Field(
+        default=None,
+        description="pixel values that say nothing (labels: classes); null = 255, or as the catalogue knows",
+    )
+    split: str | dict[str, float] | None = Field(
+        default=None,
+        description="one split for all, or shares that sum to 1; null = as the dataset itself divides it",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "DatasetRequest":
+        if self.url and not self.sha256:
+            raise ValueError("an archive by url needs its sha256")
+        if sum(bool(given) for given in (self.path, self.url, self.render)) > 1:
+            raise ValueError("give one of path, url and render")
+        both = sorted({*(self.classes or ())} & {*(self.ignore or ())})
+        if both:
+            raise ValueError(f"{both[0]} is both a class and ignored; take it out of `classes` or of `ignore`")
+        if isinstance(self.split, dict) and abs(sum(self.split.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of split sum to {sum(self.split.values()):g}, not to 1")
+        return self
+
+
+class Data(Section):
+    """The datasets, and how they are divided."""
+
+    datasets: list[DatasetRequest] = Field(min_length=1)
+    seed: int = Field(default=0, ge=0, description="of the random division into splits")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Data":
+        names = [request.name for request in self.datasets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} named twice; give each dataset a name of its own")
+        return self
+
+
+class Validate(Section):
+    """What Great Expectations demands of the manifest and of decoded samples."""
+
+    min_rows: int = Field(default=1, ge=1)
+    samples: int = Field(default=64, ge=1, description="images decoded and looked at, per dataset")
+    min_side: int = 16
+    max_pixels: int = 50_000_000
+    max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")
+    max_faint_masks: float = Field(
+        default=0, ge=0, le=1, description="share of samples whose mask shows something, but never above 0.5"
+    )
+    max_full_masks: float = Field(default=0.05, ge=0, le=1)
+    binary_masks: float = Field(
+        default=0.5, ge=0, le=1, description="share of masks that must be nearly black and white"
+    )

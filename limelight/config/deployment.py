@@ -1,0 +1,34 @@
+"""The sections `deploy` and `package`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from limelight.foundation.section import Section
+
+
+class Deploy(Section):
+    """reparameterize: exports, and the limits past which the stage fails."""
+
+    max_logit_difference: float = 1e-4
+    samples: int = Field(
+        default=32, ge=1, description="real images for the proof of equality, the report and calibration"
+    )
+    split: str = "val"
+    runtimes: list[Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]] = Field(
+        default_factory=lambda: ["onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8"]
+    )
+    max_probability_difference: float = Field(default=1e-3, description="of the fp32 exports")
+    max_mae_change: float = Field(default=0.005, description="of every export, against the masks")
+    max_f_change: float = 0.02
+
+
+class Package(Section):
+    """The service that a champion is packaged with, and its limits."""
+
+    service: str = "limelight"
+    max_body_mb: float = 20
+    max_pixels: int = 25_000_000
+    max_classes: int = Field(
+        default=64, ge=1, le=255, description="prompts of one request, of an open-vocabulary model"
+    )

@@ -1,0 +1,33 @@
+"""The sections `evaluate` and `compare`."""
+
+from pydantic import Field
+
+from limelight.foundation.section import Section
+
+
+class Evaluate(Section):
+    """How artifacts are scored, timed and shown."""
+
+    splits: list[str] = Field(default_factory=lambda: ["test"])
+    batch_size: int = Field(default=1, ge=1)
+    workers: int | None = Field(default=None, description="processes of the metrics; null = one per core")
+    save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
+    overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
+    background: float = Field(
+        default=0.5, ge=0, le=1, description="probability that a class needs to be no background, of words"
+    )
+    latency_runs: int = Field(default=20, ge=1)
+    threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
+    maps: dict[str, str] = Field(
+        default_factory=dict,
+        description="other methods: name -> folder of precomputed maps, <dataset>/<id>.png",
+    )
+
+
+class Compare(Section):
+    """The champion is the best row that keeps within the limits."""
+
+    metric: str = "wFm"
+    dataset: str | None = Field(default=None, description="null = mean over the datasets")
+    max_parameters: int | None = None
+    max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")

@@ -1,0 +1,62 @@
+"""How weights are moved: optimiser, learning rate, adapters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from limelight.foundation.section import Section
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Of a running mean."""
+
+
+class Group(Section):
+    """How one role of a network's parameters is trained, relative to the optimiser's own values."""
+
+    lr_scale: float = Field(default=1.0, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    freeze_epochs: int = Field(default=0, ge=0)
+
+
+class Optimiser(Section):
+    """One step along the gradient."""
+
+    name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    momentum: Decay = 0.9
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0)
+    groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
+    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of a gradient; null = any")
+    ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
+
+
+class Lora(Section):
+    """Adapters in a UNet's attention, which is frozen otherwise. Their role in `optimiser.groups` is 'adapters'."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=16, gt=0, description="they count alpha / rank times")
+    targets: list[str] = Field(
+        default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"],
+        min_length=1,
+        description="names, or ends of names, of linear layers",
+    )
+
+
+class Schedule(Section):
+    """The learning rate over the training, as a share of the optimiser's lr."""
+
+    name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
+    warmup_epochs: float = 0.0
+    warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
+    final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
+    period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
+    milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
+    gamma: float = 0.1
+    power: float = 0.9
+
+    @model_validator(mode="after")
+    def _check(self) -> "Schedule":
+        if self.name == "exponential" and self.final == 0:
+            raise ValueError("an exponential never comes down to 0; give a final share above it, such as 0.01")
+        return self

@@ -1,0 +1,118 @@
+"""The whole of params.yaml: which runs are trained, on what they stand, and the profiles to choose from."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from limelight.config.data import Data, Validate
+from limelight.config.deployment import Deploy, Package
+from limelight.config.evaluation import Compare, Evaluate
+from limelight.config.run import Run
+from limelight.foundation.section import Section
+
+
+class Profile(Section):
+    """One way to run the pipeline."""
+
+    data: Data
+    validation: Validate = Validate()
+    runs: dict[str, Run]
+    deploy: Deploy = Deploy()
+    evaluate: Evaluate = Evaluate()
+    compare: Compare = Compare()
+    package: Package = Package()
+
+
+class Finetune(Section):
+    """A run that starts from another one's weights."""
+
+    base: str = Field(description="the run whose artifact this run's `parts` start from")
+
+
+class Distil(Section):
+    """A run that learns from another one's maps."""
+
+    teacher: str = Field(description="a run, or a name of `imported`")
+
+
+class Tracking(Section):
+    """Where MLflow keeps what happened."""
+
+    enabled: bool = True
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str = "limelight"
+    artifacts: str = "mlartifacts"
+    registered_model: str = "limelight"
+
+
+class Params(Section):
+    """The contents of params.yaml."""
+
+    profile: str
+    seed: int = Field(default=0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    train: list[str]
+    finetune: dict[str, Finetune] = Field(default_factory=dict)
+    imported: list[str] = Field(
+        default_factory=list, description="weights folders below artifacts/ that `limelight import` made"
+    )
+    distil: dict[str, Distil] = Field(default_factory=dict)
+    deploy: list[str] = Field(default_factory=list)
+    evaluate: list[str] = Field(default_factory=list)
+    tracking: Tracking = Tracking()
+    profiles: dict[str, Profile]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Params":
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile {self.profile!r} is not one of profiles: {', '.join(self.profiles)}")
+        runs = self.active.runs.keys()
+        trained = {*self.train, *self.finetune, *self.distil}
+        for name in trained:
+            if name not in runs:
+                raise ValueError(f"run {name!r} is not described under profiles.{self.profile}.runs")
+        self._check_teaching()
+        if twice := trained.intersection(self.imported):
+            raise ValueError(f"imported: {', '.join(sorted(twice))} would be overwritten by the run of that name")
+        present = trained.union(self.imported)
+        for name, distil in self.distil.items():
+            if distil.teacher not in present:
+                raise ValueError(f"distil.{name}: teacher {distil.teacher!r} is trained by no run, nor imported")
+        for name, finetune in self.finetune.items():
+            if finetune.base not in present:
+                raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run, nor imported")
+            starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
+            if f"artifacts/{finetune.base}" not in starts:
+                raise ValueError(
+                    f"finetune.{name}: nothing of it starts from artifacts/{finetune.base}; set init or parts"
+                )
+        artifacts = present | {f"{name}-deploy" for name in self.deploy}
+        for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{where}: {name!r} is not one of {', '.join(sorted(known))}")
+        return self
+
+    def _check_teaching(self) -> None:
+        """A run has a teacher if and only if its objective is to learn from one."""
+        for name in sorted({*self.train, *self.finetune, *self.distil}):
+            taught, objective = name in self.distil, self.active.runs[name].objective.name
+            if taught and objective != "distilled":
+                raise ValueError(
+                    f"distil.{name}: its objective is {objective!r}, which has no use for a teacher; set objective: "
+                    "{name: distilled}, or name the run under train"
+                )
+            if not taught and objective == "distilled":
+                raise ValueError(
+                    f"run {name!r} has the objective 'distilled' and no teacher; name one under distil, as "
+                    f"{name}: {{teacher: <run>}}"
+                )
+
+    @property
+    def active(self) -> Profile:
+        """The profile in force."""
+        return self.profiles[self.profile]
+
+    def run(self, name: str) -> Run:
+        """The settings of one training, its preset filled in."""
+        return self.active.runs[name]

@@ -1,0 +1,72 @@
+"""params.yaml, read and checked."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from limelight.config.params import Params
+from limelight.foundation.errors import UserError
+from limelight.foundation.section import Section
+from limelight.training.presets import with_preset
+
+T = TypeVar("T", bound=Section)
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check the whole of params.yaml.
+
+    Raises:
+        UserError: the file is missing or is not YAML, or a key is unknown or has a value of the wrong type; all
+            mistakes are in the one message.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} not found; run this in the folder that holds it") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must hold a mapping of sections, not {type(tree).__name__}")
+    _fill_presets(tree, path)
+    return parse(Params, tree, str(path))
+
+
+def _fill_presets(tree: dict[str, Any], path: Path) -> None:
+    """Lay each run's own keys over its preset's, in place, before anything is validated."""
+    profiles = tree.get("profiles")
+    for name, profile in profiles.items() if isinstance(profiles, dict) else ():
+        runs = profile.get("runs") if isinstance(profile, dict) else None
+        for run, settings in runs.items() if isinstance(runs, dict) else ():
+            if isinstance(settings, dict):
+                runs[run] = with_preset(settings, f"{path}: profiles.{name}.runs.{run}")
+
+
+def parse(kind: type[T], tree: Any, where: str) -> T:
+    """Validate `tree` as `kind`; every mistake becomes part of one line.
+
+    Raises:
+        UserError: with 'where: key: what is wrong (value)' for each mistake, joined by '; '.
+    """
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{where}: " + "; ".join(_describe(mistake) for mistake in error.errors())) from None
+
+
+def _describe(mistake: Any) -> str:
+    key = ".".join(str(part) for part in mistake["loc"]) or "the whole"
+    if mistake["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if mistake["type"] == "missing":
+        return f"{key}: missing"
+    if mistake["type"] == "union_tag_not_found":
+        return f"{key}.name: missing"
+    if mistake["type"] == "union_tag_invalid":
+        known = mistake["ctx"]["expected_tags"].replace("'", "")
+        return f"{key}: unknown name {mistake['ctx']['tag']!r}; choose one of: {known}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    shown = repr(mistake["input"])
+    return f"{key}: {message}" + (f" (got {shown})" if len(shown) < 60 else "")

@@ -1,0 +1,86 @@
+"""One training: a network, a recipe, its data."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from limelight.config.optimisation import Lora, Optimiser, Schedule
+from limelight.data.augmentation import Operation, check_order
+from limelight.data.augmentation.flip import Flip
+from limelight.foundation.section import Section
+from limelight.training.objectives.settings import Objective, SupervisedSettings
+
+
+class Splits(Section):
+    """Which splits of the manifest are used, and how they are mixed."""
+
+    labelled: list[str] = Field(default_factory=lambda: ["train"])
+    unlabelled: list[str] = Field(default_factory=list, description="of distilled runs; their masks are not looked at")
+    validation: str | None = "val"
+    balance_modalities: bool = Field(
+        default=False, description="each batch holds the modalities as equally as the batch size allows"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Splits":
+        if both := sorted({*self.labelled}.intersection(self.unlabelled)):
+            raise ValueError(f"{', '.join(both)} cannot be both labelled and unlabelled; name it in one of them")
+        return self
+
+
+class Sizes(Section):
+    """Sides of the square pictures, pixels."""
+
+    input: int = Field(default=320, ge=32, description="of validation and of inference")
+    training: list[int] = Field(default_factory=list, description="empty = `input` alone")
+    order: Literal["random", "passes"] = Field(
+        default="random", description="a training size drawn per batch, or the whole set once at each size per epoch"
+    )
+
+
+class Batches(Section):
+    """Samples of one optimiser step."""
+
+    size: int = Field(default=8, ge=1, description="samples per process that are computed at once")
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients one step follows")
+
+
+class Compute(Section):
+    """What a training costs, and how often it looks up. Only precision and memory format change a bit of its result."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    workers: int = Field(default=0, ge=0, description="processes that make batches; 0 = a thread")
+    cache_mb: int = Field(default=512, ge=0, description="decoded images kept, of training and validation each")
+    checkpoint_minutes: float = Field(default=5.0, ge=0, description="between two, besides one at each epoch's end")
+    validate_every: int = Field(default=1, ge=1, description="epochs")
+
+
+class Run(Section):
+    """The settings of one training. `preset` fills in published values; keys given here win."""
+
+    model: str
+    options: dict[str, Any] = Field(default_factory=dict, description="of the network")
+    preset: str | None = None
+    init: str | None = Field(default=None, description="weights folder to start from")
+    parts: dict[str, str] = Field(
+        default_factory=dict,
+        description="parts that start from those of other weights folders, e.g. vae: artifacts/vae",
+    )
+    objective: Objective = Field(default=SupervisedSettings(), description="what is learnt, with settings of its own")
+    samples: Splits = Splits()
+    size: Sizes = Sizes()
+    augment: list[Operation] = Field(default=[Flip()], description="operations in order; [] = none")
+    batch: Batches = Batches()
+    epochs: int = Field(default=10, ge=1)
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    lora: Lora | None = Field(
+        default=None, description="train adapters of a diffusion network's UNet; null = all of it"
+    )
+    compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Run":
+        check_order(self.augment)
+        return self

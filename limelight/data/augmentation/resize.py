@@ -1,0 +1,35 @@
+"""To the size that the network is fed with."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.step import Step
+from limelight.imaging.geometry import stretch
+from limelight.models.inputs import Size
+
+
+@dataclass(frozen=True)
+class ResizeEffect:
+    """All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them; labels take the nearest."""
+
+    def __call__(self, picture: Picture, size: Size) -> Picture:
+        return picture.moved(partial(stretch, size=size), partial(_nearest, size=size))
+
+
+class Resize(Step):
+    """Stretch a picture to the training size, whatever its proportions."""
+
+    name: Literal["resize"] = "resize"
+
+    def draw(self, size: Size, generator: np.random.Generator) -> ResizeEffect:
+        return ResizeEffect()
+
+
+def _nearest(labels_HW: np.ndarray, size: Size) -> np.ndarray:
+    # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
+    return cv2.resize(labels_HW, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)

@@ -1,0 +1,50 @@
+"""Objectives: what can be learnt, by the name that params.yaml knows. A new one is a line here and one in `settings`.
+
+Each is imported when it is used: most trainings need nothing of the others.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from limelight.foundation.errors import UserError
+from limelight.training.objectives.settings import Objective
+
+if TYPE_CHECKING:
+    from limelight.models.base import Network
+    from limelight.training.learner import Learner
+    from limelight.training.teacher import Teacher
+
+LEARNERS = {
+    "supervised": "supervised:Supervised",
+    "distilled": "distilled:Distilled",
+    "velocity": "velocity:Velocity",
+    "prompted": "prompted:Prompted",
+    "prompted-velocity": "velocity:PromptedVelocity",
+    "reconstruction": "reconstruction:Reconstruction",
+}
+"""Name -> 'module:class' in this folder."""
+
+
+def make_learner(
+    objective: Objective, network: "Network", *, epochs: int, teacher: "Teacher | None" = None
+) -> "Learner":
+    """A learner of `network`, which it trains in place.
+
+    Args:
+        epochs: length of the whole training.
+        teacher: of the objective 'distilled'.
+
+    Raises:
+        UserError: the network cannot be trained for this, by its `capabilities.objectives`, or settings do not fit it.
+    """
+    able = network.capabilities.objectives
+    if objective.name not in able:
+        raise UserError(
+            f"objective {objective.name!r} is not for {type(network).__name__}; set its name to "
+            f"{' or '.join(map(repr, able))}"
+        )
+    module, _, name = LEARNERS[objective.name].partition(":")
+    kind = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    given = {} if teacher is None else {"teacher": teacher}
+    learner: Learner = kind(network, objective, epochs=epochs, **given)
+    return learner

@@ -1,0 +1,55 @@
+"""Learning from a teacher's maps."""
+
+from torch import Tensor
+
+from limelight.data.samples import Batch
+from limelight.models.base import Network
+from limelight.models.inputs import Input, union
+from limelight.models.losses import deep_supervision, make_loss
+from limelight.training.objectives.settings import DistilledSettings
+from limelight.training.objectives.supervised import Supervised
+from limelight.training.teacher import Teacher
+
+
+class Distilled(Supervised):
+    """Every output of the student against the teacher's finest map: KD-SCFNet, arXiv 2208.02178, section 3.4.
+
+    The teacher sees the student's own augmented batch. With a `label_weight` of w the loss is (1 - w) * distillation +
+    w * label loss of the labelled samples; the published form is w = 0. Of the label losses, 'balanced-bce' sums over
+    pixels and so outweighs any w.
+
+    Args:
+        network: the student, trained in place.
+        teacher: its probabilities are the targets.
+    """
+
+    settings: DistilledSettings
+
+    def __init__(self, network: Network, settings: DistilledSettings, *, epochs: int, teacher: Teacher) -> None:
+        super().__init__(network, settings, epochs=epochs)
+        self.teacher = teacher
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return union(self.network.inputs, self.teacher.inputs)
+
+    @property
+    def unlabelled(self) -> bool:
+        return True
+
+    def memory_savers(self) -> list[str]:
+        return [*super().memory_savers(), "a smaller objective.teacher_size"]
+
+    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The distillation loss, a mean over all samples, mixed with the label loss if `label_weight` is not 0.
+
+        Parts: 'distil' and 'labels', unweighted, where the two are mixed.
+        """
+        logits = self.network.logits(batch.inputs)
+        loss = make_loss(self.settings.distil, epoch=epoch, epochs=self.epochs)
+        distil = deep_supervision(loss, logits, self.teacher.targets(batch), self.settings.level_weights)
+        weight = self.settings.label_weight
+        if weight == 0:
+            return distil, {}
+        labels = self.label_loss(logits, batch, epoch)
+        return (1 - weight) * distil + weight * labels, {"distil": distil, "labels": labels}

@@ -1,0 +1,106 @@
+"""The settings of every objective, each with keys of its own. Imports no PyTorch: params.yaml is checked by them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from limelight.foundation.section import Section
+from limelight.models.losses import check_loss, check_soft_loss
+
+
+class SupervisedSettings(Section):
+    """Learning from masks."""
+
+    name: Literal["supervised"] = "supervised"
+    loss: Annotated[str, AfterValidator(check_loss)] = "bce-iou"
+    level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
+
+
+class DistilledSettings(Section):
+    """Learning from a teacher's maps, with or without labels."""
+
+    name: Literal["distilled"]
+    loss: Annotated[str, AfterValidator(check_loss)] = Field(default="bce-iou", description="against the labels")
+    level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
+    distil: Annotated[str, AfterValidator(check_soft_loss)] = Field(
+        default="dice", description="against the teacher's map"
+    )
+    label_weight: float = Field(
+        default=0.0, ge=0, le=1, description="share of the label loss; 0 = the published labels-free form"
+    )
+    teacher_size: int | None = Field(
+        default=None, ge=32, description="pixels, the batch as the teacher sees it; null = as the student does"
+    )
+    teacher_classes: list[str] = Field(
+        default_factory=list,
+        description="whose union a teacher of prompts draws for its student; empty = all that it learnt",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "DistilledSettings":
+        names = [name.strip().casefold() for name in self.teacher_classes]
+        if "" in names or len({*names}) < len(names):
+            raise ValueError(f"teacher_classes {self.teacher_classes} must differ, and none may be empty")
+        return self
+
+
+class _Noise(Section):
+    """The noise that velocities are learnt of."""
+
+    noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
+    noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")
+
+
+class _Prompts(Section):
+    """Which prompts an image is shown with."""
+
+    prompts: int = Field(default=4, ge=2, description="per image and step, some of classes that it does not show")
+    templates: list[str] = Field(
+        default=["a photo of a {}"], min_length=1, description="of prompts, drawn from; the first is validated with"
+    )
+    held_out_classes: list[str] = Field(
+        default_factory=list, description="never named in training, their pixels void; to be found unseen"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "_Prompts":
+        wrong = [template for template in self.templates if template.count("{}") != 1]
+        if wrong:
+            raise ValueError(f"templates need one {{}} each, for the class; {wrong[0]!r} does not have it")
+        return self
+
+
+class VelocitySettings(_Noise):
+    """Learning to denoise masks in latent space."""
+
+    name: Literal["velocity"]
+
+
+class PromptedSettings(_Prompts):
+    """Learning to find what prompts name."""
+
+    name: Literal["prompted"]
+
+
+class PromptedVelocitySettings(_Noise, _Prompts):
+    """Learning to denoise the masks of prompts in latent space."""
+
+    name: Literal["prompted-velocity"]
+
+
+class ReconstructionSettings(Section):
+    """Learning to give pictures back."""
+
+    name: Literal["reconstruction"]
+
+
+Objective = Annotated[
+    SupervisedSettings
+    | DistilledSettings
+    | VelocitySettings
+    | PromptedSettings
+    | PromptedVelocitySettings
+    | ReconstructionSettings,
+    Field(discriminator="name"),
+]
+"""What a run learns."""

@@ -1,0 +1,55 @@
+"""Which samples of the manifest a run is trained on and validated on."""
+
+import os
+import sys
+
+from limelight.config import Run
+from limelight.data.manifest import MANIFEST, Sample, read_manifest
+from limelight.foundation.errors import UserError
+from limelight.training.learner import Learner
+
+
+def training_samples(run: Run, learner: Learner) -> list[Sample]:
+    """The labelled samples, and the unlabelled ones where the learner makes use of them.
+
+    Raises:
+        UserError: there are none, or they do not go with the run's settings.
+    """
+    rows = _usable(learner)
+    labelled = [sample for sample in rows if sample.split in run.samples.labelled and sample.mask]
+    unlabelled = [sample for sample in rows if learner.unlabelled and sample.split in run.samples.unlabelled]
+    if not labelled and not unlabelled:
+        splits = sorted({sample.split for sample in rows}) or "none"
+        raise UserError(
+            f"no samples in labelled {run.samples.labelled} or unlabelled {run.samples.unlabelled} for modalities "
+            f"{learner.modalities}; {MANIFEST} has the splits {splits}"
+        )
+    learner.check_samples(labelled)
+    return [*labelled, *unlabelled]
+
+
+def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
+    """The labelled samples of the validation split; where there are none, one warning on standard error."""
+    rows = [sample for sample in _usable(learner) if sample.mask]
+    split = run.samples.validation
+    found = [sample for sample in rows if sample.split == split]
+    if split and not found and os.environ.get("RANK", "0") == "0":
+        known = ", ".join(sorted({sample.split for sample in rows})) or "none"
+        print(
+            f"warning: run {name!r} is not validated: no sample has a mask and split {split!r}; there are: {known}",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _usable(learner: Learner) -> list[Sample]:
+    """Samples of the learner's modalities, of datasets with the kind of labels that it learns from.
+
+    A dataset of classes is of no use for maps of what is salient; nor are its images without labels.
+    """
+    samples = read_manifest()
+    with_classes = {sample.dataset for sample in samples if sample.labels == "classes"}
+    wanted = learner.labels == "classes"
+    return [
+        each for each in samples if (each.dataset in with_classes) == wanted and each.modality in learner.modalities
+    ]

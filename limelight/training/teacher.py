@@ -1,0 +1,120 @@
+"""What teaches a student."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limelight.data.samples import Batch
+from limelight.foundation.errors import UserError
+from limelight.models.base import Network
+from limelight.models.card import Card, Triple
+from limelight.models.inputs import Input
+
+
+class Teacher(nn.Module):
+    """Whatever answers a batch with maps. A module, so that the loop moves what it holds to the device.
+
+    It is frozen: always in evaluation mode, and no gradient passes it.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    """What the loader must put into a batch for it."""
+
+    def targets(self, batch: Batch) -> Tensor:
+        """probability_B1HW in [0, 1] at the batch's size, float32."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+
+class NetworkTeacher(Teacher):
+    """A network used as its card says: in one step, sampled in several, or shown prompts, whose union it then draws.
+
+    Args:
+        network: frozen here.
+        card: of its weights, for its normalisation and how it is to be used.
+        mean, std: the batches' own normalisation.
+        size: height and width that it sees a batch at, pixels; None = the batch's, rounded to what it takes.
+        classes: prompts of a network that takes some; empty = all classes that it learnt.
+
+    Raises:
+        UserError: its maps are not of what is salient, `size` is none that it takes, it takes no prompts and there are
+            classes, or the other way round, or a class makes too long a prompt.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    prompt_KTC: Tensor | None
+
+    def __init__(
+        self, network: Network, card: Card, *, mean: Triple, std: Triple, size: int | None, classes: Sequence[str]
+    ) -> None:
+        super().__init__()
+        prompted = any(each.source == "prompt" for each in network.inputs)
+        if not prompted and card.architecture.task != "saliency":
+            raise UserError("it draws no saliency maps, which is what is distilled; choose another network")
+        if classes and not prompted:
+            raise UserError("it takes no prompts; leave teacher_classes out")
+        classes = classes or card.use.classes
+        if prompted and not classes:
+            raise UserError("its card names no classes; name some as teacher_classes")
+        if size is not None:
+            network.check_sizes([size])
+        self.network = network.requires_grad_(False).eval()
+        self.inputs = tuple(each for each in network.inputs if each.source != "prompt")
+        self.size = size
+        self.steps = card.use.denoise_steps
+        # Batch norms of published weights may mix the pictures of a batch.
+        self.one_by_one = not card.use.independent
+        # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
+        means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
+        self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
+        prompt_KTC = None
+        if prompted:
+            with torch.no_grad():
+                prompt_KTC = network.encode_prompts([card.use.template.replace("{}", each) for each in classes])
+        self.register_buffer("prompt_KTC", prompt_KTC, persistent=False)
+
+    @torch.no_grad()
+    def targets(self, batch: Batch) -> Tensor:
+        height, width = batch.image_B3HW.shape[-2:]
+        given = self._given(batch.inputs, (height, width))
+        step = 1 if self.one_by_one else len(batch)
+        rows = zip(*(value.split(step) for value in given.values()), strict=True)
+        return _resize(torch.cat([self._answer(dict(zip(given, row, strict=True))) for row in rows]), (height, width))
+
+    def _given(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
+        """The batch's inputs as the teacher was trained on them."""
+        divisor = self.network.capabilities.divisor
+        height, width = (self.size or divisor * max(1, round(side / divisor)) for side in size)
+        own = {}
+        for each in self.inputs:
+            value = given.get(each.name)
+            if value is None:
+                continue
+            if each.source == "image":
+                value = value * self.scale + self.shift
+            own[each.name] = value if each.source == "modality" else _resize(value, each.scaled((height, width)))
+        return own
+
+    def _answer(self, given: Mapping[str, Tensor]) -> Tensor:
+        """The teacher's probability_B1HW, used as it was trained to be."""
+        if self.prompt_KTC is not None:
+            given = {**given, "prompt": self.prompt_KTC}
+        if self.steps:
+            probability_BKHW = self.network.draw(given, steps=self.steps)[0]
+        else:
+            probability_BKHW = self.network.maps(given)
+        return probability_BKHW.amax(1, keepdim=True)
+
+
+def _resize(maps_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps_BCHW.shape[-2:] == torch.Size(size):
+        return maps_BCHW
+    return F.interpolate(maps_BCHW, size=size, mode="bilinear", align_corners=False)
