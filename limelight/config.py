@@ -304,7 +304,7 @@ class Evaluate(Section):
     save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
     background: float = Field(
-        default=0.5, ge=0, le=1, description="probability that a class needs to be no background, of words"
+        default=0.5, ge=0, le=1, description="probability that a class needs to be no background (open-vocabulary)"
     )
     latency_runs: int = Field(default=20, ge=1)
     threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
@@ -314,10 +314,14 @@ class Evaluate(Section):
     )
 
 
-class Compare(Section):
-    """The champion is the best row that keeps within the limits."""
+TaskName = Literal["saliency", "open-vocabulary"]
+"""What is evaluated, compared and served; each is an object of `limelight.tasks`."""
 
-    metric: str = "wFm"
+
+class Rule(Section):
+    """The champion of a task is the best row that keeps within the limits."""
+
+    metric: str = Field(description="one of the task's")
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
     max_parameters: int | None = None
     max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")
@@ -327,7 +331,7 @@ class Package(Section):
     service: str = "limelight"
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
-    max_classes: int = Field(default=64, ge=1, le=255, description="asked for at once, of a model of words")
+    max_classes: int = Field(default=64, ge=1, le=255, description="asked for at once, of an open-vocabulary model")
 
 
 class Profile(Section):
@@ -336,7 +340,9 @@ class Profile(Section):
     runs: dict[str, Run]
     deploy: Deploy = Deploy()
     evaluate: Evaluate = Evaluate()
-    compare: Compare = Compare()
+    compare: dict[TaskName, Rule] = Field(
+        default_factory=dict, description="how each task's champion is chosen; a task left out has a rule of its own"
+    )
     package: Package = Package()
 
 

@@ -99,7 +99,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
         card = read_card(weights())
         known = card.architecture
         prompts = any(each.source == "prompt" for each in known.inputs)
-        takes = " ".join([*known.modalities, *(["words"] if prompts else [])])
+        takes = " ".join([*known.modalities, *(["open-vocabulary"] if prompts else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
         return HTMLResponse(text, headers={"Content-Security-Policy": CONTENT_POLICY})
 

@@ -22,7 +22,7 @@ from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
 
 UNCERTAINTY = "uncertainty"
-HARD, OF_WORDS = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
+HARD, OF_CLASSES = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
 """Kinds that show labels; kinds that are something else, or more, where there are several classes."""
 EXACT = ("map16", "npy", "labels")
 """Kinds that are numbers, of which no other file type takes all."""
@@ -92,7 +92,7 @@ class Style:
     @property
     def settings(self) -> dict[str, Any]:
         """All that the files depend on besides the prediction, as JSON."""
-        background = None if self.kind in OF_WORDS else self.output.background_sha256
+        background = None if self.kind in OF_CLASSES else self.output.background_sha256
         on = {} if background is None else {"background_sha256": background}
         stored = {} if self.file_type == ".png" else {"file_type": self.file_type, "quality": self.quality}
         return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on, **stored}
@@ -126,8 +126,8 @@ class Style:
 
 
 @dataclass(frozen=True)
-class WordStyle(Style):
-    """What is made of what words name.
+class LabelStyle(Style):
+    """What is made of the classes that are found.
 
     'labels': an indexed PNG, or a grey one of 16 bits for more than 255 classes. 'overlay': the picture tinted by
     class, over a legend. 'map': a grey PNG per class. 'npy': all of these as one float32 KxHxW. Any other kind is
@@ -145,12 +145,12 @@ class WordStyle(Style):
 
     @property
     def name(self) -> str:
-        return self.kind if self.kind in OF_WORDS else super().name
+        return self.kind if self.kind in OF_CLASSES else super().name
 
     @property
     def settings(self) -> dict[str, Any]:
-        words = {"classes": list(self.classes), "template": self.template, "background": self.background}
-        return {**super().settings, **words}
+        named = {"classes": list(self.classes), "template": self.template, "background": self.background}
+        return {**super().settings, **named}
 
     @property
     def legend(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ from limelight.inference.pictures import Picture, read_picture
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.job import Found, Job
-from limelight.predict.styles import Style, WordStyle
+from limelight.predict.styles import Style, LabelStyle
 from limelight.progress import progress
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
@@ -100,7 +100,7 @@ def predict_tree(
     _refuse_to_destroy(inputs, targets)
     report = Report(failures=list(refused))
     done = _begin(folder, job.record() | _record(companions), targets, overwrite, report)
-    if isinstance(job.style, WordStyle):
+    if isinstance(job.style, LabelStyle):
         write_json(folder / LEGEND, job.style.legend)
     stamps = {source: stamp_of(inputs[source]) for source in sources}
     kept = {

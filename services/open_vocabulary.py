@@ -1,6 +1,6 @@
-"""The service of words: a picture and names of classes in, labels back.
+"""The service of open-vocabulary segmentation: a picture and names of classes in, labels back.
 
-limelight serve --model artifacts/words                  # on 127.0.0.1:3000
+limelight serve --task open-vocabulary                   # on 127.0.0.1:3000
 curl -F image=@photo.jpg -F classes="dog, grass" 127.0.0.1:3000/segment -o labels.png
 curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/segment -o overlay.png
 """
@@ -38,7 +38,7 @@ from limelight.services.uploads import (
     weights_of,
 )
 
-NAME = "words"
+NAME = "open-vocabulary"
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
 UPLOAD = Form(
     "and what to find in it as 'classes', and nothing else but 'template', 'background' and 'kind'",
@@ -49,7 +49,7 @@ UPLOAD = Form(
 
 
 def as_text(value: Any) -> str:
-    """A field as it was sent: BentoML reads what happens to be JSON, such as the word 'null', or a year."""
+    """A field as it was sent: BentoML reads what happens to be JSON, such as the text 'null', or a year."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -67,13 +67,13 @@ PngFile = Annotated[Path, ContentType("image/png")]
 
 
 def _weights() -> Path:
-    return weights_of(Words, NAME)
+    return weights_of(OpenVocabulary, NAME)
 
 
 @bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
 @bentoml.asgi_app(page(_weights), path="/")
-class Words:
-    """Finding what words name. Errors are JSON: {"error": "one line"}."""
+class OpenVocabulary:
+    """Open-vocabulary segmentation. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
         self._predictor = load(_weights(), SETTINGS.request())
@@ -151,4 +151,4 @@ def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict
     return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
-Words.guard({"/segment": UPLOAD})
+OpenVocabulary.guard({"/segment": UPLOAD})
