@@ -17,13 +17,11 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
-from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import encode, with_dpi
+from limelight.foundation.errors import UserError, raising_shortage
+from limelight.imaging.images import Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.pictures import Picture
 from limelight.inference.predictor import load
 from limelight.inference.segment import BACKGROUND, Segmentation
-from limelight.inference.shortage import told_in_a_line
 from limelight.media.labels import colour, encode_labels, tinted
 from limelight.services.app import CONFIG, GuardedService
 from limelight.services.forms import Form, Refusal
@@ -100,13 +98,13 @@ class OpenVocabulary:
         label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
         """
         try:
-            with told_in_a_line():
+            with raising_shortage():
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
                 asked = {"template": template, "background": _share(background)}
                 picture = read_upload(image)
-                (found,) = self._predictor.predict([picture.image_HW3], classes, **asked)
+                (found,) = self._predictor.predict([picture.photo.image_HW3], classes, **asked)
                 return _answer(picture, found, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
@@ -129,11 +127,11 @@ def _share(text: str) -> float:
 
 def _answer(picture: Picture, found: Segmentation, kind: str) -> Any:
     headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_of(picture)
-    labels_HW = without_hidden(found.labels_HW, picture.transparency)
-    labels = with_dpi(encode_labels(labels_HW), picture.dpi)
+    labels_HW = without_hidden(found.labels_HW, picture.photo.transparency)
+    labels = with_dpi(encode_labels(labels_HW), picture.photo.dpi)
     if kind == JSON:
         return JSONResponse(_as_json(labels_HW, labels, found.classes), headers=headers)
-    content = labels if kind == LABELS else encode(tinted(picture.image_HW3, labels_HW), dpi=picture.dpi)
+    content = labels if kind == LABELS else encode(tinted(picture.photo.image_HW3, labels_HW), dpi=picture.photo.dpi)
     return Response(content, media_type="image/png", headers=headers)
 
 

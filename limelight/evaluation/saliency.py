@@ -20,8 +20,8 @@ from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
 from limelight.evaluation.tiles import Tile, tile
 from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_grey, read_image, write_png
-from limelight.inference.pictures import Picture, modality_of, read_picture, read_sample
+from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
+from limelight.inference.pictures import modality_of, read_sample
 from limelight.inference.predictor import SaliencyPredictor
 from limelight.tasks.task import Datasets, Examples
 
@@ -107,7 +107,8 @@ def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callab
     Raises:
         UserError: no picture can be read.
     """
-    image_HW3, companion_HW, modality, *_ = _first_picture(datasets, predictor)
+    photo, companion_HW, modality = _first_picture(datasets, predictor)
+    image_HW3 = photo.image_HW3
 
     def predict() -> float:
         (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
@@ -118,7 +119,8 @@ def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callab
 
 def panel_of(predictor: SaliencyPredictor, sample: Sample, note: str) -> NDArray[np.uint8]:
     """A sample's picture, map and overlay; see `limelight.evaluation.map_pictures.panel`."""
-    image_HW3, companion_HW, modality, *_ = read_sample(sample, predictor.card)
+    photo, companion_HW, modality = read_sample(sample, predictor.card)
+    image_HW3 = photo.image_HW3
     (found,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
     return panel(image_HW3, to_8bit(found.saliency_HW), read_truth(_mask(sample)), note)
 
@@ -151,7 +153,7 @@ def _predict_batch(
             pictures[sample.sample_id] = read_picture(sample.image, companion, modality)
         except UserError as error:
             failures[sample.sample_id] = error
-    images = [picture.image_HW3 for picture in pictures.values()]
+    images = [picture.photo.image_HW3 for picture in pictures.values()]
     companions = [picture.companion_HW for picture in pictures.values()]
     predictions = predictor.predict(images, companions, modality=modality, batch_size=len(batch))
     maps = dict(zip(pictures, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))

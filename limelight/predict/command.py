@@ -10,17 +10,15 @@ from limelight.champions.record import champion
 from limelight.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
-from limelight.imaging.encoding import FILE_TYPES, JPEG
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
-from limelight.inference.pictures import read_picture
+from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
 from limelight.inference.plan import Request as Asked
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
-from limelight.predict.job import Job
-from limelight.predict.styles import EXACT, Style, LabelStyle
+from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 
 STREAM = "-"
@@ -227,7 +225,7 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
     given = sys.stdin.buffer.read() if source == STREAM else Path(source)
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (found,) = job.predict([picture])
-    contents = job.style.render(picture, found)
+    contents = job.style.render(picture.photo, found)
     if target == STREAM:
         sys.stdout.buffer.write(contents[0])
         sys.stdout.buffer.flush()
@@ -240,11 +238,11 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
         if not request.quiet:
             print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
     if not request.quiet:
-        for note in picture.notes:
+        for note in picture.photo.notes:
             print(f"note: {source}: {note}", file=sys.stderr)
-    if picture.omitted:
-        print(f"error: {source}: {picture.omitted}", file=sys.stderr)
-    return 1 if picture.omitted else 0
+    if picture.photo.omitted:
+        print(f"error: {source}: {picture.photo.omitted}", file=sys.stderr)
+    return 1 if picture.photo.omitted else 0
 
 
 def _places(target: str, style: Style) -> list[Path]:

@@ -18,8 +18,7 @@ from limelight.config import Run
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
-from limelight.foundation.errors import UserError
-from limelight.inference.shortage import told_in_a_line
+from limelight.foundation.errors import UserError, raising_shortage
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
@@ -69,7 +68,7 @@ def fit(
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.precision)
-    with deterministic(accelerator.device), interruptible() as asked, told_in_a_line(_leaner(learner, run)):
+    with deterministic(accelerator.device), interruptible() as asked, raising_shortage(_leaner(learner, run)):
         training = _begin(learner, run, len(samples), folder, seed, accelerator, asked)
         training.normalisation = {"mean": mean, "std": std}
         with training.progress_bar() as advance:

@@ -26,11 +26,6 @@ class Maps(NamedTuple):
     uncertainty_BKhw: np.ndarray | None = None
     """float32 in [0, 0.5], of an ensemble; see `limelight.models.diffusion.ensemble`."""
 
-    def each(self) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray | None]]:
-        """The same, with a None for each picture where there is no uncertainty."""
-        missing = [None] * len(self.probability_BKhw)
-        return self.probability_BKhw, missing if self.uncertainty_BKhw is None else self.uncertainty_BKhw
-
 
 class Backend(Protocol):
     """A network ready to run."""
