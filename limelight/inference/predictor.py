@@ -20,7 +20,8 @@ from limelight.class_names import checked_classes, in_template
 from limelight.foundation.errors import UserError, shortage
 from limelight.imaging.feeds import Feeds, check_picture, picture_feeds
 from limelight.imaging.geometry import network_size, proportional_size, to_picture
-from limelight.inference.backends import MOST_AT_ONCE, Backend, check_size, open_backend
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import MOST_AT_ONCE, Backend, check_size
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.models.card import Card, Finish

@@ -20,7 +20,7 @@ from typing import Any
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sweep, write_bytes, write_json, write_text
 from limelight.imaging.images import Picture, read_picture
-from limelight.inference.backends import MOST_AT_ONCE
+from limelight.inference.backends.backend import MOST_AT_ONCE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.styles import Found, Job, LabelStyle, Style

@@ -16,7 +16,8 @@ from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds
-from limelight.inference.backends import Backend, open_backend
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
 from limelight.inference.predictor import check, load
 from limelight.inference.runtimes import EXPORTED, RUNTIMES

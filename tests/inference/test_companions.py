@@ -19,7 +19,8 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.companions import NEAREST, fit_companion, spread
 from limelight.imaging.feeds import Feeds, picture_feeds
 from limelight.imaging.images import read_picture, write_png
-from limelight.inference.backends import Backend, open_backend
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
 from limelight.inference.pictures import read_sample
 from limelight.inference.plan import Request, plan
 from limelight.inference.predictor import load

@@ -11,7 +11,7 @@ import openvino
 from openvino import opset13 as opset
 
 from limelight.imaging.feeds import Feeds, complete, singly
-from limelight.inference.backends import ExportedBackend, Maps, check_size
+from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.models.inputs import Input, Size
 
 _KEPT = 4

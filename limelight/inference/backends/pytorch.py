@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds
-from limelight.inference.backends import MOST_AT_ONCE, Maps, Sides
+from limelight.inference.backends.backend import MOST_AT_ONCE, Maps, Sides
 from limelight.inference.backends.budget import Beside, pictures_at_once
 from limelight.inference.backends.memory import forward_bytes
 from limelight.inference.plan import Plan
