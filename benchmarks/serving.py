@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 
 from limelight.evaluation.speed import hardware
-from limelight.imaging.encoding import encode
+from limelight.imaging.images import encode
 from limelight.packaging.bento import served, unpack
 
 BENTO = Path("artifacts/bento/limelight.bento")

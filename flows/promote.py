@@ -9,7 +9,7 @@ from prefect.input import RunInput
 from limelight.champions.nomination import Nomination, crown, nominate
 from limelight.config import load_params
 from limelight.flows import process
-from limelight.tasks import SALIENCY
+from limelight.tasks import DEFAULT
 
 
 class Approval(RunInput):
@@ -37,13 +37,13 @@ def push_bento(remote: str) -> None:
 
 
 @flow
-def promote(ask: bool = False, remote: str | None = None, what: str = SALIENCY) -> bool:
+def promote(ask: bool = False, remote: str | None = None, what: str = DEFAULT) -> bool:
     """Promote if the rule of params.yaml says so.
 
     Args:
         ask: wait up to a day for a person's approval, given on the flow run's page.
         remote: DVC remote that receives the champion's bento; none = it stays here.
-        what: whose champion: saliency, or words.
+        what: the task whose champion it is: saliency or open-vocabulary.
 
     Returns:
         Whether the champion changed.
@@ -63,7 +63,7 @@ def promote(ask: bool = False, remote: str | None = None, what: str = SALIENCY) 
     return True
 
 
-def main(ask: bool = False, remote: Annotated[str | None, typer.Option()] = None, what: str = SALIENCY) -> None:
+def main(ask: bool = False, remote: Annotated[str | None, typer.Option()] = None, what: str = DEFAULT) -> None:
     """Run the flow here and now."""
     promote(ask, remote, what)
 

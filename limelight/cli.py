@@ -23,7 +23,6 @@ Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched 
 Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails where there is none")]
-Host = Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIMELIGHT_TOKEN first")]
 
 
 def main() -> None:
@@ -52,10 +51,11 @@ def predict(
     ] = None,
     thermal: Annotated[Path | None, typer.Option(help="its thermal picture, likewise")] = None,
     classes: Annotated[
-        str | None, typer.Option(help="what to find, of a network of words: 'dog, grass', or @file with one a line")
+        str | None,
+        typer.Option(help="what to find, of an open-vocabulary network: 'dog, grass', or @file with one a line"),
     ] = None,
     template: Annotated[
-        str | None, typer.Option(help="what it is told, with {} for a class ['a photo of a {}']")
+        str | None, typer.Option(help="the text prompt, with {} for a class ['a photo of a {}']")
     ] = None,
     background: Annotated[
         float | None, typer.Option(min=0, max=1, help="a pixel whose classes are all less probable is of none [0.5]")
@@ -98,7 +98,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="redo what is there")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")] = False,
 ) -> None:
-    """Find what is salient, or what words name, and write maps, labels, cut-outs or new backgrounds.
+    """Find what is salient, or the classes that are named, and write maps, labels, cut-outs or new backgrounds.
 
     Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Whatever
     looks like a picture and cannot be read, whose depth or thermal picture cannot, or that is too large for the memory,
@@ -161,22 +161,10 @@ def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/
     _become("-m", "limelight.stages.evaluate", name)
 
 
-@app.command()
-def serve(
-    model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
-    bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
-    words: Annotated[bool, typer.Option("--words", help="what finds words, where both kinds are packaged")] = False,
-    host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
-) -> None:
-    """Serve predictions over HTTP, with a page to try them at /.
-
-    Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
-    packaged yet, LIMELIGHT_MODEL or the champion.
-    """
-    from limelight.services.launch import prepare
-
-    _become(*prepare(model, bento, words=words, host=host, port=port))
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def serve(context: typer.Context) -> None:
+    """Serve predictions over HTTP, with a page to try them at /; `limelight serve --help` lists the options."""
+    _become("-m", "limelight.services.launch", *context.args)
 
 
 def _become(*arguments: str) -> None:

@@ -48,7 +48,7 @@ def export(
 
 def base_weights(
     text: Annotated[
-        bool, typer.Option("--text", help="with text encoder and tokenizer, for networks of words")
+        bool, typer.Option("--text", help="with text encoder and tokenizer, for open-vocabulary networks")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="commit of the mirror, 40 hex digits [its newest]")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What there is: networks, weights and datasets, as lines of text. Nothing here imports torch."""
+"""Networks, weights and datasets that are available, as lines of text; nothing here imports PyTorch."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,35 +1,60 @@
-"""What `limelight serve` starts, and the environment in which BentoML's workers find its weights and settings."""
+"""`limelight serve`: check what is to be served, set the environment of BentoML's workers, and become BentoML."""
 
 import os
+import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from limelight.champions.record import champion, champions
+from limelight.config import TaskName
 from limelight.foundation.errors import UserError
 from limelight.inference.predictor import check
 from limelight.models.weights import read_card
-from limelight.packaging.bento import SERVICES, packed_weights, service_of, unpack
+from limelight.one_line import mistakes_in_one_line
+from limelight.packaging.bento import packed_weights, unpack
 from limelight.services.address import bindable
 from limelight.services.settings import PACKED, PREFIX, ServiceSettings, service_settings
-from limelight.tasks import SALIENCY, WORDS
+from limelight.tasks import DEFAULT, get_task, task_of
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 class Served(NamedTuple):
     """What is to be served, before anything is started."""
 
     what: str
-    """As BentoML is told: a service's place in the code, or an unpacked bento."""
+    """For BentoML: a service's place in the code, or an unpacked bento."""
     weights: Path
     settings: ServiceSettings
 
 
-def prepare(model: Path | None, bento: Path | None, *, words: bool, host: str, port: int) -> tuple[str, ...]:
+@app.command()
+def serve(
+    model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
+    bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
+    task: Annotated[
+        TaskName | None, typer.Option(help="whose packaged bento or champion to serve [saliency, where there is one]")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIMELIGHT_TOKEN first")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Serve predictions over HTTP, with a page to try them at /.
+
+    Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
+    packaged yet, LIMELIGHT_MODEL or the champion.
+    """
+    become(*prepare(model, bento, task, host=host, port=port))
+
+
+def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, host: str, port: int) -> tuple[str, ...]:
     """Check what is asked for, and set the environment for BentoML's workers.
 
     Args:
         model: a weights folder.
         bento: an exported bento. With neither: LIMELIGHT_MODEL or the packaged bento, else the champion.
-        words: take the packaged service of words, where both kinds are packaged.
+        task: whose bento or champion. None = the default task's, or that of the only champion.
         host: an address or name of this machine.
 
     Returns:
@@ -38,19 +63,32 @@ def prepare(model: Path | None, bento: Path | None, *, words: bool, host: str, p
     Raises:
         UserError: it cannot be served, or not there.
     """
-    if (model is not None) + (bento is not None) + words > 1:
-        raise UserError("--model, --bento and --words each say what to serve; give one of them")
+    if sum(each is not None for each in (model, bento, task)) > 1:
+        raise UserError("--model, --bento and --task each say what to serve; give one of them")
     address = bindable(host, port)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    task = WORDS if words or list(champions()) == [WORDS] else SALIENCY
-    if model is None and bento is None and SERVICES[task].bento.is_file():
-        bento = SERVICES[task].bento
-    served = _folder(model, task) if bento is None else _packed(bento)
+    chosen = task or _only_champion() or DEFAULT
+    packaged = get_task(chosen).service.bento
+    if model is None and bento is None and packaged.is_file():
+        bento = packaged
+    served = _folder(model, chosen) if bento is None else _packed(bento)
     _check_task(served)
     _resolve_paths(served.settings)
     # Said here, since BentoML starts a worker that fails again and again.
     check(served.settings.model or served.weights, served.settings.request())
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
+
+
+def become(*arguments: str) -> None:
+    """Replace this process by another Python, which then gets the signals meant for this one."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+def _only_champion() -> str | None:
+    """The task that alone has a champion."""
+    chosen = list(champions())
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def _packed(bento: Path) -> Served:
@@ -66,13 +104,13 @@ def _folder(model: Path | None, task: str) -> Served:
     if settings.denoise_steps is None and settings.vae is None:  # which no export can
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
-    return Served(service_of(read_card(folder)).entry, folder, settings)
+    return Served(task_of(read_card(folder)).service.entry, folder, settings)
 
 
 def _check_task(served: Served) -> None:
     model = served.settings.model
-    if model and service_of(read_card(model)) != service_of(read_card(served.weights)):
-        raise UserError(f"LIMELIGHT_MODEL={model} is not served by {served.what}, which does the other task; unset it")
+    if model and task_of(read_card(model)) is not task_of(read_card(served.weights)):
+        raise UserError(f"LIMELIGHT_MODEL={model} is not served by {served.what}, which does another task; unset it")
 
 
 def _resolve_paths(settings: ServiceSettings) -> None:
@@ -80,3 +118,8 @@ def _resolve_paths(settings: ServiceSettings) -> None:
     for name in ("model", "vae"):
         if path := getattr(settings, name):
             os.environ[f"{PREFIX}{name.upper()}"] = str(path.resolve())
+
+
+if __name__ == "__main__":
+    with mistakes_in_one_line():
+        app(prog_name="limelight serve")

@@ -17,10 +17,9 @@ import numpy as np
 from bentoml.validators import ContentType
 from starlette.responses import Response
 
-from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import encode
+from limelight.foundation.errors import UserError, raising_shortage
+from limelight.imaging.images import encode
 from limelight.inference.predictor import load
-from limelight.inference.shortage import told_in_a_line
 from limelight.media.outputs import output
 from limelight.models.card import MODALITIES
 from limelight.services.app import CONFIG, GuardedService
@@ -93,11 +92,11 @@ class Limelight:
 
     def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
         try:
-            with told_in_a_line():
+            with raising_shortage():
                 picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
-                (found,) = self._predictor.predict([picture.image_HW3], [picture.companion_HW], modality=modality)
-                made = output(kind).render(picture.image_HW3, found.saliency_HW, picture.transparency)
-                content = encode(made, dpi=picture.dpi)
+                (found,) = self._predictor.predict([picture.photo.image_HW3], [picture.companion_HW], modality=modality)
+                made = output(kind).render(picture.photo.image_HW3, found.saliency_HW, picture.photo.transparency)
+                content = encode(made, dpi=picture.photo.dpi)
         except (Refusal, UserError) as error:
             return answer_error(error)
         return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_of(picture))

@@ -28,7 +28,7 @@ class ServiceSettings(BaseModel):
     max_pixels: int = Field(default=25_000_000, ge=1)
     """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
     max_classes: int = Field(default=64, ge=1, le=255)
-    """Asked for at once, of a model that finds what words name; beyond it, 400. Each takes the model's whole time."""
+    """Asked for at once, of an open-vocabulary model; beyond it, 400. Each takes the model's whole time."""
     runtime: str = "auto"
     threads: int | None = Field(default=None, ge=1)
     """Of the runtime; None leaves the choice to it."""

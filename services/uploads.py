@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
-from limelight.inference.pictures import Picture, read_picture
+from limelight.imaging.images import Picture, read_picture
 from limelight.models.weights import read_card
 from limelight.services.forms import Refusal
 from limelight.services.settings import service_settings
@@ -68,7 +68,7 @@ def as_header(value: Any) -> str:
 
 def notes_of(picture: Picture) -> dict[str, str]:
     """The header of what was ignored in a picture's file or is not in the answer, such as all frames but the first."""
-    return notes_header([*picture.notes, *([picture.omitted] if picture.omitted else [])])
+    return notes_header([*picture.photo.notes, *([picture.photo.omitted] if picture.photo.omitted else [])])
 
 
 def notes_header(notes: Sequence[str]) -> dict[str, str]:
@@ -99,7 +99,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
         card = read_card(weights())
         known = card.architecture
         prompts = any(each.source == "prompt" for each in known.inputs)
-        takes = " ".join([*known.modalities, *(["words"] if prompts else [])])
+        takes = " ".join([*known.modalities, *(["open-vocabulary"] if prompts else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
         return HTMLResponse(text, headers={"Content-Security-Policy": CONTENT_POLICY})
 

@@ -28,7 +28,8 @@ def run(params: Params) -> None:
         tracker.log_metrics(log["metrics"])
         for path in log["artifacts"]:
             tracker.log_artifact(path)
-    for task, (_, best) in board.contests.items():
+    for task, contest in board.contests.items():
+        best = contest.champion
         print(f"champion of {task}: {best.artifact} ({best.runtime}), {best.reason}")
 
 

@@ -41,11 +41,12 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
     from limelight.champions.record import champion
     from limelight.foundation.files import sha256_file
     from limelight.models.weights import read_card
-    from limelight.packaging.bento import SERVICES, build_bento, served, unpack
+    from limelight.packaging.bento import build_bento, served, unpack
     from limelight.packaging.proof import served_difference
+    from limelight.tasks import get_task
 
     folder, runtime = champion(task)
-    target = SERVICES[task].bento
+    target = get_task(task).service.bento
     tag = build_bento(folder, runtime, settings, target, WORK)
     with served(str(unpack(target, WORK / "unpacked")), {"BENTOML_HOME": str((WORK / "served").resolve())}) as url:
         difference = served_difference(url, folder, runtime)

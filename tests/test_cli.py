@@ -22,6 +22,7 @@ from limelight.imaging.images import read_image, write_png
 from limelight.inference.predictor import load
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
+from limelight.services import launch
 from tests.tolerance import assert_agree
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
@@ -492,17 +493,41 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run(*arguments: str, **settings: str) -> tuple[str, ...]:
         started: list[tuple[str, ...]] = []
-        monkeypatch.setattr("limelight.cli._become", lambda *command: started.append(command))
+        monkeypatch.setattr("limelight.services.launch.become", lambda *command: started.append(command))
         for name, value in settings.items():
             monkeypatch.setitem(os.environ, f"LIMELIGHT_{name}", value)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
-        told = CliRunner().invoke(app, ["serve", *arguments, "--port", port], catch_exceptions=False)
+        told = CliRunner().invoke(launch.app, [*arguments, "--port", port], catch_exceptions=False)
         assert told.exit_code == 0
         return started[0]
 
     return run
+
+
+def test_the_command_line_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports nothing of the services; these print the help and refuse what they do not know."""
+    started: list[tuple[str, ...]] = []
+    monkeypatch.setattr("limelight.cli._become", lambda *command: started.append(command))
+    for given in (["--task", "open-vocabulary", "--port", "80"], ["--help"], ["--typo", "x", "y"]):
+        assert CliRunner().invoke(app, ["serve", *given], catch_exceptions=False).exit_code == 0
+        assert started.pop() == ("-m", "limelight.services.launch", *given)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (["--model", "gone"], "error: "),
+        (["--host", "a..b"], "error: host 'a..b' cannot be resolved"),
+        (["--port", "0"], "Invalid value for '--port'"),
+        (["--task", "words"], "Invalid value for '--task'"),
+    ],
+)
+def test_serve_ends_with_2_and_a_line_on_a_mistake(given: list[str], text: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "limelight.cli", "serve", *given]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 2 and text in told.stderr and "Traceback" not in told.stderr
 
 
 def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
@@ -575,20 +600,20 @@ def test_serve_takes_the_weights_of_the_environment(serve, untrained: Path) -> N
     assert os.environ["LIMELIGHT_MODEL"] == str(untrained)
 
 
-@pytest.mark.parametrize("more", [["--bento", "packed.tar"], ["--words"]])
+@pytest.mark.parametrize("more", [["--bento", "packed.tar"], ["--task", "open-vocabulary"]])
 def test_serve_is_told_once_what_to_serve(serve, untrained: Path, more: list[str]) -> None:
     with pytest.raises(UserError, match="give one of them"):
         serve("--model", str(untrained), *more)
 
 
-def test_serve_refuses_weights_of_the_other_task_in_a_bento(serve, untrained: Path, tmp_path: Path) -> None:
+def test_serve_refuses_weights_of_another_task_in_a_bento(serve, untrained: Path, tmp_path: Path) -> None:
     shutil.copytree(untrained, tmp_path / "bento" / "models" / "limelight" / "1")
     shutil.make_archive(str(tmp_path / "saliency"), "tar", tmp_path / "bento")
     words = shutil.copytree(untrained, tmp_path / "words")
     card = read_json(words / "card.json")
     card["architecture"]["task"] = "open-vocabulary"
     write_json(words / "card.json", card)
-    with pytest.raises(UserError, match=r"words is not served by .*, which does the other task"):
+    with pytest.raises(UserError, match=r"words is not served by .*, which does another task"):
         serve("--bento", "saliency.tar", MODEL=str(words))
 
 

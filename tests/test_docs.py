@@ -10,11 +10,12 @@ import pytest
 import typer.main
 
 from limelight.cli import app
+from limelight.services import launch
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "params.yaml")]
 PAGES += sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("presets/*.yaml")])
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = {**typer.main.get_command(app).commands, "serve": typer.main.get_command(launch.app)}
 
 
 def mistakes(text: str, page: Path) -> list[str]:

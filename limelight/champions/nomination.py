@@ -8,7 +8,8 @@ from limelight.champions.registry import Registered, find_model, holder, registe
 from limelight.config import Params, Tracking
 from limelight.foundation.errors import UserError
 from limelight.models.weights import read_card
-from limelight.tasks import SALIENCY
+from limelight.tasks import DEFAULT, get_task
+from limelight.tasks.task import Metric
 from limelight.tracking import tracked_run
 
 
@@ -20,14 +21,14 @@ class Nomination:
     version: str
     better: bool
     reason: str
-    task: str = SALIENCY
+    task: str = DEFAULT
 
 
-def nominate(params: Params, task: str = SALIENCY) -> Nomination:
+def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     """Register the leaderboard's champion of a task, call it 'challenger', and hold it against the registry's champion.
 
-    The champion of words is a registered model of its own, '<tracking.registered_model>-words'. Figures are compared
-    only where both were measured on the same samples by the same rule.
+    The default task's registered model is `tracking.registered_model`; another's is '<registered_model>-<task>'.
+    Figures are compared only where both were measured on the same samples by the same rule.
 
     Raises:
         UserError: nothing of the task was compared yet, or the tracker does not answer.
@@ -44,7 +45,7 @@ def nominate(params: Params, task: str = SALIENCY) -> Nomination:
         challenger = holder(tracking, "challenger")
         assert challenger is not None
         tracker.log_metrics({key: won["value"]}, model_id=challenger.model_id)
-    better, reason = _judge(won, key, challenger.sha256, holder(tracking))
+    better, reason = _judge(won, key, challenger.sha256, holder(tracking), get_task(task).metrics[won["metric"]])
     return Nomination(folder.name, version, better, reason, task)
 
 
@@ -59,13 +60,13 @@ def crown(params: Params, nomination: Nomination) -> None:
 
 def _registry(params: Params, task: str) -> Tracking:
     tracking = params.tracking
-    own_name = {} if task == SALIENCY else {"registered_model": f"{tracking.registered_model}-{task}"}
+    own_name = {} if task == DEFAULT else {"registered_model": f"{tracking.registered_model}-{task}"}
     return tracking.model_copy(update=own_name)
 
 
-def _judge(won: dict[str, Any], key: str, sha256: str, incumbent: Registered | None) -> tuple[bool, str]:
-    from limelight.evaluation.rule import DIRECTIONS
-
+def _judge(
+    won: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, direction: Metric
+) -> tuple[bool, str]:
     metric, value = won["metric"], won["value"]
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
@@ -74,5 +75,5 @@ def _judge(won: dict[str, Any], key: str, sha256: str, incumbent: Registered | N
     if key not in incumbent.metrics:
         return False, f"champion version {incumbent.version} was measured on other samples or by another rule"
     theirs = incumbent.metrics[key]
-    better = value > theirs if DIRECTIONS[metric] == "higher" else value < theirs
+    better = direction.sign * value < direction.sign * theirs
     return better, f"{metric} {value:.4f} against {theirs:.4f} of champion version {incumbent.version}"

@@ -1,11 +1,11 @@
-"""The weights that everything uses that was not told which: the leaderboard's champion of each task."""
+"""The leaderboard's champion of each task: the weights used where none are named."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.tasks import SALIENCY
+from limelight.tasks import DEFAULT
 
 RECORD = Path("reports/leaderboard/champion.json")
 
@@ -17,7 +17,7 @@ class Chosen(NamedTuple):
     runtime: str
 
 
-def champion(task: str = SALIENCY) -> Chosen:
+def champion(task: str = DEFAULT) -> Chosen:
     """What the compare stage chose.
 
     Raises:
@@ -27,9 +27,8 @@ def champion(task: str = SALIENCY) -> Chosen:
     return Chosen(Path("artifacts") / found["artifact"], found["runtime"])
 
 
-def record(task: str = SALIENCY) -> dict[str, Any]:
-    """All that champion.json says of a task's champion: the fields of `limelight.evaluation.rule.Champion`, and
-    weights_sha256 and manifest_sha256.
+def record(task: str = DEFAULT) -> dict[str, Any]:
+    """The entry of champion.json for a task; see `limelight.evaluation.leaderboard.Leaderboard.champions`.
 
     Raises:
         UserError: the compare stage has not run yet, or had nothing evaluated of this task.

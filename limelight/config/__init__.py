@@ -6,7 +6,7 @@ published full-size settings run through the same code.
 
 from limelight.config.data import Data, DatasetRequest, Labels, Layout, Renderer, Validate
 from limelight.config.deployment import Deploy, Package
-from limelight.config.evaluation import Compare, Evaluate
+from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.optimisation import Group, Lora, Optimiser, Schedule
 from limelight.config.params import Distil, Finetune, Params, Profile, Tracking
 from limelight.config.reading import load_params, parse
@@ -15,7 +15,6 @@ from limelight.foundation.section import Section
 
 __all__ = [
     "Batches",
-    "Compare",
     "Compute",
     "Data",
     "DatasetRequest",
@@ -32,11 +31,13 @@ __all__ = [
     "Params",
     "Profile",
     "Renderer",
+    "Rule",
     "Run",
     "Schedule",
     "Section",
     "Sizes",
     "Splits",
+    "TaskName",
     "Tracking",
     "Validate",
     "load_params",

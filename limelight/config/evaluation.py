@@ -1,5 +1,7 @@
 """The sections `evaluate` and `compare`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from limelight.foundation.section import Section
@@ -14,7 +16,7 @@ class Evaluate(Section):
     save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
     background: float = Field(
-        default=0.5, ge=0, le=1, description="probability that a class needs to be no background, of words"
+        default=0.5, ge=0, le=1, description="probability that a class needs to be no background (open-vocabulary)"
     )
     latency_runs: int = Field(default=20, ge=1)
     threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
@@ -24,10 +26,14 @@ class Evaluate(Section):
     )
 
 
-class Compare(Section):
-    """The champion is the best row that keeps within the limits."""
+TaskName = Literal["saliency", "open-vocabulary"]
+"""What is evaluated, compared and served; each is an object of `limelight.tasks`."""
 
-    metric: str = "wFm"
+
+class Rule(Section):
+    """The champion of a task is the best row that keeps within the limits."""
+
+    metric: str = Field(description="one of the task's")
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
     max_parameters: int | None = None
     max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")

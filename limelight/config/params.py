@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from limelight.config.data import Data, Validate
 from limelight.config.deployment import Deploy, Package
-from limelight.config.evaluation import Compare, Evaluate
+from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.run import Run
 from limelight.foundation.section import Section
 
@@ -19,7 +19,9 @@ class Profile(Section):
     runs: dict[str, Run]
     deploy: Deploy = Deploy()
     evaluate: Evaluate = Evaluate()
-    compare: Compare = Compare()
+    compare: dict[TaskName, Rule] = Field(
+        default_factory=dict, description="how each task's champion is chosen; a task left out has a rule of its own"
+    )
     package: Package = Package()
 
 

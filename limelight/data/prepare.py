@@ -24,8 +24,8 @@ from limelight.data.layouts import require
 from limelight.data.manifest import Sample
 from limelight.data.splits import assign_splits
 from limelight.foundation.errors import UserError
-from limelight.imaging.companions import fit_companion
-from limelight.imaging.images import ASPECT_TOLERANCE, image_size, read_companion, read_image
+from limelight.imaging.companions import ASPECT_TOLERANCE, fit_companion
+from limelight.imaging.images import image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
 from limelight.models.inputs import Size
 from limelight.progress import track

@@ -14,8 +14,8 @@ from torch import Tensor
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
-from limelight.imaging.companions import spread
-from limelight.imaging.images import fit_to, read_companion, read_image
+from limelight.imaging.companions import fit_to, spread
+from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.models.inputs import Size
 

@@ -67,7 +67,7 @@ def export(
 
     Raises:
         UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export, or
-            weights that are told words or used in several steps.
+            weights that take text prompts or are used in several steps.
     """
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:

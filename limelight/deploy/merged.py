@@ -40,7 +40,8 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
         )
     count = min(settings.samples, len(masked))
     chosen = [masked[index] for index in np.linspace(0, len(masked) - 1, count).round().astype(int)]
-    images, companions, modalities, *_ = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
+    photos, companions, modalities = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
+    images = [photo.image_HW3 for photo in photos]
     masks = np.stack([stretch(read_mask(sample.mask), card.prepare.size) for sample in chosen])
     return picture_feeds(images, companions, modalities, card, card.prepare.size), masks
 

@@ -10,7 +10,8 @@ from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
 from limelight.foundation.files import atomic_path
 from limelight.imaging.feeds import Feeds, singly
-from limelight.inference.backends import Backend, open_backend
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
 from limelight.inference.runtimes import RUNTIMES, TORCH
 from limelight.models.weights import read_card

@@ -6,15 +6,6 @@ Labels are those of `limelight.data.classes`: 1 to the number of classes C, 0 ba
 import numpy as np
 from numpy.typing import NDArray
 
-WORD_METRICS = {
-    "mIoU": "higher",
-    "mIoU_background": "higher",
-    "mIoU_seen": "higher",
-    "mIoU_unseen": "higher",
-    "pixel_accuracy": "higher",
-    "mean_accuracy": "higher",
-}
-"""The figures of `figures`, and whether more is better."""
 Confusion = NDArray[np.int64]
 """(C + 1, C + 1) pixels: rows by the truth, columns by the prediction, 0 the background."""
 Counts = NDArray[np.int64]

@@ -1,61 +1,37 @@
-"""Everything that was evaluated, as rows that can be compared."""
+"""The leaderboard: a contest of each task, and where the figures come from."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limelight.evaluation.averages import over_datasets
-from limelight.evaluation.metrics import METRICS, Scores
+from limelight.evaluation.rows import Row
 from limelight.evaluation.rule import Champion
-from limelight.foundation.errors import UserError
-from limelight.foundation.files import read_json
-from limelight.tasks import SALIENCY, WORDS
-
-MAPS = "maps"
-"""The runtime of a row that was scored from another method's maps: it has no weights here and cannot be champion."""
-_TRAINING_FORM = "torch"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One artifact in one runtime."""
+class Contest:
+    """What was evaluated for one task."""
 
-    artifact: str
-    runtime: str
-    datasets: dict[str, dict[str, float]]
-    """Dataset -> the metrics of saliency or of words, and standard errors; what is undefined there is missing."""
-    mean: dict[str, float]
-    without_companion: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Dataset -> the same with the companions hidden, where the network was given any and can do without."""
-    model: str = ""
-    form: str = ""
-    teacher: str = ""
-    weights_sha256: str = ""
-    parameters: int | None = None
-    macs: int | None = None
-    size_bytes: int | None = None
-    network_ms: float | None = None
-    """Median of single images through the network."""
-    total_ms: float | None = None
-    """Median with resizing and normalisation; files are not read."""
-    faster_than_slowest: float | None = None
-    faster_than_training_form: float | None = None
-    """Merged forms and their exports only."""
+    rows: list[Row]
+    """Best first."""
+    champion: Champion
 
     @property
-    def name(self) -> str:
-        return f"{self.artifact} ({self.runtime})"
+    def winner(self) -> Row:
+        """The champion's row."""
+        name = f"{self.champion.artifact} ({self.champion.runtime})"
+        return next(row for row in self.rows if row.name == name)
+
+    @property
+    def datasets(self) -> list[str]:
+        return sorted({dataset for row in self.rows for dataset in row.datasets})
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows, the rule's choice and where the figures come from."""
+    """The contests by task, of those tasks that anything was evaluated for."""
 
-    rows: list[Row]
-    champion: Champion | None
-    """None where nothing that finds what is salient was evaluated."""
-    datasets: list[str]
+    contests: dict[str, Contest]
     hardware: list[str]
     """One line per machine and number of threads that latencies were measured with; more than one do not compare."""
     reproduce: dict[str, str]
@@ -63,127 +39,45 @@ class Leaderboard:
     """Of the samples that everything was measured on."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Report, or artifact and runtime -> why it is no row."""
-    words: list[Row] = field(default_factory=list)
-    """Those that find what words name; their figures are others, and so is their champion."""
-    words_champion: Champion | None = None
-
-    @property
-    def contests(self) -> dict[str, tuple[list[Row], Champion]]:
-        """Task -> its rows and their champion, of the tasks that have any."""
-        both = {SALIENCY: (self.rows, self.champion), WORDS: (self.words, self.words_champion)}
-        return {task: (rows, champion) for task, (rows, champion) in both.items() if champion is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; rows say nothing of hidden companions where there were none, nor the whole of words."""
+        """For JSON; rows say nothing of hidden companions where there were none."""
         tree = asdict(self)
-        if not self.words:
-            del tree["words"], tree["words_champion"]
-        for row in (*tree["rows"], *tree.get("words", ())):
-            if not row["without_companion"]:
-                del row["without_companion"]
+        for contest in tree["contests"].values():
+            for row in contest["rows"]:
+                if not row["without_companion"]:
+                    del row["without_companion"]
         return tree
 
-
-@dataclass(frozen=True)
-class Report:
-    """One folder under reports/eval/."""
-
-    folder: Path
-    metrics: dict[str, Any]
-    about: dict[str, Any]
-
-
-def read_reports(folder: Path | str, names: Sequence[str], manifest_sha256: str) -> tuple[list[Report], dict[str, str]]:
-    """The evaluations of these artifacts under `folder` that were made on the present data.
-
-    Returns:
-        The reports, and of those left out: name -> why.
-
-    Raises:
-        UserError: there is none.
-    """
-    reports, left_out = [], {}
-    for path in (Path(folder) / name / "metrics.json" for name in sorted(names)):
-        about = read_json(path.with_name("about.json"))
-        if about["manifest_sha256"] == manifest_sha256:
-            reports.append(Report(path.parent, read_json(path), about))
-        else:
-            left_out[path.parent.name] = "evaluated on other data; evaluate it again"
-    if not reports:
-        reason = f": {', '.join(left_out)} were evaluated on other data" if left_out else ""
-        raise UserError(f"{folder} holds no evaluation to compare{reason}; run dvc repro evaluate")
-    return reports, left_out
-
-
-def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
-    """A row per runtime of one report.
-
-    Args:
-        teachers: run -> its teacher, of the runs that were distilled.
-    """
-    metrics, card = report.metrics, report.about["card"]
-    artifact = report.about["artifact"]
-    return [
-        Row(
-            artifact,
-            runtime,
-            {dataset: runtimes[runtime] for dataset, runtimes in metrics["datasets"].items()},
-            metrics["mean"][runtime],
-            {
-                dataset: runtimes[runtime]
-                for dataset, runtimes in metrics.get("without_companion", {}).items()
-                if runtime in runtimes
-            },
-            model=card["architecture"]["model"],
-            form=card["architecture"]["form"],
-            teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
-            weights_sha256=card["provenance"]["sha256"],
-            parameters=metrics["parameters"],
-            macs=metrics["macs"],
-            size_bytes=metrics["size_bytes"][runtime],
-            network_ms=metrics["latency_ms"][runtime]["network_median"],
-            total_ms=metrics["latency_ms"][runtime]["total_median"],
-        )
-        for runtime in metrics["mean"]
-    ]
-
-
-def row_of_maps(name: str, scores: Mapping[str, Scores]) -> Row:
-    """A row for another method, known by its maps alone."""
-    datasets = {dataset: found.figures for dataset, found in scores.items()}
-    return Row(name, MAPS, datasets, over_datasets(list(datasets.values()), METRICS), model=name)
-
-
-def with_speed_ups(rows: Sequence[Row]) -> list[Row]:
-    """Fill in how much faster each row's network is than the slowest, and than its own training form."""
-    timed = [row.network_ms for row in rows if row.network_ms]
-    training = {row.artifact: row.network_ms for row in rows if row.runtime == _TRAINING_FORM}
-    filled = []
-    for row in rows:
-        own = training.get(row.artifact.removesuffix("-deploy")) if row.artifact.endswith("-deploy") else None
-        values = asdict(row) | {
-            "faster_than_slowest": round(max(timed) / row.network_ms, 3) if row.network_ms else None,
-            "faster_than_training_form": round(own / row.network_ms, 3) if own and row.network_ms else None,
+    def champions(self) -> dict[str, dict[str, Any]]:
+        """champion.json: task -> the rule's choice, hashes of its weights and code, and of the samples it was measured
+        on."""
+        return {
+            task: {
+                **asdict(contest.champion),
+                "weights_sha256": contest.winner.weights_sha256,
+                "code_sha256": contest.winner.code_sha256,
+                "manifest_sha256": self.manifest_sha256,
+            }
+            for task, contest in self.contests.items()
         }
-        filled.append(Row(**values))
-    return filled
 
 
 def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
-    """What the tracker should be told of a comparison.
+    """What the tracker is sent of a comparison.
 
     Returns:
         metrics: '<artifact>/<runtime>/<what>' -> number; params: the champions; artifacts: files of `folder`.
     """
     metrics: dict[str, float] = {}
     params: dict[str, str] = {}
-    for row in (*board.rows, *board.words):
-        speed = {"network_ms": row.network_ms, "total_ms": row.total_ms, "parameters": row.parameters, "macs": row.macs}
-        for name, value in {**row.mean, **speed}.items():
-            if value is not None:
-                metrics[f"{row.artifact}/{row.runtime}/{name}"] = value
-    for task, (_, best) in board.contests.items():
-        what = "champion" if task == SALIENCY else f"champion_{task}"
+    for task, contest in board.contests.items():
+        for row in contest.rows:
+            speed = {name: getattr(row, name) for name in ("network_ms", "total_ms", "parameters", "macs")}
+            for name, value in {**row.mean, **speed}.items():
+                if value is not None:
+                    metrics[f"{row.artifact}/{row.runtime}/{name}"] = value
+        best, what = contest.champion, f"champion_{task}"
         params |= {what: best.artifact, f"{what}_runtime": best.runtime}
         params[f"{what}_rule"] = f"{best.metric} on {best.dataset}"
         metrics[f"{what}/{best.metric}"] = best.value

@@ -1,30 +1,24 @@
 """Other methods' maps: folders that their authors publish, scored by the same protocol."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from limelight.data.manifest import Sample
-from limelight.evaluation.metrics import Scorer, Scores
-from limelight.evaluation.protocol import by_dataset
+from limelight.evaluation.metrics import Scorer
 from limelight.foundation.errors import UserError
+from limelight.tasks.task import Datasets, Method
 
 SUFFIXES = (".png", ".jpg", ".bmp")
 
 
-def evaluate_maps_folder(
-    folder: Path | str, samples: Sequence[Sample], workers: int | None = None
-) -> dict[str, Scores]:
+def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | None = None) -> Method:
     """Score a folder of precomputed maps.
 
     A map of another size than its ground truth is resized, bilinear, with a notice.
 
     Args:
         folder: holds <sample id>.png, or <dataset>/<name of the image>.png as published archives do; .jpg and .bmp too.
-        samples: what the maps are of; those without a mask are passed over.
-
-    Returns:
-        Scores by dataset.
+        datasets: what the maps are of; every sample has a mask.
 
     Raises:
         UserError: no such folder, or maps are missing: a mean over the rest would compare with nothing.
@@ -32,35 +26,34 @@ def evaluate_maps_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder of maps; correct evaluate.maps in params.yaml")
-    results = {}
+    found, results = find_maps(folder, datasets), {}
     with Scorer(workers) as scorer:
-        for dataset, paths in find_maps(folder, samples).items():
-            results[dataset] = scorer.score((sample.sample_id, path, sample.mask) for sample, path in paths)
+        for dataset, paths in found.items():
+            results[dataset] = scorer.score((sample.sample_id, path, sample.mask or "") for sample, path in paths)
             if resized := results[dataset].resized:
                 print(
                     f"{folder}: {len(resized)} of {len(paths)} maps of {dataset} had another size than their masks and "
                     f"were resized, {resized[0]} for one",
                     file=sys.stderr,
                 )
-    return results
+    return Method(results, {sample.sample_id: path for paths in found.values() for sample, path in paths})
 
 
-def find_maps(folder: Path, samples: Sequence[Sample]) -> dict[str, list[tuple[Sample, Path]]]:
+def find_maps(folder: Path, datasets: Datasets) -> dict[str, list[tuple[Sample, Path]]]:
     """Each dataset's samples with their maps.
 
     Raises:
         UserError: maps are missing; how many, and the first five.
     """
-    datasets = by_dataset(samples, ["rgb"])
-    found = {name: [(sample, _find(folder, sample)) for sample in group] for name, group in datasets.items()}
-    missing = [sample.sample_id for pairs in found.values() for sample, path in pairs if path is None]
+    pairs = {name: [(sample, _find(folder, sample)) for sample in group] for name, group in datasets.items()}
+    missing = [sample.sample_id for group in pairs.values() for sample, path in group if path is None]
     if missing:
-        total = sum(len(pairs) for pairs in found.values())
+        total = sum(len(group) for group in pairs.values())
         raise UserError(
             f"{folder} lacks {len(missing)} of {total} maps: {', '.join(missing[:5])}{', ...' if missing[5:] else ''}; "
             "put them there as <dataset>/<name of the image>.png, or take the folder out of evaluate.maps"
         )
-    return found
+    return {name: [(sample, path) for sample, path in group if path is not None] for name, group in pairs.items()}
 
 
 def _find(folder: Path, sample: Sample) -> Path | None:

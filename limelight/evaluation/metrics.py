@@ -19,19 +19,6 @@ from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
 from limelight.foundation.errors import UserError
 
-METRICS = {
-    "Sm": "higher",
-    "mae": "lower",
-    "adpEm": "higher",
-    "maxEm": "higher",
-    "avgEm": "higher",
-    "adpFm": "higher",
-    "maxFm": "higher",
-    "avgFm": "higher",
-    "wFm": "higher",
-    "iou": "higher",
-}
-"""Each metric's name and which way is better."""
 PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou")
 QUOTED = ("Sm", "mae", "wFm", "iou")
 """Those that are given with their standard errors."""
@@ -47,11 +34,11 @@ Pair = tuple[str, Source | UserError, Source]
 
 
 @dataclass(frozen=True)
-class Scores:
+class SaliencyScores:
     """Figures over a set of images."""
 
     metrics: dict[str, float]
-    """All of METRICS. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
+    """All of the task's. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
     curves: dict[str, NDArray[np.float64]]
     """precision, recall, f, e: the images' mean per threshold; index j belongs to the 8-bit threshold 255 - j."""
     per_image: dict[str, dict[str, float]]
@@ -73,8 +60,19 @@ class Scores:
         errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in QUOTED}
         return {name: value for name, value in (self.metrics | errors).items() if not np.isnan(value)}
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of images: 'scored', 'failed', 'empty', 'full', 'undefined'."""
+        return {
+            "scored": len(self.per_image),
+            "failed": len(self.failures),
+            "empty": len(self.empty),
+            "full": len(self.full),
+            "undefined": len(self.undefined),
+        }
 
-def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> Scores:
+
+def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> SaliencyScores:
     """Score maps against ground truths.
 
     Args:
@@ -111,7 +109,7 @@ class Scorer:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def score(self, pairs: Iterable[Pair]) -> Scores:
+    def score(self, pairs: Iterable[Pair]) -> SaliencyScores:
         """As `score_maps`."""
         totals = _Totals()
         try:
@@ -182,14 +180,13 @@ class _Totals:
             if holds:
                 self.marked[what].append(name)
 
-    def scores(self) -> Scores:
+    def scores(self) -> SaliencyScores:
         if self.curves_C256 is None:
             reason = next(iter(self.failures.values()), "there were none")
             raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
         curves = dict(zip(CURVES, self.curves_C256 / len(self.per_image), strict=True))
         metrics = {metric: self._mean(metric) for metric in PER_IMAGE} | _summaries(curves["e"], curves["f"])
-        ordered = {metric: metrics[metric] for metric in METRICS}
-        return Scores(ordered, curves, self.per_image, self.failures, **self.marked)
+        return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked)
 
     def _mean(self, metric: str) -> float:
         values = np.array([row[metric] for row in self.per_image.values()])

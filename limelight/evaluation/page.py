@@ -5,38 +5,36 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from limelight.evaluation.gallery import Tile
-from limelight.evaluation.leaderboard import MAPS, Leaderboard
+from limelight.evaluation.leaderboard import Leaderboard
 from limelight.evaluation.page_style import SCRIPT, STYLE
+from limelight.evaluation.rows import MAPS
 from limelight.evaluation.rule import Champion
 from limelight.evaluation.tables import Cell, Table, tables
-from limelight.tasks import SALIENCY, WORDS
+from limelight.evaluation.tiles import Tile
+from limelight.tasks import get_task
 
 Diagram = tuple[Path, Path]
 """Speed and quality, for a light and for a dark page."""
 
-_KICKERS = {SALIENCY: "champion", WORDS: "champion of words"}
-_NOTES = (
-    "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is that of "
-    "the map from 128 on, 1 where map and mask are empty. ± is the standard error over the images, of words' by the "
-    "jackknife. Latencies are medians of single images: of the network, and end to end with resizing and "
-    "normalisation. GMAC counts multiply-accumulates of convolutions and linear layers."
+_NOTE = (
+    "Latencies are medians of single images: of the network, and end to end with resizing and normalisation. GMAC "
+    "counts multiply-accumulates of convolutions and linear layers."
 )
 
 
 def markdown(board: Leaderboard) -> str:
     """The tables, the champion and how to make them again, as GitHub's Markdown."""
     parts = ["# Leaderboard"]
-    for task, (_, best) in board.contests.items():
+    for task, contest in board.contests.items():
+        best = contest.champion
         parts.append(
-            f"**{_KICKERS[task].capitalize()}: {best.artifact} ({best.runtime})**, {best.metric} {best.value:.4f}: "
-            f"{best.reason}."
+            f"**Champion of {task}: {best.artifact} ({best.runtime})**, {best.metric} {best.value:.4f}: {best.reason}."
         )
         if best.runner_up:
             parts.append(f"Runner-up: {_runner_up(best)}.")
     for table in tables(board):
         parts += [f"## {table.title}", _markdown_table(table)]
-    parts += [_NOTES, *_facts(board)]
+    parts += [_notes(board), *_facts(board)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,12 +45,12 @@ def html(board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], diagrams: S
         pictures: the gallery, by sample id.
         diagrams: one per task.
     """
-    champions = {f"{best.artifact} ({best.runtime})" for _, best in board.contests.values()}
+    champions = {f"{best.artifact} ({best.runtime})" for best in (each.champion for each in board.contests.values())}
     body = [
         "<header><h1>Limelight leaderboard</h1></header>",
-        *(_champion(_KICKERS[task], best) for task, (_, best) in board.contests.items()),
+        *(_champion(f"champion of {task}", contest.champion) for task, contest in board.contests.items()),
         *(_html_table(table, champions) for table in tables(board)),
-        f'<p class="notes">{escape(_NOTES)} Click a heading to sort.</p>',
+        f'<p class="notes">{escape(_notes(board))} Click a heading to sort.</p>',
         "<h2>Speed and quality</h2>",
         *(_figure(*diagram) for diagram in diagrams),
         *(["<h2>The same images</h2>"] if pictures else []),
@@ -66,6 +64,10 @@ def html(board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], diagrams: S
     )
 
 
+def _notes(board: Leaderboard) -> str:
+    return " ".join([*(get_task(task).note for task in board.contests), _NOTE])
+
+
 def _champion(kicker: str, best: Champion) -> str:
     return (
         f'<section class="champion"><p class="kicker">{kicker}</p>'
@@ -77,7 +79,7 @@ def _champion(kicker: str, best: Champion) -> str:
 
 
 def _runner_up(best: Champion) -> str:
-    after = best.runner_up
+    after = best.runner_up or {}
     return f"{after['artifact']} ({after['runtime']}), {after['value']:.4f}"
 
 
@@ -90,7 +92,7 @@ def _facts(board: Leaderboard) -> list[str]:
     facts += [f"Measured on: {line}." for line in board.hardware]
     if len(board.hardware) > 1:
         facts.append("Latencies of different machines or numbers of threads do not compare.")
-    if any(row.runtime == MAPS for row in board.rows):
+    if any(row.runtime == MAPS for contest in board.contests.values() for row in contest.rows):
         facts.append("Rows called maps are scored from published maps; their speed is not known here.")
     return facts + [f"Left out: {name}: {why}." for name, why in board.left_out.items()]
 

@@ -1,25 +1,18 @@
 """Which row wins: the best by one metric that keeps within the limits, and the fastest among equals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from limelight.config import Compare
-from limelight.evaluation.confusion import WORD_METRICS
-from limelight.evaluation.metrics import METRICS
+from limelight.config import Rule
+from limelight.evaluation.rows import Row
 from limelight.foundation.errors import UserError
-
-if TYPE_CHECKING:
-    from limelight.evaluation.leaderboard import Row
+from limelight.tasks.task import Metric, Task
 
 TIE = 5e-4
 """Rows closer than this are equal: the field quotes three decimals, and a merged form or an export differs from its own
 training form by rounding, which must not make the slow form champion."""
 MEAN = "mean"
-DIRECTIONS = METRICS | WORD_METRICS
-"""Of every metric, saliency's and words', which way is better."""
-WORDS_RULE = Compare(metric="mIoU")
-"""How the champion is chosen among those that find what words name."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +30,8 @@ class Champion:
     """artifact, runtime, value of the next; None if there is no other candidate."""
 
 
-def choose_champion(rows: Sequence["Row"], rule: Compare, metrics: Mapping[str, str] = METRICS) -> Champion:
-    """Apply a rule such as `compare` of params.yaml.
+def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Champion:
+    """Apply a rule such as `compare` of params.yaml holds for a task.
 
     Candidates are the rows with weights, evaluated on every dataset that the rule looks at, within max_parameters and
     max_latency_ms (median end to end, batch 1). The best by the metric wins; of rows within 0.0005 of it the one with
@@ -47,61 +40,74 @@ def choose_champion(rows: Sequence["Row"], rule: Compare, metrics: Mapping[str, 
     Raises:
         UserError: an unknown metric or dataset, no candidate, or none within the limits; then the nearest is named.
     """
-    if rule.metric not in metrics:
-        raise UserError(f"compare.metric is {rule.metric!r}; choose one of {', '.join(metrics)}")
+    metric = metric_of(rule, task)
     known = sorted({dataset for row in rows for dataset in row.datasets})
     if rule.dataset is not None and rule.dataset not in known:
         raise UserError(
-            f"compare.dataset {rule.dataset!r} was not evaluated on; choose one of {', '.join(known)} or null"
+            f"compare.{task.name}.dataset {rule.dataset!r} was not evaluated on; choose one of {', '.join(known)} or "
+            "null"
         )
-    candidates = [row for row in rows if row.parameters is not None and _value(row, rule, known) is not None]
+    values = {row.name: _value(row, rule, known) for row in rows if row.parameters is not None}
+    candidates = [row for row in rows if values.get(row.name) is not None]
     if not candidates:
         where = rule.dataset or "all datasets"
-        raise UserError(f"no evaluated artifact has {rule.metric} on {where}; evaluate one, or change compare.dataset")
+        raise UserError(
+            f"no evaluated artifact has {rule.metric} on {where}; evaluate one, or change compare.{task.name}.dataset"
+        )
     within = [row for row in candidates if _excess(row, rule) <= 1]
     if not within:
         raise UserError(_nobody(candidates, rule))
-    return _crown(within, rule, known, left=len(candidates) - len(within))
+    figures = {row.name: value for row in within if (value := values[row.name]) is not None}
+    return _crown(within, figures, rule, metric, left=len(candidates) - len(within))
 
 
-def _crown(within: list["Row"], rule: Compare, known: list[str], left: int) -> Champion:
-    sign = -1 if DIRECTIONS[rule.metric] == "higher" else 1
+def metric_of(rule: Rule, task: Task[Any, Any]) -> Metric:
+    """The metric of a task that a rule names.
 
-    def value(row: "Row") -> float:
-        return _value(row, rule, known)
+    Raises:
+        UserError: the task has none of that name.
+    """
+    if rule.metric not in task.metrics:
+        raise UserError(f"compare.{task.name}.metric is {rule.metric!r}; choose one of {', '.join(task.metrics)}")
+    return task.metrics[rule.metric]
 
-    ranked = sorted(within, key=lambda row: (sign * value(row), *_cost(row)))
-    equals = sorted((row for row in ranked if abs(value(row) - value(ranked[0])) <= TIE), key=_cost)
+
+def _crown(within: list[Row], figures: dict[str, float], rule: Rule, metric: Metric, left: int) -> Champion:
+    ranked = sorted(within, key=lambda row: (metric.sign * figures[row.name], *_cost(row)))
+    best = figures[ranked[0].name]
+    equals = sorted((row for row in ranked if abs(figures[row.name] - best) <= TIE), key=_cost)
     winner, *others = equals + [row for row in ranked if row not in equals]
+    runner_up = others[0] if others else None
     return Champion(
         winner.artifact,
         winner.runtime,
         rule.metric,
         rule.dataset or MEAN,
-        value(winner),
-        _reason(winner, len(equals), len(within), left, rule),
-        {"artifact": others[0].artifact, "runtime": others[0].runtime, "value": value(others[0])} if others else None,
+        figures[winner.name],
+        _reason(winner, len(equals), len(within), left, rule, metric),
+        runner_up and {"artifact": runner_up.artifact, "runtime": runner_up.runtime, "value": figures[runner_up.name]},
     )
 
 
-def _value(row: "Row", rule: Compare, datasets: list[str]) -> float | None:
+def _value(row: Row, rule: Rule, datasets: list[str]) -> float | None:
     """The row's figure under the rule; None where it lacks a dataset that the rule looks at."""
     if rule.dataset is not None:
         return row.datasets.get(rule.dataset, {}).get(rule.metric)
     return row.mean.get(rule.metric) if row.datasets.keys() == set(datasets) else None
 
 
-def _cost(row: "Row") -> tuple[float, int, str, str]:
-    return row.total_ms, row.parameters, row.artifact, row.runtime
+def _cost(row: Row) -> tuple[float, int, str, str]:
+    """Latency and parameters, then the name; of rows with weights."""
+    return row.total_ms or 0.0, row.parameters or 0, row.artifact, row.runtime
 
 
-def _excess(row: "Row", rule: Compare) -> float:
+def _excess(row: Row, rule: Rule) -> float:
     """The largest of the row's quotients of figure and limit: above 1, it breaks a limit."""
     limits = ((row.parameters, rule.max_parameters), (row.total_ms, rule.max_latency_ms))
-    return max((figure / limit for figure, limit in limits if limit is not None), default=0.0)
+    return max(((figure or 0) / limit for figure, limit in limits if limit is not None), default=0.0)
 
 
-def _limits(rule: Compare) -> str:
+def _limits(rule: Rule) -> str:
     limits = []
     if rule.max_parameters is not None:
         limits.append(f"{rule.max_parameters:,} parameters")
@@ -110,8 +116,8 @@ def _limits(rule: Compare) -> str:
     return " and ".join(limits)
 
 
-def _reason(winner: "Row", equals: int, within: int, left: int, rule: Compare) -> str:
-    direction = "highest" if DIRECTIONS[rule.metric] == "higher" else "lowest"
+def _reason(winner: Row, equals: int, within: int, left: int, rule: Rule, metric: Metric) -> str:
+    direction = "highest" if metric.better == "higher" else "lowest"
     where = f"on {rule.dataset}" if rule.dataset else "as mean of the datasets"
     text = f"{direction} {rule.metric} {where}, among {within} of {within + left} rows with weights"
     if limits := _limits(rule):
@@ -121,7 +127,7 @@ def _reason(winner: "Row", equals: int, within: int, left: int, rule: Compare) -
     return text
 
 
-def _nobody(candidates: list["Row"], rule: Compare) -> str:
+def _nobody(candidates: list[Row], rule: Rule) -> str:
     nearest = min(candidates, key=lambda row: (_excess(row, rule), *_cost(row)))
     return (
         f"none of {len(candidates)} rows keeps within {_limits(rule)} (compare in params.yaml); the nearest is "

@@ -7,39 +7,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from limelight.inference.pictures import Picture
-    from limelight.inference.predictor import SaliencyPredictor
 
 WARM_UP = 3
 
 
-def measure_latency(predictor: "SaliencyPredictor", picture: "Picture", runs: int) -> dict[str, float]:
-    """Time single pictures, one after another, after three that do not count.
+def median_and_p90(predict: Callable[[], float], runs: int) -> dict[str, float]:
+    """Time single predictions, one after another, after three that do not count.
 
     Args:
-        picture: decoded, with its companion if it has one; reading files is no part of the figures.
+        predict: predicts once, files read and decoded before, and returns the milliseconds of the network alone.
         runs: timed predictions.
 
     Returns:
         Milliseconds: network_median and network_p90 of the network alone, total_median and total_p90 with resizing,
         normalisation and resizing back.
     """
-    image_HW3, companion_HW, modality, *_ = picture
-
-    def predict() -> float:
-        (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
-        return prediction.milliseconds["net"]
-
-    return median_and_p90(predict, runs)
-
-
-def median_and_p90(predict: Callable[[], float], runs: int) -> dict[str, float]:
-    """Time a prediction of which the network's milliseconds are returned; see `measure_latency`."""
     network, total = [], []
     for index in range(WARM_UP + runs):
         started = time.perf_counter()

@@ -1,34 +1,15 @@
 """The leaderboard's tables, once, for Markdown and HTML alike."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from limelight.evaluation.averages import ERROR
-from limelight.evaluation.confusion import WORD_METRICS
-from limelight.evaluation.leaderboard import Leaderboard, Row
-from limelight.evaluation.metrics import METRICS
-from limelight.evaluation.rule import DIRECTIONS, MEAN, Champion
-from limelight.tasks import SALIENCY, WORDS
+from limelight.evaluation.leaderboard import Contest, Leaderboard
+from limelight.evaluation.rows import Row
+from limelight.evaluation.rule import MEAN
+from limelight.tasks import get_task
+from limelight.tasks.task import Metric
 
-LABELS = {
-    "Sm": "S",
-    "mae": "MAE",
-    "adpEm": "adp E",
-    "maxEm": "max E",
-    "avgEm": "mean E",
-    "adpFm": "adp F",
-    "maxFm": "max F",
-    "avgFm": "mean F",
-    "wFm": "wF",
-    "iou": "IoU",
-    "mIoU": "mIoU",
-    "mIoU_background": "with background",
-    "mIoU_seen": "mIoU seen",
-    "mIoU_unseen": "mIoU unseen",
-    "pixel_accuracy": "pixel acc.",
-    "mean_accuracy": "mean acc.",
-}
-_TITLES = {SALIENCY: ("Networks", METRICS), WORDS: ("Found by words", WORD_METRICS)}
 ARROWS = {"higher": "↑", "lower": "↓"}
 
 
@@ -68,22 +49,23 @@ _FACTS: dict[str, tuple[Callable[[Row], str], Callable[[Row], float | str | None
 def tables(board: Leaderboard) -> list[Table]:
     """Of each task, what the rows are and how fast; then the metrics, as means over the datasets and per dataset."""
     made = []
-    for task, (rows, champion) in board.contests.items():
-        title, metrics = _TITLES[task]
-        datasets = sorted({dataset for row in rows for dataset in row.datasets})
-        made.append(_networks(title, rows, champion))
+    for name, contest in board.contests.items():
+        task, datasets = get_task(name), contest.datasets
+        made.append(_networks(task.title, contest, task.metrics))
         if len(datasets) > 1:
-            made.append(_metrics("Mean over the datasets", {row.name: row.mean for row in rows}, metrics))
-        made += [_metrics(dataset, _of_dataset(rows, dataset), metrics) for dataset in datasets]
+            means = {row.name: row.mean for row in contest.rows}
+            made.append(_metrics("Mean over the datasets", means, task.metrics))
+        made += [_metrics(dataset, _of_dataset(contest.rows, dataset), task.metrics) for dataset in datasets]
     return made
 
 
-def _networks(title: str, rows: Sequence[Row], champion: Champion) -> Table:
+def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Table:
     """What the rows are and how fast, with the figures that the champion was chosen by."""
-    decisive = [row.mean if champion.dataset == MEAN else row.datasets.get(champion.dataset, {}) for row in rows]
-    scored = _scores(decisive, [champion.metric])
-    table = Table(title, ["row", *_headings([champion.metric]), *_FACTS], [])
-    for row, scores in zip(rows, scored, strict=True):
+    best = contest.champion
+    decisive = [row.mean if best.dataset == MEAN else row.datasets.get(best.dataset, {}) for row in contest.rows]
+    metric = {best.metric: metrics[best.metric]}
+    table = Table(title, ["row", *_headings(metric), *_FACTS], [])
+    for row, scores in zip(contest.rows, _scores(decisive, metric), strict=True):
         facts = [Cell(show(row), value(row)) for show, value in _FACTS.values()]
         table.rows.append([Cell(row.name, row.name), *scores, *facts])
     return table
@@ -99,24 +81,24 @@ def _of_dataset(rows: Sequence[Row], dataset: str) -> dict[str, dict[str, float]
     return figures
 
 
-def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Iterable[str]) -> Table:
+def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Mapping[str, Metric]) -> Table:
     """The metrics of each row."""
-    scored = _scores(list(figures.values()), list(metrics))
+    scored = _scores(list(figures.values()), metrics)
     rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
-    return Table(title, ["row", *_headings(list(metrics))], rows)
+    return Table(title, ["row", *_headings(metrics)], rows)
 
 
-def _headings(metrics: Sequence[str]) -> list[str]:
-    return [f"{LABELS[metric]} {ARROWS[DIRECTIONS[metric]]}" for metric in metrics]
+def _headings(metrics: Mapping[str, Metric]) -> list[str]:
+    return [f"{metric.label} {ARROWS[metric.better]}" for metric in metrics.values()]
 
 
-def _scores(figures: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[list[Cell]]:
+def _scores(figures: Sequence[dict[str, float]], metrics: Mapping[str, Metric]) -> list[list[Cell]]:
     """Rows of cells, each column's best marked; what shows the same three decimals is equally good."""
-    best = {}
-    for metric in metrics:
-        values = [round(row[metric], 3) for row in figures if metric in row]
-        best[metric] = (max if DIRECTIONS[metric] == "higher" else min)(values, default=None)
-    return [[_score(row, metric, best[metric]) for metric in metrics] for row in figures]
+    best: dict[str, float | None] = {}
+    for name, metric in metrics.items():
+        values = [round(row[name], 3) for row in figures if name in row]
+        best[name] = min(values, key=lambda value, sign=metric.sign: sign * value, default=None)
+    return [[_score(row, name, best[name]) for name in metrics] for row in figures]
 
 
 def _score(figures: dict[str, float], metric: str, best: float | None) -> Cell:

@@ -1,15 +1,16 @@
-"""Depth and thermal pictures: what of them a network is given."""
+"""Second pictures of one scene (depth, thermal pictures, masks): their fit, and what of them a network is given."""
 
+import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import fit_to
 from limelight.models.inputs import Size
 
 NEAREST = 1 / 16
 """Of depth, the smallest reading; see `spread`."""
 ENOUGH = 250_000
 """Readings to tell percentiles from."""
+ASPECT_TOLERANCE = 0.02
 
 
 def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the companion") -> np.ndarray:
@@ -52,6 +53,28 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
     first = NEAREST if modality == "rgbd" else 0.0
     spread_HW = np.clip((companion_HW - np.float32(low)) / np.float32(high - low), 0, 1) * np.float32(1 - first) + first
     return np.where(read_HW, spread_HW, np.float32(0)).astype(np.float32, copy=False)
+
+
+def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
+    """Resize `pixels` (H, W) to `size` (width, height): by area where it shrinks, else bilinear.
+
+    Args:
+        what: named in the error.
+
+    Raises:
+        UserError: the aspect ratios differ by more than 2 %, so that one cannot belong to the other.
+    """
+    height, width = pixels.shape[:2]
+    # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
+    rounding = 0.5 / min(width, height) + 0.5 / min(size)
+    ratio = (width * size[1]) / (height * size[0])
+    if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
+        raise UserError(
+            f"{what} is {width}x{height} and its picture {size[0]}x{size[1]}: these are no two sizes of one scene; "
+            "pair the files anew"
+        )
+    shrinks = width * height > size[0] * size[1]
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:

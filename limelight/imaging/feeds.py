@@ -50,7 +50,8 @@ def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequ
     found = {}
     for each in inputs:
         if each.source != "prompt":
-            array = MAKERS[each.source]([row(each.scaled(size)) for row in at], tables)
+            own = size if each.scale == 1 else each.scaled(size)
+            array = MAKERS[each.source]([row(own) for row in at], tables)
             if array is not None:
                 found[each.name] = array
     return found
@@ -120,7 +121,7 @@ def picture_feeds(
     Raises:
         UserError: an array is not uint8 HxWx3 or is empty; see also `fit_companion`.
     """
-    if not card.architecture.companions:
+    if not any(each.source == "companion" for each in card.architecture.inputs):
         companions = [None] * len(images)
     rows = [
         _row(image_HW3, companion_HW, modality, card.prepare)

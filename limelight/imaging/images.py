@@ -1,24 +1,44 @@
 """Pictures in, arrays out, and back: one place that reads and writes image files."""
 
+import io
+import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import ExifTags, Image
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, shortage
 from limelight.foundation.files import write_bytes
 from limelight.imaging.colour import array_to_srgb
+from limelight.imaging.companions import fit_companion
 from limelight.imaging.decoding import decode
-from limelight.imaging.encoding import encode
 from limelight.imaging.header import MAX_BYTES, MAX_PIXELS, open_picture
 from limelight.imaging.transparency import Transparency, on_ground
 from limelight.models.inputs import Size
 
-ASPECT_TOLERANCE = 0.02
-
 MAX_COLOUR = 0.02
 """Between a pixel's channels, on average, of a grey picture that went through a colour JPEG."""
+JPEG, LOSSY = (".jpg", ".jpeg"), (".jpg", ".jpeg", ".webp")
+FILE_TYPES = (".png", *LOSSY)
+"""Of results that are pictures of 8 bits."""
+QUALITY = 90
+"""Of JPEG and opaque WebP, unless another is asked for."""
+LOSSLESS = 100
+"""A quality of WebP. Pictures with transparency have it unless another is asked for: the blocks of a lossy file carry
+colours across the object's rim, under alpha 0."""
+
+_LONGEST_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
+_METRE_PER_INCH = 0.0254
+_INCH = 2
+"""EXIF ResolutionUnit."""
+_AFTER_HEADER = 8 + 25
+"""Bytes of a PNG's signature and of its first chunk, IHDR."""
+
+Dpi = tuple[float, float] | None
+"""Across and down; None where nothing is known."""
 
 
 class Photo(NamedTuple):
@@ -34,6 +54,46 @@ class Photo(NamedTuple):
     """What was ignored in the file, such as a damaged colour profile."""
     omitted: str | None = None
     """What of the file the image lacks, such as the other frames of an animation."""
+
+
+class Picture(NamedTuple):
+    """A photo with its companion: what a predictor is given of one scene."""
+
+    photo: Photo
+    companion_HW: np.ndarray | None = None
+    """float32 in [0, 1], of the photo's size."""
+    modality: str = "rgb"
+    """'rgb' where there is no companion."""
+
+
+def read_picture(
+    image: Path | str | bytes,
+    companion: Path | str | bytes | None = None,
+    modality: str = "rgb",
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Read a picture, and its companion where it has one.
+
+    Args:
+        image, companion: files, or their bytes.
+        modality: what the companion is, 'rgbd' or 'rgbt'.
+        max_pixels: of each; a larger one is refused before it is decoded.
+
+    Raises:
+        UserError: a file cannot be read, or the companion holds no reading or has other proportions; names the file.
+        Shortage: it is too large for the memory.
+    """
+    try:
+        photo = read_photo(image, max_pixels=max_pixels)
+        if companion is None:
+            return Picture(photo)
+        what = "the companion" if isinstance(companion, bytes) else f"companion {companion}"
+        companion_HW = read_companion(companion, depth=modality == "rgbd", max_pixels=max_pixels)
+        return Picture(photo, fit_companion(companion_HW, photo.image_HW3.shape[:2], what), modality)
+    except Exception as error:
+        if (short := shortage(error)) is not None:
+            raise short from error
+        raise
 
 
 def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Photo:
@@ -106,28 +166,6 @@ def read_grey(path: Path | str) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else np.rint(_share(pixels) * 255).astype(np.uint8)
 
 
-def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
-    """Resize `pixels` (H, W) to `size` (height, width): by area where it shrinks, else bilinear.
-
-    Args:
-        what: named in the error.
-
-    Raises:
-        UserError: the aspect ratios differ by more than 2 %, so that one cannot belong to the other.
-    """
-    height, width = pixels.shape[:2]
-    # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
-    rounding = 0.5 / min(width, height) + 0.5 / min(size)
-    ratio = (width * size[0]) / (height * size[1])
-    if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
-        raise UserError(
-            f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: these are no two sizes of one scene; "
-            "pair the files anew"
-        )
-    shrinks = width * height > size[0] * size[1]
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
 def image_size(source: Path | str | bytes) -> Size:
     """Height and width of a picture as `read_image` returns it, from its header.
 
@@ -149,6 +187,62 @@ def write_png(path: Path | str, pixels: np.ndarray) -> None:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise TypeError(f"write_png takes uint8 or uint16, not {pixels.dtype}")
     write_bytes(path, encode(pixels))
+
+
+def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None = None, dpi: Dpi = None) -> bytes:
+    """A result as the bytes of a file.
+
+    Args:
+        pixels: float32, which makes an `.npy` whatever the type; else uint8 or, of PNG, uint16: grey, RGB or RGBA.
+        file_type: one of `FILE_TYPES`. JPEG has no transparency.
+        quality: 1 to 100, of JPEG and WebP. None: `LOSSLESS` for WebP with transparency, else `QUALITY`.
+        dpi: written into the file.
+
+    Raises:
+        UserError: the picture is larger than a file of this type can be.
+    """
+    if pixels.dtype == np.float32:
+        buffer = io.BytesIO()
+        np.save(buffer, pixels, allow_pickle=False)
+        return buffer.getvalue()
+    if file_type == ".png":
+        return with_dpi(_png(pixels), dpi)
+    longest = _LONGEST_SIDE[file_type]
+    if max(pixels.shape[:2]) > longest:
+        height, width = pixels.shape[:2]
+        raise UserError(f"{width}x{height} is larger than a {file_type} file can be, {longest} a side; make a .png")
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    if quality is None:
+        quality = LOSSLESS if image.mode == "RGBA" and file_type == ".webp" else QUALITY
+    if file_type == ".webp":
+        lossless = quality == LOSSLESS
+        exif = {"exif": _exif(dpi)} if dpi else {}
+        image.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=lossless, **exif)
+    else:
+        image.save(buffer, "JPEG", quality=quality, **({"dpi": dpi} if dpi else {}))
+    return buffer.getvalue()
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    reorder = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(channels)
+    return cv2.imencode(".png", pixels if reorder is None else cv2.cvtColor(pixels, reorder))[1].tobytes()
+
+
+def with_dpi(png: bytes, dpi: Dpi) -> bytes:
+    """A PNG with its resolution: OpenCV, several times as fast as Pillow, writes none (PNG 1.2, 4.2.4.2)."""
+    if dpi is None:
+        return png
+    across, down = (round(value / _METRE_PER_INCH) for value in dpi)
+    chunk = b"pHYs" + struct.pack(">IIB", across, down, 1)
+    chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:_AFTER_HEADER] + chunk + png[_AFTER_HEADER:]
+
+
+def _exif(dpi: tuple[float, float]) -> Image.Exif:
+    exif, tags = Image.Exif(), ExifTags.Base
+    exif[tags.XResolution], exif[tags.YResolution], exif[tags.ResolutionUnit] = *dpi, _INCH
+    return exif
 
 
 def _grey(source: Path | str) -> np.ndarray:

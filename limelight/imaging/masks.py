@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
+from limelight.imaging.companions import fit_to
 from limelight.imaging.decoding import NARROW, decode, decode_indices, raw_mode
 from limelight.imaging.header import open_picture
-from limelight.imaging.images import fit_to
 from limelight.models.inputs import Size
 
 VOID = 255

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.geometry import fixed_size, network_size, proportional_size
+from limelight.imaging.geometry import fixed_size
 from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime, parse
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.card import Card
@@ -76,14 +76,6 @@ class Plan:
     processing_res: int | None
     sampling: Sampling
     vae: Path | None
-
-    def size_of(self, picture: Size) -> Size:
-        """What a picture of this size is fed at."""
-        if self.fixed is not None:
-            return self.fixed
-        if self.processing_res is not None:
-            return proportional_size(picture, self.processing_res, self.card.prepare)
-        return network_size(picture, self.card.prepare)
 
     @property
     def description(self) -> str:

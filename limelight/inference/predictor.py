@@ -8,6 +8,7 @@ Dimensions: B batch, K classes, H height, W width, h and w of the network's inpu
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -16,14 +17,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from limelight.class_names import checked_classes, in_template
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds, check_picture, picture_feeds
-from limelight.inference.backends import MOST_AT_ONCE, Backend, check_size, open_backend
+from limelight.imaging.geometry import network_size, proportional_size, to_picture
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import MOST_AT_ONCE, Backend, check_size
 from limelight.inference.plan import Plan, Request, plan
-from limelight.inference.saliency import Prediction, prediction
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
-from limelight.inference.shortage import told_in_a_line
-from limelight.models.card import Card
+from limelight.models.card import Card, Finish
 from limelight.models.inputs import Size
 from limelight.models.registry import entry
 from limelight.models.weights import check_weights, read_card
@@ -31,6 +32,19 @@ from limelight.models.weights import check_weights, read_card
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
 MAPS_AT_ONCE = 64
 """Maps that are kept between the network and the labels: pictures times classes."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is salient in one picture."""
+
+    saliency_HW: np.ndarray
+    """float32 in [0, 1], at the picture's own size."""
+    milliseconds: dict[str, float]
+    """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
+    uncertainty_HW: np.ndarray | None = None
+    """float32 in [0, 0.5]: how far an ensemble's members differ. None without an ensemble."""
+
 
 Result = TypeVar("Result", Prediction, Segmentation)
 Result_co = TypeVar("Result_co", Prediction, Segmentation, covariant=True)
@@ -58,6 +72,7 @@ class Predictor(Generic[Result]):
         self.description = planned.description
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
         self._backend = backend
+        self._modalities, self._companions = self.card.architecture.modalities, self.card.architecture.companions
         self._turn = nullcontext() if backend.concurrent else Lock()
 
     def modality_for(self, companion: bool, modality: str | None = None) -> str:
@@ -70,10 +85,9 @@ class Predictor(Generic[Result]):
         Raises:
             UserError: the network needs a companion, takes none or none of this kind, or takes several kinds.
         """
-        architecture = self.card.architecture
-        model, takes = architecture.model, architecture.companions
+        model, takes = self.card.architecture.model, self._companions
         if not companion:
-            if "rgb" not in architecture.modalities:
+            if "rgb" not in self._modalities:
                 raise UserError(f"{model} needs a companion with every picture: {_either(takes)}; give one")
             return "rgb"
         if not takes:
@@ -111,17 +125,10 @@ class Predictor(Generic[Result]):
             with self._turn:
                 step = self._at_once(batch_size, size, len(prompts), companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
-                with self._turn, told_in_a_line():
-                    batch = self._predict_batch(
-                        [images[index] for index in chunk],
-                        [companions[index] for index in chunk],
-                        [modalities[index] for index in chunk],
-                        size,
-                        prompts,
-                        finish,
-                        output_processing_res,
-                    )
-                    results.update(zip(chunk, batch, strict=True))
+                given = [[parts[index] for index in chunk] for parts in (images, companions, modalities)]
+                with self._turn, raising_shortage():
+                    batch = self._predict_batch(*given, size, prompts, finish, output_processing_res)
+                    results |= zip(chunk, batch, strict=True)
         return [results[index] for index in range(len(images))]
 
     def _by_size(self, images: Sequence[np.ndarray]) -> dict[Size, list[int]]:
@@ -129,8 +136,17 @@ class Predictor(Generic[Result]):
         groups: dict[Size, list[int]] = {}
         for index, image_HW3 in enumerate(images):
             check_picture(image_HW3)
-            groups.setdefault(self.plan.size_of(image_HW3.shape[:2]), []).append(index)
+            height, width, _ = image_HW3.shape
+            groups.setdefault(self._size_of((height, width)), []).append(index)
         return groups
+
+    def _size_of(self, picture: Size) -> Size:
+        """What a picture of this size is fed at."""
+        if self.plan.fixed is not None:
+            return self.plan.fixed
+        if self.plan.processing_res is not None:
+            return proportional_size(picture, self.plan.processing_res, self.card.prepare)
+        return network_size(picture, self.card.prepare)
 
     def _at_once(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
         """Pictures that the network is to see at once."""
@@ -159,11 +175,28 @@ class Predictor(Generic[Result]):
         maps = self._backend.run(feeds, sampling.seeds(images) if sampling.steps else None)
         finished = time.perf_counter()
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
-        for image_HW3, (map_Khw, doubt_Khw) in zip(images, maps.each(), strict=True):
+        for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
             before = time.perf_counter()
+            doubt_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
             found = finish(map_Khw, doubt_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
             found.milliseconds["post"] = 1000 * (time.perf_counter() - before)
             yield found
+
+
+def prediction(
+    probability_1hw: np.ndarray,
+    uncertainty_1hw: np.ndarray | None,
+    size: Size,
+    milliseconds: dict[str, float],
+    *,
+    finish: Finish,
+) -> Prediction:
+    """A network's map as a result at (height, width)."""
+    contrast = float(np.ptp(probability_1hw))
+    if finish.full_contrast and uncertainty_1hw is not None and contrast:  # on the scale of the map
+        uncertainty_1hw = np.minimum(uncertainty_1hw / contrast, 0.5)
+    uncertainty_HW = None if uncertainty_1hw is None else to_picture(uncertainty_1hw[0], size)
+    return Prediction(to_picture(probability_1hw[0], size, finish), milliseconds, uncertainty_HW)
 
 
 class SaliencyPredictor(Predictor[Prediction]):

@@ -1,4 +1,4 @@
-"""What words name in a picture: from one map per class to a label for every pixel.
+"""Open-vocabulary segmentation: from one map per class to a label for every pixel.
 
 Dimensions: K classes, H height, W width of the result, h and w of the network's input.
 """
@@ -15,7 +15,7 @@ BACKGROUND = 0.5
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the given words name in one picture."""
+    """The classes of one picture's pixels."""
 
     labels_HW: np.ndarray
     """int16 at the picture's own size: 1 to K, the most probable class; 0 where none is probable enough."""

@@ -9,45 +9,29 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from limelight.config import Package
 from limelight.data.archives import extract
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.models.card import Card
+from limelight.models.registry import REGISTRY, entry
 from limelight.models.weights import CARD, read_card
-from limelight.tasks import SALIENCY, WORDS
+from limelight.tasks import task_of
+from limelight.tasks.task import Service
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 
-class Service(NamedTuple):
-    """What serves one task."""
-
-    name: str
-    """Of the model and of the bento in BentoML's store; the bentofile uses it too."""
-    bentofile: str
-    entry: str
-    """Where BentoML finds it in the code."""
-
-    @property
-    def bento(self) -> Path:
-        """The exported file."""
-        return Path("artifacts/bento") / f"{self.name}.bento"
-
-
-SERVICES = {
-    SALIENCY: Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight"),
-    WORDS: Service("words", "bentofile.words.yaml", "limelight.services.words:Words"),
-}
 CODE = {"limelight": "limelight", "models": "limelight/models", "services": "limelight/services"}
 """Folders of the repository -> where a bento has them, as an installation does."""
+_CACHES = shutil.ignore_patterns("__pycache__")
 START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
@@ -73,11 +57,11 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     import bentoml
 
     card = read_card(folder)
-    service, version = service_of(card), card.provenance.sha256[:12]
+    service, version = task_of(card).service, card.provenance.sha256[:12]
     facts = _without_null(card.model_dump(mode="json"))  # which BentoML refuses
     with bentoml.models.create(f"{service.name}:{version}", labels=_labels(card), metadata=facts) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    _stage(context, card, runtime, settings)
+    _stage(context, card, service, runtime, settings)
     bento = bentoml.bentos.build_bentofile(service.bentofile, version=version, build_ctx=str(context))
     with atomic_path(target) as temporary:
         bento.export(str(temporary.resolve()))  # a relative path would be taken from the root
@@ -90,26 +74,30 @@ def _without_null(tree: Any) -> Any:
     return [_without_null(value) for value in tree] if isinstance(tree, list) else tree
 
 
-def service_of(card: Card) -> Service:
-    """What serves weights of this kind."""
-    return SERVICES[WORDS if card.architecture.task == "open-vocabulary" else SALIENCY]
-
-
 def _labels(card: Card) -> dict[str, str]:
     known = card.architecture
     return {"model": known.model, "form": known.form, "licence": card.provenance.licence}
 
 
-def _stage(context: Path, card: Card, runtime: str, settings: Package) -> None:
+def _stage(context: Path, card: Card, service: Service, runtime: str, settings: Package) -> None:
     """Copy what the bento is built from to a folder of its own; in this one BentoML would walk environment and data."""
     for source, place in CODE.items():
-        shutil.copytree(source, context / place, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(service_of(card).bentofile, context)
+        shutil.copytree(source, context / place, ignore=_other_families(card) if source == "models" else _CACHES)
+    shutil.copy(service.bentofile, context)
     write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.model)))
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
-    if card.architecture.task == "open-vocabulary":
-        limits["max_classes"] = settings.max_classes
+    limits |= {name: getattr(settings, name) for name in service.limits}
     write_json(context / CODE["services"] / "settings.json", limits)
+
+
+def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
+    """For copytree of models/: the folders of networks that the bento does not serve."""
+    others = {each.family for each in REGISTRY.values()} - {entry(card.architecture.model).family}
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return _CACHES(folder, names) | (others & set(names) if Path(folder) == Path("models") else set())
+
+    return ignored
 
 
 def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> list[str]:

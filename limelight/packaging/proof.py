@@ -3,15 +3,17 @@
 import io
 import json
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from limelight.config import TaskName
 from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import encode
-from limelight.imaging.images import read_image
+from limelight.imaging.images import encode, read_image
+from limelight.tasks import task_of
 
 if TYPE_CHECKING:
     from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
@@ -32,17 +34,15 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     Raises:
         UserError: it answers otherwise than the weights do.
     """
-    from limelight.inference.predictor import OpenVocabularyPredictor, load
+    from limelight.inference.predictor import load
 
     predictor = load(folder, runtime=runtime)
-    if isinstance(predictor, OpenVocabularyPredictor):
-        difference, limit = _labels(url, predictor), TIES
-    else:
-        difference, limit = _map(url, predictor), ROUNDING
+    measure, limit = PROOFS[task_of(predictor.card).name]
+    difference = measure(url, predictor)
     if difference > limit:
-        told = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
+        served = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
         raise UserError(
-            f"the bento ({told['description']}) answers {difference:.3g} off; its weights are not {folder}'s"
+            f"the bento ({served['description']}) answers {difference:.3g} off; its weights are not {folder}'s"
         )
     return round(difference, 6)
 
@@ -90,3 +90,10 @@ def _post(url: str, body: bytes, kind: str) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": kind})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.read()
+
+
+PROOFS: dict[TaskName, tuple[Callable[[str, Any], float], float]] = {
+    "saliency": (_map, ROUNDING),
+    "open-vocabulary": (_labels, TIES),
+}
+"""Task -> how far a service is from a predictor, and how far it may be."""

@@ -10,19 +10,16 @@ from limelight.champions.record import champion
 from limelight.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
-from limelight.imaging.encoding import FILE_TYPES, JPEG
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
-from limelight.inference.pictures import read_picture
+from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
 from limelight.inference.plan import Request as Asked
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
-from limelight.predict.job import Job
-from limelight.predict.styles import EXACT, Style, WordStyle
+from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
-from limelight.tasks import SALIENCY, WORDS
 
 STREAM = "-"
 _NOTES = 5
@@ -97,10 +94,10 @@ def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None
     """Refuse classes for weights that take none, none for weights that need them, and prompts that are too long."""
     model = predictor.card.architecture.model
     if isinstance(predictor, OpenVocabularyPredictor):
-        if not isinstance(style, WordStyle):
+        if not isinstance(style, LabelStyle):
             raise UserError(f"{model} finds what text prompts name; name classes (--classes)")
         predictor.prompts_for(style.classes, request.template)
-    elif isinstance(style, WordStyle) or request.template is not None:
+    elif isinstance(style, LabelStyle) or request.template is not None:
         raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
 
 
@@ -148,8 +145,8 @@ def _style(request: Request, file_type: str) -> Style:
     adjusted |= {"file_type": file_type, "quality": request.quality, "max_pixels": request.max_pixels or MAX_PIXELS}
     if request.classes is not None:
         background = BACKGROUND if request.background is None else request.background
-        words = {"classes": read_classes(request.classes), "template": request.template, "background": background}
-        return WordStyle(request.kind or "labels", **adjusted, **words)
+        named = {"classes": read_classes(request.classes), "template": request.template, "background": background}
+        return LabelStyle(request.kind or "labels", **adjusted, **named)
     if request.background is not None or request.kind == "labels":
         raise UserError("--background and --kind labels are about classes; name some (--classes)")
     return Style(request.kind or "map", **adjusted)
@@ -158,7 +155,7 @@ def _style(request: Request, file_type: str) -> Style:
 def _load(request: Request) -> AnyPredictor:
     model, runtime, won_with = request.model, request.runtime, None
     if model is None:
-        model, won_with = champion(SALIENCY if request.classes is None else WORDS)
+        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
     # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
     if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
         runtime = won_with
@@ -228,24 +225,24 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
     given = sys.stdin.buffer.read() if source == STREAM else Path(source)
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (found,) = job.predict([picture])
-    contents = job.style.render(picture, found)
+    contents = job.style.render(picture.photo, found)
     if target == STREAM:
         sys.stdout.buffer.write(contents[0])
         sys.stdout.buffer.flush()
     else:
         for place, content in zip(places, contents, strict=True):
             write_bytes(place, content)
-        if isinstance(job.style, WordStyle):
+        if isinstance(job.style, LabelStyle):
             places.append(Path(target).with_suffix(f".{LEGEND}"))
             write_json(places[-1], job.style.legend)
         if not request.quiet:
             print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
     if not request.quiet:
-        for note in picture.notes:
+        for note in picture.photo.notes:
             print(f"note: {source}: {note}", file=sys.stderr)
-    if picture.omitted:
-        print(f"error: {source}: {picture.omitted}", file=sys.stderr)
-    return 1 if picture.omitted else 0
+    if picture.photo.omitted:
+        print(f"error: {source}: {picture.photo.omitted}", file=sys.stderr)
+    return 1 if picture.photo.omitted else 0
 
 
 def _places(target: str, style: Style) -> list[Path]:

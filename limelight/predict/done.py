@@ -45,7 +45,7 @@ class Finished(NamedTuple):
     sizes: list[int]
     """Of the results, in bytes."""
     omitted: str | None
-    """What was left out of the picture; see `limelight.inference.pictures.Picture`."""
+    """What was left out of the picture; see `limelight.imaging.images.Photo`."""
 
 
 class Done:

@@ -1,4 +1,4 @@
-"""What is made of a prediction: the files of one picture, and what their labels mean."""
+"""What is made of pictures: predictions, their files, and what their labels mean."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,19 +10,21 @@ import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import FILE_TYPES, JPEG, LOSSY, encode, with_dpi
 from limelight.imaging.geometry import to_picture
 from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.images import FILE_TYPES, JPEG, LOSSY, Photo, Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.pictures import Picture
-from limelight.inference.saliency import Prediction
+from limelight.inference.predictor import OpenVocabularyPredictor, Prediction, SaliencyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import MOST_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
+from limelight.media.sources import path_text
+
+Found = Prediction | Segmentation
 
 UNCERTAINTY = "uncertainty"
-HARD, OF_WORDS = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
+HARD, OF_CLASSES = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
 """Kinds that show labels; kinds that are something else, or more, where there are several classes."""
 EXACT = ("map16", "npy", "labels")
 """Kinds that are numbers, of which no other file type takes all."""
@@ -38,7 +40,7 @@ class Style:
         kind: see `limelight.media.outputs`.
         threshold, reverse: see `limelight.media.outputs.adjust`.
         uncertainty: also write what an ensemble disagrees about, as grey of 16 bits of which white is 0.5.
-        file_type: of pictures of 8 bits; see `limelight.imaging.encoding`.
+        file_type: of pictures of 8 bits; see `limelight.imaging.images`.
         quality: of JPEG and WebP; see `encode`.
         max_pixels: of a picture, and of one that is put behind the object; larger ones are refused.
     """
@@ -92,42 +94,42 @@ class Style:
     @property
     def settings(self) -> dict[str, Any]:
         """All that the files depend on besides the prediction, as JSON."""
-        background = None if self.kind in OF_WORDS else self.output.background_sha256
+        background = None if self.kind in OF_CLASSES else self.output.background_sha256
         on = {} if background is None else {"background_sha256": background}
         stored = {} if self.file_type == ".png" else {"file_type": self.file_type, "quality": self.quality}
         return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on, **stored}
 
-    def render(self, picture: Picture, found: Prediction | Segmentation) -> list[bytes]:
+    def render(self, photo: Photo, found: Found) -> list[bytes]:
         """The files' contents, one per ending.
 
         Raises:
             UserError: the result is larger than a file of its type can be.
         """
-        files = list(self._files(picture, found))
+        files = list(self._files(photo, found))
         if self.uncertainty:
-            files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16), dpi=picture.dpi))
+            files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
         return files
 
     def _endings(self) -> list[str]:
         return [self.suffix]
 
-    def _files(self, picture: Picture, found: Prediction) -> Iterator[bytes]:
-        fitted = _fitted(picture, found.saliency_HW.shape)
+    def _files(self, photo: Photo, found: Prediction) -> Iterator[bytes]:
+        fitted = _fitted(photo, found.saliency_HW.shape)
         yield self._drawn(fitted, self._adjusted(found.saliency_HW))
 
     def _adjusted(self, map_HW: np.ndarray) -> np.ndarray:
         return adjust(map_HW, threshold=self.threshold, reverse=self.reverse)
 
-    def _drawn(self, picture: Picture, map_HW: np.ndarray) -> bytes:
-        return self._encoded(picture, self.output.render(picture.image_HW3, map_HW, picture.transparency))
+    def _drawn(self, photo: Photo, map_HW: np.ndarray) -> bytes:
+        return self._encoded(photo, self.output.render(photo.image_HW3, map_HW, photo.transparency))
 
-    def _encoded(self, picture: Picture, pixels: np.ndarray) -> bytes:
-        return encode(pixels, self.file_type, quality=self.quality, dpi=picture.dpi)
+    def _encoded(self, photo: Photo, pixels: np.ndarray) -> bytes:
+        return encode(pixels, self.file_type, quality=self.quality, dpi=photo.dpi)
 
 
 @dataclass(frozen=True)
-class WordStyle(Style):
-    """What is made of what words name.
+class LabelStyle(Style):
+    """What is made of the classes that are found.
 
     'labels': an indexed PNG, or a grey one of 16 bits for more than 255 classes. 'overlay': the picture tinted by
     class, over a legend. 'map': a grey PNG per class. 'npy': all of these as one float32 KxHxW. Any other kind is
@@ -145,12 +147,12 @@ class WordStyle(Style):
 
     @property
     def name(self) -> str:
-        return self.kind if self.kind in OF_WORDS else super().name
+        return self.kind if self.kind in OF_CLASSES else super().name
 
     @property
     def settings(self) -> dict[str, Any]:
-        words = {"classes": list(self.classes), "template": self.template, "background": self.background}
-        return {**super().settings, **words}
+        named = {"classes": list(self.classes), "template": self.template, "background": self.background}
+        return {**super().settings, **named}
 
     @property
     def legend(self) -> dict[str, str]:
@@ -162,23 +164,79 @@ class WordStyle(Style):
             return [f".{name}{self.suffix}" for name in file_names(self.classes)]
         return super()._endings()
 
-    def _files(self, picture: Picture, found: Segmentation) -> Iterator[bytes]:
+    def _files(self, photo: Photo, found: Segmentation) -> Iterator[bytes]:
         size = found.labels_HW.shape
-        picture = _fitted(picture, size)
-        labels_HW = without_hidden(found.labels_HW, picture.transparency)
+        photo = _fitted(photo, size)
+        labels_HW = without_hidden(found.labels_HW, photo.transparency)
         maps = (self._adjusted(to_picture(map_hw, size)) for map_hw in found.probability_Khw)
         if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
-            yield encode(labels_HW.astype(np.uint16), dpi=picture.dpi)
+            yield encode(labels_HW.astype(np.uint16), dpi=photo.dpi)
         elif self.kind == "labels":
-            yield with_dpi(encode_labels(labels_HW), picture.dpi)
+            yield with_dpi(encode_labels(labels_HW), photo.dpi)
         elif self.kind == "overlay":
-            yield self._encoded(picture, overlay(picture.image_HW3, labels_HW, self.classes))
+            yield self._encoded(photo, overlay(photo.image_HW3, labels_HW, self.classes))
         elif self.kind == "npy":
-            yield encode(np.stack([Layer(picture.image_HW3, map_HW, picture.transparency).alpha_HW for map_HW in maps]))
+            yield encode(np.stack([Layer(photo.image_HW3, map_HW, photo.transparency).alpha_HW for map_HW in maps]))
         elif self.kind == "map":
-            yield from (self._drawn(picture, map_HW) for map_HW in maps)
+            yield from (self._drawn(photo, map_HW) for map_HW in maps)
         else:
-            yield self._drawn(picture, self._adjusted(to_picture(found.probability_Khw.max(0), size)))
+            yield self._drawn(photo, self._adjusted(to_picture(found.probability_Khw.max(0), size)))
+
+
+@dataclass(frozen=True)
+class Job:
+    """Pictures in, predictions out, and how to write them.
+
+    Args:
+        modality: of the companions; see `SaliencyPredictor.predict`, as for `batch_size` and `output_processing_res`.
+    """
+
+    predictor: SaliencyPredictor | OpenVocabularyPredictor
+    """Of the kind that the style is for."""
+    style: Style
+    modality: str | None = None
+    batch_size: int = 8
+    output_processing_res: bool = False
+
+    def predict(self, pictures: Sequence[Picture]) -> list[Found]:
+        """One prediction per picture, in order.
+
+        Raises:
+            UserError: see `SaliencyPredictor.predict`.
+        """
+        images, style = [picture.photo.image_HW3 for picture in pictures], self.style
+        options = {"batch_size": self.batch_size, "output_processing_res": self.output_processing_res}
+        if isinstance(self.predictor, OpenVocabularyPredictor):
+            return self.predictor.predict(
+                images, style.classes, template=style.template, background=style.background, **options
+            )
+        companions = [picture.companion_HW for picture in pictures]
+        return self.predictor.predict(images, companions, modality=self.modality, **options)
+
+    def predict_each(self, pictures: Sequence[Picture]) -> list[Found | UserError]:
+        """The same, with what is wrong in place of a prediction that cannot be made: too little memory, most often."""
+        try:
+            return self.predict(pictures)
+        except UserError as error:
+            if len(pictures) == 1:
+                return [error]
+            return [found for picture in pictures for found in self.predict_each([picture])]
+
+    def record(self) -> dict[str, Any]:
+        """What the results depend on besides the pictures, as JSON."""
+        plan = self.predictor.plan
+        sampled = {} if plan.sampling.steps is None else {"sampling": plan.sampling.note}
+        resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
+        return {
+            "weights": plan.card.provenance.sha256,
+            "size": list(plan.fixed or plan.card.prepare.size),
+            "number_format": plan.runtime.computed_in(),
+            **self.style.settings,
+            **sampled,
+            **resolution,
+            **({"vae": path_text(plan.vae)} if plan.vae else {}),
+            **({"output_processing_res": True} if self.output_processing_res else {}),
+        }
 
 
 def file_names(classes: Sequence[str]) -> list[str]:
@@ -189,13 +247,12 @@ def file_names(classes: Sequence[str]) -> list[str]:
     return [f"{label}-{slug}" for label, slug in enumerate(slugs, start=1)]
 
 
-def _fitted(picture: Picture, size: tuple[int, ...]) -> Picture:
-    """The image and its transparency at the size of a result, which may have been left at the network's."""
+def _fitted(photo: Photo, size: tuple[int, ...]) -> Photo:
+    """The photo and its transparency at the size of a result, which may have been left at the network's."""
     height, width = size
-    image_HW3, transparency = picture.image_HW3, picture.transparency
-    if image_HW3.shape[:2] == (height, width):
-        return picture
-    return picture._replace(
-        image_HW3=cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA),
-        transparency=transparency and transparency.resized((height, width)),
+    if photo.image_HW3.shape[:2] == (height, width):
+        return photo
+    return photo._replace(
+        image_HW3=cv2.resize(photo.image_HW3, (width, height), interpolation=cv2.INTER_AREA),
+        transparency=photo.transparency and photo.transparency.resized((height, width)),
     )

@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import read_json, write_bytes, write_json, write_text
-from limelight.foundation.scratch import sweep
-from limelight.inference.backends import MOST_AT_ONCE
-from limelight.inference.pictures import Picture, read_picture
+from limelight.foundation.files import read_json, sweep, write_bytes, write_json, write_text
+from limelight.imaging.images import Picture, read_picture
+from limelight.inference.backends.backend import MOST_AT_ONCE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
-from limelight.predict.job import Found, Job
-from limelight.predict.styles import Style, WordStyle
+from limelight.predict.styles import Found, Job, LabelStyle, Style
 from limelight.progress import progress
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
@@ -64,9 +62,9 @@ class Report:
             self.failures.append((path, str(error)))
             return
         self.written += 1
-        self.notes += [(path, note) for note in picture.notes]
-        if picture.omitted:
-            self.failures.append((path, picture.omitted))
+        self.notes += [(path, note) for note in picture.photo.notes]
+        if picture.photo.omitted:
+            self.failures.append((path, picture.photo.omitted))
 
 
 def predict_tree(
@@ -100,7 +98,7 @@ def predict_tree(
     _refuse_to_destroy(inputs, targets)
     report = Report(failures=list(refused))
     done = _begin(folder, job.record() | _record(companions), targets, overwrite, report)
-    if isinstance(job.style, WordStyle):
+    if isinstance(job.style, LabelStyle):
         write_json(folder / LEGEND, job.style.legend)
     stamps = {source: stamp_of(inputs[source]) for source in sources}
     kept = {
@@ -117,7 +115,7 @@ def predict_tree(
             return found
         error, sizes = _write(job.style, targets[source], picture, found)
         if error is None and stamps[source] is not None:
-            done.add(source.relative, stamps[source], sizes, picture.omitted)
+            done.add(source.relative, stamps[source], sizes, picture.photo.omitted)
         return error
 
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
@@ -231,7 +229,7 @@ def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found
     """
     failure, sizes = None, []
     try:
-        contents = style.render(picture, found)
+        contents = style.render(picture.photo, found)
     except UserError as error:
         return error, []
     for target, content in zip(targets, contents, strict=True):

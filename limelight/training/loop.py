@@ -18,8 +18,7 @@ from limelight.config import Run
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
-from limelight.foundation.errors import UserError
-from limelight.inference.shortage import told_in_a_line
+from limelight.foundation.errors import UserError, raising_shortage
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
@@ -73,7 +72,7 @@ def fit(
     with (
         deterministic(accelerator.device),
         interruptible() as interruption,
-        told_in_a_line(_memory_advice(learner, run)),
+        raising_shortage(_memory_advice(learner, run)),
     ):
         training = _begin(learner, run, len(samples), folder, seed, accelerator, interruption)
         training.normalisation = {"mean": mean, "std": std}

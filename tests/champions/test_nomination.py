@@ -66,12 +66,12 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert holder(params.tracking).version == better.version  # type: ignore[union-attr]
 
 
-def test_the_champion_of_words_is_a_model_of_its_own(params: Params) -> None:
-    compared("words", 0.6, seed=1, metric="mIoU", task="words")
-    with pytest.raises(UserError, match="no champion of saliency, only of words"):
+def test_another_task_has_a_registered_model_of_its_own(params: Params) -> None:
+    compared("words", 0.6, seed=1, metric="mIoU", task="open-vocabulary")
+    with pytest.raises(UserError, match="no champion of saliency, only of open-vocabulary"):
         nominate(params)
-    crown(params, nominate(params, "words"))
-    found = holder(params.tracking.model_copy(update={"registered_model": "limelight-words"}))
+    crown(params, nominate(params, "open-vocabulary"))
+    found = holder(params.tracking.model_copy(update={"registered_model": "limelight-open-vocabulary"}))
     assert found is not None and found.sha256 == read_card("artifacts/words").provenance.sha256
 
 

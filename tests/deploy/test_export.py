@@ -16,7 +16,8 @@ from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds
-from limelight.inference.backends import Backend, open_backend
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
 from limelight.inference.predictor import check, load
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
@@ -156,7 +157,7 @@ def test_threads_are_honoured(folder: Path) -> None:
     assert torch.get_num_threads() == before
     compiled = opened(folder, "openvino-fp32", threads=1)
     compiled.run(feeds(1))
-    model = compiled._request(SIZE).get_compiled_model()
+    model = compiled._requests[SIZE].get_compiled_model()
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
     session = opened(folder, "onnx-fp32", threads=1)._session
     assert session.get_session_options().intra_op_num_threads == 1

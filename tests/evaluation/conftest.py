@@ -11,7 +11,7 @@ import torch
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
-from limelight.evaluation.protocol import Evaluation, evaluate_artifact
+from limelight.evaluation.evaluate import Evaluation, evaluate
 from limelight.models import create_model
 from limelight.models.weights import save_weights
 
@@ -80,4 +80,4 @@ def evaluation(artifact, samples, settings, tmp_path_factory) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "onnxruntime", None)
         patch.delitem(sys.modules, "limelight.inference.backends.onnx", raising=False)
-        return evaluate_artifact(folder, samples, settings, device="cpu")
+        return evaluate(folder, samples, settings, device="cpu")

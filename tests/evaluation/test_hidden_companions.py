@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from limelight.config import Compare, Evaluate
+from limelight.config import Evaluate, Rule
 from limelight.data.manifest import Sample
 from limelight.evaluation.compare import compare, write_leaderboard
-from limelight.evaluation.overlays import write_overlays
-from limelight.evaluation.protocol import Evaluation, by_dataset, evaluate_artifact, open_predictor
+from limelight.evaluation.evaluate import Evaluation, evaluate, open_predictor
+from limelight.evaluation.overlays import draw_overlays
 from limelight.evaluation.report import metrics_tree, write_report
+from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
 from limelight.inference.predictor import load
+from limelight.tasks.saliency import TASK
 
 Taking = Callable[..., Path]
 
@@ -38,7 +40,7 @@ def scenes(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> l
 
 @pytest.fixture(scope="module")
 def figures(taking: Taking, scenes: list[Sample], settings: Evaluate) -> Evaluation:
-    return evaluate_artifact(taking("rgb", "rgbd"), scenes, settings, device="cpu")
+    return evaluate(taking("rgb", "rgbd"), scenes, settings, device="cpu")
 
 
 def scores(evaluation: Evaluation, dataset: str) -> dict[str, float]:
@@ -71,7 +73,7 @@ def test_hidden_figures_are_those_of_the_images_alone(figures: Evaluation) -> No
 def test_a_network_of_images_is_scored_on_the_same_samples(
     artifact: Path, scenes: list[Sample], settings: Evaluate
 ) -> None:
-    evaluation = evaluate_artifact(artifact, scenes, settings, device="cpu")
+    evaluation = evaluate(artifact, scenes, settings, device="cpu")
     assert scores(evaluation, "DEPTH") == pytest.approx(scores(evaluation, "TWO"), abs=1e-3)
     assert evaluation.without_companion == {}
     assert "without_companion" not in metrics_tree(evaluation)
@@ -80,7 +82,7 @@ def test_a_network_of_images_is_scored_on_the_same_samples(
 def test_a_network_that_needs_depth_is_scored_where_there_is_any(
     taking: Taking, scenes: list[Sample], settings: Evaluate
 ) -> None:
-    evaluation = evaluate_artifact(taking("rgbd"), scenes, settings, device="cpu")
+    evaluation = evaluate(taking("rgbd"), scenes, settings, device="cpu")
     assert list(evaluation.runtimes["torch"].scores) == ["DEPTH"]
     assert evaluation.without_companion == {}
     with pytest.raises(UserError, match="has a saliency mask and is rgbd"):
@@ -88,7 +90,7 @@ def test_a_network_that_needs_depth_is_scored_where_there_is_any(
 
 
 def test_a_network_of_all_is_scored_in_all(taking: Taking, scenes: list[Sample], settings: Evaluate) -> None:
-    evaluation = evaluate_artifact(taking("rgb", "rgbd", "rgbt"), scenes, settings, device="cpu")
+    evaluation = evaluate(taking("rgb", "rgbd", "rgbt"), scenes, settings, device="cpu")
     assert list(evaluation.runtimes["torch"].scores) == ["TWO", "DEPTH", "WARM"]
     assert list(evaluation.without_companion) == ["DEPTH", "WARM"]
     one = [evaluation.runtimes["torch"].scores[name].per_image[f"{name}/0"]["mae"] for name in ("DEPTH", "WARM")]
@@ -97,7 +99,7 @@ def test_a_network_of_all_is_scored_in_all(taking: Taking, scenes: list[Sample],
 
 def test_a_bad_companion_is_that_samples_failure(taking: Taking, scenes: list[Sample], settings: Evaluate) -> None:
     broken = [replace(scenes[3], companion="gone.png"), *scenes[4:6]]
-    evaluation = evaluate_artifact(taking("rgb", "rgbd"), broken, settings, device="cpu")
+    evaluation = evaluate(taking("rgb", "rgbd"), broken, settings, device="cpu")
     assert list(evaluation.runtimes["torch"].scores["DEPTH"].failures) == ["DEPTH/0"]
     assert evaluation.without_companion["DEPTH"].failures == {}
 
@@ -105,7 +107,7 @@ def test_a_bad_companion_is_that_samples_failure(taking: Taking, scenes: list[Sa
 def test_one_table_shows_what_companions_are_worth(
     figures: Evaluation, artifact: Path, scenes: list[Sample], settings: Evaluate, tmp_path: Path
 ) -> None:
-    plain = evaluate_artifact(artifact, scenes, settings, device="cpu")
+    plain = evaluate(artifact, scenes, settings, device="cpu")
     for evaluation in (figures, plain):
         write_report(evaluation, scenes, tmp_path / "eval" / evaluation.artifact, threads=1)
     metrics = json.loads((tmp_path / "eval" / figures.artifact / "metrics.json").read_text())
@@ -113,7 +115,8 @@ def test_one_table_shows_what_companions_are_worth(
     assert metrics["without_companion"]["DEPTH"]["torch"].keys() == metrics["datasets"]["DEPTH"]["torch"].keys()
 
     names, reproduce = [figures.artifact, plain.artifact], {"command": "", "profile": "demo", "dirty": "false"}
-    board, pictures = compare(tmp_path / "eval", names, scenes, settings, Compare(metric="mae"), {}, reproduce)
+    rules = {"saliency": Rule(metric="mae")}
+    board, pictures = compare(tmp_path / "eval", names, scenes, settings, rules, {}, reproduce)
     write_leaderboard(board, pictures, tmp_path / "board")
     page = (tmp_path / "board" / "leaderboard.md").read_text()
     table = page.partition("## DEPTH")[2].partition("\n## ")[0]
@@ -121,7 +124,7 @@ def test_one_table_shows_what_companions_are_worth(
     shown = f"{figures.artifact} (torch)"
     assert rows == {shown, f"{shown}, companion hidden", f"{plain.artifact} (torch)"}
     assert page.count("companion hidden") == 1
-    written = json.loads((tmp_path / "board" / "leaderboard.json").read_text())["rows"]
+    written = json.loads((tmp_path / "board" / "leaderboard.json").read_text())["contests"]["saliency"]["rows"]
     assert [row["artifact"] for row in written if "without_companion" in row] == [figures.artifact]
     assert [tile.title for tile in pictures["DEPTH/0"]][:3] == ["picture", "companion", "mask"]
 
@@ -133,6 +136,8 @@ def test_overlays_show_the_map_that_was_scored(
     found = figures.runtimes["torch"].scores["DEPTH"]
     for folder, shown in ((tmp_path / "depth", by_id), (tmp_path / "alone", {})):
         alone = {name: replace(sample, companion=None) for name, sample in by_id.items()}
-        write_overlays(open_predictor(taking("rgb", "rgbd"), settings, "cpu"), shown or alone, 1, found, folder, "D")
+        predictor = open_predictor(taking("rgb", "rgbd"), settings, "cpu")
+        one = settings.model_copy(update={"overlays": 1})
+        draw_overlays(TASK, predictor, shown or alone, one, found, folder, "D")
     pixels = [cv2.imread(str(next(folder.iterdir()))) for folder in (tmp_path / "depth", tmp_path / "alone")]
     assert pixels[0].shape == pixels[1].shape and (pixels[0] != pixels[1]).any()

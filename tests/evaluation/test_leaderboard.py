@@ -5,14 +5,18 @@ from html.parser import HTMLParser
 import cv2
 import pytest
 
-from limelight.config import Compare, Evaluate
+from limelight.config import Evaluate, Rule
 from limelight.data.manifest import manifest_hash
 from limelight.evaluation.compare import compare, write_leaderboard
-from limelight.evaluation.leaderboard import Row, read_reports, what_to_log, with_speed_ups
+from limelight.evaluation.leaderboard import what_to_log
 from limelight.evaluation.report import write_report
+from limelight.evaluation.rows import Row, read_reports, with_speed_ups
 from limelight.evaluation.rule import TIE, choose_champion
 from limelight.evaluation.tables import tables
 from limelight.foundation.errors import UserError
+from limelight.tasks.saliency import TASK
+
+WFM = TASK.rule
 
 
 def row(artifact, value=0.8, runtime="torch", metric="wFm", parameters=10, ms=5.0, datasets=("ONE", "TWO")):
@@ -29,7 +33,7 @@ def row(artifact, value=0.8, runtime="torch", metric="wFm", parameters=10, ms=5.
 
 
 def test_the_best_row_wins():
-    champion = choose_champion([row("a", 0.7), row("b", 0.9), row("c", 0.8)], Compare())
+    champion = choose_champion([row("a", 0.7), row("b", 0.9), row("c", 0.8)], WFM, TASK)
     assert (champion.artifact, champion.runtime, champion.value, champion.dataset) == ("b", "torch", 0.9, "mean")
     assert champion.runner_up == {"artifact": "c", "runtime": "torch", "value": 0.8}
     assert "highest wFm" in champion.reason
@@ -37,49 +41,49 @@ def test_the_best_row_wins():
 
 def test_low_errors_win():
     rows = [row("a", 0.07, metric="mae"), row("b", 0.05, metric="mae")]
-    champion = choose_champion(rows, Compare(metric="mae"))
+    champion = choose_champion(rows, Rule(metric="mae"), TASK)
     assert champion.artifact == "b"
     assert "lowest mae" in champion.reason
 
 
 def test_of_equals_the_fastest_wins_then_the_smallest_then_the_first_by_name():
     slow, fast = row("slow", 0.8 + TIE / 2, ms=9), row("fast", 0.8, ms=3)
-    champion = choose_champion([slow, fast, row("other", 0.79, ms=1)], Compare())
+    champion = choose_champion([slow, fast, row("other", 0.79, ms=1)], WFM, TASK)
     assert champion.artifact == "fast"
     assert champion.runner_up["artifact"] == "slow"
     assert "fastest (3.0 ms" in champion.reason
-    assert choose_champion([row("big", parameters=20), row("small")], Compare()).artifact == "small"
-    assert choose_champion([row("z"), row("a")], Compare()).artifact == "a"
-    assert choose_champion([row("slow", 0.8 + 3 * TIE, ms=9), fast], Compare()).artifact == "slow"
+    assert choose_champion([row("big", parameters=20), row("small")], WFM, TASK).artifact == "small"
+    assert choose_champion([row("z"), row("a")], WFM, TASK).artifact == "a"
+    assert choose_champion([row("slow", 0.8 + 3 * TIE, ms=9), fast], WFM, TASK).artifact == "slow"
 
 
 def test_limits():
     rows = [row("heavy", 0.9, parameters=1000), row("slow", 0.85, ms=50), row("light", 0.7)]
-    champion = choose_champion(rows, Compare(max_parameters=100, max_latency_ms=10))
+    champion = choose_champion(rows, Rule(metric="wFm", max_parameters=100, max_latency_ms=10), TASK)
     assert champion.artifact == "light"
     assert champion.runner_up is None
     assert "1 of 3 rows" in champion.reason
     with pytest.raises(UserError, match=r"none of 3 rows keeps within 5 parameters.*nearest is light \(torch\)"):
-        choose_champion(rows, Compare(max_parameters=5))
+        choose_champion(rows, Rule(metric="wFm", max_parameters=5), TASK)
 
 
 def test_one_dataset_decides_if_the_rule_says_so():
     a, b = row("a", 0.9), row("b", 0.1)
     b.datasets["TWO"] = {"wFm": 0.95}
-    assert choose_champion([a, b], Compare(dataset="TWO")).artifact == "b"
+    assert choose_champion([a, b], Rule(metric="wFm", dataset="TWO"), TASK).artifact == "b"
     with pytest.raises(UserError, match=r"'THREE'.*ONE, TWO"):
-        choose_champion([a, b], Compare(dataset="THREE"))
+        choose_champion([a, b], Rule(metric="wFm", dataset="THREE"), TASK)
 
 
 def test_rows_without_the_figure_without_weights_or_without_a_dataset_cannot_win():
     undefined = row("undefined", None)
     maps = row("maps", 0.99, parameters=None, ms=None)
     partial = row("partial", 0.98, datasets=("ONE",))
-    assert choose_champion([undefined, maps, partial, row("a", 0.5)], Compare()).artifact == "a"
+    assert choose_champion([undefined, maps, partial, row("a", 0.5)], WFM, TASK).artifact == "a"
     with pytest.raises(UserError, match="no evaluated artifact has wFm"):
-        choose_champion([undefined, maps], Compare())
+        choose_champion([undefined, maps], WFM, TASK)
     with pytest.raises(UserError, match="'fid'; choose one of Sm"):
-        choose_champion([row("a")], Compare(metric="fid"))
+        choose_champion([row("a")], Rule(metric="fid"), TASK)
 
 
 def test_speed_ups():
@@ -105,32 +109,35 @@ def board(evaluation, samples, tmp_path_factory):
         cv2.imwrite(str(path), cv2.imread(sample.mask))
     settings = Evaluate(workers=0, maps={"other <b>": str(folder / "other")})
     reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
-    found = compare(folder / "eval", NAMES, samples, settings, Compare(), {"student": "teacher"}, reproduce)
+    found = compare(folder / "eval", NAMES, samples, settings, {}, {"student": "teacher"}, reproduce)
     write_leaderboard(*found, folder / "board")
     return folder, *found
 
 
 def test_leaderboard_rows(board):
     _, leaderboard, pictures = board
-    assert leaderboard.rows[0].artifact == "other <b>"  # the masks themselves
-    assert leaderboard.rows[0].mean["mae"] == 0
-    rows = {row.artifact: row for row in leaderboard.rows}
+    contest = leaderboard.contests["saliency"]
+    assert contest.rows[0].artifact == "other <b>"  # the masks themselves
+    assert contest.rows[0].mean["mae"] == 0
+    rows = {row.artifact: row for row in contest.rows}
     assert rows["student-deploy"].teacher == rows["student"].teacher == "teacher"
     assert rows["teacher"].teacher == ""
     assert rows["student-deploy"].faster_than_training_form == 1
-    assert leaderboard.champion.artifact != "other <b>"
+    assert contest.champion.artifact != "other <b>"
     assert leaderboard.left_out.keys() == {f"{name} (onnx-fp32)" for name in NAMES}
     assert [tile.title for tile in pictures["TWO/001"]][:2] == ["picture", "mask"]
     assert pictures["TWO/001"][-1].note == "MAE 0.000"
 
 
-def test_files(board):
+def test_files(board, evaluation):
     folder, leaderboard, _ = board
-    written = json.loads((folder / "board" / "leaderboard.json").read_text())
-    assert [row["artifact"] for row in written["rows"]] == [row.artifact for row in leaderboard.rows]
+    contest = leaderboard.contests["saliency"]
+    written = json.loads((folder / "board" / "leaderboard.json").read_text())["contests"]["saliency"]
+    assert [row["artifact"] for row in written["rows"]] == [row.artifact for row in contest.rows]
     (champion,) = json.loads((folder / "board" / "champion.json").read_text()).values()
-    assert champion["artifact"] == leaderboard.champion.artifact
-    assert champion["weights_sha256"] == leaderboard.rows[1].weights_sha256 != ""
+    assert champion["artifact"] == contest.champion.artifact
+    assert champion["weights_sha256"] == contest.rows[1].weights_sha256 != ""
+    assert champion["code_sha256"] == evaluation.code_sha256 and len(evaluation.code_sha256) == 64
     assert champion["manifest_sha256"] == leaderboard.manifest_sha256
     text = (folder / "board" / "leaderboard.md").read_text()
     assert "dvc repro compare" in text
@@ -183,8 +190,9 @@ def test_reports_on_other_data_are_left_out(board, samples):
 
 def test_what_the_tracker_is_told(board):
     folder, leaderboard, _ = board
+    contest = leaderboard.contests["saliency"]
     log = what_to_log(leaderboard, folder / "board")
-    assert log["metrics"]["student/torch/wFm"] == pytest.approx(leaderboard.rows[1].mean["wFm"])
+    assert log["metrics"]["student/torch/wFm"] == pytest.approx(contest.rows[1].mean["wFm"])
     assert all(isinstance(value, int | float) for value in log["metrics"].values())
     assert {path.name for path in log["artifacts"]} >= {"leaderboard.html", "champion.json"}
-    assert log["params"]["champion"] == leaderboard.champion.artifact
+    assert log["params"]["champion_saliency"] == contest.champion.artifact

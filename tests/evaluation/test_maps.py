@@ -4,6 +4,7 @@ import cv2
 import pytest
 
 from limelight.evaluation.maps import evaluate_maps_folder
+from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 
 
@@ -19,7 +20,7 @@ def write_maps(folder, samples, by_stem=False, scale=1.0):
 @pytest.mark.parametrize("by_stem", [True, False])
 def test_perfect_maps_score_perfectly(samples, tmp_path, by_stem):
     write_maps(tmp_path, samples, by_stem)
-    scores = evaluate_maps_folder(tmp_path, samples, 0)
+    scores = evaluate_maps_folder(tmp_path, by_dataset(samples, ["rgb"]), 0).scores
     assert list(scores) == ["ONE", "TWO"]
     for found in scores.values():
         assert found.metrics["mae"] == 0
@@ -29,17 +30,17 @@ def test_perfect_maps_score_perfectly(samples, tmp_path, by_stem):
 def test_missing_maps_are_listed(samples, tmp_path):
     write_maps(tmp_path, samples[2:])
     with pytest.raises(UserError, match=r"lacks 2 of 9 maps: ONE/000, ONE/001;"):
-        evaluate_maps_folder(tmp_path, samples, 0)
+        evaluate_maps_folder(tmp_path, by_dataset(samples, ["rgb"]), 0)
 
 
 def test_a_folder_that_is_not_there(samples, tmp_path):
     with pytest.raises(UserError, match=r"nowhere is no folder of maps.*evaluate\.maps"):
-        evaluate_maps_folder(tmp_path / "nowhere", samples, 0)
+        evaluate_maps_folder(tmp_path / "nowhere", by_dataset(samples, ["rgb"]), 0)
 
 
 def test_maps_of_another_size_are_resized_with_a_notice(samples, tmp_path, capsys):
     write_maps(tmp_path, samples[6:], scale=0.5)
-    scores = evaluate_maps_folder(tmp_path, samples[6:], 0)["TWO"]
+    scores = evaluate_maps_folder(tmp_path, by_dataset(samples[6:], ["rgb"]), 0).scores["TWO"]
     assert scores.resized == [sample.sample_id for sample in samples[6:]]
     assert scores.metrics["mae"] < 0.1
     assert "3 of 3 maps of TWO had another size" in capsys.readouterr().err

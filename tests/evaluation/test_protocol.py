@@ -7,12 +7,17 @@ import cv2
 import numpy as np
 import pytest
 
-from limelight.evaluation.metrics import METRICS, score_maps
-from limelight.evaluation.overlays import FALSE, HIT, MISSED, overlay, panel, spread, write_overlays
-from limelight.evaluation.protocol import by_dataset, evaluate_artifact, example_ids, open_predictor
+from limelight.evaluation.evaluate import evaluate, example_ids, open_predictor
+from limelight.evaluation.map_pictures import FALSE, HIT, MISSED, overlay, panel
+from limelight.evaluation.metrics import score_maps
+from limelight.evaluation.overlays import draw_overlays, spread
 from limelight.evaluation.report import metrics_tree, write_report
+from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
+from limelight.tasks.saliency import TASK
+
+METRICS = TASK.metrics
 
 
 def test_figures_are_those_of_the_predictors_8bit_maps(evaluation, artifact, samples, settings):
@@ -43,7 +48,7 @@ def test_a_runtime_that_cannot_be_opened_is_left_out_and_named(evaluation):
 def test_speed_size_and_cost(evaluation, artifact):
     result = evaluation.runtimes["torch"]
     assert result.size_bytes == (artifact / "model.safetensors").stat().st_size
-    assert evaluation.macs == pytest.approx(1.84e9 / 100, rel=0.1)  # 1.84 GMAC at 320 x 320
+    assert evaluation.cost["macs"] == pytest.approx(1.84e9 / 100, rel=0.1)  # 1.84 GMAC at 320 x 320
     assert evaluation.peak_memory_mb > 50
     for what in ("network", "total"):
         assert 0 < result.latency_ms[f"{what}_median"] <= result.latency_ms[f"{what}_p90"]
@@ -60,7 +65,7 @@ def test_mean_counts_each_dataset_once(evaluation):
 
 
 def test_maps_are_written_if_asked_for(artifact, samples, settings, tmp_path):
-    evaluate_artifact(artifact, samples[6:7], settings.model_copy(update={"save_maps": True}), maps=tmp_path)
+    evaluate(artifact, samples[6:7], settings.model_copy(update={"save_maps": True}), maps=tmp_path)
     written = cv2.imread(str(tmp_path / "tiny" / "torch" / "TWO" / "000.png"), cv2.IMREAD_UNCHANGED)
     assert written.shape == (samples[6].height, samples[6].width)
     assert written.dtype == np.uint8
@@ -124,13 +129,14 @@ def test_overlay_colours_what_is_right_and_wrong():
 
 def test_overlays_go_from_the_best_to_the_worst(evaluation, artifact, samples, settings, tmp_path):
     scores = evaluation.runtimes["torch"].scores["ONE"]
-    chosen = spread(scores, 3)
+    chosen = spread(scores, TASK, 3)
     maes = [scores.per_image[name]["mae"] for name in chosen]
     assert maes[0] == min(row["mae"] for row in scores.per_image.values())
     assert maes[-1] == max(row["mae"] for row in scores.per_image.values())
     assert maes == sorted(maes)
     by_id = {sample.sample_id: sample for sample in samples}
-    write_overlays(open_predictor(artifact, settings, "cpu"), by_id, 3, scores, tmp_path, "ONE")
+    predictor, three = open_predictor(artifact, settings, "cpu"), settings.model_copy(update={"overlays": 3})
+    draw_overlays(TASK, predictor, by_id, three, scores, tmp_path, "ONE")
     names = sorted(path.name for path in Path(tmp_path).iterdir())
     assert names == ["ONE-1-best.png", "ONE-2-median.png", "ONE-3-worst.png"]
 

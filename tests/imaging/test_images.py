@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from limelight.foundation.errors import UserError
+from limelight.imaging.companions import fit_to
 from limelight.imaging.header import open_picture
-from limelight.imaging.images import fit_to, image_size, read_companion, read_image, read_photo, write_png
+from limelight.imaging.images import image_size, read_companion, read_image, read_photo, write_png
 
 SIDES = st.integers(1, 40)
 FEW = settings(max_examples=60, deadline=None)

@@ -18,9 +18,10 @@ from limelight.deploy.parity import measure_parity
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import NEAREST, fit_companion, spread
 from limelight.imaging.feeds import Feeds, picture_feeds
-from limelight.imaging.images import write_png
-from limelight.inference.backends import Backend, open_backend
-from limelight.inference.pictures import read_picture, read_sample
+from limelight.imaging.images import read_picture, write_png
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
+from limelight.inference.pictures import read_sample
 from limelight.inference.plan import Request, plan
 from limelight.inference.predictor import load
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
@@ -123,7 +124,8 @@ def test_inference_sees_what_training_is_validated_on(tmp_path: Path) -> None:
     sample = Sample("set/0", "set", "val", "rgbd", "mask", *paths, None, None, (), 60, 40, "")
     takes = {"inputs": WITH_COMPANION, "modalities": ("rgb", "rgbd")}
     card = Card(architecture=Architecture(model="sdnet", family="", **takes), prepare=Prepare(size=(32, 32)))
-    image, companion, modality, *_ = read_sample(sample, card)
+    photo, companion, modality = read_sample(sample, card)
+    image = photo.image_HW3
     feeds = picture_feeds([image], [companion], [modality], card, (32, 32))
     (batch,) = evaluation_batches([sample], 32, 1, inputs=WITH_COMPANION)
     assert feeds.keys() == {"image", "companion", "modality"}

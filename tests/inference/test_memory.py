@@ -10,14 +10,12 @@ import psutil
 import pytest
 import torch
 
-from limelight.foundation.errors import Shortage
-from limelight.imaging.images import write_png
+from limelight.foundation.errors import Shortage, raising_shortage
+from limelight.imaging.images import read_picture, write_png
 from limelight.inference.backends import budget, memory
 from limelight.inference.backends.budget import Beside
-from limelight.inference.pictures import read_picture
 from limelight.inference.predictor import load
 from limelight.inference.sampling import Sampling
-from limelight.inference.shortage import told_in_a_line
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
@@ -203,14 +201,14 @@ def test_running_out_is_one_line() -> None:
     for ask in asks:
         with (
             pytest.raises(Shortage, match=r"memory ran out; .* --size or --processing-res"),
-            told_in_a_line(),
+            raising_shortage(),
         ):
             ask()
-    with pytest.raises(RuntimeError, match="shape"), told_in_a_line():
+    with pytest.raises(RuntimeError, match="shape"), raising_shortage():
         torch.ones(2, 3) @ torch.ones(2, 3)
-    with pytest.raises(cv2.error, match="Assertion failed"), told_in_a_line():
+    with pytest.raises(cv2.error, match="Assertion failed"), raising_shortage():
         cv2.resize(np.zeros((0, 0)), (1, 1))
-    with pytest.raises(NotImplementedError), told_in_a_line():
+    with pytest.raises(NotImplementedError), raising_shortage():
         raise NotImplementedError
 
 

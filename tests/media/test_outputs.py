@@ -12,8 +12,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import encode
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.images import encode, read_image, write_png
 from limelight.media.outputs import GREEN, KINDS, Layer, _cover, adjust, foreground_colours, output
 
 RED, BLUE = np.uint8([200, 30, 20]), np.uint8([10, 40, 180])

@@ -8,12 +8,12 @@ import pytest
 
 from limelight.services.forms import FIELD, LONGEST_NAME, LONGEST_TEXT
 from limelight.services.guard import Guard
+from limelight.services.open_vocabulary import UPLOAD as CLASSES_UPLOAD
 from limelight.services.saliency import UPLOAD
-from limelight.services.words import UPLOAD as WORDS_UPLOAD
 
 LIMIT = 1000
 COMPANION, MODALITY = "companion", "modality"
-UPLOADS = {"/predict": UPLOAD, "/segment": WORDS_UPLOAD}
+UPLOADS = {"/predict": UPLOAD, "/segment": CLASSES_UPLOAD}
 BOUNDARY = "frontier"
 
 
@@ -165,32 +165,32 @@ def test_forms_with_anything_but_one_file_are_400(body: bytes) -> None:
     assert "\n" not in answer["error"]
 
 
-WORDS = ((FIELD, "a.jpg", b"x"), ("classes", None, "dog, 猫".encode()))
+NAMED = ((FIELD, "a.jpg", b"x"), ("classes", None, "dog, 猫".encode()))
 
 
 @pytest.mark.parametrize(
     "more", [[], [("kind", None, b"overlay")], [("template", None, b"a {}"), ("background", None, b"0.3")]]
 )
-def test_words_pass_untouched(more: list) -> None:
-    body = form(*WORDS, *more)
+def test_classes_pass_untouched(more: list) -> None:
+    body = form(*NAMED, *more)
     assert ask(body, "/segment") == (200, {}, body)
 
 
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
-        ([WORDS[0]], "what to find in it as 'classes'"),
-        ([WORDS[1]], "the picture's file as 'image'"),
-        ([*WORDS, WORDS[1]], "nothing else"),
-        ([*WORDS, (COMPANION, "b.png", b"y")], "nothing else"),
-        ([WORDS[0], ("classes", "words.txt", b"dog")], "'classes' must be text"),
-        ([*WORDS, ("kind", None, b"pickle")], "one of labels, overlay, json"),
-        ([WORDS[0], ("classes", None, b"[" * 5000)], "'classes' cannot be read"),
-        ([WORDS[0], ("classes", None, b"1" * 5000)], "'classes' cannot be read"),
-        ([WORDS[0], ("classes", None, b"a" * (LONGEST_TEXT + 1))], "the form cannot be read"),
+        ([NAMED[0]], "what to find in it as 'classes'"),
+        ([NAMED[1]], "the picture's file as 'image'"),
+        ([*NAMED, NAMED[1]], "nothing else"),
+        ([*NAMED, (COMPANION, "b.png", b"y")], "nothing else"),
+        ([NAMED[0], ("classes", "classes.txt", b"dog")], "'classes' must be text"),
+        ([*NAMED, ("kind", None, b"pickle")], "one of labels, overlay, json"),
+        ([NAMED[0], ("classes", None, b"[" * 5000)], "'classes' cannot be read"),
+        ([NAMED[0], ("classes", None, b"1" * 5000)], "'classes' cannot be read"),
+        ([NAMED[0], ("classes", None, b"a" * (LONGEST_TEXT + 1))], "the form cannot be read"),
     ],
 )
-def test_words_forms_with_anything_else_are_400(fields: list, part: str) -> None:
+def test_forms_of_classes_with_anything_else_are_400(fields: list, part: str) -> None:
     status, answer, seen = ask(form(*fields), "/segment", limit=100_000)
     assert (status, seen) == (400, None)
     assert part in answer["error"] and "\n" not in answer["error"]

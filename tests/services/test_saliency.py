@@ -20,8 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from limelight.imaging.encoding import encode
-from limelight.imaging.images import read_image
+from limelight.imaging.images import encode, read_image
 from limelight.inference.predictor import load
 from limelight.media.outputs import output
 from tests.profiles import rgb_profile

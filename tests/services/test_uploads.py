@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from limelight.imaging.images import write_png
-from limelight.services import saliency, words
+from limelight.services import open_vocabulary, saliency
 from limelight.services.uploads import LONGEST_NOTES, as_header, notes_header
 
 
@@ -35,7 +35,12 @@ class Found:
 
 @pytest.mark.parametrize(
     ("service", "step"),
-    [(saliency, "read_upload"), (saliency, "encode"), (words, "read_upload"), (words, "encode_labels")],
+    [
+        (saliency, "read_upload"),
+        (saliency, "encode"),
+        (open_vocabulary, "read_upload"),
+        (open_vocabulary, "encode_labels"),
+    ],
 )
 def test_running_out_of_memory_is_the_pictures_fault(
     service: Any, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -47,7 +52,7 @@ def test_running_out_of_memory_is_the_pictures_fault(
         inner._predictor = Found()
         answer = inner._answer(tmp_path / "a.png", [], None, "map")
     else:
-        inner = words.Words.inner.__new__(words.Words.inner)
+        inner = open_vocabulary.OpenVocabulary.inner.__new__(open_vocabulary.OpenVocabulary.inner)
         inner._predictor = Found()
         answer = inner.segment(tmp_path / "a.png", ["cup"])
     assert answer.status_code == 413

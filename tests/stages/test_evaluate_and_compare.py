@@ -37,7 +37,7 @@ def params(tmp_path, monkeypatch) -> Params:
         "data": {"datasets": [{"name": "set"}]},
         "runs": {"big": {"model": "scfnet"}, "tiny": {"model": "sdnet", "objective": {"name": "distilled"}}},
         "evaluate": {"workers": 1, "latency_runs": 1, "threads": 1, "overlays": 2},
-        "compare": {"metric": "mae"},
+        "compare": {"saliency": {"metric": "mae"}},
     }
     return Params.model_validate(
         {
@@ -62,7 +62,7 @@ def test_from_weights_to_champion(params):
     champion = json.loads(Path("reports/leaderboard/champion.json").read_text())["saliency"]
     assert champion["artifact"] in ("tiny", "tiny-deploy")
     board = json.loads(Path("reports/leaderboard/leaderboard.json").read_text())
-    rows = {row["artifact"]: row for row in board["rows"]}
+    rows = {row["artifact"]: row for row in board["contests"]["saliency"]["rows"]}
     assert rows["tiny"]["form"] == "training"
     assert rows["tiny-deploy"]["form"] == "merged"
     assert rows["tiny-deploy"]["teacher"] == "big"

@@ -23,7 +23,7 @@ LOCK = ROOT / "requirements.lock"
 @pytest.fixture
 def project(untrained: Path, tmp_path: Path) -> Path:
     """A project folder whose leaderboard has chosen the untrained weights."""
-    for name in (*CODE, "stages", "bentofile.yaml", "bentofile.words.yaml", "requirements.lock"):
+    for name in (*CODE, "stages", "bentofile.yaml", "bentofile.open-vocabulary.yaml", "requirements.lock"):
         (tmp_path / name).symlink_to(ROOT / name)
     artifact = tmp_path / "artifacts" / "best"
     artifact.mkdir(parents=True)
@@ -41,7 +41,7 @@ def project(untrained: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
-    """In one run; what a champion of words brings along beside its weights is packaged too."""
+    """In one run; what an open-vocabulary champion brings along beside its weights is packaged too."""
     import torch
 
     torch.manual_seed(0)
@@ -52,7 +52,8 @@ def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
         input_size=(32, 32),
     )
     champions = {
-        task: {"artifact": name, "runtime": "torch"} for task, name in (("saliency", "best"), ("words", "words"))
+        task: {"artifact": name, "runtime": "torch"}
+        for task, name in (("saliency", "best"), ("open-vocabulary", "words"))
     }
     write_json(project / "reports/leaderboard/champion.json", champions)
     told = subprocess.run(
@@ -60,10 +61,13 @@ def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
     )
     assert told.returncode == 0, told.stderr
     facts = read_json(project / "reports/package/metrics.json")
-    assert facts.keys() == {"saliency", "words"}
+    assert facts.keys() == {"saliency", "open-vocabulary"}
     assert all(found["served_difference"] <= 0.005 for found in facts.values())
-    assert {path.name for path in (project / "artifacts/bento").iterdir()} == {"limelight.bento", "words.bento"}
-    folder = unpack(project / "artifacts/bento/words.bento", project / "unpacked")
+    assert {path.name for path in (project / "artifacts/bento").iterdir()} == {
+        "limelight.bento",
+        "open-vocabulary.bento",
+    }
+    folder = unpack(project / "artifacts/bento/open-vocabulary.bento", project / "unpacked")
     assert read_json(folder / "src/limelight/services/settings.json")["max_classes"] == 64
     needed = (folder / "env/python/requirements.txt").read_text()
     assert all(f"{name}==" in needed for name in ("torch", "diffusers", "transformers", "tokenizers"))
@@ -96,6 +100,8 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     settings = json.loads((folder / "src/limelight/services/settings.json").read_text())
     assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch"}
     assert "torch==" in (folder / "env" / "python" / "requirements.txt").read_text()
+    families = {path.name for path in (folder / "src/limelight/models").iterdir() if path.is_dir()}
+    assert families == {"importers", "losses", "sdnet"}, "other families' code has no place in the bento"
     with tarfile.open(bento) as archive:
         assert not any(member.issym() or "__pycache__" in member.name for member in archive)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnxruntime
 
 from limelight.imaging.feeds import Feeds, complete
-from limelight.inference.backends import ExportedBackend, Maps, check_size
+from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.models.inputs import Input
 
 _ERRORS_ONLY = 3

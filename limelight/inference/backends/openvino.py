@@ -11,7 +11,7 @@ import openvino
 from openvino import opset13 as opset
 
 from limelight.imaging.feeds import Feeds, complete, singly
-from limelight.inference.backends import ExportedBackend, Maps, check_size
+from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.models.inputs import Input, Size
 
 _KEPT = 4
@@ -62,13 +62,15 @@ class OpenVinoBackend(ExportedBackend):
         size = feeds["image"].shape[2:]
         check_size(self.takes, size)
         with self._lock:
-            request = self._request(size)
-            return Maps(np.concatenate([request.infer(each)[0] for each in singly(complete(self._inputs, feeds))]))
+            rows = list(singly(complete(self._inputs, feeds)))
+            request = self._request(size, rows[0])
+            return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
-    def _request(self, size: Size) -> openvino.InferRequest:
+    def _request(self, size: Size, row: Feeds) -> openvino.InferRequest:
+        """What computes a row of this size; compiled for its shapes the first time."""
         if size not in self._requests:
             fixed = self._model.clone()
-            fixed.reshape({each.name: list(each.dimensions(1, size)) for each in self._inputs})
+            fixed.reshape({name: list(array.shape) for name, array in row.items()})
             _resize_by_products(fixed)
             compiled = self._core.compile_model(fixed, "CPU", self._config)
             self._requests[size] = compiled.create_infer_request()

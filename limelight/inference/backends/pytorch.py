@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds
-from limelight.inference.backends import MOST_AT_ONCE, Maps, Sides
+from limelight.inference.backends.backend import MOST_AT_ONCE, Maps, Sides
 from limelight.inference.backends.budget import Beside, pictures_at_once
 from limelight.inference.backends.memory import forward_bytes
 from limelight.inference.plan import Plan
 from limelight.inference.sampling import ONE_STEP, Sampling
-from limelight.inference.shortage import told_in_a_line
 from limelight.models.examples import example
 from limelight.models.inputs import Size
 from limelight.models.weights import load_weights
@@ -41,7 +40,7 @@ class PyTorchBackend:
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use 'auto' or 'cpu'")
         self.planned = planned
         self.dtype = torch.bfloat16 if planned.runtime.number_format == "bf16" else torch.float32
-        with told_in_a_line():
+        with raising_shortage():
             self.network, self.card = load_weights(planned.folder)
             if planned.sampling.steps is not None:
                 self.network.check_steps(planned.sampling.steps)
@@ -51,7 +50,7 @@ class PyTorchBackend:
             self.network.to(memory_format=torch.channels_last)
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
-        with self._computing(), told_in_a_line():
+        with self._computing(), raising_shortage():
             given = {name: self._tensor(name, array) for name, array in feeds.items()}
             probability, uncertainty = self.compute(given, self.planned.sampling, seeds)
             return Maps(probability.cpu().numpy(), None if uncertainty is None else uncertainty.cpu().numpy())

@@ -1,4 +1,4 @@
-"""`limelight predict` for networks of words and for networks that sample, as it is typed."""
+"""`limelight predict` for open-vocabulary networks and for networks that sample, as it is typed."""
 
 import csv
 import json
@@ -99,7 +99,7 @@ def test_hidden_pixels_are_of_no_class(run: Run) -> None:
     assert (ground == ground[0, 0]).all(), "what is hidden shows through"
 
 
-def test_resuming_knows_the_words(run: Run) -> None:
+def test_resuming_knows_the_classes(run: Run) -> None:
     asked = ("in", "--classes", "dog, grass", "--kind", "map", "-o", "out")
     assert run(*asked).exit_code == 0
     Path("out/sub/b.grass.png").unlink()
@@ -241,7 +241,7 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
     assert reasons.keys() == {"a.png", "b.png"} and all("64 pixels" in reason for reason in reasons.values())
 
 
-def test_published_weights_of_words_are_said_to_be_used_otherwise(run: Run, tmp_path: Path) -> None:
+def test_published_open_vocabulary_weights_are_said_to_be_used_otherwise(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = create_model("segdiffusion-tiny", legacy=True)
     caution = "these weights were published to draw all classes at once"

@@ -1,4 +1,4 @@
-"""Words through the stages: learnt from label maps, evaluated by class, and a table of their own on the leaderboard."""
+"""Open-vocabulary segmentation through the stages: learnt from label maps, scored by class, a contest of its own."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ TREE = {
             "data": {"datasets": [{"name": "toys", "path": "toys", "labels": "classes"}]},
             "runs": RUNS,
             "evaluate": {"workers": 1, "latency_runs": 1, "threads": 1, "overlays": 3},
-            "compare": {"metric": "mae"},
+            "compare": {"saliency": {"metric": "mae"}},
         }
     },
 }
@@ -86,7 +86,7 @@ def make_sample(number: int, split: str, labels: str = "classes") -> Sample:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which words were learnt and evaluated, beside a saliency network as it was initialised."""
+    """A folder in which such a network was trained and evaluated, beside a saliency network as it was initialised."""
     folder = tmp_path_factory.mktemp("words")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -168,42 +168,48 @@ def test_the_matrix_is_that_of_the_predictions() -> None:
     assert figures["pixel_accuracy"] == pytest.approx(right / known)
 
 
-def test_the_leaderboard_has_a_table_of_words() -> None:
+def test_the_leaderboard_has_a_contest_of_each_task() -> None:
     folder = Path("reports/leaderboard")
     board = read_json(folder / "leaderboard.json")
-    assert [row["artifact"] for row in board["rows"]] == ["salient"]
-    assert [row["artifact"] for row in board["words"]] == ["words"]
-    assert "mIoU" in board["words"][0]["mean"] and board["champion"]["artifact"] == "salient"
-    assert board["words_champion"]["artifact"] == "words" and board["words_champion"]["metric"] == "mIoU"
+    salient, named = board["contests"]["saliency"], board["contests"]["open-vocabulary"]
+    assert [row["artifact"] for row in salient["rows"]] == ["salient"]
+    assert [row["artifact"] for row in named["rows"]] == ["words"]
+    assert "mIoU" in named["rows"][0]["mean"] and salient["champion"]["artifact"] == "salient"
+    assert named["champion"]["artifact"] == "words" and named["champion"]["metric"] == "mIoU"
     chosen = read_json(folder / "champion.json")
-    assert {task: found["artifact"] for task, found in chosen.items()} == {"saliency": "salient", "words": "words"}
+    assert {task: found["artifact"] for task, found in chosen.items()} == {
+        "saliency": "salient",
+        "open-vocabulary": "words",
+    }
+    assert len({found["code_sha256"] for found in chosen.values()}) == 2
     assert {found["manifest_sha256"] for found in chosen.values()} == {board["manifest_sha256"]}
     text = (folder / "leaderboard.md").read_text()
-    assert "## Found by words" in text and "mIoU unseen ↑" in text and "## toys" in text
-    assert text.index("## Networks") < text.index("## Found by words")
-    assert "**Champion: salient (torch)**" in text and "**Champion of words: words (torch)**" in text
+    assert "## Open-vocabulary segmentation" in text and "mIoU unseen ↑" in text and "## toys" in text
+    assert text.index("## Saliency") < text.index("## Open-vocabulary segmentation")
+    assert "**Champion of saliency: salient (torch)**" in text
+    assert "**Champion of open-vocabulary: words (torch)**" in text
     page = (folder / "leaderboard.html").read_text()
     assert page.count(">words<br>") == 3, "what it found in the pictures that can be read"
     assert page.count('<section class="champion">') == page.count("<picture>") == 2
     assert page.count("<tr class=champion-row") == 4, "each champion in its two tables"
     assert {path.stem for path in folder.glob("*.png")} == {
-        "scatter", "scatter_dark", "scatter_words", "scatter_words_dark",
+        "scatter-saliency", "scatter-saliency-dark", "scatter-open-vocabulary", "scatter-open-vocabulary-dark",
     }  # fmt: skip
 
 
-def test_words_alone_have_a_champion(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_task_alone_has_a_champion(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("data", "reports", "toys"):
         shutil.copytree(project / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     tree = {**TREE, "evaluate": ["words"]}
     compare.run(Params.model_validate(tree))
     board = read_json("reports/leaderboard/leaderboard.json")
-    assert board["champion"] is None and board["rows"] == [] and len(board["words"]) == 1
-    assert champion("words") == (Path("artifacts/words"), "torch")
-    with pytest.raises(UserError, match="no champion of saliency, only of words"):
+    assert board["contests"].keys() == {"open-vocabulary"} and len(board["contests"]["open-vocabulary"]["rows"]) == 1
+    assert champion("open-vocabulary") == (Path("artifacts/words"), "torch")
+    with pytest.raises(UserError, match="no champion of saliency, only of open-vocabulary"):
         champion()
     page = Path("reports/leaderboard/leaderboard.html").read_text()
-    assert "Found by words" in page and "Networks" not in page and "The same images" in page
+    assert "Open-vocabulary segmentation" in page and "<h2>Saliency" not in page and "The same images" in page
 
 
 @pytest.mark.parametrize(

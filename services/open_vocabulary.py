@@ -1,6 +1,6 @@
-"""The service of words: a picture and names of classes in, labels back.
+"""The service of open-vocabulary segmentation: a picture and names of classes in, labels back.
 
-limelight serve --model artifacts/words                  # on 127.0.0.1:3000
+limelight serve --task open-vocabulary                   # on 127.0.0.1:3000
 curl -F image=@photo.jpg -F classes="dog, grass" 127.0.0.1:3000/segment -o labels.png
 curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/segment -o overlay.png
 """
@@ -17,13 +17,11 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
-from limelight.foundation.errors import UserError
-from limelight.imaging.encoding import encode, with_dpi
+from limelight.foundation.errors import UserError, raising_shortage
+from limelight.imaging.images import Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.pictures import Picture
 from limelight.inference.predictor import load
 from limelight.inference.segment import BACKGROUND, Segmentation
-from limelight.inference.shortage import told_in_a_line
 from limelight.media.labels import colour, encode_labels, tinted
 from limelight.services.app import CONFIG, GuardedService
 from limelight.services.forms import Form, Refusal
@@ -38,7 +36,7 @@ from limelight.services.uploads import (
     weights_of,
 )
 
-NAME = "words"
+NAME = "open-vocabulary"
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
 UPLOAD = Form(
     "and what to find in it as 'classes', and nothing else but 'template', 'background' and 'kind'",
@@ -49,7 +47,7 @@ UPLOAD = Form(
 
 
 def as_text(value: Any) -> str:
-    """A field as it was sent: BentoML reads what happens to be JSON, such as the word 'null', or a year."""
+    """A field as it was sent: BentoML reads what happens to be JSON, such as the text 'null', or a year."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -67,13 +65,13 @@ PngFile = Annotated[Path, ContentType("image/png")]
 
 
 def _weights() -> Path:
-    return weights_of(Words, NAME)
+    return weights_of(OpenVocabulary, NAME)
 
 
 @bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
 @bentoml.asgi_app(page(_weights), path="/")
-class Words:
-    """Finding what words name. Errors are JSON: {"error": "one line"}."""
+class OpenVocabulary:
+    """Open-vocabulary segmentation. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
         self._predictor = load(_weights(), SETTINGS.request())
@@ -100,13 +98,13 @@ class Words:
         label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
         """
         try:
-            with told_in_a_line():
+            with raising_shortage():
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
                 asked = {"template": template, "background": _share(background)}
                 picture = read_upload(image)
-                (found,) = self._predictor.predict([picture.image_HW3], classes, **asked)
+                (found,) = self._predictor.predict([picture.photo.image_HW3], classes, **asked)
                 return _answer(picture, found, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
@@ -129,11 +127,11 @@ def _share(text: str) -> float:
 
 def _answer(picture: Picture, found: Segmentation, kind: str) -> Any:
     headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_of(picture)
-    labels_HW = without_hidden(found.labels_HW, picture.transparency)
-    labels = with_dpi(encode_labels(labels_HW), picture.dpi)
+    labels_HW = without_hidden(found.labels_HW, picture.photo.transparency)
+    labels = with_dpi(encode_labels(labels_HW), picture.photo.dpi)
     if kind == JSON:
         return JSONResponse(_as_json(labels_HW, labels, found.classes), headers=headers)
-    content = labels if kind == LABELS else encode(tinted(picture.image_HW3, labels_HW), dpi=picture.dpi)
+    content = labels if kind == LABELS else encode(tinted(picture.photo.image_HW3, labels_HW), dpi=picture.photo.dpi)
     return Response(content, media_type="image/png", headers=headers)
 
 
@@ -151,4 +149,4 @@ def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict
     return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
-Words.guard({"/segment": UPLOAD})
+OpenVocabulary.guard({"/segment": UPLOAD})

@@ -1,4 +1,4 @@
-"""The service of words; one real server for every case here."""
+"""The open-vocabulary service; one real server for every case here."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from limelight.media.labels import colour, tinted
 from limelight.models import create_model
 from limelight.models.weights import save_weights
 from limelight.packaging.bento import running
-from limelight.services.words import as_names
+from limelight.services.open_vocabulary import as_names
 
 pytestmark = pytest.mark.slow
 
@@ -28,9 +28,9 @@ HEADER = "X-Limelight-Classes"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As initialised: what it finds depends on the words, but means nothing."""
+    """As initialised: what it finds depends on the prompts, but means nothing."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("words") / "tiny"
+    path = tmp_path_factory.mktemp("open-vocabulary") / "tiny"
     save_weights(path, create_model("segdiffusion-tiny"), name="segdiffusion-tiny", input_size=(32, 32))
     return path
 
@@ -92,7 +92,7 @@ def test_labels_are_the_predictors_own(url: str, predictor: OpenVocabularyPredic
     assert [each["share"] for each in told["classes"]] == pytest.approx(shares, abs=1e-6)
 
 
-def test_the_template_and_any_words_reach_the_model(url: str, predictor: OpenVocabularyPredictor) -> None:
+def test_the_template_and_any_names_reach_the_model(url: str, predictor: OpenVocabularyPredictor) -> None:
     names = ["猫", "null", "1984", "chat, noir", "\x7f"]
     answer = ask(url, json.dumps(names), template="{} alone", background="0")
     assert answer.status_code == 200, answer.text
@@ -136,9 +136,9 @@ def test_what_cannot_be_asked_is_refused_in_one_line(url: str, sent: dict, statu
     assert part in reason and "\n" not in reason and "/tmp" not in reason
 
 
-def test_the_page_asks_for_words(url: str) -> None:
+def test_the_page_asks_for_classes(url: str) -> None:
     page = httpx.get(url, trust_env=False).text
-    assert '<html lang="en" data-takes="rgb words">' in page
+    assert '<html lang="en" data-takes="rgb open-vocabulary">' in page
     card = httpx.post(f"{url}/describe", json={}, trust_env=False).json()["card"]
     assert card["architecture"]["task"] == "open-vocabulary"
     body = httpx.get(f"{url}/docs.json", trust_env=False).json()["paths"]["/segment"]["post"]["requestBody"]["content"]

@@ -1,0 +1,49 @@
+"""Where a map is right and wrong: true positives, false positives and misses, coloured over the picture."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.evaluation.sod import HALF
+
+HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
+"""RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""
+HEIGHT = 240
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+Picture = NDArray[np.uint8]
+
+
+def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str) -> Picture:
+    """Picture, map and overlay side by side over a strip with the legend and `note`; uint8 RGB."""
+    height, width = truth_HW.shape
+    size = max(round(width * HEIGHT / height), 60), HEIGHT
+    image = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    saliency = cv2.resize(saliency_HW, size, interpolation=cv2.INTER_LINEAR)
+    truth = cv2.resize(truth_HW, size, interpolation=cv2.INTER_NEAREST)
+    gap = np.full((HEIGHT, 4, 3), 255, np.uint8)
+    row = np.hstack([image, gap, cv2.cvtColor(saliency, cv2.COLOR_GRAY2RGB), gap, overlay(image, saliency, truth)])
+    return np.vstack([row, _strip(row.shape[1], note)])
+
+
+def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Picture:
+    """The picture in grey with hits, false alarms and misses tinted; uint8 RGB. All of one size."""
+    called, salient = saliency_HW >= HALF, truth_HW > 128
+    grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    tinted = grey.copy()
+    for where, colour in ((called & salient, HIT), (called & ~salient, FALSE), (~called & salient, MISSED)):
+        tinted[where] = (0.35 * grey[where] + 0.65 * np.array(colour)).astype(np.uint8)
+    return tinted
+
+
+def _strip(width: int, note: str) -> Picture:
+    strip = np.full((44, width, 3), 255, np.uint8)
+    x = 6
+    for colour, what in ((HIT, "hit"), (FALSE, "false alarm"), (MISSED, "missed")):
+        cv2.rectangle(strip, (x, 7), (x + 10, 17), colour, -1)
+        cv2.putText(strip, what, (x + 15, 16), _FONT, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
+        x += 28 + cv2.getTextSize(what, _FONT, 0.4, 1)[0][0]
+    cv2.putText(strip, f"map >= {HALF}", (x, 16), _FONT, 0.4, (110, 110, 110), 1, cv2.LINE_AA)
+    scale = min(0.4, 0.4 * (width - 12) / cv2.getTextSize(note, _FONT, 0.4, 1)[0][0])
+    cv2.putText(strip, note, (6, 36), _FONT, scale, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip

@@ -1,0 +1,229 @@
+"""How open-vocabulary segmentation is scored: every class of a dataset is asked of every image.
+
+The label of a pixel is the most probable class of the dataset's vocabulary, whether training named it or not, and
+background below a threshold, where the dataset has a background. Confusions are counted at the images' own size over a
+whole dataset; void pixels do not count.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.class_names import folded
+from limelight.data.classes import Vocabulary, label_map, vocabulary
+from limelight.data.manifest import Sample
+from limelight.data.samples import read_labels, resize_labels
+from limelight.evaluation.averages import jackknife
+from limelight.evaluation.class_curves import LEVELS, level_counts, mean_curves
+from limelight.evaluation.confusion import Confusion, Counts, class_iou, confusion_matrix, counts_of, figures
+from limelight.evaluation.csv_text import to_csv
+from limelight.evaluation.label_pictures import panel
+from limelight.evaluation.plots import plot_confusion
+from limelight.evaluation.tiles import Tile, tile
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import read_image, write_png
+from limelight.inference.predictor import OpenVocabularyPredictor
+from limelight.inference.segment import Segmentation
+from limelight.media.labels import tinted
+from limelight.tasks.task import Datasets, Examples
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """What was counted on one dataset."""
+
+    classes: Vocabulary
+    trained: NDArray[np.bool_] | None
+    """(C,) whether training named the class; None where nobody knows."""
+    confusion: Confusion
+    counts_N3C: Counts
+    """Of each image that was scored."""
+    levels_2K256: NDArray[np.int64]
+    """See `limelight.evaluation.class_curves`."""
+    per_image: dict[str, dict[str, float]]
+    """Sample id -> mIoU over the classes that the image shows, and pixel_accuracy."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Sample id -> why it was not scored."""
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """See `limelight.evaluation.confusion.figures`; and '<metric>_se', their standard errors over the images."""
+        estimate = partial(figures, trained=self.trained, background=self.classes.background)
+        return estimate(counts_of(self.confusion)) | jackknife(self.counts_N3C, estimate)
+
+    @property
+    def curves(self) -> dict[str, NDArray[np.float64]]:
+        """See `mean_curves`."""
+        return mean_curves(self.levels_2K256)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """'scored' and 'failed' images."""
+        return {"scored": len(self.per_image), "failed": len(self.failures)}
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """By class that the truth shows or the network has found."""
+        found = zip(self.classes.names, class_iou(self.confusion)[1:], strict=True)
+        return {name: float(value) for name, value in found if not np.isnan(value)}
+
+    @property
+    def unseen(self) -> list[str]:
+        """The classes that training did not name; none where that is not known."""
+        if self.trained is None:
+            return []
+        return [name for name, trained in zip(self.classes.names, self.trained, strict=True) if not trained]
+
+
+def by_dataset(samples: Sequence[Sample]) -> Datasets:
+    """The samples with label maps.
+
+    Raises:
+        UserError: there is none.
+    """
+    groups: Datasets = {}
+    for sample in samples:
+        if sample.labels == "classes":
+            groups.setdefault(sample.dataset, []).append(sample)
+    if not groups:
+        raise UserError(
+            f"none of {len(samples)} samples to evaluate on has a label map; name others in evaluate.splits"
+        )
+    return groups
+
+
+@dataclass(frozen=True)
+class ClassScoring:
+    """Asks every class of a dataset of each of its images."""
+
+    background: float
+    """See `limelight.inference.segment.most_probable`; of datasets that have a background."""
+
+    def score(
+        self,
+        predictor: OpenVocabularyPredictor,
+        dataset: str,
+        samples: Iterable[Sample],
+        keep: Examples,
+        *,
+        store: Path | None = None,
+        companions: bool = True,
+    ) -> ClassScores:
+        """As `limelight.tasks.task.Scoring.score`; results are labels, of 16 bits."""
+        classes = vocabulary(dataset)
+        size = len(classes.names)
+        total, levels = np.zeros((size + 1, size + 1), np.int64), np.zeros((2, size, LEVELS), np.int64)
+        counts: list[Counts] = []
+        per_image: dict[str, dict[str, float]] = {}
+        failures: dict[str, str] = {}
+        for sample in samples:
+            try:
+                found, truth_HW = predicted_and_true(predictor, sample, self.background)
+            except UserError as error:
+                failures[sample.sample_id] = str(error)
+                continue
+            matrix = confusion_matrix(found.labels_HW, truth_HW, size)
+            total += matrix
+            levels += level_counts(found.probability_Khw, resize_labels(truth_HW, found.probability_Khw.shape[1:]))
+            counts.append(counts_of(matrix))
+            own = figures(counts[-1], np.ones(size, bool), classes.background)
+            per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
+            if sample.sample_id in keep:
+                keep[sample.sample_id] = found.labels_HW.astype(np.uint16)
+            if store is not None:
+                write_png(store / f"{sample.sample_id}.png", found.labels_HW.astype(np.uint16))
+        if not per_image:
+            raise UserError(f"no image of {dataset} can be scored: {next(iter(failures.values()), 'there is none')}")
+        known = set(map(folded, predictor.card.use.classes))  # none of weights that others have trained
+        trained = np.array([folded(name) in known for name in classes.names]) if known else None
+        return ClassScores(classes, trained, total, np.stack(counts), levels, per_image, failures)
+
+
+def predicted_and_true(
+    predictor: OpenVocabularyPredictor, sample: Sample, background: float
+) -> tuple[Segmentation, NDArray[np.int16]]:
+    """What is found in one sample, and truth_HW at its image's size.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    image_HW3 = read_image(sample.image)
+    truth_HW = read_labels(sample, image_HW3.shape[:2])
+    classes = vocabulary(sample.dataset)
+    threshold = background if classes.background else 0.0
+    (found,) = predictor.predict([image_HW3], classes.names, background=threshold)
+    return found, truth_HW
+
+
+def classes_timed(datasets: Datasets) -> Sequence[str]:
+    """All classes of the first dataset."""
+    return vocabulary(next(iter(datasets))).names
+
+
+def timed_prediction(
+    predictor: OpenVocabularyPredictor, datasets: Datasets, names: Sequence[str]
+) -> Callable[[], float]:
+    """A prediction of the first image that can be read; texts are encoded before.
+
+    Returns:
+        A call that predicts once and returns the milliseconds of the network alone.
+
+    Raises:
+        UserError: no image can be read.
+    """
+    image_HW3 = _first_image(datasets)
+    return lambda: predictor.predict([image_HW3], names)[0].milliseconds["net"]
+
+
+def panel_of(predictor: OpenVocabularyPredictor, sample: Sample, background: float, note: str) -> NDArray[np.uint8]:
+    """A sample's picture, truth and prediction; see `limelight.evaluation.label_pictures.panel`."""
+    found, truth_HW = predicted_and_true(predictor, sample, background)
+    return panel(read_image(sample.image), truth_HW, found.labels_HW, vocabulary(sample.dataset).names, note)
+
+
+def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
+    """Picture, the classes that it shows in their colours, and those of each result by title."""
+    image_HW3 = read_image(sample.image)
+    truth_HW = read_labels(sample, image_HW3.shape[:2])
+    return [
+        tile("picture", "", image_HW3),
+        tile("classes", ", ".join(sample.classes), tinted(image_HW3, truth_HW)),
+        *(tile(title, "", tinted(image_HW3, label_map(path))) for title, path in results.items()),
+    ]
+
+
+def per_class_csv(datasets: Mapping[str, ClassScores]) -> str:
+    """A row per class of each dataset: dataset, class, trained, pixels, iou, accuracy."""
+    rows: list[Sequence[object]] = []
+    for dataset, scores in datasets.items():
+        pixels, found = scores.confusion.sum(1), scores.confusion.diagonal()
+        for label, name in enumerate(scores.classes.names, start=1):
+            iou = class_iou(scores.confusion)[label]
+            accuracy = f"{found[label] / pixels[label]:.6f}" if pixels[label] else ""
+            shown = "" if np.isnan(iou) else f"{iou:.6f}"
+            trained = "" if scores.trained is None else int(scores.trained[label - 1])
+            rows.append([dataset, name, trained, pixels[label], shown, accuracy])
+    return to_csv(["dataset", "class", "trained", "pixels", "iou", "accuracy"], rows)
+
+
+def draw_confusion(scores: ClassScores, folder: Path, dataset: str) -> None:
+    """Write <dataset>-confusion.png."""
+    background = scores.classes.background
+    names = [*(["background"] if background else []), *scores.classes.names]
+    shown = scores.confusion[1 - background :, 1 - background :]
+    plot_confusion(shown, names, dataset, folder / f"{dataset}-confusion.png")
+
+
+def _first_image(datasets: Datasets) -> NDArray[np.uint8]:
+    problem = UserError("there is no image to time; name other splits in evaluate.splits")
+    for group in datasets.values():
+        for sample in group:
+            try:
+                return read_image(sample.image)
+            except UserError as error:
+                problem = error
+    raise problem

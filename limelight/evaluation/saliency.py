@@ -1,0 +1,185 @@
+"""How saliency is scored: maps quantised to 8 bits at the ground truth's size, each against its mask.
+
+Value x 255 is cut off, as in every published evaluation; figures of float maps would differ in the fourth decimal.
+
+A network is given each sample's depth or thermal picture if it takes that kind, and the image alone if not.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.config import Evaluate
+from limelight.data.manifest import Sample
+from limelight.evaluation.map_pictures import panel
+from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
+from limelight.evaluation.tiles import Tile, tile
+from limelight.evaluation.worker import read_map, read_truth, score_one
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
+from limelight.inference.pictures import modality_of, read_sample
+from limelight.inference.predictor import SaliencyPredictor
+from limelight.tasks.task import Datasets, Examples
+
+
+def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets:
+    """Group the samples that a network of these modalities can be scored on.
+
+    Of a dataset that has samples of these modalities only those count; of others all that have a saliency mask, as
+    images alone, or none where the network needs more than the image.
+
+    Raises:
+        UserError: none is left.
+    """
+    groups: Datasets = {}
+    for sample in samples:
+        if sample.labels == "mask":
+            groups.setdefault(sample.dataset, []).append(sample)
+    for dataset, group in groups.items():
+        own = [sample for sample in group if sample.modality in modalities]
+        groups[dataset] = own or (group if "rgb" in modalities else [])
+    groups = {dataset: group for dataset, group in groups.items() if group}
+    if not groups:
+        raise UserError(
+            f"none of {len(samples)} samples to evaluate on has a saliency mask and is {' or '.join(modalities)}; "
+            "name other splits in evaluate.splits"
+        )
+    return groups
+
+
+class SaliencyScoring:
+    """Scores saliency predictors with one set of worker processes. A context manager."""
+
+    def __init__(self, settings: Evaluate) -> None:
+        self._scorer = Scorer(settings.workers)
+        self._batch_size = settings.batch_size
+
+    def __enter__(self) -> Self:
+        self._scorer.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._scorer.__exit__(*error)
+
+    def score(
+        self,
+        predictor: SaliencyPredictor,
+        dataset: str,
+        samples: Iterable[Sample],
+        keep: Examples,
+        *,
+        store: Path | None = None,
+        companions: bool = True,
+    ) -> SaliencyScores:
+        """As `limelight.tasks.task.Scoring.score`."""
+        return self._scorer.score(predicted(predictor, samples, self._batch_size, keep, store, companions=companions))
+
+
+def predicted(
+    predictor: SaliencyPredictor,
+    samples: Iterable[Sample],
+    batch_size: int,
+    keep: Examples,
+    store: Path | None = None,
+    *,
+    companions: bool = True,
+) -> Iterator[Pair]:
+    """Predict lazily, in order, for `Scorer.score`; for the arguments see `limelight.tasks.task.Scoring.score`."""
+
+    def seen_as(sample: Sample) -> str:
+        return modality_of(sample, predictor.card) if companions else "rgb"
+
+    for modality, alike in groupby(samples, seen_as):
+        while batch := list(islice(alike, batch_size)):
+            yield from _predict_batch(predictor, batch, modality, keep, store)
+
+
+def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callable[[], float]:
+    """A prediction of the first picture that can be read, of those with a companion if there are any.
+
+    Returns:
+        A call that predicts once and returns the milliseconds of the network alone.
+
+    Raises:
+        UserError: no picture can be read.
+    """
+    photo, companion_HW, modality = _first_picture(datasets, predictor)
+    image_HW3 = photo.image_HW3
+
+    def predict() -> float:
+        (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
+        return prediction.milliseconds["net"]
+
+    return predict
+
+
+def panel_of(predictor: SaliencyPredictor, sample: Sample, note: str) -> NDArray[np.uint8]:
+    """A sample's picture, map and overlay; see `limelight.evaluation.map_pictures.panel`."""
+    photo, companion_HW, modality = read_sample(sample, predictor.card)
+    image_HW3 = photo.image_HW3
+    (found,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
+    return panel(image_HW3, to_8bit(found.saliency_HW), read_truth(_mask(sample)), note)
+
+
+def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
+    """Picture, companion if it has one, mask, and the map of each result by title, with its error."""
+    truth = read_truth(_mask(sample))
+    tiles = [tile("picture", "", read_image(sample.image)), tile("mask", "", truth)]
+    if sample.companion:
+        tiles.insert(1, tile("companion", sample.modality, read_grey(sample.companion)))
+    for title, path in results.items():
+        scores = score_one(path, truth).scores
+        tiles.append(tile(title, f"MAE {scores.mae:.3f}" if scores else "", read_map(path)))
+    return tiles
+
+
+def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[0, 1] to 0..255, cut off like the published tools do, not rounded."""
+    return (saliency_HW * 255).astype(np.uint8)
+
+
+def _predict_batch(
+    predictor: SaliencyPredictor, batch: list[Sample], modality: str, keep: Examples, store: Path | None
+) -> Iterator[Pair]:
+    pictures: dict[str, Picture] = {}
+    failures: dict[str, UserError] = {}
+    for sample in batch:
+        try:
+            companion = None if modality == "rgb" else sample.companion
+            pictures[sample.sample_id] = read_picture(sample.image, companion, modality)
+        except UserError as error:
+            failures[sample.sample_id] = error
+    images = [picture.photo.image_HW3 for picture in pictures.values()]
+    companions = [picture.companion_HW for picture in pictures.values()]
+    predictions = predictor.predict(images, companions, modality=modality, batch_size=len(batch))
+    maps = dict(zip(pictures, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))
+    for sample in batch:
+        saliency = maps.get(sample.sample_id)
+        if saliency is None:
+            yield sample.sample_id, failures[sample.sample_id], _mask(sample)
+            continue
+        if sample.sample_id in keep:
+            keep[sample.sample_id] = saliency
+        if store is not None:
+            write_png(store / f"{sample.sample_id}.png", saliency)
+        yield sample.sample_id, saliency, _mask(sample)
+
+
+def _first_picture(datasets: Datasets, predictor: SaliencyPredictor) -> Picture:
+    samples = [sample for group in datasets.values() for sample in group]
+    problem = UserError("there is no picture to time; name other splits in evaluate.splits")
+    for sample in sorted(samples, key=lambda sample: modality_of(sample, predictor.card) == "rgb"):
+        try:
+            return read_sample(sample, predictor.card)
+        except UserError as error:
+            problem = error
+    raise problem
+
+
+def _mask(sample: Sample) -> str:
+    assert sample.mask is not None, "see by_dataset"
+    return sample.mask

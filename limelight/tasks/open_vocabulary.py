@@ -1,0 +1,108 @@
+"""Open-vocabulary segmentation: for every pixel the most probable of the classes that text prompts name."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from limelight.config import Evaluate, Rule
+from limelight.tasks.task import Datasets, Metric, Scoring, Service, Task, Timed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limelight.data.manifest import Sample
+    from limelight.evaluation.open_vocabulary import ClassScores
+    from limelight.evaluation.tiles import Tile
+    from limelight.inference.predictor import OpenVocabularyPredictor
+    from limelight.models.base import Network
+    from limelight.models.card import Card
+
+
+class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
+    """Scored by the confusions of classes, counted over whole datasets."""
+
+    name = "open-vocabulary"
+    title = "Open-vocabulary segmentation"
+    note = (
+        "Figures of open-vocabulary segmentation follow from the confusions of a whole dataset at its images' sizes; ± "
+        "is their standard error over the images, by the jackknife. Latencies are those of all classes of a dataset."
+    )
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "mIoU": Metric("mIoU"),
+        "mIoU_background": Metric("with background"),
+        "mIoU_seen": Metric("mIoU seen"),
+        "mIoU_unseen": Metric("mIoU unseen"),
+        "pixel_accuracy": Metric("pixel acc."),
+        "mean_accuracy": Metric("mean acc."),
+    }
+    per_image = ("mIoU", "pixel_accuracy")
+    ranked_by = ("mIoU",)
+    rule = Rule(metric="mIoU")
+    service = Service(
+        "open-vocabulary",
+        "bentofile.open-vocabulary.yaml",
+        "limelight.services.open_vocabulary:OpenVocabulary",
+        limits=("max_classes",),
+    )
+
+    def datasets(self, samples: "Sequence[Sample]", card: "Card") -> Datasets:
+        from limelight.evaluation.open_vocabulary import by_dataset
+
+        return by_dataset(samples)
+
+    def scoring(self, settings: Evaluate) -> "AbstractContextManager[Scoring[OpenVocabularyPredictor, ClassScores]]":
+        from limelight.evaluation.open_vocabulary import ClassScoring
+
+        return nullcontext(ClassScoring(settings.background))
+
+    def timed(self, predictor: "OpenVocabularyPredictor", datasets: Datasets) -> Timed:
+        from limelight.evaluation.open_vocabulary import classes_timed, timed_prediction
+
+        names = classes_timed(datasets)
+        return Timed(timed_prediction(predictor, datasets, names), f"a {self.unit} and {len(names)} classes")
+
+    def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
+        """Of all classes of the first dataset, 'prompts' in number, and of one ('macs_of_one')."""
+        from limelight.evaluation.open_vocabulary import classes_timed
+        from limelight.models.cost import count_macs
+
+        size, prompts = card.prepare.size, len(classes_timed(datasets))
+        return {
+            "macs": count_macs(network, *size, prompts=prompts),
+            "macs_of_one": count_macs(network, *size),
+            "prompts": prompts,
+        }
+
+    def panel(
+        self, predictor: "OpenVocabularyPredictor", sample: "Sample", settings: Evaluate, note: str
+    ) -> "NDArray[np.uint8]":
+        from limelight.evaluation.open_vocabulary import panel_of
+
+        return panel_of(predictor, sample, settings.background, note)
+
+    def tiles(self, sample: "Sample", results: Mapping[str, Path]) -> "list[Tile]":
+        from limelight.evaluation.open_vocabulary import tiles_of
+
+        return tiles_of(sample, results)
+
+    def details(self, scores: "Mapping[str, ClassScores]") -> dict[str, Any]:
+        return {"iou": {dataset: found.iou for dataset, found in scores.items()}}
+
+    def remarks(self, scores: "Mapping[str, ClassScores]") -> dict[str, Any]:
+        """The classes that training did not name, of the datasets of which that is known."""
+        return {"unseen": {name: found.unseen for name, found in scores.items() if found.trained is not None}}
+
+    def csv_files(self, scores: "Mapping[str, ClassScores]") -> dict[str, str]:
+        from limelight.evaluation.open_vocabulary import per_class_csv
+
+        return {"per_class.csv": per_class_csv(scores)}
+
+    def diagrams(self, scores: "ClassScores", folder: Path, dataset: str) -> None:
+        from limelight.evaluation.open_vocabulary import draw_confusion
+
+        draw_confusion(scores, folder, dataset)
+
+
+TASK = OpenVocabulary()

@@ -1,0 +1,96 @@
+"""Saliency: one map per picture that says what stands out in it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from limelight.config import Evaluate, Rule
+from limelight.tasks.task import Datasets, Method, Metric, Scoring, Service, Task, Timed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limelight.data.manifest import Sample
+    from limelight.evaluation.metrics import SaliencyScores
+    from limelight.evaluation.tiles import Tile
+    from limelight.inference.predictor import SaliencyPredictor
+    from limelight.models.base import Network
+    from limelight.models.card import Card
+
+
+class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
+    """Scored by the metrics of salient object detection, on 8-bit maps."""
+
+    name = "saliency"
+    title = "Saliency"
+    note = (
+        "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is "
+        "that of the map from 128 on, 1 where map and mask are empty. ± is the standard error over the images."
+    )
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "Sm": Metric("S"),
+        "mae": Metric("MAE", "lower"),
+        "adpEm": Metric("adp E"),
+        "maxEm": Metric("max E"),
+        "avgEm": Metric("mean E"),
+        "adpFm": Metric("adp F"),
+        "maxFm": Metric("max F"),
+        "avgFm": Metric("mean F"),
+        "wFm": Metric("wF"),
+        "iou": Metric("IoU"),
+    }
+    per_image = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "maxEm", "avgEm", "maxFm", "avgFm")
+    ranked_by = ("mae", "wFm")
+    rule = Rule(metric="wFm")
+    service = Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight")
+
+    def datasets(self, samples: "Sequence[Sample]", card: "Card") -> Datasets:
+        from limelight.evaluation.saliency import by_dataset
+
+        return by_dataset(samples, card.architecture.modalities)
+
+    def scoring(self, settings: Evaluate) -> "AbstractContextManager[Scoring[SaliencyPredictor, SaliencyScores]]":
+        from limelight.evaluation.saliency import SaliencyScoring
+
+        return SaliencyScoring(settings)
+
+    def timed(self, predictor: "SaliencyPredictor", datasets: Datasets) -> Timed:
+        from limelight.evaluation.saliency import timed_prediction
+
+        return Timed(timed_prediction(predictor, datasets), f"a {self.unit}")
+
+    def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
+        from limelight.models.cost import count_macs
+
+        return {"macs": count_macs(network, *card.prepare.size)}
+
+    def panel(
+        self, predictor: "SaliencyPredictor", sample: "Sample", settings: Evaluate, note: str
+    ) -> "NDArray[np.uint8]":
+        from limelight.evaluation.saliency import panel_of
+
+        return panel_of(predictor, sample, note)
+
+    def tiles(self, sample: "Sample", results: Mapping[str, Path]) -> "list[Tile]":
+        from limelight.evaluation.saliency import tiles_of
+
+        return tiles_of(sample, results)
+
+    def remarks(self, scores: "Mapping[str, SaliencyScores]") -> dict[str, Any]:
+        return {"undefined": {dataset: found.undefined for dataset, found in scores.items()}}
+
+    def other_methods(self, settings: Evaluate, samples: "Sequence[Sample]") -> dict[str, Method]:
+        from limelight.evaluation.maps import evaluate_maps_folder
+        from limelight.evaluation.saliency import by_dataset
+
+        if not settings.maps:
+            return {}
+        datasets = by_dataset(samples, ["rgb"])
+        return {
+            name: evaluate_maps_folder(folder, datasets, settings.workers) for name, folder in settings.maps.items()
+        }
+
+
+TASK = Saliency()
