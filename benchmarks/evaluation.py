@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from limelight.evaluation.metrics import Pair, Scorer
-from limelight.evaluation.speed import hardware
 from limelight.evaluation.worker import read_map, read_truth
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
+from limelight.reporting.speed import hardware
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -23,7 +23,6 @@ import torch
 from limelight.config import Run
 from limelight.data.classes import Vocabulary
 from limelight.data.samples import Batch
-from limelight.evaluation.speed import hardware
 from limelight.foundation.errors import Shortage
 from limelight.foundation.files import write_json
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
@@ -31,6 +30,7 @@ from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.base import Network
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
+from limelight.reporting.speed import hardware
 from limelight.training.device import make_accelerator
 from limelight.training.objectives import make_learner
 from limelight.training.optimisers import make_optimiser

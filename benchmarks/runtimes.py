@@ -25,7 +25,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy
-from limelight.evaluation.speed import hardware
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.feeds import Feeds, picture_feeds, singly
@@ -41,6 +40,7 @@ from limelight.models.card import Card
 from limelight.models.registry import create_model
 from limelight.models.weights import describe, load_weights, write_weights
 from limelight.progress import track
+from limelight.reporting.speed import hardware
 
 Form = Callable[[Feeds], np.ndarray]
 REFERENCE = "PyTorch, branches apart"

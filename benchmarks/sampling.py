@@ -32,12 +32,12 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import read_manifest
 from limelight.data.samples import Batch
 from limelight.evaluation.sod import ImageScores, score_image
-from limelight.evaluation.speed import hardware
 from limelight.foundation.files import write_json
 from limelight.models.card import Card
 from limelight.models.diffusion.diffsod.network import DiffSOD
 from limelight.models.inputs import bind
 from limelight.models.weights import load_weights
+from limelight.reporting.speed import hardware
 from limelight.stages import download, prepare
 from limelight.training.runs import train
 

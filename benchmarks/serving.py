@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 import httpx
 import numpy as np
 
-from limelight.evaluation.speed import hardware
 from limelight.imaging.images import encode
 from limelight.packaging.bento import served, unpack
+from limelight.reporting.speed import hardware
 
 BENTO = Path("artifacts/bento/limelight.bento")
 

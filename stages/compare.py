@@ -11,8 +11,8 @@ REPORTS, BOARD = Path("reports/eval"), Path("reports/leaderboard")
 def run(params: Params) -> None:
     """reports/eval/*/ and evaluate.maps -> reports/leaderboard/, logged to the tracker."""
     from limelight.data.manifest import read_manifest
-    from limelight.evaluation.compare import compare, write_leaderboard
-    from limelight.evaluation.leaderboard import what_to_log
+    from limelight.reporting.compare import compare, write_leaderboard
+    from limelight.reporting.leaderboard import what_to_log
     from limelight.tracking import tracked_run
 
     settings = params.active.evaluate

@@ -8,15 +8,15 @@ from limelight.journal import noted_run
 from limelight.stages.runner import stage_main
 
 if TYPE_CHECKING:
-    from limelight.evaluation.evaluate import Evaluation
+    from limelight.reporting.evaluate import Evaluation
 
 
 def run(params: Params, name: str) -> None:
     """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
     from limelight.data.manifest import read_manifest
-    from limelight.evaluation.evaluate import evaluate, open_predictor
-    from limelight.evaluation.overlays import write_overlays
-    from limelight.evaluation.report import metrics_tree, write_report
+    from limelight.reporting.evaluate import evaluate, open_predictor
+    from limelight.reporting.overlays import write_overlays
+    from limelight.reporting.report import metrics_tree, write_report
 
     artifact, report, settings = Path("artifacts") / name, Path("reports/eval") / name, params.active.evaluate
     with noted_run(params, "evaluate", name) as note:

@@ -28,7 +28,7 @@ def champion(task: str = DEFAULT) -> Chosen:
 
 
 def record(task: str = DEFAULT) -> dict[str, Any]:
-    """The entry of champion.json for a task; see `limelight.evaluation.leaderboard.Leaderboard.champions`.
+    """The entry of champion.json for a task; see `limelight.reporting.leaderboard.Leaderboard.champions`.
 
     Raises:
         UserError: the compare stage has not run yet, or had nothing evaluated of this task.

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from limelight.config.patterns import NAME, problem
 from limelight.foundation.section import Section
 from limelight.models.card import Modality
 
@@ -33,8 +34,6 @@ class Layout(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Layout":
-        from limelight.data.patterns import NAME, problem
-
         for other in filter(None, (self.image, self.mask, self.companion)):
             if wrong := problem(other):
                 raise ValueError(wrong)

@@ -7,9 +7,9 @@ import yaml
 from pydantic import ValidationError
 
 from limelight.config.params import Params
+from limelight.config.presets import with_preset
 from limelight.foundation.errors import UserError
 from limelight.foundation.section import Section
-from limelight.training.presets import with_preset
 
 T = TypeVar("T", bound=Section)
 

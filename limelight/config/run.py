@@ -4,11 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from limelight.config.augmentation import Flip, Operation, check_order
+from limelight.config.objectives import Objective, SupervisedSettings
 from limelight.config.optimisation import Lora, Optimiser, Schedule
-from limelight.data.augmentation import Operation, check_order
-from limelight.data.augmentation.flip import Flip
 from limelight.foundation.section import Section
-from limelight.training.objectives.settings import Objective, SupervisedSettings
 
 
 class Splits(Section):

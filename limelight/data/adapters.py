@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from limelight.config.patterns import NAME, fixed_part
 from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.data.lists import read_parallel_lists
 from limelight.data.names import composed, frame_numbers, without_suffix
-from limelight.data.patterns import NAME, Matches, fixed_part, matches, set_apart
+from limelight.data.patterns import Matches, matches, set_apart
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text
 from limelight.imaging.header import EXTENSIONS

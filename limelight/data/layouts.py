@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from limelight.config import Labels, Layout
-from limelight.data.patterns import NAME, fixed_part, matches
+from limelight.config.patterns import NAME, fixed_part
+from limelight.data.patterns import matches
 from limelight.foundation.errors import UserError
 from limelight.models.card import Modality
 

@@ -24,9 +24,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limelight.config import Run
+from limelight.config.augmentation import Step
 from limelight.data import augmentation
 from limelight.data.augmentation.picture import Effect, Picture
-from limelight.data.augmentation.step import Step
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels, shrink

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scorer
+from limelight.evaluation.scored import Datasets, Method
 from limelight.foundation.errors import UserError
-from limelight.tasks.task import Datasets, Method
 
 SUFFIXES = (".png", ".jpg", ".bmp")
 

@@ -23,13 +23,13 @@ from limelight.evaluation.confusion import Confusion, Counts, class_iou, confusi
 from limelight.evaluation.csv_text import to_csv
 from limelight.evaluation.label_pictures import panel
 from limelight.evaluation.plots import plot_confusion
+from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image, write_png
 from limelight.inference.predictor import OpenVocabularyPredictor
 from limelight.inference.segment import Segmentation
 from limelight.media.labels import tinted
-from limelight.tasks.task import Datasets, Examples
 
 
 @dataclass(frozen=True)

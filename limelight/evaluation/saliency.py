@@ -17,13 +17,13 @@ from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.map_pictures import panel
 from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
+from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
 from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
 from limelight.inference.pictures import modality_of, read_sample
 from limelight.inference.predictor import SaliencyPredictor
-from limelight.tasks.task import Datasets, Examples
 
 
 def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets:

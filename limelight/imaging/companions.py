@@ -55,8 +55,8 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
     return np.where(read_HW, spread_HW, np.float32(0)).astype(np.float32, copy=False)
 
 
-def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
-    """Resize `pixels` (H, W) to `size` (width, height): by area where it shrinks, else bilinear.
+def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
+    """Resize `pixels` (H, W) to `size` (height, width): by area where it shrinks, else bilinear.
 
     Args:
         what: named in the error.
@@ -67,14 +67,14 @@ def fit_to(pixels: np.ndarray, size: tuple[int, int], what: str) -> np.ndarray:
     height, width = pixels.shape[:2]
     # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
     rounding = 0.5 / min(width, height) + 0.5 / min(size)
-    ratio = (width * size[1]) / (height * size[0])
+    ratio = (width * size[0]) / (height * size[1])
     if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
         raise UserError(
-            f"{what} is {width}x{height} and its picture {size[0]}x{size[1]}: these are no two sizes of one scene; "
+            f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: these are no two sizes of one scene; "
             "pair the files anew"
         )
     shrinks = width * height > size[0] * size[1]
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:

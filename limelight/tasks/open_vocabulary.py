@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from limelight.config import Evaluate, Rule
-from limelight.tasks.task import Datasets, Metric, Scoring, Service, Task, Timed
+from limelight.evaluation.scored import Datasets
+from limelight.tasks.task import Metric, Scoring, Service, Task, Timed
 
 if TYPE_CHECKING:
     import numpy as np

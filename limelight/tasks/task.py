@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from limelight.config import Evaluate, Rule, TaskName
+from limelight.evaluation.scored import Datasets, Examples, Method, Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from limelight.inference.predictor import Predictor
     from limelight.models.base import Network
     from limelight.models.card import Card
-
-Datasets = dict[str, "list[Sample]"]
-"""Samples by the name of their dataset."""
-Examples = dict[str, "NDArray[np.unsignedinteger[Any]] | None"]
-"""Sample id -> its result as pixels of a PNG; None until it is made."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +54,6 @@ class Service:
     def bento(self) -> Path:
         """The exported file."""
         return Path("artifacts/bento") / f"{self.name}.bento"
-
-
-class Scores(Protocol):
-    """The scores of one dataset."""
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """The task's metrics, and '<metric>_se', standard errors; undefined ones are left out."""
-
-    @property
-    def curves(self) -> "Mapping[str, NDArray[np.float64]]":
-        """'precision', 'recall', 'f' and further ones, 256 values each; index j belongs to the threshold 255 - j."""
-
-    @property
-    def per_image(self) -> Mapping[str, Mapping[str, float]]:
-        """Sample id -> its own figures."""
-
-    @property
-    def failures(self) -> Mapping[str, str]:
-        """Sample id -> why it has no score."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """'scored', 'failed' and further numbers of samples."""
 
 
 P = TypeVar("P", bound="Predictor[Any]")
@@ -123,16 +95,6 @@ class Timed:
     """Predict once; returns the milliseconds of the network alone."""
     of: str
     """What is predicted, such as 'a picture'."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """Another method, known by the maps that it made."""
-
-    scores: Mapping[str, Scores]
-    """By dataset."""
-    paths: Mapping[str, Path]
-    """Sample id -> its map."""
 
 
 class Task(ABC, Generic[P, S]):

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from limelight.config import Run, load_params
+from limelight.config.augmentation import Enhance, Flip, Step
+from limelight.config.presets import AUGMENTATIONS
 from limelight.data.augmentation import apply, draw
 from limelight.data.augmentation.companion import inverted
 from limelight.data.augmentation.crop import CropEffect
-from limelight.data.augmentation.enhance import Enhance, EnhanceEffect
-from limelight.data.augmentation.flip import Flip, FlipEffect
+from limelight.data.augmentation.enhance import EnhanceEffect
+from limelight.data.augmentation.flip import FlipEffect
 from limelight.data.augmentation.photometric import PhotometricEffect
 from limelight.data.augmentation.picture import Effect, Picture
 from limelight.data.augmentation.resize import ResizeEffect
-from limelight.data.augmentation.step import Step
 from limelight.data.augmentation.warp import WarpEffect
 from limelight.data.samples import Decoded, shrink
 from limelight.imaging.companions import NEAREST, spread
 from limelight.imaging.feeds import levels
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
-from limelight.training.presets import AUGMENTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -281,7 +281,7 @@ def test_a_draw_takes_the_same_steps_whatever_comes_of_it() -> None:
         for probability in (0.1, 0.9):
             generator = np.random.default_rng(3)
             field = "probability" if isinstance(step, Enhance) else "horizontal"
-            step.model_copy(update={field: probability}).draw((30, 40), generator)
+            draw([step.model_copy(update={field: probability})], (30, 40), generator)
             ends.append(generator.random())
         assert ends[0] == ends[1]
 

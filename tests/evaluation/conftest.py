@@ -11,9 +11,9 @@ import torch
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
-from limelight.evaluation.evaluate import Evaluation, evaluate
 from limelight.models import create_model
 from limelight.models.weights import save_weights
+from limelight.reporting.evaluate import Evaluation, evaluate
 
 
 def make_sample(folder: Path, dataset: str, index: int) -> Sample:

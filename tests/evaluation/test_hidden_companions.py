@@ -11,14 +11,14 @@ import pytest
 
 from limelight.config import Evaluate, Rule
 from limelight.data.manifest import Sample
-from limelight.evaluation.compare import compare, write_leaderboard
-from limelight.evaluation.evaluate import Evaluation, evaluate, open_predictor
-from limelight.evaluation.overlays import draw_overlays
-from limelight.evaluation.report import metrics_tree, write_report
 from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
 from limelight.inference.predictor import load
+from limelight.reporting.compare import compare, write_leaderboard
+from limelight.reporting.evaluate import Evaluation, evaluate, open_predictor
+from limelight.reporting.overlays import draw_overlays
+from limelight.reporting.report import metrics_tree, write_report
 from limelight.tasks.saliency import TASK
 
 Taking = Callable[..., Path]

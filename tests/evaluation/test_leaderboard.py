@@ -7,13 +7,13 @@ import pytest
 
 from limelight.config import Evaluate, Rule
 from limelight.data.manifest import manifest_hash
-from limelight.evaluation.compare import compare, write_leaderboard
-from limelight.evaluation.leaderboard import what_to_log
-from limelight.evaluation.report import write_report
-from limelight.evaluation.rows import Row, read_reports, with_speed_ups
-from limelight.evaluation.rule import TIE, choose_champion
-from limelight.evaluation.tables import tables
 from limelight.foundation.errors import UserError
+from limelight.reporting.compare import compare, write_leaderboard
+from limelight.reporting.leaderboard import what_to_log
+from limelight.reporting.report import write_report
+from limelight.reporting.rows import Row, read_reports, with_speed_ups
+from limelight.reporting.rule import TIE, choose_champion
+from limelight.reporting.tables import tables
 from limelight.tasks.saliency import TASK
 
 WFM = TASK.rule

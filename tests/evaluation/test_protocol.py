@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from limelight.evaluation.evaluate import evaluate, example_ids, open_predictor
 from limelight.evaluation.map_pictures import FALSE, HIT, MISSED, overlay, panel
 from limelight.evaluation.metrics import score_maps
-from limelight.evaluation.overlays import draw_overlays, spread
-from limelight.evaluation.report import metrics_tree, write_report
 from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
+from limelight.reporting.evaluate import evaluate, example_ids, open_predictor
+from limelight.reporting.overlays import draw_overlays, spread
+from limelight.reporting.report import metrics_tree, write_report
 from limelight.tasks.saliency import TASK
 
 METRICS = TASK.metrics

@@ -11,11 +11,11 @@ import yaml
 
 import limelight.models
 from limelight.config import Params, Rule
-from limelight.evaluation.evaluate import code_sha256
-from limelight.evaluation.rule import metric_of
 from limelight.foundation.errors import UserError
 from limelight.models.card import Architecture, Card, Prepare
 from limelight.packaging.proof import PROOFS
+from limelight.reporting.evaluate import code_sha256
+from limelight.reporting.rule import metric_of
 from limelight.tasks import DEFAULT, TASKS, get_task, task_of
 
 ROOT = Path(__file__).resolve().parents[2]

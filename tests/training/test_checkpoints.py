@@ -7,9 +7,9 @@ import torch
 from toy import toy_network, toy_run
 
 from limelight.config import Run
+from limelight.config.presets import PRESETS, with_preset
 from limelight.foundation.errors import UserError
 from limelight.training.checkpoints import Checkpoints, Progress, state_key
-from limelight.training.presets import PRESETS, with_preset
 
 
 def saved(folder: Path, steps: int = 1) -> Checkpoints:

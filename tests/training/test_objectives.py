@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from toy import toy_network, toy_run, toy_samples
 
+from limelight.config.objectives import Objective
 from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.models.inputs import IMAGE
 from limelight.models.registry import create_model, list_models, network_class
 from limelight.training.objectives import LEARNERS, make_learner
-from limelight.training.objectives.settings import Objective
 from limelight.training.teacher import Teacher
 
 SETTINGS = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in get_args(get_args(Objective)[0])}
@@ -78,7 +78,7 @@ def test_most_trainings_need_nothing_of_diffusers() -> None:
 import sys
 from limelight.models.registry import create_model
 from limelight.training.objectives import make_learner
-from limelight.training.objectives.settings import SupervisedSettings
+from limelight.config.objectives import SupervisedSettings
 make_learner(SupervisedSettings(), create_model("sdnet", width=12), epochs=1)
 assert not {"diffusers", "transformers"} & sys.modules.keys()
 assert not [name for name in sys.modules if name.startswith("limelight.models.diffusion")]

@@ -3,10 +3,10 @@
 import pytest
 
 from limelight.config import Run
+from limelight.config.presets import AUGMENTATIONS, PRESETS, with_preset
 from limelight.data.loader import batches_per_epoch
 from limelight.foundation.errors import UserError
 from limelight.models.registry import create_model
-from limelight.training.presets import AUGMENTATIONS, PRESETS, with_preset
 
 
 def test_every_preset_is_a_valid_run():

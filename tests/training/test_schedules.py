@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from limelight.config import Run, Schedule
-from limelight.training.presets import PRESETS
+from limelight.config.presets import PRESETS
 from limelight.training.schedules import learning_rate_factor
 
 STEPS, EPOCHS = 7, 20

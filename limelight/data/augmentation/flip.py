@@ -1,14 +1,12 @@
 """Random flips."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
 
+from limelight.config.augmentation import Flip
 from limelight.data.augmentation.picture import Picture
-from limelight.data.augmentation.step import Step
 from limelight.models.inputs import Size
 
 
@@ -26,25 +24,9 @@ class FlipEffect:
         return picture.moved(lambda pixels: cv2.flip(pixels, way))
 
 
-class Flip(Step):
-    """Mirror a picture, or turn it upside down."""
-
-    name: Literal["flip"] = "flip"
-    horizontal: float = Field(default=0.5, ge=0, le=1, description="probability")
-    vertical: float = Field(default=0.0, ge=0, le=1, description="probability")
-    exclusive: bool = Field(default=False, description="never both at once")
-
-    @model_validator(mode="after")
-    def _check(self) -> "Flip":
-        if self.exclusive and self.horizontal + self.vertical > 1:
-            raise ValueError(
-                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; give shares of 1 together"
-            )
-        return self
-
-    def draw(self, size: Size, generator: np.random.Generator) -> FlipEffect:
-        first, second = generator.random(), generator.random()
-        mirror = first < self.horizontal
-        if self.exclusive:
-            return FlipEffect(mirror, not mirror and first < self.horizontal + self.vertical)
-        return FlipEffect(mirror, second < self.vertical)
+def draw_flip(settings: Flip, size: Size, generator: np.random.Generator) -> FlipEffect:
+    first, second = generator.random(), generator.random()
+    mirror = first < settings.horizontal
+    if settings.exclusive:
+        return FlipEffect(mirror, not mirror and first < settings.horizontal + settings.vertical)
+    return FlipEffect(mirror, second < settings.vertical)

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import cv2
 import numpy as np
 
+from limelight.config.augmentation import Resize
 from limelight.data.augmentation.picture import Picture
-from limelight.data.augmentation.step import Step
 from limelight.imaging.geometry import stretch
 from limelight.models.inputs import Size
 
@@ -21,15 +20,10 @@ class ResizeEffect:
         return picture.moved(partial(stretch, size=size), partial(_nearest, size=size))
 
 
-class Resize(Step):
-    """Stretch a picture to the training size, whatever its proportions."""
-
-    name: Literal["resize"] = "resize"
-
-    def draw(self, size: Size, generator: np.random.Generator) -> ResizeEffect:
-        return ResizeEffect()
-
-
 def _nearest(labels_HW: np.ndarray, size: Size) -> np.ndarray:
     # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
     return cv2.resize(labels_HW, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def draw_resize(settings: Resize, size: Size, generator: np.random.Generator) -> ResizeEffect:
+    return ResizeEffect()

@@ -1,14 +1,12 @@
 """Rotation and scaling about the centre."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import Field
 
+from limelight.config.augmentation import Rotate, Scale
 from limelight.data.augmentation.picture import Picture
-from limelight.data.augmentation.step import Step
 from limelight.models.inputs import Size
 
 
@@ -33,36 +31,13 @@ class WarpEffect:
         return picture.moved(move, lambda labels_HW: move(labels_HW, cv2.INTER_NEAREST, picture.void))
 
 
-class Rotate(Step):
-    """Turn a picture about its centre."""
-
-    name: Literal["rotate"] = "rotate"
-    degrees: float = Field(default=10.0, ge=0, le=180, description="largest angle")
-    probability: float = Field(default=1.0, ge=0, le=1)
-
-    @property
-    def before_resize(self) -> bool:
-        return True
-
-    def draw(self, size: Size, generator: np.random.Generator) -> WarpEffect:
-        angle = generator.uniform(-self.degrees, self.degrees)
-        chosen = self.probability == 1 or generator.random() < self.probability
-        return WarpEffect(angle=angle if chosen else 0.0)
+def draw_rotation(settings: Rotate, size: Size, generator: np.random.Generator) -> WarpEffect:
+    angle = generator.uniform(-settings.degrees, settings.degrees)
+    chosen = settings.probability == 1 or generator.random() < settings.probability
+    return WarpEffect(angle=angle if chosen else 0.0)
 
 
-class Scale(Step):
-    """Enlarge a picture and cut it to its old size, or shrink it and fill up with black."""
-
-    name: Literal["scale"] = "scale"
-    least: float = Field(default=0.75, gt=0, description="factor")
-    most: float = Field(default=1.25, gt=0)
-    probability: float = Field(default=0.5, ge=0, le=1)
-
-    @property
-    def before_resize(self) -> bool:
-        return True
-
-    def draw(self, size: Size, generator: np.random.Generator) -> WarpEffect:
-        factor = generator.uniform(self.least, self.most)
-        chosen = self.probability == 1 or generator.random() < self.probability
-        return WarpEffect(scale=factor if chosen else 1.0)
+def draw_scaling(settings: Scale, size: Size, generator: np.random.Generator) -> WarpEffect:
+    factor = generator.uniform(settings.least, settings.most)
+    chosen = settings.probability == 1 or generator.random() < settings.probability
+    return WarpEffect(scale=factor if chosen else 1.0)

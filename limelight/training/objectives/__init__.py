@@ -1,4 +1,6 @@
-"""Objectives: what can be learnt, by the name that params.yaml knows. A new one is a line here and one in `settings`.
+"""Objectives: what can be learnt, by the name that params.yaml knows. A new one is a line here and its settings.
+
+Settings stand in `limelight.config.objectives`, for params.yaml is checked without PyTorch.
 
 Each is imported when it is used: most trainings need nothing of the others.
 """
@@ -6,8 +8,8 @@ Each is imported when it is used: most trainings need nothing of the others.
 import importlib
 from typing import TYPE_CHECKING
 
+from limelight.config.objectives import Objective
 from limelight.foundation.errors import UserError
-from limelight.training.objectives.settings import Objective
 
 if TYPE_CHECKING:
     from limelight.models.base import Network

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from limelight.config.objectives import DistilledSettings
 from limelight.data.samples import Batch
 from limelight.models.base import Network
 from limelight.models.inputs import Input, union
 from limelight.models.losses import deep_supervision, make_loss
-from limelight.training.objectives.settings import DistilledSettings
 from limelight.training.objectives.supervised import Supervised
 from limelight.training.teacher import Teacher
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limelight.class_names import folded
+from limelight.config.objectives import PromptedSettings, PromptedVelocitySettings
 from limelight.data.classes import VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
@@ -20,7 +21,6 @@ from limelight.models.base import Network
 from limelight.models.card import Card
 from limelight.models.losses.bce_iou import bce_iou
 from limelight.training.learner import Learner
-from limelight.training.objectives.settings import PromptedSettings, PromptedVelocitySettings
 
 GROUND_WEIGHT = 0.1
 """Of a pixel whose choice is none of the prompts: most are, and what tells prompts apart is in the others."""

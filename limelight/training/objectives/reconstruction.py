@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from limelight.config.objectives import ReconstructionSettings
 from limelight.data.samples import Batch
 from limelight.models.base import Network
 from limelight.models.inputs import WITH_COMPANION, Input
 from limelight.training.learner import Learner
-from limelight.training.objectives.settings import ReconstructionSettings
 
 COLOUR_WEIGHT = 4.0
 """Of an error in colour beside one in brightness. Masks and companions are grey and so is most of an image: by the mean

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from limelight.config.objectives import DistilledSettings, SupervisedSettings
 from limelight.data.samples import Batch
 from limelight.models.base import Network
 from limelight.models.losses import deep_supervision, make_loss
 from limelight.training.learner import Learner
-from limelight.training.objectives.settings import DistilledSettings, SupervisedSettings
 
 
 class Supervised(Learner):

@@ -6,13 +6,13 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
+from limelight.config.objectives import PromptedVelocitySettings, VelocitySettings
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.models.base import Network
 from limelight.models.card import Card
 from limelight.training.learner import Learner
 from limelight.training.objectives.prompted import Prompted
-from limelight.training.objectives.settings import PromptedVelocitySettings, VelocitySettings
 
 
 class Velocity(Learner):

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limelight.evaluation.rows import Row
-from limelight.evaluation.rule import Champion
+from limelight.reporting.rows import Row
+from limelight.reporting.rule import Champion
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from limelight.config import Rule
-from limelight.evaluation.rows import Row
 from limelight.foundation.errors import UserError
+from limelight.reporting.rows import Row
 from limelight.tasks.task import Metric, Task
 
 TIE = 5e-4

@@ -17,7 +17,7 @@ import limelight.models
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.averages import over_datasets
-from limelight.evaluation.speed import median_and_p90, peak_memory_mb
+from limelight.evaluation.scored import Datasets, Examples, Scores
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.inference.plan import Device
@@ -27,8 +27,9 @@ from limelight.models.card import Card
 from limelight.models.registry import entry
 from limelight.models.weights import load_weights, read_card
 from limelight.progress import track
+from limelight.reporting.speed import median_and_p90, peak_memory_mb
 from limelight.tasks import task_of
-from limelight.tasks.task import Datasets, Examples, Scores, Scoring, Task
+from limelight.tasks.task import Scoring, Task
 
 REFERENCE = TORCH.name
 """The runtime that every artifact has; curves, overlays and examples are its."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.csv_text import to_csv
-from limelight.evaluation.evaluate import REFERENCE, Evaluation
 from limelight.evaluation.plots import plot_curves
-from limelight.evaluation.speed import hardware
+from limelight.evaluation.scored import Examples
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.imaging.images import write_png
-from limelight.tasks.task import Examples
+from limelight.reporting.evaluate import REFERENCE, Evaluation
+from limelight.reporting.speed import hardware
 
 METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"
 PR = ("precision", "recall")

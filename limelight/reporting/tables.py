@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from limelight.evaluation.averages import ERROR
-from limelight.evaluation.leaderboard import Contest, Leaderboard
-from limelight.evaluation.rows import Row
-from limelight.evaluation.rule import MEAN
+from limelight.reporting.leaderboard import Contest, Leaderboard
+from limelight.reporting.rows import Row
+from limelight.reporting.rule import MEAN
 from limelight.tasks import get_task
 from limelight.tasks.task import Metric
 

@@ -6,15 +6,16 @@ from typing import Any
 
 from limelight.config import Evaluate, Rule, TaskName
 from limelight.data.manifest import Sample, manifest_hash
-from limelight.evaluation.leaderboard import Contest, Leaderboard
-from limelight.evaluation.page import Diagram, html, markdown
 from limelight.evaluation.plots import Point, plot_scatter
-from limelight.evaluation.rows import Report, Row, read_reports, row_of_maps, rows_of, with_speed_ups
-from limelight.evaluation.rule import choose_champion, metric_of
+from limelight.evaluation.scored import Method
 from limelight.evaluation.tiles import Tile
 from limelight.foundation.files import write_json, write_text
+from limelight.reporting.leaderboard import Contest, Leaderboard
+from limelight.reporting.page import Diagram, html, markdown
+from limelight.reporting.rows import Report, Row, read_reports, row_of_maps, rows_of, with_speed_ups
+from limelight.reporting.rule import choose_champion, metric_of
 from limelight.tasks import TASKS, get_task
-from limelight.tasks.task import Method, Task
+from limelight.tasks.task import Task
 
 Pictures = dict[str, list[Tile]]
 

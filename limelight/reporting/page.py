@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from limelight.evaluation.leaderboard import Leaderboard
-from limelight.evaluation.page_style import SCRIPT, STYLE
-from limelight.evaluation.rows import MAPS
-from limelight.evaluation.rule import Champion
-from limelight.evaluation.tables import Cell, Table, tables
 from limelight.evaluation.tiles import Tile
+from limelight.reporting.leaderboard import Leaderboard
+from limelight.reporting.page_style import SCRIPT, STYLE
+from limelight.reporting.rows import MAPS
+from limelight.reporting.rule import Champion
+from limelight.reporting.tables import Cell, Table, tables
 from limelight.tasks import get_task
 
 Diagram = tuple[Path, Path]

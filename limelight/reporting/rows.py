@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from limelight.evaluation.averages import over_datasets
+from limelight.evaluation.scored import Method
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.tasks.task import Method, Task
+from limelight.tasks.task import Task
 
 MAPS = "maps"
 """The runtime of a row that was scored from another method's maps: it has no weights here and cannot be champion."""

@@ -8,11 +8,12 @@ import numpy as np
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
-from limelight.evaluation.evaluate import Evaluation
+from limelight.evaluation.scored import Scores
 from limelight.foundation.files import atomic_path
 from limelight.imaging.images import write_png
 from limelight.inference.predictor import Predictor
-from limelight.tasks.task import Scores, Task
+from limelight.reporting.evaluate import Evaluation
+from limelight.tasks.task import Task
 
 
 def write_overlays(

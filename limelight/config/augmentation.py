@@ -1,0 +1,125 @@
+"""Operations of a run's `augment`: an ordered list. `limelight.data.augmentation` says how each is drawn."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from limelight.foundation.section import Section
+
+
+class Step(Section):
+    """Settings of one operation."""
+
+    @property
+    def before_resize(self) -> bool:
+        """Whether it is for pictures in their stored size and proportions; see `limelight.data.augmentation`."""
+        return False
+
+
+class Crop(Step):
+    """Cut off a random part of each side; at least one pixel is left. Both forms together, one after the other."""
+
+    name: Literal["crop"] = "crop"
+    share: float = Field(default=0.0, ge=0, lt=0.5, description="KD-SCFNet's form: largest share of a side that goes")
+    pixels: int = Field(default=0, ge=0, description="SDNet's form: up to so many pixels off each side")
+
+    @property
+    def before_resize(self) -> bool:
+        return True
+
+
+class Enhance(Step):
+    """Contrast (about the mean), brightness and sharpness of the image, in random order (InSPyReNet's form)."""
+
+    name: Literal["enhance"] = "enhance"
+    probability: float = Field(default=0.5, ge=0, le=1, description="of each of the three")
+    least: float = Field(default=1.0, gt=0, description="factor; 1 changes nothing")
+    most: float = Field(default=1.1, gt=0)
+
+
+class Flip(Step):
+    """Mirror a picture, or turn it upside down."""
+
+    name: Literal["flip"] = "flip"
+    horizontal: float = Field(default=0.5, ge=0, le=1, description="probability")
+    vertical: float = Field(default=0.0, ge=0, le=1, description="probability")
+    exclusive: bool = Field(default=False, description="never both at once")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Flip":
+        if self.exclusive and self.horizontal + self.vertical > 1:
+            raise ValueError(
+                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; give shares of 1 together"
+            )
+        return self
+
+
+class InvertCompanion(Step):
+    """Invert depth or thermal pictures: datasets disagree on whether near is small or large."""
+
+    name: Literal["invert-companion"] = "invert-companion"
+    probability: float = Field(default=0.5, ge=0, le=1)
+
+
+class Photometric(Step):
+    """Blur the image, then change its contrast and brightness (KD-SCFNet's form)."""
+
+    name: Literal["photometric"] = "photometric"
+    blur: float = Field(default=0.0, ge=0, le=1, description="probability of a Gaussian blur, kernel 3 to 9")
+    contrast: float = Field(default=0.0, ge=0, lt=1, description="factor drawn from [1 - c, 1 + c]")
+    brightness: float = Field(default=0.0, ge=0, lt=1, description="offset drawn from [-b, b], image in [0, 1]")
+
+    @property
+    def before_resize(self) -> bool:
+        return self.blur > 0
+
+
+class Resize(Step):
+    """Stretch a picture to the training size, whatever its proportions."""
+
+    name: Literal["resize"] = "resize"
+
+
+class Rotate(Step):
+    """Turn a picture about its centre."""
+
+    name: Literal["rotate"] = "rotate"
+    degrees: float = Field(default=10.0, ge=0, le=180, description="largest angle")
+    probability: float = Field(default=1.0, ge=0, le=1)
+
+    @property
+    def before_resize(self) -> bool:
+        return True
+
+
+class Scale(Step):
+    """Enlarge a picture and cut it to its old size, or shrink it and fill up with black."""
+
+    name: Literal["scale"] = "scale"
+    least: float = Field(default=0.75, gt=0, description="factor")
+    most: float = Field(default=1.25, gt=0)
+    probability: float = Field(default=0.5, ge=0, le=1)
+
+    @property
+    def before_resize(self) -> bool:
+        return True
+
+
+Operation = Annotated[
+    Crop | Enhance | Flip | InvertCompanion | Photometric | Resize | Rotate | Scale, Field(discriminator="name")
+]
+"""One operation of params.yaml, known by its `name`."""
+
+
+def check_order(operations: Sequence[Step]) -> None:
+    """Refuse a list that cannot be worked through.
+
+    Raises:
+        ValueError: a crop, which is of stored pixels, after the resize, or two of the latter.
+    """
+    places = [place for place, each in enumerate(operations) if isinstance(each, Resize)]
+    if len(places) > 1:
+        raise ValueError("augment has more than one resize; leave one")
+    if places and any(isinstance(each, Crop) for each in operations[places[0] :]):
+        raise ValueError("augment has a crop after the resize, but crops are of stored pixels; put the crop first")

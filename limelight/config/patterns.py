@@ -1,0 +1,30 @@
+"""File names with `{name}` in them: 'photos/{name}.jpg' with 'photos/{name}_mask.png'.
+
+`{name}` stands for any text without '/', the same one wherever it is repeated. Sub-folders are mirrored: 'a/x.jpg' goes
+with 'a/x_mask.png', and its key is 'a/x'. Without a suffix any will do. Letters' case does not matter.
+"""
+
+import re
+
+NAME = "{name}"
+PLACEHOLDERS = (NAME, "{split}", "{clip}")
+
+
+def problem(pattern: str) -> str | None:
+    """What is wrong with a layout's folder or pattern; None where nothing is."""
+    found = re.findall(r"\{[^{}]*\}", pattern)
+    unknown = [one for one in found if one not in PLACEHOLDERS]
+    if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
+        what = unknown[0] if unknown else "a brace"
+        return f"{what} in {pattern!r} is none of {', '.join(PLACEHOLDERS)}; correct it"
+    named = fixed_part(pattern)[1]
+    if NAME in pattern and re.search(r"\{(split|clip)\}", named):
+        return f"{{split}} and {{clip}} in {pattern!r} must be folders before {NAME}; change the order"
+    return None
+
+
+def fixed_part(pattern: str) -> tuple[str, str]:
+    """The folders before the first part with `{name}`, and the rest: 'a/x_{name}/b.png' -> 'a', 'x_{name}/b.png'."""
+    parts = pattern.split("/")
+    first = next((index for index, part in enumerate(parts) if NAME in part), len(parts))
+    return "/".join(parts[:first]), "/".join(parts[first:])
