@@ -23,7 +23,7 @@ def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
     with Repo() as repo:
         # DVC's edges point from a stage to what it depends on. Stages of .dvc files have no name to run by.
         graph = repo.index.graph.reverse()
-        names = {stage: getattr(stage, "name", None) for stage in graph}
+        names = {stage: getattr(stage, "name", "") for stage in graph}
         candidates = {stage for stage, name in names.items() if name and not stage.always_changed}
         wanted = {stage for stage in candidates if not targets or names[stage] in targets}
         missing = set(targets or ()) - {names[stage] for stage in wanted}

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from prefect import flow, task
 from prefect.concurrency.sync import concurrency
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from limelight.flows import process
@@ -33,7 +34,7 @@ def reproduce_parallel(targets: list[str] | None = None) -> None:
     """
     pull_data()
     dvc_repro("download")  # it looks at the data itself; what follows then knows whether anything drifted
-    futures = {}
+    futures: dict[str, PrefectFuture[None]] = {}
     try:
         for stage, needs in stages_to_run(targets).items():
             futures[stage] = run_stage.submit(stage, wait_for=[futures[name] for name in needs])

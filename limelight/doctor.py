@@ -152,7 +152,7 @@ def _repository(params: Params | None) -> Iterator[Finding]:
     else:
         yield Finding("git", "note", "no git repository here: runs cannot be traced to a revision")
     if params:
-        state = "ok" if Path(".dvc/config").is_file() else "broken"
+        state: State = "ok" if Path(".dvc/config").is_file() else "broken"
         yield Finding("dvc", state, "initialised" if state == "ok" else "no .dvc/config here; restore it from git")
 
 

@@ -42,7 +42,12 @@ class GuardedService(Service):
             app = Cors(app, SETTINGS.cors_origins)
         return Answers(app)
 
-    def guard(self, uploads: Mapping[str, Form]) -> None:
-        """Let in only these forms, by path, and elsewhere JSON."""
-        self.add_asgi_middleware(Failures)
-        self.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)
+
+def guard(service: Any, uploads: Mapping[str, Form]) -> None:
+    """Let in only these forms, by path, and elsewhere JSON.
+
+    Args:
+        service: the class, as BentoML knows it: a `GuardedService`.
+    """
+    service.add_asgi_middleware(Failures)
+    service.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)

@@ -7,19 +7,14 @@ place of a file. All of that is refused here, before it sees the request.
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limelight.services.forms import Form, Refusal, media_type
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 OPEN = HEALTH | {"/"}
@@ -38,7 +33,7 @@ class Guard:
     401 without the token; 400, 408, 413 and 415 as the checks below say. A refusal is JSON: {"error": "one line"}.
     """
 
-    def __init__(self, app: App, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
         """
         Args:
             uploads: path -> the form that is posted to it. Elsewhere JSON alone passes.
@@ -50,7 +45,7 @@ class Guard:
         self._max_body = max_body
         self._token = token
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -67,7 +62,7 @@ class Guard:
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _check(self, scope: Message, headers: Headers, body: bytes) -> None:
+    async def _check(self, scope: Scope, headers: Headers, body: bytes) -> None:
         path = scope["path"]
         if scope["method"] != "POST":
             return
@@ -128,7 +123,7 @@ def _check_json(headers: Headers) -> None:
 
 def _replay(body: bytes, receive: Receive) -> Receive:
     """The body once more for the application; after it, whatever the server has to say, such as a disconnect."""
-    pending = [{"type": "http.request", "body": body, "more_body": False}]
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
         return pending.pop() if pending else await receive()

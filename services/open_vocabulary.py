@@ -20,10 +20,10 @@ from starlette.responses import JSONResponse, Response
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.images import Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.predictor import load
+from limelight.inference.predictor import OpenVocabularyPredictor, load
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import colour, encode_labels, tinted
-from limelight.services.app import CONFIG, GuardedService
+from limelight.services.app import CONFIG, GuardedService, guard
 from limelight.services.forms import Form, Refusal
 from limelight.services.uploads import (
     SETTINGS,
@@ -74,7 +74,9 @@ class OpenVocabulary:
     """Open-vocabulary segmentation. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = load(_weights(), SETTINGS.request())
+        predictor = load(_weights(), SETTINGS.request())
+        assert isinstance(predictor, OpenVocabularyPredictor), "weights of another task"
+        self._predictor = predictor
         # The first call compiles and allocates; nobody's request should wait for that.
         size = self._predictor.card.prepare.size
         self._predictor.predict([np.zeros((*size, 3), np.uint8)], ["thing"])
@@ -97,22 +99,26 @@ class OpenVocabulary:
         palette; 'overlay', the picture tinted in these colours; 'json', the labels' PNG in base64 beside each class's
         label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
         """
-        try:
-            with raising_shortage():
-                if len(classes) > SETTINGS.max_classes:
-                    limit = SETTINGS.max_classes
-                    raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
-                asked = {"template": template, "background": _share(background)}
-                picture = read_upload(image)
-                (found,) = self._predictor.predict([picture.photo.image_HW3], classes, **asked)
-                return _answer(picture, found, kind)
-        except (Refusal, UserError) as error:
-            return answer_error(error)
+        return self._answer(image, classes, template, background, kind)
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:
         """What is being served: the model's card, and one line on how it runs."""
         return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
+
+    def _answer(self, path: Path, classes: Sequence[str], template: str | None, background: str, kind: str) -> Any:
+        try:
+            with raising_shortage():
+                if len(classes) > SETTINGS.max_classes:
+                    limit = SETTINGS.max_classes
+                    raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
+                share = _share(background)
+                picture = read_upload(path)
+                images = [picture.photo.image_HW3]
+                (found,) = self._predictor.predict(images, classes, template=template, background=share)
+                return _response(picture, found, kind)
+        except (Refusal, UserError) as error:
+            return answer_error(error)
 
 
 def _share(text: str) -> float:
@@ -125,7 +131,7 @@ def _share(text: str) -> float:
     return value
 
 
-def _answer(picture: Picture, found: Segmentation, kind: str) -> Any:
+def _response(picture: Picture, found: Segmentation, kind: str) -> Response:
     headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_of(picture)
     labels_HW = without_hidden(found.labels_HW, picture.photo.transparency)
     labels = with_dpi(encode_labels(labels_HW), picture.photo.dpi)
@@ -149,4 +155,4 @@ def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict
     return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
-OpenVocabulary.guard({"/segment": UPLOAD})
+guard(OpenVocabulary, {"/segment": UPLOAD})

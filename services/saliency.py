@@ -19,10 +19,10 @@ from starlette.responses import Response
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.images import encode
-from limelight.inference.predictor import load
+from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.media.outputs import output
 from limelight.models.card import MODALITIES
-from limelight.services.app import CONFIG, GuardedService
+from limelight.services.app import CONFIG, GuardedService, guard
 from limelight.services.forms import Form, Refusal
 from limelight.services.uploads import SETTINGS, answer_error, notes_of, page, read_upload, timing, weights_of
 
@@ -59,7 +59,9 @@ class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
     def __init__(self) -> None:
-        self._predictor = load(_weights(), SETTINGS.request())
+        predictor = load(_weights(), SETTINGS.request())
+        assert isinstance(predictor, SaliencyPredictor), "weights of another task"
+        self._predictor = predictor
         # The first call compiles and allocates; nobody's request should wait for that.
         card = self._predictor.card
         size, kinds = card.prepare.size, card.architecture.companions
@@ -102,4 +104,4 @@ class Limelight:
         return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_of(picture))
 
 
-Limelight.guard({"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})
+guard(Limelight, {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 def run(params: Params, name: str) -> None:
     """Evaluate artifacts/<name> on the splits in evaluate.splits -> reports/eval/<name>/."""
     from limelight.data.manifest import read_manifest
+    from limelight.models.weights import read_card
     from limelight.reporting.evaluate import evaluate, open_predictor
     from limelight.reporting.overlays import write_overlays
     from limelight.reporting.report import metrics_tree, write_report
 
     artifact, report, settings = Path("artifacts") / name, Path("reports/eval") / name, params.active.evaluate
     with noted_run(params, "evaluate", name) as note:
+        params.check_imported("evaluate", name, read_card(artifact).architecture.family)
         samples = read_manifest(splits=settings.splits)
         evaluation = evaluate(artifact, samples, settings, device=params.device)
         write_report(evaluation, samples, report, threads=settings.threads)

@@ -39,6 +39,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         Path("reports/deploy") / name,
     )
     model, card = load_weights(source)
+    params.check_imported("deploy", name, card.architecture.family)
     inputs, masks_NHW = read_samples(card, settings)
     model, difference = deployable(model, inputs, settings)
     if difference is None:

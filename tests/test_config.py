@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def tree(**changes: Any) -> dict[str, Any]:
     base = {
         "profile": "demo",
-        "train": ["teacher"],
-        "distil": {"student": {"teacher": "teacher"}},
-        "deploy": ["student"],
-        "evaluate": ["teacher", "student-deploy"],
+        "train": {"teacher": "scfnet"},
+        "distil": {"student": {"family": "sdnet", "teacher": "teacher"}},
+        "deploy": {"student": "sdnet"},
+        "evaluate": {"teacher": "scfnet", "student-deploy": "sdnet"},
         "profiles": {
             "demo": {
                 "data": {"datasets": [{"name": "embedded"}]},
@@ -64,12 +64,22 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"sead": 3}, "sead: unknown key"),
         ({"seed": "three"}, "seed: Input should be a valid integer"),
         ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
-        ({"train": ["teachr"]}, "run 'teachr' is not described under profiles.demo.runs"),
-        ({"distil": {"student": {"teacher": "student2"}}}, "teacher 'student2' is trained by no run"),
-        ({"finetune": {"student": {"base": "vae"}}}, "finetune.student: base 'vae' is trained by no run, nor imported"),
+        ({"train": {"teachr": "scfnet"}}, "run 'teachr' is not described under profiles.demo.runs"),
+        ({"train": ["teacher"]}, "train: needs a mapping of names, as {name: ...} (got ['teacher'])"),
+        ({"train": {"teacher": "resnet"}}, "teacher: unknown family 'resnet'; choose one of: scfnet, sdnet, diffusion"),
+        ({"train": {"teacher": "sdnet"}}, "teacher: family is 'sdnet', but model 'scfnet-resnet50' is of 'scfnet'"),
+        ({"evaluate": {"student": "scfnet"}}, "evaluate: student: family is 'scfnet', but model 'sdnet' is of 'sdnet'"),
+        (
+            {"distil": {"student": {"family": "sdnet", "teacher": "student2"}}},
+            "teacher 'student2' is trained by no run",
+        ),
+        (
+            {"finetune": {"student": {"family": "sdnet", "base": "vae"}}},
+            "finetune.student: base 'vae' is trained by no run, nor imported",
+        ),
         ({"imported": ["student"]}, "imported: student would be overwritten"),
-        ({"deploy": ["teacher2"]}, "deploy: 'teacher2' is not one of"),
-        ({"evaluate": ["student-deployed"]}, "evaluate: 'student-deployed' is not one of"),
+        ({"deploy": {"teacher2": "sdnet"}}, "deploy: 'teacher2' is not one of"),
+        ({"evaluate": {"student-deployed": "sdnet"}}, "evaluate: 'student-deployed' is not one of"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -133,7 +143,7 @@ def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str
 
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
-        load(tmp_path, tree(train=["teacher", "student"], distil={}))
+        load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distil={}))
 
 
 def test_a_run_has_few_settings() -> None:
@@ -141,8 +151,12 @@ def test_a_run_has_few_settings() -> None:
 
 
 def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:
-    settings = {"imported": ["published"], "distil": {"student": {"teacher": "published"}}, "evaluate": ["published"]}
-    assert load(tmp_path, tree(train=[], deploy=["student", "published"], **settings)).imported == ["published"]
+    taught, published = {"student": {"family": "sdnet", "teacher": "published"}}, {"published": "scfnet"}
+    changes = {"imported": ["published"], "train": {}, "distil": taught, "deploy": published, "evaluate": published}
+    params = load(tmp_path, tree(**changes))
+    params.check_imported("evaluate", "published", "scfnet")
+    with pytest.raises(UserError, match="deploy: published: family is 'scfnet', but artifacts/published is of 'sdnet'"):
+        params.check_imported("deploy", "published", "sdnet")
 
 
 @pytest.mark.parametrize("content", ["a: [1, 2", "just text", "", "- 1\n- 2\n"])

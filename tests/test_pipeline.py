@@ -33,10 +33,10 @@ def project(tmp_path: Path) -> Path:
     student = {"objective": {"name": "distilled"}, "samples": {"unlabelled": ["unlabelled"]}}
     params.update(
         profile="tiny",
-        train=["teacher"],
-        distil={"student": {"teacher": "teacher"}},
-        deploy=["student"],
-        evaluate=["student", "student-deploy"],
+        train={"teacher": "scfnet"},
+        distil={"student": {"family": "sdnet", "teacher": "teacher"}},
+        deploy={"student": "sdnet"},
+        evaluate={"student": "sdnet", "student-deploy": "sdnet"},
         profiles={
             "tiny": {
                 "data": {"datasets": [{"name": "scenes", "render": {"scenes": 48, "size": 48}}]},

@@ -24,7 +24,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def make_params(**tracking: object) -> Params:
     profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"a": {"model": "sdnet"}}}
-    tree = {"profile": "p", "train": ["a"], "profiles": {"p": profile}, "tracking": {"experiment": "test", **tracking}}
+    tree = {
+        "profile": "p",
+        "train": {"a": "sdnet"},
+        "profiles": {"p": profile},
+        "tracking": {"experiment": "test", **tracking},
+    }
     return Params.model_validate(tree)
 
 

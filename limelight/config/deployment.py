@@ -6,6 +6,9 @@ from pydantic import Field
 
 from limelight.foundation.section import Section
 
+Runtime = Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]
+_RUNTIMES: tuple[Runtime, ...] = ("onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8")
+
 
 class Deploy(Section):
     """reparameterize: exports, and the limits past which the stage fails."""
@@ -15,9 +18,7 @@ class Deploy(Section):
         default=32, ge=1, description="real images for the proof of equality, the report and calibration"
     )
     split: str = "val"
-    runtimes: list[Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]] = Field(
-        default_factory=lambda: ["onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8"]
-    )
+    runtimes: list[Runtime] = Field(default_factory=lambda: list(_RUNTIMES))
     max_probability_difference: float = Field(default=1e-3, description="of the fp32 exports")
     max_mae_change: float = Field(default=0.005, description="of every export, against the masks")
     max_f_change: float = 0.02

@@ -8,7 +8,10 @@ from limelight.config.data import Data, Validate
 from limelight.config.deployment import Deploy, Package
 from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.run import Run
+from limelight.foundation.errors import UserError
 from limelight.foundation.section import Section
+from limelight.models.families import FAMILIES
+from limelight.models.registry import entry
 
 
 class Profile(Section):
@@ -25,15 +28,20 @@ class Profile(Section):
     package: Package = Package()
 
 
+FAMILY = "the folder of models/ that the run's network is of: DVC trains anew when that code changes"
+
+
 class Finetune(Section):
     """A run that starts from another one's weights."""
 
+    family: str = Field(description=FAMILY)
     base: str = Field(description="the run whose artifact this run's `parts` start from")
 
 
 class Distil(Section):
     """A run that learns from another one's maps."""
 
+    family: str = Field(description=FAMILY)
     teacher: str = Field(description="a run, or a name of `imported`")
 
 
@@ -53,14 +61,14 @@ class Params(Section):
     profile: str
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    train: list[str]
+    train: dict[str, str] = Field(description=f"run -> family, {FAMILY}")
     finetune: dict[str, Finetune] = Field(default_factory=dict)
     imported: list[str] = Field(
         default_factory=list, description="weights folders below artifacts/ that `limelight import` made"
     )
     distil: dict[str, Distil] = Field(default_factory=dict)
-    deploy: list[str] = Field(default_factory=list)
-    evaluate: list[str] = Field(default_factory=list)
+    deploy: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
+    evaluate: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
     tracking: Tracking = Tracking()
     profiles: dict[str, Profile]
 
@@ -93,7 +101,42 @@ class Params(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{where}: {name!r} is not one of {', '.join(sorted(known))}")
+        self._check_families()
         return self
+
+    def _check_families(self) -> None:
+        """Each name's family is that of its network; what is imported says so itself when it is opened."""
+        given = self.train | {name: each.family for name, each in (self.finetune | self.distil).items()}
+        groups = {"train, finetune or distil": given, "deploy": self.deploy, "evaluate": self.evaluate}
+        for where, families in groups.items():
+            for name, family in families.items():
+                run = name if name in given else name.removesuffix("-deploy")
+                if family not in FAMILIES:
+                    raise ValueError(
+                        f"{where}: {name}: unknown family {family!r}; choose one of: {', '.join(FAMILIES)}"
+                    )
+                if run in given:
+                    self._check_family(where, name, family, self.active.runs[run].model)
+
+    def _check_family(self, where: str, name: str, family: str, model: str) -> None:
+        try:
+            own = entry(model).family
+        except UserError as error:
+            raise ValueError(f"profiles.{self.profile}.runs: {error}") from None
+        if family != own:
+            raise ValueError(f"{where}: {name}: family is {family!r}, but model {model!r} is of {own!r}; correct it")
+
+    def check_imported(self, group: Literal["deploy", "evaluate"], name: str, family: str) -> None:
+        """Refuse an artifact whose card names another family than params.yaml.
+
+        Raises:
+            UserError: it does.
+        """
+        given = getattr(self, group).get(name, family)
+        if given != family:
+            raise UserError(
+                f"params.yaml: {group}: {name}: family is {given!r}, but artifacts/{name} is of {family!r}; correct it"
+            )
 
     def _check_teaching(self) -> None:
         """A run has a teacher if and only if its objective is to learn from one."""

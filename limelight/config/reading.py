@@ -38,7 +38,7 @@ def _fill_presets(tree: dict[str, Any], path: Path) -> None:
     """Lay each run's own keys over its preset's, in place, before anything is validated."""
     profiles = tree.get("profiles")
     for name, profile in profiles.items() if isinstance(profiles, dict) else ():
-        runs = profile.get("runs") if isinstance(profile, dict) else None
+        runs: Any = profile.get("runs") if isinstance(profile, dict) else None
         for run, settings in runs.items() if isinstance(runs, dict) else ():
             if isinstance(settings, dict):
                 runs[run] = with_preset(settings, f"{path}: profiles.{name}.runs.{run}")
@@ -60,6 +60,8 @@ def _describe(mistake: Any) -> str:
     key = ".".join(str(part) for part in mistake["loc"]) or "the whole"
     if mistake["type"] == "extra_forbidden":
         return f"{key}: unknown key"
+    if mistake["type"] == "dict_type":
+        return f"{key}: needs a mapping of names, as {{name: ...}} (got {mistake['input']!r:.60})"
     if mistake["type"] == "missing":
         return f"{key}: missing"
     if mistake["type"] == "union_tag_not_found":

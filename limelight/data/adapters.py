@@ -114,7 +114,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
         key = composed(without_suffix(Path(line.image).relative_to(below).as_posix()))
         if not part.wants(key):
             continue
-        files = [path and _listed_file(root, path) for path in (line.image, line.mask, line.companion)]
+        files = [_listed_file(root, path) if path else None for path in (line.image, line.mask, line.companion)]
         absent = next((path for path in files if path and not path.is_file()), None)
         if absent:
             missing.append((absent, "listed, but not there"))
@@ -156,8 +156,8 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
     pairs = []
     for key in wanted:
         image = images.files[key]
-        mask = masks and masks.files.get(composed(key + part.mask_suffix))
-        companion = companions and companions.files.get(key)
+        mask = masks.files.get(composed(key + part.mask_suffix)) if masks else None
+        companion = companions.files.get(key) if companions else None
         if masks and mask is None:
             if not part.labelled_only:
                 unpaired.append((image, f"no mask {masks.place(key + part.mask_suffix)}"))

@@ -1,5 +1,7 @@
 """The entries of the catalogue. Counts are those their authors or the field's papers publish."""
 
+from typing import Any
+
 from limelight.config import Labels
 from limelight.data.class_source import ClassSource
 from limelight.data.dataset import OWN_LICENCE, UNKNOWN_LICENCE, Dataset
@@ -22,7 +24,7 @@ _COCO_UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 """Pixel values of the names in COCO's list that no image is annotated with: street sign, hat, shoe and others."""
 
 
-def _part(image: str, mask: str | None = None, companion: str | None = None, **more: object) -> Parts:
+def _part(image: str, mask: str | None = None, companion: str | None = None, **more: Any) -> Parts:
     return (Part(image, mask, companion, **more),)
 
 

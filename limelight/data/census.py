@@ -117,6 +117,7 @@ def read_census(path: Path = CENSUS) -> list[Finding]:
     if not path.is_file():
         return []
     try:
-        return [Finding(**row) for row in csv.DictReader(io.StringIO(read_text(path)))]
+        rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(read_text(path)))
+        return [Finding(**row) for row in rows]
     except TypeError as error:
         raise UserError(f"{path} is not a list of masks ({error}); run the prepare stage anew") from None

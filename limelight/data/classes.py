@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from limelight.data.class_source import ClassSource
 from limelight.data.manifest import MANIFEST
@@ -170,7 +170,7 @@ def label_map(path: Path) -> np.ndarray:
         raise UserError(f"{path} cannot be decoded ({error}); replace it") from None
 
 
-def _grey(path: Path, image: Image.Image) -> np.ndarray:
+def _grey(path: Path, image: ImageFile.ImageFile) -> np.ndarray:
     if ";16" in str(image.tile):  # Pillow would keep their upper 8 bits alone, which are 0 of every small id
         raise UserError(f"{path} has channels of 16 bits; save it with one channel of class ids")
     pixels_HWC = np.asarray(image)

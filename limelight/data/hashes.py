@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from limelight.foundation.files import atomic_path, sha256_file
 from limelight.progress import track
@@ -22,7 +23,7 @@ class HashCache:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or CACHE
-        self._entries: dict[str, list] = {}
+        self._entries: dict[str, list[Any]] = {}
         self._changed = False
         with contextlib.suppress(OSError, ValueError):  # a cache that is absent or damaged is an empty one
             self._entries = json.loads(self.path.read_text(encoding="utf-8"))

@@ -64,8 +64,8 @@ Parts = tuple[Part, ...]
 
 def _stills(*folders: tuple[str, str], companion: str | None = None) -> list[Parts]:
     """The same folders flat and once more below a folder per split."""
-    flat = [(Part(image, mask, companion),) for image, mask in folders]
-    divided = [
+    flat: list[Parts] = [(Part(image, mask, companion),) for image, mask in folders]
+    divided: list[Parts] = [
         (Part(f"{{split}}/{image}", f"{{split}}/{mask}", companion and f"{{split}}/{companion}"),)
         for image, mask in folders
     ]
@@ -137,7 +137,7 @@ def known_layouts(sensor: Modality, labels: Labels) -> list[Parts]:
     kind = "masks" if labels == "mask" else "labels"
     beside = {"rgb": None, "rgbd": "depth", "rgbt": "thermal"}[sensor]
     clips = [
-        (Part(*(folder and f"{clip}/{folder}" for folder in ("frames", kind, beside))),)
+        (Part(f"{clip}/frames", f"{clip}/{kind}", beside and f"{clip}/{beside}"),)
         for clip in ("{split}/clips/{clip}", "{clip}")
     ]
     only_images = (sensor, labels) == ("rgb", "mask")
@@ -151,10 +151,16 @@ def without_labels(layouts: Iterable[Parts]) -> list[Parts]:
 
 def from_setting(layout: Layout) -> Parts:
     """The parts of a layout given in params.yaml; its paths may hold `{split}`, `{clip}` and `{name}`."""
-    paths = (layout.image, layout.mask, layout.companion)
-    if any(NAME in path for path in paths if path):
-        paths = tuple(path if path is None or NAME in path else f"{path}/{NAME}" for path in paths)
-    return (Part(*paths),)
+    image, mask, companion = layout.image, layout.mask, layout.companion
+    if any(NAME in path for path in (image, mask, companion) if path):
+        image = _named(image)
+        mask = None if mask is None else _named(mask)
+        companion = None if companion is None else _named(companion)
+    return (Part(image, mask, companion),)
+
+
+def _named(path: str) -> str:
+    return path if NAME in path else f"{path}/{NAME}"
 
 
 def locate(root: Path, relative: str) -> Path | None:

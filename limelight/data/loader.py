@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby, islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -391,12 +392,14 @@ def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) ->
     descriptors that are others' by then.
     """
     loader = _workers(maker, workers, pin)
-    loader.sampler.plans = list(plans)
+    sampler = loader.sampler
+    assert isinstance(sampler, _PlanSampler)
+    sampler.plans = list(plans)
     return iter(loader)
 
 
 @lru_cache(maxsize=1)
-def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader:
+def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader[Batch | UserError]:
     return DataLoader(
         _PlanDataset(maker),
         batch_size=None,
@@ -411,7 +414,7 @@ def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader:
     )
 
 
-class _PlanDataset(Dataset):
+class _PlanDataset(Dataset[Batch | UserError]):
     """Plans are the keys, batches the items."""
 
     def __init__(self, maker: BatchMaker) -> None:
@@ -424,7 +427,7 @@ class _PlanDataset(Dataset):
             return error
 
 
-class _PlanSampler(Sampler):
+class _PlanSampler(Sampler[Plan]):
     """The plans of the epoch at hand."""
 
     plans: Sequence[Plan] = ()
@@ -436,7 +439,7 @@ class _PlanSampler(Sampler):
         return len(self.plans)
 
 
-def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,9 +53,12 @@ class Decoded:
         Args:
             change_labels: of the labels, which must not be mixed: half of class 2 and half of class 4 is no class 3.
         """
-        parts = (self.image_HW3, self.mask_HW, self.companion_HW)
-        changed = (None if part is None else change(part) for part in parts)
-        return Decoded(*changed, None if self.labels_HW is None else change_labels(self.labels_HW))
+        return Decoded(
+            change(self.image_HW3),
+            None if self.mask_HW is None else change(self.mask_HW),
+            None if self.companion_HW is None else change(self.companion_HW),
+            None if self.labels_HW is None else change_labels(self.labels_HW),
+        )
 
 
 @dataclass
@@ -108,7 +112,9 @@ class Batch:
     pin_memory = pin  # the name that torch's DataLoader looks for
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        tensors: dict[str, Any] = {
+            name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
         return replace(self, **tensors, further={name: change(value) for name, value in self.further.items()})
 
 
@@ -177,6 +183,7 @@ def read_labels(sample: Sample, size: Size) -> np.ndarray:
     Raises:
         UserError: the label map or the dataset's table of classes is missing or damaged.
     """
+    assert sample.mask is not None
     labels_HW = vocabulary(sample.dataset).labels(label_map(Path(sample.mask)))
     return resize_labels(labels_HW, size)
 

@@ -126,6 +126,7 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
         dynamo=True,
         verbose=False,
     )
+    assert program is not None  # as always with `dynamo`
     program.save(path)
 
 
@@ -137,7 +138,7 @@ def _quantise_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) 
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # a package without types
         def __init__(self) -> None:
             self.given = iter(calibration)
 

@@ -29,7 +29,8 @@ def jackknife(
     Returns:
         '<figure>_se' of each that is defined without one image or another.
     """
-    total, found = counts_NXX.sum(0), {}
+    total = counts_NXX.sum(0)
+    found: dict[str, list[float]] = {}
     for counts_XX in counts_NXX:
         for name, value in estimate(total - counts_XX).items():
             found.setdefault(name, []).append(value)

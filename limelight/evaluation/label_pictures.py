@@ -23,9 +23,10 @@ def panel(
     """Picture, truth and prediction side by side over a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = HEIGHT, max(round(width * HEIGHT / height), 60)
-    image = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    how = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(image_HW3, size[::-1], interpolation=how), np.uint8)
     truth, found = (
-        cv2.resize(labels.astype(np.int16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        np.asarray(cv2.resize(labels.astype(np.int16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int16)
         for labels in (truth_HW, labels_HW)
     )
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)

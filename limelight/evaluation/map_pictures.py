@@ -18,9 +18,9 @@ def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str
     """Picture, map and overlay side by side over a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = max(round(width * HEIGHT / height), 60), HEIGHT
-    image = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
-    saliency = cv2.resize(saliency_HW, size, interpolation=cv2.INTER_LINEAR)
-    truth = cv2.resize(truth_HW, size, interpolation=cv2.INTER_NEAREST)
+    image = _resized(image_HW3, size, cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
+    saliency = _resized(saliency_HW, size, cv2.INTER_LINEAR)
+    truth = _resized(truth_HW, size, cv2.INTER_NEAREST)
     gap = np.full((HEIGHT, 4, 3), 255, np.uint8)
     row = np.hstack([image, gap, cv2.cvtColor(saliency, cv2.COLOR_GRAY2RGB), gap, overlay(image, saliency, truth)])
     return np.vstack([row, _strip(row.shape[1], note)])
@@ -30,10 +30,14 @@ def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Pict
     """The picture in grey with hits, false alarms and misses tinted; uint8 RGB. All of one size."""
     called, salient = saliency_HW >= HALF, truth_HW > 128
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    tinted = grey.copy()
+    tinted = grey.astype(np.uint8)
     for where, colour in ((called & salient, HIT), (called & ~salient, FALSE), (~called & salient, MISSED)):
         tinted[where] = (0.35 * grey[where] + 0.65 * np.array(colour)).astype(np.uint8)
     return tinted
+
+
+def _resized(pixels: Picture, size: tuple[int, int], interpolation: int) -> Picture:
+    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
 
 
 def _strip(width: int, note: str) -> Picture:

@@ -129,7 +129,8 @@ class Scorer:
         waiting: deque[tuple[list[str], Future[list[Outcome]]]] = deque()
         for parcel in _parcels(pairs):
             names = [name for name, _, _ in parcel]
-            waiting.append((names, self._pool.submit(score_all, [sources for _, *sources in parcel])))
+            maps = [(saliency, truth) for _, saliency, truth in parcel]
+            waiting.append((names, self._pool.submit(score_all, maps)))
             if len(waiting) > _AHEAD * self.workers:
                 yield from _unpack(*waiting.popleft())
         for names, future in waiting:

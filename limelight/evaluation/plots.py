@@ -1,6 +1,6 @@
 """Curves, and speed against quality, as PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Point:
     parameters: int
 
 
-def plot_curves(curves: dict[str, dict[str, NDArray[np.float64]]], path: Path | str) -> None:
+def plot_curves(curves: Mapping[str, Mapping[str, NDArray[np.float64]]], path: Path | str) -> None:
     """Draw precision over recall and F over the threshold, one line per dataset.
 
     Args:
@@ -82,7 +82,8 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
     for axis, labels in ((axes.xaxis, columns), (axes.yaxis, rows)):
         axis.set_ticks(range(len(labels)), [written[label][0] for label in labels])
         for tick, label in zip(axis.get_ticklabels(), labels, strict=True):
-            font = FontProperties(fname=written[label][1].path, size="small")
+            file = written[label][1].path
+            font = FontProperties(fname=file if isinstance(file, str) else None, size="small")
             tick.set(fontproperties=font, parse_math=False)
     axes.xaxis.set_tick_params(rotation=90)
     left = f", the {len(columns)} largest of {len(names)} classes" if len(names) > MOST_CLASSES else ""
@@ -111,12 +112,15 @@ def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dar
         figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="#1e1e22" if dark else "white")
         axes = figure.add_subplot(facecolor="none")
         for point in points:
-            mark = {
-                "color": PALETTE[groups.index(point.group) % 6],
-                "marker": MARKERS[runtimes.index(point.runtime) % len(MARKERS)],
-            }
-            area = 30 + 60 * np.sqrt(point.parameters / 1e6)
-            axes.scatter(point.latency_ms, point.quality, s=area, alpha=0.75, linewidths=0.8, **mark)
+            axes.scatter(
+                point.latency_ms,
+                point.quality,
+                s=30 + 60 * np.sqrt(point.parameters / 1e6),
+                color=PALETTE[groups.index(point.group) % 6],
+                marker=MARKERS[runtimes.index(point.runtime) % len(MARKERS)],
+                alpha=0.75,
+                linewidths=0.8,
+            )
         for name in groups:
             axes.plot([], [], "o", color=PALETTE[groups.index(name) % 6], label=name)
         for name in runtimes:

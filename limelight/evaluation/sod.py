@@ -79,13 +79,13 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         Sm=float(_structure(p, fg, salient)),
         mae=float(np.mean(error)),
         adpEm=float(_alignment(adaptive)),
-        adpFm=float(_f_adaptive(adaptive)),
+        adpFm=_f_adaptive(adaptive),
         wFm=float(_weighted_f(error, fg)) if salient else 0.0,
         iou=_iou(saliency_HW >= HALF, fg, salient),
         precision_256=precision,
         recall_256=recall,
         f_256=f,
-        e_256=_alignment(counts),
+        e_256=np.asarray(_alignment(counts)),
         empty=salient == 0,
         full=salient == fg.size,
     )
@@ -117,9 +117,9 @@ class _Counts:
 
 def _f_curve(counts: _Counts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Precision, recall and F (beta^2 = 0.3) per threshold; F is 0 where nothing salient is found."""
-    called = np.maximum(counts.true_T + counts.false_T, 1)
-    precision = counts.true_T / called
-    recall = counts.true_T / max(counts.salient, 1)
+    true_T = np.asarray(counts.true_T)
+    precision = true_T / np.maximum(true_T + counts.false_T, 1)
+    recall = true_T / max(counts.salient, 1)
     numerator = (1 + BETA2) * precision * recall
     return precision, recall, numerator / np.where(numerator == 0, 1, BETA2 * precision + recall)
 
@@ -129,7 +129,7 @@ def _f_adaptive(counts: _Counts) -> float:
     if true == 0:
         return 0.0
     precision, recall = true / (true + counts.false_T), true / counts.salient
-    return (1 + BETA2) * precision * recall / (BETA2 * precision + recall)
+    return float((1 + BETA2) * precision * recall / (BETA2 * precision + recall))
 
 
 def _alignment(counts: _Counts) -> NDArray[np.float64] | float:
@@ -174,9 +174,9 @@ def _structure(p: Map, fg: Mask, salient: int) -> float:
     S_object = m O(p on fg) + (1 - m) O(1 - p on bg), m the salient share.
     """
     if salient == 0:
-        return 1 - np.mean(p)
+        return float(1 - np.mean(p))
     if salient == fg.size:
-        return np.mean(p)
+        return float(np.mean(p))
     share = np.mean(fg)
     objects = _object(p[fg]) * share + _object(1 - p[~fg]) * (1 - share)
     return np.maximum(0, objects * 0.5 + _regions(p, fg, salient) * 0.5)

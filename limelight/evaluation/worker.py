@@ -73,7 +73,8 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
         return Outcome(error=str(error))
     resized = saliency_HW.shape != truth_HW.shape
     if resized:
-        saliency_HW = cv2.resize(saliency_HW, truth_HW.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        resized_HW = cv2.resize(saliency_HW, truth_HW.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        saliency_HW = np.asarray(resized_HW, np.uint8)
     return Outcome(score_image(saliency_HW, truth_HW), resized=resized)
 
 

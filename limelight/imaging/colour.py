@@ -37,7 +37,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
         except ImageCms.PyCMSError:
             return image.convert("RGB"), BROKEN
         if transform is not None:
-            return ImageCms.applyTransform(source, transform), None
+            converted = ImageCms.applyTransform(source, transform)
+            assert converted is not None  # only what is changed in place comes back as None
+            return converted, None
     return image if image.mode in ("L", "RGB") else image.convert("RGB"), None
 
 

@@ -5,7 +5,7 @@ and OpenCV 8-bit PNG, 16-bit colour, which Pillow cuts to 8 bits, and colour in 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.colour import BROKEN, to_srgb
@@ -24,6 +24,7 @@ from limelight.imaging.tiff import (
     SAMPLE_FORMAT,
     UNSIGNED,
     WHITE_IS_ZERO,
+    Tags,
     check_layout,
     decode_floats,
     is_associated,
@@ -38,7 +39,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 NARROW = {"L;2": 85, "L;4": 17}
 """Pillow's names of grey in 2 and 4 bits -> what it makes of a 1, stretching them over 8 bits."""
 
-_TURNS = {
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda picture: picture,
     2: np.fliplr,
     3: lambda picture: np.rot90(picture, 2),
@@ -102,11 +103,12 @@ def decode(header: Header, *, colour: bool) -> Decoded:
 def _decode(header: Header, colour: bool) -> Decoded:
     image = header.image
     if image is None:
+        assert header.tags is not None
         pixels, alpha_HW = decode_floats(header.name, header.data, header.tags)
         return Decoded(pixels, alpha_HW, header.tags.get(PROFILE) if colour else None)
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_layout(header.name, image.tag_v2)
-    found = _by_simplejpeg(header) or _by_opencv(header, colour) or _by_pillow(image, colour)
+    found = _by_simplejpeg(image, header.data) or _by_opencv(image, header.data, colour) or _by_pillow(image, colour)
     if image.format == "JPEG2000" and (profile := _jp2_profile(header.data)):
         image.info["icc_profile"] = profile
     if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
@@ -122,10 +124,12 @@ def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
         UserError: damaged or cut short.
     """
     with _damage_in_one_line(header):
-        header.image.load()
-        header.image.apply_transparency()
-        palette = np.array(header.image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
-        return np.ascontiguousarray(_TURNS[header.orientation](np.asarray(header.image))), palette
+        image = header.image
+        assert image is not None
+        image.load()
+        image.apply_transparency()
+        palette = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+        return np.ascontiguousarray(_TURNS[header.orientation](np.asarray(image))), palette
 
 
 @contextmanager
@@ -144,12 +148,9 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
         raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
 
 
-def _by_simplejpeg(header: Header) -> Decoded | None:
+def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
     """None of other files, and of a JPEG that it does not take."""
-    image = header.image
-    decoded = (
-        _decode_jpeg(header.data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in _MODES else None
-    )
+    decoded = _decode_jpeg(data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in _MODES else None
     if decoded is None:
         return None
     pixels, damage = decoded
@@ -158,20 +159,19 @@ def _by_simplejpeg(header: Header) -> Decoded | None:
     return found
 
 
-def _by_opencv(header: Header, colour: bool) -> Decoded | None:
+def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded | None:
     """None where Pillow must decode the file, or say what is wrong with it."""
-    image = header.image
     wide = _has_wide_channels(image)
     if not (wide or _is_simple_png(image, colour)):
         return None
-    if image.format == "PNG" and not header.data.rstrip(b"\0").endswith(_PNG_END):
+    if image.format == "PNG" and not data.rstrip(b"\0").endswith(_PNG_END):
         return None
     transparent = colour and image.mode in ("LA", "RGBA")
     if wide or transparent:
         flags = cv2.IMREAD_UNCHANGED
     else:
         flags = cv2.IMREAD_GRAYSCALE if image.mode in ("1", "L") else cv2.IMREAD_COLOR_RGB
-    pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:  # Pillow says what is wrong, or fills in what is missing
         found = _by_pillow(image, colour)
         found.damage = "parts of it may be missing; replace the file"
@@ -181,8 +181,8 @@ def _by_opencv(header: Header, colour: bool) -> Decoded | None:
     if not transparent:
         return _keyed(Decoded(_to_rgb(pixels)), image, colour)
     colours, alpha_HW = pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), pixels[..., 3]
-    if image.format == "TIFF" and is_associated(image.tag_v2):
-        colours = unassociated(colours, alpha_HW, np.iinfo(pixels.dtype).max)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and is_associated(image.tag_v2):
+        colours = unassociated(colours, alpha_HW, np.iinfo(alpha_HW.dtype).max)
     return Decoded(colours, alpha_HW)
 
 
@@ -194,12 +194,12 @@ def _is_simple_png(image: Image.Image, colour: bool) -> bool:
     return "icc_profile" not in image.info and (stored or not colour)
 
 
-def _has_wide_channels(image: Image.Image) -> bool:
+def _has_wide_channels(image: ImageFile.ImageFile) -> bool:
     """Several channels of 16 bits, of which Pillow would keep the upper eight."""
     return not image.mode.startswith("I") and ";16" in raw_mode(image)
 
 
-def raw_mode(image: Image.Image) -> str:
+def raw_mode(image: ImageFile.ImageFile) -> str:
     """How Pillow calls the stored pixels of a picture that is not decoded yet, such as 'RGB;16B' or 'L;4'."""
     arguments: Any = image.tile[0].args if image.tile else ""
     return str(arguments if isinstance(arguments, str) else arguments[0])
@@ -210,13 +210,14 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _by_pillow(image: Image.Image, colour: bool) -> Decoded:
+def _by_pillow(image: ImageFile.ImageFile, colour: bool) -> Decoded:
+    tags: Tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     if image.mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)
-        if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        if tags is not None and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
             pixels = np.iinfo(np.uint16).max - pixels
         return _keyed(Decoded(pixels), image, colour)
-    if image.mode == "I" and image.format == "TIFF" and image.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
+    if image.mode == "I" and tags is not None and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
         return Decoded(np.asarray(image).view(np.uint32).astype(np.float32))
     if image.mode in ("I", "F"):
         return Decoded(np.asarray(image, np.float32))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.colour import MAX_PROFILE
@@ -48,7 +49,7 @@ class Header:
     name: str
     """To be used in errors."""
     data: bytes
-    image: Image.Image | None
+    image: ImageFile.ImageFile | None
     """Open, not decoded. None: a TIFF of a kind that Pillow does not open."""
     stored_size: Size
     """Height and width, before `orientation` is applied."""
@@ -65,6 +66,8 @@ class Header:
     @property
     def dpi(self) -> tuple[float, float] | None:
         """Resolution of the upright picture, across and down; None where the file does not say."""
+        if self.image is None:
+            return None
         try:
             across, down = (float(value) for value in self.image.info.get("dpi") or _exif_dpi(self.image))
         except Exception:  # damaged tags say nothing about the picture
@@ -106,11 +109,12 @@ def open_picture(
         TooLarge: it has more than `max_pixels`.
     """
     data, name = _load(source, max_bytes, nameless)
+    image: ImageFile.ImageFile | None = None
     tags = None
     try:
         with _pillows_limits_raised():
-            image: Image.Image | None = Image.open(io.BytesIO(data), formats=_formats(data, name))
-        size = image.size[::-1]
+            image = Image.open(io.BytesIO(data), formats=_formats(data, name))
+            size = image.size[::-1]
     except UserError:
         raise
     except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
@@ -229,8 +233,9 @@ def _frames(image: Image.Image) -> int:
     """Frames of an animation; pages of a TIFF that are no smaller copies or masks of others."""
     if not getattr(image, "is_animated", False):
         return 1
-    if image.format != "TIFF":
-        return image.n_frames
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        animated: Any = image  # of a format that counts them, as not all do
+        return animated.n_frames
     pages = 0
     for number in range(image.n_frames):
         image.seek(number)

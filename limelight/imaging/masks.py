@@ -136,7 +136,7 @@ def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool
 def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Which of 256 labels are salient: all but index 0, or but black where that has another index, and but void."""
     salient = np.ones(256, bool)
-    black = (colours <= _NEAR).all(axis=1)
+    black = np.all(colours <= _NEAR, axis=1)
     if black[used].any() and not (0 in used and black[0]):
         salient[black] = False
         return salient
@@ -161,8 +161,8 @@ def _by_colour(pixels_HW3: np.ndarray) -> Mask:
     if not _is_coloured(pixels_HW3):
         return _by_level(grey_HW)
     bytes_HW3 = _in_8_bits(pixels_HW3)
-    black_HW = (bytes_HW3 <= _NEAR).all(axis=-1)
-    code_HW = bytes_HW3.astype(np.uint32) @ np.uint32([1 << 16, 1 << 8, 1])
+    black_HW = np.all(bytes_HW3 <= _NEAR, axis=-1)
+    code_HW = bytes_HW3.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     if not black_HW.any() or len(np.unique(code_HW)) > _MAX_LABELS:
         return replace(_by_level(grey_HW), coding=Coding.LUMINANCE)
     object_HW = ~black_HW & (bytes_HW3 != VOC_BORDER).any(axis=-1)

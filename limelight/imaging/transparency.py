@@ -24,8 +24,8 @@ class Transparency(NamedTuple):
     def resized(self, size: tuple[int, int]) -> "Transparency":
         """At another (height, width). Hidden pixels lend no colour to their neighbours."""
         opacity_HW1 = self.opacity_HW[..., None].astype(np.float32)
-        shown = np.dstack((self.colours_HW3 * opacity_HW1, opacity_HW1))
-        shown = cv2.resize(shown, size[::-1], interpolation=cv2.INTER_AREA)
+        weighted = np.dstack((self.colours_HW3 * opacity_HW1, opacity_HW1))
+        shown = cv2.resize(weighted, size[::-1], interpolation=cv2.INTER_AREA)
         colours = np.rint(shown[..., :3] / np.maximum(shown[..., 3:], np.finfo(np.float32).tiny)).astype(np.uint8)
         return Transparency(np.rint(shown[..., 3]).astype(np.uint8), colours)
 

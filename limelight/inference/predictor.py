@@ -125,9 +125,16 @@ class Predictor(Generic[Result]):
             with self._turn:
                 step = self._at_once(batch_size, size, len(prompts), companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
-                given = [[parts[index] for index in chunk] for parts in (images, companions, modalities)]
                 with self._turn, raising_shortage():
-                    batch = self._predict_batch(*given, size, prompts, finish, output_processing_res)
+                    batch = self._predict_batch(
+                        [images[index] for index in chunk],
+                        [companions[index] for index in chunk],
+                        [modalities[index] for index in chunk],
+                        size,
+                        prompts,
+                        finish,
+                        output_processing_res,
+                    )
                     results |= zip(chunk, batch, strict=True)
         return [results[index] for index in range(len(images))]
 

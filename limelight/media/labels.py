@@ -33,7 +33,7 @@ def colour(label: int) -> tuple[int, int, int]:
 def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
     """The picture in grey with each class in its colour, void in grey; uint8 RGB. Both of one size."""
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    picture = grey.copy()
+    picture = np.array(grey, np.uint8)
     for label in np.unique(labels_HW):
         if label:
             where = labels_HW == label

@@ -98,10 +98,12 @@ def _writes(font: Font, text: str) -> bool:
 def _fonts(size: int) -> list[Font]:
     """Those that are here: matplotlib's, if it is, the system's, and Pillow's own."""
     found, spec = [], find_spec("matplotlib")
-    own = [Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"] if spec and spec.origin else []
+    own = [str(Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf")] if spec and spec.origin else []
     for name in (*own, *_FONTS):
         try:
             found.append(ImageFont.truetype(name, size))
         except OSError:
             continue
-    return [*found, ImageFont.load_default(size)]
+    last = ImageFont.load_default(size)
+    assert isinstance(last, Font)  # as of Pillow with FreeType, without which no font was found either
+    return [*found, last]

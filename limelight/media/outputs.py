@@ -150,7 +150,7 @@ def _band_colours(layer: Layer) -> np.ndarray:
         return np.zeros_like(layer.image_HW3)
     image, alpha, opacity = layer.image_HW3, kept_HW, None
     if layer.transparency is not None:
-        image, opacity = layer.transparency.colours_HW3, layer.opacity_HW[..., None]
+        image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)[..., None]
         alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
     alpha = alpha[..., None]
     foreground = background = image = image.astype(np.float32)
@@ -174,7 +174,8 @@ def _blur_fusion(
     def mean(pixels: np.ndarray) -> np.ndarray:
         return cv2.blur(pixels, (window, window)).reshape(*pixels.shape[:2], -1)
 
-    share, rest, whole = alpha, 1 - alpha, 1
+    share, rest = alpha, 1 - alpha
+    whole: np.ndarray | int = 1
     if opacity is not None:
         share, rest, whole = alpha * opacity, (1 - alpha) * opacity, mean(opacity)
     weight = mean(share)
@@ -210,7 +211,7 @@ def _cut_out(layer: Layer) -> np.ndarray:
 
 
 def _on_colour(colour: tuple[int, int, int]) -> Draw:
-    return lambda layer: _blend(layer, np.float32(colour))
+    return lambda layer: _blend(layer, np.array(colour, np.float32))
 
 
 def _on_blur(layer: Layer) -> np.ndarray:
@@ -240,7 +241,7 @@ def _overlay(layer: Layer) -> np.ndarray:
     """The object under half of a green veil, with a line where saliency crosses CONTOUR_LEVEL."""
     alpha, image = layer.alpha_HW, layer.image_HW3
     veil = 0.5 * alpha[..., None]
-    shown = _to_8bit((1 - veil) * image + veil * np.float32(GREEN))
+    shown = _to_8bit((1 - veil) * image + veil * np.array(GREEN, np.float32))
     contours, _ = cv2.findContours((alpha > CONTOUR_LEVEL).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(shown, contours, -1, GREEN, thickness=max(1, max(image.shape) // 400))
 

@@ -61,7 +61,12 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
     files, refused = _sort_files([_place(path) for path in arguments if not path.is_dir()])
     found = list(dict.fromkeys(files + walk.pictures))
     refused |= dict(walk.refused)
-    skipped = {place: folder for folder in skip for place in (folder.resolve(), walk.folders.get(identify(folder)))}
+    identities = {folder: identify(folder) for folder in skip}
+    skipped = {
+        place: folder
+        for folder, identity in identities.items()
+        for place in (folder.resolve(), identity and walk.folders.get(identity))
+    }
     paths = [path for path in found if skipped.keys().isdisjoint(path.parents)]
     kept = [path for path in sorted(refused) if skipped.keys().isdisjoint((path, *path.parents))]
     if not paths and not kept:

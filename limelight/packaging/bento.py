@@ -20,7 +20,8 @@ from limelight.data.archives import extract
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.models.card import Card
-from limelight.models.registry import REGISTRY, entry
+from limelight.models.families import FAMILIES
+from limelight.models.registry import entry
 from limelight.models.weights import CARD, read_card
 from limelight.tasks import task_of
 from limelight.tasks.task import Service
@@ -92,7 +93,7 @@ def _stage(context: Path, card: Card, service: Service, runtime: str, settings: 
 
 def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
     """For copytree of models/: the folders of networks that the bento does not serve."""
-    others = {each.family for each in REGISTRY.values()} - {entry(card.architecture.model).family}
+    others = {*FAMILIES} - {entry(card.architecture.model).family}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         return _CACHES(folder, names) | (others & set(names) if Path(folder) == Path("models") else set())

@@ -12,6 +12,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
+from limelight.inference.plan import Device
 from limelight.inference.plan import Request as Asked
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
@@ -47,7 +48,7 @@ class Request:
     seed: int
     uncertainty: bool
     runtime: str
-    device: str
+    device: Device
     threads: int | None
     half_precision: bool
     vae: Path | None
@@ -128,28 +129,42 @@ def read_classes(text: str) -> tuple[str, ...]:
 def _file_type(request: Request) -> str:
     """The suffix of 8-bit results: as asked for, or as the one result's own name says."""
     asked = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
-    suffix = Path(request.output or "").suffix.lower()
-    is_file = suffix in FILE_TYPES and not request.output.endswith("/") and not Path(request.output).is_dir()
+    output = request.output or ""
+    suffix = Path(output).suffix.lower()
+    is_file = suffix in FILE_TYPES and not output.endswith("/") and not Path(output).is_dir()
     named = suffix if is_file else None
     if asked and named and asked != named and not {asked, named} <= set(JPEG):
-        raise UserError(
-            f"--format {request.format} makes {asked} files, and --output is {request.output}; leave out one"
-        )
+        raise UserError(f"--format {request.format} makes {asked} files, and --output is {output}; leave out one")
     return named or asked or ".png"
 
 
 def _style(request: Request, file_type: str) -> Style:
     if request.uncertainty and request.ensemble_size < 2:
         raise UserError("uncertainty is what an ensemble's members differ by; ask for --ensemble-size 2 or more")
-    adjusted = {"threshold": request.threshold, "reverse": request.reverse, "uncertainty": request.uncertainty}
-    adjusted |= {"file_type": file_type, "quality": request.quality, "max_pixels": request.max_pixels or MAX_PIXELS}
     if request.classes is not None:
-        background = BACKGROUND if request.background is None else request.background
-        named = {"classes": read_classes(request.classes), "template": request.template, "background": background}
-        return LabelStyle(request.kind or "labels", **adjusted, **named)
+        return LabelStyle(
+            request.kind or "labels",
+            threshold=request.threshold,
+            reverse=request.reverse,
+            uncertainty=request.uncertainty,
+            file_type=file_type,
+            quality=request.quality,
+            max_pixels=request.max_pixels or MAX_PIXELS,
+            classes=read_classes(request.classes),
+            template=request.template,
+            background=BACKGROUND if request.background is None else request.background,
+        )
     if request.background is not None or request.kind == "labels":
         raise UserError("--background and --kind labels are about classes; name some (--classes)")
-    return Style(request.kind or "map", **adjusted)
+    return Style(
+        request.kind or "map",
+        threshold=request.threshold,
+        reverse=request.reverse,
+        uncertainty=request.uncertainty,
+        file_type=file_type,
+        quality=request.quality,
+        max_pixels=request.max_pixels or MAX_PIXELS,
+    )
 
 
 def _load(request: Request) -> AnyPredictor:
@@ -214,8 +229,9 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
 def _predict_one(job: Job, request: Request, target: str, second: Second) -> int:
     source, (modality, where) = request.sources[0], second or ("rgb", None)
     companion = where and _companion_of(source, where)
-    for path in {source, companion} - {STREAM, None}:
-        check_link(Path(path))
+    for path in (source, companion):
+        if path is not None and path != STREAM:
+            check_link(Path(path))
     if source != STREAM:
         check_is_read(source)
     places = _places(target, job.style)

@@ -107,13 +107,15 @@ class Style:
         """
         files = list(self._files(photo, found))
         if self.uncertainty:
+            assert found.uncertainty_HW is not None, "an ensemble's"
             files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
         return files
 
     def _endings(self) -> list[str]:
         return [self.suffix]
 
-    def _files(self, photo: Photo, found: Prediction) -> Iterator[bytes]:
+    def _files(self, photo: Photo, found: Found) -> Iterator[bytes]:
+        assert isinstance(found, Prediction), "see Job"
         fitted = _fitted(photo, found.saliency_HW.shape)
         yield self._drawn(fitted, self._adjusted(found.saliency_HW))
 
@@ -164,7 +166,8 @@ class LabelStyle(Style):
             return [f".{name}{self.suffix}" for name in file_names(self.classes)]
         return super()._endings()
 
-    def _files(self, photo: Photo, found: Segmentation) -> Iterator[bytes]:
+    def _files(self, photo: Photo, found: Found) -> Iterator[bytes]:
+        assert isinstance(found, Segmentation), "see Job"
         size = found.labels_HW.shape
         photo = _fitted(photo, size)
         labels_HW = without_hidden(found.labels_HW, photo.transparency)
@@ -198,22 +201,33 @@ class Job:
     batch_size: int = 8
     output_processing_res: bool = False
 
-    def predict(self, pictures: Sequence[Picture]) -> list[Found]:
+    def predict(self, pictures: Sequence[Picture]) -> Sequence[Found]:
         """One prediction per picture, in order.
 
         Raises:
             UserError: see `SaliencyPredictor.predict`.
         """
         images, style = [picture.photo.image_HW3 for picture in pictures], self.style
-        options = {"batch_size": self.batch_size, "output_processing_res": self.output_processing_res}
         if isinstance(self.predictor, OpenVocabularyPredictor):
+            assert isinstance(style, LabelStyle), "see predictor"
             return self.predictor.predict(
-                images, style.classes, template=style.template, background=style.background, **options
+                images,
+                style.classes,
+                template=style.template,
+                background=style.background,
+                batch_size=self.batch_size,
+                output_processing_res=self.output_processing_res,
             )
         companions = [picture.companion_HW for picture in pictures]
-        return self.predictor.predict(images, companions, modality=self.modality, **options)
+        return self.predictor.predict(
+            images,
+            companions,
+            modality=self.modality,
+            batch_size=self.batch_size,
+            output_processing_res=self.output_processing_res,
+        )
 
-    def predict_each(self, pictures: Sequence[Picture]) -> list[Found | UserError]:
+    def predict_each(self, pictures: Sequence[Picture]) -> Sequence[Found | UserError]:
         """The same, with what is wrong in place of a prediction that cannot be made: too little memory, most often."""
         try:
             return self.predict(pictures)

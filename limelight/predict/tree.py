@@ -58,8 +58,8 @@ class Report:
 
     def add(self, path: Path, picture: Picture | UserError, error: UserError | None) -> None:
         """Count a picture, and what was wrong with it or its results."""
-        if error is not None:
-            self.failures.append((path, str(error)))
+        if error is not None or isinstance(picture, UserError):
+            self.failures.append((path, str(error or picture)))
             return
         self.written += 1
         self.notes += [(path, note) for note in picture.photo.notes]
@@ -111,11 +111,14 @@ def predict_tree(
     report.failures += [(source.path, finished.omitted) for source, finished in kept.items() if finished.omitted]
 
     def finish(source: Source, picture: Picture | UserError, found: Found | UserError) -> UserError | None:
+        if isinstance(picture, UserError):
+            return picture
         if isinstance(found, UserError):
             return found
         error, sizes = _write(job.style, targets[source], picture, found)
-        if error is None and stamps[source] is not None:
-            done.add(source.relative, stamps[source], sizes, picture.photo.omitted)
+        stamp = stamps[source]
+        if error is None and stamp is not None:
+            done.add(source.relative, stamp, sizes, picture.photo.omitted)
         return error
 
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")

@@ -77,7 +77,7 @@ def _crown(within: list[Row], figures: dict[str, float], rule: Rule, metric: Met
     best = figures[ranked[0].name]
     equals = sorted((row for row in ranked if abs(figures[row.name] - best) <= TIE), key=_cost)
     winner, *others = equals + [row for row in ranked if row not in equals]
-    runner_up = others[0] if others else None
+    second = others[0] if others else None
     return Champion(
         winner.artifact,
         winner.runtime,
@@ -85,7 +85,7 @@ def _crown(within: list[Row], figures: dict[str, float], rule: Rule, metric: Met
         rule.dataset or MEAN,
         figures[winner.name],
         _reason(winner, len(equals), len(within), left, rule, metric),
-        runner_up and {"artifact": runner_up.artifact, "runtime": runner_up.runtime, "value": figures[runner_up.name]},
+        {"artifact": second.artifact, "runtime": second.runtime, "value": figures[second.name]} if second else None,
     )
 
 

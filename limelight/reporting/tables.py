@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import mul
 
 from limelight.evaluation.averages import ERROR
 from limelight.reporting.leaderboard import Contest, Leaderboard
@@ -97,7 +99,7 @@ def _scores(figures: Sequence[dict[str, float]], metrics: Mapping[str, Metric]) 
     best: dict[str, float | None] = {}
     for name, metric in metrics.items():
         values = [round(row[name], 3) for row in figures if name in row]
-        best[name] = min(values, key=lambda value, sign=metric.sign: sign * value, default=None)
+        best[name] = min(values, key=partial(mul, metric.sign), default=None)
     return [[_score(row, name, best[name]) for name in metrics] for row in figures]
 
 

@@ -44,7 +44,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
         torch.set_deterministic_debug_mode(
             "warn"
         )  # use_deterministic_algorithms would import the compiler, for seconds
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes new tensors twice
+        # A debugging aid that writes new tensors twice; torch makes it an attribute where no checker sees it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:

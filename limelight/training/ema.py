@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
+from limelight.models.base import Network
 from limelight.training.learner import Learner
 
 
@@ -19,9 +20,9 @@ def make_average(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=_average(decay), use_buffers=True)
 
 
-def _average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def _average(decay: float) -> Callable[[PARAM_LIST, PARAM_LIST, Tensor | int], None]:
     @torch.no_grad()
-    def update(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+    def update(averages: PARAM_LIST, values: PARAM_LIST, count: Tensor | int) -> None:
         done = int(count)
         if averages[0].is_floating_point():
             torch._foreach_lerp_(averages, values, 1 - min(decay, (1 + done) / (10 + done)))
@@ -31,11 +32,18 @@ def _average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], Non
     return update
 
 
+def averaged_network(average: AveragedModel) -> Network:
+    """The copy of a `Network` that is averaged."""
+    network = average.module
+    assert isinstance(network, Network)
+    return network
+
+
 @contextmanager
 def averaged_weights(learner: Learner, average: AveragedModel | None) -> Iterator[None]:
     """Let `learner` predict with the averaged network, if there is one, within the block."""
     trained = learner.network
-    learner.network = average.module if average else trained
+    learner.network = averaged_network(average) if average else trained
     try:
         yield
     finally:

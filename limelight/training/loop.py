@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
@@ -24,7 +24,7 @@ from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
-from limelight.training.ema import averaged_weights, make_average
+from limelight.training.ema import averaged_network, averaged_weights, make_average
 from limelight.training.history import History, Record
 from limelight.training.interruption import Interruption, interruptible
 from limelight.training.learner import Learner
@@ -75,7 +75,7 @@ def fit(
         raising_shortage(_memory_advice(learner, run)),
     ):
         training = _begin(learner, run, len(samples), folder, seed, accelerator, interruption)
-        training.normalisation = {"mean": mean, "std": std}
+        training.mean, training.std = mean, std
         with training.progress_bar() as advance:
             while training.at.epoch < run.epochs:
                 training.run_epoch(samples, advance)
@@ -85,7 +85,7 @@ def fit(
                     on_epoch(training.history)
                 training.save()
     if training.averaged:
-        learner.network = training.averaged.module
+        learner.network = averaged_network(training.averaged)
     return training.history
 
 
@@ -153,7 +153,8 @@ class _Training:
     """Per epoch and process."""
     interruption: Interruption
     at: Progress = field(default_factory=Progress)
-    normalisation: dict[str, Triple] = field(default_factory=dict)
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
     ids: list[str] = field(default_factory=list)
     """Of the samples in the newest step."""
 
@@ -171,7 +172,8 @@ class _Training:
             start=self.at.step * self.run.batch.accumulate,
             device=self.accelerator.device,
             inputs=self.learner.inputs,
-            **self.normalisation,
+            mean=self.mean,
+            std=self.std,
         )
         with closing(batches):
             while self.at.step < self.steps:
@@ -192,7 +194,8 @@ class _Training:
             The means of loss and parts over batches and processes, and whether any process is to stop.
         """
         self.optimiser.zero_grad()
-        self.ids, totals = [], {}
+        self.ids = []
+        totals: dict[str, Tensor] = {}
         for number, batch in enumerate(batches, 1):
             self.ids += batch.ids
             batch = batch.to(self.accelerator.device, self.run.compute.channels_last)
@@ -241,7 +244,8 @@ class _Training:
             device=self.accelerator.device,
             cache_mb=self.run.compute.cache_mb,
             inputs=self.learner.inputs,
-            **self.normalisation,
+            mean=self.mean,
+            std=self.std,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
             return self.learner.validate(self.while_wanted(batches), self.accelerator)
@@ -273,7 +277,11 @@ class _Training:
     # --------------------------------------------------------------------------------------------------------- state
     @property
     def parts(self) -> dict[str, Stateful]:
-        parts = {"network": self.network, "optimiser": self.optimiser, "averaged": self.averaged}
+        parts: dict[str, Stateful | None] = {
+            "network": self.network,
+            "optimiser": self.optimiser,
+            "averaged": self.averaged,
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
     def save(self) -> None:

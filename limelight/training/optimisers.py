@@ -1,6 +1,6 @@
 """Settings and a network's roles to an optimiser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn, optim
@@ -35,8 +35,12 @@ def make_optimiser(roles: Mapping[str, Sequence[nn.Parameter]], settings: Optimi
             )
     if settings.name == "sgd":
         return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-    kind = {"adam": optim.Adam, "adamw": optim.AdamW, "adamw-8bit": _adamw_8bit}[settings.name]
-    return kind(groups, lr=settings.lr, betas=settings.betas)
+    kinds: dict[str, Callable[..., optim.Optimizer]] = {
+        "adam": optim.Adam,
+        "adamw": optim.AdamW,
+        "adamw-8bit": _adamw_8bit,
+    }
+    return kinds[settings.name](groups, lr=settings.lr, betas=settings.betas)
 
 
 def _adamw_8bit(groups: list[dict[str, Any]], **settings: Any) -> optim.Optimizer:

@@ -57,11 +57,10 @@ def draw_samples(
         mean, std: its normalisation.
     """
     device = next(learner.network.parameters()).device
-    neutral: dict[str, Triple] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     learner.eval()
     rows = []
     normalised = evaluation_batches(samples[:ROWS], size, 1, mean=mean, std=std, inputs=learner.inputs)
-    plain = evaluation_batches(samples[:ROWS], size, 1, **neutral)
+    plain = evaluation_batches(samples[:ROWS], size, 1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     with closing(normalised), closing(plain), torch.inference_mode():
         for batch, picture in zip(normalised, plain, strict=True):
             probability_HW = learner.predict(batch.to(device))[0, 0].float().cpu().numpy()

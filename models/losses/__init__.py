@@ -112,7 +112,7 @@ def deep_supervision(
         raise UserError(
             f"level_weights has {len(level_weights)} numbers, the network {len(logits)} outputs; give as many"
         )
-    targets = list(target) if isinstance(target, list | tuple) else [target] * len(logits)
+    targets = list(target) if isinstance(target, Sequence) else [target] * len(logits)
     if len(targets) != len(logits):
         raise UserError(f"there are {len(targets)} targets for the network's {len(logits)} outputs; give as many")
     levels = zip(level_weights, logits, targets, strict=True)

@@ -19,7 +19,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     for name in ("LIMELIGHT_PARENT_RUN", "LIMELIGHT_FLOW_RUN", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"tiny": {"model": "sdnet"}}}
-    return Params.model_validate({"profile": "small", "train": ["tiny"], "profiles": {"small": profile}})
+    return Params.model_validate({"profile": "small", "train": {"tiny": "sdnet"}, "profiles": {"small": profile}})
 
 
 def compared(

@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch) -> Path:
 def params(*datasets: dict, **validation: object) -> Params:
     requests = [DatasetRequest(**dataset) for dataset in datasets]
     profile = {"data": {"datasets": requests}, "validation": validation, "runs": {}}
-    return Params.model_validate({"profile": "demo", "train": [], "profiles": {"demo": profile}})
+    return Params.model_validate({"profile": "demo", "train": {}, "profiles": {"demo": profile}})
 
 
 def test_three_stages(here, capsys):
@@ -147,7 +147,7 @@ def test_datasets_are_named_once():
 
 def test_command_line_of_a_stage(here):
     (here / "params.yaml").write_text(
-        "profile: demo\ntrain: []\nprofiles: {demo: {data: {datasets: [{name: photos, path: nowhere}]}, runs: {}}}\n"
+        "profile: demo\ntrain: {}\nprofiles: {demo: {data: {datasets: [{name: photos, path: nowhere}]}, runs: {}}}\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "limelight.stages.download"],

@@ -1,157 +1,77 @@
-"""A stage's deps in dvc.yaml name all the code that its results come from: else `dvc repro` keeps old results.
+"""dvc.yaml names all the code that a stage's results come from: else `dvc repro` keeps old results.
 
-Imports are read from the source, those inside functions too, and followed through the project.
+tools/pipeline writes it from the stages' imports; what is tested is that it was run, and that it sees everything.
 """
 
-import ast
-import re
-from collections.abc import Iterator
-from functools import cache
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
-from limelight.models.registry import REGISTRY
+from limelight.models.families import FAMILIES
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-BESIDE = ("flows", "models", "services", "stages")
-"""Folders of the package limelight that stand beside its own."""
-OWN = ("limelight", *BESIDE)
-STAGES: dict[str, dict] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-
-FAMILY_CODE = re.compile(rf"models/({'|'.join(sorted({each.family for each in REGISTRY.values()}))})/")
-
-EXEMPT = {
-    "limelight/__init__.py": "the version",
-    "limelight/config/__init__.py": "settings reach DVC as params",
-    "limelight/config/data.py": "settings reach DVC as params",
-    "limelight/config/deployment.py": "settings reach DVC as params",
-    "limelight/config/evaluation.py": "settings reach DVC as params",
-    "limelight/config/optimisation.py": "settings reach DVC as params",
-    "limelight/config/params.py": "settings reach DVC as params",
-    "limelight/config/reading.py": "settings reach DVC as params",
-    "limelight/config/run.py": "settings reach DVC as params",
-    "limelight/journal.py": "writes down what happened",
-    "limelight/progress.py": "shows what happens",
-    "limelight/provenance.py": "writes down what happened",
-    "limelight/tracking.py": "writes down what happened",
-    "limelight/config/presets.py": "settings reach DVC as params",
-    "models/__init__.py": "passes names on",
-    "limelight/one_line.py": "prints mistakes",
-    "limelight/foundation/errors.py": "words of what went wrong",
-    "limelight/foundation/section.py": "what settings have in common",
-    "limelight/foundation/files.py": "writes files whole",
-    "stages/runner.py": "starts a stage",
-}
-"""Code that no result depends on, and why."""
-
-BY_NAME = {
-    "models/registry.py": sorted((ROOT / "models").rglob("*.py")),  # networks, by their names
-    "limelight/training/objectives/__init__.py": sorted((ROOT / "limelight/training/objectives").glob("*.py")),
-    "limelight/tasks/__init__.py": sorted((ROOT / "limelight/tasks").glob("*.py")),  # tasks, by their names
-    "stages/package.py": sorted((ROOT / "services").glob("*.py")),  # what a bentofile names
-}
-"""Code that is imported by a name that stands in no import statement."""
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def module_file(name: str) -> Path | None:
-    """The file of a module of this project; None for anything else."""
-    top, *inner = name.split(".")
-    if top != "limelight":
-        return None
-    path = ROOT.joinpath(*(inner if inner and inner[0] in BESIDE else (top, *inner)))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+@pytest.fixture(scope="module")
+def pipeline() -> ModuleType:
+    loader = SourceFileLoader("pipeline", str(ROOT / "tools/pipeline"))
+    spec = spec_from_loader("pipeline", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module
 
 
-class Imports(ast.NodeVisitor):
-    """The files that a file imports, wherever it does, except for type checkers."""
-
-    def __init__(self) -> None:
-        self.files: set[Path] = set()
-
-    def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) != "TYPE_CHECKING":
-            self.generic_visit(node)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.add(alias.name for alias in node.names)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        assert node.level == 0, "imports here are absolute"
-        # A name may be a module of the package, or something in it.
-        self.add(
-            f"{node.module}.{alias.name}" if module_file(f"{node.module}.{alias.name}") else node.module
-            for alias in node.names
-        )
-
-    def add(self, names: Iterator[str]) -> None:
-        for name in names:
-            parts = name.split(".")
-            packages = (module_file(".".join(parts[:end])) for end in range(1, len(parts) + 1))
-            self.files |= {file for file in packages if file}
+def test_dvc_yaml_is_what_the_stages_import() -> None:
+    done = subprocess.run([sys.executable, "tools/pipeline", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-@cache
-def imported(file: Path) -> frozenset[Path]:
-    visitor = Imports()
-    visitor.visit(ast.parse(file.read_text(encoding="utf-8")))
-    return frozenset(visitor.files)
+def test_what_is_exempt_is_there(pipeline: ModuleType) -> None:
+    assert [name for name in (*pipeline.EXEMPT, *pipeline.BY_NAME) if not (ROOT / name).exists()] == []
 
 
-def needed(stage: str) -> set[str]:
-    """Every file that the stage may run, relative to the root."""
-    todo, found = [ROOT / command(stage)], set()
-    while todo:
-        file = todo.pop()
-        name = file.relative_to(ROOT).as_posix()
-        if file not in found and name not in EXEMPT and file.stat().st_size:
-            found.add(file)
-            todo += [*imported(file), *BY_NAME.get(name, ())]
-    return {file.relative_to(ROOT).as_posix() for file in found}
+def test_imports_are_found_wherever_they_stand(pipeline: ModuleType) -> None:
+    found = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "stages/evaluate.py")}
+    assert {"limelight/config/__init__.py", "limelight/reporting/evaluate.py", "limelight/journal.py"} <= found
+    typed = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "limelight/tasks/saliency.py")}
+    assert "limelight/data/manifest.py" not in typed  # for type checkers alone
+    code = pipeline.code_of("limelight.stages.train")
+    assert {"models/layers.py", "models/losses/bce_iou.py", "limelight/training/objectives/velocity.py"} <= code
 
 
-def definition(stage: str) -> dict:
-    return STAGES[stage].get("do", STAGES[stage])
+def test_no_shared_code_is_left_out_by_shortening(pipeline: ModuleType) -> None:
+    code = pipeline.code_of("limelight.stages.evaluate")
+    assert all(pipeline.within(name, pipeline.shortened(code)) for name in code)
 
 
-def command(stage: str) -> str:
-    """'exec python -m limelight.stages.train ${item}' -> 'stages/train.py'."""
-    module = definition(stage)["cmd"].split(" -m ")[1].split()[0]
-    return module_file(module).relative_to(ROOT).as_posix()
+def test_families_import_none_but_their_own(pipeline: ModuleType) -> None:
+    """So that a run waits for its own family alone."""
+    for family in FAMILIES:
+        own = ROOT / "models" / family
+        for file in own.rglob("*.py"):
+            others = [each for each in pipeline.imported(file) if each.is_relative_to(ROOT / "models")]
+            strangers = [
+                each for each in others if each.relative_to(ROOT / "models").parts[0] in {*FAMILIES} - {family}
+            ]
+            assert not strangers, f"{file} imports {strangers}"
 
 
-def covers(dependency: str, file: str) -> bool:
-    return file == dependency or file.startswith(dependency + "/")
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_all_code_of_a_stage_is_among_its_deps(stage: str) -> None:
-    deps = [dep for dep in definition(stage)["deps"] if isinstance(dep, str)]
-    missing = sorted(file for file in needed(stage) if not any(covers(dep, file) for dep in deps))
-    if stage == "package":  # champion.json carries the hash of the one family's code that it packs
-        missing = [file for file in missing if not FAMILY_CODE.match(file)]
-    assert not missing, f"dvc.yaml: {stage} runs code that is none of its deps: {missing}"
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_no_dep_is_code_that_the_stage_never_runs(stage: str) -> None:
-    code = [dep for dep in definition(stage)["deps"] if isinstance(dep, str) and dep.split("/")[0] in OWN]
-    idle = [dep for dep in code if not any(covers(dep, file) for file in needed(stage))]
-    assert not idle, f"dvc.yaml: {stage} waits for code that it does not run: {idle}"
-
-
-def test_what_is_exempt_is_there() -> None:
-    assert [file for file in EXEMPT if not (ROOT / file).is_file()] == []
-
-
-def test_imports_are_found_wherever_they_stand() -> None:
-    found = {file.relative_to(ROOT).as_posix() for file in imported(ROOT / "stages/evaluate.py")}
-    assert {
-        "limelight/config/__init__.py",
-        "limelight/reporting/evaluate.py",
-        "limelight/foundation/files.py",
-    } <= found
-    assert "limelight/data/catalogue.py" not in {
-        file.relative_to(ROOT).as_posix() for file in imported(ROOT / "limelight/data/classes.py")
-    }
+def test_a_run_waits_for_its_own_family_alone() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in stages.items():
+        waits = [each for each in stage.get("do", stage)["deps"] if str(each).startswith("models")]
+        assert "models" not in waits and "models/families.py" not in waits
+        assert not [each for each in waits if each.split("/")[1] in FAMILIES], name
+        own = [each for each in waits if "${" in each]
+        assert len(own) == ("foreach" in stage), name

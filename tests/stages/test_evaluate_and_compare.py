@@ -42,10 +42,10 @@ def params(tmp_path, monkeypatch) -> Params:
     return Params.model_validate(
         {
             "profile": "small",
-            "train": ["big"],
-            "distil": {"tiny": {"teacher": "big"}},
-            "deploy": ["tiny"],
-            "evaluate": ["tiny", "tiny-deploy"],
+            "train": {"big": "scfnet"},
+            "distil": {"tiny": {"family": "sdnet", "teacher": "big"}},
+            "deploy": {"tiny": "sdnet"},
+            "evaluate": {"tiny": "sdnet", "tiny-deploy": "sdnet"},
             "tracking": {"enabled": False},
             "profiles": {"small": profile},
         }

@@ -18,19 +18,20 @@ from limelight.imaging.feeds import Feeds
 from limelight.imaging.images import write_png
 from limelight.inference.backends import open_backend
 from limelight.inference.plan import Request, plan
-from limelight.models.registry import create_model
+from limelight.models.registry import create_model, entry
 from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages.reparameterize import run
 from tests.tolerance import assert_agree
 
 
-def settings(**deploy: object) -> Params:
+def settings(model: str = "sdnet", **deploy: object) -> Params:
     profile = Profile(
         data=Data(datasets=[DatasetRequest(name="embedded")]),
-        runs={"student": Run(model="sdnet")},
+        runs={"student": Run(model=model)},
         deploy=Deploy(samples=2, **deploy),
     )
-    return Params(profile="demo", train=["student"], deploy=["student"], profiles={"demo": profile})
+    family = {"student": entry(model).family}
+    return Params(profile="demo", train=family, deploy=family, profiles={"demo": profile})
 
 
 def exported_maps(feeds: Feeds) -> np.ndarray:
@@ -95,7 +96,7 @@ def test_a_drift_past_its_limit_keeps_the_report_alone(workspace: Path) -> None:
     model = create_model("scfnet-mobilenetv3").eval()
     save_weights("artifacts/student", model, name="scfnet-mobilenetv3", input_size=(64, 64))
     with pytest.raises(UserError, match=r"openvino-fp32: probability difference .* exceeds deploy\.max_probability"):
-        run(settings(runtimes=["openvino-fp32"], max_probability_difference=0), "student")
+        run(settings("scfnet-mobilenetv3", runtimes=["openvino-fp32"], max_probability_difference=0), "student")
     assert [path.name for path in Path("artifacts").iterdir()] == ["student"]
     metrics = read_json("reports/deploy/student/metrics.json")
     assert "logit_difference" not in metrics  # there is nothing to merge

@@ -59,7 +59,7 @@ def test_a_task_costs_no_heavy_import() -> None:
 
 def params(compare: dict[str, Any]) -> Params:
     profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"a": {"model": "sdnet"}}, "compare": compare}
-    return Params.model_validate({"profile": "p", "train": ["a"], "profiles": {"p": profile}})
+    return Params.model_validate({"profile": "p", "train": {"a": "sdnet"}, "profiles": {"p": profile}})
 
 
 def test_rules_are_by_task() -> None:

@@ -23,6 +23,7 @@ from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages import distill, train
 from limelight.training.objectives import make_learner
 from limelight.training.teacher import NetworkTeacher
+from tests.families import families, taught
 from tests.tolerance import assert_agree, relative
 
 RUN = {
@@ -80,21 +81,21 @@ RUNS = {
     "student-of-words": {**student(teacher_classes=["red mug", "box"]), "epochs": 1},
     "too-small": {**RUN, "model": "sdnet", "parts": {}, "size": {"training": [8]}},
 }
-DISTIL = {
-    "student": {"teacher": "legacy"},
-    "student-of-pictures": {"teacher": "vae"},
-    "student-that-cannot": {"teacher": "one-step"},
-    "student-of-odd-size": {"teacher": "one-step"},
-    "student-of-no-words": {"teacher": "one-step"},
-    "student-of-unnamed": {"teacher": "words"},
-    "student-of-words": {"teacher": "words"},
+TEACHERS = {
+    "student": "legacy",
+    "student-of-pictures": "vae",
+    "student-that-cannot": "one-step",
+    "student-of-odd-size": "one-step",
+    "student-of-no-words": "one-step",
+    "student-of-unnamed": "words",
+    "student-of-words": "words",
 }
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": [name for name in RUNS if name not in DISTIL],
+    "train": families({name: run for name, run in RUNS.items() if name not in TEACHERS}),
     "imported": ["legacy", "words"],
-    "distil": DISTIL,
+    "distil": taught(RUNS, TEACHERS),
     "tracking": {"enabled": False},
     "profiles": {"tiny": profile(RUNS)},
 }
@@ -157,7 +158,7 @@ def test_options_of_the_weights_that_a_run_starts_from_hold_on(tmp_path: Path) -
     torch.manual_seed(0)
     save_weights(tmp_path / "start", create_model("diffsod-tiny", gain=20.0), name="diffsod-tiny")
     runs = {"on": {**RUN, "epochs": 1, "parts": {}, "init": str(tmp_path / "start")}}
-    params = Params.model_validate({**TREE, "train": ["on"], "distil": {}, "profiles": {"tiny": profile(runs)}})
+    params = Params.model_validate({**TREE, "train": families(runs), "distil": {}, "profiles": {"tiny": profile(runs)}})
     train.run(params, "on")
     assert load_weights("artifacts/on")[0].gain == 20.0
 

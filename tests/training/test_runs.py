@@ -38,8 +38,8 @@ STUDENT = {
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": ["teacher", "again"],
-    "distil": {"student": {"teacher": "teacher"}},
+    "train": {"teacher": "scfnet", "again": "scfnet"},
+    "distil": {"student": {"family": "scfnet", "teacher": "teacher"}},
     "tracking": {"enabled": False},
     "profiles": {
         "tiny": {

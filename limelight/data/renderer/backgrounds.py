@@ -85,7 +85,8 @@ def water(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Ba
     ripple_HW = fractal_noise(rng, side - row, side, (side / 25, side / 5), octaves=3, gain=0.7)
     perspective = np.linspace(0.5, 1.6, side - row, dtype=np.float32)[:, None]
     sparkle_HW3 = spread(((ripple_HW - 0.5) * perspective + 0.5).clip(0, 1))
-    deep, crest = np.float32(tone.rgb), np.float32(nearby(rng, tone, 1.5).shifted(lightness=0.1).rgb)
+    crest_tone = nearby(rng, tone, 1.5).shifted(lightness=0.1)
+    deep, crest = np.array(tone.rgb, np.float32), np.array(crest_tone.rgb, np.float32)
     colour_HW3[row:] = deep + (crest - deep) * sparkle_HW3
     depth_HW = np.full((side, side), FAR, np.float32)
     depth_HW[row:] = _ground_depth(side - row, FAR)[:, None]
@@ -104,9 +105,9 @@ def street(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> B
         front = material_near(rng, nearby(rng, tone, 1.5) if rng.random() < 0.7 else free_tone(rng), spread=0.5)
         rows, columns = slice(max(top, 0), side), slice(max(left, 0), min(right, side))
         block_HW3 = colour_HW3[rows, columns]
-        block_HW3[:] = albedo(front, rng, *block_HW3.shape[:2], side)
+        block_HW3[:] = albedo(front, rng, block_HW3.shape[0], block_HW3.shape[1], side)
         depth_HW[rows, columns] = rng.uniform(0.62, 0.85)
-        pane = np.float32(free_tone(rng).shifted(lightness=-0.3).rgb)
+        pane = np.array(free_tone(rng).shifted(lightness=-0.3).rgb, np.float32)
         pitch_x, pitch_y = rng.uniform(0.05, 0.12, 2) * side
         across = (np.arange(block_HW3.shape[1]) % pitch_x) / pitch_x
         down = (np.arange(block_HW3.shape[0]) % pitch_y) / pitch_y
@@ -202,7 +203,8 @@ def _sky(rng: np.random.Generator, side: int, horizon: float) -> np.ndarray:
     zenith = Tone(rng.uniform(0.45, 0.85), rng.uniform(0.0, 0.13), rng.normal(4.3, 0.5))
     low = Tone(rng.uniform(0.7, 0.95), rng.uniform(0.0, 0.1), rng.uniform(0, 2 * np.pi))
     down = np.linspace(0, 1 / horizon, side, dtype=np.float32).clip(0, 1)[:, None]
-    column_H3 = np.float32(zenith.rgb) + (np.float32(low.rgb) - np.float32(zenith.rgb)) * down
+    above, below = np.array(zenith.rgb, np.float32), np.array(low.rgb, np.float32)
+    column_H3 = above + (below - above) * down
     colour_HW3 = np.repeat(column_H3[:, None], side, axis=1)
     cloud_HW = fractal_noise(rng, side, side, (side / 5, side / 2), octaves=5)
     cover_HW = ((cloud_HW - np.float32(rng.uniform(0.45, 0.8))) * 4).clip(0, 1)
@@ -222,8 +224,8 @@ def _ground(
     row = int(horizon * side)
     flat_HW3 = albedo(ground, rng, side, side, side)
     spread = rng.uniform(0.2, 0.8) * side
-    source = np.float32([(0, 0), (side, 0), (side, side), (0, side)])
-    target = np.float32([(0, row), (side, row), (side + spread, side), (-spread, side)])
+    source = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32)
+    target = np.array([(0, row), (side, row), (side + spread, side), (-spread, side)], np.float32)
     warp = cv2.getPerspectiveTransform(source, target)
     plane_HW3 = cv2.warpPerspective(flat_HW3, warp, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     falloff = np.linspace(rng.uniform(0.75, 1.1), 1.0, side - row, dtype=np.float32)[:, None, None]
@@ -245,7 +247,7 @@ def _hang(rng: np.random.Generator, colour_HW3: np.ndarray, tone: Tone, horizon:
     rim = max(side // 60, 1)
     inside_HW3 = frame_HW3[rim:-rim, rim:-rim]
     if inside_HW3.size:
-        inside_HW3[:] = albedo(material_near(rng, inner), rng, *inside_HW3.shape[:2], side)
+        inside_HW3[:] = albedo(material_near(rng, inner), rng, inside_HW3.shape[0], inside_HW3.shape[1], side)
 
 
 def _strew(

@@ -53,7 +53,8 @@ class Tone:
             ]
         ).clip(0.0, 1.0)
         encoded = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-        return tuple(float(channel) for channel in encoded)
+        red, green, blue = encoded.tolist()
+        return red, green, blue
 
 
 def background_tone(rng: np.random.Generator) -> Tone:

@@ -53,11 +53,11 @@ def rotated(outline: np.ndarray, angle: float) -> np.ndarray:
 
 def limb(start: Point, end: Point, start_radius: float, end_radius: float) -> np.ndarray:
     """A tapered capsule: legs, arms, necks, poles."""
-    start, end = np.array(start, float), np.array(end, float)
-    heading = np.arctan2(*(end - start)[::-1])
+    first, last = np.array(start, float), np.array(end, float)
+    heading = np.arctan2(*(last - first)[::-1])
     half = np.linspace(np.pi / 2, 3 * np.pi / 2, 9) + heading
     arc = np.stack([np.cos(half), np.sin(half)], 1)
-    return np.concatenate([start + start_radius * arc, end - end_radius * arc])
+    return np.concatenate([first + start_radius * arc, last - end_radius * arc])
 
 
 def ribbon(path: np.ndarray, widths: np.ndarray | float) -> np.ndarray:

@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -98,7 +98,7 @@ def render_dataset(
         partial_folder.replace(temporary)
 
 
-def _mapped(task: partial, items: list[Item], workers: int | None) -> Iterator[None]:
+def _mapped(task: Callable[[Item], None], items: list[Item], workers: int | None) -> Iterator[None]:
     workers = min(workers or os.cpu_count() or 1, len(items) // 16)
     if workers < 2:
         yield from map(task, items)
@@ -113,7 +113,13 @@ def _enter_worker() -> None:
     """One thread per process, and none of them outlives a caller that was killed."""
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _draw_item(root: Path, settings: Renderer, image_suffix: str, item: Item) -> None:

@@ -106,7 +106,8 @@ def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> Plan
         actors.append(_occluder(rng, tone, actors))
     light = draw_light(rng)
     aperture = rng.uniform(0.03, 0.09) if cue == "focus" else rng.choice((0.0, rng.uniform(0, 0.03)))
-    pan = Motion(*rng.normal(0, (0.006, 0.003, 0.004)), growth=rng.normal(0, 0.003))
+    right, down, spin = rng.normal(0, (0.006, 0.003, 0.004))
+    pan = Motion(right, down, spin, growth=rng.normal(0, 0.003))
     return Plan(
         background, horizon, tone, cue, light, actors, float(aperture), night=bool(rng.random() < 0.04), pan=pan
     )

@@ -100,8 +100,8 @@ def _annotate(layers: Layers) -> tuple[np.ndarray, np.ndarray]:
     """Mask and class ids at the final size: a pixel is salient when at least half of it is."""
     step = SUPERSAMPLE
     quarters = [layers.salient_HW[row::step, column::step] for row in range(step) for column in range(step)]
-    covered_HW = sum((quarter > 0).astype(np.uint8) for quarter in quarters)
-    inside_HW = 2 * covered_HW >= len(quarters)
+    covered = [(quarter > 0).astype(np.uint8) for quarter in quarters]
+    inside_HW = 2 * sum(covered[1:], start=covered[0]) >= len(quarters)
     labels_HW = np.where(inside_HW, np.maximum.reduce(quarters), layers.other_HW[::step, ::step])
     return inside_HW.astype(np.uint8) * 255, labels_HW
 

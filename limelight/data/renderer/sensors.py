@@ -52,11 +52,11 @@ class Camera:
         Returns:
             uint8 size x size x 3 RGB.
         """
-        image_HW3 = cv2.resize(colour_HW3, (size, size), interpolation=cv2.INTER_AREA)
+        image_HW3: np.ndarray = cv2.resize(colour_HW3, (size, size), interpolation=cv2.INTER_AREA)
         reach = np.array(self.smear) * size
         if np.abs(reach).max() > 0.5:
             image_HW3 = cv2.filter2D(image_HW3, -1, _streak(reach), borderType=cv2.BORDER_REFLECT)
-        image_HW3 = image_HW3 * np.float32(self.gain)
+        image_HW3 = image_HW3 * np.array(self.gain, np.float32)
         if self.vignette > 0:
             ramp = np.linspace(-1, 1, size, dtype=np.float32) ** 2
             image_HW3 *= spread(1 - np.float32(self.vignette / 2) * (ramp[:, None] + ramp[None]))
@@ -67,7 +67,9 @@ class Camera:
         if self.quality == 100:
             return recorded_HW3
         _, data = cv2.imencode(".jpg", recorded_HW3, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+        taken_HW3 = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert taken_HW3 is not None
+        return taken_HW3
 
 
 def _streak(reach: np.ndarray) -> np.ndarray:
@@ -125,7 +127,7 @@ def measure_heat(heat_HW: np.ndarray, size: int, rng: np.random.Generator) -> np
         uint8 size x size, warm = bright.
     """
     sensor = max(int(size * rng.uniform(0.5, 0.8)), 16)
-    coarse_HW = cv2.resize(heat_HW, (sensor, sensor), interpolation=cv2.INTER_AREA)
+    coarse_HW: np.ndarray = cv2.resize(heat_HW, (sensor, sensor), interpolation=cv2.INTER_AREA)
     coarse_HW += rng.uniform(0.0005, 0.002) * rng.standard_normal(coarse_HW.shape, dtype=np.float32)
     low, high = float(coarse_HW.min()), float(coarse_HW.max())
     gain = rng.uniform(0.75, 1.0) / max(high - low, 0.25)

@@ -48,7 +48,7 @@ class Stage:
 
     def __init__(self, plan: Plan, rng: np.random.Generator, side: int):
         self.plan, self.side = plan, side
-        backdrop = plan.background.draw(rng, plan.tone, side, plan.horizon)
+        backdrop = plan.background.draw(rng, plan.tone, side, plan.horizon or 0.0)
         props = [self._prop(actor, backdrop, rng) for actor in plan.actors]
         focus = next((prop.depth for prop in props if prop.actor.role == "salient"), 0.4)
         self.props = sorted((self._focused(prop, focus) for prop in props), key=lambda prop: -prop.depth)

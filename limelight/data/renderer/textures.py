@@ -42,7 +42,7 @@ def albedo(material: Material, rng: np.random.Generator, height: int, width: int
     Returns:
         float32 HxWx3 in [0, 1].
     """
-    first, second = np.float32(material.first), np.float32(material.second)
+    first, second = np.array(material.first, np.float32), np.array(material.second, np.float32)
     if material.kind == "plain":
         return np.broadcast_to(first, (height, width, 3)).copy()
     period = max(material.period * side, 2.0)

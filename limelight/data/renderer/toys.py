@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from limelight.data.renderer.backgrounds import BACKGROUNDS, haze, surface
-from limelight.data.renderer.colours import Tone, object_tone
+from limelight.data.renderer.colours import Cue, Tone, object_tone
 from limelight.data.renderer.plan import Actor, Plan, draw_actor, draw_light, draw_materials, draw_motion
 
 TOYS_REVISION = 2
@@ -39,7 +39,7 @@ def plan_toys(rng: np.random.Generator, hidden: float) -> Plan:
             heat show. Their class ids still say the colour that they would have had.
     """
     tone = Tone(rng.uniform(0.35, 0.8), rng.uniform(0.0, 0.035), rng.uniform(0, 2 * np.pi))
-    cue = "camouflage" if rng.random() < hidden else "colour"
+    cue: Cue = "camouflage" if rng.random() < hidden else "colour"
     actors: list[Actor] = []
     for _ in range(int(rng.choice((1, 2, 3), p=(0.4, 0.4, 0.2)))):
         centre = _free_place(rng, actors)

@@ -19,6 +19,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
     from limelight.data.renderer import render_dataset
     from limelight.data.renderer.dataset import RECIPE
 
+    assert request.render is not None
     target = DATASETS / request.name
     record = target.with_name(target.name + ".json")
     if target.is_dir() and not (target / RECIPE).is_file():

@@ -89,11 +89,13 @@ class Prompted(Learner):
         """
         prompt_BKTC, target_BKHW, valid_BKHW = self.draw_prompts(batch)
         (logits_BKHW,) = self.network.logits({**batch.inputs, "prompt": prompt_BKTC})
-        given = [part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
+        logits_N1HW, target_N1HW, valid_N1HW = (
+            part.flatten(0, 1)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)
+        )
         drawn_N, shown_N = (part.flatten(0, 1).any(-1).any(-1) for part in (valid_BKHW, target_BKHW))
         with torch.no_grad():
             parts = {
-                name: bce_iou(*given[:2], chosen_N, given[2])
+                name: bce_iou(logits_N1HW, target_N1HW, chosen_N, valid_N1HW)
                 for name, chosen_N in (("found", drawn_N & shown_N), ("vain", drawn_N & ~shown_N))
             }
         tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
@@ -134,6 +136,7 @@ class Prompted(Learner):
         found: dict[Vocabulary, Confusion] = {}
         with torch.inference_mode():
             for batch in batches:
+                assert batch.labels_BHW is not None
                 for classes in dict.fromkeys(batch.classes):
                     rows = [row for row, own in enumerate(batch.classes) if own == classes]
                     given = {name: None if value is None else value[rows] for name, value in batch.inputs.items()}
@@ -156,6 +159,7 @@ class Prompted(Learner):
     # ------------------------------------------------------------------------------------------------------- drawing
     def without_held_out(self, batch: Batch) -> Tensor:
         """labels_BHW with the held-out classes void."""
+        assert batch.labels_BHW is not None
         labels_BHW = batch.labels_BHW.clone()
         for row, classes in enumerate(batch.classes):
             for label, name in enumerate(classes.names, 1):

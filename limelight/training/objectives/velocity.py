@@ -56,7 +56,8 @@ class PromptedVelocity(Prompted):
         levels, discount = self.settings.noise_levels, self.settings.noise_discount
         given = {**batch.inputs, "prompt": shown.prompt_BKTC}
         error_NChw = self.network.velocity_error(given, shown.target_BKHW.float(), levels=levels, discount=discount)
-        weight_Nhw = F.adaptive_avg_pool2d(shown.valid_BKHW.float().flatten(0, 1), error_NChw.shape[-2:])
+        height, width = error_NChw.shape[-2:]
+        weight_Nhw = F.adaptive_avg_pool2d(shown.valid_BKHW.float().flatten(0, 1), (height, width))
         return (error_NChw.mean(1) * weight_Nhw).sum() / weight_Nhw.sum().clamp(min=1), {}
 
     def probabilities(self, given: Mapping[str, Tensor | None], names: Sequence[str]) -> Tensor:

@@ -19,6 +19,7 @@ from limelight.inference.predictor import load
 from limelight.models import create_model
 from limelight.models.weights import read_card, save_weights
 from limelight.stages import compare, evaluate, train
+from tests.families import families
 
 CLASSES = {1: "red ball", 3: "blue box", 4: "green ring"}
 COLOURS = {1: (220, 40, 40), 3: (50, 60, 220), 4: (40, 200, 60)}
@@ -49,8 +50,8 @@ RUNS = {
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": list(RUNS),
-    "evaluate": ["words", "salient"],
+    "train": families(RUNS),
+    "evaluate": {"words": "diffusion", "salient": "sdnet"},
     "tracking": {"enabled": False},
     "profiles": {
         "tiny": {
@@ -149,7 +150,7 @@ def test_evaluation_leaves_what_dvc_expects_of_every_network() -> None:
     for entry in (*stage["outs"], *stage["metrics"], *stage["plots"]):
         path = entry if isinstance(entry, str) else next(iter(entry))
         for name in ("words", "salient"):
-            assert Path(path.replace("${item}", name)).exists(), path
+            assert Path(path.replace("${key}", name)).exists(), path
     rows = Path("reports/eval/words/f.csv").read_text().splitlines()
     assert rows[0] == "threshold,f" and len(rows) == 257
 
@@ -201,7 +202,7 @@ def test_one_task_alone_has_a_champion(project: Path, tmp_path: Path, monkeypatc
     for name in ("data", "reports", "toys"):
         shutil.copytree(project / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    tree = {**TREE, "evaluate": ["words"]}
+    tree = {**TREE, "evaluate": {"words": "diffusion"}}
     compare.run(Params.model_validate(tree))
     board = read_json("reports/leaderboard/leaderboard.json")
     assert board["contests"].keys() == {"open-vocabulary"} and len(board["contests"]["open-vocabulary"]["rows"]) == 1

@@ -1,0 +1,39 @@
+"""Published recipes; see `limelight.config.presets`."""
+
+from typing import Any
+
+AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
+    # SDNet's training code: up to 14 pixels off each side by itself; a flip of half the pictures, one way or the other.
+    "sdnet": [
+        {"name": "crop", "pixels": 14},
+        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
+    ],
+    # STDNet's: SDNet's, drawn once for all frames of a clip.
+    "stdnet": [
+        {"name": "crop", "pixels": 14},
+        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
+    ],
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # SDNet (Su et al., TPAMI 2025, arXiv 2507.01182), section V and its training code, on DUTS-TR.
+    "sdnet": {
+        "epochs": 180,
+        "batch": {"size": 24},
+        # The whole set four times an epoch, in this order.
+        "size": {"input": 320, "training": [480, 400, 240, 320], "order": "passes"},
+        "augment": AUGMENTATIONS["sdnet"],
+        "optimiser": {
+            "name": "adam",
+            "lr": 1e-3,
+            "betas": [0.9, 0.99],
+            "weight_decay": 1e-4,
+            "groups": {
+                "norm": {"weight_decay": 1e-5},
+                "mixing": {"weight_decay": 5e-5, "freeze_epochs": 5},
+            },
+        },
+        "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [90, 150], "gamma": 0.1},
+        "objective": {"name": "supervised", "loss": "balanced-bce"},
+    },
+}
