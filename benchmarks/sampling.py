@@ -116,7 +116,12 @@ def settings(options: argparse.Namespace, seed: int) -> Params:
         ONE_STEP: diffsod | {"objective": {"name": "supervised"}},
         VELOCITY: diffsod | {"objective": {"name": "velocity"}},
     }
-    whole: dict[str, Any] = {"profile": "benchmark", "seed": seed, "device": "cpu", "train": list(runs)}
+    whole: dict[str, Any] = {
+        "profile": "benchmark",
+        "seed": seed,
+        "device": "cpu",
+        "train": dict.fromkeys(runs, "diffusion"),
+    }
     whole |= {"tracking": {"enabled": False}, "profiles": {"benchmark": {"data": {"datasets": datasets}, "runs": runs}}}
     return parse(Params, whole, "the benchmark's settings")
 

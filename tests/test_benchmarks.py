@@ -19,7 +19,7 @@ def test_both_ways_differ_in_what_they_learn_alone() -> None:
     assert (one_step.objective.name, velocity.objective.name) == ("supervised", "velocity")
     assert one_step.model_copy(update={"objective": velocity.objective}) == velocity
     assert one_step.epochs == 3 and one_step.parts == {"vae": "artifacts/autoencoder"}
-    assert params.train[0] == "autoencoder" and params.run("autoencoder").epochs == 2
+    assert next(iter(params.train)) == "autoencoder" and params.run("autoencoder").epochs == 2
     assert {request.sensor for request in params.active.data.datasets} == {"rgb", "rgbd", "rgbt"}
 
 

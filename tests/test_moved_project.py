@@ -140,7 +140,7 @@ def test_a_champion_without_files_is_an_error(project: Path, tmp_path: Path):
 def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Path, tmp_path: Path):
     there = project.rename(tmp_path / "B")
     (there / "params.yaml").write_text(
-        "profile: p\ntrain: []\ntracking: {experiment: test}\n"
+        "profile: p\ntrain: {}\ntracking: {experiment: test}\n"
         "profiles: {p: {data: {datasets: [{name: embedded}]}, runs: {}}}\n"
     )
 
