@@ -1,10 +1,10 @@
-"""How fast maps are scored, beside a plain PySODMetrics run on the same maps, and that its figures are equal.
+"""Benchmark of map scoring against plain PySODMetrics on the same maps: speed, and equality of the figures.
 
     python -m benchmarks.evaluation                                # synthetic maps of 400 x 300
     python -m benchmarks.evaluation --maps maps/ECSSD --masks data/datasets/ECSSD/masks
 
 Every candidate reads the PNG files itself. Rounds alternate between the candidates, and the medians of the rounds are
-compared, so that other work on the machine hits all of them alike.
+compared, so that other load on the machine affects all of them alike.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def from_folders(maps: Path, masks: Path, count: int) -> list[Pair]:
 
 
 def pysodmetrics(pairs: list[Pair]) -> dict[str, float]:
-    """The nine that the library has, by its own classes."""
+    """Compute the nine figures that the library has, with its own classes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         s, mae, wf = py_sod_metrics.Smeasure(), py_sod_metrics.MAE(), py_sod_metrics.WeightedFmeasure()

@@ -1,11 +1,11 @@
-"""The full-size diffusion networks with random weights: what a training step and a prediction take.
+"""Benchmark of the full-size diffusion networks, with random weights: time and memory of training and prediction.
 
     python -m benchmarks.full_size                                     # on a GPU of 80 GB or more
     python -m benchmarks.full_size --models diffsod --batches 1 --steps 5
 
 A training step is that of the pipeline: the run's own loss of a batch of noise at bf16 (weights and AdamW's moments
 stay float32), backward, clipping, AdamW. A prediction is `predict` of photos in memory, at bf16, with what is
-done before and after the network; `network` is the network alone. Memory is the most that PyTorch held at once.
+done before and after the network; `network` is the network alone. Memory is the peak that PyTorch allocated.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from limelight.training.optimisers import make_optimiser
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "diffsod": {},
-    # Stable Diffusion's own tokenizer is in files that are not here; it would give tokens of the same number and width.
+    # Stable Diffusion's tokenizer needs files that are not available; its tokens have the same number and width.
     "segdiffusion": {"tokenizer": "words"},
 }
 CLASSES = Vocabulary(("cat", "dog", "grass", "sky", "car", "tree"), (1, 2, 3, 4, 5, 6), background=True)
@@ -64,7 +64,7 @@ def main() -> None:
 
 # ------------------------------------------------------------------------------------------------------------- training
 def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
-    """Time steps of one network, and leave its weights in `folder`."""
+    """Time training steps of one network, and leave its weights in `folder`."""
     network = create_model(name, **OPTIONS[name])
     save_weights(folder / name, network, name=name, input_size=(options.size, options.size))
     objective = {"name": network.capabilities.objectives[0]}
@@ -120,7 +120,7 @@ def random_batch(count: int, size: int, network: Network) -> Batch:
 
 # ----------------------------------------------------------------------------------------------------------- predicting
 def predict(folder: Path, options: argparse.Namespace) -> list[Row]:
-    """Time predictions of the weights in `folder`: one step, and the published ten by ten."""
+    """Time predictions of the weights in `folder`: one step, and the published ten steps for an ensemble of ten."""
     generator = np.random.default_rng(0)
     rows = []
     for sampling, batches in ((ONE_STEP, options.batches), (PUBLISHED, options.batches[:1])):
@@ -144,14 +144,14 @@ def draw(
     prompts: tuple[str, ...] | None,
     network: list[float],
 ) -> None:
-    """Predict all photos at once, and note the network's seconds."""
+    """Predict all photos in one call, and record the network's seconds."""
     given = () if prompts is None else (prompts,)
     found = predictor.predict(photos, *given, batch_size=len(photos))
     network.append(sum(one.milliseconds["net"] for one in found) / 1000)
 
 
 def measured(call: Callable[[], None], times: int) -> Row:
-    """Median seconds and the most memory, or that there was too little of it."""
+    """Measure median seconds and peak memory; both None if out of memory."""
     gpu = torch.cuda.is_available()
     seconds = []
     if gpu:

@@ -1,11 +1,11 @@
-"""How much does loading slow training down? One epoch with its batches in memory against one through `epoch_batches`.
+"""Benchmark of the loader in training: an epoch with its batches in memory against one through `epoch_batches`.
 
     python -m benchmarks.loader                                            the demo's scale
     python -m benchmarks.loader --images PHOTOS --masks MASKS --size 320   photos on disk
 
-Both epochs take the same batches through the same optimiser steps, in one process, in turn; of each the shortest time
-of all repeats counts, since the machine may have other work. The ratio of processor time (threads included, worker
-processes not) suffers less from that. `--cache-mb 0` decodes every file in every epoch.
+Both epochs take the same batches through the same optimiser steps, alternating in one process; the shortest time of
+all repeats counts, since the machine may have other load. The ratio of CPU times (threads included, worker processes
+not) is less sensitive to that. `--cache-mb 0` decodes every file in every epoch.
 """
 
 import argparse
@@ -33,7 +33,7 @@ AUGMENT = [
     {"name": "rotate", "degrees": 10},
     {"name": "flip", "vertical": 0.2},
 ]
-"""Everything at once: no published recipe costs more."""
+"""All augmentations at once: no published recipe costs more."""
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def _compare(samples: list[Sample], run: Run, device: torch.device, repeats: int
 def _epoch(
     model: torch.nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable[Batch], device: torch.device
 ) -> tuple[float, float]:
-    """Train on the batches; seconds, and seconds of processor time."""
+    """Train on the batches; return wall-clock seconds and CPU seconds."""
     begun, used = time.perf_counter(), time.process_time()
     for batch in batches:
         moved = batch.to(device)
@@ -96,7 +96,7 @@ def _epoch(
 
 
 def _draw(folder: Path, count: int) -> tuple[Path, Path]:
-    """Pictures of the demo's size: an ellipse before a rough ground."""
+    """Make pictures of the demo's size: an ellipse on a noisy background."""
     for number in range(count):
         generator = np.random.default_rng(number)
         ground = cv2.resize(generator.integers(0, 256, (20, 20, 3), np.uint8), (160, 160))
@@ -111,7 +111,7 @@ def _draw(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 def _pair(images: Path, masks: Path) -> list[Sample]:
-    """Images and the masks of the same stem."""
+    """Pair images with the masks of the same stem."""
     by_stem = {path.stem: path for path in masks.iterdir()}
     empty = {"companion": None, "clip": None, "frame": None, "classes": (), "width": 0, "height": 0, "sha256": ""}
     return [

@@ -1,15 +1,15 @@
-"""A network that merges in every form and runtime, timed side by side, with what each costs in accuracy.
+"""Benchmark of a mergeable network in every form and runtime: speed, and the accuracy that each loses.
 
     python -m benchmarks.runtimes
     python -m benchmarks.runtimes --images photos/images --masks photos/masks
     python -m benchmarks.runtimes --weights artifacts/sdnet --images photos/images --masks photos/masks
 
 The reference is the training form in eager PyTorch, as the network was published: of SDNet each branch of a difference
-layer is a convolution of its own. (Ours sums the branches in weight space also while it trains, a row of the table.)
+layer is a separate convolution. (Limelight sums the branches in weight space in training too: a row of the table.)
 
-The forms take turns, one call each per round, so that other work on the machine hits all of them alike; the table gives
-the fastest call and ratios of fastest calls. Without --weights an SDNet is trained on every other photo for a minute or
-two, or, without photos, drawn at random: that is enough for speed, and not for accuracy.
+The forms take turns, one call each per round, so that other load on the machine affects all alike; the table gives the
+fastest call and ratios of fastest calls. Without --weights an SDNet is trained on every other photo for a minute or
+two; without photos its weights are random, which is enough for speed but not for accuracy.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from limelight.reporting.speed import hardware
 Form = Callable[[Feeds], np.ndarray]
 REFERENCE = "PyTorch, branches apart"
 PAUSE_S = 0.005
-"""Between calls: worker threads of the form before stop spinning by then."""
+"""Pause between calls, in which the previous form's worker threads stop spinning."""
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def read_photos(images: Path, masks: Path, card: Card) -> tuple[np.ndarray, np.n
 
 
 def train(model: Network, images_N3HW: np.ndarray, masks_NHW: np.ndarray, steps: int) -> None:
-    """A short training at half the size, so that the maps mean something."""
+    """Train briefly at half the size, so that the maps are meaningful."""
     images, masks = (
         torch.from_numpy(images_N3HW[..., ::2, ::2].copy()),
         torch.from_numpy(masks_NHW[:, None, ::2, ::2].copy()),
@@ -131,7 +131,7 @@ def open_forms(
     """Every way to run `model`, the reference first.
 
     Args:
-        apart: a copy of `model` that computes unmerged.
+        apart: a copy of `model` that runs its branches unmerged.
     """
     merged = model.reparameterize()
     card = write_weights(folder, merged, card.derived(form="merged", options=merged.build_options))

@@ -1,16 +1,16 @@
-"""One step trained end to end, beside the published way to draw masks with a diffusion model, at equal training.
+"""Benchmark of one-step diffusion trained end to end against the published multi-step sampling, at equal training.
 
     python -m benchmarks.sampling
     python -m benchmarks.sampling --scenes 1000 --epochs 24 --seeds 0 1 2
 
-The published way learns the velocities of noisy latents under multi-resolution noise and draws each mask in ten DDIM
-steps, ten times over, from timesteps with leading spacing. Ours learns the masks themselves in one step from the last
-timestep. Both are runs of one params.yaml that differ in `objective` alone: the same start, the same autoencoder, the
-same optimiser, and the same augmented pictures in the same order, equally often. They train through the pipeline's own
-stages, in a folder of their own, on drawn scenes of which depth and heat show what a share of the pictures hides.
+The published method learns the velocities of noisy latents under multi-resolution noise and samples each mask in ten
+DDIM steps with leading spacing, in an ensemble of ten. The one-step method learns the masks themselves in one step from
+the last timestep. Both are runs of one params.yaml that differ only in `objective`: the same initial weights,
+autoencoder and optimiser, and the same augmented pictures in the same order, equally often. They train through the
+pipeline's own stages, in a separate folder, on rendered scenes; depth and thermal pictures show what some images hide.
 
-Figures are those of the evaluate stage, at the network's input size. Evaluations are pictures that pass the UNet, as
-its own forward hook counts them; time is the processor's, on one thread, in batches of eight.
+Figures are those of the evaluate stage, at the network's input size. Evaluations are pictures that pass the UNet,
+counted by its forward hook; time is CPU time on one thread, in batches of eight.
 """
 
 import argparse
@@ -49,7 +49,7 @@ Draw = Callable[[DiffSOD, Batch, list[int]], Tensor]
 
 
 def denoise(steps: int, members: int, spacing: str) -> Draw:
-    """Sampling in several steps, from each picture's own noise."""
+    """Make a `Draw` that samples in several steps, from each picture's own noise."""
 
     def draw(network: DiffSOD, batch: Batch, seeds: list[int]) -> Tensor:
         given = bind(network.inputs, batch.inputs)
@@ -70,7 +70,7 @@ ROWS: dict[str, tuple[str, Draw]] = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one row's way made of the test pictures."""
+    """Results of one method, a row of the table, on the test pictures."""
 
     scores: list[ImageScores]
     evaluations: int
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def settings(options: argparse.Namespace, seed: int) -> Params:
-    """The shipped preset's autoencoder and diffSOD, the latter twice."""
+    """Settings of the runs: the shipped preset's autoencoder, and its diffSOD with each of the two objectives."""
     tree = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
     profile = tree["profiles"][tree["profile"]]
     datasets = [request for request in profile["data"]["datasets"] if request.get("labels") != "classes"]
@@ -127,10 +127,10 @@ def settings(options: argparse.Namespace, seed: int) -> Params:
 
 
 def train_all(params: Params) -> dict[str, float]:
-    """Draw the scenes in the working folder and train on them.
+    """Render the scenes in the working folder and train on them.
 
     Returns:
-        Each run's processor seconds.
+        Each run's CPU seconds.
     """
     download.run(params)
     prepare.run(params)
@@ -144,7 +144,7 @@ def train_all(params: Params) -> dict[str, float]:
 
 @torch.inference_mode()
 def measure(folder: Path, draw: Draw, images: int) -> Drawn:
-    """Draw and score test pictures, of all modalities equally many."""
+    """Predict and score test pictures, equally many of each modality."""
     torch.set_num_threads(1)
     network, card = load_weights(folder)
     scores: list[ImageScores] = []
@@ -163,7 +163,7 @@ def measure(folder: Path, draw: Draw, images: int) -> Drawn:
 
 @contextmanager
 def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
-    """How many pictures each pass through the UNet held."""
+    """Within the block, record the number of pictures in each pass through the UNet."""
     passes: list[int] = []
     hook = unet.register_forward_hook(lambda module, given, found: passes.append(len(found.sample)))
     try:
@@ -173,7 +173,7 @@ def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
 
 
 def test_batches(card: Card, images: int) -> Iterator[Batch]:
-    """Of pictures from the test split, those of each dataset in equal number."""
+    """Batches of test pictures, equally many from each dataset."""
     samples = read_manifest(splits=["test"])
     names = sorted({sample.dataset for sample in samples})
     chosen = [
@@ -186,10 +186,10 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
 
 
 def summarise(found: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
-    """Means over the pictures of all seeds; standard errors are over these pictures too.
+    """Average over the pictures of all seeds; standard errors are over these pictures too.
 
     Args:
-        reference: another way's, of the same pictures.
+        reference: another method's results on the same pictures.
     """
     scores, others = ([score for one in each for score in one.scores] for each in (found, reference))
     mae, iou = (np.array([getattr(score, name) for score in scores]) for name in ("mae", "iou"))
@@ -209,7 +209,7 @@ def summarise(found: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
 
 
 def print_table(report: dict[str, Any]) -> None:
-    """The rows as Markdown."""
+    """Print the rows as a Markdown table."""
     pictures, spent = report["pictures"], report["training_cpu_seconds"]
     print(f"\n{report['machine']}")
     print(

@@ -1,10 +1,10 @@
-"""What the packaged champion answers per second, and how long a client waits.
+"""Benchmark of the packaged champion's service: requests per second, and latency.
 
     python -m benchmarks.serving                                  # the bento of the last pipeline run, a drawn picture
     python -m benchmarks.serving --image photo.jpg --clients 1 4 16
     python -m benchmarks.serving --url http://127.0.0.1:3000      # a service that runs already
 
-Clients of one group send their next request when the last one is answered. Client and service share the machine.
+Each client sends its next request when the last one is answered. Clients and service share the machine.
 """
 
 import argparse
@@ -26,10 +26,10 @@ BENTO = Path("artifacts/bento/limelight.bento")
 
 
 def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, float]:
-    """Requests per second and the distribution of waiting times, milliseconds, over `requests` answered requests.
+    """Measure requests per second and the distribution of latencies, milliseconds, over `requests` answered requests.
 
     Raises:
-        httpx.HTTPStatusError: one was not answered with 200.
+        httpx.HTTPStatusError: a request was not answered with 200.
     """
     waits: list[float] = []
 
@@ -52,7 +52,7 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
 
 
 def _service(url: str | None, bento: Path, folder: Path) -> AbstractContextManager[str]:
-    """The URL of a service: the one given, or one of its own for the bento, unpacked into `folder`."""
+    """The URL of a service: the given one, or one started here from the bento, unpacked into `folder`."""
     if url:
         return nullcontext(url)
     return served(str(unpack(bento, folder / "bento")), {"BENTOML_HOME": str(folder / "home")})

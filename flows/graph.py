@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
-    """The stages that are out of date, or depend on one that is, each with the ones of them it must wait for.
+    """Find the stages that are out of date or depend on one that is, each with those of them it must wait for.
 
-    Stages that DVC runs every time (`always_changed`) are left out and make nothing stale: run them first, then ask.
+    Stages that DVC runs every time (`always_changed`) are left out and make nothing stale: run them before calling.
 
     Args:
         targets: limit to these stages and what they depend on; none = all.

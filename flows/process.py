@@ -1,4 +1,4 @@
-"""Commands as children that end when their flow does."""
+"""Child processes that end with their flow."""
 
 import ctypes
 import os
@@ -61,7 +61,7 @@ def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, st
 
 
 def end_all() -> None:
-    """End every command of `run` that still runs: for a flow whose tasks' threads cannot be stopped."""
+    """End every command that `run` started and that still runs: for a flow whose task threads cannot be stopped."""
     with _lock:
         children = list(_running)
     for child in children:
@@ -69,7 +69,7 @@ def end_all() -> None:
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    """SIGTERM to the child's whole group, and SIGKILL to what is left of it after `GRACE_S`."""
+    """Send SIGTERM to the child's whole group, and SIGKILL to what is left of it after `GRACE_S`."""
     deadline = time.monotonic() + GRACE_S
     if not _signal_group(child, signal.SIGTERM):
         return

@@ -1,4 +1,4 @@
-"""The leaderboard's champion into the MLflow registry: a flow, since it changes stores outside the tree."""
+"""Promotion of the leaderboard's champion in the MLflow registry: a flow, since it changes stores outside the tree."""
 
 from typing import Annotated
 
@@ -13,36 +13,36 @@ from limelight.tasks import DEFAULT
 
 
 class Approval(RunInput):
-    """What a person answers on the flow run's page."""
+    """A person's answer on the flow run's page."""
 
     approve: bool
 
 
 @task(retries=2, retry_delay_seconds=10)
 def register_challenger(what: str) -> Nomination:
-    """The leaderboard's champion becomes a registered version with the alias 'challenger'."""
+    """Register the leaderboard's champion as a version with the alias 'challenger'."""
     return nominate(load_params(), what)
 
 
 @task(retries=2, retry_delay_seconds=10)
 def make_champion(nomination: Nomination) -> None:
-    """The alias 'champion' moves to the nominated version."""
+    """Move the alias 'champion' to the nominated version."""
     crown(load_params(), nomination)
 
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def push_bento(remote: str) -> None:
-    """The exported bento to a DVC remote, from where a server takes it by `dvc pull package`."""
+    """Push the exported bento to a DVC remote, from which a server gets it by `dvc pull package`."""
     process.run(["dvc", "push", "--remote", remote, "package"], get_run_logger().info)
 
 
 @flow
 def promote(ask: bool = False, remote: str | None = None, what: str = DEFAULT) -> bool:
-    """Promote if the rule of params.yaml says so.
+    """Promote the leaderboard's champion if the rule of params.yaml prefers it.
 
     Args:
         ask: wait up to a day for a person's approval, given on the flow run's page.
-        remote: DVC remote that receives the champion's bento; none = it stays here.
+        remote: DVC remote that receives the champion's bento; none = it is not pushed.
         what: the task whose champion it is: saliency or open-vocabulary.
 
     Returns:

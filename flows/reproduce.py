@@ -1,4 +1,4 @@
-"""The default flow: one `dvc repro`. DVC decides what must run; Prefect gives it a place, a log and a history."""
+"""The default flow: one `dvc repro`. DVC decides what must run; Prefect adds a machine, a log and a history."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""One task per DVC stage. Worth it where stages last minutes or hours; each costs a second of its own."""
+"""Flow with one task per DVC stage, for stages of minutes or hours: each task adds about a second."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ NEEDS_GPU = ("train@", "finetune@", "distill@")
 
 @task(task_run_name="{stage}")
 def run_stage(stage: str) -> None:
-    """One stage by itself. Trainings take turns on the GPUs: the limit 'limelight-gpu' has one slot for each."""
+    """Run one stage by itself. Trainings take turns on the GPUs: the limit 'limelight-gpu' has one slot for each."""
     if stage.startswith(NEEDS_GPU):
         with concurrency("limelight-gpu", occupy=1, strict=False):
             dvc_repro("--single-item", stage)
@@ -27,13 +27,13 @@ def run_stage(stage: str) -> None:
 
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=8))
 def reproduce_parallel(targets: list[str] | None = None) -> None:
-    """Bring everything up to date, stages side by side wherever neither needs the other.
+    """Bring everything up to date, running independent stages in parallel.
 
     Args:
         targets: DVC stages such as 'train@teacher', with what they depend on; none = the whole pipeline.
     """
     pull_data()
-    dvc_repro("download")  # it looks at the data itself; what follows then knows whether anything drifted
+    dvc_repro("download")  # it checks the data itself, so that later stages know of any change
     futures: dict[str, PrefectFuture[None]] = {}
     try:
         for stage, needs in stages_to_run(targets).items():

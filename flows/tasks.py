@@ -13,14 +13,14 @@ LEADERBOARD = Path("reports/leaderboard/leaderboard.md")
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def pull_data() -> None:
-    """Bring data/raw from the DVC remote, unless it is here."""
+    """Pull data/raw from the DVC remote, unless it is present."""
     if not any(Path("data/raw").glob("*")):
         process.run(["dvc", "pull", "data.dvc"], get_run_logger().info)
 
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])
 def push_results(remote: str | None) -> None:
-    """Send outs and the run cache to a DVC remote: another clone can then take them over without running anything."""
+    """Push outs and the run cache to a DVC remote, so that another clone can use them without running anything."""
     if store := store_within(remote):
         get_run_logger().warning(
             "the DVC remote is %s, a folder of this working tree, which no other machine sees; for one that they "
@@ -31,7 +31,7 @@ def push_results(remote: str | None) -> None:
 
 
 def store_within(remote: str | None) -> Path | None:
-    """The folder that a DVC remote keeps its files in, where that lies in this working tree; else None.
+    """The folder of a DVC remote's files if it lies within this working tree; else None.
 
     Args:
         remote: its name; none = the default one.
@@ -52,6 +52,6 @@ def publish_leaderboard() -> None:
 
 
 def dvc_repro(*arguments: str) -> None:
-    """`dvc repro`, its log lines in the flow's log. Stages find the flow run's name in LIMELIGHT_FLOW_RUN."""
+    """Run `dvc repro` with its output in the flow's log. Stages find the flow run's name in LIMELIGHT_FLOW_RUN."""
     command = ["dvc", "--wait-for-lock", "repro", *arguments]
     process.run(command, get_run_logger().info, {"LIMELIGHT_FLOW_RUN": flow_run.get_name() or ""})

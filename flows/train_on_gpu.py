@@ -1,6 +1,6 @@
-"""One DVC target on the machine with the GPU.
+"""Flow that runs one DVC target on the machine with the GPU.
 
-The results travel by DVC, not by git: the worker pushes outs and run cache, and whoever asked for them types
+Results are transferred by DVC, not by git: the worker pushes outs and run cache, and the requester runs
 `dvc repro --pull <target>` in their own clone, which checks the results out instead of computing them.
 """
 
@@ -12,9 +12,9 @@ from limelight.flows.tasks import dvc_repro, pull_data, push_results
 
 @flow
 def train_on_gpu(target: str, remote: str | None = None) -> None:
-    """Run one stage with everything it depends on, and send the results to a DVC remote.
+    """Run one stage with everything it depends on, and push the results to a DVC remote.
 
-    A run that was killed half-way goes on from its last checkpoint, to the same weights.
+    An interrupted run resumes from its last checkpoint and gives the same weights.
 
     Args:
         target: a DVC stage such as 'train@teacher'.

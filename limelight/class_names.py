@@ -1,4 +1,4 @@
-"""Names of classes: what may be one, when two are the same, and the prompts that they make."""
+"""Class names: validation, normalisation for comparison, and expansion into prompts."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,15 @@ from limelight.foundation.errors import UserError
 
 
 def folded(name: str) -> str:
-    """A class's name as networks see it: without regard to capitals and blanks."""
+    """Normalise a class name for comparison, as networks see it: case and extra whitespace are ignored."""
     return " ".join(name.split()).casefold()
 
 
 def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes without blanks around them, each once.
+    """Validate class names and normalise their whitespace.
 
     Raises:
-        UserError: there is none, one is empty or no Unicode, or two differ in their letters' case alone, which no
-            network sees.
+        UserError: there is none, one is empty or not valid Unicode, or two are equal up to case, which networks ignore.
     """
     if isinstance(prompts, str):
         raise UserError(f"give the classes as a list, such as [{prompts!r}]; a text by itself would be read by letters")
@@ -35,10 +34,10 @@ def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
 
 
 def in_template(classes: Sequence[str], template: str) -> list[str]:
-    """What a network is told of each class.
+    """Fill each class name into the prompt template.
 
     Raises:
-        UserError: the template has no place, or several, for a name, or is no Unicode.
+        UserError: the template does not have exactly one placeholder, or is not valid Unicode.
     """
     if template.count("{}") != 1:
         raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")

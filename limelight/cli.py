@@ -26,8 +26,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails where t
 
 
 def main() -> None:
-    """Run the command line. A user's mistake is one line on standard error and exit status 2."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of tags that are damaged, which nothing here depends on
+    """Run the command line. A user's mistake is reported in one line on standard error, with exit status 2."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged tags, which nothing here uses
     with mistakes_in_one_line():
         app()
 
@@ -168,7 +168,7 @@ def serve(context: typer.Context) -> None:
 
 
 def _become(*arguments: str) -> None:
-    """Replace this process by another Python, which then gets the signals meant for this one."""
+    """Replace this process by another Python process, which then receives its signals."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments])
 

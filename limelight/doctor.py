@@ -1,4 +1,4 @@
-"""`limelight doctor`: one look at the machine, the environment and the folder, before hours are spent on them."""
+"""`limelight doctor`: check the machine, the environment and the folder before a long run."""
 
 import importlib.metadata
 import json
@@ -28,7 +28,7 @@ PORTS = {3000: "limelight serve", 4200: "the Prefect server", 5000: "MLflow's pa
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: State
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything. A check that meets a user's mistake reports it; none stops the others."""
+    """Run all checks. A UserError in a check becomes a finding and does not stop the others."""
     findings: list[Finding] = []
     params: Params | None = None
     try:
@@ -53,7 +53,7 @@ def examine() -> list[Finding]:
 
 
 def render(findings: list[Finding], *, as_json: bool) -> str:
-    """The findings as a JSON list, or as aligned lines."""
+    """Format findings as a JSON list, or as aligned lines."""
     if as_json:
         return json.dumps([asdict(finding) for finding in findings], indent=2)
     width = max(len(finding.what) for finding in findings)
@@ -67,7 +67,7 @@ def _python(params: Params | None) -> Iterator[Finding]:
 
 
 def _packages(params: Params | None) -> Iterator[Finding]:
-    """Every requirement of limelight's own metadata: the core must be there, an extra may be absent."""
+    """Check every requirement in limelight's metadata: the core must be installed, extras may be absent."""
     from packaging.requirements import Requirement
 
     lacking: dict[str, list[str]] = {}
@@ -257,7 +257,7 @@ def _tracker(params: Params | None) -> Iterator[Finding]:
 
 
 def _store(tracking: Tracking) -> Iterator[Finding]:
-    """An SQLite store: whether it can be read, still is where it was, and has the weights of its champions."""
+    """Check an SQLite store: whether it is readable, was moved, and has the weights of its champions."""
     try:
         old, lost = moved_from(tracking), lost_versions(tracking)
     except sqlite3.Error as error:

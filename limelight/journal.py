@@ -1,7 +1,7 @@
-"""Runs that are written down now and logged later.
+"""Journal of runs: written to disk now, logged to MLflow later.
 
-Importing MLflow takes longer than most stages do. Those write what they would log into work/journal/, and the next
-stage that opens the store anyway (a training, compare, package) logs it, under the time at which it happened.
+Importing MLflow takes longer than most stages run. Short stages write what they would log to work/journal/, and the
+next stage that opens the store anyway (a training, compare, package) logs it with the original timestamps.
 """
 
 import os
@@ -19,7 +19,7 @@ FOLDER = Path("work/journal")
 
 
 class Note:
-    """What a stage has to say of itself, in the words of `limelight.tracking.Tracker`."""
+    """What a stage records of its run, through the methods of `limelight.tracking.Tracker`."""
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -31,22 +31,22 @@ class Note:
         self.params.update(values)
 
     def log_metrics(self, values: Mapping[str, Any]) -> None:
-        """Numbers; nested mappings become names with dots."""
+        """Record numbers; nested mappings become dotted names."""
         self.metrics.update(values)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         self.tags.update(tags)
 
     def log_artifact(self, path: Path) -> None:
-        """A file or folder that is still there when the run is logged."""
+        """Record a file or folder, which must still exist when the run is logged."""
         self.artifacts.append(str(path))
 
 
 @contextmanager
 def noted_run(params: Params, stage: str, name: str = "") -> Iterator[Note]:
-    """A run for one stage, logged by the next `limelight.tracking.tracked_run` of this folder.
+    """Record one stage's run, to be logged by the next `limelight.tracking.tracked_run` in this folder.
 
-    An exception is noted too, as FAILED or KILLED, and goes on its way.
+    An exception is recorded too, as FAILED or KILLED, and re-raised.
     """
     note, started, status = Note(), _now(), "FINISHED"
     try:
@@ -66,7 +66,7 @@ def _write(params: Params, note: Note, stage: str, name: str, started: int, stat
         "started": started,
         "ended": _now(),
         "parent": os.environ.get("LIMELIGHT_PARENT_RUN"),
-        "facts": provenance(params),  # at the end: the data's hash is what this stage may have made
+        "facts": provenance(params),  # at the end: the stage may have changed the data's hash
         "tags": {"stage": stage, **note.tags},
         "params": note.params,
         "metrics": note.metrics,
@@ -76,5 +76,5 @@ def _write(params: Params, note: Note, stage: str, name: str, started: int, stat
 
 
 def _now() -> int:
-    """Milliseconds, as MLflow counts time."""
+    """Milliseconds since the epoch, MLflow's unit of time."""
     return time.time_ns() // 1_000_000

@@ -13,7 +13,7 @@ INDEX = Path("data/index.json")
 
 
 def model_lines(pattern: str, artifacts: Path) -> list[str]:
-    """The networks whose names match a shell pattern, then the weights folders of these networks below `artifacts`.
+    """List the networks whose names match a shell pattern, then their weights folders below `artifacts`.
 
     Raises:
         UserError: no name matches.
@@ -53,7 +53,7 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
 
 
 def find_weights(artifacts: Path) -> dict[Path, Card | UserError]:
-    """The weights folders directly below `artifacts`, by path, with their cards, or what is wrong with these."""
+    """Map each weights folder directly below `artifacts` to its card, or to the error in reading it."""
     return {path.parent: _card(path.parent) for path in sorted(artifacts.glob(f"*/{CARD}"))}
 
 
@@ -65,7 +65,7 @@ def _card(folder: Path) -> Card | UserError:
 
 
 def data_lines() -> list[str]:
-    """The datasets of the catalogue and of this folder's index: what they are, and whether they are here."""
+    """Describe the datasets of the catalogue and of this folder's index, and whether they are present."""
     from limelight.data.catalogue import catalogue
 
     here = read_json(INDEX)["datasets"] if INDEX.is_file() else {}

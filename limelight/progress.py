@@ -11,7 +11,7 @@ PLAIN_INTERVAL_S = 10.0
 
 
 def track(items: Iterable[T], total: int, what: str, unit: str = "images") -> Iterator[T]:
-    """Yield `items` and show how far along they are.
+    """Yield `items` while showing progress.
 
     Args:
         total: how many items are expected.
@@ -26,7 +26,7 @@ def track(items: Iterable[T], total: int, what: str, unit: str = "images") -> It
 
 @contextmanager
 def progress(total: int, what: str, unit: str = "images", done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Yield `advance(items, note)`; the note (a loss, say) stands at the line's end.
+    """Show progress; yield `advance(items, note)`, whose note (e.g. a loss) ends the line.
 
     Args:
         done: items finished by an earlier, interrupted run; counted as done but not in the rate.

@@ -13,11 +13,11 @@ from limelight.config import Params
 from limelight.foundation.files import sha256_file
 
 _CODE = ("*.py", "params.yaml", "dvc.yaml", "data.dvc", "requirements.lock")
-"""What makes a checkout 'dirty': results that a pipeline run writes into tracked files do not."""
+"""Files whose changes make a checkout 'dirty'; tracked files that hold a pipeline's results do not."""
 
 
 def provenance(params: Params) -> dict[str, str]:
-    """Tags of a stage's run; what cannot be known (no git, no DVC, no data yet) is left out.
+    """Collect the tags of a stage's run; what is unavailable (no git, no DVC, no data yet) is left out.
 
     mlflow.source.git.commit and git.dirty; params.profile and params.sha256; data.index.sha256 (of data/index.json);
     dvc.stage; dvc.data.md5 (of the raw data that data.dvc tracks); dvc.lists.md5 (of the manifest and lists, from
@@ -38,7 +38,7 @@ def provenance(params: Params) -> dict[str, str]:
 
 
 def pipeline_key(tags: dict[str, str]) -> str:
-    """64 hex digits, equal for all stages of one pipeline run: of the code's revision, the settings and the data."""
+    """Hash code revision, settings and data to 64 hex digits, equal for all stages of one pipeline run."""
     parts = [tags.get(name) for name in ("mlflow.source.git.commit", "params.sha256", "data.index.sha256")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
-"""MLflow's SQLite store after its project was moved or copied.
+"""Repair of MLflow's SQLite store after its project was moved or copied.
 
-MLflow writes absolute paths of artifacts into the database, also where it was given relative ones. The project's folder
-is therefore kept as a tag of the experiment; where it is another one now, every path below it follows. Paths elsewhere,
+MLflow writes absolute artifact paths into the database, even if it was given relative ones. The project's folder is
+therefore stored as a tag of the experiment; once it has changed, every path below it is rewritten. Paths elsewhere,
 other databases and servers are left alone.
 """
 
@@ -17,7 +17,8 @@ from limelight.models.weights import CARD, WEIGHTS
 HOME_TAG = "limelight.home"
 _SQLITE = "sqlite:///"
 _DEFAULT_EXPERIMENT = Path("mlruns/0")
-"""Below the folder in which MLflow made the database; in stores without the tag."""
+"""Artifacts of MLflow's first experiment, relative to the folder in which it made the database; for stores without the
+tag."""
 _PATHS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -33,25 +34,25 @@ def database_of(tracking: Tracking) -> Path | None:
 
 
 def home_of(database: Path) -> Path:
-    """The folder that moves with a database: the working folder, or the database's own if its path is absolute."""
+    """The project folder of a database: the working folder, or the database's own if its path is absolute."""
     return database.parent if database.is_absolute() else Path.cwd()
 
 
 def moved_from(tracking: Tracking) -> Path | None:
-    """Where the store's project was when its paths were written; None where it still is."""
+    """The project's folder when the store's paths were written; None if it is still the same."""
     database = database_of(tracking)
     if database is None or not database.is_file():
         return None
     with closing(sqlite3.connect(database)) as connection:
         recorded = _recorded(connection, tracking.experiment, trusted=not database.is_absolute())
-    # Named by an absolute path from now on, a database in a sub-folder is where it was.
+    # A database in a sub-folder that is now given by an absolute path has not moved.
     if recorded == home_of(database) or (recorded and database.is_absolute() and database.is_relative_to(recorded)):
         return None
     return recorded
 
 
 def follow(tracking: Tracking) -> None:
-    """Let the paths of an SQLite store follow its project, all or none of them. The caller holds the store's lock.
+    """Rewrite the paths of an SQLite store whose project moved, all or none. The caller holds the store's lock.
 
     Raises:
         sqlite3.Error: the database is locked or damaged.
@@ -71,10 +72,10 @@ def follow(tracking: Tracking) -> None:
 
 
 def check_reachable(location: str) -> None:
-    """Before MLflow makes a missing folder anew.
+    """Check that an artifact root exists, before MLflow re-creates a missing one.
 
     Raises:
-        UserError: a local artifact root whose folder is gone.
+        UserError: the artifact root is local and its folder is gone.
     """
     path = local_path(location)
     if path is not None and not path.parent.is_dir():
@@ -85,7 +86,7 @@ def check_reachable(location: str) -> None:
 
 
 def lost_weights(location: str) -> Path | None:
-    """The folder of tracked weights if it is local and lacks a file; MLflow downloads an empty folder from there."""
+    """The folder of tracked weights if it is local and lacks a file; MLflow would download an empty folder."""
     folder = local_path(location)
     if folder is None or all((folder / name).is_file() for name in (CARD, WEIGHTS)):
         return None
@@ -122,8 +123,7 @@ def local_path(location: str) -> Path | None:
 
 
 def _recorded(connection: sqlite3.Connection, experiment: str, *, trusted: bool) -> Path | None:
-    """The project's folder by the experiment's tag or, where that is `trusted`, by the experiment that MLflow makes
-    first."""
+    """The project's folder, from the experiment's tag or, where that is `trusted`, from MLflow's first experiment."""
     if not _columns(connection, "experiment_tags"):
         return None
     tagged = connection.execute(

@@ -1,6 +1,6 @@
-"""MLflow, in one place.
+"""Tracking of runs in MLflow.
 
-A tracker that is off, missing or down never stops the work: every number is in the stage's own JSON as well. MLflow is
+A tracker that is off, missing or down never stops a stage: every number is in the stage's own JSON as well. MLflow is
 imported only when a run is tracked, since that takes seconds.
 """
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PATIENCE_S = 3.0
-"""How long a tracker may take to show that it is alive."""
+"""Timeout of the check that a tracker is alive."""
 _CREATION_S = 90.0
-"""How long another process may take to create the store; MLflow's first migration runs for seconds."""
+"""Timeout for another process to create the store; MLflow's first migration runs for seconds."""
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -42,8 +42,8 @@ _ENVIRONMENT = {
 
 
 class Tracker:
-    """One run in MLflow. Without a client every method does nothing; at the first failure one line says so, and from
-    there on every method does nothing."""
+    """One run in MLflow. Without a client, and after the first failure (reported in one line), every method does
+    nothing."""
 
     def __init__(
         self, client: "MlflowClient | None" = None, experiment_id: str = "", run_id: str | None = None
@@ -53,7 +53,7 @@ class Tracker:
         self.run_id = run_id
 
     def log_params(self, values: Mapping[str, Any]) -> None:
-        """Settings; nested mappings become dotted names. A name that the run has already keeps its value."""
+        """Log settings; nested mappings become dotted names. A name that the run has already keeps its value."""
 
         def log(client: "MlflowClient") -> None:
             from mlflow.entities import Param
@@ -65,7 +65,7 @@ class Tracker:
         self._attempt(log)
 
     def log_metrics(self, values: Mapping[str, Any], step: int = 0, model_id: str | None = None) -> None:
-        """Numbers of one step (an epoch, where there are epochs), or of a logged model; nested names become dotted."""
+        """Log numbers of one step (an epoch, if there are epochs) or of a logged model; nested names become dotted."""
         self._attempt(lambda client: client.log_batch(self.run_id, metrics=_metrics(_flatten(values), step, model_id)))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -77,12 +77,12 @@ class Tracker:
         self._attempt(log)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file or a whole folder, by its own name or into `folder` of the run's artifacts. Pictures too."""
+        """Log a file (images too) or a whole folder, under its own name or in `folder` of the run's artifacts."""
         kind = "log_artifacts" if path.is_dir() else "log_artifact"
         self._attempt(lambda client: getattr(client, kind)(self.run_id, str(path), folder))
 
     def log_dataset(self, name: str, digest: str, source: Path, context: str = "training") -> None:
-        """What the run read: a name, a hash (its first 36 digits are kept) and where it lies."""
+        """Log a dataset that the run read: name, hash (its first 36 digits are kept) and location."""
 
         def log(client: "MlflowClient") -> None:
             from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -94,7 +94,7 @@ class Tracker:
         self._attempt(log)
 
     def log_weights(self, folder: Path, metrics: Mapping[str, float], step: int = 0) -> str | None:
-        """A weights folder as a logged model: safetensors and card as they are, no pickle, no frozen input size.
+        """Log a weights folder as a model: safetensors and card as they are, no pickle, no fixed input size.
 
         Returns:
             The model's id, for `limelight.champions.registry.register`; None if nothing is tracked.
@@ -129,7 +129,7 @@ class Tracker:
             return None
         try:
             return action(self._client)
-        except Exception as error:  # whatever goes wrong in there is no reason to lose a training
+        except Exception as error:  # no tracking failure may abort a training
             self._client = None
             _warn(error)
             return None
@@ -139,15 +139,15 @@ class Tracker:
 def tracked_run(
     params: Params, stage: str, name: str = "", *, key: str | None = None, tags: Mapping[str, str] | None = None
 ) -> Iterator[Tracker]:
-    """A run for one stage, a child of the pipeline run that it belongs to.
+    """Track one stage's run, as a child of its pipeline run.
 
     The parent is LIMELIGHT_PARENT_RUN where that is set, else the run of the same code revision, settings and data,
     made by whichever stage comes first: one `dvc repro` is one parent. Under torchrun the first process alone tracks.
 
     Args:
         stage, name: e.g. 'train', 'teacher'; the run is called 'train teacher'.
-        key: of a resumable piece of work. A run with this key that never finished is continued.
-        tags: besides those of `provenance`.
+        key: identifies resumable work. An unfinished run with this key is continued.
+        tags: in addition to those of `provenance`.
     """
     tracker = Tracker()
     if params.tracking.enabled and os.environ.get("RANK", "0") == "0":
@@ -163,9 +163,9 @@ def tracked_run(
 
 @contextmanager
 def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
-    """A client of a store that answered and the id of its experiment, both made if they were not there.
+    """Yield a client of a reachable store and its experiment's id; both store and experiment are created if missing.
 
-    A store on disk follows its project where that was moved or copied.
+    The paths of a store on disk are updated if its project was moved or copied.
 
     Raises:
         Exception: of whatever kind, within seconds, if the store is unreachable, locked or not a store.
@@ -181,7 +181,7 @@ def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
     import mlflow
 
     with _locked(lock):
-        mlflow.set_tracking_uri(tracking.uri)  # parts of MLflow use this whatever the client was given
+        mlflow.set_tracking_uri(tracking.uri)  # parts of MLflow use this rather than the client's
         client = mlflow.MlflowClient(tracking.uri)
         found = client.get_experiment_by_name(tracking.experiment)
         if found:
@@ -215,7 +215,7 @@ def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> 
 
 
 def log_journal(client: "MlflowClient", experiment_id: str, folder: Path = JOURNAL) -> None:
-    """Log what `limelight.journal.noted_run` wrote down, oldest first; what fails to be logged stays written down."""
+    """Log the runs recorded by `limelight.journal.noted_run`, oldest first; those that fail stay in the journal."""
     if not folder.is_dir():
         return
     with _locked(folder / "lock"):
@@ -302,13 +302,13 @@ def _locked(path: Path | None) -> Iterator[None]:
 
 
 def _check_alive(uri: str, database: Path | None) -> None:
-    """Look before MLflow does: its own retries take minutes."""
+    """Check that the store is reachable before MLflow tries: its own retries take minutes."""
     if database and database.is_file():
         with closing(sqlite3.connect(database, timeout=_PATIENCE_S)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
     elif uri.startswith(("http://", "https://")):
-        with suppress(urllib.error.HTTPError):  # also an answer
+        with suppress(urllib.error.HTTPError):  # an error status is an answer too
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PATIENCE_S).close()
     elif "://" in uri and (parts := urlsplit(uri)).hostname and parts.port:
         socket.create_connection((parts.hostname, parts.port), timeout=_PATIENCE_S).close()
@@ -320,7 +320,7 @@ def _warn(error: Exception) -> None:
 
 
 def main() -> None:
-    """Log what waits in the journal: `python -m limelight.tracking`."""
+    """Log the journal's pending runs: `python -m limelight.tracking`."""
     params = load_params()
     if params.tracking.enabled:
         try:

@@ -1,4 +1,4 @@
-"""What every network of this project is."""
+"""Base class of every network, and what networks declare about themselves."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from limelight.models.inputs import IMAGE, Input, bind
 from limelight.models.state import load_strict
 
 NOT_KEPT = ("pretrained", "assets")
-"""Options that say where a network's first weights come from. Its own stand in the weights folder."""
+"""Options that say where initial weights come from; not recorded, since a weights folder holds the network's own."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a network can do. Code asks these, never for a class or a family."""
+    """What a network can do. Code checks these, never a class or a family."""
 
     task: str = "saliency"
     """What its maps show; see `limelight.tasks`."""
@@ -37,35 +37,36 @@ class Capabilities:
     divisor: int = 1
     """Height and width are rounded to a multiple of this before the network sees them."""
     least: int = 1
-    """Pixels; what a shorter side is brought to. A multiple of the divisor."""
+    """Smallest side, pixels; shorter sides are enlarged to it. A multiple of the divisor."""
     independent: bool = True
     """No row of a batch depends on the others in evaluation mode."""
     fixed_export: bool = False
-    """Exports take one height and width: reasoning about tokens or windows of a number left open takes the tracer six
-    times as long for a diffusion model, and hours for a Swin backbone."""
+    """Exports have one fixed height and width: with a dynamic number of tokens or windows, tracing takes six times as
+    long for a diffusion model, and hours for a Swin backbone."""
 
 
 class Network(nn.Module):
     """A dense-prediction network.
 
     `forward(image_B3HW, ...)` takes what `inputs` declares, each under its name with its dimensions, and returns a list
-    of logits_B1HW at the image's size, finest first; a network of prompts returns logits_BKHW, a map per prompt. It is
-    a pure function of tensors: no resizing policy, no sigmoid, no files. Call it through `logits` or `maps`.
+    of logits_B1HW at the image's size, finest first; a network that takes prompts returns logits_BKHW, a map per
+    prompt. It is a pure function of tensors: no resizing policy, no sigmoid, no files. Call it through `logits` or
+    `maps`.
 
-    What it is built with is remembered: `build_options` re-create its graph.
+    The constructor's options are recorded: `build_options` re-create its graph.
     """
 
     inputs: tuple[Input, ...] = (IMAGE,)
     capabilities: Capabilities = Capabilities()
     mean: ClassVar[Triple] = IMAGENET_MEAN
     std: ClassVar[Triple] = IMAGENET_STD
-    """Of RGB in [0, 1], per channel: how its images are normalised."""
+    """With `mean`, how its images are normalised: per channel of RGB in [0, 1]."""
     rows_at_once: int | None = None
-    """Maps that are computed at once, whatever the batch; None = all. May be changed at any time."""
+    """Maps that are computed at once, whatever the batch size; None = all. May be changed at any time."""
     published_steps: ClassVar[int] = 1
-    """Denoising steps that weights which have learnt velocities are used with."""
+    """Denoising steps for weights that were trained to predict velocities."""
     base: str | None = None
-    """The published weights that it was built on; None where these are its own."""
+    """Name of the published weights that it was built on; None if there are none."""
     build_options: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -97,7 +98,7 @@ class Network(nn.Module):
         ensemble_size: int = 1,
         seeds: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """`denoise` of named inputs: the maps, and what an ensemble's members differ by."""
+        """`denoise` of named inputs: the maps, and the disagreement of an ensemble's members."""
         return self.denoise(**bind(self.inputs, given), steps=steps, ensemble_size=ensemble_size, seeds=seeds)
 
     def denoise(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
@@ -105,15 +106,15 @@ class Network(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not sample")
 
     def check_steps(self, steps: int) -> None:
-        """Refuse a number of denoising steps.
+        """Check a number of denoising steps.
 
         Raises:
-            UserError: the network does not sample, or not in so many steps.
+            UserError: the network does not sample, or not with this number of steps.
         """
         raise UserError("this network does not sample: it has no denoising steps and no ensembles; leave them out")
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """prompt_KTC of K texts, of a network of prompts.
+        """Encode K texts as prompt_KTC, for a network that takes prompts.
 
         Raises:
             UserError: a text is too long, or the network takes none.
@@ -122,11 +123,11 @@ class Network(nn.Module):
 
     # -------------------------------------------------------------------------------------------------------- training
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Every trained parameter exactly once, by the role a recipe speaks of ('backbone', 'head', 'norm', ...)."""
+        """Every trained parameter exactly once, by its role in a recipe ('backbone', 'head', 'norm', ...)."""
         return {"head": list(self.parameters())}
 
     def check_sizes(self, sizes: Sequence[int]) -> None:
-        """Refuse sides, in pixels, that it cannot be fed with.
+        """Check that input sides, in pixels, are possible for the network.
 
         Raises:
             UserError: one is no multiple of `capabilities.divisor`, or below `capabilities.least`.
@@ -138,7 +139,7 @@ class Network(nn.Module):
             raise UserError(f"sizes {wrong} are below {least}, the least that {name} takes")
 
     def take_part(self, part: str, donor: Network, source: str) -> None:
-        """Start one part from the weights of the same part of another network.
+        """Initialise one part with the weights of the same part of another network.
 
         Args:
             part: name of a module that both have, such as 'vae'.
@@ -158,27 +159,27 @@ class Network(nn.Module):
     def velocity_error(
         self, given: Mapping[str, Tensor | None], mask_BKHW: Tensor, *, levels: int, discount: float
     ) -> Tensor:
-        """Squared error_NChw of the velocity that it predicts of noisy masks, N = B * K, an image's masks in a row.
+        """Squared error_NChw of the velocity predicted for noisy masks, N = B * K, an image's masks one after another.
 
         Only where `capabilities.objectives` have 'velocity' or 'prompted-velocity'. Timesteps and noise are drawn from
         torch's generators.
 
         Args:
-            given: named inputs; of prompts, one per mask.
+            given: named inputs, with one prompt per mask if the network takes prompts.
             mask_BKHW: float in [0, 1].
             levels, discount: of the noise, see `pyramid_noise`.
         """
         raise NotImplementedError(f"{type(self).__name__} predicts no velocities")
 
     def reconstruct(self, picture_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """The picture after its way through the latents, and its scaled latent_BChw, both with gradients.
+        """Encode and decode a picture: the reconstruction and its scaled latent_BChw, both with gradients.
 
         Only where `capabilities.objectives` have 'reconstruction'.
         """
         raise NotImplementedError(f"{type(self).__name__} gives no pictures back")
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
-        """As `encode_prompts` of all of them, without computing anything.
+        """Check prompts as `encode_prompts` does, without computing anything.
 
         Raises:
             UserError: a text is too long, or the network takes none.
@@ -186,7 +187,7 @@ class Network(nn.Module):
         self.encode_prompts(prompts)
 
     def add_adapters(self, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
-        """Freeze the network, in place, but for low-rank adapters that it gets.
+        """Add low-rank adapters and freeze the rest of the network, in place.
 
         Raises:
             UserError: it has no form with adapters, or no layer of these names.
@@ -197,7 +198,7 @@ class Network(nn.Module):
         """Add what the adapters have learnt to the weights, in place; without adapters nothing changes."""
 
     def memory_savers(self) -> list[str]:
-        """Settings of a run that this network, as it is built, would train in less memory with."""
+        """Settings of a run that would reduce the memory of training this network, given how it is built."""
         return []
 
     # ------------------------------------------------------------------------------------------------------- inference
@@ -209,7 +210,7 @@ class Network(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no merged form")
 
     def unmerged(self) -> AbstractContextManager[None]:
-        """Within the block, compute what `reparameterize` merges one by one, as published: what it is compared with."""
+        """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it."""
         return nullcontext()
 
     def take_autoencoder(self, folder: Path | str) -> None:
@@ -221,16 +222,16 @@ class Network(nn.Module):
         raise UserError(f"this network has no autoencoder to replace; leave out {folder}")
 
     def write_assets(self, folder: Path) -> None:
-        """Write into `folder` what the network cannot be built without besides options and weights, if there is any.
+        """Write into `folder` the files that building the network needs besides options and weights, if any.
 
         It is then built with `assets`, the folder that holds the same files.
         """
 
 
 def _remember_options(cls: type[Network]) -> None:
-    """Let `cls(...)` note its options as `build_options`, defaults included: a new default must not change old weights.
+    """Make `cls(...)` record its options in `build_options`, with defaults: a new default must not change old weights.
 
-    Of a subclass with an `__init__` of its own, that one's options count.
+    For a subclass with its own `__init__`, that one's options count.
     """
     build = cls.__init__
     signature = inspect.signature(build)

@@ -1,7 +1,7 @@
-"""What a set of weights is: its architecture, how pictures are prepared, maps finished, and where it is from.
+"""The card of a set of weights: its architecture, how pictures are prepared, maps finished, and its provenance.
 
-Read before the weights are, without PyTorch, and shipped with them. What is peculiar to published weights is a value
-here: no code asks which family a network is of.
+Read before the weights are, without PyTorch, and shipped with them. Peculiarities of published weights are values here,
+so that no code checks which family a network is of.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from limelight.models.inputs import IMAGE, Input
 
 Modality = Literal["rgb", "rgbd", "rgbt"]
 MODALITIES: tuple[str, ...] = get_args(Modality)
-"""What a still picture comes as: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
+"""Modalities of a still picture: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
 Triple = tuple[float, float, float]
 """Per channel, of RGB in [0, 1]."""
 
@@ -22,7 +22,7 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 def companions_of(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Those that come with a second picture."""
+    """Those of `modalities` that come with a companion (second picture)."""
     return tuple(modality for modality in modalities if modality != "rgb")
 
 
@@ -46,7 +46,7 @@ class Architecture(Section):
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """The modalities of the pictures that come with a second one."""
+        """Its modalities that come with a companion (second picture)."""
         return companions_of(self.modalities)
 
 
@@ -113,7 +113,7 @@ class Card(Section):
     provenance: Provenance = Provenance()
 
     def derived(self, **changes: Any) -> Self:
-        """The card of weights made from these: all the same but for `changes`.
+        """Make the card of weights derived from these: a copy with `changes`.
 
         Args:
             changes: fields of any section by their names, or sections by theirs, as mappings of what changes in them.
@@ -123,7 +123,7 @@ class Card(Section):
 
         Raises:
             TypeError: no section has a field of that name, or several have.
-            pydantic.ValidationError: a value will not do.
+            pydantic.ValidationError: a value is invalid.
         """
         sections = {name: getattr(self, name).model_dump() for name in type(self).model_fields}
         for field, value in changes.items():

@@ -1,6 +1,6 @@
-"""The second picture (depth, thermal) as further input channels of a network that was made for images.
+"""The companion (second picture: depth, thermal) as further input channels of a network made for images.
 
-Each kind of second picture has a channel of its own, so that a network of both can tell them apart.
+Each kind of companion has its own channel, so that a network that takes both can tell them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ CENTRE, SCALE = 0.5, 0.25
 
 
 def checked_modalities(modalities: Sequence[str] | None) -> tuple[str, ...]:
-    """A network's option `modalities` in the order of `MODALITIES`; None stands for images alone.
+    """Validate a network's option `modalities`, and order it as `MODALITIES`; None stands for images alone.
 
     Raises:
         UserError: an unknown one, one named twice, or none at all.
@@ -32,25 +32,25 @@ def checked_modalities(modalities: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def inputs_of(modalities: Sequence[str]) -> tuple[Input, ...]:
-    """What a network that takes `modalities` declares."""
+    """The inputs that a network which takes `modalities` declares."""
     return WITH_COMPANION if companions_of(modalities) else (IMAGE,)
 
 
 def with_companion(
     image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor | None, modalities: Sequence[str]
 ) -> Tensor:
-    """The input of a network that takes `modalities`: the image, and a channel for each kind of second picture.
+    """Build the input of a network that takes `modalities`: the image, and a channel for each kind of companion.
 
     Args:
         companion_B1HW: float in [0, 1]; None where no picture of the batch has one.
         modality_B: int64, indices into `MODALITIES`. What `modalities` does not name counts as an image alone. May be
-            None where only one kind of second picture can be meant.
+            None where only one kind of companion is possible.
 
     Returns:
         features_BCHW with C = 3 + number of kinds; a kind's channel is zero where a picture is not of that kind.
 
     Raises:
-        UserError: companions of a network that takes several kinds, without `modality_B`.
+        UserError: companions without `modality_B`, for a network that takes several kinds.
     """
     kinds = companions_of(modalities)
     if not kinds:
@@ -64,17 +64,17 @@ def with_companion(
             raise UserError(f"a companion may be {' or '.join(kinds)} here; say which with modality_B")
         return torch.cat([image_B3HW, centred_B1HW], 1)
     is_kind_BK11 = torch.stack([modality_B == MODALITIES.index(kind) for kind in kinds], 1)[:, :, None, None]
-    # Not a product: whatever stands in the row of a picture that has no companion must not matter, NaN included.
+    # Not a product: the values in the row of a picture without a companion must have no effect, NaN included.
     return torch.cat([image_B3HW, torch.where(is_kind_BK11, centred_B1HW, torch.zeros_like(centred_B1HW))], 1)
 
 
 def fitted_channels(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], had: Sequence[str], takes: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Weights of a network that takes other second pictures, for one that differs from it in nothing else.
+    """Adapt a network's weights to one that differs from it only in the companions that it takes.
 
-    Weights of a kind that is new are zero, so that at first it does not matter; those of a kind that is not taken any
-    more are left out.
+    Weights of a new kind are zero, so that it has no effect at first; those of a kind that is no longer taken are left
+    out.
 
     Args:
         state: the other network's.
@@ -88,7 +88,7 @@ def fitted_channels(
         wanted = own[key].shape if key in own else value.shape
         channels = (*value.shape[:1], 3 + len(new), *value.shape[2:])
         if old == new or value.ndim != 4 or value.shape[1] != 3 + len(old) or wanted != channels:
-            continue  # no first layer, or a network that differs otherwise, which loading it will say
+            continue  # not a first layer, or another difference, which loading will report
         fitted[key] = value.new_zeros(wanted)
         fitted[key][:, :3] = value[:, :3]
         for kind, place in kept:

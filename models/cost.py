@@ -1,4 +1,4 @@
-"""What a network costs, in the unit that the field's tables use."""
+"""Computational cost of a network, in the unit of the field's tables."""
 
 import copy
 
@@ -13,7 +13,7 @@ COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 
 
 def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -> int:
-    """Multiply-accumulates of one picture's forward pass, with all that the network takes beside it, in the
+    """Count the multiply-accumulates of one picture's forward pass, with all other inputs of the network, in the
     convolutions and linear layers.
 
     Batch norms, activations, biases, resizing and the products within attention are not counted. Papers often print
@@ -25,8 +25,7 @@ def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -
     Args:
         model: a `Network`, or any module that takes image_B3HW alone.
         height, width: of the input, pixels.
-        prompts: asked of the picture, of a network that takes them. Encoding them, once for all pictures, is not
-            counted.
+        prompts: number of prompts, for a network that takes them. Encoding them, once for all pictures, is not counted.
     """
     shadow = copy.deepcopy(model).eval().requires_grad_(False).to("meta")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Networks without the memory of their parameters, for weights that are about to take their place."""
+"""Building of networks without allocating parameters that loaded weights are about to replace."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is known of a network before it is built."""
+"""Metadata of a network that is known before it is built."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +21,10 @@ class Entry:
 
     @property
     def family(self) -> str:
-        """The folder of models/ that it is of."""
+        """The folder of models/ that it belongs to."""
         return self.builder.partition(".")[0]
 
     @property
     def importer(self) -> str:
-        """Where the family says how its published files are read, if it does; see `limelight.models.importers`."""
+        """Where the family defines how its published files are read, if it does; see `limelight.models.importers`."""
         return f"{PACKAGE}.{self.builder.partition(':')[0].rpartition('.')[0]}.checkpoint"

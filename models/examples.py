@@ -1,4 +1,4 @@
-"""Inputs of the right names, shapes and types, for whatever is asked of a network without a picture at hand."""
+"""Example inputs of the right names, shapes and types, for running a network without a picture."""
 
 import torch
 from torch import Tensor
@@ -17,12 +17,12 @@ def example(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """Zeros for every input that the network declares, by name; for `Network.logits`, `Network.maps` and `bind`.
+    """Make zeros for every input that the network declares, by name; for `Network.logits`, `Network.maps` and `bind`.
 
     Args:
         size: (height, width) of the image.
-        companions: with the inputs that may be left out too.
-        prompts: asked of every picture, of a network that takes them; they are encoded. None leaves them out.
+        companions: include the optional inputs.
+        prompts: texts to encode, for a network that takes prompts. None leaves them out.
         dtype: of inputs that are float32 by declaration.
     """
     found = {}

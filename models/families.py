@@ -2,4 +2,4 @@
 `presets.py` and the import of published files in `checkpoint.py`."""
 
 FAMILIES = ("scfnet", "sdnet", "diffusion")
-"""In the order of lists. No stage waits for this file: a family more changes nothing about the others."""
+"""In listing order. No stage depends on this file: a new family changes nothing about the others."""

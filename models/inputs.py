@@ -1,4 +1,4 @@
-"""What a network takes: one declaration that preprocessing, loader, training, exports and cost all read."""
+"""Declaration of a network's inputs, which preprocessing, loader, training, exports and cost all read."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -10,8 +10,8 @@ from limelight.foundation.errors import UserError
 Size = tuple[int, int]
 """(height, width), pixels."""
 Source = Literal["image", "companion", "modality", "prompt"]
-"""What an input is made from: the picture, its depth or thermal picture, what that is, or texts. How each is made of a
-picture's pixels is said once, in `limelight.imaging.feeds`."""
+"""What an input is made from: the picture, its companion (depth or thermal picture), the companion's kind, or texts.
+`limelight.imaging.feeds` makes each of them."""
 
 
 SHAPES: dict[Source, str] = {"image": "B3HW", "companion": "B1HW", "modality": "B", "prompt": "KTC"}
@@ -65,12 +65,12 @@ IMAGE = Input(name="image", source="image")
 COMPANION = Input(name="companion", source="companion", optional=True)
 """float32 in [0, 1], the share of the sensor's range; zeros where a row has none."""
 MODALITY = Input(name="modality", source="modality", optional=True)
-"""Indices into `limelight.models.card.MODALITIES`; 0 = the image alone, whose companion does not matter."""
+"""Indices into `limelight.models.card.MODALITIES`; 0 = the image alone, whose companion is ignored."""
 PROMPT = Input(name="prompt", source="prompt")
 """From the network's `encode_prompts`."""
 
 WITH_COMPANION = (IMAGE, COMPANION, MODALITY)
-"""Of a network that takes depth or thermal pictures beside its images."""
+"""Inputs of a network that takes depth or thermal pictures beside its images."""
 
 
 def bind(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def bind(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, Any]:
         given: name -> tensor or array; None counts as absent, and what the network does not declare is left out.
 
     Raises:
-        UserError: an input that the network cannot do without is absent.
+        UserError: a required input is absent.
     """
     inputs = tuple(inputs)
     present = {name for name, value in given.items() if value is not None}
@@ -92,10 +92,10 @@ def bind(inputs: Iterable[Input], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def union(*declarations: Iterable[Input]) -> tuple[Input, ...]:
-    """What a batch must hold for several networks, each of which finds its own inputs in it.
+    """Merge the inputs of several networks into those that one batch must hold for all of them.
 
     Raises:
-        UserError: two of them mean different things by one name.
+        UserError: two of them declare different inputs by one name.
     """
     found: dict[str, Input] = {}
     for each in (each for declared in declarations for each in declared):

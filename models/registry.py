@@ -1,4 +1,4 @@
-"""Names to networks."""
+"""Registry of networks by name."""
 
 import fnmatch
 import importlib
@@ -35,7 +35,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def network_class(name: str) -> "type[Network]":
-    """The class behind a name, for what holds whatever the options.
+    """The class behind a name, for properties that do not depend on options.
 
     Raises:
         UserError: the name is not registered.

@@ -1,4 +1,4 @@
-"""Tensors by name, and the modules that they fit."""
+"""Strict loading of tensors by name into modules."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def load_strict(model: Module, state: Mapping[str, Tensor], source: str, *, assi
     """Load tensors that must match the network's names and shapes one to one.
 
     Args:
-        assign: the tensors become the network's own, rather than being copied into those that it has.
+        assign: the tensors become the network's parameters, rather than being copied into them.
 
     Raises:
         UserError: names missing, names left over, or shapes that differ; the first few of each are named.

@@ -22,7 +22,7 @@ WEIGHTS, CARD, ASSETS = "model.safetensors", "card.json", "assets"
 
 
 def describe(model: "Network", name: str, *, input_size: Size | None = None, **facts: Any) -> Card:
-    """The card of a network as it is built; `write_weights` fills in hashes and the number of parameters.
+    """Make the card of a built network; `write_weights` fills in hashes and the number of parameters.
 
     Args:
         name: the model's registry name; its options are read from `model.build_options`.
@@ -52,7 +52,7 @@ def describe(model: "Network", name: str, *, input_size: Size | None = None, **f
 def save_weights(
     folder: Path | str, model: "Network", *, name: str, input_size: Size | None = None, **facts: Any
 ) -> Card:
-    """`write_weights` of a network that `describe` describes; arguments as there, returns as there."""
+    """Describe a network and write its weights folder; arguments as `describe`, returns as `write_weights`."""
     return write_weights(folder, model, describe(model, name, input_size=input_size, **facts))
 
 
@@ -60,7 +60,7 @@ def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
     """Write `model` as a weights folder, whole or not at all, replacing what stood there.
 
     Args:
-        card: what is known of it.
+        card: its description, see `describe`.
 
     Returns:
         The card as written, with the hashes of the files and the number of parameters.
@@ -70,7 +70,7 @@ def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary / WEIGHTS)
-        # save_file lets nobody else read it, whatever the umask says.
+        # save_file makes it readable by the owner alone, whatever the umask says.
         (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)
         card = card.derived(
@@ -119,13 +119,13 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
         architecture = card.architecture
         model = create_model(architecture.model, **architecture.options, **assets_option(folder, card))
     path = Path(folder) / WEIGHTS
-    # Mapped into memory instead, tensors would begin anywhere, which changes the last bits of what is computed.
+    # Memory-mapped tensors would be unaligned, which changes the last bits of what is computed.
     load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
     return model.eval(), card
 
 
 def check_weights(folder: Path | str, card: Card) -> None:
-    """Prove that a folder holds the files that its card speaks of.
+    """Check that a folder holds the files that its card describes.
 
     Raises:
         UserError: a file is missing, or its hash differs from the card's.

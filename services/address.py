@@ -1,4 +1,4 @@
-"""Where the service listens, tried before BentoML starts: there a refusal is a traceback."""
+"""Check of the listening address before BentoML starts, which reports a refusal as a traceback."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ _REFUSED = {
 
 
 def bindable(host: str, port: int) -> str:
-    """The IP address that a host stands for, once listening there has succeeded.
+    """Resolve a host to an IP address, and prove that the service can listen there.
 
     Args:
         host: an IP address, or a name that resolves to one; of several addresses, IPv4 goes first.
@@ -24,12 +24,12 @@ def bindable(host: str, port: int) -> str:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:  # a name that is no name, such as a..b, is a ValueError
+    except (OSError, ValueError) as error:  # a malformed name, such as a..b, raises ValueError
         raise UserError(f"host {host!r} cannot be resolved; give an address of this machine, as 127.0.0.1") from error
     family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As BentoML does: connections that linger after a server's end do not keep its port.
+            # As BentoML does: lingering connections of a stopped server do not block its port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()

@@ -1,7 +1,7 @@
-"""Around everything that answers: errors become JSON, and each request is one line of the log.
+"""Middleware around the whole service: errors become JSON, and each request is logged in one line.
 
-BentoML, Starlette and this service's checks each have their own form of an error, and BentoML's log takes over line
-breaks from a request's path.
+BentoML, Starlette and this service's checks each have their own error format, and BentoML's log keeps line breaks from
+a request's path.
 """
 
 import json
@@ -19,26 +19,26 @@ from limelight.services.guard import HEALTH
 
 LOG = logging.getLogger("bentoml.access")
 QUIET = HEALTH | {"/metrics"}
-"""Asked for every few seconds by what watches the service; logged only where they fail."""
+"""Paths polled every few seconds by monitoring; logged only if they fail."""
 FAILED = "the service failed; its log says why"
 LONGEST_TOLD = 200
-"""Characters of a path or a method in the log; a client may send 64 KiB."""
+"""Most characters of a path or a method that are logged; a client may send 64 KiB."""
 LONGEST_REASON = 500
 RETRY_S = 1
 
 
 class Answers:
-    """ASGI middleware that makes {"error": "one line"} of whatever error passes, and logs each request in one line.
+    """ASGI middleware that turns every error into {"error": "one line"}, and logs each request in one line.
 
-    The line has the client, method, path, status, milliseconds and, of a refused request, the reason. Neither the query
-    nor a header is written: a token may be in them.
+    The line has the client, method, path, status, milliseconds and, for a refused request, the reason. Neither the
+    query nor a header is logged: a token may be in them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":  # closed before it is open, which the server answers with 403
+        if scope["type"] == "websocket":  # closed before it is accepted, which the server answers with 403
             await send({"type": "websocket.close"})
             LOG.warning("%s 403: there are no WebSockets here", _request(scope))
             return
@@ -51,7 +51,7 @@ class Answers:
 class Failures:
     """ASGI middleware that logs an unexpected exception and answers 500.
 
-    BentoML does so within its own endpoints. Elsewhere its time limit would not notice that the request has ended.
+    BentoML does so only within its own endpoints. Elsewhere its timeout would not notice that the request has ended.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,7 +75,7 @@ class Failures:
 
 
 class _Answer:
-    """One answer on its way to the client; that of an error is held back until it is whole."""
+    """One response on its way to the client; an error's is held back until it is complete."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -111,12 +111,12 @@ class _Answer:
         spent_ms = (time.perf_counter() - self._started) * 1000
         level = logging.INFO if self._status < 400 else logging.WARNING if self._status < 500 else logging.ERROR
         reason = f": {printable(self._reason)}" if self._reason else ""
-        # In a context of its own: BentoML's log adds the trace that it finds there, which may be of an earlier request.
+        # In an empty context: BentoML's log adds the context's trace, which may be of an earlier request.
         Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)
 
 
 def printable(text: str, longest: int = LONGEST_REASON) -> str:
-    """Text for one line of a log: escapes in place of control characters, line breaks and the like; cut when long."""
+    """Make text fit for one log line: escape control characters, line breaks and the like; cut it when long."""
     shown = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in shown
@@ -124,7 +124,7 @@ def printable(text: str, longest: int = LONGEST_REASON) -> str:
 
 
 def _request(scope: Scope) -> str:
-    """Who asks for what; the path as it was sent, where percent signs stand for what is no plain letter."""
+    """Describe a request for the log: client, method, and the path as it was sent, percent-encoded."""
     host, port = scope.get("client") or ("-", 0)
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
     told = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}", scope.get("method", "WEBSOCKET"), path)
@@ -132,7 +132,7 @@ def _request(scope: Scope) -> str:
 
 
 def _reason(status: int, content: bytes, scope: Scope) -> str:
-    """What an answer says of an error, as one line."""
+    """Extract an error response's reason, as one line."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return f"too many requests wait already; send it again in {RETRY_S} s"
     if given := _given(content):
@@ -148,7 +148,7 @@ def _reason(status: int, content: bytes, scope: Scope) -> str:
 
 
 def _given(content: bytes) -> str:
-    """The text of {"error": text}; empty where there is none."""
+    """Extract the text of {"error": text}; empty if there is none."""
     try:
         found: Any = json.loads(content)
     except ValueError:
@@ -163,5 +163,5 @@ def _set_headers(start: Message, length: int) -> None:
     headers["content-length"] = str(length)
     if start["status"] in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         headers.setdefault("retry-after", str(RETRY_S))
-    if start["status"] == HTTPStatus.METHOD_NOT_ALLOWED:  # of a file, where Starlette names none
+    if start["status"] == HTTPStatus.METHOD_NOT_ALLOWED:  # for static files, where Starlette sets none
         headers.setdefault("allow", "GET, HEAD")

@@ -1,8 +1,8 @@
-"""The order in which a request meets what stands around a service.
+"""The middleware around a service, and its order.
 
-From the outside: `Answers` (JSON errors, the log), `Cors` where origins are allowed, BentoML's own (figures, time
-limit, requests at once), `Failures`, `Guard`. CORS stands outside of the guard since a browser sends no token with its
-preflight request, and reads a refusal only if that carries the CORS headers; BentoML's `http.cors` would stand inside.
+Outermost first: `Answers` (JSON errors, the log), `Cors` where origins are allowed, BentoML's own (metrics, timeout,
+concurrency limit), `Failures`, `Guard`. CORS is outside of the guard since a browser sends no token with its preflight
+request, and reads a refusal only if that carries the CORS headers; BentoML's `http.cors` would be inside.
 """
 
 import logging
@@ -21,19 +21,19 @@ from limelight.services.uploads import SETTINGS
 
 CONFIG: dict[str, Any] = {
     "workers": 1,
-    # One picture at a time keeps memory bounded; the others wait their turn, and what would wait too long is told so.
+    # One picture at a time keeps memory bounded; the others queue, and one that would wait too long is refused.
     "traffic": {"timeout": 60, "max_concurrency": 16},
     "logging": {"access": {"enabled": False}},  # `Answers` logs requests
 }
-"""Of every service, as BentoML is told."""
+"""BentoML's configuration of every service."""
 
 
 class GuardedService(Service):
     """A BentoML service whose every request and answer pass through this project's middleware."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """What the server runs."""
-        # One line for each request: BentoML has uvicorn's written twice, and the parser of forms adds its own.
+        """Build the application that the server runs."""
+        # One log line per request: with BentoML uvicorn's are written twice, and the form parser adds its own.
         logging.getLogger("uvicorn.error").propagate = False
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -44,7 +44,7 @@ class GuardedService(Service):
 
 
 def guard(service: Any, uploads: Mapping[str, Form]) -> None:
-    """Let in only these forms, by path, and elsewhere JSON.
+    """Add middleware that passes only these forms, by path, and elsewhere only JSON.
 
     Args:
         service: the class, as BentoML knows it: a `GuardedService`.

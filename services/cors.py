@@ -19,10 +19,10 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def split_origins(value: Any) -> Any:
-    """Origins between commas, as a list; what is no text is returned as it came.
+    """Split comma-separated origins into a list; anything but text is returned unchanged.
 
     Raises:
-        ValueError: * stands beside others.
+        ValueError: * is combined with other origins.
     """
     origins = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
     if isinstance(origins, list) and EVERY in origins and len(origins) > 1:
@@ -31,10 +31,10 @@ def split_origins(value: Any) -> Any:
 
 
 def as_origin(text: str) -> str:
-    """An origin as browsers send it: in lower case, without the port that its scheme has anyway; or *.
+    """Normalise an origin to what browsers send: lower case, without its scheme's default port; or *.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not an origin.
     """
     if text == EVERY:
         return text
@@ -52,7 +52,7 @@ def as_origin(text: str) -> str:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, with which an origin that is not allowed gets no CORS header at all."""
+    """Starlette's CORS middleware, except that an origin that is not allowed gets no CORS header at all."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         """

@@ -1,4 +1,4 @@
-"""What a form may hold, and what is refused of it before the service sees it."""
+"""Validation of uploaded forms before the service sees them."""
 
 import json
 import unicodedata
@@ -12,11 +12,11 @@ FIELD = "image"
 LONGEST_NAME = 200
 """Bytes; the uploaded file's name becomes part of a temporary file's."""
 LONGEST_TEXT = 16 << 10
-"""Bytes of a field that holds text."""
+"""Bytes of a text field."""
 
 
 class Refusal(Exception):
-    """A request that the service does not get to see."""
+    """A request refused before the service sees it."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -28,24 +28,24 @@ class Form:
     """The fields of one kind of upload. Each may come once; the picture must."""
 
     told: str
-    """What is said of a form that has other fields: 'the form must have the picture's file as 'image' ' and this."""
+    """End of the error message for a form with other fields; it begins "the form must have the picture's file as"."""
     files: frozenset[str] = frozenset()
     """Fields that may hold a file besides the picture."""
     texts: frozenset[str] = frozenset()
     """Fields that may hold text."""
     needs: frozenset[str] = frozenset()
-    """Those of them that must come too."""
+    """Of these fields, the required ones."""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Texts that can be one of these alone."""
+    """Text field -> its allowed values."""
     after: Mapping[str, str] = field(default_factory=dict)
-    """Fields that say something of another, without which they must not come."""
+    """Field -> the other field that it describes and must not come without."""
 
     async def check(self, headers: Headers, body: bytes) -> None:
         """Read a body as this form.
 
         Raises:
-            Refusal: 415 where it is no form, or text takes the place of a file, which would be fetched as a URL further
-                in; 400 where it cannot be read or holds something else.
+            Refusal: 415 if it is not a form, or has text in place of a file, which BentoML would fetch as a URL; 400 if
+                it cannot be parsed or holds something else.
         """
         kind = media_type(headers)
         if kind != "multipart/form-data":
@@ -68,7 +68,7 @@ class Form:
         most = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": LONGEST_TEXT}
         try:
             return await _InMemoryParser(headers, stream(), **most).parse()
-        except Exception as error:  # hostile bytes raise what they like, and what escapes here stalls the request
+        except Exception as error:  # hostile bytes can raise anything, and an escaping exception stalls the request
             reason = getattr(error, "message", "its encoding is wrong")
             raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
 
@@ -89,7 +89,7 @@ def _check_text(name: str, value: UploadFile | str, choices: tuple[str, ...] | N
     if not isinstance(value, str) or (choices and value not in choices):
         raise Refusal(400, f"{name!r} must be text{', one of ' if choices else ''}{', '.join(choices or ())}")
     try:
-        json.loads(value)  # as BentoML does, which takes no error but that of the text being no JSON
+        json.loads(value)  # as BentoML does, which catches only JSONDecodeError
     except json.JSONDecodeError:
         pass
     except (ValueError, RecursionError) as error:
@@ -100,7 +100,7 @@ def _check_file(name: str, value: UploadFile | str) -> None:
     if not isinstance(value, UploadFile):
         raise Refusal(415, f"{name!r} holds text, not a file; send the picture itself, not its address")
     given = value.filename or ""
-    # Other letters that do not print are usual: the screenshots of macOS have a narrow space in their names.
+    # Other unprintable characters are common: macOS screenshots have a narrow space in their names.
     if len(given.encode()) > LONGEST_NAME or any(unicodedata.category(letter) == "Cc" for letter in given):
         raise Refusal(
             400, f"the file's name must be at most {LONGEST_NAME} bytes without control characters; rename it"
@@ -108,6 +108,6 @@ def _check_file(name: str, value: UploadFile | str) -> None:
 
 
 class _InMemoryParser(MultiPartParser):
-    """The body is in memory and bounded already; nothing is gained by spooling its file to a disk."""
+    """Form parser that keeps files in memory: the body is there already and its size is limited."""
 
     spool_max_size = 1 << 40

@@ -1,7 +1,7 @@
-"""What stands between the network and the service: size limits, kinds of content, and who may ask.
+"""Checks of every request before the service: size, content type, authorisation.
 
-BentoML by itself reads a body of any length, answers 500 to what it cannot parse, and fetches a URL that is sent in the
-place of a file. All of that is refused here, before it sees the request.
+BentoML by itself reads a body of any length, answers 500 to what it cannot parse, and fetches a URL that is sent in
+place of a file. Such requests are refused here, before it sees them.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from limelight.services.forms import Form, Refusal, media_type
 
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 OPEN = HEALTH | {"/"}
-"""Answered without the token: health, and the page, which holds nothing."""
+"""Paths answered without the token: health, and the page, which holds no data."""
 EMPTY = frozenset({"/describe"})
-"""Posted to with nothing, which BentoML writes as the JSON object {}."""
+"""Paths that take no input; BentoML's clients send the JSON object {} then."""
 _UNREAD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""Answered before the whole body has come."""
+"""Statuses answered before the whole body was received."""
 STALL_S = 10
-"""A request whose rest does not come keeps another from being worked on, and the service from stopping."""
+"""Timeout of a stalled upload, which would block other requests and the service's shutdown."""
 
 
 class Guard:
@@ -36,7 +36,7 @@ class Guard:
     def __init__(self, app: ASGIApp, uploads: Mapping[str, Form], max_body: int, token: str | None = None) -> None:
         """
         Args:
-            uploads: path -> the form that is posted to it. Elsewhere JSON alone passes.
+            uploads: path -> the form that is posted to it. Elsewhere only JSON passes.
             max_body: bytes of a whole request.
             token: every request outside of `OPEN` must carry it as `Authorization: Bearer <token>`; None lets all in.
         """
@@ -56,7 +56,7 @@ class Guard:
             await self._check(scope, headers, body)
         except Refusal as refusal:
             told = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
-            if refusal.status in _UNREAD:  # the server would read the rest of the body before another request
+            if refusal.status in _UNREAD:  # else the server would read the rest of the body first
                 told["connection"] = "close"
             await JSONResponse({"error": str(refusal)}, refusal.status, told)(scope, receive, send)
             return
@@ -82,7 +82,7 @@ class Guard:
             raise Refusal(401, "a token is needed: send the header Authorization: Bearer <token>")
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, counted as it comes: a chunked request does not say its length beforehand."""
+        """Read the whole body, counting bytes as they come: a chunked request does not announce its length."""
         limit = self._max_body
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
@@ -115,14 +115,14 @@ def _check_empty(headers: Headers, body: bytes) -> None:
 
 
 def _check_json(headers: Headers) -> None:
-    """Above all no pickle, and no form that could hold a URL."""
+    """Refuse anything but JSON: above all pickles, and forms that could hold a URL."""
     kind = media_type(headers)
     if kind not in ("", "application/json"):
         raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once more for the application; after it, whatever the server has to say, such as a disconnect."""
+    """Replay the body to the application, then pass on the server's messages, such as a disconnect."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

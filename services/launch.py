@@ -22,10 +22,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 class Served(NamedTuple):
-    """What is to be served, before anything is started."""
+    """What `serve` is going to start."""
 
     what: str
-    """For BentoML: a service's place in the code, or an unpacked bento."""
+    """BentoML's target: a service's import path, or the folder of an unpacked bento."""
     weights: Path
     settings: ServiceSettings
 
@@ -49,7 +49,7 @@ def serve(
 
 
 def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, host: str, port: int) -> tuple[str, ...]:
-    """Check what is asked for, and set the environment for BentoML's workers.
+    """Check what is to be served, and set the environment for BentoML's workers.
 
     Args:
         model: a weights folder.
@@ -58,10 +58,10 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
         host: an address or name of this machine.
 
     Returns:
-        The arguments with which Python serves it.
+        The arguments for the Python process that serves it.
 
     Raises:
-        UserError: it cannot be served, or not there.
+        UserError: it cannot be served, or not at this address.
     """
     if sum(each is not None for each in (model, bento, task)) > 1:
         raise UserError("--model, --bento and --task each say what to serve; give one of them")
@@ -74,19 +74,19 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     served = _folder(model, chosen) if bento is None else _packed(bento)
     _check_task(served)
     _resolve_paths(served.settings)
-    # Said here, since BentoML starts a worker that fails again and again.
+    # Checked here, since BentoML restarts a failing worker again and again.
     check(served.settings.model or served.weights, served.settings.request())
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
 
 
 def become(*arguments: str) -> None:
-    """Replace this process by another Python, which then gets the signals meant for this one."""
+    """Replace this process by another Python process, which then receives its signals."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments])
 
 
 def _only_champion() -> str | None:
-    """The task that alone has a champion."""
+    """The task of the champion if there is exactly one; else None."""
     chosen = list(champions())
     return chosen[0] if len(chosen) == 1 else None
 
@@ -101,7 +101,7 @@ def _folder(model: Path | None, task: str) -> Served:
     folder, runtime = (given, "auto") if given else champion(task)
     os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
     settings = service_settings()
-    if settings.denoise_steps is None and settings.vae is None:  # which no export can
+    if settings.denoise_steps is None and settings.vae is None:  # exports support neither
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
     return Served(task_of(read_card(folder)).service.entry, folder, settings)
@@ -114,7 +114,7 @@ def _check_task(served: Served) -> None:
 
 
 def _resolve_paths(settings: ServiceSettings) -> None:
-    """BentoML starts its workers in another folder."""
+    """Make paths absolute: BentoML starts its workers in another folder."""
     for name in ("model", "vae"):
         if path := getattr(settings, name):
             os.environ[f"{PREFIX}{name.upper()}"] = str(path.resolve())

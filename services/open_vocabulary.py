@@ -1,4 +1,4 @@
-"""The service of open-vocabulary segmentation: a picture and names of classes in, labels back.
+"""The open-vocabulary segmentation service: takes a picture and class names, returns labels.
 
 limelight serve --task open-vocabulary                   # on 127.0.0.1:3000
 curl -F image=@photo.jpg -F classes="dog, grass" 127.0.0.1:3000/segment -o labels.png
@@ -47,12 +47,12 @@ UPLOAD = Form(
 
 
 def as_text(value: Any) -> str:
-    """A field as it was sent: BentoML reads what happens to be JSON, such as the text 'null', or a year."""
+    """Restore a field to the text that was sent: BentoML parses what happens to be JSON, such as 'null' or a year."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def as_names(value: Any) -> list[str]:
-    """Names between commas, or those of a JSON list, which may hold commas themselves."""
+    """Split names at commas, or read them from a JSON list, where they may hold commas."""
     if isinstance(value, list):
         return [as_text(name) for name in value]
     text = as_text(value)
@@ -77,7 +77,7 @@ class OpenVocabulary:
         predictor = load(_weights(), SETTINGS.request())
         assert isinstance(predictor, OpenVocabularyPredictor), "weights of another task"
         self._predictor = predictor
-        # The first call compiles and allocates; nobody's request should wait for that.
+        # The first call compiles and allocates; no request should wait for that.
         size = self._predictor.card.prepare.size
         self._predictor.predict([np.zeros((*size, 3), np.uint8)], ["thing"])
         print(self._predictor.description, flush=True)

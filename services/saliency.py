@@ -1,11 +1,11 @@
-"""The saliency service: a picture in, a mask or a cut-out back.
+"""The saliency service: takes a picture, returns a mask or a cut-out.
 
     limelight serve                                          # the champion, on 127.0.0.1:3000
     curl -F image=@photo.jpg 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F companion=@depth.png 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F kind=blur 127.0.0.1:3000/predict -o blurred.png
 
-One plain class: on a CPU batching buys little, and a batch would let one bad picture fail its neighbours.
+No batching: on a CPU it gains little, and one bad picture would fail the others of its batch.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ CUTOUT_UPLOAD = Form(
 )
 MAP, CUTOUT = "map", "rgba"
 KINDS = (MAP, CUTOUT, "green", "white", "blur", "overlay")
-"""Of `limelight.media.outputs`, those that are 8-bit PNGs; a path or a colour, which it takes too, is refused."""
+"""Kinds of `limelight.media.outputs` that are 8-bit PNGs; its other kinds, a path or a colour, are refused."""
 UPLOAD = replace(
     CUTOUT_UPLOAD,
     told=f"{CUTOUT_UPLOAD.told}, and what to make of it as 'kind'",
@@ -46,7 +46,7 @@ UPLOAD = replace(
 
 PngFile = Annotated[Path, ContentType("image/png")]
 NONE: list[Path] = []
-"""A list stands for a file that may be missing, which BentoML cannot say otherwise. The guard lets one at most pass."""
+"""Default of an optional file, which BentoML can only express as a list. The guard passes one file at most."""
 
 
 def _weights() -> Path:
@@ -62,7 +62,7 @@ class Limelight:
         predictor = load(_weights(), SETTINGS.request())
         assert isinstance(predictor, SaliencyPredictor), "weights of another task"
         self._predictor = predictor
-        # The first call compiles and allocates; nobody's request should wait for that.
+        # The first call compiles and allocates; no request should wait for that.
         card = self._predictor.card
         size, kinds = card.prepare.size, card.architecture.companions
         companion = np.eye(*size) if kinds else None

@@ -1,4 +1,4 @@
-"""What the service takes and how it runs. A packaged service carries its own `settings.json`."""
+"""Settings of the service: limits, options and access. A packaged service carries its own `settings.json`."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from limelight.services.cors import as_origin, split_origins
 
 PACKAGED = Path(__file__).with_name("settings.json")
 PACKED = Path("src/limelight/services/settings.json")
-"""The same, in an unpacked bento."""
+"""The packaged settings within an unpacked bento."""
 PREFIX = "LIMELIGHT_"
 
 
@@ -28,25 +28,25 @@ class ServiceSettings(BaseModel):
     max_pixels: int = Field(default=25_000_000, ge=1)
     """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
     max_classes: int = Field(default=64, ge=1, le=255)
-    """Asked for at once, of an open-vocabulary model; beyond it, 400. Each takes the model's whole time."""
+    """Classes in one request to an open-vocabulary model; beyond it, 400. Each class costs a full model run."""
     runtime: str = "auto"
     threads: int | None = Field(default=None, ge=1)
-    """Of the runtime; None leaves the choice to it."""
+    """Threads of the runtime; None leaves the choice to it."""
     processing_res: int | None = Field(default=None, ge=0)
     half_precision: bool = False
     denoise_steps: int | None = Field(default=None, ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=MOST_MEMBERS)
     vae: Path | None = None
-    """These five are options of `limelight predict`; the last three are for diffusion networks."""
+    """This and the four fields above are options of `limelight predict`; the last three are for diffusion networks."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
     token: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
-    """What a request must carry, in letters that a header can hold; None lets everybody in. Never packaged."""
+    """Token that requests must carry, in characters that a header can hold; None admits everyone. Never packaged."""
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(as_origin)], ...], BeforeValidator(split_origins)] = ()
-    """Whose pages' scripts may use the service in a browser; ('*',) for everyone's, () for no other origin's."""
+    """Origins whose pages may use the service from a browser; ('*',) = all, () = no other origin."""
 
     def request(self) -> Request:
-        """How `limelight.inference.predictor.load` is to open the weights."""
+        """Options with which `limelight.inference.predictor.load` opens the weights."""
         return Request(
             runtime=self.runtime,
             threads=self.threads,
@@ -58,7 +58,7 @@ class ServiceSettings(BaseModel):
 
 
 def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
-    """The packaged settings or the defaults, and over them the environment's.
+    """Read the packaged settings or the defaults, overridden by the environment.
 
     Raises:
         UserError: a value of the wrong type, or out of its range.
@@ -75,7 +75,7 @@ def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
 
 
 def _told(mistake: Any) -> str:
-    """One line on what pydantic found; a token is not shown, since logs are read by more people than may know it."""
+    """Describe a pydantic error in one line; a token is not shown, since more people read logs than may know it."""
     field = str(mistake["loc"][0])
     name = PREFIX + field.upper()
     if field == "token":

@@ -1,4 +1,4 @@
-"""What the services share: the model that is served, its page, reading what was sent, and answering what cannot be."""
+"""Shared by the services: the served weights, the page, reading of uploads, error responses and headers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,18 +23,18 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:
 SETTINGS = service_settings()
 LONGEST_NOTE = 200
 LONGEST_NOTES = 4000
-"""Letters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
+"""Characters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
 
 
 def read_upload(image: Path, companions: Sequence[Path] = (), modality: str = "rgb") -> Picture:
-    """The picture that was sent, with its depth or thermal picture.
+    """Read an uploaded picture, with its companion (depth or thermal picture).
 
     Args:
         companions: one at most.
-        modality: what the model sees the picture as.
+        modality: the picture's modality for the model.
 
     Raises:
-        UserError: a file is no picture, or the companion does not belong to the image.
+        UserError: a file is not a picture, or the companion does not belong to the image.
         TooLarge: it has more pixels than `SETTINGS.max_pixels`.
     """
     companion = companions[0].read_bytes() if companions else None
@@ -42,13 +42,13 @@ def read_upload(image: Path, companions: Sequence[Path] = (), modality: str = "r
 
 
 def answer_error(error: Refusal | UserError) -> Response:
-    """One line of JSON, as a response: BentoML would log an exception's traceback, and wrap its text in a list."""
+    """Make a one-line JSON response of an error: BentoML would log a traceback, and wrap the text in a list."""
     if isinstance(error, TooLarge):
         error = Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"the picture has more than the limit of {SETTINGS.max_pixels} pixels; send a smaller one",
         )
-    if isinstance(error, Shortage):  # which names options of the command line
+    if isinstance(error, Shortage):  # its text names command-line options
         error = Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "the picture takes more memory than there is; send a smaller one or ask for fewer classes",
@@ -57,28 +57,28 @@ def answer_error(error: Refusal | UserError) -> Response:
 
 
 def timing(milliseconds: dict[str, float]) -> dict[str, str]:
-    """The header that browsers' tools show."""
+    """Build the Server-Timing header, which browsers' developer tools show."""
     return {"Server-Timing": ", ".join(f"{step};dur={spent:.1f}" for step, spent in milliseconds.items())}
 
 
 def as_header(value: Any) -> str:
-    """JSON as the value of a header: printable ASCII on one line, whatever its texts hold."""
+    """Encode a value as JSON for a header: printable ASCII on one line, whatever its texts hold."""
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def notes_of(picture: Picture) -> dict[str, str]:
-    """The header of what was ignored in a picture's file or is not in the answer, such as all frames but the first."""
+    """Build the header on what the answer leaves out of a picture's file, such as all frames but the first."""
     return notes_header([*picture.photo.notes, *([picture.photo.omitted] if picture.photo.omitted else [])])
 
 
 def notes_header(notes: Sequence[str]) -> dict[str, str]:
-    """What a client should know of an answer.
+    """Build the header of notes for the client on an answer.
 
     Args:
-        notes: a sentence each. Long ones are cut, and of many the last are counted instead.
+        notes: a sentence each. Long ones are cut, and those that do not fit are only counted.
 
     Returns:
-        The header X-Limelight-Notes, a JSON list of at most LONGEST_NOTES letters; no header without notes.
+        The header X-Limelight-Notes, a JSON list of at most LONGEST_NOTES characters; no header without notes.
     """
     if not notes:
         return {}
@@ -93,7 +93,7 @@ def notes_header(notes: Sequence[str]) -> dict[str, str]:
 
 
 def page(weights: Callable[[], Path]) -> Starlette:
-    """The page at /, which asks for what the model takes, so that it has no field that would be refused."""
+    """Build the page at /, whose form has only the fields that the served model accepts."""
 
     async def answer(request: Request) -> Response:
         card = read_card(weights())
@@ -107,7 +107,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
 
 
 def weights_of(service: Any, name: str) -> Path:
-    """The weights folder: LIMELIGHT_MODEL, else the model that was packaged into the service's bento.
+    """Find the weights folder: LIMELIGHT_MODEL, else the model packaged in the service's bento.
 
     Args:
         service: the class, as BentoML knows it.

@@ -34,7 +34,7 @@ def run(params: Params) -> None:
 
 
 def _reproduce(params: Params) -> dict[str, str]:
-    """How to come by the same leaderboard."""
+    """Collect what is needed to reproduce the leaderboard."""
     from limelight.provenance import provenance
 
     tags = provenance(params)

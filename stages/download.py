@@ -1,6 +1,6 @@
-"""download: make every dataset named in params.yaml present and proved -> data/index.json.
+"""download: fetch and verify every dataset named in params.yaml -> data/index.json.
 
-Runs at every `dvc repro`, since it looks at folders that DVC does not track: an unchanged file costs one `stat`.
+Runs at every `dvc repro`, since it checks folders that DVC does not track: an unchanged file costs one `stat`.
 """
 
 import sys
@@ -15,10 +15,10 @@ from limelight.stages.runner import stage_main
 
 
 def run(params: Params) -> None:
-    """Fetch every dataset; one that cannot be had does not stop the others.
+    """Fetch every dataset; one that is unavailable does not stop the others.
 
     Raises:
-        UserError: some cannot be had, the text says of each what to do.
+        UserError: some are unavailable; the message says for each what to do.
     """
     cache = HashCache()
     entries: dict[str, Entry] = {}
@@ -42,7 +42,7 @@ def run(params: Params) -> None:
         )
     before = INDEX.read_bytes() if INDEX.is_file() else None
     write_index(entries)
-    if INDEX.read_bytes() != before:  # it runs at every `dvc repro`; only what it changed is worth a run
+    if INDEX.read_bytes() != before:  # it runs at every `dvc repro`; only a change is worth logging
         _note(params, entries)
 
 

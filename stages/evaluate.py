@@ -1,4 +1,4 @@
-"""evaluate: figures per dataset and runtime, speed, size, curves and overlays of one artifact, as its task has them."""
+"""evaluate: figures per dataset and runtime, speed, size, curves and overlays of one artifact, by its task."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""package: the champion of each task as an exported bento, proved by a request to it."""
+"""package: the champion of each task as an exported bento, checked by a request to it."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ def run(params: Params) -> None:
     """reports/leaderboard/champion.json -> artifacts/bento/*.bento and reports/package/metrics.json.
 
     Raises:
-        UserError: there is no champion, or a bento does not start, or answers otherwise than its weights do.
+        UserError: there is no champion, or a bento does not start, or its answers differ from its weights' predictions.
     """
     from limelight.champions.record import RECORD, champions
     from limelight.foundation.errors import UserError
@@ -33,7 +33,7 @@ def run(params: Params) -> None:
 
 
 def package(task: str, settings: Package) -> dict[str, str | float]:
-    """Build, start and ask the bento of one task's champion; what it is.
+    """Build, start and check the bento of one task's champion; return its facts and figures.
 
     Raises:
         UserError: as `run`.

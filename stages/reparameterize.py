@@ -1,4 +1,4 @@
-"""reparameterize: an artifact's inference form, proved equal, with its exports and how far each of them drifts."""
+"""reparameterize: an artifact's inference form, checked for equality, with its exports and their deviations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ def run(params: Params, name: str) -> None:
     """Write artifacts/<name>-deploy and reports/deploy/<name>.
 
     Raises:
-        UserError: the merged form differs from the training form, or an export passes a limit of `deploy`. The
+        UserError: the merged form differs from the training form, or an export exceeds a limit of `deploy`. The
             artifact is then not written; the report is, where it was an export.
     """
     with noted_run(params, "reparameterize", name) as note:
@@ -23,7 +23,7 @@ def run(params: Params, name: str) -> None:
 
 
 def reparameterize(params: Params, name: str, note: Note) -> None:
-    """As `run`, noting the figures."""
+    """As `run`, recording the figures in `note`."""
     from limelight.deploy.export import export
     from limelight.deploy.merged import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
@@ -71,7 +71,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
 
 
 def _computed_in(runtime: "Runtime") -> str:
-    """Said where the processor computes in another number format than the runtime's name has."""
+    """Describe the number format that the processor computes in, if it is not that of the runtime's name."""
     found = runtime.computed_in()
     return "" if found == runtime.number_format else f", computed in {found}"
 

@@ -28,7 +28,7 @@ def run(params: Params) -> None:
 
 
 def check(params: Params, note: Note) -> None:
-    """As `run`, noting the figures and where the pages are."""
+    """As `run`, recording the figures and the location of the pages in `note`."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from limelight.data.validation.checks import Checker, failure_table
     from limelight.data.validation.contact_sheet import write_contact_sheet
@@ -67,7 +67,7 @@ def check(params: Params, note: Note) -> None:
 
 
 def summary(samples: list[Sample], decoded: int, outcomes: list[Any], odd_masks: list[Finding]) -> dict[str, Any]:
-    """What stands in summary.json; nothing in it changes unless the data or the expectations do."""
+    """Build the contents of summary.json, which change only with the data or the expectations."""
     counts: dict[str, dict[str, int]] = {}
     for (dataset, split), count in sorted(Counter((one.dataset, one.split) for one in samples).items()):
         counts.setdefault(dataset, {})[split] = count

@@ -1,4 +1,4 @@
-"""The leaderboard's champion against the registry's: which of the two the alias 'champion' should point at."""
+"""Comparison of the leaderboard's champion with the registry's: which one the alias 'champion' should point at."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +25,13 @@ class Nomination:
 
 
 def nominate(params: Params, task: str = DEFAULT) -> Nomination:
-    """Register the leaderboard's champion of a task, call it 'challenger', and hold it against the registry's champion.
+    """Register a task's leaderboard champion as 'challenger' and compare it with the registry's champion.
 
     The default task's registered model is `tracking.registered_model`; another's is '<registered_model>-<task>'.
     Figures are compared only where both were measured on the same samples by the same rule.
 
     Raises:
-        UserError: nothing of the task was compared yet, or the tracker does not answer.
+        UserError: the compare stage has no champion for the task yet, or the tracker does not answer.
     """
     won, folder = record(task), champion(task).folder
     key = f"{won['metric']}/{won['dataset']}/{won['manifest_sha256'][:12]}"
@@ -50,7 +50,7 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
 
 
 def crown(params: Params, nomination: Nomination) -> None:
-    """Point 'champion' at the nominated version.
+    """Point the alias 'champion' at the nominated version.
 
     Raises:
         UserError: the tracker does not answer.

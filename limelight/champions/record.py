@@ -18,7 +18,7 @@ class Chosen(NamedTuple):
 
 
 def champion(task: str = DEFAULT) -> Chosen:
-    """What the compare stage chose.
+    """The weights and runtime that the compare stage chose for a task.
 
     Raises:
         UserError: see `record`.
@@ -31,7 +31,7 @@ def record(task: str = DEFAULT) -> dict[str, Any]:
     """The entry of champion.json for a task; see `limelight.reporting.leaderboard.Leaderboard.champions`.
 
     Raises:
-        UserError: the compare stage has not run yet, or had nothing evaluated of this task.
+        UserError: the compare stage has not run yet, or found no evaluation for this task.
     """
     found = champions()
     if not found:
@@ -45,5 +45,5 @@ def record(task: str = DEFAULT) -> dict[str, Any]:
 
 
 def champions() -> dict[str, dict[str, Any]]:
-    """champion.json: task -> its record; empty where the compare stage has not run."""
+    """Read champion.json: task -> its record; empty if the compare stage has not run."""
     return read_json(RECORD) if RECORD.is_file() else {}

@@ -22,12 +22,12 @@ class Registered:
     version: str
     model_id: str
     sha256: str
-    """Of its weights."""
+    """Hash of its weights."""
     metrics: dict[str, float]
 
 
 def register(tracking: Tracking, model_id: str) -> str:
-    """Make a logged model a version of `tracking.registered_model`; weights that are one already stay that one.
+    """Make a logged model a version of `tracking.registered_model`; weights already registered keep their version.
 
     Args:
         model_id: from `Tracker.log_weights`.
@@ -52,7 +52,7 @@ def register(tracking: Tracking, model_id: str) -> str:
 
 
 def set_alias(tracking: Tracking, alias: str, version: str) -> None:
-    """Point an alias ('champion', 'challenger') at a version; it leaves the version that had it.
+    """Point an alias ('champion', 'challenger') at a version; the version that had it loses it.
 
     Raises:
         UserError: the store does not answer, or there is no such version.

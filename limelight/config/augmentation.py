@@ -13,12 +13,12 @@ class Step(Section):
 
     @property
     def before_resize(self) -> bool:
-        """Whether it is for pictures in their stored size and proportions; see `limelight.data.augmentation`."""
+        """Whether it works on pictures in their stored size and proportions; see `limelight.data.augmentation`."""
         return False
 
 
 class Crop(Step):
-    """Cut off a random part of each side; at least one pixel is left. Both forms together, one after the other."""
+    """Cut off a random part of each side; at least one pixel is left. If both forms are set, both apply in turn."""
 
     name: Literal["crop"] = "crop"
     share: float = Field(default=0.0, ge=0, lt=0.5, description="KD-SCFNet's form: largest share of a side that goes")
@@ -109,14 +109,14 @@ class Scale(Step):
 Operation = Annotated[
     Crop | Enhance | Flip | InvertCompanion | Photometric | Resize | Rotate | Scale, Field(discriminator="name")
 ]
-"""One operation of params.yaml, known by its `name`."""
+"""One operation of params.yaml, identified by its `name`."""
 
 
 def check_order(operations: Sequence[Step]) -> None:
-    """Refuse a list that cannot be worked through.
+    """Refuse an invalid order of operations.
 
     Raises:
-        ValueError: a crop, which is of stored pixels, after the resize, or two of the latter.
+        ValueError: a crop, which works on stored pixels, after the resize, or two resizes.
     """
     places = [place for place, each in enumerate(operations) if isinstance(each, Resize)]
     if len(places) > 1:

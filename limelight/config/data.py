@@ -1,4 +1,4 @@
-"""The sections `data` and `validation`: which datasets there are, and what is demanded of them."""
+"""The sections `data` and `validation`: which datasets are used, and what they must fulfil."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from limelight.foundation.section import Section
 from limelight.models.card import Modality
 
 Labels = Literal["none", "mask", "classes"]
-"""Of a sample: nothing, a saliency mask, a map of class ids."""
+"""Kind of a sample's labels: none, a saliency mask, a map of class ids."""
 
 
 class Renderer(Section):
@@ -26,7 +26,7 @@ class Renderer(Section):
 
 
 class Layout(Section):
-    """Where a dataset's folder keeps what, relative to its root: folders, or file names with `{name}` in them."""
+    """Images, masks and companions, relative to a dataset's root: folders, or patterns of file names with `{name}`."""
 
     image: str = "images"
     mask: str | None = "masks"
@@ -46,7 +46,7 @@ class Layout(Section):
 
 
 class DatasetRequest(Section):
-    """One dataset: a name of the catalogue, or a name of your own with a path and a layout."""
+    """One dataset: a name from the catalogue, or a new name with a path and a layout."""
 
     name: str
     path: str | None = Field(default=None, description="a local folder; overrides the catalogue's source")

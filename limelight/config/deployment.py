@@ -11,7 +11,7 @@ _RUNTIMES: tuple[Runtime, ...] = ("onnx-fp32", "openvino-fp32", "openvino-bf16",
 
 
 class Deploy(Section):
-    """reparameterize: exports, and the limits past which the stage fails."""
+    """Settings of the stage reparameterize: exports, and the limits past which it fails."""
 
     max_logit_difference: float = 1e-4
     samples: int = Field(

@@ -1,4 +1,4 @@
-"""The settings of every objective, each with keys of its own. Imports no PyTorch: params.yaml is checked by them."""
+"""The settings of every objective, each with its own keys. Imports no PyTorch: params.yaml is checked without it."""
 
 from typing import Annotated, Literal
 
@@ -45,14 +45,14 @@ class DistilledSettings(Section):
 
 
 class _Noise(Section):
-    """The noise that velocities are learnt of."""
+    """Noise settings of the velocity objectives."""
 
     noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
     noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")
 
 
 class _Prompts(Section):
-    """Which prompts an image is shown with."""
+    """Which prompts are drawn for an image."""
 
     prompts: int = Field(default=4, ge=2, description="per image and step, some of classes that it does not show")
     templates: list[str] = Field(
@@ -89,7 +89,7 @@ class PromptedVelocitySettings(_Noise, _Prompts):
 
 
 class ReconstructionSettings(Section):
-    """Learning to give pictures back."""
+    """Learning to reconstruct pictures."""
 
     name: Literal["reconstruction"]
 

@@ -1,4 +1,4 @@
-"""How weights are moved: optimiser, learning rate, adapters."""
+"""Settings of optimisation: optimiser, learning rate, adapters."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from limelight.foundation.section import Section
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
-"""Of a running mean."""
+"""Decay of a running mean."""
 
 
 class Group(Section):
@@ -19,7 +19,7 @@ class Group(Section):
 
 
 class Optimiser(Section):
-    """One step along the gradient."""
+    """The optimiser and its hyperparameters."""
 
     name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)

@@ -1,4 +1,4 @@
-"""The whole of params.yaml: which runs are trained, on what they stand, and the profiles to choose from."""
+"""The whole of params.yaml: which runs are trained, what they start from, and the profiles to choose from."""
 
 from typing import Literal
 
@@ -46,7 +46,7 @@ class Distil(Section):
 
 
 class Tracking(Section):
-    """Where MLflow keeps what happened."""
+    """Where MLflow stores its records."""
 
     enabled: bool = True
     uri: str = "sqlite:///mlflow.db"
@@ -105,7 +105,7 @@ class Params(Section):
         return self
 
     def _check_families(self) -> None:
-        """Each name's family is that of its network; what is imported says so itself when it is opened."""
+        """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""
         given = self.train | {name: each.family for name, each in (self.finetune | self.distil).items()}
         groups = {"train, finetune or distil": given, "deploy": self.deploy, "evaluate": self.evaluate}
         for where, families in groups.items():
@@ -139,7 +139,7 @@ class Params(Section):
             )
 
     def _check_teaching(self) -> None:
-        """A run has a teacher if and only if its objective is to learn from one."""
+        """Check that a run has a teacher if and only if its objective learns from one."""
         for name in sorted({*self.train, *self.finetune, *self.distil}):
             taught, objective = name in self.distil, self.active.runs[name].objective.name
             if taught and objective != "distilled":

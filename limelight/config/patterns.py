@@ -1,7 +1,7 @@
 """File names with `{name}` in them: 'photos/{name}.jpg' with 'photos/{name}_mask.png'.
 
-`{name}` stands for any text without '/', the same one wherever it is repeated. Sub-folders are mirrored: 'a/x.jpg' goes
-with 'a/x_mask.png', and its key is 'a/x'. Without a suffix any will do. Letters' case does not matter.
+`{name}` stands for any text without '/', the same one at each occurrence. Sub-folders are mirrored: 'a/x.jpg' goes
+with 'a/x_mask.png', and its key is 'a/x'. A pattern without a suffix matches any. Case is ignored.
 """
 
 import re
@@ -11,7 +11,7 @@ PLACEHOLDERS = (NAME, "{split}", "{clip}")
 
 
 def problem(pattern: str) -> str | None:
-    """What is wrong with a layout's folder or pattern; None where nothing is."""
+    """Describe what is wrong with a layout's folder or pattern; None if nothing is."""
     found = re.findall(r"\{[^{}]*\}", pattern)
     unknown = [one for one in found if one not in PLACEHOLDERS]
     if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
@@ -24,7 +24,7 @@ def problem(pattern: str) -> str | None:
 
 
 def fixed_part(pattern: str) -> tuple[str, str]:
-    """The folders before the first part with `{name}`, and the rest: 'a/x_{name}/b.png' -> 'a', 'x_{name}/b.png'."""
+    """Split before the first part with `{name}`: 'a/x_{name}/b.png' -> 'a', 'x_{name}/b.png'."""
     parts = pattern.split("/")
     first = next((index for index, part in enumerate(parts) if NAME in part), len(parts))
     return "/".join(parts[:first]), "/".join(parts[first:])

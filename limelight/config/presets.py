@@ -1,7 +1,7 @@
-"""Published training recipes as values for `limelight.config.Run`. What stands here is in the papers or their code.
+"""Published training recipes as values for `limelight.config.Run`. All values are from the papers or their code.
 
-Each family has its own in its folder, `presets.py` with PRESETS, AUGMENTATIONS or both, so that a recipe that is
-corrected makes the runs of that family stale, and no others.
+Each family has its own in its folder, `presets.py` with PRESETS, AUGMENTATIONS or both, so that correcting a recipe
+makes the runs of that family stale, and no others.
 """
 
 import importlib

@@ -45,7 +45,7 @@ def _fill_presets(tree: dict[str, Any], path: Path) -> None:
 
 
 def parse(kind: type[T], tree: Any, where: str) -> T:
-    """Validate `tree` as `kind`; every mistake becomes part of one line.
+    """Validate `tree` as `kind`; report every mistake in one line.
 
     Raises:
         UserError: with 'where: key: what is wrong (value)' for each mistake, joined by '; '.

@@ -45,7 +45,8 @@ class Batches(Section):
 
 
 class Compute(Section):
-    """What a training costs, and how often it looks up. Only precision and memory format change a bit of its result."""
+    """Compute resources, and checkpoint and validation intervals. Of these, only precision and memory format affect the
+    trained weights."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True

@@ -1,4 +1,4 @@
-"""A dataset's folder -> its samples: images paired with masks and companions by relative path, and what has no pair."""
+"""Pairing of a dataset folder's images with masks and companions by relative path, and the files left unpaired."""
 
 import os
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ MAX_UNPAIRED = 0.05
 
 @dataclass(frozen=True)
 class Pair:
-    """One image with what belongs to it, before it has been looked at."""
+    """One image with its mask, companion and metadata; the files have not been read yet."""
 
     sample_id: str
     split: str | None
@@ -31,12 +31,12 @@ class Pair:
     clip: str | None = None
     frame: int | None = None
     classes: tuple[str, ...] = ()
-    """That a list's prompts name; empty where nothing says."""
+    """Class names from a list's prompts; empty if unknown."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that became no sample, and why."""
+    """A rejected file, and the reason."""
 
     dataset: str
     path: str
@@ -45,8 +45,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Folder:
-    """The pictures of one folder by their relative path without suffix, in Unicode's composed form, or those of a
-    pattern by their key."""
+    """The pictures of one folder by relative path without suffix (composed Unicode), or of a pattern by key."""
 
     path: Path
     files: dict[str, Path]
@@ -54,7 +53,7 @@ class _Folder:
     pattern: str = ""
 
     def place(self, key: str) -> str:
-        """Where a file of this key would be."""
+        """Return where a file with this key is expected."""
         return str(self.path / self.pattern.replace(NAME, key)) if self.pattern else f"{key}.* in {self.path}"
 
 
@@ -80,7 +79,7 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
         found, unpaired = (_clips if part.clips else _stills)(root, part, prefix)
         pairs += found
         problems += [Problem(dataset, str(path), reason) for path, reason in unpaired]
-        if found or unpaired or not part.include:  # the names that are wanted may stand in another part
+        if found or unpaired or not part.include:  # `include` may select files of another part only
             _check_share(dataset, root, part, len(found), unpaired)
     if not pairs:
         places = ", ".join(str(root / part.image) for part in parts)
@@ -89,9 +88,9 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
 
 
 def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[list[Pair], list[Problem]]:
-    """Samples of a folder that holds the systems' lists (img_list.txt and those beside it) instead of the pictures.
+    """Find the samples of a folder that holds list files (img_list.txt and those beside it) instead of pictures.
 
-    A path that is not there as it stands is looked for below `root`.
+    A listed path that does not exist as written is looked up below `root`.
 
     Args:
         include: pattern of the images' paths below the folder that they share, without suffix; None: all of them.
@@ -101,7 +100,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     """
     listed = read_parallel_lists(root)
     by_kind = {Path(line.image).is_absolute(): line.image for line in listed}
-    if len(by_kind) > 1:  # they share no folder, and the ids are what comes below it
+    if len(by_kind) > 1:  # ids are paths below a common folder, which these lack
         raise UserError(
             f"{root / 'img_list.txt'} has absolute paths, such as {by_kind[True]}, and relative ones, such as "
             f"{by_kind[False]}; write all of them one way"
@@ -190,7 +189,7 @@ def _named(root: Path, part: Part) -> tuple[_Folder, _Folder | None, _Folder | N
     """Images, masks and companions by patterns, whose files may lie in one folder.
 
     Raises:
-        UserError: two files fit a pattern under one name.
+        UserError: two files match a pattern with the same key.
     """
     patterns = [path for path in (part.image, part.mask, part.companion) if path]
     places = [_place(root, fixed_part(pattern)[0]) for pattern in patterns]
@@ -212,7 +211,7 @@ def _only_pictures(found: Matches) -> Matches:
 
 
 def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
-    """Each clip is a small dataset of stills with frame numbers."""
+    """Pair each clip like a small dataset of stills, and number its frames."""
     pairs: list[Pair] = []
     unpaired: list[tuple[Path, str]] = []
     clips = {clip: path for clip, path in expand(root, part.image, "clip").items() if part.wants(clip)}
@@ -243,7 +242,7 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
 
 
 def _members(root: Path, part: Part, images: _Folder) -> tuple[list[str], list[tuple[Path, str]]]:
-    """The keys of the part's images, and those that its list names in vain."""
+    """Return the keys of the part's images, and the listed names without an image."""
     names = _member_names(root, part)
     if names is None:
         return list(images.files), []
@@ -260,7 +259,7 @@ def _member_names(root: Path, part: Part) -> list[str] | None:
     if not listing:
         return None
     lines = [line.strip() for line in read_text(listing).splitlines()]
-    if part.clips:  # a clip a line, or a frame a line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
+    if part.clips:  # one clip or one frame per line: '/JPEGImages/480p/bear/00000.jpg /Annotations/...'
         return list(dict.fromkeys(line.split("/")[-2] if "/" in line else line for line in _first_paths(lines)))
     return [without_suffix(line) for line in lines if line]
 
@@ -277,7 +276,7 @@ def _place(root: Path, relative: str) -> Path:
 
 
 def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
-    """Of a part's images only those that it includes."""
+    """List a folder's pictures; with `part`, only those that it includes."""
     folder = _place(root, relative)
     files: dict[str, Path] = {}
     shadowed: list[tuple[Path, Path]] = []

@@ -23,12 +23,12 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError
 
 @dataclass(frozen=True)
 class Limits:
-    """Past these an archive is taken for a bomb."""
+    """Limits beyond which an archive is rejected as a decompression bomb."""
 
     members: int = 1_000_000
     total_bytes: int = 200 << 30
     ratio: float = 200.0
-    """Unpacked size against the archive's; applied beyond `free_bytes`, since small flat masks shrink a lot."""
+    """Unpacked size / archive size; checked only beyond `free_bytes`, since small flat masks compress well."""
     free_bytes: int = 256 << 20
 
 
@@ -69,7 +69,7 @@ class _Guard:
         return path
 
     def _check_spelling(self, path: PurePosixPath, folder: bool) -> None:
-        """Two names that one file system keeps apart and another does not would overwrite each other there."""
+        """Refuse names that are equal on file systems that ignore case: one would overwrite the other there."""
         for part in [path, *path.parents][:-1]:
             folded = unicodedata.normalize("NFC", str(part)).casefold()
             known = self.spelling.setdefault(folded, str(part))
@@ -117,7 +117,7 @@ def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, I
 
 
 def _unpack_tar(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
-    with tarfile.open(archive, "r|*") as opened:  # as a stream: a compressed bomb is met member by member
+    with tarfile.open(archive, "r|*") as opened:  # as a stream: each member is checked before the next is decompressed
         for member in opened:
             if member.name in (".", "./"):
                 continue

@@ -1,4 +1,4 @@
-"""What is known of a public dataset: its folders, its counts, its terms, and where to get it."""
+"""The catalogue of public datasets: their folders, counts, terms and download sources."""
 
 from dataclasses import replace
 
@@ -17,21 +17,21 @@ def catalogue() -> dict[str, Dataset]:
 
 
 def lookup(name: str) -> Dataset | None:
-    """The entry of this name, letters' case aside; None where the catalogue has none."""
+    """Look up a dataset by name, ignoring case; None if the catalogue has none."""
     return next((entry for key, entry in catalogue().items() if key.lower() == name.lower()), None)
 
 
 def sensor_of(request: DatasetRequest) -> Modality:
-    """The sensor of a requested dataset: what the request says where it says something, else the catalogue's."""
+    """Return a requested dataset's sensor: the request's if given, else the catalogue's."""
     entry = lookup(request.name)
     return request.sensor if "sensor" in request.model_fields_set or entry is None else entry.sensor
 
 
 def labels_of(request: DatasetRequest) -> Labels:
-    """The labels of a requested dataset: what the request says where it says something, else the catalogue's.
+    """Return a requested dataset's kind of labels: the request's if given, else the catalogue's.
 
     Raises:
-        UserError: the request says what label maps mean, and the dataset has none.
+        UserError: the request describes label maps, and the dataset has none.
     """
     entry = lookup(request.name)
     labels = request.labels if "labels" in request.model_fields_set or entry is None else entry.labels
@@ -45,7 +45,7 @@ def labels_of(request: DatasetRequest) -> Labels:
 
 
 def class_source(request: DatasetRequest) -> ClassSource:
-    """How a requested dataset's label maps count: the catalogue's way, with what the request says otherwise.
+    """Return how to read a requested dataset's label maps: the catalogue's way, overridden by the request.
 
     A value that the request names as a class is not ignored.
     """
@@ -56,14 +56,14 @@ def class_source(request: DatasetRequest) -> ClassSource:
 
 
 def ignores_unasked(request: DatasetRequest) -> bool:
-    """Whether 255 is ignored only because nobody, neither the request nor the catalogue, says anything of it."""
+    """Whether 255 is ignored by default only: neither the request nor the catalogue mentions it."""
     entry = lookup(request.name)
     return request.ignore is None and not (entry and entry.classes)
 
 
 def layout_candidates(request: DatasetRequest) -> list[Parts]:
-    """Layouts to try on a requested dataset's folder, in order: the request's own alone, else the catalogue's, else
-    those known for its sensor and labels."""
+    """List the layouts to try on a requested dataset's folder, in order: only the request's own, else the catalogue's,
+    else those known for its sensor and labels."""
     sensor, labels = sensor_of(request), labels_of(request)
     if request.layout is not None:
         candidates = [from_setting(request.layout)]
@@ -75,10 +75,10 @@ def layout_candidates(request: DatasetRequest) -> list[Parts]:
 
 
 def default_split(request: DatasetRequest) -> str | dict[str, float]:
-    """Where the samples go whose folders name no split.
+    """Return the split, or the shares of splits, of samples whose folders name no split.
 
     Raises:
-        UserError: neither the request nor the catalogue says.
+        UserError: neither the request nor the catalogue gives one.
     """
     entry = lookup(request.name)
     split = request.split or (entry.split if entry else None)

@@ -21,7 +21,7 @@ _CONTEXT_CLASSES = (
     "snow", "sofa", "table", "track", "train", "tree", "truck", "tv/monitor", "wall", "water", "window", "wood",
 )  # fmt: skip
 _COCO_UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
-"""Pixel values of the names in COCO's list that no image is annotated with: street sign, hat, shoe and others."""
+"""Pixel values in COCO's list of names that no annotation uses: street sign, hat, shoe and others."""
 
 
 def _part(image: str, mask: str | None = None, companion: str | None = None, **more: Any) -> Parts:
@@ -241,7 +241,7 @@ _TEXT = [
         "COCO-Stuff", "rgb", "classes", "COCO 2017 with things and stuff, 171 classes",
         tuple(
             tuple(Part(f"{images}{split}2017", f"{maps}/{split}2017", split=split) for split in splits)
-            for splits in (("train", "val"), ("val",), ("train",))  # many fetch the small one alone
+            for splits in (("train", "val"), ("val",), ("train",))  # often only the small split is downloaded
             for images, maps in (("images/", "annotations"), ("", "stuffthingmaps"))
         ), {"train": 118287, "val": 5000}, "annotations CC BY 4.0; photos under Flickr's terms",
         "https://github.com/nightrome/cocostuff",

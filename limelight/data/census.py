@@ -1,4 +1,4 @@
-"""How each mask of a dataset is coded, so that a few odd ones among thousands do not pass unnoticed."""
+"""The encoding of each mask of a dataset, so that a few odd ones among thousands do not go unnoticed."""
 
 import csv
 import io
@@ -18,45 +18,45 @@ from limelight.imaging.masks import Coding, Mask
 CENSUS = MANIFEST.with_name("masks.csv")
 """All findings; written where there are any."""
 FAINT = 0.5
-"""A map is salient above this level."""
+"""Level above which a map counts as salient."""
 _SHOWN = 5
 _INTERPRETED = (Coding.INDEX, Coding.COLOUR, Coding.LUMINANCE, Coding.ALPHA)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What decoding a mask showed."""
+    """The encoding of one mask, as its decoding found it."""
 
     sample_id: str
     mask: str
     coding: Coding
     top: float
-    """Its highest level; 0: it is empty, and nothing is known of its coding."""
+    """Highest level; 0 = empty mask, encoding unknown."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know of one mask."""
+    """One oddity of one mask."""
 
     dataset: str
     sample_id: str
     mask: str
     state: Literal["notice", "fault"]
-    """'fault': it would be learnt from as if it showed next to nothing."""
+    """'fault': training would take the mask for almost empty."""
     finding: str
     detail: str
 
 
 def note_mask(sample_id: str, path: str, mask: Mask) -> Reading:
-    """The reading of a decoded mask."""
+    """Record the encoding of a decoded mask."""
     return Reading(sample_id, path, mask.coding, float(mask.level_HW.max()))
 
 
 def findings(dataset: str, readings: Sequence[Reading], *, soft: bool = False) -> list[Finding]:
-    """What is odd about a dataset's masks, one kind of finding after another. Empty masks are not: scenes may be.
+    """List what is odd about a dataset's masks, grouped by kind. Empty masks are not odd: scenes may be empty.
 
     Args:
-        soft: grey levels are meant, so that a mask which never exceeds 0.5 is no fault.
+        soft: grey levels are intended, so that a mask which never exceeds 0.5 is no fault.
     """
     shown = [one for one in readings if one.top > 0]
     counts = Counter(one.coding for one in shown)
@@ -80,7 +80,7 @@ def findings(dataset: str, readings: Sequence[Reading], *, soft: bool = False) -
 
 
 def summarise(found: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Each kind of finding of each dataset: how many masks, and the ids of the first five."""
+    """Count the masks per kind of finding and dataset, with the ids of the first five."""
     rows = []
     for (dataset, state, finding), members in groupby(found, key=attrgetter("dataset", "state", "finding")):
         ids = [one.sample_id for one in members]
@@ -89,7 +89,7 @@ def summarise(found: Iterable[Finding]) -> list[dict[str, Any]]:
 
 
 def census_lines(found: Iterable[Finding]) -> list[str]:
-    """`summarise` in words, a line each."""
+    """Format the result of `summarise`, one line per kind of finding and dataset."""
     lines = []
     for row in summarise(found):
         more = ", ..." if row["masks"] > len(row["first"]) else ""
@@ -109,7 +109,7 @@ def write_census(found: Iterable[Finding], path: Path) -> None:
 
 
 def read_census(path: Path = CENSUS) -> list[Finding]:
-    """What `write_census` wrote; nothing where there was nothing to write.
+    """Read what `write_census` wrote; without a file there are no findings.
 
     Raises:
         UserError: the file is damaged.

@@ -1,11 +1,11 @@
-"""How the label maps of a dataset count, apart from `classes`, which reads them: the catalogue needs no NumPy."""
+"""How to read a dataset's label maps; apart from `classes`, which reads them, so that the catalogue needs no NumPy."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ClassSource:
-    """Where a dataset keeps the names of its classes, and how its label maps count."""
+    """Where a dataset keeps its class names, and what the pixel values of its label maps stand for."""
 
     file: str | None = None
     """Below the root: 'id: name' lines, or a table with the id first and the name last."""
@@ -14,4 +14,4 @@ class ClassSource:
     shift: int = 0
     """Class id of the file = pixel value + shift."""
     ignore: tuple[int, ...] = (255,)
-    """Pixel values that say nothing: borders, unlabelled. 0, where it is none of them and no class, is background."""
+    """Pixel values without a label (borders, unlabelled). 0 is background unless it is one of them or a class."""

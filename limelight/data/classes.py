@@ -15,10 +15,10 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text
 
 BACKGROUND, VOID = 0, -1
-"""Labels of what is none of the classes, and of what nobody has said anything about."""
+"""Labels of pixels of no class, and of unlabelled pixels."""
 BACKGROUND_NAME = "background"
 VALUES = 1 << 16
-"""Pixel values of a label map end before."""
+"""Exclusive upper bound of a label map's pixel values."""
 _LINE = re.compile(r"^\s*(\d+)\s*[:,\s]\s*(.+?)\s*$")
 
 
@@ -33,7 +33,7 @@ class Vocabulary:
     """Whether there is a background: pixels known to be none of the classes."""
 
     def labels(self, values_HW: np.ndarray) -> np.ndarray:
-        """Pixel values to labels, int16: 1 to the number of classes, `BACKGROUND` or `VOID`."""
+        """Map pixel values to labels, int16: 1 to the number of classes, `BACKGROUND` or `VOID`."""
         table = np.full(VALUES, VOID, np.int16)
         if self.background:
             table[0] = BACKGROUND
@@ -47,7 +47,7 @@ NO_CLASSES = Vocabulary((), (), background=False)
 
 
 def vocabulary(dataset: str) -> Vocabulary:
-    """The classes of a prepared dataset that is labelled with class ids.
+    """Read the classes of a prepared dataset with label maps of class ids.
 
     Raises:
         UserError: its table is missing or damaged.
@@ -69,7 +69,7 @@ def _vocabulary(path: Path, _written: int) -> Vocabulary:
 
 
 def vocabulary_tree(classes: dict[int, str], source: ClassSource) -> dict[str, object]:
-    """What `vocabulary` reads back, for JSON."""
+    """Build the JSON tree that `vocabulary` reads back."""
     known = {str(value): name for value, name in sorted(classes.items())}
     return {"background": 0 not in classes and 0 not in source.ignore, "classes": known}
 
@@ -77,14 +77,14 @@ def vocabulary_tree(classes: dict[int, str], source: ClassSource) -> dict[str, o
 def class_names(
     root: Path, source: ClassSource, given: dict[int, str] | None = None, *, unasked: bool = False
 ) -> dict[int, str]:
-    """Pixel value -> class name, without the ignored values and the background.
+    """Read the table of pixel value -> class name, without the ignored values and the background.
 
     Args:
         given: the user's own table; else a `classes.json` ({"1": "name"}) at the root comes first.
-        unasked: nobody has said that `source.ignore` is ignored; then a class of such a value is an error.
+        unasked: `source.ignore` is only a default; then a class with such a value is an error.
 
     Raises:
-        UserError: no table can be found or read, it names no class, or one that no label map can show.
+        UserError: no table can be found or read, it names no class, or one with a value that no label map can hold.
     """
     table = _table(root, source) if given is None else given
     outside = [value for value in table if not 0 <= value < VALUES]
@@ -139,7 +139,7 @@ def _read_json(path: Path) -> dict[int, str]:
 
 
 def _read_lines(path: Path) -> dict[int, str]:
-    """'17: cat', or tab-separated with the id first and the names last; the first of several synonyms counts."""
+    """Read '17: cat' lines, or tab-separated ones with the id first and names last; of synonyms the first counts."""
     table: dict[int, str] = {}
     for line in read_text(path).splitlines():
         match = _LINE.match(line)
@@ -152,9 +152,9 @@ def _read_lines(path: Path) -> dict[int, str]:
 
 
 def label_map(path: Path) -> np.ndarray:
-    """The pixel values of a label map, (H, W); of a palette image the indices, not the colours.
+    """Read the pixel values of a label map, (H, W); of a palette image the indices, not the colours.
 
-    Grey in three channels of 8 bits counts as its one channel.
+    Three equal 8-bit channels are read as one.
 
     Raises:
         UserError: the file cannot be read or has colours.
@@ -171,7 +171,7 @@ def label_map(path: Path) -> np.ndarray:
 
 
 def _grey(path: Path, image: ImageFile.ImageFile) -> np.ndarray:
-    if ";16" in str(image.tile):  # Pillow would keep their upper 8 bits alone, which are 0 of every small id
+    if ";16" in str(image.tile):  # Pillow would keep only the upper 8 bits, which are 0 for every small id
         raise UserError(f"{path} has channels of 16 bits; save it with one channel of class ids")
     pixels_HWC = np.asarray(image)
     if (pixels_HWC[..., 1:3] != pixels_HWC[..., :1]).any() or (pixels_HWC[..., 3:] != 255).any():

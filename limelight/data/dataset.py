@@ -26,12 +26,12 @@ class Dataset:
     licence: str
     homepage: str = ""
     fetch: str = ""
-    """What to download by hand, and what of it goes where."""
+    """What to download by hand, and where to put which part of it."""
     split: str | dict[str, float] | None = None
-    """Where the folders themselves say nothing; shares are drawn per image, or per clip."""
+    """The split, or shares of splits, where folders name none; shares are drawn per image, or per clip."""
     classes: ClassSource | None = None
     soft_masks: bool = False
-    """Grey levels between are meant, so masks need not be black and white."""
+    """Intermediate grey levels are intended, so masks need not be black and white."""
     pack: bool = False
     """Comes with the repository, in data/raw."""
 

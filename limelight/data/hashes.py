@@ -1,4 +1,4 @@
-"""SHA-256 of many files, remembered by size, time of change and inode: an unchanged file costs a `stat`."""
+"""SHA-256 of many files, cached by size, modification time and inode: an unchanged file costs a `stat`."""
 
 import contextlib
 import hashlib
@@ -15,17 +15,17 @@ from limelight.progress import track
 CACHE = Path("work/hashes.json")
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _SLOW = 2000
-"""Hashing more files than this shows its progress."""
+"""Number of files above which hashing shows a progress bar."""
 
 
 class HashCache:
-    """Remembers each file's hash until the file changes; `save` keeps it for the next process."""
+    """Cache of file hashes, each valid until the file changes; `save` keeps it for the next process."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or CACHE
         self._entries: dict[str, list[Any]] = {}
         self._changed = False
-        with contextlib.suppress(OSError, ValueError):  # a cache that is absent or damaged is an empty one
+        with contextlib.suppress(OSError, ValueError):  # a missing or damaged cache counts as empty
             self._entries = json.loads(self.path.read_text(encoding="utf-8"))
 
     def sha256(self, paths: Sequence[Path]) -> list[str]:
@@ -42,7 +42,7 @@ class HashCache:
         return [self._entries[key][3] for key in keys]
 
     def save(self) -> None:
-        """Write the cache where anything in it is new."""
+        """Write the cache if it has new entries."""
         if self._changed:
             with atomic_path(self.path) as temporary:
                 temporary.write_text(json.dumps(self._entries), encoding="utf-8")
@@ -63,9 +63,9 @@ def _hash_all(paths: Sequence[str]) -> Iterable[str]:
 
 
 def list_files(root: Path) -> dict[str, Path]:
-    """Relative POSIX path -> path of every file below `root`, sorted; hidden files and file managers' litter left out.
+    """List every file below `root` as relative POSIX path -> path, sorted; without hidden and file managers' files.
 
-    Links are followed, since DVC and people make datasets of them; a link back to a parent is not.
+    Symbolic links are followed, since DVC and users build datasets from them; links to a parent folder are not.
     """
     found: dict[str, Path] = {}
     _walk(root, "", found, (os.path.realpath(root),))
@@ -86,13 +86,13 @@ def _walk(folder: Path, prefix: str, found: dict[str, Path], above: tuple[str, .
 
 
 def file_hashes(root: Path, cache: HashCache) -> dict[str, str]:
-    """Relative POSIX path -> SHA-256 of every file below `root`."""
+    """Hash every file below `root`: relative POSIX path -> SHA-256."""
     files = list_files(root)
     return dict(zip(files, cache.sha256(list(files.values())), strict=True))
 
 
 def tree_hash(hashes: dict[str, str]) -> str:
-    """One SHA-256 of a folder: of the sorted lines '<sha256> <relative path>'."""
+    """Hash a folder: one SHA-256 of the sorted lines '<sha256> <relative path>'."""
     digest = hashlib.sha256()
     for name, value in sorted(hashes.items()):
         digest.update(f"{value} {name}\n".encode("utf-8", "surrogateescape"))

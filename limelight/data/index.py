@@ -1,4 +1,4 @@
-"""data/index.json: every dataset that is present and proved."""
+"""data/index.json: every dataset that is present and verified."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from limelight.models.card import Modality
 
 INDEX = Path("data/index.json")
 DATASETS = Path("data/datasets")
-"""Where fetched and drawn datasets lie, a folder each."""
+"""Downloaded and rendered datasets, one folder each."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Entry:
     sensor: Modality
     labels: Labels
     layout: dict[str, Any] | None
-    """As given in params.yaml; None = by the catalogue, or recognised."""
+    """As given in params.yaml; None = the catalogue's, or detected."""
 
 
 def write_index(entries: dict[str, Entry], path: Path | str = INDEX) -> None:
@@ -51,8 +51,8 @@ def read_index(path: Path | str = INDEX) -> dict[str, Entry]:
 
 
 def portable(path: Path | str) -> str:
-    """A path as manifests and indexes keep it: relative to the working folder (the repository's root) inside it,
-    absolute outside. Links are kept as they are."""
+    """Return a path as manifests and indexes store it: relative inside the working folder (the repository's root),
+    absolute outside. Symbolic links are not resolved."""
     absolute = Path(path).absolute()
     here = Path.cwd()
     return absolute.relative_to(here).as_posix() if absolute.is_relative_to(here) else absolute.as_posix()

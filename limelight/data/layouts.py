@@ -1,4 +1,4 @@
-"""Where datasets keep what: folder patterns of the systems and of the public sets, and how to find the right one."""
+"""Folder layouts of the original systems and the public datasets, and detection of the one that fits a folder."""
 
 import re
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ class Part:
     """One split of a dataset's folder. Paths are relative to the root and matched without regard to case.
 
     `{split}` in a path stands for a folder per split, `{clip}` for a folder per clip. One with `{name}` is a pattern of
-    file names (`limelight.data.patterns`) instead of a folder; then all of them are.
+    file names (`limelight.data.patterns`) instead of a folder; then all paths of the part are patterns.
     """
 
     image: str
@@ -43,11 +43,11 @@ class Part:
     split: str | None = None
     """None: the folder does not say."""
     mask_suffix: str = ""
-    """What the mask's stem has after the image's."""
+    """Appended to the image's stem to get the mask's."""
     members: str | None = None
     """A text file that names the part's images (or clips), one per line; None: all of the folder."""
     labelled_only: bool = False
-    """Images without a mask are expected, and are left out without a word."""
+    """Images without a mask are expected, and are skipped silently."""
     include: str | None = None
     """Pattern of the images' relative paths without suffix, or of the clips' names; None: all of them."""
 
@@ -63,7 +63,7 @@ Parts = tuple[Part, ...]
 
 
 def _stills(*folders: tuple[str, str], companion: str | None = None) -> list[Parts]:
-    """The same folders flat and once more below a folder per split."""
+    """Make layouts of the same folders, flat and below one folder per split."""
     flat: list[Parts] = [(Part(image, mask, companion),) for image, mask in folders]
     divided: list[Parts] = [
         (Part(f"{{split}}/{image}", f"{{split}}/{mask}", companion and f"{{split}}/{companion}"),)
@@ -120,17 +120,17 @@ _CLIPS: list[Parts] = [
     (Part("JPEGImages/480p/{clip}", "Annotations/480p/{clip}"),),
     (Part("JPEGImages/{clip}", "Annotations/{clip}", labelled_only=True),),
 ]
-"""Of images with masks alone."""
+"""Layouts with images and masks only."""
 _BY_NAME: list[Parts] = [
     (Part("{name}", f"{{name}}{end}"),) for end in ("_mask", "-mask", "_gt", "-gt", "_matte", "-matte")
 ]
 
 
 def known_layouts(sensor: Modality, labels: Labels) -> list[Parts]:
-    """What a folder of one's own is recognised by, the most specific first: stills, then clips, then file names.
+    """List the layouts to detect in a user's own folder, the most specific first: stills, then clips, then file names.
 
     Args:
-        labels: of 'none', the folders of labels do not matter.
+        labels: for 'none', the layouts' label folders are dropped.
     """
     if labels == "none":
         return without_labels(known_layouts(sensor, "mask")) + ([(Part("."),)] if sensor == "rgb" else [])
@@ -145,12 +145,12 @@ def known_layouts(sensor: Modality, labels: Labels) -> list[Parts]:
 
 
 def without_labels(layouts: Iterable[Parts]) -> list[Parts]:
-    """The same layouts without their masks, each once."""
+    """Drop the masks from layouts, and the duplicates that result."""
     return list(dict.fromkeys(tuple(replace(part, mask=None) for part in parts) for parts in layouts))
 
 
 def from_setting(layout: Layout) -> Parts:
-    """The parts of a layout given in params.yaml; its paths may hold `{split}`, `{clip}` and `{name}`."""
+    """Build the parts of a layout given in params.yaml; its paths may hold `{split}`, `{clip}` and `{name}`."""
     image, mask, companion = layout.image, layout.mask, layout.companion
     if any(NAME in path for path in (image, mask, companion) if path):
         image = _named(image)
@@ -164,7 +164,7 @@ def _named(path: str) -> str:
 
 
 def locate(root: Path, relative: str) -> Path | None:
-    """The file or folder at `relative` below `root`, letters' case aside; None where there is none."""
+    """Find the file or folder at `relative` below `root`, ignoring case; None if there is none."""
     path = root
     for name in Path(relative).parts:
         exact = path / name
@@ -221,13 +221,13 @@ def _fill_split(part: Part, name: str) -> Part:
 
 
 def split_name(folder: str) -> str:
-    """The split that a folder's name means: 'Training' -> 'train', 'Test' -> 'test', else the name in lower case."""
+    """Map a folder's name to its split: 'Training' -> 'train', 'Test' -> 'test', else the name in lower case."""
     name = folder.lower()
     return _SPLIT_NAMES.get(name, re.sub(r"[^a-z0-9]+", "_", name).strip("_"))
 
 
 def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | None:
-    """The first candidate that fits what is below `root`, and the folder that it is relative to.
+    """Find the first candidate that fits what is below `root`, and the folder that it is relative to.
 
     Archives often wrap everything in one folder; as long as `root` holds nothing but one folder, that one is tried too.
     """
@@ -237,7 +237,7 @@ def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | Non
         wraps = len(inside) == 1 and inside[0].is_dir()
         for parts in candidates:
             if wraps and NAME in parts[0].image and "/" not in parts[0].image:
-                continue  # it would find what lies below, and count the folder to the names
+                continue  # it would match files below, with the wrapping folder in their names
             found = concrete(root, parts)
             if _fits(root, found):
                 return root, found
@@ -247,10 +247,10 @@ def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | Non
 
 
 def require(root: Path, candidates: Iterable[Parts], name: str) -> tuple[Path, Parts]:
-    """As `resolve`.
+    """Find a layout as `resolve` does, or raise.
 
     Raises:
-        UserError: none fits; names what was looked for and what is there.
+        UserError: none fits; lists what was looked for and what is there.
     """
     candidates = list(candidates)
     found = resolve(root, candidates)
@@ -270,8 +270,7 @@ def _describe(parts: Parts) -> str:
 
 
 def _folder(root: Path, pattern: str) -> Path | None:
-    """The folder of a pattern, if any file has such a name; for one with `{clip}`, that of the first clip
-    which has it."""
+    """Return the folder of a pattern if a file in it matches; with `{clip}`, that of the first clip with a match."""
     if "{clip}" in pattern:
         return next(filter(None, (_folder(root, path) for path in expand(root, pattern, "clip").values())), None)
     path = locate(root, fixed_part(pattern)[0])

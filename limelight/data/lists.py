@@ -1,8 +1,8 @@
-"""The systems' own list files, written from the manifest and read back.
+"""The original systems' list files, written from the manifest and read back.
 
 | file | system | a line |
 | --- | --- | --- |
-| img_list.txt, x_list.txt, gt_list.txt | diffSOD, Seg-diffusion | one path; the files run parallel |
+| img_list.txt, x_list.txt, gt_list.txt | diffSOD, Seg-diffusion | one path; equal line numbers belong together |
 | <split>_text.json | Seg-diffusion | image name -> prompts, "a photo of a <class>" |
 | train.txt | KD-SCFNet | a name; image/<name>.jpg and mask/<name>.png below the dataset's root |
 | sdnet.txt | SDNet, STDNet | '<image> <label>', or '<image dir> <ext> <label dir> <ext>' for a clip |
@@ -29,7 +29,7 @@ PROMPT = "a photo of a {}"
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of a list: what it says of a sample."""
+    """One line of a list: a sample as the list describes it."""
 
     image: str
     companion: str | None = None
@@ -42,7 +42,7 @@ class Listed:
 def write_lists(samples: Sequence[Sample], folder: Path) -> None:
     """Write every list that fits the samples of one dataset and split into `folder`.
 
-    Where some samples are labelled, the lists hold those alone: they run parallel and cannot leave a line out.
+    If some samples are labelled, the lists hold only those: they are parallel and cannot skip a line.
     """
     labelled = [sample for sample in samples if sample.mask]
     chosen = labelled or list(samples)
@@ -64,10 +64,10 @@ def write_parallel_lists(samples: Sequence[Sample], folder: Path) -> None:
 
 
 def read_parallel_lists(folder: Path) -> list[Listed]:
-    """Read img_list.txt and, where they are there, x_list.txt, gt_list.txt and every *_text.json.
+    """Read img_list.txt and, if they exist, x_list.txt, gt_list.txt and every *_text.json.
 
     Raises:
-        UserError: a list is missing, the images' is empty, they differ in length, or a table of prompts is none.
+        UserError: a list is missing, the image list is empty, they differ in length, or a prompt table is malformed.
     """
     images = _read_lines(folder / "img_list.txt")
     if not images:
@@ -84,7 +84,7 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
     companions: Sequence[str | None] = columns.get("x_list.txt") or [None] * len(images)
     masks: Sequence[str | None] = columns.get("gt_list.txt") or [None] * len(images)
     tables = [read_prompts(path) for path in sorted(folder.glob("*_text.json"))]
-    # Tables that differ about a name mean images of several folders by it.
+    # Tables that disagree on a name refer to images in different folders.
     prompts = {
         name: classes
         for table in tables
@@ -103,7 +103,7 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
 
 
 def write_prompts(samples: Sequence[Sample], path: Path) -> None:
-    """Write image name -> prompts. Two images of one name in different folders are told apart by their whole path."""
+    """Write image name -> prompts. Images of one name in different folders are keyed by their full path."""
     names = [PurePosixPath(sample.image).name for sample in samples]
     repeated = {name for name, count in Counter(names).items() if count > 1}
     write_json(
@@ -116,10 +116,10 @@ def write_prompts(samples: Sequence[Sample], path: Path) -> None:
 
 
 def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
-    """Image name (or path) -> class names, the prompt's wording taken off.
+    """Read image name (or path) -> class names, without the wording of the prompts.
 
     Raises:
-        UserError: it is no such table, or a value is not a list of strings (a bare string would be read letter by
+        UserError: it is not such a table, or a value is not a list of strings (a bare string would be read letter by
             letter).
     """
     start = PROMPT.format("")
@@ -139,7 +139,7 @@ def write_scfnet_list(samples: Sequence[Sample], path: Path) -> None:
 
 
 def read_scfnet_list(path: Path, image_folder: Path, mask_folder: Path | None = None) -> list[Listed]:
-    """Names -> images and masks, whatever their suffixes.
+    """Read a list of names, and find their images and masks, whatever the suffixes.
 
     Raises:
         UserError: a named image or mask is not there.
@@ -151,7 +151,7 @@ def read_scfnet_list(path: Path, image_folder: Path, mask_folder: Path | None = 
 
 
 def _name(sample: Sample) -> str:
-    """The end of the image's path that its id has too: '.../images/a/1.jpg' of 'DUTS/train/a/1' -> 'a/1'."""
+    """Return the end that the image's path shares with its id: '.../images/a/1.jpg' of 'DUTS/train/a/1' -> 'a/1'."""
     stem = PurePosixPath(sample.image).with_suffix("").parts
     parts = PurePosixPath(sample.sample_id).parts[1:]
     shared = 0
@@ -172,7 +172,7 @@ def _with_suffix(folder: Path, name: str) -> str:
 
 # -------------------------------------------------------------------------------------------------------- SDNet, STDNet
 def write_sdnet_list(samples: Sequence[Sample], path: Path) -> None:
-    """Write a line per still, one per clip. Paths with a space are put in quotes, which the originals cannot read."""
+    """Write a line per still, one per clip. Paths with a space are quoted, which the original systems cannot read."""
     lines = []
     for clip, frames in groupby(samples, key=lambda sample: sample.clip):
         members = list(frames)
@@ -185,10 +185,10 @@ def write_sdnet_list(samples: Sequence[Sample], path: Path) -> None:
 
 
 def read_sdnet_list(path: Path) -> list[Listed]:
-    """Stills as they stand; a clip becomes its labelled frames: those of its label folder, in the order of their names.
+    """Read stills as listed, and a clip as its labelled frames: those of its label folder, in the order of their names.
 
     Raises:
-        UserError: a line has neither two nor four parts or leaves a quotation open, or a label has no image.
+        UserError: a line has neither two nor four parts or an unclosed quote, or a label has no image.
     """
     listed: list[Listed] = []
     for number, line in enumerate(_read_lines(path), start=1):

@@ -1,12 +1,12 @@
-"""Batches for training and validation: a pure function of (seed, epoch, index), however many workers make them.
+"""Batches for training and validation: a pure function of (seed, epoch, index), whatever the number of workers.
 
 One epoch is one permutation of all samples, labelled and unlabelled together; with `size: {order: passes}` it is one
 permutation at each training size. An epoch is cut into whole batches: what is left over at its end waits for another
 epoch's permutation, except where the whole set is smaller than one batch. The processes of a parallel training take
 equally many, disjoint samples of each permutation, and train at the same size in the same step.
 
-What is permuted and counted are windows of clips (`limelight.data.windows`): of one frame unless said otherwise, which
-are the samples. All frames of a window are augmented alike.
+The units that are permuted and counted are windows of clips (`limelight.data.windows`); by default a window is one
+frame, that is, one sample. All frames of a window are augmented alike.
 """
 
 import math
@@ -39,29 +39,29 @@ from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES, Tripl
 from limelight.models.inputs import WITH_COMPANION, Input, Size
 
 AHEAD = 3
-"""Batches made ahead of the one in use."""
+"""Batches prefetched."""
 OVERSIZE = 1.25
-"""Shorter side of a stored image, over the largest training size: room for crops without losing detail."""
+"""Shorter side of a cached image / largest training size: leaves room for crops without losing detail."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which windows make a batch, and the numbers that all its randomness comes from."""
+    """The windows of one batch, and the seeds of all its randomness."""
 
     indices: tuple[int, ...]
-    """Of windows; where these are of one frame, of samples."""
+    """Of windows; with one frame per window, of samples."""
     size: int
     key: tuple[int, ...]
-    """Of every window's generator, together with the window's index and, if it comes again, its round."""
+    """Seeds every window's generator, together with the window's index and, if it is repeated, its round."""
     rounds: tuple[int, ...] = ()
-    """How often each window has come before in this pass; of no use without augmentation."""
+    """How often each window was already used in this pass; irrelevant without augmentation."""
 
 
 def batches_per_epoch(samples: int, run: Run, world: int = 1) -> int:
-    """How many batches each of `world` processes sees in an epoch over so many samples, labelled and unlabelled.
+    """Return how many batches each of `world` processes sees in an epoch.
 
     Args:
-        samples: their number; of clips, that of their windows.
+        samples: number of samples, labelled and unlabelled; for clips, of their windows.
 
     Raises:
         UserError: there are fewer samples than processes.
@@ -85,20 +85,20 @@ def epoch_batches(
     frames: int = 1,
     stride: int = 1,
 ) -> Generator[Batch]:
-    """The augmented training batches of one epoch, made ahead by a thread (`compute.workers` of 0) or by processes.
+    """Yield one epoch's augmented training batches, prefetched by a thread (`compute.workers` = 0) or by processes.
 
-    Equal arguments give equal batches. Decoded images are kept for the next epoch, up to `compute.cache_mb`; large ones
-    are averaged down first, to 1.25 times the largest training size.
+    Equal arguments give equal batches. Decoded images are cached for the next epoch, up to `compute.cache_mb`; large
+    ones are downsampled by averaging first, to 1.25 times the largest training size.
 
     Args:
         samples: all of them. Those with a mask count as labelled unless their split is one of `samples.unlabelled`.
         epoch: from 0.
-        rank, world: this process's number among so many.
-        start: batches of this epoch that are done already.
-        device: where they will be used; for a GPU they come in pinned memory.
-        mean, std: the card's, per channel of RGB in [0, 1].
+        rank, world: this process's rank, and the number of processes.
+        start: batches of this epoch to skip, since they are done already.
+        device: where the batches will be used; for a GPU they are in pinned memory.
+        mean, std: the model card's normalisation, per channel of RGB in [0, 1].
         inputs: what the batches must hold, see `Learner.inputs`.
-        frames, stride: of windows, see `limelight.data.windows`; `batch.size` of them make a batch.
+        frames, stride: of windows, see `limelight.data.windows`; a batch has `batch.size` windows.
 
     Raises:
         UserError: a file is missing or damaged (names the sample), there are fewer windows than processes, or frames of
@@ -109,7 +109,7 @@ def epoch_batches(
     firsts = [samples[window[0]] for window in windows]
     plans = islice(_plans(_groups(firsts, run), run, seed, epoch, rank, world), start, None)
     workers = run.compute.workers
-    share = max(workers, 1)  # each worker keeps what it has decoded
+    share = max(workers, 1)  # each worker has its own cache
     store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.compute.cache_mb << 20) // share)
     unlabelled = frozenset(run.samples.unlabelled)
     maker = BatchMaker(store, tuple(windows), unlabelled, mean, std, tuple(inputs), tuple(run.augment))
@@ -132,18 +132,20 @@ def evaluation_batches(
     frames: int = 1,
     stride: int = 1,
 ) -> Generator[Batch]:
-    """Every sample once, in order, stretched to size x size as inference does; no augmentation. The last may be short.
+    """Yield every sample once, in order, stretched to size x size as in inference, without augmentation.
+
+    The last batch may be short.
 
     Args:
-        batch_size: windows in a batch; all are of one length, which the last of a clip may not share.
+        batch_size: windows in a batch, all of one length; the last window of a clip may have another.
         rank, world: process `rank` of `world` takes every `world`-th window.
-        cache_mb: resized images kept for the next call with the same samples and size.
+        cache_mb: limit of the resized images cached for the next call with the same samples and size.
         device, mean, std, inputs, frames, stride: as in `epoch_batches`.
 
     Raises:
         UserError: a file is missing or damaged; names the sample.
     """
-    # An input at another scale is resized from the picture itself, as in inference, so that this has to be kept.
+    # An input at another scale is resized from the original picture, as in inference; then the original is cached.
     kept_at = size if all(each.scale == 1 for each in inputs) else None
     windows = evaluation_windows(samples, frames, stride)[rank::world]
     own = sorted(index for window in windows for index in window)
@@ -167,7 +169,7 @@ def _passes(run: Run) -> int:
 
 
 def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
-    """Batches per process and pass, and samples per batch."""
+    """Return the batches per process and pass, and the samples per batch."""
     share = samples // world
     if share == 0:
         raise UserError(f"{samples} samples cannot be shared by {world} processes; add data or use fewer processes")
@@ -176,7 +178,7 @@ def _whole_batches(samples: int, run: Run, world: int) -> tuple[int, int]:
 
 
 def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
-    """The indices: all of them, or those of each modality where batches are to be balanced.
+    """Group the windows' indices: all in one group, or one group per modality if batches are to be balanced.
 
     Args:
         samples: the first of each window.
@@ -188,9 +190,9 @@ def _groups(samples: Sequence[Sample], run: Run) -> list[np.ndarray]:
 
 
 def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: int) -> tuple[np.ndarray, np.ndarray]:
-    """(turns, groups), twice: in each turn one index of each group, every group in an order of its own; their rounds.
+    """Draw indices and their rounds, both (turns, groups): each turn has one index per group, each group is shuffled.
 
-    There are as many turns as cover the number of all samples; smaller groups come round again, in a new order.
+    There are enough turns to cover the number of all samples; smaller groups repeat, in a new order each round.
     """
     total = sum(map(len, groups))
     turns = total if len(groups) == 1 else world * math.ceil(total / (len(groups) * world))
@@ -203,7 +205,7 @@ def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: 
 
 
 def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
-    """An epoch's batches, in order."""
+    """Yield the plans of an epoch's batches, in order."""
     count, batch_size = _whole_batches(sum(map(len, groups)), run, world)
     sizes = _sizes(run)
     for number in range(_passes(run)):
@@ -219,19 +221,19 @@ def _plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: 
 # --------------------------------------------------------------------------------------------------------------- making
 @dataclass(frozen=True)
 class BatchMaker:
-    """Plans to batches."""
+    """Makes the batch of a plan."""
 
     store: SampleStore
     windows: tuple[Window, ...]
-    """Of the store's samples."""
+    """Indices into the store's samples."""
     unlabelled: frozenset[str]
-    """Splits whose masks, where they have any, are not to be seen."""
+    """Splits whose masks, if any, must not be used."""
     mean: Triple
     std: Triple
     inputs: tuple[Input, ...] = WITH_COMPANION
-    """What networks declare."""
+    """The inputs that the networks declare."""
     augment: tuple[Step, ...] | None = None
-    """None = the store's pixels, stretched to the batch's size where they have another."""
+    """None = no augmentation: the store's pixels, stretched to the batch's size if they have another."""
 
     def __call__(self, plan: Plan) -> Batch:
         size = (plan.size, plan.size)
@@ -249,7 +251,7 @@ class BatchMaker:
                 np.divide(moved.mask_HW, np.float32(255), out=mask_BHW[at])
             if labelled[at] and labels_BHW is not None and moved.labels_HW is not None:
                 labels_BHW[at] = moved.labels_HW
-        tensors.pop("modality", None)  # which every batch has, without companions too
+        tensors.pop("modality", None)  # every batch has it, even without companions
         return Batch(
             tensors.pop("image"),
             torch.from_numpy(mask_BHW)[:, None],
@@ -264,7 +266,7 @@ class BatchMaker:
         )
 
     def _rows(self, at: int, plan: Plan) -> list["_Row"]:
-        """The frames of a plan's window, and how they are augmented: all of them alike."""
+        """Build the rows of one window's frames, all with the same augmentation."""
         window = self.windows[plan.indices[at]]
         samples, decoded = [self.store.samples[index] for index in window], [self.store[index] for index in window]
         drawn = None
@@ -288,13 +290,13 @@ class _Row:
     _moved: dict[Size, Picture] = field(default_factory=dict)
 
     def moved(self, size: Size) -> Picture:
-        """Augmented, at a size."""
+        """Return the sample augmented, at a height and width."""
         if size not in self._moved:
             self._moved[size] = self._move(size)
         return self._moved[size]
 
     def pixels(self, size: Size) -> Pixels:
-        """The same as a network is to see it."""
+        """Return the augmented sample in the form that network inputs are made from."""
         moved = self.moved(size)
         companion_HW = moved.companion_HW
         if companion_HW is not None:
@@ -302,7 +304,7 @@ class _Row:
         return Pixels(moved.image_HW3, companion_HW, MODALITIES.index(self.sample.modality))
 
     def table(self, size: Size) -> np.ndarray:
-        """See `limelight.imaging.feeds.levels`."""
+        """Return the normalisation table, see `limelight.imaging.feeds.levels`."""
         moved = self.moved(size)
         return levels(self.mean, self.std, moved.contrast, moved.brightness)
 
@@ -320,7 +322,7 @@ def _classes(sample: Sample) -> Vocabulary:
 
 
 def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
-    """Of a window's frames, whose augmentation is drawn once.
+    """Return the common size of a window's frames, whose augmentation is drawn once for all.
 
     Raises:
         UserError: they differ.
@@ -335,7 +337,7 @@ def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
     return size
 
 
-# One training and one validation set at a time; an older set's images are let go.
+# One training and one validation set at a time; an older set's images are released.
 @lru_cache(maxsize=1)
 def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> SampleStore:
     return SampleStore(samples, partial(shrink, shorter_side=shorter_side), capacity)
@@ -343,8 +345,10 @@ def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> Sam
 
 @lru_cache(maxsize=1)
 def _evaluation_store(samples: tuple[Sample, ...], size: int | None, capacity: int) -> SampleStore:
-    """Args:
-    size: that everything is kept at; None = as it is.
+    """Return the cached store of a set to evaluate.
+
+    Args:
+        size: side that samples are stored at, pixels; None = their own size.
     """
     return SampleStore(samples, _as_decoded if size is None else partial(_stretched, size=(size, size)), capacity)
 
@@ -359,7 +363,7 @@ def _stretched(decoded: Decoded, size: Size) -> Decoded:
 
 # ---------------------------------------------------------------------------------------------------- thread, processes
 def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Generator[Batch]:
-    """Make batches in a thread, `AHEAD` of their use. OpenCV and torch let it run beside the training."""
+    """Make batches in a thread, `AHEAD` of their use. OpenCV and torch let it run in parallel with the training."""
 
     def make(plan: Plan) -> Batch:
         return maker(plan).pin() if pin else maker(plan)
@@ -374,22 +378,22 @@ def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: boo
         while pending:
             yield pending.popleft().result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # waits for the one batch in the making
+        pool.shutdown(wait=True, cancel_futures=True)  # waits for the batch in progress
 
 
 def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Generator[Batch]:
-    """Make batches in processes, which live on for the next epoch."""
+    """Make batches in worker processes, which persist for the next epoch."""
     for batch in _epoch(maker, plans, workers, pin):
         if isinstance(batch, UserError):
-            raise UserError(*batch.args)  # a new one: raising a local ties its frame into a cycle
+            raise UserError(*batch.args)  # a new one: raising a local makes a reference cycle with its frame
         yield batch
 
 
 def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch | UserError]:
-    """Apart from `_from_workers`, whose frame an exception keeps.
+    """Yield the workers' batches; apart from `_from_workers`, whose frame an exception keeps alive.
 
-    A loader that only the garbage collector frees ends its workers in whatever thread that runs, and closes file
-    descriptors that are others' by then.
+    A loader that only the garbage collector frees ends its workers in an arbitrary thread, and closes file descriptors
+    that may belong to others by then.
     """
     loader = _workers(maker, workers, pin)
     sampler = loader.sampler
@@ -407,7 +411,7 @@ def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader[Batch | U
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_start_worker,
-        multiprocessing_context="fork",  # the samples' store is shared as it is, not pickled
+        multiprocessing_context="fork",  # the sample store is inherited, not pickled
         pin_memory=pin,
         persistent_workers=True,
         generator=torch.Generator(),  # not torch's own, which dropout draws from: resuming must not depend on workers
@@ -415,7 +419,7 @@ def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader[Batch | U
 
 
 class _PlanDataset(Dataset[Batch | UserError]):
-    """Plans are the keys, batches the items."""
+    """Maps plans (the keys) to batches (the items)."""
 
     def __init__(self, maker: BatchMaker) -> None:
         self.maker = maker
@@ -423,12 +427,12 @@ class _PlanDataset(Dataset[Batch | UserError]):
     def __getitem__(self, plan: Plan) -> Batch | UserError:
         try:
             return self.maker(plan)
-        except UserError as error:  # raised here it would come out wrapped in this process's traceback
+        except UserError as error:  # raised here, it would arrive wrapped in the worker's traceback
             return error
 
 
 class _PlanSampler(Sampler[Plan]):
-    """The plans of the epoch at hand."""
+    """The plans of the current epoch."""
 
     plans: Sequence[Plan] = ()
 
@@ -445,4 +449,4 @@ def _as_it_is(batch: Any) -> Any:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork
-    os.setpgrp()  # a signal to the training's group asks it to save; it ends its workers itself
+    os.setpgrp()  # a signal to the training's process group must reach only the training, which ends its workers itself

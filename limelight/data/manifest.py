@@ -19,14 +19,14 @@ _TREES = b"limelight.trees"
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what belongs to it. Paths are relative to the repository's root, or absolute outside it."""
+    """One image, its files and metadata. Paths are relative to the repository's root, or absolute outside it."""
 
     sample_id: str
     """Unique: '<dataset>/<relative stem>', '<dataset>/<split>/...' where splits have folders of their own."""
     dataset: str
     split: str
     sensor: Modality
-    """What took it: a camera alone, or with a depth or thermal sensor, whose picture is the companion."""
+    """A camera alone, or with a depth or thermal sensor, whose picture is the companion."""
     labels: Labels
     """What `mask` holds; 'none' where there is no mask."""
     image: str
@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def modality(self) -> Modality:
-        """What a network can take it as: by its sensor where it has its companion, else an image alone."""
+        """The modality as network input: the sensor's if the companion exists, else 'rgb'."""
         return self.sensor if self.companion else "rgb"
 
     @property
@@ -115,7 +115,7 @@ def manifest_trees(path: Path | str = MANIFEST) -> dict[str, str]:
 
 
 def manifest_hash(samples: Iterable[Sample]) -> str:
-    """SHA-256 over the samples' fields, whatever their order: what a training ran on."""
+    """Hash the samples' fields (SHA-256), whatever their order, to identify what a training ran on."""
     lines = sorted(json.dumps(asdict(sample), sort_keys=True, ensure_ascii=False) for sample in samples)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

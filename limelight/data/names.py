@@ -1,4 +1,4 @@
-"""What the names of picture files say: stems and frame numbers."""
+"""Stems and frame numbers from the names of picture files."""
 
 import re
 import unicodedata
@@ -7,18 +7,18 @@ from limelight.imaging.header import EXTENSIONS
 
 
 def without_suffix(name: str) -> str:
-    """'a/b.v2.jpg' -> 'a/b.v2'; a last part that is no picture's suffix stays."""
+    """Drop a picture's suffix: 'a/b.v2.jpg' -> 'a/b.v2'; any other last part stays."""
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in EXTENSIONS else name
 
 
 def composed(name: str) -> str:
-    """The name in composed Unicode: file names that went through macOS are decomposed, their lists are not."""
+    """Convert to composed Unicode (NFC): macOS decomposes file names, but not the names inside list files."""
     return unicodedata.normalize("NFC", name)
 
 
 def frame_numbers(stems: list[str]) -> list[int]:
-    """The frame of each stem: the number at its end, as in 'select_0064_0003'; the position where one has none."""
+    """Return each stem's frame number, at its end as in 'select_0064_0003'; positions if one has none or two agree."""
     numbers = [re.search(r"(\d+)$", stem) for stem in stems]
     found = [int(match.group(1)) for match in numbers if match]
     return found if len(set(found)) == len(stems) else list(range(len(stems)))

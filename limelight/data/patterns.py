@@ -1,4 +1,4 @@
-"""Files that patterns with `{name}` in them find; see `limelight.config.patterns`."""
+"""Matching of files against patterns with `{name}`; see `limelight.config.patterns`."""
 
 import re
 import unicodedata
@@ -12,11 +12,11 @@ from limelight.data.hashes import list_files
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 Matches = dict[str, list[Path]]
-"""Key -> the files that a pattern finds under it."""
+"""Key -> the files that match a pattern with it."""
 
 
 def matches(folder: Path, pattern: str) -> Matches:
-    """The files below `folder`, which is that of the pattern's fixed part, by their keys in composed Unicode."""
+    """Find the matching files below `folder`, that of the pattern's fixed part, by their keys in composed Unicode."""
     expression = _expression(fixed_part(pattern)[1])
     found: Matches = defaultdict(list)
     for relative, path in list_files(folder).items():
@@ -35,10 +35,10 @@ def _expression(named: str) -> re.Pattern[str]:
 
 
 def set_apart(roles: Sequence[Matches]) -> list[Matches]:
-    """Leave each file to one role of several that claim it: 'x_mask.png' is the mask of 'x', and no image 'x_mask'.
+    """Assign each file to one of the roles that match it: 'x_mask.png' is the mask of 'x', not an image 'x_mask'.
 
-    It is the role in which the most of the others have a file beside it; among equals the last, so that a mask without
-    an image does not become an image.
+    The role wins under whose key the most other roles have a file; on a tie the last, so that a mask without an image
+    does not become an image.
 
     Args:
         roles: the matches of image, mask and companion.

@@ -1,4 +1,4 @@
-"""A dataset's folder -> its rows of the manifest: pairs found, files looked at, splits drawn."""
+"""From a dataset's folder to its rows of the manifest: pair files, check them, draw splits."""
 
 import csv
 import io
@@ -34,9 +34,9 @@ MAX_REJECTED = 0.05
 UNLABELLED = "unlabelled"
 _SLOW = 2000
 _EXAMPLES = 100
-"""Label maps that are read once more to say what is in them."""
+"""Label maps that are read again to list their values in an error."""
 _PNG_END = b"IEND\xaeB`\x82"
-"""How a whole JPEG or PNG ends; what ends otherwise is decoded to find out."""
+"""Last bytes of a complete PNG; files with another end are decoded to find out."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Prepared:
 
 
 def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: HashCache) -> Prepared:
-    """Find, look at and divide a dataset's samples.
+    """Find and check a dataset's samples, and divide them into splits.
 
     Raises:
         UserError: the folder is gone or fits no layout, more than 5 % of its files pair with nothing or cannot be
@@ -90,7 +90,7 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
 
 
 def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
-    """Pixel value -> class, by the rule that networks are asked for classes by: what passes here can be evaluated."""
+    """Read pixel value -> class, checked as class prompts are: names that pass here can be evaluated."""
     names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
     try:
         return dict(zip(names, checked_classes(list(names.values())), strict=True))
@@ -101,8 +101,8 @@ def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int
 def divide(pairs: Sequence[Pair], request: DatasetRequest, seed: int) -> list[Pair]:
     """Give every pair its split: the request's, else its folder's, else the catalogue's.
 
-    Shares are drawn per image, or per clip, so that no clip is in two splits. They divide what is labelled; unlabelled
-    images beside labelled ones keep the split of their folder, or 'unlabelled'.
+    Shares are drawn per image, or per clip, so that no clip is in two splits. They divide the labelled samples;
+    unlabelled images beside labelled ones keep the split of their folder, or 'unlabelled'.
     """
     if isinstance(request.split, str):
         return [replace(one, split=request.split) for one in pairs]
@@ -130,11 +130,11 @@ def measure(
     names: dict[int, str],
     ignore: tuple[int, ...],
 ) -> tuple[list[Sample], list[Reading], list[Problem]]:
-    """Look at every file: size by its header, hash, whether it is whole, how a mask is coded, classes of a label map.
+    """Inspect every file: size from its header, hash, completeness, a mask's encoding, a label map's classes.
 
     Returns:
-        The samples by split, then clip and frame, then id; what their masks are, in the same order; and the pairs that
-        cannot be used.
+        The samples by split, then clip and frame, then id; their masks' encodings, in the same order; and the pairs
+        that cannot be used.
     """
 
     def look(one: Pair) -> tuple[Sample, Reading | None] | Problem:
@@ -164,7 +164,7 @@ def _look(
         _check_fits(one.mask, image_size(one.mask), size)
     if one.mask and entry.labels == "mask":
         reading = note_mask(one.sample_id, portable(one.mask), decode_mask(one.mask))
-    if one.companion:  # looked at, since a sensor may have given nothing, or a tool something else
+    if one.companion:  # decoded, since it may be empty or not a depth or thermal picture
         companion_HW = read_companion(one.companion, depth=entry.sensor == "rgbd")
         fit_companion(companion_HW, size, f"companion {one.companion}")
     if one.mask and entry.labels == "classes":
@@ -200,7 +200,7 @@ def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """Decode a file that may be cut short, which its header does not tell; a PNG that ends as it should is whole."""
+    """Decode a file that may be truncated, which its header does not show; a PNG with a proper end is complete."""
     with path.open("rb") as handle:
         handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
         if handle.read().endswith(_PNG_END):
@@ -215,7 +215,7 @@ def _check_fits(path: Path, size: Size, wanted: Size) -> None:
 
 
 def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str], ignore: tuple[int, ...]) -> None:
-    """Masks of 0 and 255, say, go through as label maps: one is background, the other ignored. Nothing is learnt."""
+    """Refuse label maps without any class: masks of 0 and 255, say, pass as background and ignored."""
     labelled = [Path(sample.mask) for sample in samples if sample.mask]
     if not labelled or any(sample.classes for sample in samples):
         return
@@ -230,7 +230,7 @@ def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str],
 
 
 def describe(prepared: Prepared, name: str) -> str:
-    """One line of what a dataset holds, beside what the catalogue says it should."""
+    """Summarise in one line what a dataset holds, beside what the catalogue expects."""
     entry = lookup(name)
     unit = entry.unit if entry else "images"
     keys = {(sample.split, sample.clip if unit == "clips" else sample.sample_id) for sample in prepared.samples}

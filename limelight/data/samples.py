@@ -32,7 +32,7 @@ class Decoded:
     companion_HW: np.ndarray | None
     """uint16: depth sensors give more than 8 bits."""
     labels_HW: np.ndarray | None = None
-    """int16, see `limelight.data.classes.Vocabulary`; of samples with labels 'classes' alone."""
+    """int16, see `limelight.data.classes.Vocabulary`; only of samples with labels 'classes'."""
 
     @property
     def size(self) -> Size:
@@ -48,10 +48,10 @@ class Decoded:
     def map(
         self, change: Callable[[np.ndarray], np.ndarray], change_labels: Callable[[np.ndarray], np.ndarray]
     ) -> "Decoded":
-        """The same change of every part that there is.
+        """Apply one change to every part that is present.
 
         Args:
-            change_labels: of the labels, which must not be mixed: half of class 2 and half of class 4 is no class 3.
+            change_labels: for the labels, which must not be interpolated (classes 2 and 4 do not average to class 3).
         """
         return Decoded(
             change(self.image_HW3),
@@ -77,11 +77,11 @@ class Batch:
     """int64, index into `limelight.models.card.MODALITIES`; 0 = no companion."""
     ids: list[str]
     further: dict[str, Tensor] = field(default_factory=dict)
-    """What networks declare besides image, companion and modality, by its name."""
+    """Further inputs that networks declare besides image, companion and modality, by name."""
     labels_BHW: Tensor | None = None
     """int64: 1 to the number of the sample's classes, 0 background, -1 void; None where no sample has labels."""
     classes: tuple[Vocabulary, ...] = ()
-    """Each sample's, with the names of its labels; of no names where it has none. Empty where no sample has labels."""
+    """Vocabulary of each sample, with no names if it has no labels. Empty if no sample has labels."""
     frames: int = 1
     """How many samples in a row are frames of one clip, in their order; 1 = stills. Divides the number of samples."""
 
@@ -90,7 +90,7 @@ class Batch:
 
     @property
     def inputs(self) -> dict[str, Tensor | None]:
-        """By the names that networks declare; without companions, none of a row is said to have one."""
+        """Inputs by the names that networks declare; without companions, 'modality' is None as well."""
         modality_B = None if self.companion_B1HW is None else self.modality_B
         given = {"image": self.image_B3HW, "companion": self.companion_B1HW, "modality": modality_B}
         return given | self.further
@@ -106,7 +106,7 @@ class Batch:
         return replace(moved, image_B3HW=moved.image_B3HW.contiguous(memory_format=layout))
 
     def pin(self) -> "Batch":
-        """Copy to page-locked memory, from where `to` need not wait."""
+        """Copy to page-locked memory, from which `to` copies asynchronously."""
         return self._map(Tensor.pin_memory)
 
     pin_memory = pin  # the name that torch's DataLoader looks for
@@ -122,13 +122,13 @@ class Batch:
 class SampleStore:
     """Samples by number: decoded when first asked for, then kept while there is room.
 
-    What has no room is decoded anew each time and nothing is ever thrown out: every epoch visits every sample once, in
-    another order, where dropping the least recently used would drop what is needed next.
+    Samples that do not fit are decoded anew each time and nothing is evicted: every epoch visits every sample once, in
+    another order, where evicting the least recently used would drop what is needed next.
     """
 
     samples: Sequence[Sample]
     prepare: Callable[[Decoded], Decoded]
-    """Applied before a sample is kept, and so also when it is not: what is returned never depends on the room left."""
+    """Applied to every sample, cached or not, so that what is returned never depends on the room left."""
     capacity: int
     """Bytes."""
     _kept: dict[int, Decoded] = field(default_factory=dict, init=False, repr=False)
@@ -195,9 +195,9 @@ def resize_labels(labels_HW: np.ndarray, size: Size) -> np.ndarray:
 
 
 def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
-    """Average a picture down until its shorter side has so many pixels; a smaller one stays as it is.
+    """Downsample by averaging to a shorter side of `shorter_side` pixels; a smaller picture stays as it is.
 
-    Networks of a few hundred pixels need no more of a 12-megapixel photo, and the memory holds a hundred times as many.
+    Networks with inputs of a few hundred pixels need no 12-megapixel photos, and memory holds a hundred times as many.
     """
     height, width = decoded.size
     scale = shorter_side / min(width, height)

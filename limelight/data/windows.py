@@ -1,7 +1,7 @@
 """Windows of clips: which frames a network sees together.
 
-A window holds `frames` frames of one clip, `stride` apart, in their order. A frame that was left out of the dataset
-does not count: what follows it moves up. A still is a window of one frame.
+A window holds `frames` frames of one clip, `stride` apart, in their order. Frames missing from the dataset
+do not count: the next one takes their place. A still is a window of one frame.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ Window = tuple[int, ...]
 
 
 def training_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1) -> list[Window]:
-    """Every window of `frames` frames; they overlap. Clips that are too short have none.
+    """List all overlapping windows of `frames` frames; clips that are too short have none.
 
     Returns:
-        By their first frames; of one frame each, the samples in their order.
+        Ordered by first frame; with one frame each, the samples in their order.
 
     Raises:
-        UserError: more than one frame is to be seen, and a sample is a still or no clip is long enough.
+        UserError: `frames` is more than 1, and a sample is a still or no clip is long enough.
     """
     if frames == 1:
         return [(index,) for index in range(len(samples))]
@@ -41,10 +41,10 @@ def training_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1
 
 
 def evaluation_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1) -> list[Window]:
-    """Every sample in exactly one window, clip after clip; the last windows of a clip may be shorter.
+    """Put every sample in exactly one window, clip after clip; the last windows of a clip may be shorter.
 
     Returns:
-        In the order of the clips' first samples; of one frame each, the samples in their order.
+        In the order of the clips' first samples; with one frame each, the samples in their order.
     """
     if frames == 1:
         return [(index,) for index in range(len(samples))]
@@ -54,7 +54,7 @@ def evaluation_windows(samples: Sequence[Sample], frames: int = 1, stride: int =
 
 
 def _clips(samples: Sequence[Sample]) -> list[list[int]]:
-    """The indices of each clip's frames in their order; a still is a clip of its own."""
+    """List the indices of each clip's frames in their order; a still is a clip of its own."""
     clips: dict[tuple[str, ...], list[int]] = {}
     for index, sample in enumerate(samples):
         key = (sample.sample_id,) if sample.clip is None else (sample.dataset, sample.split, sample.clip)

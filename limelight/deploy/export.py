@@ -1,4 +1,4 @@
-"""Writes a network as the files that ONNX Runtime and OpenVINO run.
+"""Export a network to the files that ONNX Runtime and OpenVINO run.
 
 Every export maps the inputs that its network declares, under their names, to `probability` (B, 1, H, W) float32 in
 [0, 1]: `image` (B, 3, H, W) float32, normalised; of a network which takes depth or thermal pictures also `companion`
@@ -32,14 +32,14 @@ from limelight.models.examples import example
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks for exports: the words in which errors tell them what to do."""
+    """Wording of error messages for the command that requests exports."""
 
     pictures: str
     """Where calibration images come from."""
     instead: str
-    """Of weights that have no export."""
+    """Alternative to suggest for weights that have no export."""
     limit: str
-    """Of the merged form's difference."""
+    """Name of the limit on the merged form's difference."""
 
 
 PIPELINE = Caller("add images to deploy.split", "leave it out of `deploy`", "deploy.max_logit_difference")
@@ -58,12 +58,12 @@ def export(
 ) -> None:
     """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
 
-    'openvino-bf16' runs the file of 'openvino-fp32', which is then written for it.
+    'openvino-bf16' runs the file of 'openvino-fp32', which is then written too.
 
     Args:
         model: in evaluation mode; its `maps` are exported.
         runtimes: names of `limelight.inference.runtimes.EXPORTED`.
-        calibration: real pictures, for the 8-bit exports; not looked at otherwise.
+        calibration: real pictures, for the 8-bit exports; ignored otherwise.
 
     Raises:
         UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export, or
@@ -101,7 +101,7 @@ def export(
 
 
 class _Maps(nn.Module):
-    """What is exported: a network's maps, of its inputs by name."""
+    """The exported module: a network's maps from its inputs by name."""
 
     def __init__(self, model: Network) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Maps(nn.Module):
 
 
 def _write_onnx(model: Network, card: Card, path: Path) -> None:
-    # A batch of two, since the tracer takes a dimension of one for a constant.
+    # A batch of two, since the tracer treats a dimension of one as a constant.
     feeds = example(model, 2, card.prepare.size)
     free = torch.export.Dim.DYNAMIC
     open_sides = {} if model.capabilities.fixed_export else {2: free, 3: free}
@@ -168,13 +168,13 @@ def _write_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feeds])
 
 
 def _quantise_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
-    os.environ.setdefault("NNCF_CI", "1")  # its switch for: send no telemetry
+    os.environ.setdefault("NNCF_CI", "1")  # disables its telemetry
     import nncf
     import openvino
 
     nncf.set_log_level(logging.ERROR)
     model = openvino.Core().read_model(onnx_path)
-    # Depthwise convolutions run faster in bf16, and rounding every sum and activation costs accuracy and no less time.
+    # Depthwise convolutions run faster in bf16; rounding every sum and activation would cost accuracy and save no time.
     kept = {operation.get_type_name() for operation in model.get_ops()} - _QUANTISED
     quantised = nncf.quantize(
         model,
@@ -186,7 +186,7 @@ def _quantise_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feed
 
 
 _QUANTISED = {"Convolution", "MatMul", "Constant", "Parameter", "Result"}
-"""OpenVINO's names of what is computed in 8 bits, and of what is not computed."""
+"""OpenVINO's types of the operations computed in 8 bits, and of nodes that compute nothing."""
 
 _WRITERS = {
     "onnx-fp32": _copy_onnx,
@@ -198,7 +198,7 @@ _WRITERS = {
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' progress bars and warnings about themselves off the screen; exceptions still pass."""
+    """Silence the exporters' progress bars and warnings about themselves; exceptions still pass."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     with (

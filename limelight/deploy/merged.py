@@ -1,4 +1,4 @@
-"""From a trained network to the one that is shipped."""
+"""Convert a trained network to its inference form for deployment."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from limelight.models.weights import load_weights, write_weights
 
 
 def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
-    """Real pictures with masks, spread evenly over a split of the manifest, as the network takes them.
+    """Read pictures with masks, spread evenly over a split of the manifest, as network inputs.
 
     Returns:
         The network's inputs and masks_NHW float32 in [0, 1], at the card's input size.
@@ -49,10 +49,10 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
 def deployable(
     model: Network, feeds: Feeds, settings: Deploy, caller: Caller = PIPELINE
 ) -> tuple[Network, float | None]:
-    """The network's inference form, proved on real pictures to compute what the network does.
+    """Merge a network into its inference form, and verify on real pictures that both compute the same.
 
     Returns:
-        The merged network and the largest difference of a logit; or `model` itself and None, where nothing is merged.
+        The merged network and the largest difference of a logit; or `model` itself and None, if nothing is merged.
 
     Raises:
         UserError: a logit differs by more than `settings.max_logit_difference`.
@@ -80,11 +80,11 @@ def save_deployed(folder: Path | str, model: Network, card: Card, source: Path |
 
 
 def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures: Path | None = None) -> None:
-    """Write a weights folder's inference form with its exports as another, without a pipeline: nothing is measured.
+    """Write a weights folder's inference form and exports to another folder, without the pipeline's measurements.
 
     Args:
-        pictures: a folder of them, to prove the merged form on and to find the ranges of 8-bit exports with; None =
-            noise, which does for the proof.
+        pictures: folder of pictures to verify the merged form on and to calibrate 8-bit exports with; None = noise,
+            which suffices for the verification.
 
     Raises:
         UserError: see `deployable` and `limelight.deploy.export.export`; or there are no pictures.
@@ -101,7 +101,7 @@ def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures
 
 
 def _alone(images: Sequence[np.ndarray], card: Card) -> Feeds:
-    """Of pictures without companions."""
+    """Build the inputs of pictures without companions."""
     return picture_feeds(images, [None] * len(images), ["rgb"] * len(images), card, card.prepare.size)
 
 

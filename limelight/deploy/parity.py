@@ -1,4 +1,4 @@
-"""How far each runtime's answers are from PyTorch's, and what that costs in accuracy."""
+"""Difference of each runtime's outputs from PyTorch's, and its effect on accuracy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,41 +19,41 @@ from limelight.models.weights import read_card
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of probability maps against masks."""
+    """Accuracy of probability maps against masks."""
 
     mae: float
-    """Mean |p - mask|, p as it came."""
+    """Mean |p - mask|, with p not stretched."""
     max_f: float
     """Largest value of the mean F curve (beta² = 0.3, maps stretched per image as the field does)."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One runtime against the reference."""
+    """Difference of one runtime from the reference."""
 
     max_probability_difference: float
     mean_probability_difference: float
     mae_change: float
     max_f_change: float
     megabytes: float
-    """Of the files that the runtime reads."""
+    """Size of the files that the runtime reads."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Every runtime's drift over one set of images."""
+    """All runtimes' drift over one set of images."""
 
     samples: int
     reference: Accuracy
     runtimes: dict[str, Drift]
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Convert for JSON."""
         return asdict(self)
 
     def violations(self, limits: Deploy) -> list[str]:
-        """One phrase for each limit that is passed. Probabilities are held to theirs in full precision alone: what
-        rounding does to single pixels is no measure of an 8-bit network, what it does to MAE and F is."""
+        """Describe each limit exceeded. Probabilities are checked in full precision only: single pixels changed by
+        rounding say little about an 8-bit network, unlike MAE and F."""
         found = []
         for runtime, drift in self.runtimes.items():
             checks = [
@@ -79,10 +79,10 @@ def measure_parity(
     *,
     threads: int | None = None,
 ) -> Parity:
-    """Run the same pictures through PyTorch and through each runtime of a weights folder, on the CPU.
+    """Run the same pictures through PyTorch and each runtime of a weights folder, on the CPU.
 
     Args:
-        feeds: the pictures, as the network takes them.
+        feeds: the pictures, as network inputs.
         masks_NHW: float, [0, 1], at the images' size.
 
     Raises:
@@ -111,12 +111,12 @@ def measure_parity(
 
 
 def run(backend: Backend, feeds: Feeds) -> np.ndarray:
-    """Probability maps, (N, H, W), one picture at a time."""
+    """Compute probability maps, (N, H, W), one picture at a time."""
     return np.concatenate([backend.run(row).probability_BKhw for row in singly(feeds)])[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:
-    """Accuracy of maps in [0, 1] against masks in [0, 1] of the same size."""
+    """Compute the accuracy of maps in [0, 1] against masks in [0, 1] of the same size."""
     errors = [np.abs(probability - mask).mean() for probability, mask in zip(probability_NHW, masks_NHW, strict=True)]
     curves = [
         score_image(_to_8bit(probability), _to_8bit(mask)).f_256
@@ -130,7 +130,7 @@ def _to_8bit(map_HW: np.ndarray) -> np.ndarray:
 
 
 def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:
-    """Bars of each runtime's drift, with the limits, as a PNG."""
+    """Plot each runtime's drift as bars, with the limits, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""Means, and how sure they are: standard errors over the images."""
+"""Means over images and datasets, and their standard errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ERROR = "_se"
-"""What a metric's name ends in where its standard error is meant."""
+"""Suffix of a metric's name that denotes its standard error."""
 
 
 def standard_error(values: ArrayLike) -> float:
-    """Of the mean of an image's figures, those that are NaN left out; NaN for fewer than two, which cannot tell."""
+    """Return the standard error of the mean over images, ignoring NaN; NaN for fewer than two values."""
     known = np.asarray(values)[~np.isnan(values)]
     return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else np.nan
 
@@ -18,16 +18,16 @@ def standard_error(values: ArrayLike) -> float:
 def jackknife(
     counts_NXX: NDArray[np.int64], estimate: Callable[[NDArray[np.int64]], Mapping[str, float]]
 ) -> dict[str, float]:
-    """Standard errors of figures that follow from the sum of what was counted on N images (Efron and Stein, 1981).
+    """Estimate standard errors of figures computed from counts summed over N images (Efron and Stein, 1981).
 
     sqrt((N - 1) / N * sum over i of (x_i - mean)^2), x_i the figure without image i, N those in which it is defined.
 
     Args:
-        counts_NXX: of each image, any shape.
-        estimate: the sum -> figures; it may leave some out.
+        counts_NXX: counts of each image, any shape.
+        estimate: maps the sum to figures; undefined figures may be omitted.
 
     Returns:
-        '<figure>_se' of each that is defined without one image or another.
+        '<figure>_se' for each figure that is defined when single images are left out.
     """
     total = counts_NXX.sum(0)
     found: dict[str, list[float]] = {}
@@ -39,9 +39,9 @@ def jackknife(
 
 
 def over_datasets(figures: Sequence[Mapping[str, float]], metrics: Iterable[str]) -> dict[str, float]:
-    """Each metric's mean over the datasets, each dataset counting once, and its standard error.
+    """Return each metric's mean over the datasets, equally weighted, and its standard error.
 
-    What is not defined on every dataset is left out. Errors of different datasets' images are independent.
+    Metrics that some dataset lacks are omitted. Errors of different datasets' images are independent.
     """
     means = {}
     for name in metrics:

@@ -1,4 +1,4 @@
-"""How well each threshold on a class's own map finds the class: what `evaluate.background` can be chosen by.
+"""Precision, recall and F per threshold on the classes' own maps; helps to choose `evaluate.background`.
 
 Dimensions: K classes, h and w of the maps, 256 levels of 8 bits. As for maps of saliency, index j belongs to the
 threshold 255 - j.
@@ -13,7 +13,7 @@ from limelight.evaluation.sod import BETA2
 LEVELS = 256
 
 Counts = NDArray[np.int64]
-"""(2, K, 256) pixels at each level of each class's map: those of the class, and all whose truth is known."""
+"""(2, K, 256) pixels at each level of each class's map: those of the class, and all with known truth."""
 
 
 def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.integer]) -> Counts:
@@ -28,15 +28,15 @@ def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.inte
     for index, map_hw in enumerate(probability_Khw):
         levels_hw = (map_hw * (LEVELS - 1)).astype(np.uint8)
         counts_2K256[0, index] = np.bincount(levels_hw[truth_hw == index + 1], minlength=LEVELS)
-        # A twentieth of the time of np.bincount, which makes 64-bit numbers first.
+        # Twenty times as fast as np.bincount, which converts to 64-bit numbers first.
         counts_2K256[1, index] = cv2.calcHist([levels_hw], [0], known_hw, [LEVELS], [0, LEVELS])[:, 0]
     return counts_2K256
 
 
 def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:
-    """'precision', 'recall' and 'f' (beta^2 = 0.3) by threshold: means over the classes that the truth shows.
+    """Return 'precision', 'recall' and 'f' (beta^2 = 0.3) by threshold: means over the classes present in the truth.
 
-    0 where it shows none: nothing was found.
+    0 where there is none: nothing was found.
     """
     found_K256, called_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
     precision = found_K256 / np.maximum(called_K256, 1)

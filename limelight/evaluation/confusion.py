@@ -1,4 +1,4 @@
-"""How often which class was taken for which, and the figures that follow from it.
+"""Confusion matrices of classes, and the metrics computed from them.
 
 Labels are those of `limelight.data.classes`: 1 to the number of classes C, 0 background, -1 void, which is ignored.
 """
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 Confusion = NDArray[np.int64]
 """(C + 1, C + 1) pixels: rows by the truth, columns by the prediction, 0 the background."""
 Counts = NDArray[np.int64]
-"""(3, C + 1) pixels of each label: rightly predicted, in the truth, predicted. Every figure follows from these alone,
-and of an image they are few enough to be kept."""
+"""(3, C + 1) pixels of each label: correctly predicted, in the truth, predicted. All metrics follow from these, and
+they are small enough to keep for every image."""
 
 
 def label_map(probability_KHW: NDArray[np.float32], threshold: float) -> NDArray[np.int16]:
-    """The most probable class of each pixel, the first of equals; background where none reaches the threshold.
+    """Label each pixel with its most probable class, the first on ties; background where none reaches the threshold.
 
     Args:
         probability_KHW: in [0, 1], one map per class.
@@ -26,11 +26,11 @@ def label_map(probability_KHW: NDArray[np.float32], threshold: float) -> NDArray
 
 
 def confusion_matrix(labels_HW: NDArray[np.integer], truth_HW: NDArray[np.integer], classes: int) -> Confusion:
-    """Count the pixels of one or more maps whose truth is known.
+    """Count the pixels with known truth in one or more maps.
 
     Args:
         labels_HW: predicted, 0 to `classes`, any shape.
-        truth_HW: of the same shape; -1 does not count.
+        truth_HW: of the same shape; -1 is ignored.
     """
     known = truth_HW >= 0
     size = classes + 1
@@ -39,12 +39,12 @@ def confusion_matrix(labels_HW: NDArray[np.integer], truth_HW: NDArray[np.intege
 
 
 def counts_of(confusion: Confusion) -> Counts:
-    """The diagonal, the sums of the rows and those of the columns."""
+    """Return the diagonal, the row sums and the column sums."""
     return np.stack([confusion.diagonal(), confusion.sum(1), confusion.sum(0)])
 
 
 def class_iou(confusion: Confusion) -> NDArray[np.float64]:
-    """Intersection over union of each label from 0, true positives / (true + false positives + misses).
+    """Compute the intersection over union of each label from 0: true positives / (true + false positives + misses).
 
     NaN where a label is neither in the truth nor predicted.
     """
@@ -52,25 +52,24 @@ def class_iou(confusion: Confusion) -> NDArray[np.float64]:
 
 
 def mean_iou(confusion: Confusion, labels: list[int]) -> float:
-    """The mean over those of these labels that are in the truth; NaN where none is.
+    """Average the IoU over those of these labels that are in the truth; NaN where none is.
 
-    A class that the truth does not show has no IoU but 0, however good the prediction, and would only count mistakes
-    that other classes' IoU counts already.
+    A class absent from the truth can only have IoU 0, and would count mistakes that other classes' IoU counts already.
     """
     return _mean_iou(counts_of(confusion), labels)
 
 
 def figures(counts: Counts, trained: NDArray[np.bool_] | None, background: bool) -> dict[str, float]:
-    """The figures that the field quotes, of a whole dataset's counts; without those that are not defined.
+    """Compute the usual segmentation metrics from a whole dataset's counts; undefined ones are omitted.
 
     Args:
-        trained: (C,) whether training named the class; None where nobody knows.
-        background: whether the dataset has one.
+        trained: (C,) whether training named the class; None where unknown.
+        background: whether the dataset has a background label.
 
     Returns:
-        mIoU: mean over the classes that the truth shows; mIoU_background: with the background as one more, as PASCAL
-        VOC counts; mIoU_seen and mIoU_unseen: of the classes trained and not trained; pixel_accuracy: share of the
-        known pixels that are right, background included; mean_accuracy: mean over the classes of the share found.
+        mIoU: mean over the classes in the truth; mIoU_background: with the background as a further class, as PASCAL VOC
+        counts; mIoU_seen and mIoU_unseen: over the classes in training and not in training; pixel_accuracy: fraction of
+        the known pixels that are correct, background included; mean_accuracy: mean of the classes' recall.
     """
     classes = list(range(1, counts.shape[1]))
     found, total, _ = counts

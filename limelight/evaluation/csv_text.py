@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated text with Unix line ends."""
+    """Format a table as comma-separated text with Unix line ends."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

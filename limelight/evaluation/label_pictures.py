@@ -1,4 +1,4 @@
-"""An image, its true labels and its predicted ones side by side, over what the colours mean."""
+"""An image, its true and its predicted labels side by side, above a colour legend."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def panel(
     names: Sequence[str],
     note: str,
 ) -> Picture:
-    """Picture, truth and prediction side by side over a strip with the legend and `note`; uint8 RGB."""
+    """Draw picture, truth and prediction side by side above a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = HEIGHT, max(round(width * HEIGHT / height), 60)
     how = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC

@@ -1,4 +1,4 @@
-"""Where a map is right and wrong: true positives, false positives and misses, coloured over the picture."""
+"""Overlays of a saliency map's errors: true positives, false positives and misses, coloured over the picture."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from limelight.evaluation.sod import HALF
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
-"""RGB: bluish green, vermilion and sky blue of Okabe and Ito, told apart with any colour vision."""
+"""RGB: bluish green, vermilion and sky blue of Okabe and Ito, distinguishable with any colour vision."""
 HEIGHT = 240
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 
 def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str) -> Picture:
-    """Picture, map and overlay side by side over a strip with the legend and `note`; uint8 RGB."""
+    """Draw picture, map and overlay side by side above a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = max(round(width * HEIGHT / height), 60), HEIGHT
     image = _resized(image_HW3, size, cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
@@ -27,7 +27,7 @@ def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str
 
 
 def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Picture:
-    """The picture in grey with hits, false alarms and misses tinted; uint8 RGB. All of one size."""
+    """Turn the picture grey and tint hits, false alarms and misses; uint8 RGB. All have the same size."""
     called, salient = saliency_HW >= HALF, truth_HW > 128
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     tinted = grey.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Other methods' maps: folders that their authors publish, scored by the same protocol."""
+"""Score other methods' published saliency maps by the same protocol."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,14 @@ SUFFIXES = (".png", ".jpg", ".bmp")
 def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | None = None) -> Method:
     """Score a folder of precomputed maps.
 
-    A map of another size than its ground truth is resized, bilinear, with a notice.
+    A map whose size differs from its ground truth is resized, bilinear, and reported.
 
     Args:
         folder: holds <sample id>.png, or <dataset>/<name of the image>.png as published archives do; .jpg and .bmp too.
-        datasets: what the maps are of; every sample has a mask.
+        datasets: the samples of the maps; every sample has a mask.
 
     Raises:
-        UserError: no such folder, or maps are missing: a mean over the rest would compare with nothing.
+        UserError: no such folder, or maps are missing: a mean over the rest would not be comparable.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -40,10 +40,10 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
 
 
 def find_maps(folder: Path, datasets: Datasets) -> dict[str, list[tuple[Sample, Path]]]:
-    """Each dataset's samples with their maps.
+    """Find the map of each sample, by dataset.
 
     Raises:
-        UserError: maps are missing; how many, and the first five.
+        UserError: maps are missing; the message gives their number and the first five.
     """
     pairs = {name: [(sample, _find(folder, sample)) for sample in group] for name, group in datasets.items()}
     missing = [sample.sample_id for group in pairs.values() for sample, path in group if path is None]

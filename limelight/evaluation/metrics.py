@@ -1,7 +1,7 @@
-"""Scores of many maps: images go to worker processes, figures come back in order.
+"""Score many saliency maps in worker processes; results come back in order.
 
-The result does not depend on the number of workers: images are scored alone, and added up in the order in which they
-were given. But for IoU, which it lacks, it equals a single-process run of PySODMetrics bit for bit.
+The result does not depend on the number of workers: images are scored separately and summed in the given order.
+Except for IoU, which PySODMetrics lacks, it equals a single-process run of PySODMetrics bit for bit.
 """
 
 import multiprocessing
@@ -21,42 +21,42 @@ from limelight.foundation.errors import UserError
 
 PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou")
 QUOTED = ("Sm", "mae", "wFm", "iou")
-"""Those that are given with their standard errors."""
+"""Metrics that are reported with standard errors."""
 CURVES = ("precision", "recall", "f", "e")
 _PARCEL, _PARCEL_BYTES = 4, 64 << 10
-"""Images that go to a worker at a time, since each hand-over costs this process a tenth of what an image's scores cost
-the worker; fewer if they come as arrays of more bytes than a pipe holds, which a busy worker would not take up."""
+"""Images sent to a worker at a time, since a hand-over costs this process a tenth of what scoring an image costs the
+worker; fewer if they are arrays larger than a pipe holds, as sending would block while the worker is busy."""
 _AHEAD = 4
 """Parcels in flight per worker: enough to hide the hand-over, few enough to bound the memory."""
 
 Pair = tuple[str, Source | UserError, Source]
-"""An image's id, its 8-bit map, its ground truth. An error in the map's place is reported as this image's failure."""
+"""An image's id, its 8-bit map and its ground truth. An error in the map's place becomes the image's failure."""
 
 
 @dataclass(frozen=True)
 class SaliencyScores:
-    """Figures over a set of images."""
+    """Metrics over a set of images."""
 
     metrics: dict[str, float]
-    """All of the task's. max and avg are taken over the mean curve's 256 thresholds, as PySODMetrics does."""
+    """All of the task's metrics. max and avg are over the mean curve's 256 thresholds, as in PySODMetrics."""
     curves: dict[str, NDArray[np.float64]]
-    """precision, recall, f, e: the images' mean per threshold; index j belongs to the 8-bit threshold 255 - j."""
+    """precision, recall, f, e: means over the images per threshold; index j is the 8-bit threshold 255 - j."""
     per_image: dict[str, dict[str, float]]
-    """id -> those of PER_IMAGE and the maximum and mean of the image's own curves."""
+    """id -> the metrics in PER_IMAGE, and the maximum and mean of the image's own curves."""
     failures: dict[str, str]
     """id -> why this image has no score."""
     empty: list[str]
     """Images whose ground truth has no salient pixel: their F and wF are 0."""
     full: list[str]
-    """Images whose ground truth is all salient."""
+    """Images whose ground truth is entirely salient."""
     undefined: list[str]
-    """Images on which PySODMetrics' S is NaN (the object's centroid lies on the last row or column); not in mean S."""
+    """Images where PySODMetrics' S is NaN (object centroid on the last row or column); excluded from mean S."""
     resized: list[str]
-    """Images whose map had another size than the ground truth; it was resized, bilinear."""
+    """Images whose map was resized (bilinear) to the ground truth's size."""
 
     @property
     def figures(self) -> dict[str, float]:
-        """The metrics, and '<metric>_se', the standard errors of those of QUOTED; what is not defined is left out."""
+        """The metrics, and standard errors '<metric>_se' of those in QUOTED; undefined ones are omitted."""
         errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in QUOTED}
         return {name: value for name, value in (self.metrics | errors).items() if not np.isnan(value)}
 
@@ -77,21 +77,21 @@ def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> SaliencySco
 
     Args:
         pairs: (id, map, ground truth) of each image; both uint8 (H, W) or a file. May be a generator: it is read ahead
-            by a few images per worker, so that a network can predict the next map while the last are scored.
-        workers: processes; None for one per core, 0 to stay in this one.
+            by a few images per worker, so that a network can predict the next map while earlier ones are scored.
+        workers: number of processes; None = one per core, 0 = score in this process.
 
     Raises:
-        UserError: no image could be scored, an id came twice, or a worker was killed.
+        UserError: no image could be scored, an id is not unique, or a worker was killed.
     """
     with Scorer(workers) as scorer:
         return scorer.score(pairs)
 
 
 class Scorer:
-    """Worker processes that several sets are scored with. A context manager.
+    """A pool of worker processes, reusable for several sets of images. A context manager.
 
-    Workers come from a fork server that has imported the metrics and nothing else: forking this process would copy the
-    threads of torch or OpenVINO in an unknown state, and spawning would import everything anew for each worker.
+    Workers come from a fork server that has imported only the metrics: forking this process would copy threads of torch
+    or OpenVINO in an unknown state, and spawning would import everything anew for each worker.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -110,7 +110,7 @@ class Scorer:
             self._pool.shutdown(cancel_futures=True)
 
     def score(self, pairs: Iterable[Pair]) -> SaliencyScores:
-        """As `score_maps`."""
+        """Score maps as `score_maps` does."""
         totals = _Totals()
         try:
             for name, outcome in self._outcomes(pairs):
@@ -156,7 +156,7 @@ def _unpack(names: list[str], future: "Future[list[Outcome]]") -> Iterator[tuple
 
 @dataclass
 class _Totals:
-    """What has been added up so far. Curves are summed row by row, which is how NumPy averages a stack of rows."""
+    """Running sums. Curves are summed row by row, which is how NumPy averages a stack of rows."""
 
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -201,5 +201,5 @@ def _summaries(e_256: NDArray[np.float64], f_256: NDArray[np.float64]) -> dict[s
 
 
 def _cores() -> int:
-    """Cores that this process may use; where the system does not tell, those of the machine."""
+    """Return the cores that this process may use; the machine's where the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

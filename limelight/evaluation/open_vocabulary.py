@@ -1,8 +1,8 @@
-"""How open-vocabulary segmentation is scored: every class of a dataset is asked of every image.
+"""Scoring of open-vocabulary segmentation: every image is segmented into all classes of its dataset.
 
-The label of a pixel is the most probable class of the dataset's vocabulary, whether training named it or not, and
-background below a threshold, where the dataset has a background. Confusions are counted at the images' own size over a
-whole dataset; void pixels do not count.
+A pixel's label is the most probable class of the dataset's vocabulary, in training or not; below a threshold it is
+background, if the dataset has one. Confusions are counted at the images' own size over a whole dataset; void pixels
+are ignored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,53 +34,53 @@ from limelight.media.labels import tinted
 
 @dataclass(frozen=True)
 class ClassScores:
-    """What was counted on one dataset."""
+    """Counts and metrics of one dataset."""
 
     classes: Vocabulary
     trained: NDArray[np.bool_] | None
-    """(C,) whether training named the class; None where nobody knows."""
+    """(C,) whether training named the class; None where unknown."""
     confusion: Confusion
     counts_N3C: Counts
-    """Of each image that was scored."""
+    """Counts of each scored image."""
     levels_2K256: NDArray[np.int64]
     """See `limelight.evaluation.class_curves`."""
     per_image: dict[str, dict[str, float]]
-    """Sample id -> mIoU over the classes that the image shows, and pixel_accuracy."""
+    """Sample id -> mIoU over the classes in the image, and pixel_accuracy."""
     failures: dict[str, str] = field(default_factory=dict)
     """Sample id -> why it was not scored."""
 
     @cached_property
     def figures(self) -> dict[str, float]:
-        """See `limelight.evaluation.confusion.figures`; and '<metric>_se', their standard errors over the images."""
+        """Metrics of `limelight.evaluation.confusion.figures`, and their standard errors over images, '<metric>_se'."""
         estimate = partial(figures, trained=self.trained, background=self.classes.background)
         return estimate(counts_of(self.confusion)) | jackknife(self.counts_N3C, estimate)
 
     @property
     def curves(self) -> dict[str, NDArray[np.float64]]:
-        """See `mean_curves`."""
+        """Mean curves over the classes; see `mean_curves`."""
         return mean_curves(self.levels_2K256)
 
     @property
     def counts(self) -> dict[str, int]:
-        """'scored' and 'failed' images."""
+        """Numbers of images: 'scored' and 'failed'."""
         return {"scored": len(self.per_image), "failed": len(self.failures)}
 
     @property
     def iou(self) -> dict[str, float]:
-        """By class that the truth shows or the network has found."""
+        """IoU of each class that is in the truth or was predicted."""
         found = zip(self.classes.names, class_iou(self.confusion)[1:], strict=True)
         return {name: float(value) for name, value in found if not np.isnan(value)}
 
     @property
     def unseen(self) -> list[str]:
-        """The classes that training did not name; none where that is not known."""
+        """The classes that training did not name; empty where unknown."""
         if self.trained is None:
             return []
         return [name for name, trained in zip(self.classes.names, self.trained, strict=True) if not trained]
 
 
 def by_dataset(samples: Sequence[Sample]) -> Datasets:
-    """The samples with label maps.
+    """Group the samples with label maps by dataset.
 
     Raises:
         UserError: there is none.
@@ -98,10 +98,10 @@ def by_dataset(samples: Sequence[Sample]) -> Datasets:
 
 @dataclass(frozen=True)
 class ClassScoring:
-    """Asks every class of a dataset of each of its images."""
+    """Scores predictors by segmenting each image into all classes of its dataset."""
 
     background: float
-    """See `limelight.inference.segment.most_probable`; of datasets that have a background."""
+    """For datasets with a background; see `limelight.inference.segment.most_probable`."""
 
     def score(
         self,
@@ -113,7 +113,7 @@ class ClassScoring:
         store: Path | None = None,
         companions: bool = True,
     ) -> ClassScores:
-        """As `limelight.tasks.task.Scoring.score`; results are labels, of 16 bits."""
+        """Score as `limelight.tasks.task.Scoring.score`; results are 16-bit labels."""
         classes = vocabulary(dataset)
         size = len(classes.names)
         total, levels = np.zeros((size + 1, size + 1), np.int64), np.zeros((2, size, LEVELS), np.int64)
@@ -138,7 +138,7 @@ class ClassScoring:
                 write_png(store / f"{sample.sample_id}.png", found.labels_HW.astype(np.uint16))
         if not per_image:
             raise UserError(f"no image of {dataset} can be scored: {next(iter(failures.values()), 'there is none')}")
-        known = set(map(folded, predictor.card.use.classes))  # none of weights that others have trained
+        known = set(map(folded, predictor.card.use.classes))  # empty for weights trained elsewhere
         trained = np.array([folded(name) in known for name in classes.names]) if known else None
         return ClassScores(classes, trained, total, np.stack(counts), levels, per_image, failures)
 
@@ -146,7 +146,7 @@ class ClassScoring:
 def predicted_and_true(
     predictor: OpenVocabularyPredictor, sample: Sample, background: float
 ) -> tuple[Segmentation, NDArray[np.int16]]:
-    """What is found in one sample, and truth_HW at its image's size.
+    """Segment one sample; return the result, and truth_HW at its image's size.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -160,14 +160,14 @@ def predicted_and_true(
 
 
 def classes_timed(datasets: Datasets) -> Sequence[str]:
-    """All classes of the first dataset."""
+    """Return all classes of the first dataset."""
     return vocabulary(next(iter(datasets))).names
 
 
 def timed_prediction(
     predictor: OpenVocabularyPredictor, datasets: Datasets, names: Sequence[str]
 ) -> Callable[[], float]:
-    """A prediction of the first image that can be read; texts are encoded before.
+    """Prepare a prediction of the first readable image; prompts are encoded beforehand.
 
     Returns:
         A call that predicts once and returns the milliseconds of the network alone.
@@ -180,13 +180,13 @@ def timed_prediction(
 
 
 def panel_of(predictor: OpenVocabularyPredictor, sample: Sample, background: float, note: str) -> NDArray[np.uint8]:
-    """A sample's picture, truth and prediction; see `limelight.evaluation.label_pictures.panel`."""
+    """Draw a sample's picture, truth and prediction; see `limelight.evaluation.label_pictures.panel`."""
     found, truth_HW = predicted_and_true(predictor, sample, background)
     return panel(read_image(sample.image), truth_HW, found.labels_HW, vocabulary(sample.dataset).names, note)
 
 
 def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
-    """Picture, the classes that it shows in their colours, and those of each result by title."""
+    """Draw the picture, its true classes in their colours, and those of each result, by title."""
     image_HW3 = read_image(sample.image)
     truth_HW = read_labels(sample, image_HW3.shape[:2])
     return [
@@ -197,7 +197,7 @@ def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
 
 
 def per_class_csv(datasets: Mapping[str, ClassScores]) -> str:
-    """A row per class of each dataset: dataset, class, trained, pixels, iou, accuracy."""
+    """Format a row per class of each dataset: dataset, class, trained, pixels, iou, accuracy."""
     rows: list[Sequence[object]] = []
     for dataset, scores in datasets.items():
         pixels, found = scores.confusion.sum(1), scores.confusion.diagonal()

@@ -1,4 +1,4 @@
-"""Curves, and speed against quality, as PNG."""
+"""Plots as PNG: curves, confusion matrices, and speed against quality."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from limelight.foundation.files import atomic_path
 from limelight.media.legend import SIZE, as_written
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, told apart with any colour vision."""
+"""Okabe and Ito's colours, distinguishable with any colour vision."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
 MOST_CLASSES = 40
-"""In a diagram of confusions; the names of more cannot be read."""
+"""Most classes in a confusion plot; the names of more are illegible."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One row of the leaderboard in the diagram of speed and quality."""
+    """One leaderboard row in the plot of speed and quality."""
 
     group: str
     """A run; its training form, merged form and exports share a colour."""
     runtime: str
-    """And form; points of one share a shape."""
+    """Runtime and form; points with the same value share a marker shape."""
     latency_ms: float
     quality: float
     parameters: int
 
 
 def plot_curves(curves: Mapping[str, Mapping[str, NDArray[np.float64]]], path: Path | str) -> None:
-    """Draw precision over recall and F over the threshold, one line per dataset.
+    """Plot precision over recall and F over the threshold, one line per dataset.
 
     Args:
         curves: dataset -> 'precision', 'recall', 'f' of 256 values each; index j belongs to the threshold 255 - j.
@@ -58,13 +58,13 @@ def plot_curves(curves: Mapping[str, Mapping[str, NDArray[np.float64]]], path: P
 
 
 def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: str, path: Path | str) -> None:
-    """Draw which share of each class was taken for which: rows by the truth, each of them 1 in all.
+    """Plot the confusion matrix, rows by the truth, each row normalised to 1.
 
-    Only classes that the truth shows are rows; of more than `MOST_CLASSES` only the largest, rows and columns alike.
+    Rows are the classes in the truth only; of more than `MOST_CLASSES` only the largest, rows and columns alike.
 
     Args:
         confusion: (N, N) pixels, rows by the truth.
-        names: N of them.
+        names: the N class names.
     """
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
@@ -94,12 +94,12 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
 
 
 def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dark: bool = False) -> None:
-    """Draw quality over the network's latency, the area of a point by its number of parameters.
+    """Plot quality over the network's latency; a point's area shows its number of parameters.
 
     Args:
         points: one per row with weights.
-        quality: the vertical axis' name.
-        dark: for a dark page.
+        quality: label of the vertical axis.
+        dark: whether the plot is for a dark page.
     """
     from matplotlib import style
     from matplotlib.figure import Figure

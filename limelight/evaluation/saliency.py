@@ -1,8 +1,8 @@
-"""How saliency is scored: maps quantised to 8 bits at the ground truth's size, each against its mask.
+"""Scoring of saliency: maps quantised to 8 bits at the ground truth's size, each compared with its mask.
 
-Value x 255 is cut off, as in every published evaluation; figures of float maps would differ in the fourth decimal.
+Value x 255 is truncated, as in every published evaluation; metrics of float maps would differ in the fourth decimal.
 
-A network is given each sample's depth or thermal picture if it takes that kind, and the image alone if not.
+A network gets each sample's depth or thermal picture if it supports that kind, else the image alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,13 +27,13 @@ from limelight.inference.predictor import SaliencyPredictor
 
 
 def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets:
-    """Group the samples that a network of these modalities can be scored on.
+    """Group by dataset the samples that a network with these modalities can be scored on.
 
-    Of a dataset that has samples of these modalities only those count; of others all that have a saliency mask, as
-    images alone, or none where the network needs more than the image.
+    If a dataset has samples of these modalities, only those count; else all samples with a saliency mask, as images
+    alone, or none where the network requires a companion.
 
     Raises:
-        UserError: none is left.
+        UserError: no sample is left.
     """
     groups: Datasets = {}
     for sample in samples:
@@ -75,7 +75,7 @@ class SaliencyScoring:
         store: Path | None = None,
         companions: bool = True,
     ) -> SaliencyScores:
-        """As `limelight.tasks.task.Scoring.score`."""
+        """Score as `limelight.tasks.task.Scoring.score`."""
         return self._scorer.score(predicted(predictor, samples, self._batch_size, keep, store, companions=companions))
 
 
@@ -99,7 +99,7 @@ def predicted(
 
 
 def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callable[[], float]:
-    """A prediction of the first picture that can be read, of those with a companion if there are any.
+    """Prepare a prediction of the first readable picture, one with a companion if there are any.
 
     Returns:
         A call that predicts once and returns the milliseconds of the network alone.
@@ -118,7 +118,7 @@ def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callab
 
 
 def panel_of(predictor: SaliencyPredictor, sample: Sample, note: str) -> NDArray[np.uint8]:
-    """A sample's picture, map and overlay; see `limelight.evaluation.map_pictures.panel`."""
+    """Draw a sample's picture, map and overlay; see `limelight.evaluation.map_pictures.panel`."""
     photo, companion_HW, modality = read_sample(sample, predictor.card)
     image_HW3 = photo.image_HW3
     (found,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
@@ -126,7 +126,7 @@ def panel_of(predictor: SaliencyPredictor, sample: Sample, note: str) -> NDArray
 
 
 def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
-    """Picture, companion if it has one, mask, and the map of each result by title, with its error."""
+    """Draw the picture, its companion if any, the mask, and each result's map with its error, by title."""
     truth = read_truth(_mask(sample))
     tiles = [tile("picture", "", read_image(sample.image)), tile("mask", "", truth)]
     if sample.companion:
@@ -138,7 +138,7 @@ def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
 
 
 def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[0, 1] to 0..255, cut off like the published tools do, not rounded."""
+    """Convert [0, 1] to 0..255, truncated as by the published tools, not rounded."""
     return (saliency_HW * 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""What scoring takes and gives, whatever the task."""
+"""Inputs and outputs of scoring, common to all tasks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from limelight.data.manifest import Sample
 
 Datasets = dict[str, "list[Sample]"]
-"""Samples by the name of their dataset."""
+"""Dataset name -> its samples."""
 Examples = dict[str, "NDArray[np.unsignedinteger[Any]] | None"]
-"""Sample id -> its result as pixels of a PNG; None until it is made."""
+"""Sample id -> its result as pixels of a PNG; None until it is computed."""
 
 
 class Scores(Protocol):
@@ -22,7 +22,7 @@ class Scores(Protocol):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The task's metrics, and '<metric>_se', standard errors; undefined ones are left out."""
+        """The task's metrics, and standard errors '<metric>_se'; undefined ones are omitted."""
 
     @property
     def curves(self) -> "Mapping[str, NDArray[np.float64]]":
@@ -30,7 +30,7 @@ class Scores(Protocol):
 
     @property
     def per_image(self) -> Mapping[str, Mapping[str, float]]:
-        """Sample id -> its own figures."""
+        """Sample id -> its own metrics."""
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -43,7 +43,7 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """Another method, known by the maps that it made."""
+    """Another method, evaluated by its precomputed maps."""
 
     scores: Mapping[str, Scores]
     """By dataset."""

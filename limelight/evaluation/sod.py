@@ -1,4 +1,4 @@
-"""The measures of salient object detection for one image, in one pass: the nine of PySODMetrics, and IoU.
+"""Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, and IoU.
 
 The nine equal PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds them to that), at about a third of
 its time, because what the measures share (normalised map, histograms, errors, distances) is computed once and because
@@ -6,8 +6,8 @@ the weighted F-measure blurs only where the result is used. Importing this costs
 ndimage and OpenCV: worker processes start quickly.
 
 Conventions of the field: the map is 8 bit, stretched to [0, 1] per image unless it is constant; the ground truth is
-salient where its grey value exceeds 128. IoU takes the map as it is: stretched,
-an almost empty one would be all noise.
+salient where its grey value exceeds 128. IoU uses the map unstretched: stretching would turn an almost empty one into
+noise.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from scipy.ndimage import convolve, distance_transform_edt
 
 EPS = np.spacing(1)
 HALF = 128
-"""IoU: from this value of the 8-bit map on, a pixel is called salient."""
+"""IoU: 8-bit value from which a pixel counts as salient."""
 BETA2 = 0.3
 """Weight of precision in F (Achanta et al., CVPR 2009)."""
 HALF_DECAY = np.log(0.5) / 5
@@ -35,7 +35,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ImageScores:
-    """One image. Curves hold 256 values; index j belongs to the threshold 255 - j of the 8-bit map."""
+    """Metrics of one image. Curves hold 256 values; index j belongs to the threshold 255 - j of the 8-bit map."""
 
     Sm: float
     mae: float
@@ -54,7 +54,7 @@ class ImageScores:
 
 
 def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> ImageScores:
-    """All measures of one map.
+    """Compute all metrics of one map.
 
     Args:
         saliency_HW: 0 to 255.
@@ -93,7 +93,7 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
 
 @dataclass(frozen=True)
 class _Counts:
-    """Pixels called salient at one threshold (int) or at T (arrays), by what the ground truth says of them."""
+    """Pixels predicted salient at one threshold (int) or at T (arrays), by their ground truth."""
 
     true_T: NDArray[np.int64] | int
     false_T: NDArray[np.int64] | int
@@ -102,21 +102,21 @@ class _Counts:
 
     @classmethod
     def of(cls, p: Map, fg: Mask, salient: int) -> "_Counts":
-        """At the 256 thresholds 255, 254, ..., 0."""
+        """Count at the 256 thresholds 255, 254, ..., 0."""
         p8 = (p * 255).astype(np.uint8)
         every = np.bincount(p8.ravel(), minlength=256)
         on_fg = np.bincount(p8[fg], minlength=256)
         return cls(np.cumsum(on_fg[::-1]), np.cumsum((every - on_fg)[::-1]), salient, fg.size)
 
     def at(self, p: Map, fg: Mask, threshold: float) -> "_Counts":
-        """At one threshold in [0, 1]."""
+        """Count at one threshold in [0, 1]."""
         called = p >= threshold
         true = int(np.count_nonzero(called & fg))
         return _Counts(true, int(np.count_nonzero(called)) - true, self.salient, self.size)
 
 
 def _f_curve(counts: _Counts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Precision, recall and F (beta^2 = 0.3) per threshold; F is 0 where nothing salient is found."""
+    """Compute precision, recall and F (beta^2 = 0.3) per threshold; F is 0 where no salient pixel is found."""
     true_T = np.asarray(counts.true_T)
     precision = true_T / np.maximum(true_T + counts.false_T, 1)
     recall = true_T / max(counts.salient, 1)

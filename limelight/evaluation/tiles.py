@@ -1,4 +1,4 @@
-"""Small pictures that stand side by side in the leaderboard's page."""
+"""Thumbnails shown side by side on the leaderboard page."""
 
 import base64
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEIGHT = 144
-"""Pixels, of each picture in the page."""
+"""Height of each thumbnail in pixels."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One small picture as a data URI."""
+    """A thumbnail as a data URI, with title and note."""
 
     title: str
     note: str
@@ -22,7 +22,7 @@ class Tile:
 
 
 def tile(title: str, note: str, pixels: NDArray[np.integer[Any]]) -> Tile:
-    """Shrink or enlarge a picture, uint8 (H, W) grey or (H, W, 3) RGB, to a JPEG of HEIGHT pixels."""
+    """Resize a picture, uint8 (H, W) grey or (H, W, 3) RGB, to a JPEG of HEIGHT pixels."""
     height, width = pixels.shape[:2]
     size = max(1, round(width * HEIGHT / height)), HEIGHT
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR)

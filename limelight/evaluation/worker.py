@@ -1,4 +1,4 @@
-"""What a metrics process does: read, score one image, and end when the work's owner ends."""
+"""Worker process of the metrics: read and score images, and exit when the owner process exits."""
 
 import ctypes
 import multiprocessing
@@ -26,27 +26,27 @@ _KEEP_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """One image's scores, or why it has none."""
+    """One image's scores, or the reason why it has none."""
 
     scores: ImageScores | None = None
     error: str = ""
     resized: bool = False
-    """The map had another size than the ground truth."""
+    """Whether the map was resized to the ground truth's size."""
 
 
 def prepare_process() -> None:
-    """Called once in every worker."""
+    """Set up a worker process; called once in each."""
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_owner, daemon=True).start()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        # Keep freed memory: by default each of an image's two dozen arrays is mapped and page-faulted in anew, which
+        # Keep freed memory: by default each of an image's two dozen arrays is mapped and page-faulted anew, which
         # costs as much time as the arithmetic.
         libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, 8 * _KEEP_BYTES)
 
 
 def _end_with_owner() -> None:
-    """A pool's worker waits for work for ever, also when the process that would send it was killed."""
+    """Exit with the owner: a pool's worker would otherwise wait for work forever after the owner was killed."""
     owner = multiprocessing.parent_process()
     if owner is not None:
         owner.join()
@@ -54,7 +54,7 @@ def _end_with_owner() -> None:
 
 
 def score_all(pairs: Sequence[tuple[Source | UserError, Source]]) -> list[Outcome]:
-    """`score_one` of each (map, ground truth)."""
+    """Apply `score_one` to each (map, ground truth)."""
     return [score_one(saliency, truth) for saliency, truth in pairs]
 
 
@@ -79,7 +79,7 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
 
 
 def read_map(source: Source) -> NDArray[np.uint8]:
-    """A saliency map as uint8 (H, W).
+    """Read a saliency map as uint8 (H, W).
 
     Raises:
         UserError: the file is missing or unreadable.
@@ -88,7 +88,7 @@ def read_map(source: Source) -> NDArray[np.uint8]:
 
 
 def read_truth(source: Source) -> NDArray[np.uint8]:
-    """A mask as uint8 (H, W), its file read as training reads it; an array of zeros and ones as 0 and 255.
+    """Read a mask as uint8 (H, W): files as in training; arrays of zeros and ones become 0 and 255.
 
     Raises:
         UserError: the file is missing or unreadable.

@@ -1,4 +1,4 @@
-"""Exceptions for problems that the reader can mend, and memory that runs out as one of them."""
+"""Exceptions for problems that the user can fix, out of memory included."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +12,22 @@ class UserError(Exception):
     """Something outside the program is wrong: a file, a setting, a request.
 
     The text is one line that says what was wrong, the value received and what to do. Command lines print it without a
-    traceback and exit with 2; services answer 4xx with it. Anything else that is raised is a bug of ours.
+    traceback and exit with 2; services answer 4xx with it. Any other exception is a bug.
     """
 
 
 class Shortage(UserError):
-    """There is too little memory for an item of work; others, or a smaller one, may still fit."""
+    """Out of memory for one item of work; others, or a smaller one, may still fit."""
 
 
 class TooLarge(UserError):
-    """A picture has more pixels than are let in."""
+    """A picture has more pixels than allowed."""
 
 
 def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:
-    """A Shortage with advice, where PyTorch, NumPy or OpenCV found no memory; None of any other error.
+    """Convert an out-of-memory error of PyTorch, NumPy or OpenCV to a Shortage with advice; None for any other error.
 
-    Kinds of errors are known by their names: neither PyTorch nor OpenCV need be installed.
+    Error types are recognised by name: neither PyTorch nor OpenCV need be installed.
     """
     kind = type(error)
     if kind.__module__ == "cv2" and kind.__name__ == "error":
@@ -40,7 +40,7 @@ def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:
 
 @contextmanager
 def raising_shortage(advice: str = ADVICE) -> Iterator[None]:
-    """Raise a Shortage in place of an error that means that memory ran out."""
+    """Raise a Shortage in place of an out-of-memory error within the block."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Writes that are whole or absent, and hashes.
+"""Atomic writes, and hashes.
 
-What is being written stands in a scratch folder beside its target. The process that writes holds a lock (flock) on a
-file in the folder for as long as it lives. Unlike a process number, a lock cannot be mistaken for another process's,
+Content is written to a scratch folder beside its target. The writing process holds a lock (flock) on a file in the
+folder for as long as it lives. Unlike a process number, a lock cannot be mistaken for another process's,
 and machines that share a disk see each other's. Folders without one are left over from killed processes.
 """
 
@@ -21,24 +21,24 @@ from typing import Any
 from limelight.foundation.errors import UserError
 
 REPLACED = "replaced"
-"""In such a folder: what stood where its content goes."""
+"""Name in a scratch folder of the old target that its content replaces."""
 _LOCK = ".lock"
 _PREFIX = ".limelight."
 _NAME = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")
-"""As `tempfile.mkdtemp` makes them."""
+"""Names of scratch folders, as `tempfile.mkdtemp` makes them."""
 _swept: set[str] = set()
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that becomes `path` when the block succeeds, and vanishes when it does not.
+    """Yield a temporary path beside `path` that becomes `path` when the block succeeds, and is removed if it fails.
 
     Works for a file or a folder; an existing target of the same kind is replaced. The suffix is kept, since encoders
     choose their format by it. What a killed process left in the same folder is removed.
 
     Raises:
-        UserError: the system refuses to write: the disk is full, the place not writable, or there is no such place.
+        UserError: the system refuses to write: the disk is full, or the folder is not writable or missing.
     """
     path = Path(path)
     try:
@@ -52,7 +52,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 path.rename(scratch / REPLACED)
             temporary.replace(path)
     except OSError as error:
-        if error.errno is None:  # made by a library, such as of an archive that is damaged
+        if error.errno is None:  # raised by a library, for example for a damaged archive
             raise
         advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
         raise UserError(f"cannot write {path}: {error.strerror}; {advice}") from error
@@ -84,7 +84,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def read_text(path: Path | str) -> str:
-    """UTF-8 text; the byte order mark that Windows' editors put before it is left out.
+    """Read UTF-8 text, without the byte order mark that Windows' editors add.
 
     Raises:
         UserError: the file has another encoding.
@@ -126,10 +126,10 @@ def sha256_file(path: Path | str) -> str:
 
 
 def check_sha256(path: Path | str, expected: str | None) -> str:
-    """SHA-256 of a file that is to have it; None = whatever it has.
+    """Return a file's SHA-256, checked against `expected`; None = no check.
 
     Raises:
-        UserError: the file is missing, or has another.
+        UserError: the file is missing, or its hash differs.
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist; download it first")
@@ -144,7 +144,7 @@ def check_sha256(path: Path | str, expected: str | None) -> str:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """Yield a new empty folder in `parent` for the time of the block.
 
-    The first one that a process makes in a folder also sweeps it.
+    A process's first scratch folder in `parent` also sweeps `parent`.
 
     Raises:
         OSError: it cannot be made.
@@ -160,9 +160,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what killed processes of this user left in a folder; what a process still writes stays.
+    """Remove what killed processes of this user left in a folder; what a process is still writing stays.
 
-    It stays too where the disk knows no locks, and where it cannot be removed.
+    Leftovers also stay if the file system has no locks, or if they cannot be removed.
     """
     _swept.add(_place(parent))
     try:
@@ -191,7 +191,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 
 def _make(parent: Path) -> tuple[Path, int]:
-    """A folder and the lock in it, which goes with its file descriptor."""
+    """Make a scratch folder, and lock it by a file in it; closing the returned descriptor releases the lock."""
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         try:
@@ -204,10 +204,10 @@ def _make(parent: Path) -> tuple[Path, int]:
 
 
 def _lock(scratch: Path, *, needed: bool = True) -> int | None:
-    """The file descriptor of a folder's lock; None: another process has the lock, or has removed the folder.
+    """Lock a folder and return the file descriptor; None: another process has the lock, or has removed the folder.
 
     Raises:
-        OSError: the disk knows no locks, and it is `needed`; or the file cannot be made.
+        OSError: the file system has no locks, and one is `needed`; or the file cannot be made.
     """
     try:
         lock = os.open(scratch / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -229,7 +229,7 @@ def _lock(scratch: Path, *, needed: bool = True) -> int | None:
 
 
 def _remove(scratch: Path) -> None:
-    """Remove a folder; if what it replaces was moved here and its new content not yet there, put that there first."""
+    """Remove a folder; if the old target was moved into it and the new one not yet out, finish that first."""
     try:
         names = {entry.name for entry in scratch.iterdir()} - {_LOCK}
         if REPLACED in names and len(names) == 2:

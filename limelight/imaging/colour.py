@@ -1,4 +1,4 @@
-"""Colour management: pixels of any ICC profile brought to sRGB."""
+"""Colour management: convert pixels from any ICC profile to sRGB."""
 
 import io
 from functools import lru_cache
@@ -11,21 +11,21 @@ BROKEN = "its colour profile is damaged, or one of another kind of picture, and 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 MAX_PROFILE = 4 << 20
-"""Bytes. The profiles of printers have 0.5 to 3 MB."""
+"""Bytes. Printers' profiles have 0.5 to 3 MB."""
 _STEPS = 9
-"""Samples along each channel by which a profile is compared with sRGB."""
+"""Samples along each channel when a profile is compared with sRGB."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """Bring a picture from its profile to sRGB, relative colorimetric.
+    """Convert a picture from its profile to sRGB, relative colorimetric.
 
     Args:
         image: mode L, RGB, CMYK or LAB, 8 bits per channel.
-        profile: the ICC profile that came with the picture. None: sRGB; of CMYK, whatever Pillow takes it for.
+        profile: the picture's ICC profile. None = sRGB; for CMYK, Pillow's default conversion.
 
     Returns:
-        The picture in mode RGB, or as it came where nothing changes its grey or its colours; and a note if the profile
-        was ignored.
+        The picture in mode RGB, or unchanged where the profile changes neither grey nor colours; and a note if the
+        profile was ignored.
     """
     if image.mode == "LAB":
         profile = profile or _LAB
@@ -38,28 +38,28 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
             return image.convert("RGB"), BROKEN
         if transform is not None:
             converted = ImageCms.applyTransform(source, transform)
-            assert converted is not None  # only what is changed in place comes back as None
+            assert converted is not None  # None is returned only for in-place conversion
             return converted, None
     return image if image.mode in ("L", "RGB") else image.convert("RGB"), None
 
 
 def array_to_srgb(pixels: np.ndarray, profile: bytes) -> tuple[np.ndarray, str | None]:
-    """`to_srgb` of uint8 (H, W) or (H, W, 3)."""
+    """Apply `to_srgb` to uint8 (H, W) or (H, W, 3)."""
     image, note = to_srgb(Image.fromarray(pixels), profile)
     return np.asarray(image), note
 
 
 def _colour_space(profile: bytes) -> str:
-    """Of the profile's pixels, by its header (ICC.1:2022, 7.2.6): 'RGB', 'GRAY', 'CMYK', ..."""
+    """Read the colour space from the profile's header (ICC.1:2022, 7.2.6): 'RGB', 'GRAY', 'CMYK', ..."""
     return profile[16:20].decode("latin-1").strip()
 
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """None where no colour changes by more than a level, so that pictures in sRGB cost nothing.
+    """Build the transform to sRGB; None where no colour changes by more than a level, so that sRGB pictures are free.
 
     Raises:
-        ImageCms.PyCMSError: the profile is damaged or of another kind of picture.
+        ImageCms.PyCMSError: the profile is damaged or for another kind of picture.
     """
     if len(profile) > MAX_PROFILE:
         raise ImageCms.PyCMSError(f"{len(profile)} bytes")
@@ -77,7 +77,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _samples(mode: str) -> Image.Image:
-    """Colours all over the cube, or all greys."""
+    """Make a picture of colours sampled over the RGB cube, or of all greys."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     levels = np.linspace(0, 255, _STEPS).astype(np.uint8)

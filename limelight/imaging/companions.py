@@ -1,4 +1,4 @@
-"""Second pictures of one scene (depth, thermal pictures, masks): their fit, and what of them a network is given."""
+"""Companions of a picture (depth, thermal pictures, masks): check that they match it, and prepare them as input."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ from limelight.foundation.errors import UserError
 from limelight.models.inputs import Size
 
 NEAREST = 1 / 16
-"""Of depth, the smallest reading; see `spread`."""
+"""Value that the smallest depth reading is mapped to; see `spread`."""
 ENOUGH = 250_000
-"""Readings to tell percentiles from."""
+"""Number of readings that suffice to estimate percentiles."""
 ASPECT_TOLERANCE = 0.02
 
 
 def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the companion") -> np.ndarray:
-    """A depth or thermal picture at its picture's size, if there is a reading in it.
+    """Resize a depth or thermal picture to its picture's size, and check that it holds a reading.
 
     Args:
         companion_HW: uint8, uint16, or float in [0, 1]; of any size with its picture's proportions.
@@ -22,28 +22,28 @@ def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the c
         what: named in the errors.
 
     Returns:
-        companion_HW float32 in [0, 1], the share of its type's range.
+        companion_HW float32 in [0, 1], as a fraction of its type's range.
 
     Raises:
-        UserError: another kind of array, values outside of the range, all values equal, or other proportions.
+        UserError: another kind of array, values outside the range, all values equal, or different proportions.
     """
     share_HW = _share(companion_HW, what)
     return share_HW if share_HW.shape == image_size else fit_to(share_HW, image_size, what)
 
 
 def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
-    """A depth or thermal picture over the whole of [0, 1], whatever the sensor's unit and bits.
+    """Stretch a depth or thermal picture to the whole of [0, 1], whatever the sensor's unit and bit depth.
 
-    Millimetres in 16 bits use a twentieth of the range, which a network would hardly see. The ends are the 0.5th and
-    99.5th percentile, so that single wrong readings do not set them. Depth 0 means that nothing was measured: it stays
-    0, and the readings begin at `NEAREST`.
+    Millimetres in 16 bits use a twentieth of the range, too little contrast for a network. The ends are the 0.5th and
+    99.5th percentile, so that single outliers do not set them. Depth 0 means that nothing was measured: it stays 0,
+    and the readings begin at `NEAREST`.
 
     Args:
         companion_HW: float32 in [0, 1].
         modality: 'rgbd' or 'rgbt'.
 
     Returns:
-        companion_HW float32 in [0, 1]; as it was if both ends are one value.
+        companion_HW float32 in [0, 1]; unchanged if both ends are equal.
     """
     read_HW = companion_HW > 0 if modality == "rgbd" else np.ones(companion_HW.shape, bool)
     readings = companion_HW[read_HW]
@@ -56,13 +56,13 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
 
 
 def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
-    """Resize `pixels` (H, W) to `size` (height, width): by area where it shrinks, else bilinear.
+    """Resize `pixels` (H, W) to `size` (height, width): area interpolation to shrink, else bilinear.
 
     Args:
         what: named in the error.
 
     Raises:
-        UserError: the aspect ratios differ by more than 2 %, so that one cannot belong to the other.
+        UserError: the aspect ratios differ by more than 2 %, so the two cannot belong together.
     """
     height, width = pixels.shape[:2]
     # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
@@ -78,7 +78,7 @@ def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
 
 
 def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
-    """float32: the share of the type's range; the checks of `fit_companion` but for the proportions."""
+    """Convert to float32 fractions of the type's range, with all checks of `fit_companion` except the proportions."""
     integer = companion_HW.dtype in (np.uint8, np.uint16)
     if companion_HW.ndim != 2 or companion_HW.size == 0 or not (integer or companion_HW.dtype.kind == "f"):
         raise UserError(
@@ -91,6 +91,6 @@ def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:
     share_HW = companion_HW.astype(np.float32, copy=False)
     if integer:
         return share_HW / np.float32(np.iinfo(companion_HW.dtype).max)
-    if not (low >= 0 and high <= 1):  # so too where a pixel is not a number
+    if not (low >= 0 and high <= 1):  # written so that NaN fails too
         raise UserError(f"{what} holds floats from {low:g} to {high:g}; scale them to [0, 1]")
     return share_HW

@@ -1,7 +1,7 @@
-"""Pixels of a picture file, as stored but upright.
+"""Decode a picture file's pixels: as stored, but upright.
 
-Pillow decodes everything. Where others decode the very same pixels faster, or more of them, they do: simplejpeg JPEG,
-and OpenCV 8-bit PNG, 16-bit colour, which Pillow cuts to 8 bits, and colour in floats, which it does not open.
+Pillow decodes everything. Other decoders are used where they give the same pixels faster, or support more: simplejpeg
+for JPEG; OpenCV for 8-bit PNG, 16-bit colour (Pillow reduces it to 8 bits) and float colour (Pillow cannot open it).
 """
 
 import re
@@ -31,13 +31,13 @@ from limelight.imaging.tiff import (
     unassociated,
 )
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file is said here, once
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a file's faults are reported here, once
 
 _PNG_END = b"IEND\xaeB`\x82"
-"""How a whole PNG ends. OpenCV fills in what is missing of others; Pillow refuses them."""
+"""The last bytes of a complete PNG. OpenCV fills in what is missing of truncated ones; Pillow refuses them."""
 
 NARROW = {"L;2": 85, "L;4": 17}
-"""Pillow's names of grey in 2 and 4 bits -> what it makes of a 1, stretching them over 8 bits."""
+"""Pillow's names of 2-bit and 4-bit grey -> the level that Pillow gives a 1 when stretching to 8 bits."""
 
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda picture: picture,
@@ -52,44 +52,44 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 """EXIF orientation -> how to turn the stored pixels upright (CIPA DC-008, tag Orientation)."""
 
 _MODES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-"""Pillow's names of what a JPEG can hold -> libjpeg's."""
+"""Pillow's modes of JPEG files -> libjpeg's."""
 
 _DAMAGE = re.compile("premature end|bad huffman|bad arithmetic|found marker", re.IGNORECASE)
-"""Warnings of libjpeg's after which it makes up pixels: grey to the end of the picture, or what the wrong bits say."""
+"""libjpeg warnings after which pixels are invented: grey to the end of the picture, or decoded from wrong bits."""
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x(\w+)")
 _PADDING, _END = 16, "d9"
-"""Bytes that some cameras leave over before the marker that ends the picture. More of them, or in its midst, are data
-that could not be understood, and what follows may be damaged too."""
+"""Surplus bytes that some cameras leave before the end marker. More of them, or elsewhere, are data that could not be
+decoded, and what follows may be damaged too."""
 _SOS, _APP0, _APP14, _COMMENT = 0xDA, 0xE0, 0xEE, 0xFE
 _KEPT = frozenset(range(0xC0, _COMMENT)) - frozenset(range(0xE0, 0xF0)) | {_APP0, _APP14}
-"""Segments that pixels depend on: of the application's own, JFIF's and Adobe's."""
+"""Segments that pixels depend on; of the application segments, those of JFIF and Adobe only."""
 
 
 @dataclass
 class Decoded:
-    """A file's first picture."""
+    """The first picture in a file, decoded."""
 
     pixels: np.ndarray
     """uint8, uint16 or float32; (H, W) grey or (H, W, 3) RGB."""
     alpha_HW: np.ndarray | None = None
-    """Of the pixels' type; None if the file has no transparency."""
+    """Of the same type as the pixels; None if the file has no transparency."""
     profile: bytes | None = None
-    """The ICC profile of the pixels; None: the file has none, or it was applied."""
+    """The pixels' ICC profile; None if the file has none or it has been applied."""
     notes: tuple[str, ...] = ()
-    """What was ignored in the file."""
+    """Parts of the file that were ignored."""
     damage: str | None = None
-    """What may be wrong with the pixels."""
+    """Possible damage of the pixels."""
 
 
 def decode(header: Header, *, colour: bool) -> Decoded:
     """Decode the first picture of a file.
 
     Args:
-        colour: what people see: with transparency, and CMYK and LAB as RGB. Otherwise pixels are numbers, such as
-            depth, and transparency and profiles are no part of them.
+        colour: decode the visible picture: with transparency, and CMYK and LAB as RGB. If False, pixels are numbers,
+            such as depth, and transparency and profiles are ignored.
 
     Raises:
-        UserError: damaged or cut short.
+        UserError: the file is damaged or truncated.
     """
     with _damage_in_one_line(header):
         found = _decode(header, colour)
@@ -118,10 +118,10 @@ def _decode(header: Header, colour: bool) -> Decoded:
 
 
 def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
-    """Of a picture with a palette: indices, uint8 (H, W), upright, and the palette, uint8 (n, 4) RGBA.
+    """Decode a palette picture: indices, uint8 (H, W), upright, and the palette, uint8 (n, 4) RGBA.
 
     Raises:
-        UserError: damaged or cut short.
+        UserError: the file is damaged or truncated.
     """
     with _damage_in_one_line(header):
         image = header.image
@@ -149,7 +149,7 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
 
 
 def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
-    """None of other files, and of a JPEG that it does not take."""
+    """Decode a JPEG; None for other files, and for a JPEG that simplejpeg does not support."""
     decoded = _decode_jpeg(data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in _MODES else None
     if decoded is None:
         return None
@@ -160,7 +160,7 @@ def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
 
 
 def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded | None:
-    """None where Pillow must decode the file, or say what is wrong with it."""
+    """Decode with OpenCV; None where Pillow must decode the file or report what is wrong with it."""
     wide = _has_wide_channels(image)
     if not (wide or _is_simple_png(image, colour)):
         return None
@@ -172,7 +172,7 @@ def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded
     else:
         flags = cv2.IMREAD_GRAYSCALE if image.mode in ("1", "L") else cv2.IMREAD_COLOR_RGB
     pixels: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:  # Pillow says what is wrong, or fills in what is missing
+    if pixels is None:  # Pillow reports the fault, or fills in what is missing
         found = _by_pillow(image, colour)
         found.damage = "parts of it may be missing; replace the file"
         return found
@@ -187,7 +187,7 @@ def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded
 
 
 def _is_simple_png(image: Image.Image, colour: bool) -> bool:
-    """What OpenCV decodes to the same pixels as Pillow, in silence: it would comment on profiles."""
+    """Whether OpenCV decodes it to the same pixels as Pillow, and silently: it warns about profiles."""
     if image.format != "PNG" or getattr(image, "is_animated", False) or image.mode.startswith("I"):
         return False
     stored = image.mode in ("1", "L", "RGB", "LA", "RGBA") and "transparency" not in image.info
@@ -195,18 +195,18 @@ def _is_simple_png(image: Image.Image, colour: bool) -> bool:
 
 
 def _has_wide_channels(image: ImageFile.ImageFile) -> bool:
-    """Several channels of 16 bits, of which Pillow would keep the upper eight."""
+    """Whether there are several channels of 16 bits, of which Pillow would keep only the upper 8."""
     return not image.mode.startswith("I") and ";16" in raw_mode(image)
 
 
 def raw_mode(image: ImageFile.ImageFile) -> str:
-    """How Pillow calls the stored pixels of a picture that is not decoded yet, such as 'RGB;16B' or 'L;4'."""
+    """Return Pillow's name of the stored pixels of a picture that is not decoded yet, such as 'RGB;16B' or 'L;4'."""
     arguments: Any = image.tile[0].args if image.tile else ""
     return str(arguments if isinstance(arguments, str) else arguments[0])
 
 
 def _to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """OpenCV's grey, BGR or BGRA without its alpha."""
+    """Convert OpenCV's grey, BGR or BGRA to grey or RGB, dropping alpha."""
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
@@ -234,10 +234,10 @@ def _by_pillow(image: ImageFile.ImageFile, colour: bool) -> Decoded:
 
 
 def _keyed(found: Decoded, image: Image.Image, colour: bool, step: int = 1) -> Decoded:
-    """A PNG of 2, 4 or 16 bits with the colour that is transparent in it, if any (PNG 1.2, 4.2.1.1, tRNS).
+    """Apply the transparent colour of a PNG of 2, 4 or 16 bits, if it has one (PNG 1.2, 4.2.1.1, tRNS).
 
     Args:
-        step: between two levels of the pixels.
+        step: difference between two neighbouring levels of the pixels.
     """
     key = image.info.get("transparency") if colour else None
     if key is not None:
@@ -248,7 +248,7 @@ def _keyed(found: Decoded, image: Image.Image, colour: bool, step: int = 1) -> D
 
 
 def _jp2_profile(data: bytes) -> bytes | None:
-    """The ICC profile of a JPEG 2000 file, which Pillow does not look for (ISO/IEC 15444-1, I.5.3.3)."""
+    """Extract the ICC profile of a JPEG 2000 file, which Pillow ignores (ISO/IEC 15444-1, I.5.3.3)."""
     at = data.find(b"colr", 0, 4096)
     if at < 4 or data[at + 4] != 2:
         return None
@@ -256,28 +256,28 @@ def _jp2_profile(data: bytes) -> bytes | None:
 
 
 def _printed(pixels: Image.Image, image: Image.Image) -> Decoded:
-    """CMYK or LAB pixels of a picture as RGB."""
+    """Convert a picture's CMYK or LAB pixels to RGB."""
     converted, note = to_srgb(pixels, image.info.get("icc_profile"))
     return Decoded(np.asarray(converted), notes=(note,) if note else ())
 
 
 # ---------------------------------------------------------------------------------------------------------------- JPEG
 class DamagedJpeg(ValueError):
-    """Some of the picture's data is missing or wrong."""
+    """Some of the JPEG's data is missing or wrong."""
 
 
 def _decode_jpeg(data: bytes, mode: str) -> tuple[np.ndarray, str | None] | None:
     """Decode a JPEG.
 
-    Pillow and OpenCV decode the same pixels, but keep libjpeg's warnings to themselves: what is missing of a file that
-    was cut short and closed again comes back grey.
+    Pillow and OpenCV decode the same pixels, but do not report libjpeg's warnings: missing parts of a file that was
+    truncated and closed again come back grey.
 
     Args:
-        mode: of `_MODES`, the file's own as Pillow names it.
+        mode: the file's own mode in Pillow's naming, one of `_MODES`.
 
     Returns:
-        uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK, and what may be wrong with some of it. None: this decoder
-        does not take the file, for oddities of its header for one; others may.
+        uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK, and any possible damage. None: this decoder does not support
+        the file, for example because of an unusual header; others may.
 
     Raises:
         DamagedJpeg: pixels are missing or wrong.
@@ -285,7 +285,7 @@ def _decode_jpeg(data: bytes, mode: str) -> tuple[np.ndarray, str | None] | None
     damage = None
     try:
         pixels = _strict(data, mode)
-    except ValueError as error:  # the first warning, or what makes it impossible to go on
+    except ValueError as error:  # the first warning, or a fatal error
         reason = str(error)
         left_over = _LEFT_OVER.search(reason)
         if _DAMAGE.search(reason):
@@ -296,12 +296,12 @@ def _decode_jpeg(data: bytes, mode: str) -> tuple[np.ndarray, str | None] | None
         if int(left_over[1]) > _PADDING or left_over[2] != _END:
             damage = f"parts of it may be wrong ({reason}); replace the file"
     if mode == "CMYK":
-        pixels = 255 - pixels  # stored inverted, as Photoshop began and everybody does
+        pixels = 255 - pixels  # stored inverted, by a convention that Photoshop set
     return pixels[..., 0] if mode == "L" else pixels, damage
 
 
 def _strict(data: bytes, mode: str) -> np.ndarray:
-    """Decode what is whole, be its header odd or not.
+    """Decode an intact JPEG, even if its header is unusual.
 
     Raises:
         ValueError: at libjpeg's first warning.
@@ -316,9 +316,9 @@ def _strict(data: bytes, mode: str) -> np.ndarray:
 
 
 def _plain(data: bytes) -> bytes:
-    """A JPEG without what its header may hold that libjpeg warns of and no pixel depends on.
+    """Strip a JPEG's header of parts that libjpeg warns about and no pixel depends on.
 
-    Left out are bytes between segments, profiles and comments; the version is 1 (ITU-T T.81, B.1.1; T.871, 10.1).
+    Dropped are bytes between segments, profiles and comments; the version becomes 1 (ITU-T T.81, B.1.1; T.871, 10.1).
     """
     parts, at = [data[:2]], 2
     while at + 4 <= len(data):

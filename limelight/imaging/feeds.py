@@ -1,6 +1,6 @@
-"""From pictures' pixels to what a network declares that it takes: training and inference alike go through here.
+"""Build a network's declared inputs from picture pixels, for training and inference alike.
 
-A network cannot score differently in one of them for a reason as small as another resize.
+Sharing this code rules out score differences from details such as another resize.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from limelight.models.card import MODALITIES, Card, Prepare, Triple
 from limelight.models.inputs import Input, Size, Source
 
 Feeds = dict[str, np.ndarray]
-"""Name of an input -> its array, for a batch."""
+"""Input name -> its array, for a batch."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """One picture at one size."""
+    """One picture at one size, before normalisation."""
 
     image_HW3: np.ndarray
     """uint8 RGB."""
@@ -33,18 +33,18 @@ class Pixels:
 
 
 Row = Callable[[Size], Pixels]
-"""A picture of a batch, at whatever size it is asked for."""
+"""Renders a picture of a batch at a given size."""
 
 
 def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequence[np.ndarray]) -> Feeds:
-    """Make every input of a network but its prompts.
+    """Build every input of a network except its prompts.
 
     Args:
-        rows: the pictures; each input is made at its own scale of `size`.
+        rows: the pictures; each input is rendered at its own scale of `size`.
         tables: one per row, from `levels`.
 
     Returns:
-        The inputs by name. Those that may be left out are, where no row has one. Images are stored channels last.
+        The inputs by name. Optional ones are omitted where no row has them. Images are stored channels last.
     """
     at = [cache(row) for row in rows]
     found = {}
@@ -88,11 +88,11 @@ MAKERS: Mapping[Source, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.nd
     "companion": _companions,
     "modality": _modalities,
 }
-"""How an input is made, by what it is made from. A new kind of input is one more."""
+"""Input source -> its builder. A new kind of input needs an entry here."""
 
 
 def levels(mean: Triple, std: Triple, contrast: float = 1.0, brightness: float = 0.0) -> np.ndarray:
-    """The network's input for each of the 256 values of a channel.
+    """Tabulate the network's input for each of the 256 values of a channel.
 
     Returns:
         float32 (1, 256, 3): (clip(value / 255 * contrast + brightness, 0, 1) - mean) / std.
@@ -111,12 +111,12 @@ def picture_feeds(
     card: Card,
     size: Size,
 ) -> Feeds:
-    """What a network is fed with of whole pictures, as its card says.
+    """Build a network's inputs from whole pictures, as its card specifies.
 
     Args:
         images: uint8 HxWx3 RGB, each of any size.
-        companions: one per image, as in `fit_companion`; not looked at if the network takes none.
-        modalities: what each image comes as.
+        companions: one per image, as in `fit_companion`; ignored if the network does not support them.
+        modalities: the modality of each picture.
 
     Raises:
         UserError: an array is not uint8 HxWx3 or is empty; see also `fit_companion`.
@@ -138,7 +138,7 @@ def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, 
         own_HW = spread(own_HW, modality)
 
     def at(size: Size) -> Pixels:
-        # What a bicubic filter overshoots is cut off.
+        # Bicubic resizing overshoots the range.
         resized_HW = None if own_HW is None else np.clip(resize(own_HW, size), 0, 1)
         return Pixels(resize(image_HW3, size), resized_HW, MODALITIES.index(modality))
 
@@ -146,17 +146,17 @@ def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, 
 
 
 def singly(feeds: Feeds) -> Iterator[Feeds]:
-    """One row after another, as batches of one."""
+    """Yield the rows one after another, as batches of one."""
     count = len(next(iter(feeds.values()))) if feeds else 0
     for index in range(count):
         yield {name: array[index : index + 1] for name, array in feeds.items()}
 
 
 def complete(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
-    """`feeds` with zeros for what was left out, as exports need it: their graph takes every input.
+    """Add zeros for omitted optional inputs: the graph of an export requires every input.
 
     Raises:
-        UserError: an input that cannot be left out is absent.
+        UserError: a required input is absent.
     """
     if missing := [each.name for each in inputs if each.name not in feeds and not each.optional]:
         raise UserError(f"the network needs {', '.join(missing)}, got {', '.join(feeds) or 'nothing'}")
@@ -172,7 +172,7 @@ def complete(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
 
 
 def check_picture(image_HW3: np.ndarray) -> None:
-    """Raise a UserError where an array is no uint8 HxWx3, or is empty."""
+    """Raise a UserError where an array is not uint8 HxWx3, or is empty."""
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.size == 0:
         raise UserError(
             f"a picture must be a uint8 array of shape (height, width, 3), got {image_HW3.dtype} {image_HW3.shape}"

@@ -1,4 +1,4 @@
-"""Sizes that networks are fed with, and resizing.
+"""Network input sizes, and resizing.
 
 Sizes are (height, width), pixels.
 """
@@ -15,7 +15,7 @@ NO_FINISH = Finish()
 
 
 def fixed_size(size: int | Size, prepare: Prepare) -> Size:
-    """`size` with each side rounded to a multiple of the network's divisor, and at least its least.
+    """Round each side to a multiple of the network's divisor, at least its minimum.
 
     Raises:
         UserError: a side is not positive.
@@ -29,7 +29,7 @@ def fixed_size(size: int | Size, prepare: Prepare) -> Size:
 
 
 def proportional_size(picture: Size, longest: int, prepare: Prepare) -> Size:
-    """The size that a picture is fed at with its proportions kept, each side rounded up to what the network takes.
+    """Return the network input size with proportions kept, each side rounded up to what the network accepts.
 
     Args:
         longest: pixels of the longer side; 0 = the picture's own.
@@ -40,7 +40,7 @@ def proportional_size(picture: Size, longest: int, prepare: Prepare) -> Size:
 
 
 def network_size(picture: Size, prepare: Prepare) -> Size:
-    """The size that a picture is fed at by the policy of the weights' own training."""
+    """Return the network input size of a picture by the resizing policy that its weights were trained with."""
     if prepare.policy == "stretch":
         return fixed_size(prepare.size, prepare)
     longest = max(picture)
@@ -52,35 +52,35 @@ def network_size(picture: Size, prepare: Prepare) -> Size:
 
 
 def stretch(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Resize a picture or map without regard to its proportions, bilinear, no antialiasing.
+    """Resize a picture or map without keeping its proportions, bilinear, no antialiasing.
 
-    This is the protocol that the networks here were trained and published with.
+    The networks here were trained and published with this protocol.
     """
     return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def bicubic(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Resize a picture, or a map of floats, as Pillow does: bicubic, with antialiasing."""
+    """Resize a picture or a float map as Pillow does: bicubic, with antialiasing."""
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 RESIZE = {"bilinear": stretch, "bicubic": bicubic}
-"""By the names that cards use."""
+"""Resize functions by their names in cards."""
 
 
 def to_picture(map_hw: np.ndarray, size: Size, finish: Finish = NO_FINISH) -> np.ndarray:
-    """Bring one map of a network back to a picture's size.
+    """Resize one map of a network back to a picture's size.
 
     Args:
         map_hw: float, [0, 1].
 
     Returns:
-        map_HW float32 in [0, 1]. Unless `finish` says so, not stretched to full contrast: a picture without an object
-        stays dark.
+        map_HW float32 in [0, 1]. Unless `finish` requires it, not stretched to full contrast: a picture without an
+        object stays dark.
     """
     map_hw = map_hw.astype(np.float32, copy=False)
     if finish.full_contrast:
         low, high = map_hw.min(), map_hw.max()
-        # A flat map, which a division by zero would lose, stays as it is.
+        # A constant map would divide by zero; leave it as it is.
         map_hw = (map_hw - low) / (high - low) if high > low else map_hw
     return np.clip(RESIZE[finish.filter](map_hw, size), 0, 1)

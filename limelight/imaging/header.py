@@ -1,6 +1,6 @@
-"""Picture files and their headers: what a file is, how large, which way up, and whether it is too large to decode.
+"""Picture files and their headers: format, size, orientation, and whether a file is too large to decode.
 
-Pillow parses every header: it knows the formats, the orientation and the size before a pixel is decoded.
+Pillow parses every header: it reads format, orientation and size without decoding a pixel.
 """
 
 import io
@@ -19,7 +19,7 @@ from limelight.imaging.tiff import Tags, read_tags, size_of
 from limelight.models.inputs import Size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
-"""As Pillow calls them. HEIF comes from another package."""
+"""Pillow's names of supported formats. HEIF is read by another package."""
 KINDS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000"
 EXTENSIONS = frozenset(
     (
@@ -33,30 +33,30 @@ MAX_BYTES = 100 << 20
 _ORIENTATION_TAG = 0x0112
 _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _MOST_DPI = 65535
-"""What JFIF can say."""
+"""The largest value that JFIF can store."""
 _INCH, _CM = 2, 3
-"""EXIF ResolutionUnit."""
+"""Values of EXIF ResolutionUnit."""
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
-"""TIFF 6.0, NewSubfileType: a smaller copy of another page, or its mask."""
+"""TIFF 6.0, NewSubfileType: a smaller copy of another page, or a mask."""
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 
 @dataclass(frozen=True)
 class Header:
-    """A file's bytes, and what they say before a pixel is decoded."""
+    """A file's bytes and parsed header; no pixel is decoded."""
 
     name: str
-    """To be used in errors."""
+    """Name used in errors."""
     data: bytes
     image: ImageFile.ImageFile | None
-    """Open, not decoded. None: a TIFF of a kind that Pillow does not open."""
+    """Open, not decoded. None: a kind of TIFF that Pillow cannot open."""
     stored_size: Size
     """Height and width, before `orientation` is applied."""
     orientation: int = 1
-    """EXIF orientation that is left to apply to the decoded pixels, 1 to 8."""
+    """EXIF orientation still to be applied to the decoded pixels, 1 to 8."""
     tags: Tags | None = None
-    """Of a TIFF that Pillow does not open."""
+    """Tags of a TIFF that Pillow cannot open."""
 
     @property
     def size(self) -> Size:
@@ -65,12 +65,12 @@ class Header:
 
     @property
     def dpi(self) -> tuple[float, float] | None:
-        """Resolution of the upright picture, across and down; None where the file does not say."""
+        """Resolution of the upright picture, horizontal and vertical; None where the file does not state it."""
         if self.image is None:
             return None
         try:
             across, down = (float(value) for value in self.image.info.get("dpi") or _exif_dpi(self.image))
-        except Exception:  # damaged tags say nothing about the picture
+        except Exception:  # damaged tags do not imply damaged pixels
             return None
         if not (0 < across <= _MOST_DPI and 0 < down <= _MOST_DPI):
             return None
@@ -78,13 +78,13 @@ class Header:
 
     @property
     def omitted(self) -> str | None:
-        """What is in the file besides its first picture; to be asked for once that is decoded."""
-        # A JPEG's second picture is a preview, or tells how bright the first one is.
+        """Content besides the first picture, described in a note; read it only after decoding that picture."""
+        # A JPEG's second picture is a preview or a gain map for brightness.
         if self.image is None or self.image.format in ("JPEG", "MPO"):
             return None
         try:
             count = _frames(self.image)
-        except Exception:  # damaged data raises nearly anything
+        except Exception:  # damaged data raises nearly any exception type
             return "only its first picture was used, and the others are damaged; replace the file"
         if count == 1:
             return None
@@ -101,12 +101,12 @@ def open_picture(
 
     Args:
         source: a file, or the bytes of one.
-        max_pixels, max_bytes: what is larger is refused.
-        nameless: what to call bytes in an error.
+        max_pixels, max_bytes: limits above which a file is refused.
+        nameless: the name of raw bytes in errors.
 
     Raises:
-        UserError: missing, empty, above a limit, damaged, or of no supported kind.
-        TooLarge: it has more than `max_pixels`.
+        UserError: missing, empty, above a limit, damaged, or of an unsupported format.
+        TooLarge: the picture has more than `max_pixels`.
     """
     data, name = _load(source, max_bytes, nameless)
     image: ImageFile.ImageFile | None = None
@@ -117,7 +117,7 @@ def open_picture(
             size = image.size[::-1]
     except UserError:
         raise
-    except Exception as error:  # damaged headers raise nearly anything, from IndexError to struct.error
+    except Exception as error:  # damaged headers raise nearly any exception type, from IndexError to struct.error
         image, tags = None, read_tags(data)
         if tags is None:
             raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
@@ -132,7 +132,7 @@ def open_picture(
 
 
 def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[bytes, str]:
-    """The file's bytes, and what to call it in an error."""
+    """Return the file's bytes, and its name for errors."""
     if isinstance(source, bytes):
         name, length = nameless, len(source)
     else:
@@ -156,7 +156,7 @@ def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[by
 
 
 def _what_else(path: Path) -> str:
-    """What is there in place of a file."""
+    """Describe what exists in place of a file."""
     if path.is_dir():
         return "it is a folder; give a file"
     if path.exists():
@@ -165,7 +165,7 @@ def _what_else(path: Path) -> str:
 
 
 def container_of(head: bytes) -> str | None:
-    """'AVIF' or 'HEIF' by the brands in a file's first bytes, of which video has others; None of other files."""
+    """Return 'AVIF' or 'HEIF' by the brands in a file's first bytes (videos use other brands); None for other files."""
     if head[4:8] != b"ftyp":
         return None
     brands = {head[at : at + 4] for at in range(8, min(int.from_bytes(head[:4]), 256), 4)}
@@ -179,8 +179,8 @@ _lock = threading.Lock()
 
 @contextmanager
 def _pillows_limits_raised() -> Iterator[None]:
-    """Pillow's own limit of pixels would warn of pictures below ours, and refuse some where ours was raised; that of a
-    PNG's chunks refuses pictures for a large profile."""
+    """Lift Pillow's own limits: its pixel limit warns of pictures below this module's and would refuse some where this
+    module's is raised; its PNG chunk limit refuses pictures with a large profile."""
     with _lock:
         pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         chunk, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_PROFILE
@@ -191,7 +191,7 @@ def _pillows_limits_raised() -> Iterator[None]:
 
 
 def _formats(data: bytes, name: str) -> tuple[str, ...]:
-    """What the file may be. HEIF's reader is loaded for HEIF alone."""
+    """Return candidate formats for the file. HEIF's reader is loaded for HEIF only."""
     if container_of(data) != "HEIF":
         return FORMATS
     try:
@@ -203,24 +203,24 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
-    """EXIF orientation that is left to apply. All decoders turn TIFF upright themselves."""
+    """Return the EXIF orientation still to be applied. All decoders turn TIFF upright themselves."""
     if image.format == "TIFF":
         return 1
-    # For a PNG Pillow would decode the whole picture in search of a tag that may follow it.
+    # For a PNG, Pillow would decode the whole picture to search for a tag that may follow the pixels.
     if image.format == "PNG" and not any(marker in data for marker in _EMBEDDED_ORIENTATION):
         return 1
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a damaged tag says nothing about the picture; every viewer shows it as stored
+    except Exception:  # a damaged tag: show the picture as stored, as every viewer does
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
 def _exif_dpi(image: Image.Image) -> tuple[float, float]:
-    """Of formats whose EXIF Pillow does not look into for it.
+    """Read the resolution from EXIF, for formats where Pillow does not.
 
     Raises:
-        Exception: of whatever kind, where there is none.
+        Exception: of any type, where there is none.
     """
     if image.format not in ("WEBP", "AVIF", "HEIF") and "exif" not in image.info:
         raise KeyError("dpi")
@@ -230,11 +230,11 @@ def _exif_dpi(image: Image.Image) -> tuple[float, float]:
 
 
 def _frames(image: Image.Image) -> int:
-    """Frames of an animation; pages of a TIFF that are no smaller copies or masks of others."""
+    """Count the frames of an animation, or the pages of a TIFF that are not smaller copies or masks of others."""
     if not getattr(image, "is_animated", False):
         return 1
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        animated: Any = image  # of a format that counts them, as not all do
+        animated: Any = image  # not all formats have n_frames
         return animated.n_frames
     pages = 0
     for number in range(image.n_frames):

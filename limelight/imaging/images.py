@@ -1,4 +1,4 @@
-"""Pictures in, arrays out, and back: one place that reads and writes image files."""
+"""Read image files into arrays and write arrays as image files; all other code goes through here."""
 
 import io
 import struct
@@ -20,50 +20,50 @@ from limelight.imaging.transparency import Transparency, on_ground
 from limelight.models.inputs import Size
 
 MAX_COLOUR = 0.02
-"""Between a pixel's channels, on average, of a grey picture that went through a colour JPEG."""
+"""Mean difference between a pixel's channels, at most, in a grey picture saved as a colour JPEG."""
 JPEG, LOSSY = (".jpg", ".jpeg"), (".jpg", ".jpeg", ".webp")
 FILE_TYPES = (".png", *LOSSY)
-"""Of results that are pictures of 8 bits."""
+"""File types of 8-bit picture results."""
 QUALITY = 90
-"""Of JPEG and opaque WebP, unless another is asked for."""
+"""Default quality of JPEG and opaque WebP."""
 LOSSLESS = 100
-"""A quality of WebP. Pictures with transparency have it unless another is asked for: the blocks of a lossy file carry
-colours across the object's rim, under alpha 0."""
+"""A WebP quality; the default for pictures with transparency: lossy blocks would smear colours across the object's
+edge into pixels with alpha 0."""
 
 _LONGEST_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
 _METRE_PER_INCH = 0.0254
 _INCH = 2
-"""EXIF ResolutionUnit."""
+"""A value of EXIF ResolutionUnit."""
 _AFTER_HEADER = 8 + 25
-"""Bytes of a PNG's signature and of its first chunk, IHDR."""
+"""Bytes of a PNG's signature and its first chunk, IHDR."""
 
 Dpi = tuple[float, float] | None
-"""Across and down; None where nothing is known."""
+"""Horizontal and vertical resolution; None where unknown."""
 
 
 class Photo(NamedTuple):
-    """A picture as it is to be seen, and what results of it keep."""
+    """A decoded picture, and what its results preserve from the file."""
 
     image_HW3: np.ndarray
-    """uint8 sRGB. Where the file is transparent, on a ground that the visible part stands out from."""
+    """uint8 sRGB. Transparent files are composited onto a ground that contrasts with the visible part."""
     transparency: Transparency | None = None
     """None if the picture is opaque."""
     dpi: tuple[float, float] | None = None
-    """Resolution across and down, where the file says."""
+    """Horizontal and vertical resolution, where the file states it."""
     notes: tuple[str, ...] = ()
-    """What was ignored in the file, such as a damaged colour profile."""
+    """Parts of the file that were ignored, such as a damaged colour profile."""
     omitted: str | None = None
-    """What of the file the image lacks, such as the other frames of an animation."""
+    """Content of the file that the image lacks, such as the other frames of an animation."""
 
 
 class Picture(NamedTuple):
-    """A photo with its companion: what a predictor is given of one scene."""
+    """A photo with its companion: a predictor's input for one scene."""
 
     photo: Photo
     companion_HW: np.ndarray | None = None
     """float32 in [0, 1], of the photo's size."""
     modality: str = "rgb"
-    """'rgb' where there is no companion."""
+    """'rgb' without a companion."""
 
 
 def read_picture(
@@ -72,16 +72,16 @@ def read_picture(
     modality: str = "rgb",
     max_pixels: int = MAX_PIXELS,
 ) -> Picture:
-    """Read a picture, and its companion where it has one.
+    """Read a picture, and its companion if any.
 
     Args:
         image, companion: files, or their bytes.
         modality: what the companion is, 'rgbd' or 'rgbt'.
-        max_pixels: of each; a larger one is refused before it is decoded.
+        max_pixels: limit for each; a larger one is refused before it is decoded.
 
     Raises:
         UserError: a file cannot be read, or the companion holds no reading or has other proportions; names the file.
-        Shortage: it is too large for the memory.
+        Shortage: a picture is too large for the memory.
     """
     try:
         photo = read_photo(image, max_pixels=max_pixels)
@@ -97,7 +97,7 @@ def read_picture(
 
 
 def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Photo:
-    """Decode a picture of any supported kind.
+    """Decode a picture of any supported format.
 
     Args:
         source: a file, or the bytes of one.
@@ -105,12 +105,12 @@ def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
         max_bytes: a larger file is refused before it is read.
 
     Returns:
-        The picture, turned upright and brought to sRGB, relative colorimetric, from its ICC profile. 16 bits are
+        The picture, turned upright and converted from its ICC profile to sRGB, relative colorimetric. 16 bits are
         rounded to 8; float pixels are taken as [0, 1], or stretched from their minimum to their maximum where they
-        leave it.
+        exceed that range.
 
     Raises:
-        UserError: missing, empty, above a limit, damaged, cut short, or of no supported kind.
+        UserError: missing, empty, above a limit, damaged, truncated, or of an unsupported format.
     """
     header = open_picture(source, max_pixels, max_bytes)
     found = decode(header, colour=True)
@@ -125,7 +125,7 @@ def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
 
 
 def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> np.ndarray:
-    """The picture alone of `read_photo`: uint8 (H, W, 3) sRGB."""
+    """Read only the picture that `read_photo` returns: uint8 (H, W, 3) sRGB."""
     return read_photo(source, max_pixels=max_pixels, max_bytes=max_bytes).image_HW3
 
 
@@ -136,10 +136,10 @@ def read_companion(
 
     Args:
         source, max_pixels, max_bytes: as in `read_photo`.
-        depth: colour is refused, whose luminance is no distance. That of thermal pictures is taken.
+        depth: refuse colour, whose luminance is not a distance. Thermal pictures may be coloured.
 
     Returns:
-        float32 (H, W) in [0, 1]: the share of the bit depth's maximum, or the floats as stored.
+        float32 (H, W) in [0, 1]: fractions of the bit depth's maximum, or the floats as stored.
 
     Raises:
         UserError: as `read_image`; colour, see `depth`; floats or 32-bit integers that are not in [0, 1].
@@ -160,17 +160,17 @@ def read_companion(
 
 
 def read_grey(path: Path | str) -> np.ndarray:
-    """One channel in uint8 (H, W): 8-bit grey files come back as stored, others rounded to the nearest; colour becomes
+    """Read one channel as uint8 (H, W): 8-bit grey files as stored, others rounded to the nearest; colour becomes
     luminance."""
     pixels = _grey(path)
     return pixels if pixels.dtype == np.uint8 else np.rint(_share(pixels) * 255).astype(np.uint8)
 
 
 def image_size(source: Path | str | bytes) -> Size:
-    """Height and width of a picture as `read_image` returns it, from its header.
+    """Read the height and width that `read_image` would return, from the header only.
 
     Raises:
-        UserError: as `read_image`, as far as the header tells.
+        UserError: as `read_image`, where the header shows it.
     """
     return open_picture(source).size
 
@@ -190,16 +190,16 @@ def write_png(path: Path | str, pixels: np.ndarray) -> None:
 
 
 def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None = None, dpi: Dpi = None) -> bytes:
-    """A result as the bytes of a file.
+    """Encode a result as the bytes of an image file or `.npy`.
 
     Args:
-        pixels: float32, which makes an `.npy` whatever the type; else uint8 or, of PNG, uint16: grey, RGB or RGBA.
+        pixels: float32, encoded as `.npy` whatever the type; else uint8 or, for PNG, uint16: grey, RGB or RGBA.
         file_type: one of `FILE_TYPES`. JPEG has no transparency.
-        quality: 1 to 100, of JPEG and WebP. None: `LOSSLESS` for WebP with transparency, else `QUALITY`.
+        quality: 1 to 100, for JPEG and WebP. None: `LOSSLESS` for WebP with transparency, else `QUALITY`.
         dpi: written into the file.
 
     Raises:
-        UserError: the picture is larger than a file of this type can be.
+        UserError: the picture is larger than this file type allows.
     """
     if pixels.dtype == np.float32:
         buffer = io.BytesIO()
@@ -230,7 +230,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def with_dpi(png: bytes, dpi: Dpi) -> bytes:
-    """A PNG with its resolution: OpenCV, several times as fast as Pillow, writes none (PNG 1.2, 4.2.4.2)."""
+    """Add the resolution to a PNG: OpenCV, several times as fast as Pillow, writes none (PNG 1.2, 4.2.4.2)."""
     if dpi is None:
         return png
     across, down = (round(value / _METRE_PER_INCH) for value in dpi)
@@ -256,7 +256,7 @@ def _luminance(pixels: np.ndarray) -> np.ndarray:
 
 
 def _stretch(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Floats in [0, 1]: without a nominal maximum, they are stretched where they leave it. Integers as they are."""
+    """Bring floats to [0, 1]: having no nominal maximum, they are stretched where they exceed it. Integers are kept."""
     if pixels.dtype != np.float32:
         return pixels
     if not np.isfinite(pixels).all():
@@ -268,14 +268,14 @@ def _stretch(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def _share(pixels: np.ndarray) -> np.ndarray:
-    """float32: integer pixels as the share of their type's maximum."""
+    """Convert to float32: integer pixels as fractions of their type's maximum."""
     if pixels.dtype == np.float32:
         return pixels
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def _to_8bit(pixels: np.ndarray) -> np.ndarray:
-    """uint8, every value rounded to the nearest."""
+    """Convert to uint8, rounding to the nearest."""
     if pixels.dtype == np.uint16:
         return np.rint(pixels / 257.0).astype(np.uint8)
     if pixels.dtype == np.float32:

@@ -1,7 +1,7 @@
-"""Saliency masks in, however they are coded: one reader for training, validation, evaluation and deployment.
+"""Decode saliency masks of any coding: the only reader for training, validation, evaluation and deployment.
 
-Masks come as levels of grey, as zeros and ones, as labels (by index or by colour) and in the alpha channel. What a file
-means is told from the file alone; docs/data.md lists the rules.
+Masks come as levels of grey, as zeros and ones, as labels (by index or by colour) and in the alpha channel. The coding
+is inferred from the file alone; docs/data.md lists the rules.
 """
 
 from dataclasses import dataclass, replace
@@ -18,22 +18,22 @@ from limelight.imaging.header import open_picture
 from limelight.models.inputs import Size
 
 VOID = 255
-"""Index of borders and of what nobody has labelled, in PASCAL VOC and DAVIS. Their tools leave it out or call it
-background; it is no object."""
+"""Index of borders and unlabelled pixels in PASCAL VOC and DAVIS. Their tools ignore it or treat it as background; it
+is never an object."""
 VOC_BORDER = (224, 224, 192)
-"""Its colour in VOC's palette."""
+"""Colour of `VOID` in VOC's palette."""
 _NEAR = 25
-"""A channel this near to 0 or 255 is black or white: what JPEG and dithering leave of them."""
+"""A channel this near to 0 or 255 counts as black or white, as JPEG and dithering alter them."""
 _TINT = 32
-"""Between the channels of a pixel; more is a colour."""
+"""Largest difference between the channels of a grey pixel; above it, the pixel is coloured."""
 _MAX_LABELS = 256
-"""Colours of a label mask; more are a picture, or edges between labels that were smoothed."""
+"""Most colours of a label mask; more indicate a picture, or smoothed edges between labels."""
 _OVERSHOOT = 0.01
-"""Of floats, past 0 and their full value, as resizing leaves it."""
+"""How far resized floats may lie outside 0 and their full value."""
 
 
 class Coding(StrEnum):
-    """How a mask's pixels were understood."""
+    """How a mask's pixels were interpreted."""
 
     LEVELS = "levels from black to white"
     ONES = "zeros and ones"
@@ -57,7 +57,7 @@ def read_mask(path: Path | str, *, size: Size | None = None) -> np.ndarray:
     """Decode a mask; soft values stay soft.
 
     Args:
-        size: height and width of the picture that it belongs to. A mask of another size is resized to it.
+        size: height and width of the mask's picture. A mask of another size is resized to it.
 
     Returns:
         float32 (H, W) in [0, 1].
@@ -72,7 +72,7 @@ def read_mask(path: Path | str, *, size: Size | None = None) -> np.ndarray:
 
 
 def decode_mask(path: Path | str) -> Mask:
-    """Decode a mask and say how it is coded.
+    """Decode a mask and report its coding.
 
     Raises:
         UserError: as `limelight.imaging.images.read_image`, or the file holds numbers without a known maximum.
@@ -84,14 +84,14 @@ def decode_mask(path: Path | str) -> Mask:
         one = NARROW.get(raw_mode(header.image)) if header.image else None
         found = decode(header, colour=True)
         if one is not None and found.pixels.max() == one:
-            found.pixels = found.pixels // one  # not in place: what decoders give may be read-only
+            found.pixels = found.pixels // one  # not in place: decoders may return read-only arrays
         return _by_colour(found.pixels) if found.alpha_HW is None else _by_alpha(found.pixels, found.alpha_HW)
     except UserError as error:
         raise UserError(f"mask {path} {error}") from None
 
 
 def _by_level(pixels_HW: np.ndarray) -> Mask:
-    """Grey: the share of what stands for full, which is 1, 255 or 65535, the least that no pixel exceeds."""
+    """Decode grey as fractions of full scale: the smallest of 1, 255 and 65535 that no pixel exceeds."""
     low, top = float(pixels_HW.min()), float(pixels_HW.max())
     slack = _OVERSHOOT if pixels_HW.dtype == np.float32 else 0
     full = next((value for value in (1, 255, 65535) if top <= value * (1 + slack)), None)
@@ -105,7 +105,7 @@ def _by_level(pixels_HW: np.ndarray) -> Mask:
 
 
 def _by_palette(index_HW: np.ndarray, palette: np.ndarray) -> Mask:
-    """Indices: by their colours where these are levels of grey or the alpha channel alone differs, else as labels."""
+    """Decode palette indices: by colour if the colours are grey levels or only alpha differs, else as labels."""
     padded = np.zeros((256, 4), np.uint8)
     padded[: len(palette)] = palette
     used = np.flatnonzero(np.bincount(index_HW.ravel(), minlength=256))
@@ -119,10 +119,10 @@ def _by_palette(index_HW: np.ndarray, palette: np.ndarray) -> Mask:
 
 
 def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool:
-    """Whether a palette's used entries are levels: black and white, grey between these two, or of a palette of greys.
+    """Whether a palette's used entries are levels: black and white, grey between these two, or a palette of greys.
 
-    Grey labels occur in coloured palettes (index 7 of VOC, 1 of ADE20K) and, cut down to what is used, in palettes of
-    two colours.
+    Grey labels occur in coloured palettes (index 7 of VOC, 1 of ADE20K) and in two-colour palettes reduced to the used
+    entries.
     """
     if np.ptp(colours[used].astype(int), axis=1).any():
         return False
@@ -134,7 +134,7 @@ def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool
 
 
 def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Which of 256 labels are salient: all but index 0, or but black where that has another index, and but void."""
+    """Mark which of 256 labels are salient: all except the background (index 0, or black at another index) and void."""
     salient = np.ones(256, bool)
     black = np.all(colours <= _NEAR, axis=1)
     if black[used].any() and not (0 in used and black[0]):
@@ -147,14 +147,14 @@ def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 
 def _by_alpha(pixels: np.ndarray, alpha_HW: np.ndarray) -> Mask:
-    """The alpha channel where it differs and the pixels, grey or RGB, are of one colour or a picture's; else these."""
+    """Use the alpha channel if it varies and the pixels, grey or RGB, are one colour or a picture; else the pixels."""
     if alpha_HW.min() < alpha_HW.max() and ((pixels == pixels[0, 0]).all() or _is_coloured(pixels)):
         return replace(_by_level(alpha_HW), coding=Coding.ALPHA)
     return _by_colour(pixels)
 
 
 def _by_colour(pixels_HW3: np.ndarray) -> Mask:
-    """Grey as levels; few colours with black among them as labels, black the background; others by luminance."""
+    """Decode grey as levels; few colours including black as labels, black the background; others by luminance."""
     if pixels_HW3.ndim == 2:
         return _by_level(pixels_HW3)
     grey_HW = cv2.cvtColor(pixels_HW3, cv2.COLOR_RGB2GRAY)

@@ -1,6 +1,6 @@
-"""TIFFs of more than 8 bits per channel, which Pillow cuts to 8 bits or does not open, by OpenCV.
+"""TIFFs of more than 8 bits per channel, decoded by OpenCV: Pillow reduces them to 8 bits or cannot open them.
 
-Both would decode some kinds to something else than is stored; these are refused. Tags and values are those of TIFF 6.0.
+Kinds that both would decode wrongly are refused. Tags and values are those of TIFF 6.0.
 """
 
 import io
@@ -18,15 +18,15 @@ EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675
 WHITE_IS_ZERO, UNSIGNED, _FLOAT, _APART, _ASSOCIATED = 0, 1, 3, 2, 1
 _BITS = 258
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""Of TIFF and of BigTIFF, either byte order."""
+"""Signatures of TIFF and BigTIFF, in either byte order."""
 _FORMATS = {1: "unsigned integers", 2: "signed integers", 3: "floats"}
 
 Tags = Any
-"""Of one page: Pillow's mapping of numbers to values."""
+"""One page's tags: Pillow's mapping of numbers to values."""
 
 
 def read_tags(data: bytes) -> Tags | None:
-    """The first page's tags; None of other or damaged files."""
+    """Read the first page's tags; None for other or damaged files."""
     if data[:4] not in _SIGNATURES:
         return None
     try:
@@ -35,31 +35,31 @@ def read_tags(data: bytes) -> Tags | None:
         stream.seek(tags.next)
         tags.load(stream)
         return tags if min(size_of(tags)) > 0 else None
-    except Exception:  # damaged headers raise nearly anything
+    except Exception:  # damaged headers raise nearly any exception type
         return None
 
 
 def size_of(tags: Tags) -> Size:
-    """Height and width, upright as OpenCV turns it."""
+    """Return height and width, upright as OpenCV turns it."""
     width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
     return (width, height) if tags.get(ORIENTATION, 1) >= 5 else (height, width)
 
 
 def check_layout(name: str, tags: Tags) -> None:
-    """Raise UserError where each channel of more than 8 bits is stored by itself, which comes back scrambled."""
+    """Raise UserError where channels of more than 8 bits are stored as separate planes, which OpenCV scrambles."""
     if tags.get(SAMPLES, 1) > 1 and tags.get(PLANAR, 1) == _APART and max(tags.get(_BITS, (1,))) > 8:
         raise UserError(f"cannot read {name}: its channels are stored apart (planar); convert it to interleaved ones")
 
 
 def decode_floats(name: str, data: bytes, tags: Tags) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode a TIFF that Pillow does not open.
+    """Decode a TIFF that Pillow cannot open.
 
     Returns:
-        pixels float32 (H, W) or (H, W, 3) RGB; alpha_HW float32 in [0, 1], None without.
+        pixels float32 (H, W) or (H, W, 3) RGB; alpha_HW float32 in [0, 1], or None.
 
     Raises:
-        UserError: of another kind of pixels than 32- or 64-bit floats in 1, 3 or 4 channels.
-        ValueError: damaged.
+        UserError: pixels are not 32- or 64-bit floats in 1, 3 or 4 channels.
+        ValueError: the file is damaged.
     """
     check_layout(name, tags)
     number, bits, samples = tags.get(SAMPLE_FORMAT, (1,))[0], tags.get(_BITS, (1,))[0], tags.get(SAMPLES, 1)
@@ -80,11 +80,11 @@ def decode_floats(name: str, data: bytes, tags: Tags) -> tuple[np.ndarray, np.nd
 
 
 def is_associated(tags: Tags) -> bool:
-    """Whether the colours are stored multiplied by alpha."""
+    """Whether the colours are stored premultiplied by alpha."""
     return _ASSOCIATED in tags.get(EXTRA_SAMPLES, ())
 
 
 def unassociated(colours_HW3: np.ndarray, alpha_HW: np.ndarray, full: float) -> np.ndarray:
-    """Colours that were multiplied by alpha, as they were before; of the same type."""
+    """Undo the premultiplication of colours by alpha; keeps the type."""
     share = np.maximum(alpha_HW[..., None] / full, np.finfo(np.float32).eps)
     return np.clip(colours_HW3 / share, 0, full).astype(colours_HW3.dtype)

@@ -1,4 +1,4 @@
-"""Pictures that are transparent in parts: what a network is shown of them, and what must never be shown."""
+"""Pictures with transparency: composite them for a network, and never reveal their hidden colours."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 
 _GROUNDS = (255, 0, 128)
-"""Grey levels to lay a picture on, the first of equals: most transparent pictures are made to lie on white."""
+"""Grey levels to composite onto, the first on ties: most transparent pictures are made for a white ground."""
 _ALIKE = 64
-"""A visible pixel whose channels all are within so many levels of the ground does not stand out from it."""
+"""A visible pixel whose channels are all within so many levels of the ground does not stand out from it."""
 _BAND = 256
-"""Rows."""
+"""Rows processed at a time."""
 
 
 class Transparency(NamedTuple):
-    """How opaque a picture is, and its colours before they were laid on a ground."""
+    """A picture's opacity, and its colours before compositing."""
 
     opacity_HW: np.ndarray
     """uint8: 0 is hidden, 255 opaque."""
@@ -22,7 +22,7 @@ class Transparency(NamedTuple):
     """uint8 RGB, not multiplied by the opacity. Black where the opacity is 0."""
 
     def resized(self, size: tuple[int, int]) -> "Transparency":
-        """At another (height, width). Hidden pixels lend no colour to their neighbours."""
+        """Resize to (height, width). Hidden pixels do not bleed colour into their neighbours."""
         opacity_HW1 = self.opacity_HW[..., None].astype(np.float32)
         weighted = np.dstack((self.colours_HW3 * opacity_HW1, opacity_HW1))
         shown = cv2.resize(weighted, size[::-1], interpolation=cv2.INTER_AREA)
@@ -31,21 +31,21 @@ class Transparency(NamedTuple):
 
 
 def on_ground(colours_HW3: np.ndarray, opacity_HW: np.ndarray) -> tuple[np.ndarray, Transparency | None]:
-    """Lay a picture on the grey that its visible pixels stand out from most: white, black or grey.
+    """Composite a picture onto the grey that contrasts most with its visible pixels: white, black or grey.
 
     Args:
         colours_HW3: uint8 RGB, not multiplied by the opacity.
         opacity_HW: uint8.
 
     Returns:
-        The opaque picture, uint8 RGB; and what was transparent, None if nothing was.
+        The opaque picture, uint8 RGB; and the transparency, None if the picture was opaque.
     """
     if opacity_HW.min() == 255:
         return colours_HW3, None
     colours_HW3 = np.where(opacity_HW[..., None] > 0, colours_HW3, np.uint8(0))
     ground = np.float32(_best_ground(colours_HW3, opacity_HW))
     image_HW3 = np.empty_like(colours_HW3)
-    for top in range(0, len(image_HW3), _BAND):  # a large picture's floats would fill the memory
+    for top in range(0, len(image_HW3), _BAND):  # the floats of a large picture may not fit in memory
         band = slice(top, top + _BAND)
         share_HW1 = opacity_HW[band, :, None] / np.float32(255)
         image_HW3[band] = np.rint(share_HW1 * colours_HW3[band] + (1 - share_HW1) * ground)
@@ -62,7 +62,7 @@ def _best_ground(colours_HW3: np.ndarray, opacity_HW: np.ndarray) -> int:
 
 
 def without_hidden(labels_HW: np.ndarray, transparency: Transparency | None) -> np.ndarray:
-    """A label map in which hidden pixels are of no class, 0."""
+    """Set the labels of hidden pixels to 0, no class."""
     if transparency is None:
         return labels_HW
     return np.where(transparency.opacity_HW > 0, labels_HW, np.zeros_like(labels_HW))

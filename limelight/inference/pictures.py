@@ -1,4 +1,4 @@
-"""Samples of datasets as a network takes them."""
+"""Dataset samples as a network's input pictures."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from limelight.models.card import Card
 
 
 class Scene(Protocol):
-    """What is read of a sample, such as `limelight.data.manifest.Sample`."""
+    """The fields read from a sample, such as `limelight.data.manifest.Sample`."""
 
     @property
     def image(self) -> str: ...
@@ -20,12 +20,12 @@ class Scene(Protocol):
 
 
 def modality_of(sample: Scene, card: Card) -> str:
-    """What a network sees a sample as: its own modality if the network takes that, else an image alone."""
+    """Return the modality that a network uses for a sample: the sample's own if supported, else the image alone."""
     return sample.modality if sample.modality in card.architecture.companions else "rgb"
 
 
 def read_sample(sample: Scene, card: Card) -> Picture:
-    """A sample as the network of this card takes it.
+    """Read a sample as a picture for the network of this card.
 
     Raises:
         UserError: as `read_picture`.

@@ -1,6 +1,6 @@
-"""What a request comes to with a set of weights: decided once, before anything is loaded, for whoever asks.
+"""Resolve a request against a set of weights before loading: runtime, device, number format, size and sampling.
 
-The command line, the service's start and the predictors all go by this plan.
+The command line, the service's start-up and the predictors all use this plan.
 """
 
 import shutil
@@ -18,34 +18,34 @@ from limelight.models.inputs import Size
 Device = Literal["auto", "cpu", "cuda"]
 
 _PREFERENCE = ("openvino-fp32", "onnx-fp32")
-"""Runtimes in the order of their speed on a CPU."""
+"""CPU runtimes, fastest first."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """How weights are asked to be used.
+    """Options for using a set of weights.
 
     Raises:
-        UserError: values that contradict one another, or none that can be had.
+        UserError: options contradict each other, or a value is invalid.
     """
 
     runtime: str = "torch"
-    """A name of `limelight.inference.runtimes.RUNTIMES`, or 'auto' for the fastest one present."""
+    """A name from `limelight.inference.runtimes.RUNTIMES`, or 'auto' for the fastest one available."""
     device: Device = "auto"
-    """'auto' takes a GPU where the runtime can use one."""
+    """'auto' selects a GPU if the runtime can use one."""
     threads: int | None = None
-    """Of the runtime on the CPU; None leaves the choice to it."""
+    """CPU threads of the runtime; None = the runtime's default."""
     size: int | Size | None = None
-    """Stretch pictures to this size (pixels, or height and width) instead of the weights' own."""
+    """Stretch pictures to this size (pixels, or height and width) instead of the size in the weights' card."""
     processing_res: int | None = None
-    """Keep their proportions instead, with this many pixels on the longer side; 0 = each picture's own size."""
+    """Keep proportions instead, with this many pixels on the longer side; 0 = each picture's own size."""
     sampling: Sampling = ONE_STEP
-    """How a network that samples is to do so; without steps, as it was trained."""
+    """Settings of a network that samples; without steps, those it was trained for."""
     half_precision: bool = False
     """Compute in bf16."""
     vae: Path | None = None
-    """A folder with an autoencoder as diffusers writes it, in place of the network's own: TAESD decodes Stable
-    Diffusion's latents 18 times cheaper."""
+    """Folder of an autoencoder in diffusers' format, replacing the network's own: TAESD decodes Stable Diffusion's
+    latents 18 times cheaper."""
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -64,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """One request with one set of weights."""
+    """A request resolved against one set of weights."""
 
     folder: Path
     card: Card
@@ -72,7 +72,7 @@ class Plan:
     device: Literal["cpu", "cuda"]
     threads: int | None
     fixed: Size | None
-    """What every picture is stretched to; None where each picture's own proportions decide."""
+    """Size that every picture is stretched to; None where each picture keeps its proportions."""
     processing_res: int | None
     sampling: Sampling
     vae: Path | None
@@ -101,7 +101,7 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
     """Decide runtime, device, number format, size and sampling.
 
     Raises:
-        UserError: the network or the runtime cannot do what is asked for; says why and what can.
+        UserError: the network or the runtime does not support the request; the message says why and what is supported.
     """
     sampling = request.sampling.for_weights(card)
     runtime = _runtime(folder, card, request, sampling)
@@ -116,7 +116,7 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
 
 
 def _runtime(folder: Path | str, card: Card, request: Request, sampling: Sampling) -> Runtime:
-    """Raises a UserError where the runtime that is asked for cannot do the rest."""
+    """Select the runtime; raises a UserError where the requested one does not support the rest of the request."""
     prompts = any(each.source == "prompt" for each in card.architecture.inputs)
     reasons = {
         "takes text prompts": prompts,
@@ -138,8 +138,8 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
 
 
 def fastest_runtime(folder: Path | str, device: Device = "auto") -> Runtime:
-    """The quickest full-precision runtime that `folder` has an export for and this machine a package for."""
-    # Asking PyTorch costs its import, seconds; where there is no driver there is nothing to ask.
+    """Return the fastest full-precision runtime that `folder` has an export for and whose package is installed."""
+    # Asking PyTorch costs its import (seconds), so look for a driver first.
     if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") and _cuda_available()):
         return TORCH
     present = (RUNTIMES[name] for name in _PREFERENCE)
@@ -147,7 +147,7 @@ def fastest_runtime(folder: Path | str, device: Device = "auto") -> Runtime:
 
 
 def _device(asked: Device, runtime: Runtime) -> Literal["cpu", "cuda"]:
-    """What 'auto' stands for. One asked for by name is left to the runtime to take or to refuse."""
+    """Resolve 'auto'. A device requested by name is left for the runtime to accept or reject."""
     if asked != "auto":
         return asked
     return "cuda" if not runtime.exported and _cuda_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Pictures in, results out: what every use of a set of weights goes through.
+"""Predictors: pictures in, results out, from any set of weights.
 
 The command line, the evaluation, the services and the benchmarks all use `load`.
 
@@ -31,19 +31,19 @@ from limelight.models.weights import check_weights, read_card
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
 MAPS_AT_ONCE = 64
-"""Maps that are kept between the network and the labels: pictures times classes."""
+"""Upper limit of maps (pictures times classes) held between the network and the labels."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is salient in one picture."""
+    """The saliency result of one picture."""
 
     saliency_HW: np.ndarray
     """float32 in [0, 1], at the picture's own size."""
     milliseconds: dict[str, float]
-    """Of this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
+    """Time for this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
     uncertainty_HW: np.ndarray | None = None
-    """float32 in [0, 0.5]: how far an ensemble's members differ. None without an ensemble."""
+    """float32 in [0, 0.5]: how much the ensemble's members differ. None without an ensemble."""
 
 
 Result = TypeVar("Result", Prediction, Segmentation)
@@ -51,7 +51,7 @@ Result_co = TypeVar("Result_co", Prediction, Segmentation, covariant=True)
 
 
 class Finisher(Protocol[Result_co]):
-    """Makes a network's maps of one picture a result at (height, width)."""
+    """Turns a network's maps of one picture into a result at (height, width)."""
 
     def __call__(
         self,
@@ -64,7 +64,7 @@ class Finisher(Protocol[Result_co]):
 
 
 class Predictor(Generic[Result]):
-    """A set of weights, ready to use; see `load`."""
+    """A loaded set of weights; see `load`."""
 
     def __init__(self, planned: Plan, backend: Backend) -> None:
         self.plan = planned
@@ -76,14 +76,14 @@ class Predictor(Generic[Result]):
         self._turn = nullcontext() if backend.concurrent else Lock()
 
     def modality_for(self, companion: bool, modality: str | None = None) -> str:
-        """What a picture comes as, if the network takes it so.
+        """Return the modality of a picture, if the network supports it.
 
         Args:
-            companion: whether it has one.
-            modality: what its companion is; None = the one kind that the network takes.
+            companion: whether the picture has one.
+            modality: the companion's kind; None = the only kind that the network supports.
 
         Raises:
-            UserError: the network needs a companion, takes none or none of this kind, or takes several kinds.
+            UserError: the network needs a companion, supports none or not this kind, or the kind is ambiguous.
         """
         model, takes = self.card.architecture.model, self._companions
         if not companion:
@@ -109,7 +109,7 @@ class Predictor(Generic[Result]):
         batch_size: int,
         output_processing_res: bool,
     ) -> list[Result]:
-        """A result per picture, in order. None depends on the other pictures of its batch.
+        """Return a result per picture, in order. None depends on the other pictures of its batch.
 
         Args, raises: see the subclasses.
         """
@@ -139,7 +139,7 @@ class Predictor(Generic[Result]):
         return [results[index] for index in range(len(images))]
 
     def _by_size(self, images: Sequence[np.ndarray]) -> dict[Size, list[int]]:
-        """The images' indices, by the size that they are fed at."""
+        """Group the images' indices by their network input size."""
         groups: dict[Size, list[int]] = {}
         for index, image_HW3 in enumerate(images):
             check_picture(image_HW3)
@@ -148,7 +148,7 @@ class Predictor(Generic[Result]):
         return groups
 
     def _size_of(self, picture: Size) -> Size:
-        """What a picture of this size is fed at."""
+        """Return the network input size for a picture of this size."""
         if self.plan.fixed is not None:
             return self.plan.fixed
         if self.plan.processing_res is not None:
@@ -156,7 +156,7 @@ class Predictor(Generic[Result]):
         return network_size(picture, self.card.prepare)
 
     def _at_once(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
-        """Pictures that the network is to see at once."""
+        """Return how many pictures to run per batch."""
         option = "--size" if self.plan.processing_res is None else "--processing-res"
         asked = batch_size
         if prompts:
@@ -198,9 +198,9 @@ def prediction(
     *,
     finish: Finish,
 ) -> Prediction:
-    """A network's map as a result at (height, width)."""
+    """Turn a network's map into a result at (height, width)."""
     contrast = float(np.ptp(probability_1hw))
-    if finish.full_contrast and uncertainty_1hw is not None and contrast:  # on the scale of the map
+    if finish.full_contrast and uncertainty_1hw is not None and contrast:  # rescaled as the map is
         uncertainty_1hw = np.minimum(uncertainty_1hw / contrast, 0.5)
     uncertainty_HW = None if uncertainty_1hw is None else to_picture(uncertainty_1hw[0], size)
     return Prediction(to_picture(probability_1hw[0], size, finish), milliseconds, uncertainty_HW)
@@ -226,24 +226,24 @@ class SaliencyPredictor(Predictor[Prediction]):
         batch_size: int = 8,
         output_processing_res: bool = False,
     ) -> list[Prediction]:
-        """Find in each picture what is salient. No result depends on the other pictures of its batch.
+        """Predict the saliency map of each picture. No result depends on the other pictures of its batch.
 
         Args:
             images: uint8 HxWx3 RGB, each of any size.
             companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
                 the image's proportions; None for an image that has none.
             modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
-            batch_size: pictures that the network sees at once, at most; 0 = as many as free memory holds, up to
+            batch_size: most pictures per batch; 0 = as many as fit in free memory, up to
                 `MOST_AT_ONCE`.
-            output_processing_res: results at the size that the network sees, not at the pictures' own.
+            output_processing_res: return results at the network's input size, not at the pictures' own.
 
         Returns:
             One prediction per picture, in order.
 
         Raises:
-            UserError: an image is no uint8 HxWx3 array, a companion is of another kind, without a reading or no match
-                for its image, or the network does not take what it is given or needs what it is not given.
-            Shortage: there is too little memory for one picture.
+            UserError: an image is not a uint8 HxWx3 array, a companion is of another kind, has no reading or does not
+                        match its image, or the network does not support an input or lacks a required one.
+            Shortage: one picture does not fit in memory.
         """
         finish = partial(prediction, finish=self.card.finish)
         return self._predict(
@@ -258,7 +258,7 @@ class SaliencyPredictor(Predictor[Prediction]):
 
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):
-    """Finds what text prompts name.
+    """Segments the classes that text prompts name.
 
     Example:
         predictor = load("artifacts/words")
@@ -276,7 +276,7 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
         batch_size: int = 8,
         output_processing_res: bool = False,
     ) -> list[Segmentation]:
-        """Find the classes in each picture. No class's map depends on the other classes or pictures.
+        """Segment the classes in each picture. No class's map depends on the other classes or pictures.
 
         Args:
             images, batch_size, output_processing_res: as in `SaliencyPredictor.predict`.
@@ -288,8 +288,8 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
             One segmentation per picture, in order.
 
         Raises:
-            UserError: an image is no uint8 HxWx3 array, or see `prompts_for`.
-            Shortage: there is too little memory for one picture.
+            UserError: an image is not a uint8 HxWx3 array; see also `prompts_for`.
+            Shortage: one picture does not fit in memory.
         """
         names = checked_classes(classes)
         prompts = self.prompts_for(names, template)
@@ -305,11 +305,11 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
         )
 
     def prompts_for(self, classes: Sequence[str], template: str | None = None) -> list[str]:
-        """The texts that the network is given, once it has been found to take them.
+        """Build the network's prompts from class names, and check that the network accepts them.
 
         Args:
             classes: names of classes.
-            template: with {} for a class's name; '{}' for prompts that are whole sentences; None = as it was trained.
+            template: with {} for the class name; '{}' for classes that are whole sentences; None = as in training.
 
         Raises:
             UserError: a class is empty, too long or given twice, or the template has no {}.
@@ -329,30 +329,30 @@ _PREDICTORS: dict[str, type[SaliencyPredictor] | type[OpenVocabularyPredictor]] 
 def load(
     source: Path | str, request: Request | None = None, **options: Any
 ) -> SaliencyPredictor | OpenVocabularyPredictor:
-    """Open a set of weights.
+    """Load a set of weights.
 
     Args:
         source: a folder with `model.safetensors` and `card.json`, and `exports/` for runtimes other than torch.
-        request: how it is to be used; or `options`, fields of `Request`.
+        request: how to run it; or `options`, fields of `Request`.
 
     Raises:
-        UserError: no such weights, runtime or export, no GPU where one is asked for, or something that the network or
-            the runtime cannot do.
+        UserError: no such weights, runtime or export, no GPU where one is requested, or the network or the runtime does
+            not support the request.
     """
     card = read_card(source)
     planned = plan(source, card, request or Request(**options))
     kind = predictor_class(card)
     backend = open_backend(planned)
-    # Weights that keep proportions get pictures of sizes of their own.
+    # Weights that keep proportions get pictures of varying sizes.
     check_size(backend.takes, planned.fixed)
     return kind(planned, backend)
 
 
 def predictor_class(card: Card) -> type[SaliencyPredictor] | type[OpenVocabularyPredictor]:
-    """What predicts with weights of this task.
+    """Return the predictor class for the task of these weights.
 
     Raises:
-        UserError: nothing does: they are part of a network.
+        UserError: the weights are only a part of a network.
     """
     task = card.architecture.task
     if task not in _PREDICTORS:
@@ -364,7 +364,7 @@ def predictor_class(card: Card) -> type[SaliencyPredictor] | type[OpenVocabulary
 
 
 def check(source: Path | str, request: Request) -> None:
-    """Find out what `load` would refuse, if possible without the time and memory that PyTorch takes.
+    """Raise the errors that `load` would raise, where possible without the time and memory of loading PyTorch.
 
     Raises:
         UserError: as `load`.

@@ -1,4 +1,4 @@
-"""What weights can run on: an engine and a number format, by names such as 'torch' and 'openvino-int8'."""
+"""Runtimes: an engine and a number format, under names such as 'torch' and 'openvino-int8'."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _FILES: dict[Engine, str] = {"torch": "model.safetensors", "onnx": "model.onnx",
 
 @dataclass(frozen=True)
 class Runtime:
-    """An engine that computes in a number format."""
+    """An inference engine with a number format."""
 
     engine: Engine
     number_format: NumberFormat
@@ -26,12 +26,12 @@ class Runtime:
 
     @property
     def exported(self) -> bool:
-        """Whether it runs a file of `<folder>/exports/`; PyTorch runs `model.safetensors`."""
+        """Whether it runs a file from `<folder>/exports/`; PyTorch runs `model.safetensors`."""
         return self.engine != "torch"
 
     @property
     def package(self) -> str:
-        """The Python package that it needs."""
+        """The Python package that it requires."""
         return _PACKAGES[self.engine]
 
     @property
@@ -40,21 +40,21 @@ class Runtime:
 
     @property
     def export_name(self) -> str:
-        """The folder of its file below exports/. OpenVINO rounds to bf16 while it compiles the fp32 file."""
+        """Its folder below exports/. 'openvino-bf16' uses the fp32 file, which OpenVINO rounds to bf16 on compiling."""
         return "openvino-fp32" if self.name == "openvino-bf16" else self.name
 
     def file(self, folder: Path | str) -> Path:
-        """What it reads of a weights folder; an OpenVINO .xml has its .bin beside it."""
+        """Return the file that it reads from a weights folder; an OpenVINO .xml has its .bin beside it."""
         place = Path(folder) / "exports" / self.export_name if self.exported else Path(folder)
         return place / _FILES[self.engine]
 
     def size_bytes(self, folder: Path | str) -> int:
-        """Of the files that it reads."""
+        """Return the total size of the files that it reads."""
         file = self.file(folder)
         return sum(path.stat().st_size for path in (file.parent.iterdir() if self.exported else [file]))
 
     def computed_in(self) -> NumberFormat:
-        """The number format on this machine: OpenVINO computes in fp32 where the CPU has no bf16."""
+        """The actual number format on this machine: OpenVINO uses fp32 where the CPU has no bf16."""
         if self.name == "openvino-bf16":
             import openvino
 
@@ -62,10 +62,10 @@ class Runtime:
         return self.number_format
 
     def in_half_precision(self) -> "Runtime":
-        """The same engine in bf16.
+        """Return the same engine in bf16.
 
         Raises:
-            UserError: it has none.
+            UserError: it has no bf16 variant.
         """
         half = Runtime(self.engine, "bf16")
         if half not in RUNTIMES.values():
@@ -92,10 +92,10 @@ EXPORTED = tuple(name for name, runtime in RUNTIMES.items() if runtime.exported)
 
 
 def parse(name: str) -> Runtime:
-    """A runtime by its name.
+    """Look up a runtime by name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such runtime.
     """
     if name not in RUNTIMES:
         raise UserError(f"unknown runtime {name!r}; choose one of: {', '.join(RUNTIMES)}")
@@ -103,5 +103,5 @@ def parse(name: str) -> Runtime:
 
 
 def runtimes_of(folder: Path | str) -> list[Runtime]:
-    """PyTorch, then those that a weights folder has an export for."""
+    """List PyTorch, then the runtimes that a weights folder has an export for."""
     return [TORCH, *(runtime for runtime in RUNTIMES.values() if runtime.exported and runtime.file(folder).is_file())]

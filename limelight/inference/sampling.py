@@ -1,4 +1,4 @@
-"""How a network that draws its answer from noise is to draw it."""
+"""Sampling settings of networks that generate their maps from noise."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ MOST_MEMBERS = 1000
 
 @dataclass(frozen=True)
 class Sampling:
-    """Of a diffusion network; the published setting is Sampling(10, 10).
+    """Sampling settings of a diffusion network; the published setting is Sampling(10, 10).
 
     Raises:
-        UserError: no step, no member, or more than `MOST_MEMBERS`.
+        UserError: fewer than one step or member, or more than `MOST_MEMBERS`.
     """
 
     steps: int | None = None
-    """Denoising steps from noise, a divisor of 1000. None = the network's `forward`, one step without any noise."""
+    """Denoising steps, a divisor of 1000. None = the network's `forward`: one step, no noise."""
     ensemble_size: int = 1
-    """Predictions per picture, of which the median is taken."""
+    """Predictions per picture; the result is their median."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -35,10 +35,10 @@ class Sampling:
             raise UserError(f"an ensemble has 1 to {MOST_MEMBERS} members, got {self.ensemble_size}; ask for so many")
 
     def for_weights(self, card: Card) -> "Sampling":
-        """The same with the steps that the weights were trained for, where none are asked for.
+        """Fill in the steps that the weights were trained for, where none are requested.
 
         Raises:
-            UserError: several members of a single step, which makes them all alike.
+            UserError: several ensemble members with a single step, which would all be equal.
         """
         found = replace(self, steps=self.steps or card.use.denoise_steps)
         if found.ensemble_size > 1 and found.steps is None:
@@ -50,11 +50,11 @@ class Sampling:
 
     @property
     def note(self) -> str:
-        """For a description; empty for the single step."""
+        """Describe the settings in a few words; empty for the single step."""
         return "" if self.steps is None else f"{self.steps} steps x {self.ensemble_size}, seed {self.seed}"
 
     def seeds(self, images: Sequence[np.ndarray]) -> list[int]:
-        """A seed for each uint8 HxWx3 picture, from `seed` and its pixels alone: no order, batch or name matters."""
+        """Derive a seed for each uint8 HxWx3 picture from `seed` and its pixels, whatever the order, batch or name."""
         return [_seed(self.seed, image_HW3) for image_HW3 in images]
 
 

@@ -1,6 +1,6 @@
-"""Label maps as files and as pictures: each class a colour.
+"""Label maps as files and as pictures with a colour per class.
 
-Labels are 1 to the number of classes; 0 is background and black, below 0 void and grey.
+Labels are 1 to the number of classes; 0 is background (black), below 0 void (grey).
 """
 
 import io
@@ -14,13 +14,13 @@ from limelight.foundation.errors import UserError
 
 VOID_GREY = (120, 120, 120)
 MOST_INDEXED = 255
-"""Classes that an 8-bit PNG with a palette can tell apart."""
+"""Most classes that an 8-bit palette PNG can hold."""
 
 Picture = NDArray[np.uint8]
 
 
 def colour(label: int) -> tuple[int, int, int]:
-    """RGB of a label from 0, as the PASCAL VOC devkit colours classes: bits of the number, spread over the channels."""
+    """Return the RGB of a label from 0 as in the PASCAL VOC devkit: the number's bits, spread over the channels."""
     red = green = blue = 0
     for shift in range(7, -1, -1):
         red |= (label & 1) << shift
@@ -31,7 +31,7 @@ def colour(label: int) -> tuple[int, int, int]:
 
 
 def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
-    """The picture in grey with each class in its colour, void in grey; uint8 RGB. Both of one size."""
+    """Turn the picture grey and tint each class in its colour, void in grey; uint8 RGB. Both have the same size."""
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     picture = np.array(grey, np.uint8)
     for label in np.unique(labels_HW):
@@ -43,10 +43,10 @@ def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
 
 
 def encode_labels(labels_HW: NDArray[np.integer]) -> bytes:
-    """An 8-bit PNG whose pixel values are the labels and whose palette holds their colours.
+    """Encode labels as an 8-bit PNG: pixel values are the labels, the palette holds their colours.
 
     Raises:
-        UserError: a label is beyond 255.
+        UserError: a label exceeds 255.
     """
     if labels_HW.max(initial=0) > MOST_INDEXED:
         raise UserError(f"label {labels_HW.max()} is beyond a palette's {MOST_INDEXED}; ask for fewer classes")

@@ -1,4 +1,4 @@
-"""What the colours of label maps mean, written below a picture in whatever script the names are."""
+"""Legends of label maps: class colours and names, below a picture, in any script that a font covers."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,9 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 from limelight.media.labels import Picture, colour, tinted
 
 SIZE = 12
-"""Of the letters, pixels."""
+"""Font size, pixels."""
 NARROWEST = 240
-"""Of an overlay, so that a small picture's legend can be read."""
+"""Smallest width of an overlay in pixels, so that a small picture's legend stays legible."""
 INK = (40, 40, 40)
 
 _FONTS = (
@@ -26,17 +26,17 @@ _FONTS = (
     "msgothic.ttc",
     "malgun.ttf",
 )
-"""Files by which systems know fonts of many scripts, the first that has a name's letters writes it."""
+"""Font files with many scripts, by their usual names; the first with a name's letters is used."""
 _IN_NO_FONT = "\U0010ffff"
 
 Font = ImageFont.FreeTypeFont
 
 
 def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[str]) -> Picture:
-    """The picture tinted by class, over a legend of the classes that it shows; uint8 RGB.
+    """Tint the picture by class, above a legend of the classes shown; uint8 RGB.
 
     Args:
-        names: of labels 1, 2, ...
+        names: names of labels 1, 2, ...
     """
     height, width = labels_HW.shape
     shown = [(int(label), names[label - 1]) for label in np.unique(labels_HW[labels_HW > 0])]
@@ -47,11 +47,11 @@ def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[
 
 
 def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: int = SIZE) -> Picture:
-    """The legend, in as many lines as it takes, and a note; black on white.
+    """Draw the legend, wrapped to the width, and a note; black on white.
 
     Args:
-        legend: labels and their names. One that no font here can write is given by its number.
-        size: of the letters, pixels.
+        legend: labels and their names. A name that no available font covers is replaced by its number.
+        size: font size, pixels.
     """
     margin, step = size // 2, size * 3 // 2
     places = list(_places(width, legend, size))
@@ -67,18 +67,18 @@ def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: i
 
 
 def as_written(label: int, name: str, size: int) -> tuple[str, Font]:
-    """A class's name and a font that has its letters, or its number where no font here has them."""
+    """Return a class's name and a font that covers it, or its number where no available font does."""
     font = font_for(name, size)
     return (name, font) if _writes(font, name) else (f"#{label}", font)
 
 
 def font_for(text: str, size: int) -> Font:
-    """The first font that has all of a text's letters, or else the first."""
+    """Return the first font that covers all of a text's letters, or else the first font."""
     return next((font for font in _fonts(size) if _writes(font, text)), _fonts(size)[0])
 
 
 def _places(width: int, legend: Sequence[tuple[int, str]], size: int) -> Iterator[tuple[int, str, int, int]]:
-    """Label, text, x and row of each entry."""
+    """Yield label, text, x and row of each entry."""
     x, row = size // 2, 0
     for label, name in legend:
         text, font = as_written(label, name, size)
@@ -96,7 +96,7 @@ def _writes(font: Font, text: str) -> bool:
 
 @lru_cache(maxsize=4)
 def _fonts(size: int) -> list[Font]:
-    """Those that are here: matplotlib's, if it is, the system's, and Pillow's own."""
+    """List the available fonts: matplotlib's, if installed, the system's, and Pillow's own."""
     found, spec = [], find_spec("matplotlib")
     own = [str(Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf")] if spec and spec.origin else []
     for name in (*own, *_FONTS):
@@ -105,5 +105,5 @@ def _fonts(size: int) -> list[Font]:
         except OSError:
             continue
     last = ImageFont.load_default(size)
-    assert isinstance(last, Font)  # as of Pillow with FreeType, without which no font was found either
+    assert isinstance(last, Font)  # Pillow with FreeType, which the other fonts need too
     return [*found, last]

@@ -1,9 +1,9 @@
-"""What can be made of a picture and its saliency: maps, cut-outs, backgrounds.
+"""Results made from a picture and its saliency: maps, cut-outs, new backgrounds.
 
-Dimensions: H height, W width, 3 = R, G, B, 4 = R, G, B, alpha. Values are rounded to the nearest, never cut off.
+Dimensions: H height, W width, 3 = R, G, B, 4 = R, G, B, alpha. Values are rounded to the nearest, never truncated.
 
-What is kept of a pixel is its saliency times its own opacity. What rounds to nothing in 8 bits is nothing: no colour
-of the picture is left there.
+A pixel's alpha is its saliency times its own opacity. Where that rounds to 0 in 8 bits, the result keeps none of the
+picture's colour.
 """
 
 import re
@@ -27,23 +27,23 @@ SHARE_OF_BLUR = 0.02
 """Standard deviation of the blurred background, as a share of the picture's longer side."""
 
 _WINDOWS = (90, 6)
-"""Sides of the two passes of blur fusion, pixels, as published."""
+"""Window sides of blur fusion's two passes, pixels, as published."""
 _BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
 
 
 class Layer(NamedTuple):
-    """A picture and how much of each pixel is kept."""
+    """A picture and the alpha that each pixel is kept with."""
 
     image_HW3: np.ndarray
     """uint8 RGB."""
     saliency_HW: np.ndarray
     """float32 in [0, 1]."""
     transparency: Transparency | None = None
-    """Of the image, where it is not opaque."""
+    """The image's transparency; None if it is opaque."""
 
     @property
     def opacity_HW(self) -> np.ndarray | np.float32:
-        """float32 in [0, 1], of the picture itself."""
+        """The picture's own opacity, float32 in [0, 1]."""
         return np.float32(1) if self.transparency is None else self.transparency.opacity_HW / np.float32(255)
 
     @property
@@ -53,12 +53,12 @@ class Layer(NamedTuple):
 
     @property
     def kept_HW(self) -> np.ndarray:
-        """`alpha_HW`, and 0 where that rounds to 0 in 8 bits: a sigmoid never quite reaches it."""
+        """`alpha_HW`, but 0 where it rounds to 0 in 8 bits: a sigmoid never quite reaches 0."""
         alpha_HW = self.alpha_HW
         return np.where(alpha_HW * np.float32(255) > 0.5, alpha_HW, np.float32(0))
 
     def rows(self, rows: slice) -> "Layer":
-        """A part of the picture."""
+        """Return a band of rows."""
         transparency = self.transparency and Transparency(*(part[rows] for part in self.transparency))
         return Layer(self.image_HW3[rows], self.saliency_HW[rows], transparency)
 
@@ -68,35 +68,35 @@ Draw = Callable[[Layer], np.ndarray]
 
 @dataclass(frozen=True)
 class Output:
-    """One kind of result: how it is named on disk, and how it is made."""
+    """A kind of result: its name on disk, and how to render it."""
 
     name: str
     draw: Draw
     background_sha256: str | None = None
-    """Of the picture that objects are put on; its name alone does not tell one from another."""
+    """Hash of the background picture, which its name alone does not identify."""
 
     def render(
         self, image_HW3: np.ndarray, saliency_HW: np.ndarray, transparency: Transparency | None = None
     ) -> np.ndarray:
-        """The result as an array: uint8, of 'map16' uint16, of 'npy' float32.
+        """Render the result: uint8; uint16 for 'map16', float32 for 'npy'.
 
         Args:
             image_HW3: uint8 RGB.
             saliency_HW: float32 in [0, 1], of the image's size.
-            transparency: of the image, where it is not opaque.
+            transparency: the image's; None if it is opaque.
         """
         return self.draw(Layer(image_HW3, saliency_HW, transparency))
 
 
 def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
-    """The output that `kind` names.
+    """Return the output named by `kind`.
 
     Args:
         kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture to put behind the object.
-        max_pixels: of that picture.
+        max_pixels: limit for that picture.
 
     Raises:
-        UserError: none of these, or the picture cannot be read.
+        UserError: an unknown kind, or the picture cannot be read.
     """
     if kind in _KINDS:
         return Output(kind, _KINDS[kind])
@@ -111,7 +111,7 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:
-    """Harden or invert a saliency map before anything is made of it.
+    """Threshold or invert a saliency map before rendering.
 
     Args:
         saliency_HW: float32 in [0, 1].
@@ -124,19 +124,18 @@ def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: 
 
 
 def foreground_colours(layer: Layer) -> np.ndarray:
-    """The object's own colours where it mixes with its background.
+    """Estimate the object's own colours where it mixes with its background.
 
     A half-transparent pixel of the picture holds half of the old background; kept as it is, it shows as a halo on the
     new one. Solves I = alpha F + (1 - alpha) B for F by two passes of blur fusion: M. Forte, "Approximate Fast
-    Foreground Colour Estimation", ICIP 2021. Pixels of the picture that are hidden or half hidden themselves count for
-    as much as they are opaque.
+    Foreground Colour Estimation", ICIP 2021. Transparent pixels of the picture are weighted by their own opacity.
 
     Returns:
-        uint8 HxWx3: the picture's own colours where saliency is 1; black where nothing is kept, so that a cut-out hides
-        what it cuts out.
+        uint8 HxWx3: the picture's own colours where saliency is 1; black where nothing is kept, so that a cut-out does
+        not reveal what it removes.
     """
     colours_HW3 = np.empty_like(layer.image_HW3)
-    # Band by band: the windows are local, and the intermediate arrays of a large picture would fill the memory.
+    # Band by band: the windows are local, and the intermediate arrays of a large picture may not fit in memory.
     for top in range(0, len(colours_HW3), _BAND):
         start = max(0, top - _HALO)
         band = layer.rows(slice(start, top + _BAND + _HALO))
@@ -169,7 +168,7 @@ def _blur_fusion(
     background: np.ndarray,
     window: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One pass: local means of F and B, weighted by alpha, then F moved so that the mixture gives the picture."""
+    """Run one pass: local means of F and B, weighted by alpha, then correct F so that the mixture gives the picture."""
 
     def mean(pixels: np.ndarray) -> np.ndarray:
         return cv2.blur(pixels, (window, window)).reshape(*pixels.shape[:2], -1)
@@ -224,9 +223,9 @@ def _on_picture(picture: np.ndarray) -> Draw:
 
 
 def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cut the largest middle of these proportions out of a picture, and scale it: distorted by its last pixel at most.
+    """Crop the largest centred part with these proportions and scale it; distortion is a pixel at most.
 
-    Scaled first, a long and narrow picture would fill the memory with what is then cut off.
+    Cropping comes first: scaling a long and narrow picture first could exhaust the memory.
     """
     scale = max(height / picture.shape[0], width / picture.shape[1])
     rows, columns = (
@@ -238,7 +237,7 @@ def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _overlay(layer: Layer) -> np.ndarray:
-    """The object under half of a green veil, with a line where saliency crosses CONTOUR_LEVEL."""
+    """Tint the object half green, with a line where saliency crosses CONTOUR_LEVEL."""
     alpha, image = layer.alpha_HW, layer.image_HW3
     veil = 0.5 * alpha[..., None]
     shown = _to_8bit((1 - veil) * image + veil * np.array(GREEN, np.float32))

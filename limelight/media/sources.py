@@ -1,4 +1,4 @@
-"""Pictures on the command line: single files, folders, and where their results go."""
+"""Input pictures of the command line: single files, folders, and the places of their results."""
 
 import os
 from collections import Counter
@@ -12,46 +12,45 @@ from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk, identify
 
 RECORD = "limelight.json"
-"""In a folder of results: the settings that they were made with."""
+"""File in a results folder that holds the settings of its results."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One picture and its place in the tree of results."""
+    """One picture and the place of its result."""
 
     path: Path
     relative: PurePosixPath
-    """Of the result, without its suffix."""
+    """Path of the result below the results folder, without suffix."""
     below: PurePosixPath
-    """Its own path below the folder that results are placed relative to."""
+    """The picture's own path below the folder that results are placed relative to."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What files and folders hold."""
+    """The pictures found in files and folders."""
 
     sources: list[Source]
     refused: list[tuple[Path, str]]
-    """What looks like a picture or may hold some and cannot be read, and why; sorted."""
+    """Unreadable files that look like a picture, and unreadable folders, with the reason; sorted."""
     notes: list[tuple[Path, str]]
-    """Links that were not followed, and why."""
+    """Links that were not followed, with the reason."""
     earlier: int
-    """How many folders of earlier results were passed over."""
+    """Number of skipped folders that hold earlier results."""
 
 
 def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
-    """Every picture named by files and folders, each once, each with a place of its own for its result.
+    """Collect every picture in files and folders, each once and with a unique place for its result.
 
-    Files come first, taken whatever their names, in the order given; then what a `Walk` finds in the folders. The
-    results mirror the tree below the one folder that was given, or below what all arguments have in common. Folders of
-    earlier results, which hold a `RECORD`, are passed over unless they are given.
+    Files come first, whatever their names, in the order given; then what a `Walk` finds in the folders. The results
+    mirror the tree below the single folder given, or below the arguments' common parent. Folders of earlier results,
+    which hold a `RECORD`, are skipped unless given as arguments.
 
     Args:
-        skip: folders whose contents are no sources: results of ours, companions.
+        skip: folders whose contents are not sources: results of this program, companions.
 
     Raises:
-        UserError: an argument does not exist, nothing looks like a picture, or all that does is in folders to be
-            skipped.
+        UserError: an argument does not exist, nothing looks like a picture, or all pictures lie in skipped folders.
     """
     for argument in arguments:
         check_link(argument)
@@ -77,10 +76,10 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
 
 
 def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> list[Source]:
-    """The pictures of a `scan`.
+    """List the pictures of a `scan`.
 
     Raises:
-        UserError: as for `scan`, or none of them can be read.
+        UserError: as `scan`, or none of them can be read.
     """
     found = scan(arguments, skip=skip)
     if not found.sources:
@@ -90,28 +89,28 @@ def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> l
 
 
 def check_link(argument: Path) -> None:
-    """Raise UserError where a file or folder that was named is a link that leads nowhere."""
+    """Raise UserError where an argument is a broken link."""
     if os.path.islink(argument) and not os.path.exists(argument):  # noqa: PTH110, PTH114 - Path raises in a closed folder
         raise UserError(f"{argument} is a link to {argument.readlink()}, which cannot be reached; mend the link")
 
 
 def path_text(path: Path) -> str:
-    """An absolute path as text that can be stored; bytes of a name that are no UTF-8 become escapes."""
+    """Return an absolute path as text that can be stored; bytes that are not UTF-8 become escapes."""
     return os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")
 
 
 def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path | UserError]:
-    """Each picture's second one.
+    """Find each picture's companion.
 
     Args:
         where: a file, for a single picture; or a folder that mirrors the pictures' own: sub/photo.jpg has
-            sub/photo.png, or the same with any other suffix of a picture.
+            sub/photo.png, or the same with any other picture suffix.
 
     Returns:
-        The path; or, where there is none or more than one that could be meant, what is wrong.
+        The path; or an error where there is no companion or an ambiguous one.
 
     Raises:
-        UserError: there is no such file or folder, or it is one file for several pictures.
+        UserError: the file or folder does not exist, or it is one file for several pictures.
     """
     if where.is_file():
         if len(sources) > 1:
@@ -129,7 +128,7 @@ def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path
 
 
 def _match(source: Source, candidates: list[Path], where: Path, refused: Mapping[Path, str]) -> Path | UserError:
-    """The candidate of the picture's whole name, or else the only one there is that is read."""
+    """Choose the candidate with the picture's whole name, or else the only readable one."""
     named = [path for path in candidates if path.name == source.below.name]
     named = named or [path for path in candidates if path not in refused] or candidates
     if not named:
@@ -141,12 +140,12 @@ def _match(source: Source, candidates: list[Path], where: Path, refused: Mapping
 
 
 def _place(path: Path) -> Path:
-    """A file's absolute path by which it is known once; the file itself may be a link and keeps its own name."""
+    """Return the absolute path that identifies a file; links in its folder are resolved, the file's own is not."""
     return path.parent.resolve() / path.name
 
 
 def _sort_files(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Those to be read, and, with the reason, those of a kind that is not."""
+    """Split files into those to read, and those of an unsupported kind with the reason."""
     refused: dict[Path, str] = {}
     for path in paths:
         try:
@@ -157,7 +156,7 @@ def _sort_files(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
 
 
 def _nothing_to_do(places: str, within: list[str]) -> UserError:
-    """What to say where there is no picture, or all of them lie `within` folders that are to be skipped."""
+    """Make the error for no pictures, or for pictures that all lie `within` skipped folders."""
     if within:
         return UserError(
             f"all pictures of {places} lie in {' or '.join(within)}, the folder of the results or companions itself; "
@@ -168,7 +167,7 @@ def _nothing_to_do(places: str, within: list[str]) -> UserError:
 
 
 def _base(arguments: Sequence[Path]) -> Path:
-    """The folder that results are placed relative to."""
+    """Return the folder that results are placed relative to."""
     folders = [path.resolve() if path.is_dir() else path.parent.resolve() for path in arguments]
     shared = folders[0]
     while not all(folder.is_relative_to(shared) for folder in folders):
@@ -177,10 +176,10 @@ def _base(arguments: Sequence[Path]) -> Path:
 
 
 def _assign(paths: Sequence[Path], base: Path) -> list[Source]:
-    """Name each result after its picture: by the stem where that is free, else by the whole name (a.jpg beside a.png).
+    """Name each result after its picture: by the stem if unique, else by the whole name (a.jpg beside a.png).
 
-    Names are compared without regard to case, since some file systems do so too. Whole names differ from each other, so
-    that moving every party of a clash to its whole name ends.
+    Names are compared case-insensitively, as some file systems do. Whole names differ from each other, so renaming all
+    parties of a clash to their whole names terminates.
     """
     relative = {path: PurePosixPath(path.relative_to(base).as_posix()) for path in paths}
     names = {path: place.with_suffix("") for path, place in relative.items()}

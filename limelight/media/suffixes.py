@@ -1,4 +1,4 @@
-"""What looks like a picture: by its suffix, or by its first bytes."""
+"""Recognise pictures by suffix or by first bytes."""
 
 import os
 from pathlib import Path
@@ -17,10 +17,10 @@ _OTHER = (
     ".pcx .pfm .pgm .pict .pnm .ppm .psb .psd .psp .qoi .ras .sgi .tga .wbmp .wdp .xbm .xcf .xpm"
 )
 UNREAD = frozenset(f"{_RAW} {_DRAWN} {_OTHER}".split())
-"""Suffixes of pictures that are not read: of cameras' raw files, of vector graphics and of other formats."""
+"""Suffixes of unsupported pictures: camera raw files, vector graphics and other formats."""
 
 HEAD = 32
-"""Bytes that tell a format."""
+"""Number of first bytes that identify a format."""
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -33,11 +33,11 @@ _MAGIC = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
 }
 _BMP_HEADERS = frozenset((12, 40, 52, 56, 64, 108, 124))
-"""Sizes that the header of a BMP has in its versions."""
+"""Header sizes of the BMP versions."""
 
 
 def sniff(head: bytes) -> str | None:
-    """The format that a file's first `HEAD` bytes are of, such as 'JPEG'; None where they are of no picture."""
+    """Return the format of a file's first `HEAD` bytes, such as 'JPEG'; None if they are not a picture's."""
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
@@ -51,28 +51,28 @@ def sniff(head: bytes) -> str | None:
 
 
 def is_named_as_picture(name: str) -> bool:
-    """Whether the suffix is one of pictures, be they read or not."""
+    """Whether the suffix is a picture's, supported or not."""
     suffix = _suffix(name)
     return suffix in EXTENSIONS or suffix in UNREAD
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether an ordinary file is to be read as a picture: by its suffix, else by its first bytes.
+    """Whether to read an ordinary file as a picture: by its suffix, else by its first bytes.
 
-    Under a suffix that is not read there may still be a picture that is, since the decoder goes by content; but not a
-    TIFF, which is how most raw files begin, and of which it would decode the thumbnail.
+    A file with an unsupported suffix may still hold a supported picture, since the decoder goes by content; but not a
+    TIFF: most raw files begin like one, and the decoder would return their thumbnail.
 
     Raises:
-        UserError: it looks like a picture and is not read, or it cannot be opened.
+        UserError: it looks like an unsupported picture, or it cannot be opened.
     """
     suffix = _suffix(path)
     if suffix in EXTENSIONS:
         return True
     try:
-        with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 - of every file of a tree
+        with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 - called for every file of a tree
             kind = sniff(handle.read(HEAD))
     except OSError as error:
-        if suffix and suffix not in UNREAD:  # it does not look like one
+        if suffix and suffix not in UNREAD:  # another kind of file
             return False
         raise UserError(
             f"{path} cannot be opened to see whether it is a picture: {error.strerror}; check who may read it"
@@ -83,8 +83,8 @@ def is_picture(path: Path | str) -> bool:
 
 
 def check_is_read(path: Path | str) -> None:
-    """Raise UserError where a file has the suffix of a picture that is not read, and no other picture is in it."""
-    # Path.is_file raises in a closed folder.
+    """Raise UserError where a file has the suffix of an unsupported picture and does not hold a supported one."""
+    # Path.is_file raises in a folder without access.
     if _suffix(path) in UNREAD and os.path.isfile(path):  # noqa: PTH113
         is_picture(path)
 

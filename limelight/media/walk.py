@@ -1,4 +1,4 @@
-"""Folders of pictures, walked to their depths: each folder once, by whatever links lead to it."""
+"""Walk folders of pictures recursively: each folder once, however many links lead to it."""
 
 import heapq
 import os
@@ -10,32 +10,32 @@ from limelight.foundation.errors import UserError
 from limelight.media.suffixes import is_named_as_picture, is_picture
 
 Identity = tuple[int, int]
-"""Device and inode, by which a folder is known under all of its names."""
+"""Device and inode, which identify a folder under all of its names."""
 
 
 class Walk:
-    """The pictures below folders, found by suffix or content; hidden files and folders are passed over.
+    """The pictures below folders, found by suffix or content; hidden files and folders are skipped.
 
-    Links to files are files. Links to folders are followed after all that lies below the roots without them, so that a
-    folder that can be reached in several ways has its own name, or else the first of those that links give it. A link
-    to a folder above a root is not followed: it leads out of what was asked for, and may hold the whole disk.
+    Links to files count as files. Links to folders are followed only after everything reachable without them, so that a
+    folder with several paths is listed under its own, or else under that of the first link. A link to a folder above a
+    root is not followed: it leads outside the requested folders, possibly to the whole disk.
 
     Args:
         roots: absolute paths of folders.
-        marker: a folder below the roots that holds a file of this name is passed over.
+        marker: a folder below the roots that holds a file of this name is skipped.
     """
 
     def __init__(self, roots: Iterable[Path], *, marker: str | None = None) -> None:
         self.pictures: list[Path] = []
         """Sorted."""
         self.refused: list[tuple[Path, str]] = []
-        """What looks like a picture or may hold some and cannot be read, and why."""
+        """Unreadable files that look like a picture, and unreadable folders, with the reason."""
         self.results: list[Path] = []
-        """Folders that were passed over for the marker in them."""
+        """Folders skipped because of the marker in them."""
         self.notes: list[tuple[Path, str]] = []
-        """Links that were not followed."""
+        """Links that were not followed, with the reason."""
         self.folders: dict[Identity, Path] = {}
-        """All that were looked into."""
+        """All folders visited."""
         self._marker = marker
         self._roots = set(roots)
         self._above = {identify(folder) for root in self._roots for folder in root.parents}
@@ -87,7 +87,7 @@ class Walk:
 
 
 def identify(folder: Path) -> Identity | None:
-    """By what a folder is known under all of its names; None where it is missing or closed."""
+    """Return what identifies a folder under all of its names; None where it is missing or inaccessible."""
     try:
         status = folder.stat()
     except OSError:
@@ -96,10 +96,10 @@ def identify(folder: Path) -> Identity | None:
 
 
 def _mode_behind(entry: os.DirEntry[str]) -> int:
-    """Of what an entry is, or what it is a link to.
+    """Return the file mode of an entry, or of a link's target.
 
     Raises:
-        UserError: the link leads nowhere.
+        UserError: the link is broken.
     """
     try:
         return entry.stat().st_mode

@@ -1,4 +1,4 @@
-"""From a weights folder to a bento: one file that holds the service, the weights and the list of what they need."""
+"""Building and serving of bentos: one file that holds the service, the weights and their requirements."""
 
 import os
 import re
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 CODE = {"limelight": "limelight", "models": "limelight/models", "services": "limelight/services"}
-"""Folders of the repository -> where a bento has them, as an installation does."""
+"""Repository folder -> its place in a bento, the same as in an installed package."""
 _CACHES = shutil.ignore_patterns("__pycache__")
 START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
@@ -43,29 +43,29 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
 
     Args:
         folder: the weights folder; goes into BentoML's model store first, its card as the model's metadata.
-        runtime: what the service shall run it with; decides which packages the bento asks for.
+        runtime: what the service runs the weights with; decides which packages the bento requires.
         settings: the limits that the service enforces.
         target: the exported file, `.bento`.
-        work: scratch; BentoML's store is made there, so that nothing of the user's own is read or changed.
+        work: scratch folder; BentoML's store is created there, so that the user's own is neither read nor changed.
 
     Returns:
         The bento's tag, name:version.
     """
     home, context = work / "home", work / "context"
     shutil.rmtree(work, ignore_errors=True)
-    (home / "tmp").mkdir(parents=True)  # BentoML makes it when it is imported, and not again for a second bento
+    (home / "tmp").mkdir(parents=True)  # BentoML creates it only on import, so not for a second bento
     os.environ |= {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True"}
     import bentoml
 
     card = read_card(folder)
     service, version = task_of(card).service, card.provenance.sha256[:12]
-    facts = _without_null(card.model_dump(mode="json"))  # which BentoML refuses
+    facts = _without_null(card.model_dump(mode="json"))  # BentoML refuses null
     with bentoml.models.create(f"{service.name}:{version}", labels=_labels(card), metadata=facts) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
     _stage(context, card, service, runtime, settings)
     bento = bentoml.bentos.build_bentofile(service.bentofile, version=version, build_ctx=str(context))
     with atomic_path(target) as temporary:
-        bento.export(str(temporary.resolve()))  # a relative path would be taken from the root
+        bento.export(str(temporary.resolve()))  # a relative path would be resolved against the root
     return str(bento.tag)
 
 
@@ -81,7 +81,7 @@ def _labels(card: Card) -> dict[str, str]:
 
 
 def _stage(context: Path, card: Card, service: Service, runtime: str, settings: Package) -> None:
-    """Copy what the bento is built from to a folder of its own; in this one BentoML would walk environment and data."""
+    """Copy the bento's sources to a separate folder; in the repository BentoML would walk environment and data."""
     for source, place in CODE.items():
         shutil.copytree(source, context / place, ignore=_other_families(card) if source == "models" else _CACHES)
     shutil.copy(service.bentofile, context)
@@ -92,7 +92,7 @@ def _stage(context: Path, card: Card, service: Service, runtime: str, settings: 
 
 
 def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
-    """For copytree of models/: the folders of networks that the bento does not serve."""
+    """The `ignore` of copytree for models/: folders of families that the bento does not serve."""
     others = {*FAMILIES} - {entry(card.architecture.model).family}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
@@ -102,11 +102,11 @@ def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
 
 
 def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> list[str]:
-    """What the service needs with this runtime, and all that these need in turn, at the versions of the lock file.
+    """Pin the packages that the service needs with this runtime, transitively, at the versions of the lock file.
 
     Args:
-        runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is asked for.
-        model: name of the network; an export needs nothing of its own.
+        runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is required.
+        model: name of the network; its packages are not needed for an export.
 
     Returns:
         'name==version', sorted.
@@ -178,7 +178,7 @@ def served(what: str, environment: dict[str, str]) -> Iterator[str]:
 
 @contextmanager
 def running(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
-    """As `served`, of a command of this Python's that takes --port."""
+    """As `served`, for any arguments of this Python that accept --port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What a running service answers, held against what its weights give here."""
+"""Check of a running service: its answers compared with local predictions from the same weights."""
 
 import io
 import json
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
 
 ROUNDING = 1.01 / 255
-"""Of a map: rounding to 8 bits, and threads adding in another order."""
+"""Largest difference allowed in a map: rounding to 8 bits, and threads adding in another order."""
 TIES = 0.005
-"""Of labels: the share of the pixels that two equally probable classes may swap."""
+"""Largest share of pixels allowed to have another label: two equally probable classes may swap."""
 _BOUNDARY = "boundary-of-the-parts"
 
 Part = tuple[str, str | None, bytes]
-"""Field, file name or None, content."""
+"""A part of a multipart form: field, file name or None, content."""
 
 
 def served_difference(url: str, folder: Path, runtime: str) -> float:
-    """How far a service is from its weights: the largest difference of a map in [0, 1], or the share of other labels.
+    """Compare a service with its weights: the largest difference of a map in [0, 1], or the share of other labels.
 
     Raises:
-        UserError: it answers otherwise than the weights do.
+        UserError: the difference exceeds the task's limit.
     """
     from limelight.inference.predictor import load
 
@@ -96,4 +96,4 @@ PROOFS: dict[TaskName, tuple[Callable[[str, Any], float], float]] = {
     "saliency": (_map, ROUNDING),
     "open-vocabulary": (_labels, TIES),
 }
-"""Task -> how far a service is from a predictor, and how far it may be."""
+"""Task -> function that measures the difference between a service and a predictor, and the largest allowed."""

@@ -1,4 +1,4 @@
-"""What `limelight predict` does once it has its options."""
+"""The implementation of `limelight predict`, after option parsing."""
 
 import os
 import sys
@@ -24,15 +24,15 @@ from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 
 STREAM = "-"
 _NOTES = 5
-"""Of pictures, that are printed."""
+"""Number of notes printed."""
 AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
 Second = tuple[str, Path] | None
-"""The modality that second pictures make, and where they are."""
+"""Modality and path of the companions, if any."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `limelight predict`, under the names that they have there."""
+    """The options of `limelight predict`, under their own names."""
 
     sources: list[str]
     model: Path | None
@@ -66,20 +66,20 @@ class Request:
 
 
 def run(request: Request) -> int:
-    """Predict, and write what was asked for.
+    """Predict, and write the requested results.
 
     Returns:
-        The exit status: 1 where something could not be predicted and is listed.
+        The exit status: 1 where some pictures failed and are listed.
 
     Raises:
-        UserError: anything that can be said before work begins, or that is wrong with a single picture.
+        UserError: an error found before work begins, or in a single picture.
     """
     file_type = _file_type(request)
     style, second = _style(request, file_type), _second(request)
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
     predictor = _load(request)
-    _check_task(predictor, style, request)  # refused before any work is done
+    _check_task(predictor, style, request)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
@@ -92,7 +92,7 @@ def run(request: Request) -> int:
 
 
 def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
-    """Refuse classes for weights that take none, none for weights that need them, and prompts that are too long."""
+    """Refuse classes or their absence where the weights' task does not fit, and prompts that are too long."""
     model = predictor.card.architecture.model
     if isinstance(predictor, OpenVocabularyPredictor):
         if not isinstance(style, LabelStyle):
@@ -103,7 +103,7 @@ def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None
 
 
 def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
-    """What makes results worse than the weights' own, though it works."""
+    """Yield warnings about settings that work, but give worse results than the weights' own."""
     use = predictor.card.use
     if request.denoise_steps and use.denoise_steps is None:
         yield "these weights learnt a single step without noise; in steps they draw worse"
@@ -112,7 +112,7 @@ def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
 
 
 def read_classes(text: str) -> tuple[str, ...]:
-    """Names of classes: 'dog, grass', or '@names.txt' for a file with one on each line.
+    """Parse class names: 'dog, grass', or '@names.txt' for a file with one per line.
 
     Raises:
         UserError: there is none, one is empty or given twice, or the file cannot be read.
@@ -127,7 +127,7 @@ def read_classes(text: str) -> tuple[str, ...]:
 
 
 def _file_type(request: Request) -> str:
-    """The suffix of 8-bit results: as asked for, or as the one result's own name says."""
+    """Return the suffix of 8-bit results: as requested, or that of the single result's name."""
     asked = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
     output = request.output or ""
     suffix = Path(output).suffix.lower()
@@ -171,7 +171,7 @@ def _load(request: Request) -> AnyPredictor:
     model, runtime, won_with = request.model, request.runtime, None
     if model is None:
         model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
-    # The champion is the fastest of its kind on a CPU in this runtime; a GPU and sampling are PyTorch's.
+    # The champion is the fastest of its kind on a CPU in its runtime; GPU and sampling require PyTorch.
     if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
         runtime = won_with
     asked = Asked(
@@ -196,14 +196,14 @@ def _second(request: Request) -> Second:
 
 
 def _single_target(sources: list[str], target: str, style: Style) -> str | None:
-    """Where the one picture's result goes if it has a place of its own: a file, or standard output. None: a folder.
+    """Return the target of the single picture's result if it is a file or standard output; None for a folder.
 
     Raises:
-        UserError: the target is neither, or not for these sources.
+        UserError: the target is neither, or does not fit these sources.
     """
     if STREAM in sources and len(sources) > 1:
         raise UserError("- (standard input) stands alone; give it without other sources")
-    one = len(sources) == 1 and not os.path.isdir(sources[0])  # noqa: PTH112 - in a closed folder Path raises
+    one = len(sources) == 1 and not os.path.isdir(sources[0])  # noqa: PTH112 - Path raises in a folder without access
     suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
     folder = target.endswith("/") or Path(target).is_dir()
     if target == STREAM or sources == [STREAM]:
@@ -262,7 +262,7 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
 
 
 def _places(target: str, style: Style) -> list[Path]:
-    """Of each result of one picture: the target with the style's endings, and its own suffix (.PNG) as it was typed."""
+    """List the paths of one picture's results: the target with the style's endings, its suffix (.PNG) as typed."""
     stem, suffix = str(Path(target).with_suffix("")), Path(target).suffix
     bare = [ending.removesuffix(suffix.lower()) for ending in style.endings]
     return [
@@ -272,7 +272,7 @@ def _places(target: str, style: Style) -> list[Path]:
 
 
 def _companion_of(source: str, where: Path) -> Path:
-    """The companion of a single picture: the file itself, or the one that its name finds in a folder."""
+    """Return a single picture's companion: the file itself, or the match for its name in a folder."""
     if source == STREAM or not where.is_dir():
         return where
     (found,) = find_companions(find_sources([Path(source)]), where).values()
@@ -290,7 +290,7 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
     if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
         raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
     if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
-        skip.append(second[1])  # what lies below the pictures' folder is no picture of theirs
+        skip.append(second[1])  # companions below the pictures' folder are not input pictures
     found = scan(arguments, skip=skip)
     if second is not None:
         companions = Companions(*second, find_companions(found.sources, second[1]))

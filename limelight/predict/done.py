@@ -1,14 +1,14 @@
-"""Which results of a folder are finished, and what each was made from.
+"""Record which results in a folder are finished, and from which inputs.
 
-`limelight.done.jsonl` has one JSON object per line, appended when all results of a picture are written:
+`limelight.done.jsonl` has one JSON object per line, appended once all results of a picture are written:
 
     {"result": "sub/a", "settings": "0a1b", "inputs": [["a.jpg", 9000, 17000000000]], "sizes": [80], "omitted": null}
 
-Of several lines with one `result` the last counts. Everything is relative to the folder, so that it may be moved with
-its pictures. A line that a killed process left unfinished is ignored: its picture is done again.
+The last line for a `result` counts. Paths are relative to the folder, so that it can be moved together with its
+pictures. A line that a killed process left incomplete is ignored, and its picture is processed again.
 
-Inputs are compared by size and time, not by content, since to hash a file would mean to read it once more. A picture
-that was copied without its time is thus done again, which is never wrong.
+Inputs are compared by size and time, not by content: hashing would mean to read every file again. A picture copied
+without its time is therefore processed again, which is safe.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from limelight.foundation.files import write_bytes
 
 DONE = "limelight.done.jsonl"
 _WASTE = 2
-"""Lines per result from which on the file is written anew."""
+"""Lines per result from which on the file is rewritten."""
 Stamp = list[list[str | int]]
-"""Name, size in bytes and time of change in ns of a picture and, where there is one, of its companion."""
+"""Name, size in bytes and modification time in ns of a picture and of its companion, if any."""
 
 
 def stamp_of(inputs: Sequence[Path]) -> Stamp | None:
-    """What tells whether a picture or its companion has changed; None where one of them is missing or closed."""
+    """Return what shows whether a picture or its companion has changed; None where one is missing or inaccessible."""
     try:
         found = [(path.name, path.stat()) for path in inputs]
     except OSError:
@@ -38,25 +38,25 @@ def stamp_of(inputs: Sequence[Path]) -> Stamp | None:
 
 
 class Finished(NamedTuple):
-    """One line."""
+    """One line of the record."""
 
     settings: str
     inputs: Stamp
     sizes: list[int]
-    """Of the results, in bytes."""
+    """Sizes of the results, in bytes."""
     omitted: str | None
-    """What was left out of the picture; see `limelight.imaging.images.Photo`."""
+    """Content of the picture that the image lacks; see `limelight.imaging.images.Photo`."""
 
 
 class Done:
-    """What is finished in a folder of results.
+    """The finished results in a folder.
 
     Args:
-        path: of the file; made where it is not there.
-        settings: those of this run, as JSON.
+        path: the record file; created if missing.
+        settings: this run's settings, as JSON.
 
     Raises:
-        UserError: the file cannot be read or made.
+        UserError: the file cannot be read or created.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Done:
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         self._finished: dict[str, Finished] = {}
         self.is_new = False
-        """Whether the file was not there: nothing was begun here, or by a version that kept none."""
+        """Whether the file was missing: no run began here, or one by a version that kept no such file."""
         try:
             self._load(path.read_bytes())
         except FileNotFoundError:
@@ -74,28 +74,28 @@ class Done:
             raise UserError(f"cannot read {path}: {error.strerror}; check it, or delete it") from error
 
     def find(self, place: PurePosixPath, inputs: Stamp | None, targets: Sequence[Path]) -> Finished | None:
-        """The line of a picture whose results are all there, whole, and made from these inputs with these settings."""
+        """Return a picture's line if all its results are complete and match these inputs and settings."""
         known = self._finished.get(str(place))
         if known is None or (known.settings, known.inputs) != (self._settings, inputs):
             return None
         return known if known.sizes == [_size(target) for target in targets] else None
 
     def add(self, place: PurePosixPath, inputs: Stamp, sizes: list[int], omitted: str | None) -> None:
-        """Append a line; from any thread, and beside other processes.
+        """Append a line; safe from several threads and processes.
 
         Raises:
             UserError: the disk is full or not writable.
         """
         line = _line(str(place), Finished(self._settings, inputs, sizes, omitted))
         try:
-            # One write to a file that is open for appending is not mixed with another's.
+            # A single write to a file opened for appending is not interleaved with others.
             with self._path.open("ab", buffering=0) as handle:
                 handle.write(line)
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}; free some space") from error
 
     def _load(self, content: bytes) -> None:
-        """Write the file anew, too, where its end is torn or many of its lines count no more."""
+        """Parse the file; rewrite it where its last line is incomplete or many lines are superseded."""
         lines = content.splitlines()
         for line in lines:
             self._finished.update(_parse(line))
@@ -108,7 +108,7 @@ def _line(place: str, finished: Finished) -> bytes:
 
 
 def _parse(line: bytes) -> dict[str, Finished]:
-    """Nothing, where the line was not finished."""
+    """Parse a line; empty if it is incomplete."""
     try:
         fields = json.loads(line)
         return {fields.pop("result"): Finished(**fields)}
@@ -117,7 +117,7 @@ def _parse(line: bytes) -> dict[str, Finished]:
 
 
 def _size(path: Path) -> int | None:
-    """None where there is no such file, or no ordinary one, or its name is too long for one."""
+    """Return a file's size; None where it is missing, not an ordinary file, or its name is too long."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is made of pictures: predictions, their files, and what their labels mean."""
+"""Result styles: which files to make from a prediction, and the meaning of their labels."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,24 +25,24 @@ Found = Prediction | Segmentation
 
 UNCERTAINTY = "uncertainty"
 HARD, OF_CLASSES = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
-"""Kinds that show labels; kinds that are something else, or more, where there are several classes."""
+"""Kinds that show labels; kinds that differ where there are several classes."""
 EXACT = ("map16", "npy", "labels")
-"""Kinds that are numbers, of which no other file type takes all."""
+"""Kinds of exact numbers, which file types other than PNG cannot all store."""
 _LONGEST = 40
-"""Letters of a class in a file's name."""
+"""Most letters of a class name in a file name."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """What is made of a saliency map.
+    """The files to make from a saliency map.
 
     Args:
         kind: see `limelight.media.outputs`.
         threshold, reverse: see `limelight.media.outputs.adjust`.
-        uncertainty: also write what an ensemble disagrees about, as grey of 16 bits of which white is 0.5.
-        file_type: of pictures of 8 bits; see `limelight.imaging.images`.
-        quality: of JPEG and WebP; see `encode`.
-        max_pixels: of a picture, and of one that is put behind the object; larger ones are refused.
+        uncertainty: also write the ensemble's disagreement, as 16-bit grey whose white is 0.5.
+        file_type: type of 8-bit pictures; see `limelight.imaging.images`.
+        quality: quality of JPEG and WebP; see `encode`.
+        max_pixels: limit for a picture and for a background picture; larger ones are refused.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Style:
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        name = self.name  # an unknown kind is to be found out at once
+        name = self.name  # raises for an unknown kind
         if self.file_type not in FILE_TYPES:
             raise UserError(f"results are {', '.join(FILE_TYPES)} or .npy files, not {self.file_type}; choose another")
         if self.kind in EXACT and self.file_type != ".png":
@@ -69,7 +69,7 @@ class Style:
 
     @cached_property
     def output(self) -> Output:
-        """How one map is drawn.
+        """The output that draws one map.
 
         Raises:
             UserError: an unknown kind.
@@ -78,32 +78,32 @@ class Style:
 
     @property
     def name(self) -> str:
-        """Of the kind, as a folder's name."""
+        """The kind, as a folder name."""
         return self.output.name
 
     @property
     def suffix(self) -> str:
-        """Of the kind's own files."""
+        """Suffix of the kind's own files."""
         return ".npy" if self.kind == "npy" else self.file_type
 
     @property
     def endings(self) -> list[str]:
-        """Of the files that one picture makes, to be appended to its name."""
+        """Endings of the files made from one picture, to be appended to its name."""
         return [*self._endings(), *([f".{UNCERTAINTY}.png"] if self.uncertainty else [])]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the files depend on besides the prediction, as JSON."""
+        """All settings that the files depend on besides the prediction, as JSON."""
         background = None if self.kind in OF_CLASSES else self.output.background_sha256
         on = {} if background is None else {"background_sha256": background}
         stored = {} if self.file_type == ".png" else {"file_type": self.file_type, "quality": self.quality}
         return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on, **stored}
 
     def render(self, photo: Photo, found: Found) -> list[bytes]:
-        """The files' contents, one per ending.
+        """Render the files' contents, one per ending.
 
         Raises:
-            UserError: the result is larger than a file of its type can be.
+            UserError: the result is larger than its file type allows.
         """
         files = list(self._files(photo, found))
         if self.uncertainty:
@@ -131,11 +131,11 @@ class Style:
 
 @dataclass(frozen=True)
 class LabelStyle(Style):
-    """What is made of the classes that are found.
+    """The files to make from a segmentation into classes.
 
-    'labels': an indexed PNG, or a grey one of 16 bits for more than 255 classes. 'overlay': the picture tinted by
-    class, over a legend. 'map': a grey PNG per class. 'npy': all of these as one float32 KxHxW. Any other kind is
-    made of the classes together, as of one object.
+    'labels': a palette PNG, or 16-bit grey for more than 255 classes. 'overlay': the picture tinted by class, above a
+    legend. 'map': a grey PNG per class. 'npy': all class maps as one float32 KxHxW. Any other kind treats the classes
+    together as one object.
     """
 
     classes: tuple[str, ...] = ()
@@ -158,7 +158,7 @@ class LabelStyle(Style):
 
     @property
     def legend(self) -> dict[str, str]:
-        """What each label means, as JSON."""
+        """Meaning of each label, as JSON."""
         return {str(label): name for label, name in enumerate(self.classes, start=1)}
 
     def _endings(self) -> list[str]:
@@ -188,21 +188,21 @@ class LabelStyle(Style):
 
 @dataclass(frozen=True)
 class Job:
-    """Pictures in, predictions out, and how to write them.
+    """A predictor with its settings and the style of its results.
 
     Args:
-        modality: of the companions; see `SaliencyPredictor.predict`, as for `batch_size` and `output_processing_res`.
+        modality: the companions'; see `SaliencyPredictor.predict`, as for `batch_size` and `output_processing_res`.
     """
 
     predictor: SaliencyPredictor | OpenVocabularyPredictor
-    """Of the kind that the style is for."""
+    """Of the kind that the style requires."""
     style: Style
     modality: str | None = None
     batch_size: int = 8
     output_processing_res: bool = False
 
     def predict(self, pictures: Sequence[Picture]) -> Sequence[Found]:
-        """One prediction per picture, in order.
+        """Return one prediction per picture, in order.
 
         Raises:
             UserError: see `SaliencyPredictor.predict`.
@@ -228,7 +228,7 @@ class Job:
         )
 
     def predict_each(self, pictures: Sequence[Picture]) -> Sequence[Found | UserError]:
-        """The same, with what is wrong in place of a prediction that cannot be made: too little memory, most often."""
+        """Predict like `predict`, but with an error in place of each failed prediction: mostly too little memory."""
         try:
             return self.predict(pictures)
         except UserError as error:
@@ -237,7 +237,7 @@ class Job:
             return [found for picture in pictures for found in self.predict_each([picture])]
 
     def record(self) -> dict[str, Any]:
-        """What the results depend on besides the pictures, as JSON."""
+        """The settings that the results depend on besides the pictures, as JSON."""
         plan = self.predictor.plan
         sampled = {} if plan.sampling.steps is None else {"sampling": plan.sampling.note}
         resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
@@ -254,7 +254,7 @@ class Job:
 
 
 def file_names(classes: Sequence[str]) -> list[str]:
-    """Each class as a part of a file's name; with their numbers where two would be the same."""
+    """Turn each class into part of a file name; numbered where two would be equal."""
     slugs = [re.sub(r"\W+", "-", name.casefold()).strip("-")[:_LONGEST] for name in classes]
     if len({*slugs, "", UNCERTAINTY}) == len(slugs) + 2:
         return slugs
@@ -262,7 +262,7 @@ def file_names(classes: Sequence[str]) -> list[str]:
 
 
 def _fitted(photo: Photo, size: tuple[int, ...]) -> Photo:
-    """The photo and its transparency at the size of a result, which may have been left at the network's."""
+    """Resize the photo and its transparency to the result's size, which may be the network's input size."""
     height, width = size
     if photo.image_HW3.shape[:2] == (height, width):
         return photo

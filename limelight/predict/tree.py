@@ -1,8 +1,8 @@
-"""Predictions for whole trees of pictures: nothing lost, nothing done twice, failures listed.
+"""Predict whole trees of pictures: resumable, without repeated work, failures listed.
 
-A folder of results holds `limelight.json`, the settings that they were made with, so that an interrupted run is resumed
-and never mixed with another's results; `limelight.done.jsonl`, what each was made from (see `limelight.predict.done`);
-and, where there are any, `failures.csv`, the pictures that were not done, or not all of, and why.
+A results folder holds `limelight.json`, the settings of its results, so that an interrupted run can be resumed and
+is never mixed with results of other settings; `limelight.done.jsonl`, the inputs of each result (see
+`limelight.predict.done`); and, where there are any, `failures.csv`, the pictures that failed wholly or partly, and why.
 """
 
 import csv
@@ -28,36 +28,36 @@ from limelight.progress import progress
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
 _THREADS = 2
-"""That decode and encode beside the network; both release the interpreter's lock."""
+"""Threads that decode and encode while the network runs; both release the interpreter's lock."""
 _OF_THE_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-"""Errors of one result alone: its name is too long, holds what the disk does not take, or is taken by another kind."""
+"""Errors that concern one result only: its name is too long, invalid on this disk, or taken by another kind of file."""
 
 
 @dataclass(frozen=True)
 class Companions:
-    """The second pictures of a tree."""
+    """The companions of a tree of pictures."""
 
     modality: str
     """'rgbd' or 'rgbt'."""
     folder: Path
-    """Where they are from; a file, for a single picture."""
+    """Their folder; a file, for a single picture."""
     paths: Mapping[Source, Path | UserError]
-    """Or why there is none."""
+    """Each picture's companion, or why there is none."""
 
 
 @dataclass
 class Report:
-    """How a run went."""
+    """Outcome of a run."""
 
     written: int = 0
     skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
-    """Pictures of which nothing, or not every result, or not all that they show could be made, and why."""
+    """Pictures that failed, lack a result or were used only in part, with the reason."""
     notes: list[tuple[Path, str]] = field(default_factory=list)
-    """What is worth knowing, though nothing is missing."""
+    """Remarks on pictures whose results are complete."""
 
     def add(self, path: Path, picture: Picture | UserError, error: UserError | None) -> None:
-        """Count a picture, and what was wrong with it or its results."""
+        """Count a picture, and record the errors of the picture or its results."""
         if error is not None or isinstance(picture, UserError):
             self.failures.append((path, str(error or picture)))
             return
@@ -79,14 +79,14 @@ def predict_tree(
 ) -> Report:
     """Predict every source and write its results to their places below `folder`, with a legend if they have labels.
 
-    Results that an earlier run with the same settings has finished are kept, unless their picture or its companion has
-    changed since, or one of them has another size than it was written with.
+    Finished results of an earlier run with the same settings are kept, unless their picture or companion has changed
+    since, or a result's size differs from the one recorded.
 
     Args:
-        job: of the companions' modality.
-        refused: what else is to be listed as a failure, and why.
-        companions: of the sources; a source whose companion is missing or cannot be used is one of the failures.
-        overwrite: replace whatever stands where a result goes, other settings' results included.
+        job: for the companions' modality.
+        refused: further files to list as failures, with the reason.
+        companions: the sources' companions; a source whose companion is missing or unusable counts as a failure.
+        overwrite: replace any existing file where a result goes, including results of other settings.
         quiet: show no progress.
 
     Raises:
@@ -136,7 +136,7 @@ def predict_tree(
 def _begin(
     folder: Path, record: dict[str, Any], targets: dict[Source, list[Path]], overwrite: bool, report: Report
 ) -> Done:
-    """Write the record where it is another, and remove what killed runs left."""
+    """Write the record if it changed, and remove what killed runs left."""
     try:
         known = read_json(folder / RECORD)
     except UserError:
@@ -149,7 +149,7 @@ def _begin(
         )
     for place in {target.parent for made in targets.values() for target in made}:
         sweep(place)
-    done = Done(folder / DONE, record)  # before the record, which alone is what earlier versions left
+    done = Done(folder / DONE, record)  # before the record: earlier versions left the record only
     if known != record:
         write_json(folder / RECORD, record)
     elif done.is_new and existing is not None:
@@ -158,7 +158,7 @@ def _begin(
 
 
 def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Found | UserError]:
-    """Predictions, or why there is none."""
+    """Return each picture's prediction, or the error in its place."""
     found = iter(job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
     return [picture if isinstance(picture, UserError) else next(found) for picture in pictures]
 
@@ -186,7 +186,7 @@ def _refuse_to_destroy(inputs: dict[Source, list[Path]], targets: dict[Source, l
 
 
 def _exists(path: Path) -> bool:
-    """Of a name too that is longer than the disk takes, which Path's own methods fail on."""
+    """Whether a path exists; works for names longer than the disk allows, on which Path's own methods fail."""
     try:
         return path.exists()
     except OSError:
@@ -196,7 +196,7 @@ def _exists(path: Path) -> bool:
 def _read_ahead(
     sources: Sequence[Source], companions: Companions | None, job: Job, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Sequence[Source], list[Picture | UserError]]]:
-    """Batches of sources with their pictures, or why there is none; the next batch is decoded while one is in use."""
+    """Yield batches of sources with their pictures or errors, decoding the next batch while one is in use."""
 
     batch_size = job.batch_size or MOST_AT_ONCE
     read = partial(_read, companions=companions, max_pixels=job.style.max_pixels)
@@ -225,10 +225,10 @@ def _read(source: Source, companions: Companions | None, max_pixels: int) -> Pic
 
 
 def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found) -> tuple[UserError | None, list[int]]:
-    """Returns what kept the first of the results that are missing from being written, and the bytes of the others.
+    """Write a picture's results; return the first error of those that failed, and the sizes of the others in bytes.
 
     Raises:
-        UserError: the disk is full or not writable, which no other result would be spared.
+        UserError: the disk is full or not writable, which affects every other result too.
     """
     failure, sizes = None, []
     try:
@@ -257,5 +257,5 @@ def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("source", "reason"))
     writer.writerows(failures)
-    # A file's name may be bytes that are no text.
+    # A file name may hold bytes that are not valid text.
     write_text(path, table.getvalue().encode("utf-8", "backslashreplace").decode())

@@ -1,1 +1,1 @@
-"""Evaluations as reports, and the reports of all as one leaderboard with a champion of each task."""
+"""Evaluation reports, and a leaderboard that compares them and names a champion per task."""

@@ -1,4 +1,4 @@
-"""From the reports of all evaluations to one leaderboard on disk."""
+"""Combine the evaluation reports into one leaderboard on disk."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,22 +29,22 @@ def compare(
     teachers: Mapping[str, str],
     reproduce: dict[str, str],
 ) -> tuple[Leaderboard, Pictures]:
-    """Lay all evaluations side by side, a contest for each task.
+    """Compare all evaluations, in one contest per task.
 
     Args:
         reports: folder of the evaluations.
         names: the artifacts to compare.
-        samples: what they must have been made on.
+        samples: the samples that the reports must have been made on.
         settings: `maps` names other methods' folders; `workers` score them.
-        rules: how champions are chosen; a task that is not named has a rule of its own.
+        rules: how champions are chosen; a task that is missing here uses its default rule.
         teachers: run -> teacher, of distilled runs.
         reproduce: 'command', 'profile', 'dirty'.
 
     Returns:
-        The leaderboard, best row of each task first, and the pictures of the same images for everybody.
+        The leaderboard, best row of each task first, and pictures of the same images from every report.
 
     Raises:
-        UserError: nothing to compare, a folder of maps is incomplete, an unknown metric, or nobody meets a rule.
+        UserError: nothing to compare, a folder of maps is incomplete, an unknown metric, or no row satisfies a rule.
     """
     found, left_out = read_reports(reports, names, manifest_hash(samples))
     by_id = {sample.sample_id: sample for sample in samples}
@@ -89,7 +89,7 @@ def gallery(
 
 
 def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str) -> None:
-    """Write leaderboard.json, .md and .html, champion.json and, of each task, scatter-<task>.png and -dark.png."""
+    """Write leaderboard.json, .md, .html, champion.json and, for each task, scatter-<task>.png and -dark.png."""
     folder = Path(folder)
     diagrams = [_diagram(get_task(name), contest, folder) for name, contest in board.contests.items()]
     write_json(folder / "champion.json", board.champions())
@@ -99,7 +99,7 @@ def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str
 
 
 def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:
-    """Rows by the rule's metric, whether one could be champion or not; those without the figure come last."""
+    """Sort rows by the rule's metric, whether eligible as champion or not; rows without a value come last."""
     sign = metric_of(rule, task).sign
 
     def key(row: Row) -> tuple[float, str]:
@@ -110,7 +110,7 @@ def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:
 
 
 def _diagram(task: Task[Any, Any], contest: Contest, folder: Path) -> Diagram:
-    """Quality over speed, for a light and for a dark page."""
+    """Plot quality over speed, for a light and for a dark page."""
     key = contest.champion.metric
     points = [
         Point(

@@ -1,7 +1,7 @@
-"""The protocol: every dataset of the chosen splits in every runtime that an artifact has, samples always in one order.
+"""Evaluation of an artifact: every dataset of the chosen splits in every available runtime, in a fixed sample order.
 
-What is scored and how says the task of the weights. A network that works with depth or thermal pictures and without is
-also scored with them hidden, so that one can see what they are worth.
+The weights' task defines what is scored and how. A network that works both with and without depth or thermal pictures
+is also scored without them, to show their benefit.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ from limelight.tasks import task_of
 from limelight.tasks.task import Scoring, Task
 
 REFERENCE = TORCH.name
-"""The runtime that every artifact has; curves, overlays and examples are its."""
+"""The runtime that every artifact has; curves, overlays and examples come from it."""
 EXAMPLES = 4
 """Samples per dataset whose results are kept for the side-by-side pictures; the same ones for every artifact."""
 
 
 @dataclass(frozen=True)
 class RuntimeResult:
-    """What one runtime of an artifact achieves."""
+    """Results of one runtime of an artifact."""
 
     scores: Mapping[str, Scores]
     """By dataset."""
@@ -48,20 +48,20 @@ class RuntimeResult:
     latency_ms: dict[str, float]
     """See `median_and_p90`."""
     timed: str
-    """What latencies are of, such as 'a picture'."""
+    """What one latency covers, such as 'a picture'."""
     size_bytes: int
     description: str
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one artifact."""
+    """All results of one artifact."""
 
     artifact: str
     task: Task[Any, Any]
     card: Card
     code_sha256: str
-    """Of the code of the network's family."""
+    """Hash of the code of the network's family."""
     cost: dict[str, int]
     """See `Task.cost`."""
     runtimes: dict[str, RuntimeResult]
@@ -70,13 +70,13 @@ class Evaluation:
     left_out: dict[str, str] = field(default_factory=dict)
     """Runtime -> why it was not evaluated."""
     without_companion: Mapping[str, Scores] = field(default_factory=dict)
-    """By dataset that has companions: the reference runtime's scores on the images alone; empty for a network that
-    takes no companions, or cannot do without."""
+    """Scores of the reference runtime on the images alone, for datasets with companions; empty for a network that does
+    not support companions or requires them."""
     peak_memory_mb: float = 0.0
 
     @property
     def scores(self) -> Mapping[str, Scores]:
-        """Of the reference runtime, by dataset."""
+        """Scores of the reference runtime, by dataset."""
         return self.runtimes[REFERENCE].scores
 
 
@@ -90,7 +90,7 @@ def evaluate(
 ) -> Evaluation:
     """Score, time and measure a weights folder in every runtime that it has.
 
-    A runtime that cannot be opened here (its package is missing, say) is left out and named; so is a sample that fails.
+    A runtime that cannot be opened here (its package is missing, say) is skipped and reported; so is a failing sample.
 
     Args:
         maps: where results go if `settings.save_maps`: <maps>/<artifact>/<runtime>/<sample id>.png.
@@ -111,7 +111,7 @@ def evaluate(
         hidden = work.without_companion(reference)
         for runtime in [each.name for each in runtimes_of(folder)[1:]]:
             try:
-                # An export runs on the CPU, whatever the device of the networks.
+                # Exports run on the CPU, whatever device is set for the networks.
                 runtimes[runtime] = work.evaluate(runtime, open_predictor(folder, settings, "auto", runtime), {})
             except UserError as error:
                 left_out[runtime] = str(error)
@@ -133,7 +133,7 @@ def evaluate(
 def open_predictor(
     folder: Path | str, settings: Evaluate, device: Device = "auto", runtime: str = REFERENCE
 ) -> Predictor[Any]:
-    """A predictor as the figures are made with."""
+    """Load a predictor with the evaluation's settings."""
     return load(folder, runtime=runtime, device=device, threads=settings.threads)
 
 
@@ -156,7 +156,7 @@ def code_sha256(card: Card) -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """What the evaluations of one artifact's runtimes share."""
+    """State shared by the evaluations of one artifact's runtimes."""
 
     folder: Path
     task: Task[Any, Any]
@@ -166,7 +166,7 @@ class _Work:
     maps: Path | None
 
     def evaluate(self, runtime: str, predictor: Predictor[Any], keep: Examples) -> RuntimeResult:
-        # Timed before the scoring, which takes the cores for itself.
+        # Timed before scoring, which occupies all cores.
         timed = self.task.timed(predictor, self.datasets)
         latency = median_and_p90(timed.predict, self.settings.latency_runs)
         store = self.maps / self.folder.name / runtime if self.maps else None
@@ -179,7 +179,7 @@ class _Work:
         return RuntimeResult(scores, mean, latency, timed.of, size, predictor.description)
 
     def without_companion(self, predictor: Predictor[Any]) -> dict[str, Scores]:
-        """The predictor's scores on the images alone, of the datasets where it is given more."""
+        """Score the predictor on the images alone, for the datasets where it uses companions."""
         takes = predictor.card.architecture
         if "rgb" not in takes.modalities or not takes.companions:
             return {}

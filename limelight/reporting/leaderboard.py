@@ -1,4 +1,4 @@
-"""The leaderboard: a contest of each task, and where the figures come from."""
+"""The leaderboard: a contest per task, and the origin of its figures."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from limelight.reporting.rule import Champion
 
 @dataclass(frozen=True)
 class Contest:
-    """What was evaluated for one task."""
+    """The evaluations of one task."""
 
     rows: list[Row]
     """Best first."""
@@ -29,19 +29,19 @@ class Contest:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The contests by task, of those tasks that anything was evaluated for."""
+    """The contests by task; only tasks with evaluations."""
 
     contests: dict[str, Contest]
     hardware: list[str]
-    """One line per machine and number of threads that latencies were measured with; more than one do not compare."""
+    """One line per machine and thread count of the latencies; latencies of different lines are not comparable."""
     reproduce: dict[str, str]
     manifest_sha256: str
-    """Of the samples that everything was measured on."""
+    """Hash of the samples that everything was measured on."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Report, or artifact and runtime -> why it is no row."""
+    """Report, or artifact and runtime -> why it has no row."""
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; rows say nothing of hidden companions where there were none."""
+        """Convert for JSON; rows omit the scores without companions where there are none."""
         tree = asdict(self)
         for contest in tree["contests"].values():
             for row in contest["rows"]:
@@ -64,7 +64,7 @@ class Leaderboard:
 
 
 def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
-    """What the tracker is sent of a comparison.
+    """Collect what the experiment tracker gets of a comparison.
 
     Returns:
         metrics: '<artifact>/<runtime>/<what>' -> number; params: the champions; artifacts: files of `folder`.

@@ -1,4 +1,4 @@
-"""Pictures of what a network finds in single images, from its best to its worst."""
+"""Pictures of a network's results on single images, ranked from best to worst."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,10 +37,10 @@ def draw_overlays(
     folder: Path,
     name: str,
 ) -> None:
-    """Write `settings.overlays` pictures from the best image of a dataset over the median to the worst.
+    """Draw `settings.overlays` pictures, from a dataset's best image over the median to the worst.
 
-    File names hold the place in the ranking but not the image, so that two revisions' pictures can be laid side by
-    side: <name>-1-best.png, ..., <name>-<count>-worst.png.
+    File names hold the rank but not the image, so that the pictures of two revisions can be compared side by side:
+    <name>-1-best.png, ..., <name>-<count>-worst.png.
 
     Args:
         samples: by sample id; those of `scores` are looked up.
@@ -55,7 +55,7 @@ def draw_overlays(
 
 
 def spread(scores: Scores, task: Task[Any, Any], count: int) -> list[str]:
-    """Ids of at most `count` images, evenly spaced over their ranking, best first; of those with all its figures."""
+    """Return ids of at most `count` images with all ranking metrics, evenly spaced over their ranking, best first."""
     first, sign = task.ranked_by[0], task.metrics[task.ranked_by[0]].sign
     figures = {name: own for name, own in scores.per_image.items() if all(key in own for key in task.ranked_by)}
     ranked = sorted(figures, key=lambda sample_id: (sign * figures[sample_id][first], sample_id))

@@ -1,4 +1,4 @@
-"""The leaderboard as Markdown and as one HTML file that needs nothing else."""
+"""The leaderboard as Markdown and as one self-contained HTML file."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from limelight.reporting.tables import Cell, Table, tables
 from limelight.tasks import get_task
 
 Diagram = tuple[Path, Path]
-"""Speed and quality, for a light and for a dark page."""
+"""Plot of speed and quality, for a light and for a dark page."""
 
 _NOTE = (
     "Latencies are medians of single images: of the network, and end to end with resizing and normalisation. GMAC "
@@ -23,7 +23,7 @@ _NOTE = (
 
 
 def markdown(board: Leaderboard) -> str:
-    """The tables, the champion and how to make them again, as GitHub's Markdown."""
+    """Format the tables, the champion and the reproduce commands as GitHub's Markdown."""
     parts = ["# Leaderboard"]
     for task, contest in board.contests.items():
         best = contest.champion
@@ -39,7 +39,7 @@ def markdown(board: Leaderboard) -> str:
 
 
 def html(board: Leaderboard, pictures: Mapping[str, Sequence[Tile]], diagrams: Sequence[Diagram]) -> str:
-    """One self-contained page, light or dark as the reader's system is.
+    """Format one self-contained page, light or dark by the reader's system setting.
 
     Args:
         pictures: the gallery, by sample id.
@@ -84,7 +84,7 @@ def _runner_up(best: Champion) -> str:
 
 
 def _facts(board: Leaderboard) -> list[str]:
-    """Reproduce command, machine and what was left out; commands in backticks."""
+    """List the reproduce command, the machine and what was left out; commands in backticks."""
     made = board.reproduce
     facts = [f"Reproduce: `{made['command']}` with profile `{made['profile']}` in params.yaml."]
     if made.get("dirty") == "true":

@@ -1,4 +1,4 @@
-"""What the evaluation of one artifact leaves on disk: figures as JSON and CSV, pictures as PNG."""
+"""Write the evaluation report of one artifact: figures as JSON and CSV, pictures as PNG."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
     further files of the task.
 
     Args:
-        samples: what was evaluated on; their hash goes into about.json.
-        threads: of the runtimes while they were timed.
+        samples: the samples evaluated; their hash goes into about.json.
+        threads: the runtimes' threads during timing.
     """
     folder, task, scores = Path(folder), evaluation.task, evaluation.scores
     curves = {dataset: found.curves for dataset, found in scores.items()}
@@ -74,12 +74,12 @@ def slug(sample_id: str) -> str:
 
 
 def packages() -> dict[str, str]:
-    """Versions of what computes."""
+    """Return the versions of the packages that compute."""
     return {name: version(name) for name in ("torch", "numpy")}
 
 
 def curves_csv(datasets: Mapping[str, Mapping[str, NDArray[np.float64]]], names: Sequence[str]) -> str:
-    """One row per threshold, 0 to 255: the mean over the datasets, so that it is one line."""
+    """Format one row per threshold, 0 to 255: means over the datasets, so that each curve is one line."""
     columns = [np.mean([curves[name] for curves in datasets.values()], axis=0)[::-1] for name in names]
     rows = zip(*columns, strict=True)
     return to_csv(

@@ -1,4 +1,4 @@
-"""Everything that was evaluated, as rows that can be compared."""
+"""All evaluations as comparable rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from limelight.foundation.files import read_json
 from limelight.tasks.task import Task
 
 MAPS = "maps"
-"""The runtime of a row that was scored from another method's maps: it has no weights here and cannot be champion."""
+"""Runtime name of a row scored from another method's maps: it has no weights here and cannot be champion."""
 _TRAINING_FORM = "torch"
 
 
@@ -23,26 +23,26 @@ class Row:
     artifact: str
     runtime: str
     datasets: dict[str, dict[str, float]]
-    """Dataset -> the metrics of the task, and standard errors; what is undefined there is missing."""
+    """Dataset -> the metrics of the task, and standard errors; undefined ones are omitted."""
     mean: dict[str, float]
     without_companion: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Dataset -> the same with the companions hidden, where the network was given any and can do without."""
+    """Dataset -> the same without companions, if the network got any and does not require them."""
     model: str = ""
     form: str = ""
     teacher: str = ""
     weights_sha256: str = ""
     code_sha256: str = ""
-    """Of the code of the network's family."""
+    """Hash of the code of the network's family."""
     parameters: int | None = None
     macs: int | None = None
     size_bytes: int | None = None
     network_ms: float | None = None
-    """Median of single images through the network."""
+    """Median latency of the network alone, for single images."""
     total_ms: float | None = None
-    """Median with resizing and normalisation; files are not read."""
+    """Median latency with resizing and normalisation, without reading files."""
     faster_than_slowest: float | None = None
     faster_than_training_form: float | None = None
-    """Merged forms and their exports only."""
+    """Speed-up; for merged forms and their exports only."""
 
     @property
     def name(self) -> str:
@@ -63,10 +63,10 @@ class Report:
 
 
 def read_reports(folder: Path | str, names: Sequence[str], manifest_sha256: str) -> tuple[list[Report], dict[str, str]]:
-    """The evaluations of these artifacts under `folder` that were made on the present data.
+    """Read the reports of these artifacts under `folder` that were made on the current data.
 
     Returns:
-        The reports, and of those left out: name -> why.
+        The reports, and the skipped artifacts: name -> reason.
 
     Raises:
         UserError: there is none.
@@ -85,10 +85,10 @@ def read_reports(folder: Path | str, names: Sequence[str], manifest_sha256: str)
 
 
 def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
-    """A row per runtime of one report.
+    """Make a row per runtime of one report.
 
     Args:
-        teachers: run -> its teacher, of the runs that were distilled.
+        teachers: distilled run -> its teacher.
     """
     metrics, about = report.metrics, report.about
     architecture, artifact = about["card"]["architecture"], about["artifact"]
@@ -119,7 +119,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
 
 
 def row_of_maps(name: str, method: Method, task: Task[Any, Any]) -> Row:
-    """A row for another method, known by its maps alone."""
+    """Make a row for another method, known by its maps alone."""
     datasets = {dataset: dict(found.figures) for dataset, found in method.scores.items()}
     return Row(name, MAPS, datasets, over_datasets(list(datasets.values()), task.metrics), model=name)
 

@@ -1,4 +1,4 @@
-"""Which row wins: the best by one metric that keeps within the limits, and the fastest among equals."""
+"""Choose the champion: the best row by one metric within the limits, and the fastest among ties."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from limelight.reporting.rows import Row
 from limelight.tasks.task import Metric, Task
 
 TIE = 5e-4
-"""Rows closer than this are equal: the field quotes three decimals, and a merged form or an export differs from its own
+"""Rows closer than this are ties: the field quotes three decimals, and a merged form or an export differs from its own
 training form by rounding, which must not make the slow form champion."""
 MEAN = "mean"
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The rule's choice; champion.json holds these fields of each task's."""
+    """The champion of a task; champion.json holds these fields for each task."""
 
     artifact: str
     runtime: str
@@ -31,14 +31,14 @@ class Champion:
 
 
 def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Champion:
-    """Apply a rule such as `compare` of params.yaml holds for a task.
+    """Choose the champion by a rule such as `compare` in params.yaml holds for a task.
 
     Candidates are the rows with weights, evaluated on every dataset that the rule looks at, within max_parameters and
     max_latency_ms (median end to end, batch 1). The best by the metric wins; of rows within 0.0005 of it the one with
     the lowest latency, then the fewest parameters, then the first by name.
 
     Raises:
-        UserError: an unknown metric or dataset, no candidate, or none within the limits; then the nearest is named.
+        UserError: an unknown metric or dataset, no candidate, or none within the limits; then the closest is named.
     """
     metric = metric_of(rule, task)
     known = sorted({dataset for row in rows for dataset in row.datasets})
@@ -62,7 +62,7 @@ def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Ch
 
 
 def metric_of(rule: Rule, task: Task[Any, Any]) -> Metric:
-    """The metric of a task that a rule names.
+    """Return the task's metric that a rule names.
 
     Raises:
         UserError: the task has none of that name.
@@ -90,19 +90,19 @@ def _crown(within: list[Row], figures: dict[str, float], rule: Rule, metric: Met
 
 
 def _value(row: Row, rule: Rule, datasets: list[str]) -> float | None:
-    """The row's figure under the rule; None where it lacks a dataset that the rule looks at."""
+    """Return the row's value under the rule; None where it lacks a dataset that the rule uses."""
     if rule.dataset is not None:
         return row.datasets.get(rule.dataset, {}).get(rule.metric)
     return row.mean.get(rule.metric) if row.datasets.keys() == set(datasets) else None
 
 
 def _cost(row: Row) -> tuple[float, int, str, str]:
-    """Latency and parameters, then the name; of rows with weights."""
+    """Return the sort key of ties: latency and parameters, then the name; for rows with weights."""
     return row.total_ms or 0.0, row.parameters or 0, row.artifact, row.runtime
 
 
 def _excess(row: Row, rule: Rule) -> float:
-    """The largest of the row's quotients of figure and limit: above 1, it breaks a limit."""
+    """Return the row's largest ratio of value to limit; above 1, it breaks a limit."""
     limits = ((row.parameters, rule.max_parameters), (row.total_ms, rule.max_latency_ms))
     return max(((figure or 0) / limit for figure, limit in limits if limit is not None), default=0.0)
 

@@ -1,4 +1,4 @@
-"""How fast a predictor is on this machine, and what machine this is."""
+"""Latency of a predictor on this machine, and a description of the machine."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ WARM_UP = 3
 
 
 def median_and_p90(predict: Callable[[], float], runs: int) -> dict[str, float]:
-    """Time single predictions, one after another, after three that do not count.
+    """Time single predictions, one after another, after three for warm-up.
 
     Args:
-        predict: predicts once, files read and decoded before, and returns the milliseconds of the network alone.
+        predict: predicts once, with files already read and decoded, and returns the network's milliseconds.
         runs: timed predictions.
 
     Returns:
@@ -40,13 +40,13 @@ def median_and_p90(predict: Callable[[], float], runs: int) -> dict[str, float]:
 
 
 def peak_memory_mb() -> float:
-    """The largest resident set that this process has had, in 10^6 bytes."""
+    """Return the peak resident set size of this process in 10^6 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6, 1)
 
 
 def hardware() -> str:
-    """One line: processor, cores this process may use, memory, system; the GPU too where torch sees one."""
+    """Describe in one line: processor, cores this process may use, memory, system; the GPU too where torch sees one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     parts = [_processor(), f"{cores} cores", f"{memory:.0f} GiB", f"{platform.system()} {platform.machine()}"]

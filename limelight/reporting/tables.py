@@ -1,4 +1,4 @@
-"""The leaderboard's tables, once, for Markdown and HTML alike."""
+"""The leaderboard's tables, shared by Markdown and HTML."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, what it sorts by, and whether it is the best of its column."""
+    """A cell's text, its sort value, and whether it is the best of its column."""
 
     text: str
     value: float | str | None = None
@@ -45,11 +45,11 @@ _FACTS: dict[str, tuple[Callable[[Row], str], Callable[[Row], float | str | None
     "vs slowest": (lambda row: _times(row.faster_than_slowest), lambda row: row.faster_than_slowest),
     "vs training form": (lambda row: _times(row.faster_than_training_form), lambda row: row.faster_than_training_form),
 }
-"""Heading -> text and sort value of a row's cell."""
+"""Heading -> function from a row to the cell's text and sort value."""
 
 
 def tables(board: Leaderboard) -> list[Table]:
-    """Of each task, what the rows are and how fast; then the metrics, as means over the datasets and per dataset."""
+    """Build each task's table of networks and speeds; then its metrics, as means over the datasets and per dataset."""
     made = []
     for name, contest in board.contests.items():
         task, datasets = get_task(name), contest.datasets
@@ -62,7 +62,7 @@ def tables(board: Leaderboard) -> list[Table]:
 
 
 def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Table:
-    """What the rows are and how fast, with the figures that the champion was chosen by."""
+    """Build the table of networks and speeds, with the metrics that the champion was chosen by."""
     best = contest.champion
     decisive = [row.mean if best.dataset == MEAN else row.datasets.get(best.dataset, {}) for row in contest.rows]
     metric = {best.metric: metrics[best.metric]}
@@ -74,7 +74,7 @@ def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Ta
 
 
 def _of_dataset(rows: Sequence[Row], dataset: str) -> dict[str, dict[str, float]]:
-    """Each row's figures, and below it what is left of them when the companions are hidden."""
+    """Return each row's metrics, followed by those without companions."""
     figures = {}
     for row in rows:
         for suffix, datasets in (("", row.datasets), (", companion hidden", row.without_companion)):
@@ -84,7 +84,7 @@ def _of_dataset(rows: Sequence[Row], dataset: str) -> dict[str, dict[str, float]
 
 
 def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Mapping[str, Metric]) -> Table:
-    """The metrics of each row."""
+    """Build the table of the metrics of each row."""
     scored = _scores(list(figures.values()), metrics)
     rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
     return Table(title, ["row", *_headings(metrics)], rows)
@@ -95,7 +95,7 @@ def _headings(metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def _scores(figures: Sequence[dict[str, float]], metrics: Mapping[str, Metric]) -> list[list[Cell]]:
-    """Rows of cells, each column's best marked; what shows the same three decimals is equally good."""
+    """Build the rows of cells, marking each column's best; equal at three decimals counts as a tie."""
     best: dict[str, float | None] = {}
     for name, metric in metrics.items():
         values = [round(row[name], 3) for row in figures if name in row]

@@ -1,4 +1,4 @@
-"""The tasks that networks are evaluated, compared and served for; naming them imports neither NumPy nor PyTorch."""
+"""Tasks that networks are evaluated, compared and served for; importing this loads neither NumPy nor PyTorch."""
 
 import importlib
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from limelight.tasks.task import Task
 
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
-"""Names, in the order of reports. The object of 'a-b' is `TASK` of the module `limelight.tasks.a_b`."""
+"""Task names, in report order. Task 'a-b' is the object `TASK` in the module `limelight.tasks.a_b`."""
 DEFAULT: TaskName = "saliency"
-"""The task of commands that name none."""
+"""Task of commands where none is given."""
 
 
 def get_task(name: str) -> "Task[Any, Any]":
-    """The task of a name.
+    """Look up a task by name.
 
     Raises:
         UserError: no task has the name.
@@ -29,10 +29,10 @@ def get_task(name: str) -> "Task[Any, Any]":
 
 
 def task_of(card: "Card") -> "Task[Any, Any]":
-    """The task that a set of weights is for.
+    """Return the task of a set of weights.
 
     Raises:
-        UserError: weights that are only a part of other networks, such as an autoencoder.
+        UserError: the weights are only a part of other networks, such as an autoencoder.
     """
     known = card.architecture
     if known.task not in TASKS:

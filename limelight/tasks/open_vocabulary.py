@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
-    """Scored by the confusions of classes, counted over whole datasets."""
+    """Scored by class confusion matrices, summed over whole datasets."""
 
     name = "open-vocabulary"
     title = "Open-vocabulary segmentation"
@@ -65,7 +65,7 @@ class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
         return Timed(timed_prediction(predictor, datasets, names), f"a {self.unit} and {len(names)} classes")
 
     def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
-        """Of all classes of the first dataset, 'prompts' in number, and of one ('macs_of_one')."""
+        """Count costs for all classes of the first dataset ('prompts' in number), and for one ('macs_of_one')."""
         from limelight.evaluation.open_vocabulary import classes_timed
         from limelight.models.cost import count_macs
 
@@ -92,7 +92,7 @@ class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
         return {"iou": {dataset: found.iou for dataset, found in scores.items()}}
 
     def remarks(self, scores: "Mapping[str, ClassScores]") -> dict[str, Any]:
-        """The classes that training did not name, of the datasets of which that is known."""
+        """List the classes that training did not name, for datasets where that is known."""
         return {"unseen": {name: found.unseen for name, found in scores.items() if found.trained is not None}}
 
     def csv_files(self, scores: "Mapping[str, ClassScores]") -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""A task: what is scored and how, how it is reported, the rule that chooses its champion, and the service of it.
+"""Task interface: scoring, reporting, the rule that chooses a champion, and the service.
 
-An object of this kind is light: what computes stands in `limelight.evaluation` and is imported by the methods, so that
-a service starts without the packages that metrics need.
+Task objects are light: the computing code is in `limelight.evaluation` and imported inside the methods, so that a
+service starts without the packages that metrics need.
 """
 
 from abc import ABC, abstractmethod
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is shown, and which way is better."""
+    """How a metric is displayed, and which direction is better."""
 
     label: str
     better: Literal["higher", "lower"] = "higher"
 
     @property
     def sign(self) -> int:
-        """What a value is multiplied by so that sorting puts the best first."""
+        """Factor that makes sorting put the best value first."""
         return -1 if self.better == "higher" else 1
 
 
@@ -43,16 +43,16 @@ class Service:
     """The BentoML service of a task."""
 
     name: str
-    """Of the model and of the bento in BentoML's store; the bentofile uses it too."""
+    """Name of the model and the bento in BentoML's store; also used in the bentofile."""
     bentofile: str
     entry: str
-    """Its 'module:class' in the code."""
+    """Import path 'module:class'."""
     limits: tuple[str, ...] = ()
-    """Fields of `package` in params.yaml that it takes besides those that every service takes."""
+    """Fields of `package` in params.yaml that this service accepts besides those common to all services."""
 
     @property
     def bento(self) -> Path:
-        """The exported file."""
+        """Path of the exported bento file."""
         return Path("artifacts/bento") / f"{self.name}.bento"
 
 
@@ -75,10 +75,10 @@ class Scoring(Protocol[P_contra, S_co]):
         store: Path | None = None,
         companions: bool = True,
     ) -> S_co:
-        """Score a predictor on one dataset; a sample that fails is left out and named.
+        """Score a predictor on one dataset; a failing sample is skipped and reported.
 
         Args:
-            keep: results of the ids in it are put into it.
+            keep: its ids are the samples whose results are stored in it.
             store: every result is also written to <store>/<sample id>.png.
             companions: False hides depth and thermal pictures from the network.
 
@@ -89,7 +89,7 @@ class Scoring(Protocol[P_contra, S_co]):
 
 @dataclass(frozen=True)
 class Timed:
-    """What latencies are measured with."""
+    """The prediction that latencies are measured with."""
 
     predict: Callable[[], float]
     """Predict once; returns the milliseconds of the network alone."""
@@ -98,78 +98,78 @@ class Timed:
 
 
 class Task(ABC, Generic[P, S]):
-    """What networks of one kind are evaluated, compared and served for. P predicts, S are scores of a dataset."""
+    """A task of networks. P is the type of predictors, S of the scores of a dataset."""
 
     name: ClassVar[TaskName]
     title: ClassVar[str]
-    """Of its table."""
+    """Title of its table."""
     note: ClassVar[str]
-    """How its figures come to be, below the tables."""
+    """How its figures are computed, shown below the tables."""
     unit: ClassVar[str] = "picture"
-    """What is predicted, scored and timed as one."""
+    """What counts as one prediction, score or timing."""
     metrics: ClassVar[Mapping[str, Metric]]
-    """In the order of the tables."""
+    """Metrics in table order."""
     per_image: ClassVar[tuple[str, ...]]
-    """The figures of a single image, in the order of the columns of per_image.csv."""
+    """Metrics of a single image, in the column order of per_image.csv."""
     ranked_by: ClassVar[tuple[str, ...]]
-    """Of `per_image`, those shown with a picture; overlays go from the best to the worst by the first."""
+    """Those of `per_image` shown with a picture; overlays are ranked by the first."""
     rule: ClassVar[Rule]
-    """How its champion is chosen where `compare` of params.yaml does not say."""
+    """Default rule for its champion, where `compare` of params.yaml has none."""
     service: ClassVar[Service]
 
     @abstractmethod
     def datasets(self, samples: "Sequence[Sample]", card: "Card") -> Datasets:
-        """Group the samples that weights of this card can be scored on.
+        """Group by dataset the samples that weights of this card can be scored on.
 
         Raises:
-            UserError: none is left.
+            UserError: no sample is left.
         """
 
     @abstractmethod
     def scoring(self, settings: Evaluate) -> AbstractContextManager[Scoring[P, S]]:
-        """What scores predictors; worker processes, if it has any, last as long as the context."""
+        """Open a scorer of predictors; its worker processes, if any, last as long as the context."""
 
     @abstractmethod
     def timed(self, predictor: P, datasets: Datasets) -> Timed:
-        """A prediction to be timed, of the first sample that can be read.
+        """Prepare a prediction to be timed, on the first readable sample.
 
         Raises:
-            UserError: none can.
+            UserError: no sample can be read.
         """
 
     @abstractmethod
     def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
-        """'macs', multiply-accumulates of what is timed at the card's input size, and further numbers."""
+        """Count 'macs', multiply-accumulates of the timed prediction at the card's input size, and further costs."""
 
     @abstractmethod
     def panel(self, predictor: P, sample: "Sample", settings: Evaluate, note: str) -> "NDArray[np.uint8]":
-        """What is predicted beside what is true, over a strip with `note`; uint8 RGB."""
+        """Draw prediction and truth side by side, above a strip with `note`; uint8 RGB."""
 
     @abstractmethod
     def tiles(self, sample: "Sample", results: Mapping[str, Path]) -> "list[Tile]":
-        """Small pictures of a sample, its truth and results.
+        """Draw thumbnails of a sample, its truth and results.
 
         Args:
             results: title -> PNG, as `Scoring.score` kept it or as another method made it.
         """
 
     def details(self, scores: Mapping[str, S]) -> dict[str, Any]:
-        """Further figures for metrics.json that the tracker is not sent; `scores` by dataset."""
+        """Return further figures for metrics.json that the tracker does not get; `scores` by dataset."""
         return {}
 
     def remarks(self, scores: Mapping[str, S]) -> dict[str, Any]:
-        """Further entries for about.json."""
+        """Return further entries for about.json."""
         return {}
 
     def csv_files(self, scores: Mapping[str, S]) -> dict[str, str]:
-        """Further files of a report: name -> content."""
+        """Return further files of a report: name -> content."""
         return {}
 
     def diagrams(self, scores: S, folder: Path, dataset: str) -> None:
         """Write further pictures beside the overlays of a dataset."""
 
     def other_methods(self, settings: Evaluate, samples: "Sequence[Sample]") -> dict[str, Method]:
-        """Methods that are compared by maps made elsewhere, by name.
+        """Score methods whose maps were made elsewhere; by name.
 
         Raises:
             UserError: a folder is missing, or lacks maps.

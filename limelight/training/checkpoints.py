@@ -1,4 +1,4 @@
-"""The resume state of a training: whole or absent, tied to one set of settings and inputs."""
+"""The resume state of a training: written atomically, tied to one set of settings and inputs."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 
 RECIPE_VERSION = 2
-"""Raised when a change of the code makes the same settings train differently; older states are then not resumed."""
+"""Incremented when a code change makes the same settings train differently; older states are then not resumed."""
 
 KEEP = 2
 _NEUTRAL = {"workers", "cache_mb", "checkpoint_minutes"}
-"""Settings of `compute` that leave a training's result as it is."""
+"""Settings of `compute` that do not affect a training's result."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Progress:
     epoch: int = 0
     """Epochs finished."""
     step: int = 0
-    """Optimiser steps made in the epoch after those."""
+    """Optimiser steps made in the current, unfinished epoch."""
     sums: dict[str, float] = field(default_factory=dict)
     """Loss and parts, summed over those steps."""
     records: list[dict[str, float]] = field(default_factory=list)
@@ -49,10 +49,10 @@ class Stateful(Protocol):
 
 
 def state_key(run: Run, **inputs: Any) -> str:
-    """16 hex digits that change with whatever changes a training's result: settings, data, teacher, seed, code.
+    """Return 16 hex digits that change with whatever changes a training's result: settings, data, teacher, seed, code.
 
-    Of the settings, those count that were given, by the run or by its preset: a setting that is new in this version
-    leaves older states valid. A default that gets another value needs another `RECIPE_VERSION`.
+    Only settings given by the run or its preset count, so that a setting that is new in this version leaves older
+    states valid. Changing a default needs a new `RECIPE_VERSION`.
 
     Args:
         inputs: anything JSON can hold, e.g. seed=0, manifest='ab12...', teacher='cd34...'.
@@ -103,7 +103,7 @@ class Checkpoints:
             old.unlink()
 
     def restore(self, parts: Mapping[str, Stateful]) -> Progress:
-        """Load the newest readable state into `parts`; without one, leave them and return the beginning.
+        """Load the newest readable state into `parts`; without one, leave them and return an empty Progress.
 
         Raises:
             UserError: the state belongs to a training with other settings or inputs.

@@ -1,4 +1,4 @@
-"""Where a training computes, and how exactly."""
+"""Device, precision and determinism of a training."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from limelight.foundation.errors import UserError
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
-    """Device, autocast and, under torchrun, the process group.
+    """Set up device, autocast and, under torchrun, the process group.
 
     Args:
         device: 'cpu', 'cuda', or 'auto' for a GPU where there is one.
@@ -34,17 +34,17 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """On the CPU, only kernels that add in a fixed order within the block; where there is none, one warning.
+    """Within the block, use only CPU kernels that add in a fixed order; warn once if an operation has none.
 
-    That costs nothing there. On a GPU the gradient of bilinear upsampling has no such kernel: seeds, data and state are
-    exact there too, but the last bits of a sum are not, with or without an interruption.
+    That costs nothing on the CPU. On a GPU the gradient of bilinear upsampling has no such kernel: seeds, data and
+    state are exact there too, but the last bits of a sum are not, with or without an interruption.
     """
     before = torch.get_deterministic_debug_mode()
     if device.type == "cpu":
         torch.set_deterministic_debug_mode(
             "warn"
         )  # use_deterministic_algorithms would import the compiler, for seconds
-        # A debugging aid that writes new tensors twice; torch makes it an attribute where no checker sees it.
+        # A debugging aid that writes new tensors twice; torch sets the attribute dynamically, unseen by type checkers.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
@@ -62,13 +62,13 @@ def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
 
 
 def say(accelerator: Accelerator, text: str) -> None:
-    """One line on standard error, from the first process only."""
+    """Print one line on standard error, from the first process only."""
     if accelerator.is_main_process:
         print(text, file=sys.stderr, flush=True)
 
 
 def describe(accelerator: Accelerator, run: Run) -> str:
-    """'NVIDIA H200, bf16, 2 processes'."""
+    """Describe where a run computes: 'NVIDIA H200, bf16, 2 processes'."""
     index = accelerator.device.index or 0
     name = torch.cuda.get_device_name(index) if accelerator.device.type == "cuda" else "CPU"
     processes = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""

@@ -12,7 +12,7 @@ from limelight.training.learner import Learner
 
 
 def make_average(network: nn.Module, decay: float) -> AveragedModel:
-    """An average of `network`'s parameters and buffers that `update_parameters(network)` moves on by one step.
+    """Make an average of `network`'s parameters and buffers that `update_parameters(network)` moves on by one step.
 
     The n-th update (from 0) is a copy for n = 0 and then `average += (1 - d) * (weights - average)` with
     `d = min(decay, (1 + n) / (10 + n))`: a short training's average forgets its random start all the same.
@@ -33,7 +33,7 @@ def _average(decay: float) -> Callable[[PARAM_LIST, PARAM_LIST, Tensor | int], N
 
 
 def averaged_network(average: AveragedModel) -> Network:
-    """The copy of a `Network` that is averaged."""
+    """Return the averaged copy of a `Network`."""
     network = average.module
     assert isinstance(network, Network)
     return network
@@ -41,7 +41,7 @@ def averaged_network(average: AveragedModel) -> Network:
 
 @contextmanager
 def averaged_weights(learner: Learner, average: AveragedModel | None) -> Iterator[None]:
-    """Let `learner` predict with the averaged network, if there is one, within the block."""
+    """Make `learner` predict with the averaged network, if there is one, within the block."""
     trained = learner.network
     learner.network = averaged_network(average) if average else trained
     try:

@@ -9,7 +9,7 @@ from limelight.foundation.files import atomic_path, write_json
 Record = dict[str, float]
 
 HEADLINES = ("val_max_f", "val_miou")
-"""The figures that say which epoch was best, of masks and of words; higher is better."""
+"""The metrics that decide which epoch was best, for masks and for text prompts; higher is better."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class History:
 
     @property
     def best(self) -> Record | None:
-        """The record with the highest headline figure, the earliest of equals; None where nothing was validated."""
+        """The record with the highest headline figure, the earliest of equals; None if no epoch was validated."""
         headline = next((name for name in HEADLINES if name in self.last), "")
         validated = [record for record in self.records if headline in record]
         return max(validated, key=lambda record: record[headline], default=None)

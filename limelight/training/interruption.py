@@ -8,16 +8,16 @@ from types import FrameType
 
 
 class Interruption:
-    """Number of the signal that arrived; 0 = none."""
+    """The signal received so far: its number, 0 = none."""
 
     signal: int = 0
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Note SIGTERM and SIGINT instead of dying of them; a second one acts at once, as it would have before.
+    """Record SIGTERM and SIGINT instead of terminating; a second signal goes to the previous handler at once.
 
-    Python delivers signals to the main thread alone; in any other one this changes nothing.
+    Python delivers signals to the main thread only; in any other thread this has no effect.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""What a way of training must add so that the one loop can run it."""
+"""Base class of the objectives: what the training loop needs of each."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,27 +35,27 @@ class Learner(nn.Module):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Of the manifest's samples that it learns from."""
+        """Modalities of the samples that it learns from."""
         return self.network.capabilities.modalities
 
     labels: Labels = "mask"
-    """What it learns from."""
+    """Kind of labels that it learns from."""
 
     @property
     def unlabelled(self) -> bool:
-        """Whether samples without labels are of use."""
+        """Whether samples without labels are used."""
         return False
 
     def check_samples(self, samples: Sequence[Sample]) -> None:
-        """Refuse labelled samples that do not go with the settings, before the first step.
+        """Refuse labelled samples that are incompatible with the settings, before the first step.
 
         Raises:
-            UserError: they do not.
+            UserError: they are.
         """
 
     # ------------------------------------------------------------------------------------------------------- learning
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar to minimise, a mean over the batch, and its parts by name for the records.
+        """Return the scalar to minimise, a mean over the batch, and its parts by name for the history.
 
         Args:
             epoch: from 0, for losses that change as training proceeds.
@@ -67,7 +67,7 @@ class Learner(nn.Module):
         return self.network.parameter_groups()
 
     def memory_savers(self) -> list[str]:
-        """Settings of a run that would take less memory, besides those that any run has."""
+        """List settings of this objective that reduce memory, besides those that every run has."""
         return self.network.memory_savers()
 
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -79,16 +79,16 @@ class Learner(nn.Module):
         return self.network.maps(batch.inputs)
 
     def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
-        """Figures of all processes' labelled batches together, their names beginning with 'val_'."""
+        """Compute metrics over the labelled batches of all processes together; names begin with 'val_'."""
         self.eval()
         share_buffers(self.network, accelerator)
         return validate(self.predict, batches, accelerator)
 
     def card_facts(self, samples: Sequence[Sample], init: Card | None) -> dict[str, Any]:
-        """How the weights are to be used, as `Card.derived` takes it.
+        """Return the card's fields on how the weights are to be used, for `Card.derived`.
 
         Args:
-            samples: all that were trained on.
-            init: of the weights that the training started from.
+            samples: all training samples.
+            init: card of the weights that the training started from.
         """
         return {}

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop, shared by all objectives."""
 
 import math
 import signal
@@ -51,14 +51,14 @@ def fit(
     """Train `learner.network` in place; afterwards it is the network to keep, the averaged one with `optimiser.ema`.
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
-    stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the very
-    weights of an undisturbed one on the same machine (on a GPU: up to what `deterministic` says). Under torchrun every
-    process calls this.
+    stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the same
+    weights as an uninterrupted one on the same machine (on a GPU: up to what `deterministic` says). Under torchrun
+    every process calls this.
 
     Args:
         samples: labelled and unlabelled ones together.
         validation: scored every `compute.validate_every` epochs and after the last; may be empty.
-        folder: of the resume state; its name is this training's `state_key`.
+        folder: holds the resume state; its name is this training's `state_key`.
         mean, std: the images' normalisation, per channel of RGB in [0, 1].
         on_epoch: called in the first process with the history so far; once more for an epoch right after which the
             training was killed.
@@ -90,7 +90,7 @@ def fit(
 
 
 def _memory_advice(learner: Learner, run: Run) -> str:
-    """Settings of the run that would take less memory than these."""
+    """Name changes of the run's settings that would reduce memory."""
     size, accumulate = run.batch.size, run.batch.accumulate
     share = next((share for share in range(2, size + 1) if size % share == 0), 1)
     helps = {
@@ -111,7 +111,7 @@ def _begin(
     accelerator: Accelerator,
     interruption: Interruption,
 ) -> "_Training":
-    """Everything on its device, and the newest state restored."""
+    """Move everything to its device, and restore the newest state."""
     if run.compute.channels_last:
         learner.to(memory_format=torch.channels_last)
     forward = accelerator.prepare(learner)
@@ -136,12 +136,12 @@ def _begin(
 
 @dataclass
 class _Training:
-    """What the steps of one training share."""
+    """The state that the steps of one training share."""
 
     accelerator: Accelerator
     learner: Learner
     network: Network
-    """What is trained; the learner's own is the average while that is validated."""
+    """The network being trained; the learner's own is the average while that is validated."""
     forward: nn.Module
     """The learner, wrapped for autocast and data-parallel training."""
     optimiser: Optimizer
@@ -150,17 +150,17 @@ class _Training:
     run: Run
     seed: int
     batches: int
-    """Per epoch and process."""
+    """Number per epoch and process."""
     interruption: Interruption
     at: Progress = field(default_factory=Progress)
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     ids: list[str] = field(default_factory=list)
-    """Of the samples in the newest step."""
+    """Ids of the samples in the newest step."""
 
     # -------------------------------------------------------------------------------------------------------- training
     def run_epoch(self, samples: Sequence[Sample], advance: Advance) -> None:
-        """All steps of the epoch that are not done yet."""
+        """Run the steps of the epoch that are not done yet."""
         self.learner.train()
         batches = epoch_batches(
             samples,
@@ -188,10 +188,10 @@ class _Training:
                     self.save()
 
     def step(self, batches: Iterator[Batch], size: int) -> tuple[Record, bool]:
-        """One optimiser step along the mean gradient of `size` batches.
+        """Make one optimiser step with the mean gradient of `size` batches.
 
         Returns:
-            The means of loss and parts over batches and processes, and whether any process is to stop.
+            The means of loss and parts over batches and processes, and whether any process has been asked to stop.
         """
         self.optimiser.zero_grad()
         self.ids = []
@@ -204,7 +204,7 @@ class _Training:
                 self.accelerator.backward(loss / size)
             for name, value in {"loss": loss, **parts}.items():
                 totals[name] = totals.get(name, 0.0) + value.detach().float() / size
-        # One exchange between the processes and one wait for the GPU, for all figures of a step.
+        # One all-reduce and one GPU synchronisation for all figures of a step.
         totals["stop"] = torch.tensor(float(self.interruption.signal > 0), device=self.accelerator.device)
         shared = self.accelerator.reduce(torch.stack(list(totals.values())), "mean").tolist()
         means = dict(zip(totals, shared, strict=True))
@@ -224,13 +224,13 @@ class _Training:
         return math.ceil(self.batches / self.run.batch.accumulate)
 
     def rate_factor(self, back: int = 0) -> float:
-        """Of the learning rate, for the step `back` before the next one."""
+        """Return the learning-rate factor of the step `back` before the next one."""
         step = self.at.epoch * self.steps + self.at.step - back
         return learning_rate_factor(self.run.schedule, step, self.steps, self.run.epochs)
 
     # ------------------------------------------------------------------------------------------------- between epochs
     def validate(self, samples: Sequence[Sample]) -> Record:
-        """Scores of the network that would be kept now; none where the epoch is not one to validate."""
+        """Score the network that would be kept now; empty if this epoch is not to be validated."""
         number = self.at.epoch + 1
         if not samples or (number % self.run.compute.validate_every and number < self.run.epochs):
             return {}
@@ -251,10 +251,10 @@ class _Training:
             return self.learner.validate(self.while_wanted(batches), self.accelerator)
 
     def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Batches on the device, until a signal asks to stop.
+        """Yield batches on the device, until a signal asks to stop.
 
-        Of several processes, one that left here would leave the others waiting for its scores: there the next step
-        stops them all, or the training's end is near enough.
+        With several processes the signal is not handled here: one that stopped would leave the others waiting for its
+        scores. The next step stops them all, or the training is about to end.
         """
         for batch in batches:
             if self.interruption.signal and self.accelerator.num_processes == 1:
@@ -285,7 +285,7 @@ class _Training:
         return {name: part for name, part in parts.items() if part is not None}
 
     def save(self) -> None:
-        """Save the state, unless the newest step has spoilt it."""
+        """Save the state; raise if a weight is not finite."""
         finite = all(bool(value.isfinite().all()) for value in self.network.parameters())
         self.check(finite, "a weight is not finite")
         self.checkpoints.save(self.parts, self.at)
@@ -312,7 +312,7 @@ class _Training:
         return self.checkpoints.folder.parent.name
 
     def announce(self, samples: int, strange_roles: list[str]) -> None:
-        """Say what is about to happen, and where from."""
+        """Report what is about to be trained, and from which state."""
         parameters = sum(value.numel() for value in self.network.parameters())
         trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
         share = f" ({trained:,} trained)" if trained < parameters else ""

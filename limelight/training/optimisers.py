@@ -1,4 +1,4 @@
-"""Settings and a network's roles to an optimiser."""
+"""Optimisers, built from settings and the roles of a network's parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from limelight.foundation.errors import UserError
 
 
 def make_optimiser(roles: Mapping[str, Sequence[nn.Parameter]], settings: Optimiser) -> optim.Optimizer:
-    """One parameter group per role that has parameters; each remembers its role for `set_learning_rates`.
+    """Make an optimiser with one parameter group per non-empty role; each keeps its role for `set_learning_rates`.
 
     'adam' adds the decay to the gradient and 'adamw' does not, so published Adam recipes need 'adam'. 'adamw-8bit'
-    keeps both moments of a weight in 2 bytes rather than 8 (Dettmers et al., arXiv 2110.02861), but for small tensors.
+    keeps both moments of a weight in 2 bytes rather than 8 (Dettmers et al., arXiv 2110.02861), except small tensors.
 
     Args:
         roles: role -> parameters, each parameter once, as from `Network.parameter_groups`.
-        settings: lr, decay, and what differs for single roles.
+        settings: lr, decay, and overrides for single roles.
 
     Raises:
         UserError: 'adamw-8bit' without bitsandbytes.
@@ -54,7 +54,7 @@ def _adamw_8bit(groups: list[dict[str, Any]], **settings: Any) -> optim.Optimize
 
 
 def set_learning_rates(optimiser: optim.Optimizer, settings: Optimiser, factor: float, epoch: int) -> float:
-    """Set every group's lr for one step and return the lr of a group with nothing of its own.
+    """Set every group's lr for one step and return the lr of a group without overrides.
 
     A group is frozen by an lr of 0, as in SDNet's recipe: its gradients still feed the optimiser's moments.
 

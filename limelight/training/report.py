@@ -1,4 +1,4 @@
-"""Pictures of a training."""
+"""Curves and sample pictures of a training."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def draw_curves(history: History, path: Path, title: str) -> None:
     """Loss and its parts, validation figures and learning rate over the epochs, side by side, as a PNG."""
     try:
         from matplotlib.figure import Figure
-    except ImportError:  # a machine that only trains has none
+    except ImportError:  # not installed on a machine that only trains
         print(f"no {path}: matplotlib is not installed; the numbers are in history.csv", file=sys.stderr)
         return
 
@@ -50,7 +50,7 @@ def draw_curves(history: History, path: Path, title: str) -> None:
 def draw_samples(
     learner: Learner, samples: Sequence[Sample], size: int, path: Path, *, mean: Triple, std: Triple
 ) -> None:
-    """Image, mask and prediction of the first few samples, a row each, as a PNG; the learner is where it was trained.
+    """Draw image, mask and prediction of the first few samples, a row each, as a PNG, on the learner's device.
 
     Args:
         size: the network's input size, pixels.
@@ -72,5 +72,5 @@ def draw_samples(
 
 
 def probability_to_rgb(map_HW: np.ndarray) -> np.ndarray:
-    """[0, 1] to grey, uint8 HxWx3."""
+    """Convert a map in [0, 1] to grey, uint8 HxWx3."""
     return np.repeat((map_HW * 255).round().astype(np.uint8)[..., None], 3, axis=-1)

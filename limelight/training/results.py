@@ -27,8 +27,8 @@ def write_run(
     """Write weights, card and history.json.
 
     Args:
-        samples: that were trained on.
-        init: of the weights that the training started from.
+        samples: the training samples.
+        init: card of the weights that the training started from.
         facts: further fields of the card, see `Card.derived`.
     """
     trained_on = tuple(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in by_split(samples))
@@ -65,12 +65,12 @@ def write_report(
 
 
 def validation_figures(history: History) -> dict[str, float]:
-    """The newest figures of validation."""
+    """Return the newest validation metrics."""
     return {key: value for key, value in history.last.items() if key.startswith("val_")}
 
 
 def by_split(samples: Sequence[Sample]) -> list[tuple[str, int, str]]:
-    """('<dataset>/<split>', rows, hash of these rows) for each."""
+    """Group samples by split: ('<dataset>/<split>', rows, hash of these rows) for each."""
 
     def where(sample: Sample) -> str:
         return f"{sample.dataset}/{sample.split}"

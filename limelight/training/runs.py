@@ -31,9 +31,9 @@ ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work"
 
 
 def train(params: Params, name: str) -> History:
-    """Train run `name`, of its teacher if it has one: weights to artifacts/<name>, report to reports/train/<name>.
+    """Train run `name`, with its teacher if it has one: weights to artifacts/<name>, report to reports/train/<name>.
 
-    Interrupted, it goes on where it was when called again; the state in work/<name> is removed at the end.
+    An interrupted training resumes when called again; the state in work/<name> is removed at the end.
 
     Raises:
         UserError: no such run, a teacher that has not been trained yet or cannot teach, no samples, settings that do
@@ -103,9 +103,9 @@ class _Start:
     mean: Triple
     std: Triple
     init: Card | None = None
-    """Of the weights that all of it starts from."""
+    """Card of the weights that the whole network starts from."""
     parts: dict[str, Card] = field(default_factory=dict)
-    """Of those that parts of it start from."""
+    """Cards of the weights that parts of it start from."""
 
     @property
     def origin(self) -> str:
@@ -140,14 +140,14 @@ def _start(run: Run, seed: int) -> _Start:
 
 
 def _continued_options(run: Run, init: Card) -> dict[str, Any]:
-    """The network's: the run's own, over those of the weights that it starts from, which say what they mean."""
+    """Return the network's options: the run's, over those on the card of the weights that it starts from."""
     if init.architecture.form == "merged":
         raise UserError(f"{run.init} holds merged weights, which cannot be trained; start from others")
     return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
 def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None]:
-    """What teaches a distilled run, and its card."""
+    """Load the teacher of a distilled run, and its card."""
     if run.objective.name != "distilled":
         return None, None
     if name is None:

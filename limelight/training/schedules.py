@@ -6,7 +6,7 @@ from limelight.config import Schedule
 
 
 def learning_rate_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """The share of the optimiser's lr that step `step` uses.
+    """Return the share of the optimiser's lr that step `step` uses.
 
     The warm-up is linear from `warmup_start` to 1. The cosine begins where it ends, as KD-SCFNet's (arXiv 2208.02178)
     does, and stays at `final` after `period_epochs`. The polynomial counts from the first step and the smaller of the

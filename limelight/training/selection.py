@@ -10,10 +10,10 @@ from limelight.training.learner import Learner
 
 
 def training_samples(run: Run, learner: Learner) -> list[Sample]:
-    """The labelled samples, and the unlabelled ones where the learner makes use of them.
+    """Select the labelled samples, and the unlabelled ones if the learner uses them.
 
     Raises:
-        UserError: there are none, or they do not go with the run's settings.
+        UserError: there are none, or they are incompatible with the run's settings.
     """
     rows = _usable(learner)
     labelled = [sample for sample in rows if sample.split in run.samples.labelled and sample.mask]
@@ -29,7 +29,7 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
 
 
 def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
-    """The labelled samples of the validation split; where there are none, one warning on standard error."""
+    """Select the labelled samples of the validation split; if there are none, one warning on standard error."""
     rows = [sample for sample in _usable(learner) if sample.mask]
     split = run.samples.validation
     found = [sample for sample in rows if sample.split == split]
@@ -43,9 +43,9 @@ def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
 
 
 def _usable(learner: Learner) -> list[Sample]:
-    """Samples of the learner's modalities, of datasets with the kind of labels that it learns from.
+    """Read the samples of the learner's modalities, of datasets with the kind of labels that it learns from.
 
-    A dataset of classes is of no use for maps of what is salient; nor are its images without labels.
+    A dataset labelled with classes is not used for saliency, nor are its unlabelled images.
     """
     samples = read_manifest()
     with_classes = {sample.dataset for sample in samples if sample.labels == "classes"}

@@ -1,4 +1,4 @@
-"""What teaches a student."""
+"""Teachers, whose maps a student learns from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -15,7 +15,7 @@ from limelight.models.inputs import Input
 
 
 class Teacher(nn.Module):
-    """Whatever answers a batch with maps. A module, so that the loop moves what it holds to the device.
+    """Base class: predicts the target maps of a batch. A module, so that the loop moves its tensors to the device.
 
     It is frozen: always in evaluation mode, and no gradient passes it.
     """
@@ -33,17 +33,17 @@ class Teacher(nn.Module):
 
 
 class NetworkTeacher(Teacher):
-    """A network used as its card says: in one step, sampled in several, or shown prompts, whose union it then draws.
+    """A network used as its card says: in one step, sampled in several, or by the union of its prompts' maps.
 
     Args:
         network: frozen here.
         card: of its weights, for its normalisation and how it is to be used.
         mean, std: the batches' own normalisation.
-        size: height and width that it sees a batch at, pixels; None = the batch's, rounded to what it takes.
-        classes: prompts of a network that takes some; empty = all classes that it learnt.
+        size: height and width of its inputs, pixels; None = the batch's, rounded to what the network takes.
+        classes: prompts, for a network that takes prompts; empty = all classes that it learnt.
 
     Raises:
-        UserError: its maps are not of what is salient, `size` is none that it takes, it takes no prompts and there are
+        UserError: its maps are not saliency maps, the network does not take `size`, it takes no prompts and there are
             classes, or the other way round, or a class makes too long a prompt.
     """
 
@@ -69,7 +69,7 @@ class NetworkTeacher(Teacher):
         self.inputs = tuple(each for each in network.inputs if each.source != "prompt")
         self.size = size
         self.steps = card.use.denoise_steps
-        # Batch norms of published weights may mix the pictures of a batch.
+        # Batch norms of published weights may make predictions depend on the other pictures of a batch.
         self.one_by_one = not card.use.independent
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
         means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
@@ -90,7 +90,7 @@ class NetworkTeacher(Teacher):
         return _resize(torch.cat([self._answer(dict(zip(given, row, strict=True))) for row in rows]), (height, width))
 
     def _given(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
-        """The batch's inputs as the teacher was trained on them."""
+        """Convert the batch's inputs to the form that the teacher was trained on."""
         divisor = self.network.capabilities.divisor
         height, width = (self.size or divisor * max(1, round(side / divisor)) for side in size)
         own = {}
@@ -104,7 +104,7 @@ class NetworkTeacher(Teacher):
         return own
 
     def _answer(self, given: Mapping[str, Tensor]) -> Tensor:
-        """The teacher's probability_B1HW, used as it was trained to be."""
+        """Predict probability_B1HW with the teacher, used as it was trained."""
         if self.prompt_KTC is not None:
             given = {**given, "prompt": self.prompt_KTC}
         if self.steps:

@@ -1,6 +1,6 @@
-"""Two quick figures on the validation split, at the network's input size.
+"""Two quick metrics on the validation split, at the network's input size.
 
-They follow a training; the evaluate stage has the protocol's metrics at the masks' own sizes.
+They monitor a training; the evaluate stage has the protocol's metrics at the masks' own sizes.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ LEVELS = 256
 
 
 def share_buffers(network: nn.Module, accelerator: Accelerator) -> None:
-    """Give every process the first one's batch-norm statistics, which are what is saved; else each has its own."""
+    """Give every process the first one's batch-norm statistics, which get saved; otherwise each has its own."""
     for buffer in network.buffers() if accelerator.num_processes > 1 else ():
         buffer.copy_(broadcast(buffer))
 

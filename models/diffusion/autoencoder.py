@@ -12,7 +12,7 @@ from limelight.models.diffusion.parts import build_vae
 
 
 class PictureAutoencoder(Network):
-    """Pictures in [-1, 1] to latents an eighth as wide, and back. No detector: it is a part of one.
+    """Pictures in [-1, 1] to latents an eighth as wide, and back. Not a detector itself, but a part of one.
 
     Args:
         vae: settings as a dict, or a name in `limelight.models.diffusion.configs`.

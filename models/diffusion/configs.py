@@ -1,6 +1,6 @@
-"""Sizes of the parts of a latent diffusion model, as JSON: they stand in the options of a card.
+"""Sizes of the parts of a latent diffusion model, as JSON, since they are stored in the options of a card.
 
-The keys are diffusers' own; what is not named has diffusers' default, which is Stable Diffusion's.
+The keys are diffusers' own; missing ones have diffusers' default, which is Stable Diffusion's.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ SCHEDULER_SD2: Config = {
     "set_alpha_to_one": False,
     "steps_offset": 1,
 }
-"""Of Stable Diffusion 2 at 768 pixels, the one that predicts velocities."""
+"""Noise schedule of Stable Diffusion 2 at 768 pixels, the model that predicts velocities."""
 
 UNETS: dict[str, Config] = {
     "sd2": {
@@ -87,7 +87,7 @@ SCHEDULERS: dict[str, Config] = {"sd2": SCHEDULER_SD2}
 
 
 def chosen(value: str | Config, known: dict[str, Config], what: str) -> Config:
-    """A config as it is, or the known one of that name.
+    """Look up a config by name; a config itself is returned as it is.
 
     Raises:
         UserError: no config has that name.

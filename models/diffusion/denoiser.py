@@ -1,4 +1,4 @@
-"""What draws masks by denoising them in latent space, whatever it is told about the picture."""
+"""Base of the networks that draw masks by denoising in latent space, conditioned on tokens."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,24 +22,24 @@ GAIN = 6.0
 
 
 class MaskDenoiser(Network):
-    """A frozen autoencoder and a denoiser that attends to tokens; what the tokens say is the subclass's.
+    """A frozen autoencoder and a denoiser that attends to tokens, which the subclass makes.
 
-    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
+    Images are in [-1, 1]: `mean` and `std` normalise them so.
 
     Args:
         unet, vae, scheduler: settings as dicts, or names in `limelight.models.diffusion.configs`.
         legacy: the autoencoder sees images in [0, 1], as the published weights were trained.
         gain: see `GAIN`.
-        gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.
+        gradient_checkpointing: recompute activations of the UNet and the autoencoder rather than keep them.
         base: a folder in the layout of Stable Diffusion 2 to take UNet and autoencoder from; None = random weights.
-        base_name: what a card calls it.
+        base_name: its name in a card.
     """
 
     mean = std = (0.5, 0.5, 0.5)
     """Of RGB in [0, 1], for a card."""
     published_steps = PUBLISHED_STEPS
     rows_at_once: int = 16
-    """200 prompts of an image, or 50 members of an ensemble, need no more memory than so many."""
+    """Bounds memory: 200 prompts of an image, or 50 members of an ensemble, need no more than this many rows."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class MaskDenoiser(Network):
             self.vae.enable_gradient_checkpointing()
 
     def train(self, mode: bool = True) -> Self:
-        """The autoencoder stays in evaluation mode."""
+        """Set the mode; the autoencoder stays in evaluation mode."""
         super().train(mode)
         self.vae.eval()
         return self
@@ -85,7 +85,7 @@ class MaskDenoiser(Network):
             folder: with config.json and weights in safetensors, as diffusers writes it.
 
         Raises:
-            UserError: it is none, or its latents have other channels or another size.
+            UserError: it is no autoencoder, or its latents have other channels or another size.
         """
         if not (Path(folder) / "config.json").is_file():
             raise UserError(f"{folder} holds no autoencoder as diffusers writes it: config.json is missing")
@@ -147,7 +147,7 @@ class MaskDenoiser(Network):
         Args:
             latent_BChw: of the image.
             noisy_BChw: the mask's, with noise.
-            tokens_BNC: what the denoiser is told.
+            tokens_BNC: the condition that the denoiser attends to.
             timestep_B: int64, 0 to 999.
         """
         both_BChw = torch.cat([latent_BChw, noisy_BChw], 1).to(self.unet.dtype)
@@ -156,7 +156,7 @@ class MaskDenoiser(Network):
 
     # ------------------------------------------------------------------------------------------------------- training
     def conditions(self, given: Mapping[str, Tensor | None]) -> tuple[Tensor, Tensor]:
-        """latent_NChw and tokens_NTC: of each map to draw, its image and what the denoiser is told of it.
+        """latent_NChw and tokens_NTC: for each map to draw, its image's latent and its condition.
 
         Args:
             given: named inputs, see `inputs`.
@@ -201,17 +201,17 @@ class MaskDenoiser(Network):
 
         Args:
             latent_BChw: of the images.
-            tokens_BNC: what the denoiser is told.
+            tokens_BNC: the condition that the denoiser attends to.
             steps: a divisor of 1000.
             ensemble_size: predictions per row, from different noise, of which the median is taken.
-            seeds: one per row, of its noise; None = 0 for every row.
+            seeds: one per row, for its noise; None = 0 for every row.
             spacing: of the timesteps, 'trailing' or, as published, 'leading'.
 
         Returns:
             probability_B1HW, and uncertainty_B1HW (see `ensemble`) or None where `ensemble_size` is 1.
 
         Raises:
-            UserError: steps, seeds or spacing that will not do.
+            UserError: invalid steps, seeds or spacing.
         """
         batch = len(latent_BChw)
         seeds = [0] * batch if seeds is None else seeds

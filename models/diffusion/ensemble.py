@@ -1,4 +1,4 @@
-"""Several predictions of one image to one, with a map of their disagreement."""
+"""Combination of several predictions of one image, with a map of their disagreement."""
 
 from torch import Tensor
 

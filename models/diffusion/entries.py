@@ -1,4 +1,4 @@
-"""The names of this family; see `limelight.models.registry`."""
+"""Registry entries of this family; see `limelight.models.registry`."""
 
 from limelight.models.entry import Entry
 

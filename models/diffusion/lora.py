@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685): a large UNet learns a small change of its attention alone."""
+"""Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685): train a small update of a large UNet's attention only."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from torch import nn
 from limelight.foundation.errors import UserError
 
 ADAPTERS = "adapters"
-"""Their role in `Network.parameter_groups`."""
+"""The adapters' role in `Network.parameter_groups`."""
 
 
 def add_adapters(unet: nn.Module, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
-    """Freeze a UNet, in place, but for its first convolution and for adapters that it gets.
+    """Add adapters to a UNet, in place, and freeze all but them and its first convolution.
 
     A projection W becomes W + alpha / rank * B A (section 4.1), of which A and B are trained and B is zero at first.
-    The first convolution learns with them: half of its channels are new to a text-to-image model.
+    The first convolution is trained too: half of its channels are new to a text-to-image model.
 
     Args:
         rank: of A and B.
@@ -30,7 +30,7 @@ def add_adapters(unet: nn.Module, *, rank: int, alpha: float, targets: Sequence[
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
     try:
         inject_adapter_in_model(config, unet)
-    except ValueError as error:  # names that fit nothing, or no linear layer
+    except ValueError as error:  # names that match nothing, or no linear layer
         raise UserError(f"lora.targets {list(targets)}: {str(error).partition('. ')[0]}") from error
     unet.conv_in.requires_grad_(True)
 
@@ -47,7 +47,7 @@ def merge_adapters(unet: nn.Module) -> None:
 
 
 def trained_groups(unet: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """What of a UNet is trained: 'unet', and the adapters where it has some, as `ADAPTERS`."""
+    """A UNet's trained parameters by role: 'unet', and `ADAPTERS` where it has adapters."""
     trained = [(name, value) for name, value in unet.named_parameters() if value.requires_grad]
     groups = {
         "unet": [value for name, value in trained if ".lora_" not in name],

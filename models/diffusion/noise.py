@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def seeded_noise(shape_CHW: Sequence[int], seeds: Sequence[int], members: int = 1) -> Tensor:
     """Standard normal noise that depends on an image's seed and a member's number alone.
 
-    Not on the batch's order or size, nor on how many members there are, nor on the device: it is drawn on the CPU.
+    It does not depend on the batch's order or size, the number of members, or the device: it is drawn on the CPU.
 
     Args:
         shape_CHW: of one latent.

@@ -55,7 +55,7 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
             a stride lower, which leaves a single step with nothing to do.
 
     Raises:
-        UserError: a model that predicts anything but velocities, an unknown spacing, or settings that mean nothing.
+        UserError: a model that predicts anything but velocities, an unknown spacing, or invalid settings.
     """
     if config.get("prediction_type") != "v_prediction":
         raise UserError(
@@ -65,7 +65,7 @@ def build_scheduler(config: Config, spacing: str = "trailing") -> DDIMScheduler:
     if spacing not in ("trailing", "leading"):
         raise UserError(f"unknown spacing {spacing!r} of timesteps; choose trailing or leading")
     try:
-        with torch.device("cpu"):  # numbers that are read one by one, wherever the networks are
+        with torch.device("cpu"):  # its numbers are read one by one, wherever the networks are
             return DDIMScheduler(**config, timestep_spacing=spacing)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         line = str(error).strip().partition("\n")[0]

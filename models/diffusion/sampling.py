@@ -34,9 +34,9 @@ def step_counts(scheduler: DDIMScheduler) -> list[int]:
 
 
 def check_steps(scheduler: DDIMScheduler, steps: int) -> None:
-    """Refuse a number of steps whose stride is not whole.
+    """Refuse a number of steps whose stride is not an integer.
 
-    diffusers goes from step to step by the stride rounded down, so that it would leave out or repeat a part of the way.
+    diffusers rounds the stride down, so that it would skip or repeat a part of the timesteps.
 
     Raises:
         UserError: the number does not divide the training's timesteps; the nearest that do are named.

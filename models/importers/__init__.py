@@ -29,7 +29,7 @@ def import_published(model_name: str, folder: Path | str, files: Files, **facts:
 
     Raises:
         UserError: unknown model, or one that was never published; files missing, too many, damaged, with another hash,
-            or of another network. Nothing in them is executed, and nothing is written.
+            or of another network. Nothing in them is executed, and nothing is written then.
     """
     module = entry(model_name).importer
     if find_spec(module) is None:

@@ -31,7 +31,7 @@ class Published:
     """How a family's published files differ from ours."""
 
     from_published: Callable[[State], State]
-    """Published names to ours."""
+    """Maps published names to this project's."""
     from_classifier: Callable[[State], State] | None = None
     """The same for an ImageNet classifier of the backbone."""
     mean: Triple = IMAGENET_MEAN
@@ -49,7 +49,7 @@ def import_checkpoint(
 ) -> Card:
     """Read a published checkpoint, map its names, load it strictly and write it as a weights folder.
 
-    Of a backbone the rest of the network is left as it was initialised, seed 0, to be trained from there.
+    For a backbone alone, the rest of the network keeps its initial weights (seed 0), to be trained from there.
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
     """

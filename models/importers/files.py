@@ -1,4 +1,4 @@
-"""What authors publish, as it is handed to an importer."""
+"""Published files, as they are passed to an importer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,31 +8,31 @@ from limelight.foundation.errors import UserError
 
 @dataclass(frozen=True)
 class Files:
-    """Published files. An importer refuses what its family does not come as."""
+    """Published files. An importer refuses kinds of files that its family is not published as."""
 
     checkpoint: Path | None = None
     """.pdparams (Paddle) or .pth, .pt, .pth.tar (PyTorch)."""
     unet: Path | None = None
     """A folder that holds unet/ in the layout of diffusers."""
     base: str = "sd2"
-    """What that was trained from: a folder in the layout of Stable Diffusion 2, or 'sd2'."""
+    """What the UNet was trained from: a folder in the layout of Stable Diffusion 2, or 'sd2'."""
     backbone_only: bool = False
     """The checkpoint is an ImageNet classifier (PaddleClas' MobileNetV3_large_x0_5_pretrained.pdparams, say)."""
     sha256: str | None = None
-    """What the checkpoint must hash to, or without one the UNet's weights; None = not checked."""
+    """Expected hash of the checkpoint, or without one of the UNet's weights; None = not checked."""
 
     def only_checkpoint(self, model_name: str) -> Path:
-        """The one file of a network that comes as one.
+        """The checkpoint of a network that is published as one file.
 
         Raises:
-            UserError: there is none, or more than it.
+            UserError: it is missing, or other files are given too.
         """
         if self.unet is not None or self.checkpoint is None:
             raise UserError(f"{model_name} comes as one file; give that, without --unet")
         return self.checkpoint
 
     def the_unet(self, model_name: str) -> Path:
-        """The UNet of a network that comes with one.
+        """The UNet of a network that is published with one.
 
         Raises:
             UserError: there is none, or the checkpoint is said to be a backbone.

@@ -20,7 +20,7 @@ RENAMED = {"_mean": "running_mean", "_variance": "running_var"}
 DERIVED = ("attn_mask", "relative_position_index")
 """Buffers that a network computes for itself."""
 LINEAR = re.compile(r"(attn\.(qkv|proj)|mlp\.fc[12]|downsample\.reduction|(^|\.)fc)\.weight")
-"""Stored (in, out), torch keeps (out, in). Known by name, since a square one looks the same either way."""
+"""Linear weights: Paddle stores (in, out), torch (out, in). Matched by name, since a square one fits either way."""
 KINDS = {"f2": "f2", "f4": "f4", "f8": "f8", "i4": "i4", "i8": "i8", "u1": "u1", "b1": "?"}
 
 

@@ -33,7 +33,7 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    """Torch's own text goes on to advise loading the file unsafely; only what was wrong is kept of it."""
+    """Keep only the cause of an error: torch's message goes on to advise loading the file unsafely."""
     asked = re.search(r"GLOBAL (\S+)", str(error))
     if asked:
         return f"it asks for {asked[1]}, which no file of weights needs"

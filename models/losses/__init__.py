@@ -1,8 +1,8 @@
 """Losses, by the names that params.yaml knows. A new one is a file here and a line of `LOSSES`.
 
 Each is a function (logits_B1HW, target_B1HW, weight_B=None) -> scalar, computed in float32 whatever the logits' type,
-and finite, with finite gradients, on empty and on full masks. PyTorch is imported with the first that is made: settings
-are checked without it.
+and finite, with finite gradients, on empty and on full masks. PyTorch is imported only when a loss is made, so that
+settings can be checked without it.
 """
 
 import importlib
@@ -52,7 +52,7 @@ LOSSES = {
 
 
 def check_loss(name: str) -> str:
-    """The name of a loss against labels.
+    """Check the name of a loss against labels, and return it.
 
     Raises:
         ValueError: there is no such loss.
@@ -61,7 +61,7 @@ def check_loss(name: str) -> str:
 
 
 def check_soft_loss(name: str) -> str:
-    """The name of a loss against a teacher's map.
+    """Check the name of a loss against a teacher's map, and return it.
 
     Raises:
         ValueError: there is no such loss, or its targets must be masks.
@@ -70,7 +70,7 @@ def check_soft_loss(name: str) -> str:
 
 
 def make_loss(name: str, *, epoch: int, epochs: int) -> Loss:
-    """The loss of one epoch.
+    """Make the loss of one epoch.
 
     Args:
         epoch: from 0; some losses change as training proceeds.
@@ -105,7 +105,7 @@ def deep_supervision(
         weight_B: weight of each sample; None = all alike.
 
     Raises:
-        UserError: another number of weights, or of targets, than of levels.
+        UserError: the number of weights or of targets differs from that of levels.
     """
     level_weights = level_weights or [1.0] * len(logits)
     if len(level_weights) != len(logits):

@@ -26,7 +26,7 @@ def soft_iou(
 def bce_iou(
     logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None, valid_B1HW: Tensor | None = None
 ) -> Tensor:
-    """bce + soft_iou, one to one: the pixels' term keeps the gradient alive where the maps do not meet at all.
+    """bce + soft_iou, equally weighted: the per-pixel term gives a gradient even if the maps do not overlap at all.
 
     Args:
         logits_B1HW: any real numbers, any float type; computed in float32.

@@ -6,7 +6,7 @@ from torch import Tensor
 def mean_over_samples(loss_B: Tensor, weight_B: Tensor | None) -> Tensor:
     """Mean of `loss_B`, or its mean weighted by `weight_B` (any non-negative numbers; bool too).
 
-    Returns a scalar; 0 with zero gradients where every weight is 0, so that a batch without a labelled sample is no
+    Returns a scalar; 0 with zero gradients where every weight is 0, so that a batch without a labelled sample needs no
     special case.
     """
     if weight_B is None:

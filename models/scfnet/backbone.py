@@ -58,8 +58,7 @@ class SwinTaps(nn.Module):
         self.patch_embed: nn.Module = network.patch_embed
         self.layers: Any = network.layers
         self.norm: nn.Module = network.norm
-        # In the published files but in no output: without a gradient, so that data-parallel training need not wait
-        # for one.
+        # Published, but used by no output: without a gradient, so that data-parallel training need not wait for one.
         self.norm.requires_grad_(False)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
@@ -81,8 +80,8 @@ def make_backbone(
 
     Args:
         name: 'mobilenetv3-large-x0.5', 'swin-b', or a timm name.
-        pretrained: fetch ImageNet weights; where there are none to be had, say so on stderr and go on without.
-        in_channels: of its input; the kernels of the first three are repeated for those after them.
+        pretrained: fetch ImageNet weights; if they are unavailable, warn on stderr and continue without.
+        in_channels: of its input; the kernels of the first three are repeated for further ones.
 
     Raises:
         UserError: timm does not know the name, or its network has no features at the four strides.

@@ -1,4 +1,4 @@
-"""The names of KD-SCFNet's published checkpoints in terms of ours."""
+"""Mapping of the names in KD-SCFNet's published checkpoints to this project's."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
         state: torch's conventions (running_mean, linear weights as (out, in)), the authors' module names.
 
     Returns:
-        A state dict; names that no rule knows are kept, for strict loading to complain about. Paddle does not count
+        A state dict; names that no rule knows are kept, so that strict loading reports them. Paddle does not count
         batches, so the counters of the batch norms are added, at zero.
     """
     ours = {_rename(key): value for key, value in state.items()}
@@ -68,7 +68,7 @@ def _rename(key: str) -> str:
 
 
 def _apply(rules: tuple[Rule, ...], key: str) -> str:
-    """The first rule whose pattern begins the key rewrites it."""
+    """Rewrite a key by the first rule whose pattern matches its beginning."""
     for pattern, replacement in rules:
         if re.match(pattern, key):
             return re.sub(f"^{pattern}", replacement, key)

@@ -1,4 +1,4 @@
-"""The authors' checkpoint names (hellozhuo/stdnet, image networks) in terms of ours."""
+"""Mapping of the authors' checkpoint names (hellozhuo/stdnet, image networks) to this project's."""
 
 import re
 from functools import partial
@@ -41,7 +41,7 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     branches = sorted(key for key in renamed if "#" in key)
     for name in dict.fromkeys(key.partition("#")[0] for key in branches):
         ours[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
-    # The published fusion concatenates fine and coarse features; ours has one convolution for each.
+    # The published fusion concatenates fine and coarse features; `Fusion` has one convolution for each.
     for key in [key for key in ours if key.startswith("fusions.") and key.endswith(".weight")]:
         ours[key.replace(".fine.", ".coarse.")] = ours[key][:, DECODER_WIDTH:]
         ours[key] = ours[key][:, :DECODER_WIDTH]

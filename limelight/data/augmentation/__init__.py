@@ -1,12 +1,12 @@
-"""Joint augmentation: an ordered list of operations; whatever moves the image moves companion, mask and labels alike.
+"""Joint augmentation: an ordered list of operations; geometry changes image, companion, mask and labels alike.
 
-What is random is drawn first, as plain values, and then applied: so a sample depends on its generator alone, and one
-draw gives the same picture at several sizes. A new operation is its settings in `limelight.config.augmentation`, a file
-here, and a line of `DRAWS`.
+Random values are drawn first, then applied: a sample depends on its generator alone, and one draw gives the same
+picture at several sizes. A new operation needs settings in `limelight.config.augmentation`, a file here, and an entry
+in `DRAWS`.
 
-Pictures are stretched to the training size where 'resize' stands; where it is left out, after the last operation that
-is for stored pixels (a crop, a blur, a rotation, a scaling), or else at once. Geometry works on the stored integers,
-which is 3 times as fast here as torchvision's.
+Pictures are stretched to the training size at 'resize'; without it, after the last operation on stored pixels (crop,
+blur, rotation, scaling), or first if there is none. Geometry works on the stored integers, measured 3 times as fast as
+torchvision's.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ DRAWS: dict[type[Step], Callable[[Any, Size, np.random.Generator], Effect]] = {
     Rotate: draw_rotation,
     Scale: draw_scaling,
 }
-"""What each operation's settings draw for a stored picture of (height, width). The generator takes equally many steps
-whatever comes of it, unless settings say that it never comes."""
+"""Type of settings -> function that draws the operation for a stored picture of (height, width). The generator advances
+equally far whatever the outcome, unless the settings rule the operation out."""
 
 
 def draw(operations: Sequence[Step], size: Size, generator: np.random.Generator) -> tuple[Effect, ...]:
@@ -62,7 +62,7 @@ def draw(operations: Sequence[Step], size: Size, generator: np.random.Generator)
 
 
 def apply(picture: Picture, drawn: Sequence[Effect], size: Size) -> Picture:
-    """One sample augmented, at height and width `size`."""
+    """Apply drawn effects to one sample; the result has height and width `size`."""
     for effect in drawn:
         picture = effect(picture, size)
     return picture

@@ -1,4 +1,4 @@
-"""Companions as a sensor of the other polarity has them."""
+"""Inversion of depth and thermal companions."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from limelight.models.inputs import Size
 
 @dataclass(frozen=True)
 class InvertEffect:
-    """Whether near and far, or cold and warm, change places."""
+    """Whether to swap near and far, or cold and warm."""
 
     inverted: bool = False
 
@@ -23,7 +23,7 @@ class InvertEffect:
 
 
 def inverted(companion_HW: np.ndarray, modality: str) -> np.ndarray:
-    """A companion as a sensor of the other polarity has it.
+    """Invert a companion, as a sensor of the opposite polarity records it.
 
     Args:
         companion_HW: uint16 after `limelight.imaging.companions.spread`; depth of 0, not measured, stays 0.

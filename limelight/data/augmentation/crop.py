@@ -11,10 +11,10 @@ from limelight.models.inputs import Size
 
 @dataclass(frozen=True)
 class CropEffect:
-    """What is kept."""
+    """The rows and columns to keep."""
 
     rows: tuple[int, int]
-    """First, and one past the last, of the stored picture."""
+    """(start, stop) in the stored picture, stop excluded."""
     columns: tuple[int, int]
 
     def __call__(self, picture: Picture, size: Size) -> Picture:

@@ -1,4 +1,4 @@
-"""Contrast, brightness and sharpness as Pillow knows them."""
+"""Contrast, brightness and sharpness as Pillow defines them."""
 
 from dataclasses import dataclass, replace
 
@@ -14,10 +14,10 @@ KINDS = (ImageEnhance.Contrast, ImageEnhance.Brightness, ImageEnhance.Sharpness)
 
 @dataclass(frozen=True)
 class EnhanceEffect:
-    """What is done to the image, in order."""
+    """Changes of the image, in order."""
 
     changes: tuple[tuple[int, float], ...] = ()
-    """Places in `KINDS` and factors."""
+    """(index into `KINDS`, factor) pairs."""
 
     def __call__(self, picture: Picture, size: Size) -> Picture:
         if not self.changes:

@@ -12,7 +12,7 @@ from limelight.models.inputs import Size
 
 @dataclass(frozen=True)
 class FlipEffect:
-    """Which sides change places."""
+    """Which axes to mirror."""
 
     mirror: bool = False
     upside_down: bool = False

@@ -14,23 +14,23 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Picture:
-    """What moves together, all of one size."""
+    """Image, mask, companion and labels that are transformed together; all of one size."""
 
     image_HW3: np.ndarray
     """uint8 RGB."""
     mask_HW: np.ndarray | None = None
     """uint8, 255 = salient."""
     companion_HW: np.ndarray | None = None
-    """uint16, spread over the whole range; depth of 0 was not measured."""
+    """uint16, spread over the whole range; depth 0 = not measured."""
     labels_HW: np.ndarray | None = None
     """int16."""
     void: int = -1
-    """The label of what is not known."""
+    """The label of unknown pixels."""
     modality: str = "rgb"
     contrast: float = 1.0
     brightness: float = 0.0
-    """Still to be done to the image: value * contrast + brightness, of values in [0, 1]. The table of normalisation
-    does it at no cost, see `limelight.imaging.feeds.levels`."""
+    """With `contrast`, still to be applied to the image: value * contrast + brightness, values in [0, 1]. The lookup
+    table of the normalisation applies both at no cost, see `limelight.imaging.feeds.levels`."""
 
     @property
     def size(self) -> Size:
@@ -38,11 +38,11 @@ class Picture:
         return self.image_HW3.shape[0], self.image_HW3.shape[1]
 
     def moved(self, change: Change, change_labels: Change | None = None) -> "Picture":
-        """The same change of every part that there is.
+        """Apply one change to every part that is present.
 
         Args:
-            change_labels: of the labels, which must not be mixed: half of class 2 and half of class 4 is no class 3.
-                None = `change` only moves pixels, and will do.
+            change_labels: for the labels, which must not be interpolated (classes 2 and 4 do not average to class 3).
+                None = `change`, which then only moves pixels.
         """
         of_labels = change_labels or change
         return replace(
@@ -54,7 +54,7 @@ class Picture:
         )
 
     def settled(self) -> "Picture":
-        """The same with contrast and brightness done, for what needs the values as they are; rounded to 8 bits."""
+        """Apply pending contrast and brightness, rounded to 8 bits, for operations that need the final values."""
         if (self.contrast, self.brightness) == (1.0, 0.0):
             return self
         value = np.arange(256, dtype=np.float32) / 255
@@ -63,12 +63,12 @@ class Picture:
 
 
 class Effect(Protocol):
-    """What an operation has drawn for one sample, as plain values. Applied, it changes nothing in place."""
+    """An operation's random draw for one sample, as plain values. Applying it changes nothing in place."""
 
     def __call__(self, picture: Picture, size: Size) -> Picture:
-        """The picture changed.
+        """Return the changed picture.
 
         Args:
-            size: height and width that the network is fed with, of 'resize'.
+            size: height and width of the network's input, used by 'resize'.
         """
         ...

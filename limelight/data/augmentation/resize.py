@@ -1,4 +1,4 @@
-"""To the size that the network is fed with."""
+"""Resizing to the network's input size."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from limelight.models.inputs import Size
 
 @dataclass(frozen=True)
 class ResizeEffect:
-    """All bilinear, the mask too: its edges become soft, as KD-SCFNet trains them; labels take the nearest."""
+    """Bilinear for all parts, the mask too (soft edges, as KD-SCFNet trains them); labels take the nearest pixel."""
 
     def __call__(self, picture: Picture, size: Size) -> Picture:
         return picture.moved(partial(stretch, size=size), partial(_nearest, size=size))

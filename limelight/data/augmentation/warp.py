@@ -12,7 +12,7 @@ from limelight.models.inputs import Size
 
 @dataclass(frozen=True)
 class WarpEffect:
-    """How far. What comes in from outside is black, and void in the labels."""
+    """Angle and scale. Pixels from outside the picture are black, and void in the labels."""
 
     angle: float = 0.0
     """Degrees, counter-clockwise."""

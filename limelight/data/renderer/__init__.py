@@ -1,4 +1,4 @@
-"""The embedded renderer: pictures of salient objects with masks, depth, heat, classes and motion, out of a seed."""
+"""The embedded renderer: pictures of salient objects with masks, depth, heat, classes and motion, from a seed."""
 
 from limelight.data.renderer.dataset import render_dataset
 from limelight.data.renderer.families import CLASSES

@@ -19,7 +19,7 @@ CUES: dict[Cue, float] = {
     "free": 0.22,
     "camouflage": 0.06,
 }
-"""Share of scenes by cue. In 'camouflage' only form, shading and shadow tell in RGB; depth and heat tell more."""
+"""Share of scenes by cue. With 'camouflage', only form, shading and shadow show in RGB; depth and heat show more."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def free_tone(rng: np.random.Generator) -> Tone:
 
 
 def dull_tone(rng: np.random.Generator, background: Tone) -> Tone:
-    """A colour that hardly leaves the background's: for what must not draw the eye."""
+    """Draw a colour close to the background's, for objects that must not stand out."""
     return background.shifted(rng.uniform(-0.12, 0.12), rng.uniform(-0.04, 0.02), rng.uniform(-0.5, 0.5))
 
 

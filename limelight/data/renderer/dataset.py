@@ -23,12 +23,12 @@ from limelight.foundation.files import atomic_path, read_json, write_json
 from limelight.progress import track
 
 RECIPE = "renderer.json"
-"""In the dataset's folder: what it was drawn from."""
+"""File in the dataset's folder with the settings it was drawn from."""
 UNLABELLED = "unlabelled"
 """The split that comes without annotations."""
 SHARES = {"train": 0.40, UNLABELLED: 0.40, "val": 0.06, "test": 0.14}
 REVISION = 1
-"""Raised when the same seed no longer gives the same scenes, so that older folders are drawn anew."""
+"""Incremented when the same seed no longer gives the same scenes, so that older folders are drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _mapped(task: Callable[[Item], None], items: list[Item], workers: int | None
 
 
 def _enter_worker() -> None:
-    """One thread per process, and none of them outlives a caller that was killed."""
+    """Limit a worker to one thread, and end it when its parent process was killed."""
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -170,7 +170,7 @@ def _write_picture(path: Path, picture: np.ndarray) -> None:
 def encode(picture: np.ndarray, suffix: str) -> bytes:
     """PNG or JPEG bytes of a picture, RGB or single-channel.
 
-    Unfiltered PNG: annotations have few distinct values in flat areas, which repeat exactly and differ by no pattern.
+    Unfiltered PNG: annotations have few distinct values in flat areas, which repeat exactly; filters gain nothing.
     """
     if suffix == ".png":
         flags = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]

@@ -14,7 +14,7 @@ CLIPS = {"train": 12, "test": 4}
 IMAGE_SUFFIX = ".jpg"
 """As in the published photo sets; lossless, the noise of a thousand images alone would be 50 MB."""
 LARGEST = 20 * 2**20
-"""Bytes; the pack lives in the repository."""
+"""Bytes; limited because the pack is in the repository."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -90,7 +90,7 @@ def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> Plan
     """Draw a scene.
 
     Args:
-        salient: False for none, True for at least one salient object; None = as chance has it.
+        salient: False for none, True for at least one salient object; None = random.
     """
     if salient is None:
         salient = rng.random() >= EMPTY_SHARE

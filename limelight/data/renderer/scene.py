@@ -47,7 +47,7 @@ def render_scene(
     Args:
         seed, split, index: which scene; scenes of different splits are independent.
         size: pixels, height = width, at least 32.
-        draw: what it holds.
+        draw: draws the plan of the scene.
     """
     for attempt in itertools.count():
         rng = _generator(seed, split, index, attempt)

@@ -1,4 +1,4 @@
-"""From what is there to what a camera, a depth sensor and a thermal camera record of it."""
+"""Simulation of a camera, a depth sensor and a thermal camera."""
 
 from dataclasses import dataclass
 

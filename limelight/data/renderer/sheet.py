@@ -22,7 +22,7 @@ def write_sheet(path: Path | str, *, seed: int = 0, split: str = "train", size: 
     lines += [_row(strips[start : start + 2]) for start in range(0, len(strips), 2)]
     lines.append(_row(render_clip(seed, split, 1, size, frames=ACROSS)[0]))
     sheet = Image.fromarray(np.concatenate(lines))
-    # 256 dithered colours: half the size, and nobody measures anything in it.
+    # 256 dithered colours: half the size, and no pixel values are read from it.
     palette = sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
     with atomic_path(path) as temporary:
         sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(temporary, optimize=True)

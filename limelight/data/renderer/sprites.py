@@ -95,7 +95,7 @@ def draw(
 
 
 def _rasterise(shape: Shape, pose: Pose, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-    """Coverage 0-255, material slots, and the relief's support (parts parted by lines), uint8 HxW; the origin."""
+    """Coverage 0-255, material slots, and the relief's support (parts separated by lines), uint8 HxW; the origin."""
     outlines = [pose.place(part.outline) for part in shape.parts]
     solid = np.concatenate([o for o, part in zip(outlines, shape.parts, strict=True) if part.kind == "solid"])
     low = np.maximum(np.floor(solid.min(0)).astype(int) - 2, -limit)

@@ -1,4 +1,4 @@
-"""A planned scene built once and shot at any frame: painter's algorithm from far to near, with shadows and blur."""
+"""A planned scene built once and rendered at any frame: painter's algorithm from far to near, with shadows and blur."""
 
 from dataclasses import dataclass, replace
 

@@ -13,7 +13,7 @@ from limelight.data.renderer.colours import Cue, Tone, object_tone
 from limelight.data.renderer.plan import Actor, Plan, draw_actor, draw_light, draw_materials, draw_motion
 
 TOYS_REVISION = 2
-"""Raised whenever the same settings draw other toys."""
+"""Incremented whenever the same settings draw other toys."""
 COLOURS: dict[str, Tone] = {
     "red": Tone(0.58, 0.22, 0.48),
     "yellow": Tone(0.87, 0.17, 1.85),
@@ -26,7 +26,7 @@ TOY_CLASSES: dict[int, str] = dict(enumerate(NAMES, start=1))
 """Class id -> name; 0 is the background."""
 
 GROUND = [background for background in BACKGROUNDS if background.draw in (surface, haze)]
-"""Without leaves upon leaves, which a tiny autoencoder cannot draw."""
+"""Without foliage, which a tiny autoencoder cannot reproduce."""
 APART = 0.42
 """Between two things' centres, share of the side."""
 

@@ -1,4 +1,4 @@
-"""Where a dataset comes from. Each source makes one folder present and proves it, or says what to do."""
+"""Sources of datasets. Each provides and verifies one folder, or raises with instructions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from limelight.foundation.errors import UserError
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of source: its name in the index, and what makes the folder present and returns it."""
+    """A kind of source: its name in the index, and the function that provides the folder and returns it."""
 
     name: str
     fetch: Callable[[DatasetRequest, HashCache], Path]
 
 
 def source_of(request: DatasetRequest) -> Source:
-    """Which source a request means.
+    """Choose the source of a request.
 
     Raises:
         UserError: the name is not in the catalogue, and there is neither a path nor a url.
@@ -46,13 +46,13 @@ def source_of(request: DatasetRequest) -> Source:
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
-    """Make a dataset present and prove it.
+    """Provide a dataset's folder and verify it.
 
     Returns:
         Its entry for the index.
 
     Raises:
-        UserError: it cannot be had; the text says what to do.
+        UserError: it is unavailable; the text says what to do.
     """
     source = source_of(request)
     sensor, labels = sensor_of(request), labels_of(request)  # raises before anything is fetched

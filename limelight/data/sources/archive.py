@@ -1,4 +1,4 @@
-"""An archive by URL: fetched once, resumed where it broke off, proved by its SHA-256 before it is unpacked."""
+"""Archives by URL: downloaded once, resumed after an interruption, verified by SHA-256 before they are unpacked."""
 
 import re
 import shutil
@@ -23,11 +23,11 @@ _RESERVE = 1 << 30
 
 
 class _Interrupted(Exception):
-    """The transfer broke off; what came is kept, and another attempt may finish it."""
+    """The transfer was interrupted; what was received is kept, and another attempt may finish it."""
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The unpacked archive; nothing is fetched where it has been unpacked before.
+    """Return the unpacked archive; nothing is downloaded if it has been unpacked before.
 
     Raises:
         UserError: it cannot be fetched, has another hash, or is not safe to unpack.
@@ -53,8 +53,8 @@ def download(
         pause: waits for so many seconds between attempts.
 
     Raises:
-        UserError: the server refuses, the disk is full, every attempt broke off, or the hash is another; no file is
-            left in the last case.
+        UserError: the server refuses, the disk is full, every attempt was interrupted, or the hash differs; no file
+            is left in the last case.
     """
     from filelock import FileLock
 
@@ -95,7 +95,7 @@ def _transfer(url: str, sha256: str, file: Path, attempts: int, pause: Callable[
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Bring `part` to the full length. Returns whether it was put together from several transfers."""
+    """Complete `part`, and return whether it was put together from several transfers."""
     import httpx
 
     start = part.stat().st_size if part.is_file() else 0
@@ -138,7 +138,7 @@ def _append(answer: Any, part: Path, start: int) -> None:
         part.open("ab" if start else "wb") as sink,
         progress(total, f"fetching {answer.url.path.rsplit('/', 1)[-1]}", "MB", done) as advance,
     ):
-        for chunk in answer.iter_raw():  # as it comes: a larger chunk would be lost where the transfer breaks off
+        for chunk in answer.iter_raw():  # as received: a larger chunk would be lost on an interruption
             sink.write(chunk)
             shown = sink.tell() >> 20
             if shown > done:
@@ -157,7 +157,7 @@ def _remember_validator(part: Path, headers: Any) -> None:
 
 
 def _condition(part: Path) -> dict[str, str]:
-    """If-Range with what the server said of the first piece; nothing where it said nothing: the hash decides then."""
+    """Return If-Range with the first response's validator; empty without one: then the hash decides."""
     record = _validator_file(part)
     validator = read_json(record)["validator"] if record.is_file() else ""
     return {"If-Range": validator} if validator else {}

@@ -1,4 +1,4 @@
-"""The pack that comes with the repository: data/raw, tracked by data.dvc and proved against a committed hash list."""
+"""The pack that comes with the repository: data/raw, tracked by data.dvc and verified against a committed hash list."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ PACK = "embedded.zip"
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The unpacked pack; where there is no data/raw, as in a new clone, it is restored first.
+    """Return the unpacked pack; without data/raw, as in a new clone, restore that first.
 
     Raises:
         UserError: data/raw cannot be restored, or differs from the list; names the file and how to restore it.
@@ -30,8 +30,8 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
 
 
 def _restore() -> None:
-    """From the DVC remote that comes with the repository. `dvc repro` alone refuses to begin where a source is missing,
-    so that data/raw is no dependency of a stage."""
+    """Restore data/raw from the DVC remote in the repository. `dvc repro` refuses to start if a source is missing,
+    which is why data/raw is not a dependency of a stage."""
     answer = subprocess.run([sys.executable, "-m", "dvc", "pull", str(TRACKED)], capture_output=True, text=True)
     if answer.returncode:
         last = (answer.stderr.strip() or "no reason given").splitlines()[-1]

@@ -1,4 +1,4 @@
-"""A folder of one's own: used where it lies, never copied."""
+"""A user's own folder: used in place, never copied."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from limelight.foundation.errors import UserError
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The folder at `request.path`; `~` is the home folder.
+    """Return the folder at `request.path`; `~` is the home folder.
 
     Raises:
         UserError: it does not exist or is not a folder.

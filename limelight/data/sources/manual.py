@@ -1,4 +1,4 @@
-"""Datasets whose terms or hosts forbid an automatic download: the reader fetches them, this says how."""
+"""Datasets whose terms or hosts forbid an automatic download: the user downloads them, by these instructions."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from limelight.foundation.errors import UserError
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The folder data/datasets/<name>, filled by hand.
+    """Return the folder data/datasets/<name>, filled by hand.
 
     Raises:
-        UserError: it is absent or empty; says what to fetch, from where, where to put it and what it should hold.
+        UserError: it is absent or empty; says what to download, from where, where to put it and what it should hold.
     """
     root = DATASETS / request.name
     if root.is_dir() and any(root.iterdir()):

@@ -11,10 +11,10 @@ from limelight.foundation.files import read_json, write_json
 
 
 def fetch(request: DatasetRequest, cache: HashCache) -> Path:
-    """The drawn folder data/datasets/<name>; its files' hashes stand in '<name>.json' beside it.
+    """Return the rendered folder data/datasets/<name>; its files' hashes are in '<name>.json' beside it.
 
     Raises:
-        UserError: the folder is not of our making, or has been changed since.
+        UserError: the folder was not made by the renderer, or has been changed since.
     """
     from limelight.data.renderer import render_dataset
     from limelight.data.renderer.dataset import RECIPE
@@ -26,7 +26,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
         raise UserError(f"{target} is there but was not drawn by the renderer; move it away, or use it by `path`")
     if target.is_dir() and record.is_file():
         check_unchanged(target, read_json(record)["files"], file_hashes(target, cache), "drawn")
-    # Leaves alone what was drawn from these settings, and goes on from where an interrupted run stopped.
+    # Keeps what was drawn from these settings, and resumes an interrupted run.
     render_dataset(target, request.render)
     write_json(record, {"files": file_hashes(target, cache)})
     return target

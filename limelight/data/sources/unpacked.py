@@ -11,10 +11,10 @@ from limelight.foundation.files import read_json, write_json
 def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) -> Path:
     """Unpack `archive` into `target` unless that has been done; the archive's own hash has been checked before.
 
-    What was unpacked stands in '<target>.json', file by file.
+    The unpacked files' hashes are recorded in '<target>.json'.
 
     Raises:
-        UserError: a file of the folder has changed since, or the folder is not of our making.
+        UserError: a file of the folder has changed since, or the folder was not made by this function.
     """
     record = target.with_name(target.name + ".json")
     if target.is_dir():
@@ -31,7 +31,7 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
 
 
 def is_unpacked(sha256: str, target: Path) -> bool:
-    """Whether `target` was unpacked from the archive of this hash; says nothing of changes since."""
+    """Whether `target` was unpacked from the archive of this hash; later changes are not checked."""
     record = target.with_name(target.name + ".json")
     return target.is_dir() and record.is_file() and read_json(record)["archive"] == sha256
 

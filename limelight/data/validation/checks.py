@@ -96,7 +96,7 @@ def _outcome(table: str, result: Any) -> Outcome:
 
 
 def _detail(result: Any) -> str:
-    """A missing column does not raise and has no result; its reason stands in the exception alone."""
+    """Describe what failed. A missing column does not raise and has no result: the reason is in the exception info."""
     info = result.exception_info or {}
     errors = [info] if "raised_exception" in info else list(info.values())
     raised = next((error["exception_message"] for error in errors if error.get("raised_exception")), None)
@@ -112,7 +112,7 @@ def _detail(result: Any) -> str:
 
 
 def failure_table(outcomes: Sequence[Outcome]) -> str:
-    """The failed expectations as lines of text: what was expected, what was found, and samples at fault."""
+    """Format the failed expectations as lines of text: what was expected, what was found, and samples at fault."""
     lines = []
     for outcome in outcomes:
         if not outcome.success:

@@ -1,4 +1,4 @@
-"""What is expected of the manifest. Row count and column set come first: range checks pass on an empty table."""
+"""Expectations on the manifest. Row count and column set come first: range checks pass on an empty table."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, get_args
@@ -13,7 +13,7 @@ _REQUIRED = ("sample_id", "dataset", "split", "sensor", "labels", "image", "widt
 
 
 def manifest_suite(settings: Validate, datasets: list[str], samples: Sequence[Sample]) -> list[Any]:
-    """The expectations.
+    """Build the expectations on the manifest.
 
     Args:
         datasets: the names that params.yaml asks for.

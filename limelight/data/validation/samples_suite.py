@@ -1,4 +1,4 @@
-"""What is expected of decoded samples: pictures that show something, masks that are masks."""
+"""Expectations on decoded samples: pictures that are not flat, masks that are plausible."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ _MOSTLY = 0.95
 
 
 def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
-    """The expectations; shares of empty, full and black-and-white masks are asked of each dataset by itself."""
+    """Build the expectations; shares of empty, full and black-and-white masks are checked per dataset."""
     import great_expectations.expectations as gxe
 
     rules = [

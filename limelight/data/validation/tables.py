@@ -46,7 +46,7 @@ _SLOW = 500
 
 def manifest_table(samples: Sequence[Sample], odd_masks: Sequence[Finding] = ()) -> "pd.DataFrame":
     """One row per sample: the manifest's columns and `pixels`, `class_count`, `files_present` (its image, mask and
-    companion exist), `splits_of_image` (in how many splits this very image is) and `faint_mask` (the highest level of
+    companion exist), `splits_of_image` (how many splits hold this image) and `faint_mask` (the highest level of
     a mask that is at fault; else null)."""
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What runs a network: PyTorch, ONNX Runtime, OpenVINO, behind one call.
+"""Inference backends: PyTorch, ONNX Runtime and OpenVINO behind one interface.
 
 backend = open_backend(plan("artifacts/sdnet-deploy", card, Request("openvino-fp32", threads=2)))
 maps = backend.run(feeds)  # see limelight.imaging.feeds.picture_feeds
@@ -12,10 +12,10 @@ from limelight.inference.plan import Plan
 
 
 def open_backend(planned: Plan) -> Backend:
-    """Load a weights folder into the engine of a plan.
+    """Load a weights folder into the engine that a plan selects.
 
     Raises:
-        UserError: a missing or damaged file, a missing package, or something that the network cannot do.
+        UserError: a file is missing or damaged, a package is missing, or the network cannot do what is requested.
     """
     runtime, folder = planned.runtime, planned.folder
     if not runtime.exported:
@@ -35,7 +35,7 @@ def open_backend(planned: Plan) -> Backend:
             return OnnxBackend(path, inputs, threads=planned.threads)
         from limelight.inference.backends.openvino import OpenVinoBackend
 
-        # In an 8-bit network bf16 is what the operations that were not quantised run in.
+        # bf16 in an 8-bit network applies to the operations that were not quantised.
         precision: Literal["f32", "bf16"] = "f32" if runtime.number_format == "fp32" else "bf16"
         return OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
     except ModuleNotFoundError as error:
@@ -44,7 +44,7 @@ def open_backend(planned: Plan) -> Backend:
         ) from error
     except UserError:
         raise
-    except Exception as error:  # each engine has kinds of its own for a file that is cut short
+    except Exception as error:  # each engine raises its own types for a truncated file
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} cannot be loaded ({reason}); export the weights anew, or use runtime 'torch'"

@@ -1,4 +1,4 @@
-"""The call that every engine answers, and what the engines of exports share."""
+"""The interface that every inference backend implements, and a base class for exported networks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -10,40 +10,40 @@ from limelight.imaging.feeds import Feeds
 from limelight.models.inputs import Size
 
 Sides = tuple[int | None, int | None]
-"""Height and width; None stands for any."""
+"""Height and width; None = any."""
 
 
 class Maps(NamedTuple):
-    """Of a batch; K prompts, or one map where there are none."""
+    """A batch's output maps; K is the number of prompts, or 1 without prompts."""
 
     probability_BKhw: np.ndarray
     """float32 in [0, 1]."""
     uncertainty_BKhw: np.ndarray | None = None
-    """float32 in [0, 0.5], of an ensemble; see `limelight.models.diffusion.ensemble`."""
+    """float32 in [0, 0.5]; None without an ensemble. See `limelight.models.diffusion.ensemble`."""
 
 
 class Backend(Protocol):
-    """A network ready to run."""
+    """A loaded network, ready to run."""
 
     takes: Sides
-    """Height and width that it was made for; None where it takes any."""
+    """Height and width that the network accepts; None where it accepts any."""
     concurrent: bool
-    """Whether several threads may call it at once."""
+    """Whether several threads may call it concurrently."""
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         """Run a batch.
 
         Args:
             feeds: the inputs that the network declares, by name.
-            seeds: one per row, where it samples.
+            seeds: one per row, for a network that samples.
 
         Raises:
-            UserError: an input is missing or of a size that the network does not take, or memory runs out.
+            UserError: an input is missing or of a size that the network does not accept, or memory runs out.
         """
         ...
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
-        """The input 'prompt' of a network of prompts.
+        """Encode text prompts as the network's input 'prompt'.
 
         Raises:
             UserError: a text is too long.
@@ -51,25 +51,25 @@ class Backend(Protocol):
         ...
 
     def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
-        """How many pictures of a size to run at once: at most `batch_size`, or as many as fit where that is 0.
+        """Choose the batch size for a picture size: at most `batch_size`, or as many pictures as fit in memory if 0.
 
         Args:
-            prompts: asked of each picture; 0 of a network without.
-            companion: whether a picture has one.
-            option: by which the size can be asked for, named in the error.
+            prompts: number of prompts per picture; 0 for a network without prompts.
+            companion: whether the pictures have companions.
+            option: the option that sets the size, named in the error.
 
         Raises:
-            Shortage: memory does not hold one.
+            Shortage: not even one picture fits in memory.
         """
         ...
 
 
 MOST_AT_ONCE = 16
-"""Pictures, where memory alone decides."""
+"""Upper limit of pictures per batch where only memory limits it."""
 
 
 class ExportedBackend:
-    """What the engines of exports share."""
+    """Base class of the backends that run exported networks."""
 
     takes: Sides
     concurrent = True
@@ -78,12 +78,12 @@ class ExportedBackend:
         raise UserError("exports take no text prompts; use runtime 'torch'")
 
     def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
-        """As many as are asked for: exported networks are small."""
+        """Return `batch_size`, or `MOST_AT_ONCE` if 0, whatever the free memory: exported networks are small."""
         return batch_size or MOST_AT_ONCE
 
 
 def check_size(takes: Sides, size: Size | None) -> None:
-    """Refuse pictures of another size than an export was made for.
+    """Check that pictures have the size that an export was made for.
 
     Args:
         size: None = each picture's own.

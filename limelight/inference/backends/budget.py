@@ -1,4 +1,4 @@
-"""How many pictures free memory holds at once, and what to ask for where it does not hold one."""
+"""How many pictures fit in free memory at once, and which smaller requests to suggest where not even one fits."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -14,15 +14,15 @@ from limelight.models.inputs import Size
 
 
 class Beside(NamedTuple):
-    """What a picture is given to the network with."""
+    """Further inputs that the network gets with a picture."""
 
     prompts: int
-    """Asked of it; 0 of a network without."""
+    """Number of prompts; 0 for a network without prompts."""
     companion: bool = False
 
 
 class Measurable(Protocol):
-    """A backend that can tell what a picture takes."""
+    """A backend that can estimate the memory a picture needs."""
 
     network: Network
     planned: Plan
@@ -32,20 +32,20 @@ class Measurable(Protocol):
 
 
 _KNOWN: dict[tuple[Any, ...], dict[Size, int]] = {}
-"""What was found out in this process, which takes seconds for each size."""
+"""Cache of measured bytes for this process: measuring takes seconds per size."""
 _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
-"""Of a size, that are tried where it does not fit."""
+"""Fractions of a size to try as suggestions where the size itself does not fit."""
 
 
 def pictures_at_once(backend: Measurable, size: Size, beside: Beside, most: int, option: str = "--size") -> int:
-    """As many as fit, 1 to `most`. Prompts and members of an ensemble are drawn fewer at once where they must.
+    """Return how many pictures fit in memory, 1 to `most`. Prompts and ensemble members are run in chunks if need be.
 
     Args:
-        beside: of the picture that has most beside it.
-        option: by which the size can be asked for.
+        beside: the further inputs of the picture that has the most of them.
+        option: the option that sets the size, named in the error.
 
     Raises:
-        Shortage: not even one fits; says what is needed, what there is, and what would fit.
+        Shortage: not even one fits; the message gives the bytes needed, the bytes free and requests that would fit.
     """
     free, network = free_bytes(backend.planned.device), backend.network
     network.rows_at_once = type(network).rows_at_once
@@ -66,7 +66,7 @@ def pictures_at_once(backend: Measurable, size: Size, beside: Beside, most: int,
 
 
 def _smaller(backend: Measurable, size: Size, beside: Beside, needed: int, free: int, option: str) -> Iterator[str]:
-    """Requests that would fit."""
+    """Yield requests that would fit."""
     prepare = backend.planned.card.prepare
     for share in _SHARES:
         longest = int(max(size) * share)
@@ -87,7 +87,7 @@ def _needed(backend: Measurable, size: Size, beside: Beside) -> int:
 
 
 def _bounds(backend: Measurable, size: Size, beside: Beside) -> Iterator[int]:
-    """What is known of sizes that this one fits into, upright or lying."""
+    """Yield the known bytes of sizes at least as large as this one, in either orientation."""
     for (height, width), needed in _KNOWN.get(_key(backend, beside), {}).items():
         if min(size) <= min(height, width) and max(size) <= max(height, width):
             yield needed

@@ -1,4 +1,4 @@
-"""How much memory a network's forward pass takes, told before it is run, and how much there is."""
+"""Estimate the memory of a network's forward pass without running it, and read how much memory is free."""
 
 import weakref
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 SLACK = 300_000_000
-"""Bytes that libraries and allocators take besides the tensors; 0 to 292 MB were measured."""
+"""Bytes that libraries and allocators use besides the tensors; 0 to 292 MB were measured."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def forward_bytes(network: nn.Module, compute: Callable[[], Any]) -> int:
-    """The largest size that the live tensors of a computation have together, without the network's weights.
+    """Estimate the peak bytes of a computation's live tensors, without the network's weights.
 
-    Nothing is computed: every operation is asked for the shape of its result alone, and results are counted until
-    nothing holds them any more. Against the growth of the process on a CPU this is exact for SDNet at 512 and 1024
-    pixels; diffSOD's tiny form took 84 to 292 MB more than told, for 55 to 419 MB told.
+    Nothing is computed: operations only infer the shapes of their results, and each result counts until its last
+    reference is gone. Compared with the growth of the process on a CPU, this is exact for SDNet at 512 and 1024 pixels;
+    diffSOD's tiny form took 84 to 292 MB more than estimated, for estimates of 55 to 419 MB.
 
     Args:
-        compute: makes inputs and calls `network`, or methods of it.
+        compute: creates the inputs and calls `network`, or methods of it.
     """
     fake, live = FakeTensorMode(), _Live()
     tensors = [*network.named_parameters(), *network.named_buffers()]
@@ -39,7 +39,7 @@ def forward_bytes(network: nn.Module, compute: Callable[[], Any]) -> int:
 
 
 def free_bytes(device: str) -> int:
-    """What a forward pass may take on 'cpu' or 'cuda' before anything is swapped, refused or killed."""
+    """Return the bytes that a forward pass on 'cpu' or 'cuda' can use before swapping or running out of memory."""
     if device == "cuda":
         free, _ = torch.cuda.mem_get_info()
         return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated() - SLACK
@@ -52,13 +52,13 @@ def free_bytes(device: str) -> int:
 
 
 def _reclaimable(statistics: str) -> int:
-    """Bytes of files that the system keeps in memory while nobody else wants it."""
+    """Return the bytes of the file cache that the system can reclaim."""
     values = dict(line.split() for line in statistics.splitlines())
     return sum(int(values.get(name, 0)) for name in ("active_file", "inactive_file"))
 
 
 class _Live(TorchDispatchMode):
-    """Counts the bytes of storages from the operation that makes them to the end of their last tensor."""
+    """Count the bytes of each tensor storage from its creation until its last tensor is freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -86,7 +86,7 @@ class _Live(TorchDispatchMode):
 
 
 class _Computation(nn.Module):
-    """A call of anything on a network, as the `forward` that functional_call wants."""
+    """Wraps an arbitrary call on a network as the `forward` that functional_call needs."""
 
     def __init__(self, network: nn.Module, compute: Callable[[], Any]) -> None:
         super().__init__()

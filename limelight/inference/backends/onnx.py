@@ -16,14 +16,14 @@ class OnnxBackend(ExportedBackend):
     """Runs an exported .onnx file.
 
     Args:
-        inputs: what the network declares.
-        threads: of this session's operators; None = one per physical core.
+        inputs: the inputs that the network declares.
+        threads: threads for this session's operators; None = one per physical core.
     """
 
     def __init__(self, path: Path, inputs: Sequence[Input], *, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        # Its threads would go on spinning for tens of milliseconds after a call, and take a core from what comes next.
+        # By default its threads spin for tens of milliseconds after a call and take a core from the code that follows.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if threads:
             options.intra_op_num_threads = threads

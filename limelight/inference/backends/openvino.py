@@ -15,20 +15,20 @@ from limelight.inference.backends.backend import ExportedBackend, Maps, check_si
 from limelight.models.inputs import Input, Size
 
 _KEPT = 4
-"""Compiled sizes kept; pictures that are stretched have one."""
+"""Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
 _LARGEST_PRODUCT = 512
-"""Sides of maps from which on matrix products cost more than the resize that they stand in for."""
+"""Map side in pixels from which matrix products cost more than the resize that they replace."""
 
 
 class OpenVinoBackend(ExportedBackend):
     """Runs an exported .xml/.bin pair.
 
-    The network is compiled anew for each height and width, so that OpenVINO can plan its memory for them. Images of a
-    batch run one after another, which is no slower on a CPU and needs no compilation per batch size.
+    The network is compiled for each height and width, so that OpenVINO can plan its memory for them. Images of a
+    batch run one after another, which is no slower on a CPU and avoids compiling for each batch size.
 
     Args:
         inputs: what the network declares.
-        precision: what floating-point operations are computed in. Where the CPU has no bf16 instructions, f32 is used.
+        precision: number format of floating-point operations; f32 where the CPU has no bf16 instructions.
         threads: None = one per physical core.
     """
 
@@ -48,15 +48,15 @@ class OpenVinoBackend(ExportedBackend):
         self.takes = (height, width)
         self._config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
-            # Said outright, since the default is bf16 on CPUs that have matrix units.
+            # Explicit, because the default is bf16 on CPUs with matrix units.
             "INFERENCE_PRECISION_HINT": precision,
-            # Several processes on one machine would otherwise be pinned to the same cores.
+            # With pinning, several processes on one machine would share the same cores.
             "ENABLE_CPU_PINNING": False,
         }
         if threads:
             self._config["INFERENCE_NUM_THREADS"] = threads
         self._requests: OrderedDict[tuple[int, int], openvino.InferRequest] = OrderedDict()
-        self._lock = threading.Lock()  # a request holds one image's buffers
+        self._lock = threading.Lock()  # an infer request has buffers for one image only
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         size = feeds["image"].shape[2:]
@@ -67,7 +67,7 @@ class OpenVinoBackend(ExportedBackend):
             return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
     def _request(self, size: Size, row: Feeds) -> openvino.InferRequest:
-        """What computes a row of this size; compiled for its shapes the first time."""
+        """Return the infer request for a row of this size, compiled on first use."""
         if size not in self._requests:
             fixed = self._model.clone()
             fixed.reshape({name: list(array.shape) for name, array in row.items()})
@@ -81,9 +81,9 @@ class OpenVinoBackend(ExportedBackend):
 
 
 def _resize_by_products(model: openvino.Model) -> None:
-    """Turn the bilinear resizes of a single channel into two matrix products, equal up to rounding.
+    """Replace the bilinear resizes of single-channel maps by two matrix products, equal up to rounding.
 
-    OpenVINO runs such a resize pixel by pixel on one thread, which for SDNet at 320 x 320 is 1 ms of 25.
+    OpenVINO runs such a resize on one thread, pixel by pixel: 1 ms of 25 for SDNet at 320 x 320.
     """
     for operation in model.get_ops():
         if operation.get_type_name() != "Interpolate":
@@ -101,6 +101,6 @@ def _resize_by_products(model: openvino.Model) -> None:
 
 
 def _bilinear(old: int, new: int) -> np.ndarray:
-    """(new, old) float32: the weights of `old` samples in each of `new`, pixel centres aligned, edges repeated."""
+    """(new, old) float32: weights of the `old` samples in each of the `new`, pixel centres aligned, edges repeated."""
     places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     return np.maximum(1 - np.abs(places[:, None] - np.arange(old)), 0).astype(np.float32)

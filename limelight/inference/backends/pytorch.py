@@ -1,4 +1,4 @@
-"""PyTorch, eager, channels last: the one backend for text prompts and for sampling."""
+"""PyTorch, eager, channels last: the only backend for text prompts and for sampling."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,20 +20,20 @@ from limelight.models.inputs import Size
 from limelight.models.weights import load_weights
 
 _COPIES = 3
-"""Of a map: in its chunk, among the others, and as a probability."""
+"""Copies of each map held at the peak: in its chunk, among all maps, and as a probability."""
 
 
 class PyTorchBackend:
-    """Runs the network that a weights folder holds.
+    """Runs the network in a weights folder.
 
     In half precision weights and activations are bf16; the sigmoid is computed in float32.
 
     Raises:
-        UserError: there is no GPU, or the network cannot sample, or not in so many steps, or has no such autoencoder.
+        UserError: there is no GPU, or the network cannot sample, not in so many steps, or not with this autoencoder.
     """
 
     takes: Sides = (None, None)
-    concurrent = False  # memory is measured with the network itself, and PyTorch's threads are the process's
+    concurrent = False  # memory is measured on the network itself, and PyTorch's threads are process-wide
 
     def __init__(self, planned: Plan) -> None:
         if planned.device == "cuda" and not torch.cuda.is_available():
@@ -58,7 +58,7 @@ class PyTorchBackend:
     def compute(
         self, given: Mapping[str, Tensor], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """The tensors of `run`, from tensors on the network's device."""
+        """Do what `run` does, from and to tensors on the network's device."""
         if sampling.steps is None:
             return self.network.maps(given), None
         return self.network.draw(given, steps=sampling.steps, ensemble_size=sampling.ensemble_size, seeds=seeds)
@@ -68,25 +68,25 @@ class PyTorchBackend:
             return self.network.encode_prompts(texts).cpu().numpy()
 
     def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
-        # Batch norms of published weights may mix the pictures of a batch.
+        # Published weights may have batch norms that make pictures of one batch depend on each other.
         most = (batch_size or MOST_AT_ONCE) if self.card.use.independent else 1
-        # Diffusion networks are the ones that a picture may be too large for; the others are run at no such cost.
+        # Only diffusion networks need so much memory that a picture may not fit; for the others, skip the measurement.
         if batch_size and not self.network.capabilities.sample:
             return most
         return pictures_at_once(self, size, Beside(prompts, companion), most, option)
 
     def picture_bytes(self, size: Size, prompts: int, companion: bool = False) -> int:
-        """What one picture of this (height, width) takes beside the weights; see `forward_bytes`.
+        """Estimate the bytes that one picture of this (height, width) needs besides the weights; see `forward_bytes`.
 
         Args:
-            prompts: asked of it; 0 of a network without.
-            companion: whether it has one, which takes a part of the network that pictures alone do without.
+            prompts: number of prompts; 0 for a network without prompts.
+            companion: whether the picture has one, which uses a part of the network that is idle otherwise.
         """
         asked = self.planned.sampling
         maps = max(1, prompts) * asked.ensemble_size
-        # Maps are drawn in chunks, so that the rest of them adds only what becomes of them.
+        # Maps are computed in chunks: the remaining maps only add their results.
         drawn = min(maps, self.network.rows_at_once or maps) if maps > 1 else 1
-        # Further steps take the memory of the first, and members that of prompts.
+        # Further steps reuse the memory of the first, and ensemble members that of the prompts.
         sampling = ONE_STEP if asked.steps is None else Sampling(1, 1 if prompts else drawn)
         prompt_KTC = self.network.encode_prompts(["a"])[:1] if prompts else None
 
@@ -109,7 +109,7 @@ class PyTorchBackend:
         return forward_bytes(self.network, compute) + kept
 
     def _tensor(self, name: str, array: np.ndarray) -> Tensor:
-        """On the network's device. Pictures in its number format; channels last is worth a factor of two on CPUs."""
+        """Move to the network's device; pictures in its number format, channels last (twice as fast on CPUs)."""
         tensor, device = torch.from_numpy(array), self.planned.device
         if name == "prompt" or not tensor.is_floating_point():
             return tensor.to(device)

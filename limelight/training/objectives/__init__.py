@@ -1,8 +1,8 @@
-"""Objectives: what can be learnt, by the name that params.yaml knows. A new one is a line here and its settings.
+"""Registry of the objectives, by their name in params.yaml. A new one needs an entry here and its settings.
 
-Settings stand in `limelight.config.objectives`, for params.yaml is checked without PyTorch.
+Settings are in `limelight.config.objectives`, since params.yaml is checked without PyTorch.
 
-Each is imported when it is used: most trainings need nothing of the others.
+Each is imported when it is used: most trainings need none of the others.
 """
 
 import importlib
@@ -30,14 +30,14 @@ LEARNERS = {
 def make_learner(
     objective: Objective, network: "Network", *, epochs: int, teacher: "Teacher | None" = None
 ) -> "Learner":
-    """A learner of `network`, which it trains in place.
+    """Make the learner for an objective; it trains `network` in place.
 
     Args:
         epochs: length of the whole training.
-        teacher: of the objective 'distilled'.
+        teacher: for the objective 'distilled'.
 
     Raises:
-        UserError: the network cannot be trained for this, by its `capabilities.objectives`, or settings do not fit it.
+        UserError: the network's `capabilities.objectives` lacks this objective, or settings do not fit the network.
     """
     able = network.capabilities.objectives
     if objective.name not in able:

@@ -1,4 +1,4 @@
-"""Learning to find what prompts name."""
+"""Learning to segment what text prompts name."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,29 +23,29 @@ from limelight.models.losses.bce_iou import bce_iou
 from limelight.training.learner import Learner
 
 GROUND_WEIGHT = 0.1
-"""Of a pixel whose choice is none of the prompts: most are, and what tells prompts apart is in the others."""
+"""Loss weight of pixels that belong to none of the prompts: most do, and only the others tell prompts apart."""
 MASKS_WEIGHT = 0.2
-"""Of the masks' own loss beside that of the choice."""
+"""Weight of the masks' own loss beside that of the choice."""
 THRESHOLD = 0.5
-"""Of a pixel's most probable class; below it the pixel is background."""
+"""Least probability of a pixel's most probable class; below it the pixel is background."""
 
 
 class Shown(NamedTuple):
-    """What a batch is shown with, K prompts of each image."""
+    """The prompts drawn for a batch, K per image, and their targets."""
 
     prompt_BKTC: Tensor
     target_BKHW: Tensor
     """bool, at most one of K; nothing where an image has fewer than K prompts."""
     valid_BKHW: Tensor
-    """bool, what counts: pixels that are not void, of prompts that were drawn."""
+    """bool, pixels that count in the loss: not void, and of prompts that were drawn."""
 
 
 class Prompted(Learner):
-    """Each image is shown with prompts of some classes that it shows and of some that it does not, and each answer is
-    compared with the class's mask.
+    """Training with prompts: each image gets prompts for some classes that it shows and some that it does not, and each
+    output is compared with the class's mask.
 
-    What the prompts in vain cost is what keeps a network from finding something for every word. Held-out classes are
-    never drawn, and their pixels count as void.
+    The loss of the absent classes' prompts keeps a network from finding something for every prompt. Held-out classes
+    are never drawn, and their pixels count as void.
 
     Args:
         network: trained in place.
@@ -74,18 +74,18 @@ class Prompted(Learner):
         )
 
     def card_facts(self, samples: Sequence[Sample], init: Card | None) -> dict[str, Any]:
-        """The classes that training has shown, those of the weights that it started from included."""
+        """Return the classes that were trained, including those of the weights that training started from."""
         shown = {label for sample in samples for label in sample.classes if not self.is_held_out(label)}
         classes = sorted(shown.union(init.use.classes if init else ()))
         return {"classes": tuple(classes), "template": self.settings.templates[0]}
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Binary cross-entropy and soft IoU of each image's prompts together, void pixels left out, and each pixel's
-        choice among them; and the means of the former over single prompts, for what is shown ('found') and for what is
-        not ('vain').
+        """Return binary cross-entropy and soft IoU of each image's prompts together, without void pixels, plus loss
+        of each pixel's choice among them ('choice'). Further parts: the means of the former over single prompts, for
+        classes that are shown ('found') and that are not ('vain').
 
-        Together, since the IoU of a vain prompt by itself is near 0 whether it finds one thing or all of them, and so
-        has no gradient against a network that finds every thing for every word.
+        Together, since the IoU of an absent class's prompt alone is near 0 whether it finds one object or all of them,
+        and so gives no gradient against a network that finds every object for every prompt.
         """
         prompt_BKTC, target_BKHW, valid_BKHW = self.draw_prompts(batch)
         (logits_BKHW,) = self.network.logits({**batch.inputs, "prompt": prompt_BKTC})
@@ -117,21 +117,21 @@ class Prompted(Learner):
         return Shown(prompt_BKTC, (labels_B1HW == drawn_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
 
     def predict(self, batch: Batch) -> Tensor:
-        """The probability of each pixel's most probable class, of all that the first sample's dataset knows."""
+        """Return the probability of each pixel's most probable class, of all in the first sample's vocabulary."""
         return self.probabilities(batch.inputs, batch.classes[0].names).amax(1, keepdim=True)
 
     def probabilities(self, given: Mapping[str, Tensor | None], names: Sequence[str]) -> Tensor:
-        """probability_BCHW of the classes of these names, in a batch's inputs."""
+        """Return probability_BCHW of the named classes for a batch's inputs."""
         return self.network.maps({**given, "prompt": self.tokens(names)})
 
     def tokens(self, names: Sequence[str]) -> Tensor:
-        """prompt_KTC of classes, in the template that is validated with."""
+        """Encode class names to prompt_KTC, in the template used for validation."""
         return self.network.encode_prompts([self.settings.templates[0].replace("{}", name) for name in names])
 
     def validate(self, batches: Iterable[Batch], accelerator: Accelerator) -> dict[str, float]:
         """val_miou, the mean IoU of the trained classes, and val_miou_unseen, that of the held-out ones, among all
-        classes of a dataset at the network's input size; means over the datasets' vocabularies. Without the one whose
-        classes nothing shows."""
+        classes of a dataset at the network's input size; means over the datasets' vocabularies. A metric is
+        absent if no sample shows its classes."""
         self.eval()
         found: dict[Vocabulary, Confusion] = {}
         with torch.inference_mode():
@@ -172,14 +172,14 @@ class Prompted(Learner):
         return folded(name) in self.held_out
 
     def draw(self, batch: Batch, labels_BHW: Tensor) -> list[list[int]]:
-        """Labels to ask for, equally many of each image, filled up with 0 where its dataset has no more classes.
+        """Draw the labels to prompt for, equally many per image, padded with 0 if its dataset has no more classes.
 
-        At least one that is not shown is among them if there is one; of those, the ones that share a word with what is
-        shown come first, since they are the hardest to tell from it. All is drawn from torch's generator.
+        At least one absent class is among them if there is one; absent classes that share a word with a shown one come
+        first, since they are the hardest to tell from it. All is drawn from torch's generator.
         """
         most = max(len(classes.names) for classes in batch.classes)
         counts_BC = torch.zeros(len(batch), most + 2, dtype=torch.bool, device=labels_BHW.device)
-        shown_BC = counts_BC.scatter_(1, labels_BHW.flatten(1) + 1, True)[:, 1:].cpu()  # one wait for a GPU
+        shown_BC = counts_BC.scatter_(1, labels_BHW.flatten(1) + 1, True)[:, 1:].cpu()  # one GPU sync
         drawn = []
         for classes, shown_C in zip(batch.classes, shown_BC.tolist(), strict=True):
             labels = [n for n, name in enumerate(classes.names, 1) if not self.is_held_out(name)]
@@ -193,14 +193,14 @@ class Prompted(Learner):
         return drawn
 
     def prompt(self, name: str) -> str:
-        """The class's name in one of the run's templates."""
+        """Put the class's name in one of the run's templates."""
         templates = self.settings.templates
         return templates[int(torch.randint(len(templates), ()))].replace("{}", name)
 
 
 def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) -> Tensor:
-    """Cross-entropy of each pixel's choice among its image's prompts and none of them, whose logit is 0 and whose
-    pixels weigh `GROUND_WEIGHT`.
+    """Return the cross-entropy of each pixel's choice among its image's prompts and 'none of them', whose logit is 0
+    and whose pixels weigh `GROUND_WEIGHT`.
 
     Args:
         logits_BKHW: of the prompts' masks.
@@ -226,7 +226,7 @@ def _shuffled(labels: Sequence[int]) -> list[int]:
 
 
 def _mean(matrices: dict[Vocabulary, Confusion], wanted: Callable[[str], bool]) -> float | None:
-    """Mean over the vocabularies of the mean IoU of the classes whose name is wanted; None where nothing shows one."""
+    """Average over the vocabularies the mean IoU of the classes that `wanted` selects; None if no sample shows one."""
     values = [
         mean_iou(matrix, [label for label, name in enumerate(classes.names, 1) if wanted(name)])
         for classes, matrix in matrices.items()

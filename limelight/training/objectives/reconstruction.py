@@ -1,4 +1,4 @@
-"""Learning to give pictures back."""
+"""Learning to reconstruct pictures."""
 
 import torch
 from torch import Tensor
@@ -10,17 +10,17 @@ from limelight.models.inputs import WITH_COMPANION, Input
 from limelight.training.learner import Learner
 
 COLOUR_WEIGHT = 4.0
-"""Of an error in colour beside one in brightness. Masks and companions are grey and so is most of an image: by the mean
-absolute error alone, latents keep no colour, and no prompt for one can be learnt from them."""
+"""Weight of an error in colour beside one in brightness. Masks and companions are grey and so is most of an image: by
+the mean absolute error alone, latents keep no colour, and no prompt for one can be learnt from them."""
 SCALE_WEIGHT = 0.05
-"""Of the scale's loss: latents need about the variance of the noise that a diffusion model mixes them with."""
+"""Weight of the scale's loss: latents need about the variance of the noise that a diffusion model mixes them with."""
 
 
 class Reconstruction(Learner):
-    """An autoencoder on all that a latent diffusion model will show it: images, masks and companions.
+    """Training of an autoencoder on all that a latent diffusion model encodes: images, masks and companions.
 
     Masks and companions are grey pictures, normalised as images are. The latent's scale is learnt with the rest, where
-    Latent Diffusion (arXiv 2112.10752, section 4.3.2) measures it afterwards: its mean square is drawn to 1.
+    Latent Diffusion (arXiv 2112.10752, section 4.3.2) measures it afterwards: the loss pulls its mean square to 1.
     """
 
     def __init__(self, network: Network, settings: ReconstructionSettings, *, epochs: int) -> None:
@@ -31,7 +31,7 @@ class Reconstruction(Learner):
         return WITH_COMPANION
 
     def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared error of the restored pictures, by brightness and colour, and the scale's loss."""
+        """Return the mean squared error of reconstructed pictures, by brightness and colour, and the scale's loss."""
         pictures = [batch.image_B3HW, self.as_picture(batch.mask_B1HW[batch.labelled_B])]
         if batch.companion_B1HW is not None:
             pictures.append(self.as_picture(batch.companion_B1HW[batch.modality_B > 0]))
@@ -45,10 +45,10 @@ class Reconstruction(Learner):
         return error + SCALE_WEIGHT * scale, {"error": error, "scale": scale}
 
     def predict(self, batch: Batch) -> Tensor:
-        """The masks after their way through the latents: what a diffusion model can reach at best."""
+        """Encode and decode the masks: the best that a diffusion model on these latents can reach."""
         return self.network.maps({"image": self.as_picture(batch.mask_B1HW)})
 
     def as_picture(self, grey_B1HW: Tensor) -> Tensor:
-        """[0, 1], one channel, to picture_B3HW, normalised for the network."""
+        """Convert one channel in [0, 1] to picture_B3HW, normalised for the network."""
         mean_C, std_C = (grey_B1HW.new_tensor(each) for each in (self.network.mean, self.network.std))
         return (grey_B1HW - mean_C[:, None, None]) / std_C[:, None, None]

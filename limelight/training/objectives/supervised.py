@@ -10,7 +10,7 @@ from limelight.training.learner import Learner
 
 
 class Supervised(Learner):
-    """The label loss on every output of the network; samples without a mask count for nothing.
+    """The label loss on every output of the network; samples without a mask are ignored.
 
     Args:
         network: trained in place.

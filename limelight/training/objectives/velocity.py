@@ -34,7 +34,7 @@ class Velocity(Learner):
         return (error_B * batch.labelled_B).sum() / batch.labelled_B.sum().clamp(min=1), {}
 
     def predict(self, batch: Batch) -> Tensor:
-        """Sampled in as many steps as the network is published with, from one noise for all images."""
+        """Sample in the network's published number of steps, from the same noise for all images."""
         return self.network.draw(batch.inputs, steps=self.network.published_steps)[0]
 
     def card_facts(self, samples: Sequence[Sample], init: Card | None) -> dict[str, Any]:
@@ -42,10 +42,10 @@ class Velocity(Learner):
 
 
 class PromptedVelocity(Prompted):
-    """The same for the masks of an image's prompts: where `Prompted` compares masks, this compares their latents.
+    """The velocity objective for the masks of prompts: where `Prompted` compares masks, this compares their latents.
 
-    What is void in the labels is background in the latents, which cannot leave pixels out; a latent counts as much as
-    its pixels are not void.
+    Void pixels are background in the latents, which cannot leave pixels out; a latent's weight is the share of its
+    pixels that are not void.
     """
 
     settings: PromptedVelocitySettings

@@ -1,4 +1,4 @@
-"""diffSOD's condition branch: an image and its companion to one map of features at an eighth of their size."""
+"""diffSOD's condition branch: turns an image and its companion into one map of features at an eighth of their size."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ from limelight.models.state import load_strict
 from limelight.models.weights import save_weights
 
 LICENCE = "openrail++"
-"""Stable Diffusion 2's, whose conditions of use go over to what is derived from it."""
+"""Stable Diffusion 2's licence, whose conditions of use carry over to derived weights."""
 
 _BACKBONE, _TWIN = "backbone_original.", "backbone_x."
 _STREAM = {"original": "image", "x": "companion"}
@@ -63,7 +63,7 @@ _FUSION = {
 def import_published(
     name: str, folder: Path | str, files: Files, *, licence: str = LICENCE, trained_on: Sequence[str] = ()
 ) -> Card:
-    """Put the authors' files together into a weights folder of a `legacy` diffSOD.
+    """Combine the authors' files into a weights folder of a `legacy` diffSOD.
 
     Args:
         name: the diffSOD whose branch has these sizes.
@@ -104,7 +104,7 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
         state: 2 300 tensors under the authors' names.
 
     Returns:
-        1 264 tensors; names that no rule knows are kept, for strict loading to complain about.
+        1 264 tensors; names that no rule knows are kept, so that strict loading reports them.
 
     Raises:
         UserError: the two copies of the backbone differ, so that it is not shared and this is not a published file.

@@ -1,4 +1,4 @@
-"""What the denoiser is told about a picture: the branch's features as tokens, whatever kind of picture it is."""
+"""The denoiser's condition: the branch's features as tokens, for pictures of every modality."""
 
 from collections.abc import Iterable
 
@@ -17,15 +17,15 @@ LAYER_SCALE, PUBLISHED_LAYER_SCALE = 1e-2, 1e-6
 class Condition(nn.Module):
     """`forward(image_B3HW, companion_B1HW=None, modality_B=None) -> tokens_BNC`, N = H/8 * W/8 in raster order.
 
-    A picture without a companion gets learned features in the companion's place; every token says by a learned offset
-    of which modality its picture is; and the companion's own features are added to the fused ones. These three are
-    ours. The published branch is shown an RGB image twice instead, and knows no modalities.
+    A picture without a companion gets learned features in the companion's place; a learned offset added to every token
+    encodes the picture's modality; and the companion's own features are added to the fused ones. These three are not in
+    the published branch, which takes an RGB image twice instead and has no modalities.
 
     Args:
         config: the branch's sizes.
         legacy: the published branch alone, on images in [0, 1] that ImageNet's statistics do not normalise, and with
-            batch norms that go by the statistics of the batch at hand in evaluation too. A picture's tokens then depend
-            on the others in its batch.
+            batch norms that use the current batch's statistics in evaluation too. A picture's tokens then depend on the
+            others in its batch.
         companion_dropout: share of the companions that training leaves out, drawn from torch's generator.
         pretrained: see `Res2Net`.
     """
@@ -53,7 +53,7 @@ class Condition(nn.Module):
             for module in self.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.train()
-                    # Evaluation must leave the running statistics as they are; without this they would follow it.
+                    # Evaluation must leave the running statistics as they are; without this it would update them.
                     module.track_running_stats = mode
         return self
 
@@ -63,8 +63,8 @@ class Condition(nn.Module):
         """The tokens of images in [-1, 1] and companions in [0, 1].
 
         Raises:
-            UserError: companions without `modality_B`, or of a legacy branch a single image of 32 x 32, of which its
-                batch norms know nothing.
+            UserError: companions without `modality_B`, or a single image of 32 x 32 for a legacy branch, too little for
+                the statistics of its batch norms.
         """
         if self.legacy and image_B3HW[:, 0].numel() == 32 * 32:
             raise UserError(
@@ -83,7 +83,7 @@ class Condition(nn.Module):
         return tokens_BNC if self.legacy else tokens_BNC + self.modality(modality_B)[:, None]
 
     def _published(self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor) -> Tensor:
-        """The image is its own companion where it has none."""
+        """Compute the published features, for which an image without a companion is its own."""
         if companion_B1HW is not None:
             seen_B3HW = torch.where(_rows(modality_B > 0), companion_B1HW.expand(-1, 3, -1, -1), image_B3HW)
         else:
@@ -116,8 +116,8 @@ class Condition(nn.Module):
         if companion_B1HW is None or rows_N.shape[0] == 0:
             return branch.image_features(branch.backbone(self._normalised(image_B3HW))), None, rows_N
         companion_N3HW = companion_B1HW[rows_N] if self.training else companion_B1HW
-        # One batch for the backbone that they share: its batch norms have one set of statistics for evaluation, which
-        # those of training must be like.
+        # One batch for the shared backbone: its batch norms have one set of statistics for evaluation, which those of
+        # training must match.
         both = torch.cat([image_B3HW, companion_N3HW.expand(-1, 3, -1, -1)])
         levels = branch.backbone(self._normalised(both))
         image_BChw = branch.image_features([level[:batch] for level in levels])

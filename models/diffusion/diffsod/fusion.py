@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WINDOW = 7
-"""Side of the grid of cells that ask, and of the depthwise kernels."""
+"""Side of the grid of query cells, and of the depthwise kernels."""
 EPS = 1e-6
 
 
@@ -55,9 +55,9 @@ class Attention(nn.Module):
         return self.project(torch.cat([local_BHWC, global_BHWC, cross_BHWC], -1))
 
     def attend(self, both_BHWD: Tensor, gate_BHWC: Tensor) -> Tensor:
-        """The cells of a 7 x 7 grid over both streams ask the gate's pixels; the answers are enlarged again.
+        """Attend from the cells of a 7 x 7 grid over both streams to the gate's pixels; the result is enlarged again.
 
-        A cell asks twice, with either half of its channels, and the two answers are joined again, head by head.
+        A cell queries twice, with either half of its channels, and the two results are joined again, head by head.
         """
         batch, height, width, channels = gate_BHWC.shape
         part = channels // (2 * self.heads)

@@ -27,17 +27,17 @@ class DiffSOD(MaskDenoiser):
     trains, serves and exports as any network does. `denoise` samples in several steps, as published, which
     `velocity_error` trains for.
 
-    Images are in [-1, 1]: `mean` and `std` say so to whoever normalises them.
+    Images are in [-1, 1]: `mean` and `std` normalise them so.
 
     Args:
         unet, vae, scheduler, branch: settings as dicts, or names in `limelight.models.diffusion.configs` and
             `limelight.models.diffusion.diffsod.configs`.
         legacy: as published, for the authors' weights: autoencoder and branch see images in [0, 1], the branch's batch
-            norms go by each batch's own statistics, and an RGB image is its own companion. Outside of the network, they
-            also resize bicubically to 384 x 384 and stretch each map to [0, 1].
+            norms use each batch's own statistics, and an RGB image is its own companion. Outside of the network, the
+            authors also resize bicubically to 384 x 384 and stretch each map to [0, 1].
         companion_dropout: share of the companions that training leaves out.
         gain: see `GAIN`.
-        gradient_checkpointing: compute activations of the UNet and the autoencoder twice rather than keep them.
+        gradient_checkpointing: recompute activations of the UNet and the autoencoder rather than keep them.
         pretrained: where UNet and autoencoder come from (see `base_folder`); False = random weights. The branch's
             backbone then starts from ImageNet weights where they can be fetched.
     """
@@ -89,8 +89,8 @@ class DiffSOD(MaskDenoiser):
         self.train()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """'unet' (see `trained_groups`); 'backbone', the branch's Res2Net; 'branch', the rest of it. Not what is
-        frozen."""
+        """'unet' (see `trained_groups`); 'backbone', the branch's Res2Net; 'branch', the rest of it. Without frozen
+        parameters."""
         backbone = list(self.condition.branch.backbone.parameters())
         taken = {id(parameter) for parameter in backbone}
         branch = [value for value in self.condition.parameters() if id(value) not in taken]
@@ -107,9 +107,9 @@ class DiffSOD(MaskDenoiser):
     def predict_velocity(
         self, latent_BChw: Tensor, noisy_BChw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor
     ) -> Tensor:
-        """As `MaskDenoiser.predict_velocity`, with each token's hint (ours, at first zero) added where it stands.
+        """As `MaskDenoiser.predict_velocity`, with each token's hint (unpublished; initially zero) added at its place.
 
-        Tokens have no positions, so that attention alone finds it hard to tell which pixels a companion speaks of.
+        Tokens carry no positions, so that attention alone can hardly tell which pixels a companion refers to.
         """
         if not self.legacy:
             hints = self._hint(tokens_BNC, latent_BChw.shape[-2:]).chunk(2, dim=1)
@@ -117,8 +117,8 @@ class DiffSOD(MaskDenoiser):
         return super().predict_velocity(latent_BChw, noisy_BChw, tokens_BNC, timestep_B)
 
     def _hint(self, tokens_BNC: Tensor, size: torch.Size) -> Tensor:
-        """hint_BChw at the latents' size. Tokens stand eight pixels apart, as Stable Diffusion's latents do; those of a
-        small autoencoder may be nearer to one another."""
+        """hint_BChw at the latents' size. Tokens are eight pixels apart, as Stable Diffusion's latents are; those of a
+        small autoencoder may be closer."""
         step = 8 // 2 ** (len(self.vae.config.block_out_channels) - 1)
         hint_BChw = self.hint(tokens_BNC).transpose(1, 2).unflatten(2, (size[0] // step, size[1] // step))
         return hint_BChw if step == 1 else F.interpolate(hint_BChw, size, mode="bilinear")
@@ -152,7 +152,7 @@ class DiffSOD(MaskDenoiser):
         Args:
             steps: a divisor of 1000.
             ensemble_size: predictions per image, from different noise, of which the median is taken.
-            seeds: one per image, of its noise; None = 0 for every image. In evaluation mode an image's result depends
+            seeds: one per image, for its noise; None = 0 for every image. In evaluation mode an image's result depends
                 on its own seed alone (but see `legacy`).
             spacing: of the timesteps, 'trailing' or, as published, 'leading'.
 
@@ -160,7 +160,7 @@ class DiffSOD(MaskDenoiser):
             probability_B1HW, and uncertainty_B1HW (see `ensemble`) or None where `ensemble_size` is 1.
 
         Raises:
-            UserError: companions without `modality_B`, or steps, seeds or spacing that will not do.
+            UserError: companions without `modality_B`, or invalid steps, seeds or spacing.
         """
         latent_BChw = self.encode_image(image_B3HW)
         tokens_BNC = self.condition(image_B3HW, companion_B1HW, modality_B)

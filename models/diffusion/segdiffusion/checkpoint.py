@@ -21,7 +21,7 @@ from limelight.models.weights import save_weights
 def import_published(
     name: str, folder: Path | str, files: Files, *, licence: str = "openrail++", trained_on: Sequence[str] = ()
 ) -> Card:
-    """Put the authors' UNet and its base together into a weights folder of a `legacy` Seg-diffusion.
+    """Combine the authors' UNet and its base into a weights folder of a `legacy` Seg-diffusion.
 
     It answers prompts one by one, which it was not trained for; `SegDiffusion.legacy_grey` is what it was trained for.
 

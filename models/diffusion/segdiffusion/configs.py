@@ -1,6 +1,6 @@
 """Sizes of Seg-diffusion's text encoder, as JSON.
 
-The keys are those of transformers' CLIPTextConfig; what is not named has its default.
+The keys are those of transformers' CLIPTextConfig; missing ones have its defaults.
 """
 
 from limelight.models.diffusion.configs import Config

@@ -31,19 +31,19 @@ class SegDiffusion(MaskDenoiser):
     is encoded once, and its prompts are rows of a batch, so that a prompt's mask does not depend on the others.
     `encode_prompts(texts) -> prompt_KTC` makes the prompts; `denoise` samples in several steps.
 
-    The published network averages its prompts and is to tell classes apart by the grey levels of one picture. The mean
-    has no order, and the levels are stretched per image, so that no level can be tied to a class: `legacy_grey` is kept
-    to look at that, not to work with it.
+    The published network averages its prompts and distinguishes classes by the grey levels of one picture. The mean has
+    no order, and the levels are stretched per image, so that no level can be assigned to a class: `legacy_grey` is kept
+    to demonstrate that, not for use.
 
     Args:
         unet, vae, scheduler, text: settings as dicts, or names in `limelight.models.diffusion.configs` and
             `limelight.models.diffusion.segdiffusion.configs`.
         tokenizer: 'files', from `pretrained` or from the weights folder; 'words', the small one that is made in code,
             with prompts that are not padded (see `PromptEncoder`).
-        train_text: the text encoder learns too. Small ones must; Stable Diffusion's stays as it is.
+        train_text: train the text encoder too. Small ones must be; Stable Diffusion's stays as it is.
         legacy, gain, gradient_checkpointing: see `MaskDenoiser`.
         pretrained: where all parts come from (see `base_folder`); False = random weights.
-        assets: of the weights folder that is being read: where its tokenizer is.
+        assets: folder of the tokenizer, in the weights folder that is being read.
     """
 
     inputs = (IMAGE, PROMPT)
@@ -93,12 +93,12 @@ class SegDiffusion(MaskDenoiser):
         self.train()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """'unet' (see `trained_groups`), and 'text' where it is trained. Not what is frozen."""
+        """'unet' (see `trained_groups`), and 'text' where it is trained. Without frozen parameters."""
         groups = trained_groups(self.unet)
         return groups | ({"text": list(self.text.parameters())} if self.text.trained else {})
 
     def write_assets(self, folder: Path) -> None:
-        """Write what the weights cannot be used without, besides themselves: the tokenizer, if it came from files."""
+        """Write the files that the weights need besides themselves: the tokenizer, if it came from files."""
         if self.text.tokenizer is not None and not self.own_tokenizer:
             self.text.tokenizer.save_pretrained(folder / TOKENIZER)
 
@@ -150,7 +150,7 @@ class SegDiffusion(MaskDenoiser):
             probability_BKHW, and uncertainty_BKHW or None where `ensemble_size` is 1.
 
         Raises:
-            UserError: steps, seeds or spacing that will not do.
+            UserError: invalid steps, seeds or spacing.
         """
         batch, prompts = len(image_B3HW), prompt_KTC.shape[-3]
         seeds = [0] * batch if seeds is None else seeds
@@ -170,9 +170,9 @@ class SegDiffusion(MaskDenoiser):
     def legacy_grey(
         self, image_B3HW: Tensor, prompt_KTC: Tensor, *, steps: int = 50, seeds: Sequence[int] | None = None
     ) -> Tensor:
-        """The published form: the prompts' mean as the one condition of one grey_B1HW in [0, 1].
+        """Compute the published form: the prompts' mean as the one condition of one grey_B1HW in [0, 1].
 
-        The same for the prompts in any order, and so unable to say which grey level is which class. As published, the
+        It does not depend on the prompts' order, and so cannot tell which grey level is which class. As published, the
         timesteps are 'leading'; each map was then stretched to [0, 1], which is not done here.
 
         Args, raises: as `denoise`.

@@ -1,4 +1,4 @@
-"""Prompts to what the denoiser attends to."""
+"""Encoding of prompts into the tokens that the denoiser attends to."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,22 +13,22 @@ from limelight.models.diffusion.configs import Config
 from limelight.models.diffusion.folder import WHERE, read_text
 
 KEPT = 1024
-"""Prompts whose tokens are kept; 323 MB of Stable Diffusion 2's."""
+"""Prompts whose tokens are cached; 323 MB for Stable Diffusion 2."""
 TOKENIZER = "tokenizer"
 
 
 class PromptEncoder(nn.Module):
     """`forward(prompts) -> prompt_KTC`, one row per prompt, T positions of the encoder's last hidden state.
 
-    Prompts are filled up to T with the tokenizer's padding, which the denoiser attends to as well, as Stable Diffusion
-    does. What a prompt became is kept until `train` or `eval` is called, but for gradients of a trained encoder.
+    Prompts are padded to T with the tokenizer's padding, which the denoiser attends to as well, as Stable Diffusion's
+    does. Encoded prompts are cached until `train` or `eval` is called, except with gradients of a trained encoder.
 
     Args:
         model: CLIP's text encoder.
         tokenizer: its tokenizer; None where there is none, so that nothing can be encoded.
-        trained: whether the encoder learns too. A frozen one stays in evaluation mode.
-        padded: tokens of the padding are what the encoder makes of them; otherwise they are zeros, so that they do not
-            drown the few that tell one prompt from another.
+        trained: whether the encoder is trained too. A frozen one stays in evaluation mode.
+        padded: padding tokens keep the encoder's output; otherwise they are zeros, so that they do not drown the few
+            that tell one prompt from another.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PromptEncoder(nn.Module):
         super().train(mode)
         if not self.trained:
             self.model.eval()
-        self._kept.clear()  # the weights may be others by now
+        self._kept.clear()  # the weights may have changed
         return self
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
@@ -75,7 +75,7 @@ class PromptEncoder(nn.Module):
         return found_NTC if rows == list(range(len(different))) else found_NTC[rows]
 
     def ids(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Token numbers of each prompt, filled up to T.
+        """Token numbers of each prompt, padded to T.
 
         Raises:
             UserError: a prompt is too long, or there is no tokenizer.
@@ -89,7 +89,7 @@ class PromptEncoder(nn.Module):
                     f"the prompt {_shortened(prompt)!r} has {len(ids)} tokens with the marks at its ends, the text "
                     f"encoder takes {self.length}; shorten it"
                 )
-        # By hand: the tokenizer would remember how it was asked to fill up, and write that into its files.
+        # Padded by hand: the tokenizer would remember its padding settings, and write them into its files.
         return [ids + [self.tokenizer.pad_token_id] * (self.length - len(ids)) for ids in found]
 
     def _remembered(self, prompts: Sequence[str]) -> Tensor:
@@ -120,8 +120,8 @@ def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
     """CLIP's text encoder with random weights.
 
     Args:
-        distinct: its words begin as far apart as its activations are large, so that each moves a denoiser that learns
-            beside them; CLIP's own begin fifty times nearer.
+        distinct: initialise word embeddings as far apart as activations are large, so that each word affects a denoiser
+            that is trained along; CLIP's own start fifty times closer together.
     """
     model = CLIPTextModel(CLIPTextConfig(**config))
     if distinct:
@@ -130,7 +130,7 @@ def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
 
 
 def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:
-    """A base folder's text encoder and tokenizer, if they are what a network's options say.
+    """A base folder's text encoder and tokenizer, if they match a network's options.
 
     Raises:
         UserError: see `limelight.models.diffusion.folder.read_text`, or a setting that differs.
@@ -147,7 +147,7 @@ def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, C
 
 
 def read_tokenizer(assets: Path | str) -> CLIPTokenizer:
-    """The tokenizer that a weights folder brought along.
+    """Read the tokenizer of a weights folder.
 
     Raises:
         UserError: it is missing or damaged.
@@ -155,7 +155,7 @@ def read_tokenizer(assets: Path | str) -> CLIPTokenizer:
     folder = Path(assets) / TOKENIZER
     try:
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the reader has no class for what can be wrong with a file
+    except Exception as error:  # the reader has no common exception class for bad files
         line = str(error).strip().partition("\n")[0]
         raise UserError(f"{folder} cannot be read: {line}; restore the weights folder") from error
 

@@ -1,7 +1,7 @@
-"""A small tokenizer made in code: bytes, and the pieces of the words that prompts here are made of.
+"""A small tokenizer made in code: bytes, and word pieces of the vocabulary of this project's prompts.
 
-Any Unicode text becomes tokens, since every byte is one. What it gives for a text is part of what small weights have
-learnt, so the words must never be changed; another list would have to be another tokenizer.
+Any Unicode text becomes tokens, since every byte is one. Trained small weights depend on its token numbers, so the
+words must never be changed; another list would have to be another tokenizer.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
 END = "</w>"
-"""What the last piece of a word ends with."""
+"""Suffix of the last piece of a word."""
 START_MARK, END_MARK = "<|startoftext|>", "<|endoftext|>"
 
 WORDS = """
@@ -29,12 +29,12 @@ head arm hand leg body face hair red green blue yellow orange purple white black
 
 @lru_cache(maxsize=1)
 def word_tokenizer() -> CLIPTokenizer:
-    """CLIP's way of cutting text, over `WORDS`; the same tokens for the same text, always."""
+    """Build a CLIP tokenizer over `WORDS`; the same text always gives the same tokens."""
     alphabet = sorted(ByteLevel.alphabet())
     merges = learn_merges(WORDS.split())
     pieces = [*alphabet, *(byte + END for byte in alphabet), *map("".join, merges), START_MARK, END_MARK]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    # vocab= and merges=: transformers ignores the older vocab_file= and merges_file= without a word.
+    # vocab= and merges=: transformers silently ignores the older vocab_file= and merges_file=.
     return CLIPTokenizer(vocab=vocabulary, merges=merges)
 
 
