@@ -36,6 +36,7 @@ def test_every_picture_that_passes_the_unet_counts() -> None:
     assert len(passes) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffsod-tiny", "segdiffusion-tiny"])
 def test_what_is_timed_trains_and_predicts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full_size, "OPTIONS", {name: {}})

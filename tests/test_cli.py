@@ -451,6 +451,7 @@ def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert files(".") == {"net.pth"}
 
 
+@pytest.mark.slow
 def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
     def export(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["export", str(untrained), "-o", str(tmp_path / "made"), *arguments])

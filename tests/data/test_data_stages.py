@@ -33,6 +33,7 @@ def params(*datasets: dict, **validation: object) -> Params:
     return Params.model_validate({"profile": "demo", "train": {}, "profiles": {"demo": profile}})
 
 
+@pytest.mark.slow
 def test_three_stages(here, capsys):
     trees.stills(here / "photos", [f"{number:02}" for number in range(16)])
     trees.stills(here / "depth", ["a/1", "a/2", "b/1", "b/2"], companion="depth", seed=100)

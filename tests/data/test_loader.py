@@ -490,6 +490,7 @@ if sys.argv[3] == "wait":
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_when_told(samples):
     """By a signal or its own end, with batches still in the making; its workers end with it."""
     ends = [("0", signal.SIGINT), ("0", None), ("2", signal.SIGTERM), ("2", None)]

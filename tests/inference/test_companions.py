@@ -216,6 +216,7 @@ def exported(taking: Taking, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", list(RUNTIMES)[1:])
 def test_runtimes_agree_with_pytorch(exported: Path, runtime: str) -> None:
     reference, found = opened(exported, "torch"), opened(exported, runtime)

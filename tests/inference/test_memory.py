@@ -61,6 +61,7 @@ def picture(height: int = 64, width: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak that Linux keeps")
 def test_told_is_like_measured() -> None:
     """In a process of its own: its largest resident set, less what it had before."""
@@ -107,6 +108,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
         assert seen == expected
 
 
+@pytest.mark.slow
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
     predictor._backend.network.rows_at_once = 1
@@ -141,6 +143,7 @@ def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monk
     assert_agree(after, before, "segdiffusion-tiny")
 
 
+@pytest.mark.slow
 def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 9))
     (before,) = predictor.predict([picture()])

@@ -92,6 +92,7 @@ def test_what_cannot_be_sampled_is_refused(salient: Path, untrained: Path) -> No
             Sampling(*arguments)
 
 
+@pytest.mark.slow
 def test_half_precision(salient: Path, words: Path, untrained: Path) -> None:
     depth = np.tile(np.linspace(0, 1, 60, dtype=np.float32), (40, 1))
     for sampling in (Sampling(), Sampling(1, 2)):
@@ -196,6 +197,7 @@ def test_a_negative_batch_size_is_refused(salient: Path) -> None:
         load(salient, device="cpu").predict([picture()], batch_size=-1)
 
 
+@pytest.mark.slow
 def test_many_threads_may_ask_one_predictor(salient: Path) -> None:
     predictor = load(salient, device="cpu", processing_res=0)
     images = [picture(32 * height, 32 * width) for height in (2, 3) for width in (2, 3, 4)]

@@ -98,6 +98,7 @@ def test_the_image_s_latent_comes_before_the_mask_s(model: DiffSOD) -> None:
     assert not second.any()
 
 
+@pytest.mark.slow
 def test_one_graph_serves_batches_of_any_size_and_mix(model: DiffSOD) -> None:
     image, companion = pictures(3)
     modality, batch = torch.tensor([RGBT, RGB, RGBD]), torch.export.Dim("batch", min=1, max=8)

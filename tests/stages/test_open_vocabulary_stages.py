@@ -21,6 +21,8 @@ from limelight.models.weights import read_card, save_weights
 from limelight.stages import compare, evaluate, train
 from tests.families import families
 
+pytestmark = pytest.mark.slow
+
 CLASSES = {1: "red ball", 3: "blue box", 4: "green ring"}
 COLOURS = {1: (220, 40, 40), 3: (50, 60, 220), 4: (40, 200, 60)}
 SIDE = 40

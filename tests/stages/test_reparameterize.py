@@ -23,6 +23,8 @@ from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages.reparameterize import run
 from tests.tolerance import assert_agree
 
+pytestmark = pytest.mark.slow
+
 
 def settings(model: str = "sdnet", **deploy: object) -> Params:
     profile = Profile(

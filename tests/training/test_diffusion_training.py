@@ -26,6 +26,8 @@ from limelight.training.teacher import NetworkTeacher
 from tests.families import families, taught
 from tests.tolerance import assert_agree, relative
 
+pytestmark = pytest.mark.slow
+
 RUN = {
     "model": "diffsod-tiny",
     "parts": {"vae": "artifacts/vae"},

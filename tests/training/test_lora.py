@@ -82,6 +82,7 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
     assert all(value.requires_grad for value in network.unet.parameters())
 
 
+@pytest.mark.slow
 def test_it_resumes_exactly(tmp_path: Path) -> None:
     averaged = {"lr": 1e-2, "ema": 0.5}
     expected = weights(train(adapted(), tmp_path / "undisturbed", optimiser=averaged))

@@ -12,6 +12,8 @@ import torch
 import toy_process
 from toy import equal, toy_samples
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 
 

@@ -8,6 +8,8 @@ import pytest
 import toy_process
 from toy import equal
 
+pytestmark = pytest.mark.slow
+
 CASES = {
     "plain": {},
     "average, accumulation, clipping": {
