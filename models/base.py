@@ -58,8 +58,8 @@ class Network(nn.Module):
 
     inputs: tuple[Input, ...] = (IMAGE,)
     capabilities: Capabilities = Capabilities()
-    mean: ClassVar[Triple] = IMAGENET_MEAN
-    std: ClassVar[Triple] = IMAGENET_STD
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
     """With `mean`, how its images are normalised: per channel of RGB in [0, 1]."""
     rows_at_once: int | None = None
     """Maps that are computed at once, whatever the batch size; None = all. May be changed at any time."""

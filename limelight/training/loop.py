@@ -25,6 +25,7 @@ from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
 from limelight.training.ema import averaged_network, averaged_weights, make_average
+from limelight.training.freezing import freeze
 from limelight.training.history import History, Record
 from limelight.training.interruption import Interruption, interruptible
 from limelight.training.learner import Learner
@@ -112,15 +113,18 @@ def _begin(
     interruption: Interruption,
 ) -> "_Training":
     """Move everything to its device, and restore the newest state."""
+    frozen = freeze(learner.network, run.freeze)
     if run.compute.channels_last:
         learner.to(memory_format=torch.channels_last)
     forward = accelerator.prepare(learner)
-    roles = learner.parameter_groups()
+    groups = learner.parameter_groups().items()
+    roles = {role: [value for value in values if value.requires_grad] for role, values in groups}
     training = _Training(
         accelerator=accelerator,
         learner=learner,
         network=learner.network,
         forward=forward,
+        frozen=frozen,
         optimiser=make_optimiser(roles, run.optimiser),
         averaged=make_average(learner.network, run.optimiser.ema) if run.optimiser.ema else None,
         checkpoints=Checkpoints(folder, run.compute.checkpoint_minutes, writes=accelerator.is_main_process),
@@ -144,6 +148,8 @@ class _Training:
     """The network being trained; the learner's own is the average while that is validated."""
     forward: nn.Module
     """The learner, wrapped for autocast and data-parallel training."""
+    frozen: list[nn.Module]
+    """Modules of the network that keep their weights and statistics."""
     optimiser: Optimizer
     averaged: AveragedModel | None
     checkpoints: Checkpoints
@@ -162,6 +168,8 @@ class _Training:
     def run_epoch(self, samples: Sequence[Sample], advance: Advance) -> None:
         """Run the steps of the epoch that are not done yet."""
         self.learner.train()
+        for module in self.frozen:
+            module.eval()
         batches = epoch_batches(
             samples,
             self.run,

@@ -1,4 +1,4 @@
-"""The semantics-guided fusion of KD-SCFNet."""
+"""The semantics-guided fusion of KD-SCFNet, and a finer level of ours."""
 
 from torch import Tensor, nn
 
@@ -24,3 +24,21 @@ class SCFM(nn.Module):
         guided_high = self.high(high_BChw + high_BChw * resize_like(deepest_BCxx, high_BChw))
         guided_low = self.low(low_BCHW + low_BCHW * resize_like(high_BChw, low_BCHW))
         return self.merge(guided_low + resize_like(guided_high, low_BCHW))
+
+
+class Detail(nn.Module):
+    """A level at 1/2 for sharper edges (ours): the backbone's earliest features, and the finest fused level.
+
+    `forward(half_BCHW, level_BChw) -> logits_B1HW`.
+    """
+
+    def __init__(self, half: int, level: int, width: int) -> None:
+        super().__init__()
+        self.fine = ConvBNReLU(half, width)
+        self.coarse = ConvBNReLU(level, width)
+        self.merge = ConvBNReLU(width, width)
+        self.head = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, half_BCHW: Tensor, level_BChw: Tensor) -> Tensor:
+        logits_B1HW: Tensor = self.head(self.merge(self.fine(half_BCHW) + resize_like(self.coarse(level_BChw), half_BCHW)))
+        return logits_B1HW
