@@ -1,6 +1,5 @@
 """Backbones: image_BCHW -> feature maps at 1/4, 1/8, 1/16 and 1/32, and some also at 1/2."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limelight.foundation.errors import UserError
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
-from limelight.models.pretrained import PACKAGED, packaged_options
+from limelight.models.pretrained import Origin, timm_name, timm_network
 from limelight.models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
 
 STRIDES = (4, 8, 16, 32)
@@ -21,9 +19,12 @@ SWIN = "swin-b"
 class TimmFeatures(nn.Module):
     """Any timm network that offers features at the strides."""
 
-    def __init__(self, name: str, pretrained: bool, in_channels: int = 3, strides: Sequence[int] = STRIDES) -> None:
+    def __init__(
+        self, name: str, pretrained: bool | str, in_channels: int = 3, strides: Sequence[int] = STRIDES
+    ) -> None:
         super().__init__()
-        network: Any = _create(name, pretrained, features_only=True, in_chans=in_channels)
+        network: Any
+        network, self.origin = _create(name, pretrained, features_only=True, in_chans=in_channels)
         reductions = network.feature_info.reduction()
         if not set(strides) <= set(reductions):
             raise UserError(
@@ -48,9 +49,10 @@ class SwinTaps(nn.Module):
     channels = (128, 256, 512, 1024)
     patch = 4
 
-    def __init__(self, pretrained: bool, in_channels: int = 3) -> None:
+    def __init__(self, pretrained: bool | str, in_channels: int = 3) -> None:
         super().__init__()
-        network: Any = _create(
+        network: Any
+        network, self.origin = _create(
             "swin_base_patch4_window12_384",
             pretrained,
             num_classes=0,
@@ -77,48 +79,36 @@ class SwinTaps(nn.Module):
 
 
 def make_backbone(
-    name: str, pretrained: bool, in_channels: int = 3, half: bool = False
+    name: str, pretrained: bool | str, in_channels: int = 3, half: bool = False
 ) -> "MobileNetV3LargeHalf | SwinTaps | TimmFeatures":
     """A backbone by name; its `channels` are those of its maps, finest first.
 
     Args:
         name: 'mobilenetv3-large-x0.5', 'swin-b', or a timm name.
-        pretrained: fetch ImageNet weights; if they are unavailable, warn on stderr and continue without.
+        pretrained: start from ImageNet weights, see `timm_network`; the backbone keeps their `origin`.
         in_channels: of its input; the kernels of the first three are repeated for further ones.
         half: a map at 1/2 too.
 
     Raises:
-        UserError: timm does not know the name, or its network has no features at the strides.
+        UserError: timm does not know the name, its network has no features at the strides, or there are no weights.
     """
     if half and name in (MOBILENET, SWIN):
         raise UserError(f"backbone {name!r} has no features at 1/2 for `detail`; leave it out, or choose another")
     if name == MOBILENET:
         if pretrained:
-            _warn(name, "timm has none; import PaddleClas' file of them and start from there ('init')")
+            raise UserError(
+                f"timm has no ImageNet weights for {name!r}; leave out `pretrained`, import PaddleClas' file of them "
+                "(limelight import --backbone-only) and name its folder as the run's `init`"
+            )
         return MobileNetV3LargeHalf(in_channels)
     strides = (2, *STRIDES) if half else STRIDES
     return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels, strides)
 
 
-def normalisation(name: str) -> tuple[Triple, Triple]:
-    """Return mean and std of the images that a backbone's ImageNet weights were trained on."""
-    timm_name = PACKAGED[name].model if name in PACKAGED else name
-    config = timm.get_pretrained_cfg(timm_name) if timm.is_model(timm_name.partition(".")[0]) else None
-    return (config.mean, config.std) if config else (IMAGENET_MEAN, IMAGENET_STD)
-
-
-def _create(name: str, pretrained: bool, **options: Any) -> nn.Module:
-    if name in PACKAGED:
-        return timm.create_model(PACKAGED[name].model, **packaged_options(name, pretrained), **options)
-    if not timm.is_model(name.partition(".")[0]):
-        raise UserError(f"unknown backbone {name!r}; choose {MOBILENET!r}, {SWIN!r} or a name of timm.list_models()")
-    if pretrained:
-        try:
-            return timm.create_model(name, pretrained=True, **options)
-        except Exception as error:  # the hub's clients share no base class for 'not reachable' and 'no such file'
-            _warn(name, str(error).partition("\n")[0])
-    return timm.create_model(name, pretrained=False, **options)
-
-
-def _warn(name: str, reason: str) -> None:
-    print(f"warning: no ImageNet weights for {name!r}, it starts from random ones: {reason}", file=sys.stderr)
+def _create(name: str, pretrained: bool | str, **options: Any) -> tuple[nn.Module, Origin | None]:
+    if not timm.is_model(timm_name(name).partition(".")[0]):
+        raise UserError(
+            f"unknown backbone {name!r}; choose {MOBILENET!r}, {SWIN!r}, 'efficientnet-lite0' or a name of "
+            "timm.list_models()"
+        )
+    return timm_network(name, pretrained, **options)

@@ -40,5 +40,7 @@ class Detail(nn.Module):
         self.head = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, half_BCHW: Tensor, level_BChw: Tensor) -> Tensor:
-        logits_B1HW: Tensor = self.head(self.merge(self.fine(half_BCHW) + resize_like(self.coarse(level_BChw), half_BCHW)))
+        logits_B1HW: Tensor = self.head(
+            self.merge(self.fine(half_BCHW) + resize_like(self.coarse(level_BChw), half_BCHW))
+        )
         return logits_B1HW

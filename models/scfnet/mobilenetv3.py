@@ -93,6 +93,7 @@ class MobileNetV3LargeHalf(nn.Module):
     """image_BCHW -> [x_B16hw at 1/4, x_B24hw at 1/8, x_B56hw at 1/16, x_B80hw at 1/32], sizes rounded up."""
 
     channels = tuple(BLOCKS[tap].channels for tap in TAPS)
+    origin = None
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()

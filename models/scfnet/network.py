@@ -9,7 +9,7 @@ from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
 from limelight.models.layers import ConvBNReLU, resize_like
-from limelight.models.scfnet.backbone import MOBILENET, make_backbone, normalisation
+from limelight.models.scfnet.backbone import MOBILENET, make_backbone
 from limelight.models.scfnet.fuse import SCFM, Detail
 
 
@@ -20,9 +20,8 @@ class SCFNet(Network):
 
     Args:
         backbone: 'mobilenetv3-large-x0.5', 'resnet50' and 'swin-b' are the published ones; or any timm network with
-            features at 1/4 to 1/32.
-        pretrained: ImageNet weights for the backbone; where they cannot be fetched, a warning on stderr and random
-            ones.
+            features at 1/4 to 1/32, of which those of `limelight.models.pretrained` have weights in a package.
+        pretrained: ImageNet weights for the backbone: true, 'if-available', or the folder that holds them.
         channels: width of everything after the backbone; None = 16 for MobileNet, 64 otherwise, as published.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel of
             the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
@@ -34,7 +33,7 @@ class SCFNet(Network):
     def __init__(
         self,
         backbone: str = MOBILENET,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         channels: int | None = None,
         modalities: Sequence[str] | None = None,
         detail: int = 0,
@@ -44,8 +43,8 @@ class SCFNet(Network):
         takes = checked_modalities(modalities)
         channels_in = 3 + len(companions_of(takes))
         self.backbone = make_backbone(backbone, pretrained, in_channels=channels_in, half=detail > 0)
-        if pretrained:
-            self.mean, self.std = normalisation(backbone)
+        if origin := self.backbone.origin:
+            self.base, self.mean, self.std = origin.source, origin.mean, origin.std
         self.inputs = inputs_of(takes)
         attends = any("Attention" in type(module).__name__ for module in self.backbone.modules())
         self.capabilities = replace(type(self).capabilities, modalities=takes, fixed_export=attends)
