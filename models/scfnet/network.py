@@ -28,7 +28,7 @@ class SCFNet(Network):
             the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
     """
 
-    capabilities = Capabilities(least=32)  # of which the deepest features keep one pixel
+    capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
 
     def __init__(
         self,

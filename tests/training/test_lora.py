@@ -76,9 +76,9 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
     assert network.state_dict().keys() == before.keys()
     assert_agree(predict(network), expected, network)
     key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_v"
-    found = {name.removeprefix(f"{key}."): value for name, value in after.items() if name.startswith(key)}
-    change = 6 / 3 * found["lora_B.default.weight"] @ found["lora_A.default.weight"]
-    torch.testing.assert_close(network.state_dict()[f"{key}.weight"], found["base_layer.weight"] + change)
+    tensors = {name.removeprefix(f"{key}."): value for name, value in after.items() if name.startswith(key)}
+    change = 6 / 3 * tensors["lora_B.default.weight"] @ tensors["lora_A.default.weight"]
+    torch.testing.assert_close(network.state_dict()[f"{key}.weight"], tensors["base_layer.weight"] + change)
     assert all(value.requires_grad for value in network.unet.parameters())
 
 
