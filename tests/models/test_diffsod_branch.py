@@ -107,10 +107,10 @@ def test_the_published_formulas_and_names_give_our_features(tiny: Branch) -> Non
     image, companion = torch.rand(2, 2, 3, 128, 64, generator=generator)
     with torch.inference_mode():
         expected = published_features(state, tiny.backbone(image), tiny.backbone(companion), BRANCHES["tiny"]["heads"])
-        found = tiny(image, companion)
+        actual = tiny(image, companion)
         alone = tiny.image_features(tiny.backbone(image))
-    assert (found - alone).abs().mean() > 0.1 * alone.abs().mean()  # the fusion counts
-    assert_agree(found, expected, tiny)
+    assert (actual - alone).abs().mean() > 0.1 * alone.abs().mean()  # the fusion counts
+    assert_agree(actual, expected, tiny)
 
 
 def test_a_file_with_two_different_backbones_is_refused() -> None:

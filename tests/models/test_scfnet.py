@@ -109,14 +109,14 @@ def test_outputs_are_the_published_implementation_s(shared: Path, name: str, siz
     reference = json.loads((shared / "dossiers/fixtures/golden_scfnet_stats.json").read_text())
     case = reference[f"{PUBLISHED[name]}_{size}"]
     for key, map_11HW in zip(OUTPUTS, logits, strict=True):
-        found = {
+        shapes = {
             "mean": map_11HW.mean(),
             "std": map_11HW.std(correction=0),
             "c00": map_11HW[0, 0, 0, 0],
             "mid": map_11HW[0, 0, size // 2, size // 2],
         }
         assert list(map_11HW.shape) == case[key]["shape"]
-        for figure, value in found.items():
+        for figure, value in shapes.items():
             assert value.item() == pytest.approx(case[key][figure], rel=0, abs=rounding(map_11HW, model)), (key, figure)
 
 
