@@ -102,6 +102,7 @@ def test_resume_keeps_what_is_finished(run) -> None:
     assert "2 written to out, 0 already there" in run("in", "-o", "out", "--overwrite").stderr
 
 
+@pytest.mark.slow
 def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> None:
     """Killed between a result's bytes and its name: the next run must not take it for finished."""
     script = (

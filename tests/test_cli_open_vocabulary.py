@@ -25,6 +25,8 @@ from limelight.predict.command import read_classes
 from limelight.predict.done import DONE
 from limelight.predict.styles import file_names
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

@@ -31,6 +31,7 @@ def test_no_stage_imports_orchestration(stage: str) -> None:
     assert not imported_by(f"import stages.{stage}") & ORCHESTRATION
 
 
+@pytest.mark.slow
 def test_a_bare_gpu_machine_can_train() -> None:
     """Networks, data and training need none of the pipeline's tools, nor each other's users."""
     modules = ("training.runs", "data.loader", "models.scfnet.network", "models.sdnet.network")
@@ -41,6 +42,7 @@ def test_a_bare_gpu_machine_can_train() -> None:
     assert not imported & (ORCHESTRATION | others | {"onnx", "onnxruntime", "openvino", "nncf"})
 
 
+@pytest.mark.slow
 def test_networks_import_nothing_of_this_repository_but_themselves() -> None:
     modules = ("weights", "importers", "losses", "cost", "scfnet.network")
     statement = "import " + ", ".join(f"limelight.models.{module}" for module in modules)

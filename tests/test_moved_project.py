@@ -21,6 +21,8 @@ from limelight.foundation.errors import UserError
 from limelight.store_home import check_reachable, lost_versions, moved_from, relocate_paths
 from limelight.tracking import open_store
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 LOG = """

@@ -35,6 +35,7 @@ def compared(
     write_json("reports/leaderboard/champion.json", {task: {**record, "manifest_sha256": samples}})
 
 
+@pytest.mark.slow
 def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Params) -> None:
     compared("first", 0.70, seed=1)
     first = nominate(params)

@@ -496,6 +496,7 @@ def test_thermal_pictures_may_be_coloured_and_depth_grey_in_three_channels(here)
     assert len(prepare(root, sensor="rgbt", layout=layout, split="test").samples) == 2
 
 
+@pytest.mark.slow
 def test_real_folders(shared):
     real = shared / "realdata"
     photos = prepare(real / "rgb", "photos", layout=Layout(), split={"train": 0.8, "val": 0.1, "test": 0.1})

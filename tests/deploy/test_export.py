@@ -26,6 +26,8 @@ from limelight.models.registry import create_model
 from limelight.models.weights import describe, read_card, save_weights
 from tests.tolerance import assert_runtime_agrees
 
+pytestmark = pytest.mark.slow
+
 SIZE = (64, 96)
 OTHERS = [name for name in RUNTIMES if name != "torch"]
 

@@ -21,6 +21,8 @@ from limelight.reporting.overlays import draw_overlays
 from limelight.reporting.report import metrics_tree, write_report
 from limelight.tasks.saliency import TASK
 
+pytestmark = pytest.mark.slow
+
 Taking = Callable[..., Path]
 
 

@@ -77,6 +77,7 @@ def flow(server: str) -> Flow:
     return run
 
 
+@pytest.mark.slow
 def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -> None:
     stale = stages_to_run()
     assert stale == {"left": [], "right": [], "join": ["left", "right"]} and list(stale)[-1] == "join"
@@ -89,6 +90,7 @@ def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -
         stages_to_run(["nonsense"])
 
 
+@pytest.mark.slow
 def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project: Path) -> None:
     from limelight.flows.tasks import store_within
 

@@ -30,6 +30,8 @@ from limelight.models.inputs import WITH_COMPANION
 from limelight.models.weights import load_weights, read_card
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
+pytestmark = pytest.mark.slow
+
 Taking = Callable[..., Path]
 
 

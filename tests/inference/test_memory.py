@@ -20,6 +20,8 @@ from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
 
+pytestmark = pytest.mark.slow
+
 MEASURED = """
 from pathlib import Path
 import psutil, torch

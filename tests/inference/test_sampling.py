@@ -20,6 +20,8 @@ from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, read_card, save_weights
 from tests.tolerance import assert_agree
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = Finish(filter="bicubic", full_contrast=True)
 
 

@@ -62,6 +62,7 @@ def test_a_background_of_0_leaves_no_pixel_out(predictor: OpenVocabularyPredicto
     assert not none.labels_HW.any()
 
 
+@pytest.mark.slow
 def test_two_hundred_classes(predictor: OpenVocabularyPredictor) -> None:
     words = [f"thing {number}" for number in range(200)]
     one, two = predictor.predict([picture(), picture(seed=1)], words)

@@ -65,6 +65,7 @@ def test_maps_come_at_the_image_s_size(model: DiffSOD, height: int, width: int) 
     assert logits.isfinite().all() and logits.std() > 0
 
 
+@pytest.mark.slow
 def test_the_full_network_s_graph_is_sound() -> None:
     with torch.device("meta"):
         full = create_model("diffsod").eval()

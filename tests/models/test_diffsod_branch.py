@@ -45,6 +45,7 @@ def test_sizes_are_the_published_ones(full: Branch, tiny: Branch) -> None:
     assert count(tiny) == 1_133_937
 
 
+@pytest.mark.slow
 def test_features_have_the_published_shapes(full: Branch) -> None:
     picture = torch.empty(2, 3, 384, 384, device="meta")
     shapes = [tuple(level.shape) for level in full.backbone(picture)]

@@ -55,6 +55,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- sizes
+@pytest.mark.slow
 def test_full_sizes_are_stable_diffusion_s() -> None:
     with torch.device("meta"):
         unet = build_unet(UNETS["sd2"])

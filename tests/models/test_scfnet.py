@@ -95,6 +95,7 @@ def test_every_published_name_is_mapped_exactly_once(shared: Path, name: str) ->
     assert {key: value.shape for key, value in mapped.items()} == own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     [("scfnet-mobilenetv3", 352), ("scfnet-mobilenetv3", 320), ("scfnet-resnet50", 352), ("scfnet-swinb", 384)],

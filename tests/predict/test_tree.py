@@ -129,6 +129,7 @@ def test_results_of_a_version_without_the_file_are_made_anew_and_this_is_told(ru
     assert "note" not in run().stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_and_leaves_nothing(run: Run, untrained: Path) -> None:
     """Killed between the bytes of the second of three results and its name, with a line half written."""
     script = (

@@ -61,6 +61,7 @@ def test_adapters_and_what_base_weights_lack_are_all_that_is_trained() -> None:
     assert [group["role"] for group in optimiser.param_groups] == ["unet", "adapters", "backbone", "branch"]
 
 
+@pytest.mark.slow
 def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Path) -> None:
     before = weights(create_model("diffsod-tiny"))
     start = weights(adapted())

@@ -73,6 +73,7 @@ def test_settings_are_checked_without_pytorch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_most_trainings_need_nothing_of_diffusers() -> None:
     code = """
 import sys

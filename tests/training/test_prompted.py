@@ -219,6 +219,7 @@ def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
     assert loss(void) == 0
 
 
+@pytest.mark.slow
 def test_velocities_are_validated_by_sampling() -> None:
     learner, batch = make_velocity_learner().eval(), make_batch(PETS)
     with torch.inference_mode():
@@ -257,6 +258,7 @@ def test_validation_tells_held_out_classes_apart() -> None:
     assert learner.validate([make_batch(PETS)], Accelerator(cpu=True)) == {"val_miou": 0.75}
 
 
+@pytest.mark.slow
 def test_predictions_are_the_most_probable_class_s() -> None:
     learner, batch = make_learner().eval(), make_batch(PETS)
     with torch.inference_mode():

@@ -22,6 +22,8 @@ from limelight.training.learner import Learner
 from limelight.training.objectives import make_learner
 from limelight.training.selection import training_samples, validation_samples
 
+pytestmark = pytest.mark.slow
+
 RUN = {
     "model": "scfnet-mobilenetv3",
     "size": {"input": 64},
