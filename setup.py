@@ -2,14 +2,14 @@
 
 from setuptools import find_packages, setup
 
-BESIDE = ("models", "services", "stages", "flows")
+SIBLING_FOLDERS = ("models", "services", "stages", "flows")
 """Folders beside limelight/ that are installed below it, so that no common name is taken in site-packages."""
 
 setup(
-    package_dir={"limelight": "limelight", **{f"limelight.{folder}": folder for folder in BESIDE}},
+    package_dir={"limelight": "limelight", **{f"limelight.{folder}": folder for folder in SIBLING_FOLDERS}},
     packages=[
         *find_packages(include=["limelight", "limelight.*"]),
-        *(f"limelight.{name}" for folder in BESIDE for name in find_packages(include=[folder, f"{folder}.*"])),
+        *(f"limelight.{name}" for folder in SIBLING_FOLDERS for name in find_packages(include=[folder, f"{folder}.*"])),
     ],
     package_data={"limelight.services": ["*.html"]},
 )

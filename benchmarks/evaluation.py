@@ -67,8 +67,12 @@ def pysodmetrics(pairs: list[Pair]) -> dict[str, float]:
                 measure.step(saliency_HW, truth_HW)
     curves = {"Em": e.get_results()["em"], "Fm": f.get_results()["fm"]}
     figures = {"Sm": s.get_results()["sm"], "mae": mae.get_results()["mae"], "wFm": wf.get_results()["wfm"]}
-    for name, found in curves.items():
-        figures |= {f"adp{name}": found["adp"], f"max{name}": found["curve"].max(), f"avg{name}": found["curve"].mean()}
+    for name, values in curves.items():
+        figures |= {
+            f"adp{name}": values["adp"],
+            f"max{name}": values["curve"].max(),
+            f"avg{name}": values["curve"].mean(),
+        }
     return {name: float(value) for name, value in figures.items()}
 
 

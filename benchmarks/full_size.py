@@ -93,9 +93,9 @@ def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def set_checkpointing(network: Network, wanted: bool) -> None:
+def set_checkpointing(network: Network, enabled: bool) -> None:
     for part in (network.unet, network.vae):
-        (part.enable_gradient_checkpointing if wanted else part.disable_gradient_checkpointing)()
+        (part.enable_gradient_checkpointing if enabled else part.disable_gradient_checkpointing)()
 
 
 def random_batch(count: int, size: int, network: Network) -> Batch:
@@ -146,8 +146,8 @@ def draw(
 ) -> None:
     """Predict all photos in one call, and record the network's seconds."""
     given = () if prompts is None else (prompts,)
-    found = predictor.predict(photos, *given, batch_size=len(photos))
-    network.append(sum(one.milliseconds["net"] for one in found) / 1000)
+    predictions = predictor.predict(photos, *given, batch_size=len(photos))
+    network.append(sum(one.milliseconds["net"] for one in predictions) / 1000)
 
 
 def measured(call: Callable[[], None], times: int) -> Row:

@@ -27,7 +27,7 @@ from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.imaging.feeds import Feeds, picture_feeds, singly
+from limelight.imaging.feeds import Feeds, picture_feeds, single_rows
 from limelight.imaging.geometry import stretch
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
@@ -73,9 +73,9 @@ def main() -> None:
     images_N3HW = photos[0][held_out] if photos else torch.randn(4, 3, *size).numpy()
     calibration = photos[0][::2][:: max(1, len(photos[0]) // 64)] if photos else images_N3HW
 
-    apart = copy.deepcopy(model)
-    with tempfile.TemporaryDirectory() as folder, apart.unmerged():
-        forms = open_forms(model, apart, card, Path(folder) / "weights", calibration, options.threads)
+    unmerged_model = copy.deepcopy(model)
+    with tempfile.TemporaryDirectory() as folder, unmerged_model.unmerged():
+        forms = open_forms(model, unmerged_model, card, Path(folder) / "weights", calibration, options.threads)
         milliseconds = time_forms(forms, images_N3HW[:1], options.rounds)
         maps = {name: run(form, images_N3HW) for name, form in track(forms.items(), len(forms), "comparing", "forms")}
     rows = summarise(milliseconds, maps, photos[1][held_out] if photos else None)
@@ -126,18 +126,18 @@ def train(model: Network, images_N3HW: np.ndarray, masks_NHW: np.ndarray, steps:
 
 
 def open_forms(
-    model: Network, apart: Network, card: Card, folder: Path, calibration: np.ndarray, threads: int
+    model: Network, unmerged_model: Network, card: Card, folder: Path, calibration: np.ndarray, threads: int
 ) -> dict[str, Form]:
     """Every way to run `model`, the reference first.
 
     Args:
-        apart: a copy of `model` that runs its branches unmerged.
+        unmerged_model: a copy of `model` that runs its branches unmerged.
     """
     merged = model.reparameterize()
     card = write_weights(folder, merged, card.derived(form="merged", options=merged.build_options))
     export(merged, card, folder, EXPORTED, {"image": calibration})
     forms = {
-        REFERENCE: _eager(apart),
+        REFERENCE: _eager(unmerged_model),
         "PyTorch, branches summed in weight space": _eager(model),
         "PyTorch, merged": _eager(merged),
         "PyTorch, merged, channels last (torch)": _opened(folder, card, "torch", threads),
@@ -162,7 +162,7 @@ def _opened(folder: Path, card: Card, runtime: str, threads: int) -> Form:
 
 def run(form: Form, images_N3HW: np.ndarray) -> np.ndarray:
     """Probability maps, (N, H, W), one picture at a time."""
-    return np.concatenate([form(row) for row in singly({"image": images_N3HW})])[:, 0]
+    return np.concatenate([form(row) for row in single_rows({"image": images_N3HW})])[:, 0]
 
 
 def time_forms(forms: dict[str, Form], image_13HW: np.ndarray, rounds: int) -> dict[str, list[float]]:
@@ -198,11 +198,11 @@ def summarise(
             "mean_probability_difference": float(difference.mean()),
         }
         if base:
-            found = accuracy(maps[name], masks_NHW)
+            scores = accuracy(maps[name], masks_NHW)
             rows[name] |= {
-                "mae": found.mae,
-                "mae_change": found.mae - base.mae,
-                "max_f_change": found.max_f - base.max_f,
+                "mae": scores.mae,
+                "mae_change": scores.mae - base.mae,
+                "max_f_change": scores.max_f - base.max_f,
             }
     return rows
 

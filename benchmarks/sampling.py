@@ -93,7 +93,7 @@ def main() -> None:
         "seeds": options.seeds,
         "pictures": {"seen in training": trained, "drawn": len(drawn[REFERENCE][0].scores)},
         "training_cpu_seconds": {run: float(np.mean([spent[run] for spent in seconds])) for run in seconds[0]},
-        "rows": {name: summarise(found, drawn[REFERENCE]) for name, found in drawn.items()},
+        "rows": {name: summarise(runs, drawn[REFERENCE]) for name, runs in drawn.items()},
     }
     print_table(report)
     if options.json:
@@ -165,7 +165,7 @@ def measure(folder: Path, draw: Draw, images: int) -> Drawn:
 def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
     """Within the block, record the number of pictures in each pass through the UNet."""
     passes: list[int] = []
-    hook = unet.register_forward_hook(lambda module, given, found: passes.append(len(found.sample)))
+    hook = unet.register_forward_hook(lambda module, given, output: passes.append(len(output.sample)))
     try:
         yield passes
     finally:
@@ -185,26 +185,26 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
     return evaluation_batches(chosen, card.prepare.size[0], BATCH, **seen)
 
 
-def summarise(found: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
+def summarise(runs: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
     """Average over the pictures of all seeds; standard errors are over these pictures too.
 
     Args:
         reference: another method's results on the same pictures.
     """
-    scores, others = ([score for one in each for score in one.scores] for each in (found, reference))
+    scores, others = ([score for one in each for score in one.scores] for each in (runs, reference))
     mae, iou = (np.array([getattr(score, name) for score in scores]) for name in ("mae", "iou"))
     further = mae - [score.mae for score in others]
     error = len(scores) ** -0.5
     return {
-        "evaluations": sum(one.evaluations for one in found) / len(scores),
+        "evaluations": sum(one.evaluations for one in runs) / len(scores),
         "mae": float(mae.mean()),
         "mae_further": float(further.mean()),
         "mae_further_se": float(further.std(ddof=1) * error),
         "iou": float(iou.mean()),
         "iou_se": float(iou.std(ddof=1) * error),
         "max_f": float(np.mean([score.f_256 for score in scores], axis=0).max()),
-        "times": sum(one.seconds for one in found) / sum(one.seconds for one in reference),
-        "milliseconds": 1000 * sum(one.seconds for one in found) / len(scores),
+        "times": sum(one.seconds for one in runs) / sum(one.seconds for one in reference),
+        "milliseconds": 1000 * sum(one.seconds for one in runs) / len(scores),
     }
 
 

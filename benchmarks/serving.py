@@ -31,14 +31,14 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
     Raises:
         httpx.HTTPStatusError: a request was not answered with 200.
     """
-    waits: list[float] = []
+    latencies: list[float] = []
 
     def client(count: int) -> None:
         with httpx.Client(base_url=url, timeout=60) as session:
             for _ in range(count):
                 started = time.perf_counter()
                 session.post("/predict", files={"image": ("picture.jpg", picture)}).raise_for_status()
-                waits.append(1000 * (time.perf_counter() - started))
+                latencies.append(1000 * (time.perf_counter() - started))
 
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
@@ -46,8 +46,8 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
     elapsed = time.perf_counter() - started
     return {
         "clients": clients,
-        "requests_per_second": round(len(waits) / elapsed, 1),
-        **{f"p{share}_ms": round(float(np.percentile(waits, share)), 1) for share in (50, 95, 99)},
+        "requests_per_second": round(len(latencies) / elapsed, 1),
+        **{f"p{share}_ms": round(float(np.percentile(latencies, share)), 1) for share in (50, 95, 99)},
     }
 
 

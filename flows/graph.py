@@ -25,11 +25,11 @@ def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
         graph = repo.index.graph.reverse()
         names = {stage: getattr(stage, "name", "") for stage in graph}
         candidates = {stage for stage, name in names.items() if name and not stage.always_changed}
-        wanted = {stage for stage in candidates if not targets or names[stage] in targets}
-        missing = set(targets or ()) - {names[stage] for stage in wanted}
+        selected = {stage for stage in candidates if not targets or names[stage] in targets}
+        missing = set(targets or ()) - {names[stage] for stage in selected}
         if missing:
             raise ValueError(f"dvc.yaml has no stage {', '.join(sorted(missing))}")
-        within = wanted.union(*(ancestors(graph, stage) for stage in wanted)) if targets else candidates
+        within = selected.union(*(ancestors(graph, stage) for stage in selected)) if targets else candidates
         changed_names = _changed()
         changed = {stage for stage in graph if names[stage] in changed_names and not stage.always_changed}
         stale = {other for stage in changed for other in ({stage} | descendants(graph, stage))}

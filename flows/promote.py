@@ -6,7 +6,7 @@ import typer
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.input import RunInput
 
-from limelight.champions.nomination import Nomination, crown, nominate
+from limelight.champions.nomination import Nomination, nominate, set_champion
 from limelight.config import load_params
 from limelight.flows import process
 from limelight.tasks import DEFAULT
@@ -27,7 +27,7 @@ def register_challenger(what: str) -> Nomination:
 @task(retries=2, retry_delay_seconds=10)
 def make_champion(nomination: Nomination) -> None:
     """Move the alias 'champion' to the nominated version."""
-    crown(load_params(), nomination)
+    set_champion(load_params(), nomination)
 
 
 @task(retries=3, retry_delay_seconds=[5, 30, 120])

@@ -36,8 +36,8 @@ def reproduce_parallel(targets: list[str] | None = None) -> None:
     dvc_repro("download")  # it checks the data itself, so that later stages know of any change
     futures: dict[str, PrefectFuture[None]] = {}
     try:
-        for stage, needs in stages_to_run(targets).items():
-            futures[stage] = run_stage.submit(stage, wait_for=[futures[name] for name in needs])
+        for stage, dependencies in stages_to_run(targets).items():
+            futures[stage] = run_stage.submit(stage, wait_for=[futures[name] for name in dependencies])
         for future in futures.values():
             future.result()
     except BaseException:  # a cancelled flow's task threads cannot be interrupted; their processes can

@@ -27,9 +27,9 @@ def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
     if "" in names:
         raise UserError(f"class {names.index('') + 1} of {len(names)} is empty; name it or leave it out")
     seen = [name.casefold() for name in names]
-    twice = [name for name, folded in zip(names, seen, strict=True) if seen.count(folded) > 1]
-    if twice:
-        raise UserError(f"classes {', '.join(map(repr, twice[:4]))} are the same; name each once")
+    duplicates = [name for name, folded in zip(names, seen, strict=True) if seen.count(folded) > 1]
+    if duplicates:
+        raise UserError(f"classes {', '.join(map(repr, duplicates[:4]))} are the same; name each once")
     return tuple(names)
 
 

@@ -152,22 +152,24 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
     """Train one run outside of dvc, from its teacher if it has one; `dvc repro` also knows when nothing changed."""
     from limelight.config import load_params
 
-    _become("-m", "limelight.stages.distill" if name in load_params().distil else "limelight.stages.train", name)
+    _replace_process(
+        "-m", "limelight.stages.distill" if name in load_params().distil else "limelight.stages.train", name
+    )
 
 
 @app.command()
 def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/")]) -> None:
     """Score one set of weights outside of dvc."""
-    _become("-m", "limelight.stages.evaluate", name)
+    _replace_process("-m", "limelight.stages.evaluate", name)
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def serve(context: typer.Context) -> None:
     """Serve predictions over HTTP, with a page to try them at /; `limelight serve --help` lists the options."""
-    _become("-m", "limelight.services.launch", *context.args)
+    _replace_process("-m", "limelight.services.launch", *context.args)
 
 
-def _become(*arguments: str) -> None:
+def _replace_process(*arguments: str) -> None:
     """Replace this process by another Python process, which then receives its signals."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments])

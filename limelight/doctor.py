@@ -70,20 +70,25 @@ def _packages(params: Params | None) -> Iterator[Finding]:
     """Check every requirement in limelight's metadata: the core must be installed, extras may be absent."""
     from packaging.requirements import Requirement
 
-    lacking: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     for line in importlib.metadata.requires("limelight") or []:
-        wanted = Requirement(line)
+        requirement = Requirement(line)
         extra = next(
-            (name for name in _extras() if wanted.marker is not None and wanted.marker.evaluate({"extra": name})), ""
+            (
+                name
+                for name in _extras()
+                if requirement.marker is not None and requirement.marker.evaluate({"extra": name})
+            ),
+            "",
         )
-        if wanted.name == "limelight" or (wanted.marker is not None and not extra):
+        if requirement.name == "limelight" or (requirement.marker is not None and not extra):
             continue
-        problem = _problem(wanted.name, str(wanted.specifier))
+        problem = _problem(requirement.name, str(requirement.specifier))
         if problem:
-            lacking.setdefault(extra, []).append(problem)
-    core = lacking.pop("", [])
+            missing.setdefault(extra, []).append(problem)
+    core = missing.pop("", [])
     yield Finding("packages", "broken" if core else "ok", "; ".join(core) or f"all {_core_count()} of the core")
-    for extra, problems in lacking.items():
+    for extra, problems in missing.items():
         yield Finding(f"extra {extra}", "note", f"{'; '.join(problems)}; pip install 'limelight[{extra}]'")
 
 
@@ -109,19 +114,19 @@ def _problem(name: str, specifier: str) -> str:
 def _devices(params: Params | None) -> Iterator[Finding]:
     import torch
 
-    asked = params.device if params else "auto"
+    requested = params.device if params else "auto"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
         yield Finding("torch", "ok", f"{torch.__version__}, CUDA {torch.version.cuda}: {names}")
-    elif asked == "cuda":
+    elif requested == "cuda":
         yield Finding("torch", "broken", f"{torch.__version__} finds no GPU, and params.yaml asks for device: cuda")
     elif shutil.which("nvidia-smi"):
         yield Finding("torch", "note", f"{torch.__version__} cannot use this machine's GPU; install a CUDA build")
     else:
         yield Finding("torch", "ok", f"{torch.__version__} on the CPU")
     present = {name: importlib.util.find_spec(name) is not None for name in ("onnxruntime", "openvino")}
-    found = [f"{name} {importlib.metadata.version(name)}" for name, here in present.items() if here]
-    text = ", ".join(["torch", *found])
+    versions = [f"{name} {importlib.metadata.version(name)}" for name, here in present.items() if here]
+    text = ", ".join(["torch", *versions])
     yield Finding("runtimes", "ok" if all(present.values()) else "note", text)
 
 
@@ -195,10 +200,10 @@ def _weights(params: Params | None) -> Iterator[Finding]:
     from limelight.listing import find_weights
     from limelight.models.weights import WEIGHTS
 
-    found = find_weights(Path("artifacts"))
-    if not found:
+    cards = find_weights(Path("artifacts"))
+    if not cards:
         yield Finding("weights", "note", "none in artifacts/ yet; dvc repro trains them")
-    for folder, card in found.items():
+    for folder, card in cards.items():
         if isinstance(card, UserError):
             yield Finding(f"weights {folder}", "broken", str(card))
             continue
@@ -259,7 +264,7 @@ def _tracker(params: Params | None) -> Iterator[Finding]:
 def _store(tracking: Tracking) -> Iterator[Finding]:
     """Check an SQLite store: whether it is readable, was moved, and has the weights of its champions."""
     try:
-        old, lost = moved_from(tracking), lost_versions(tracking)
+        old, lost_models = moved_from(tracking), lost_versions(tracking)
     except sqlite3.Error as error:
         yield Finding("tracker", "broken", f"{tracking.uri} cannot be read ({error}); end what holds it, or restore it")
         return
@@ -270,7 +275,7 @@ def _store(tracking: Tracking) -> Iterator[Finding]:
         database = database_of(tracking)
         here = database is not None and database.exists()
         yield Finding("tracker", "ok", tracking.uri if here else f"{tracking.uri}, made by the first run")
-    for version in lost:
+    for version in lost_models:
         yield Finding("registry", "broken", f"{version} lacks its files; restore them, or move the alias")
 
 

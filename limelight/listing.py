@@ -23,8 +23,8 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         raise UserError(f"no network is called {pattern!r}; there are {', '.join(list_models())}")
     networks = [("network", "family", "input", "options", "what")]
     for name in names:
-        found = entry(name)
-        networks.append((name, found.family, str(found.input_size), _options(found.options), found.summary))
+        network = entry(name)
+        networks.append((name, network.family, str(network.input_size), _options(network.options), network.summary))
     weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
     damaged = []
     for folder, card in find_weights(artifacts).items():
@@ -75,9 +75,9 @@ def data_lines() -> list[str]:
         source = known.homepage or ("comes with it" if known.pack else "drawn")
         rows.append((name, known.sensor, known.labels, known.expected_text(), present, known.licence, source))
     for name in here.keys() - catalogue().keys():
-        found = here[name]
+        facts = here[name]
         rows.append(
-            (name, found["sensor"], found["labels"], "", f"{found['files']} files", found["licence"], found["source"])
+            (name, facts["sensor"], facts["labels"], "", f"{facts['files']} files", facts["licence"], facts["source"])
         )
     return _table(rows)
 

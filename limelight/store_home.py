@@ -51,7 +51,7 @@ def moved_from(tracking: Tracking) -> Path | None:
     return recorded
 
 
-def follow(tracking: Tracking) -> None:
+def relocate_paths(tracking: Tracking) -> None:
     """Rewrite the paths of an SQLite store whose project moved, all or none. The caller holds the store's lock.
 
     Raises:

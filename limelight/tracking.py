@@ -22,7 +22,7 @@ from limelight.config import Params, Tracking, load_params
 from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
 from limelight.provenance import pipeline_key, provenance
-from limelight.store_home import HOME_TAG, check_reachable, database_of, follow, home_of
+from limelight.store_home import HOME_TAG, check_reachable, database_of, home_of, relocate_paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -177,17 +177,17 @@ def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
     lock = database.with_name(f"{database.name}.lock") if database else None
     with _locked(lock):
         _check_alive(tracking.uri, database)
-        follow(tracking)
+        relocate_paths(tracking)
     import mlflow
 
     with _locked(lock):
         mlflow.set_tracking_uri(tracking.uri)  # parts of MLflow use this rather than the client's
         client = mlflow.MlflowClient(tracking.uri)
-        found = client.get_experiment_by_name(tracking.experiment)
-        if found:
-            experiment_id = found.experiment_id
+        experiment = client.get_experiment_by_name(tracking.experiment)
+        if experiment:
+            experiment_id = experiment.experiment_id
             if database:
-                check_reachable(found.artifact_location)
+                check_reachable(experiment.artifact_location)
         elif database:
             root = Path(tracking.artifacts).absolute()
             root.mkdir(parents=True, exist_ok=True)
@@ -204,11 +204,11 @@ def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> 
         with open_store(params.tracking) as (client, experiment_id):
             log_journal(client, experiment_id)
             parent = os.environ.get("LIMELIGHT_PARENT_RUN") or _parent(client, experiment_id, facts)
-            found = _unfinished(client, experiment_id, parent, key) if key else None
-            if found is None:
+            run_id = _unfinished(client, experiment_id, parent, key) if key else None
+            if run_id is None:
                 own = {**facts, **tags, "mlflow.parentRunId": parent, "limelight.key": key or ""}
-                found = client.create_run(experiment_id, tags=own, run_name=name).info.run_id
-            return Tracker(client, experiment_id, found)
+                run_id = client.create_run(experiment_id, tags=own, run_name=name).info.run_id
+            return Tracker(client, experiment_id, run_id)
     except Exception as error:
         _warn(error)
         return Tracker()
@@ -240,9 +240,9 @@ def _log_entry(client: "MlflowClient", experiment_id: str, entry: dict[str, Any]
 
 def _parent(client: "MlflowClient", experiment_id: str, facts: dict[str, str]) -> str:
     key = pipeline_key(facts)
-    found = client.search_runs([experiment_id], f"tags.`limelight.pipeline` = '{key}'", max_results=1)
-    if found:
-        return found[0].info.run_id
+    runs = client.search_runs([experiment_id], f"tags.`limelight.pipeline` = '{key}'", max_results=1)
+    if runs:
+        return runs[0].info.run_id
     name = f"pipeline {facts.get('mlflow.source.git.commit', '')[:7]} {facts['params.profile']}"
     kept = {key: value for key, value in facts.items() if key != "dvc.stage"}
     run = client.create_run(experiment_id, tags={**kept, "limelight.pipeline": key}, run_name=name)

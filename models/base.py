@@ -17,7 +17,7 @@ from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.models.inputs import IMAGE, Input, bind
 from limelight.models.state import load_strict
 
-NOT_KEPT = ("pretrained", "assets")
+UNRECORDED_OPTIONS = ("pretrained", "assets")
 """Options that say where initial weights come from; not recorded, since a weights folder holds the network's own."""
 
 
@@ -36,7 +36,7 @@ class Capabilities:
     """`denoise` draws from noise in several steps."""
     divisor: int = 1
     """Height and width are rounded to a multiple of this before the network sees them."""
-    least: int = 1
+    min_side: int = 1
     """Smallest side, pixels; shorter sides are enlarged to it. A multiple of the divisor."""
     independent: bool = True
     """No row of a batch depends on the others in evaluation mode."""
@@ -61,7 +61,7 @@ class Network(nn.Module):
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     """With `mean`, how its images are normalised: per channel of RGB in [0, 1]."""
-    rows_at_once: int | None = None
+    rows_per_chunk: int | None = None
     """Maps that are computed at once, whatever the batch size; None = all. May be changed at any time."""
     published_steps: ClassVar[int] = 1
     """Denoising steps for weights that were trained to predict velocities."""
@@ -130,31 +130,31 @@ class Network(nn.Module):
         """Check that input sides, in pixels, are possible for the network.
 
         Raises:
-            UserError: one is no multiple of `capabilities.divisor`, or below `capabilities.least`.
+            UserError: one is no multiple of `capabilities.divisor`, or below `capabilities.min_side`.
         """
-        divisor, least, name = self.capabilities.divisor, self.capabilities.least, type(self).__name__
+        divisor, min_side, name = self.capabilities.divisor, self.capabilities.min_side, type(self).__name__
         if wrong := [size for size in sizes if size % divisor]:
             raise UserError(f"sizes {wrong} are not multiples of {divisor}, which {name} needs")
-        if wrong := [size for size in sizes if size < least]:
-            raise UserError(f"sizes {wrong} are below {least}, the least that {name} takes")
+        if wrong := [size for size in sizes if size < min_side]:
+            raise UserError(f"sizes {wrong} are below {min_side}, the least that {name} takes")
 
-    def take_part(self, part: str, donor: Network, source: str) -> None:
+    def take_part(self, part: str, source_network: Network, source_name: str) -> None:
         """Initialise one part with the weights of the same part of another network.
 
         Args:
             part: name of a module that both have, such as 'vae'.
-            source: what to call the donor's weights folder.
+            source_name: what to call the donor's weights folder.
 
         Raises:
             UserError: one of them has no such part, or the two differ.
         """
-        own, theirs = (dict(each.named_children()).get(part) for each in (self, donor))
-        if own is None or theirs is None:
+        own_part, source_part = (dict(each.named_children()).get(part) for each in (self, source_network))
+        if own_part is None or source_part is None:
             raise UserError(
-                f"{type(donor).__name__} in {source} and {type(self).__name__}, which is to be trained, do not both "
-                f"have a part {part!r}; leave it out of `parts`"
+                f"{type(source_network).__name__} in {source_name} and {type(self).__name__}, which is to be trained, "
+                f"do not both have a part {part!r}; leave it out of `parts`"
             )
-        load_strict(own, theirs.state_dict(), f"{source} ({part})")
+        load_strict(own_part, source_part.state_dict(), f"{source_name} ({part})")
 
     def velocity_error(
         self, given: Mapping[str, Tensor | None], mask_BKHW: Tensor, *, levels: int, discount: float
@@ -243,6 +243,6 @@ def _remember_options(cls: type[Network]) -> None:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             options = list(bound.arguments.items())[1:]
-            self.build_options = {name: value for name, value in options if name not in NOT_KEPT}
+            self.build_options = {name: value for name, value in options if name not in UNRECORDED_OPTIONS}
 
     cls.__init__ = remembering  # type: ignore[assignment,method-assign]

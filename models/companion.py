@@ -69,7 +69,7 @@ def with_companion(
 
 
 def fitted_channels(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], had: Sequence[str], takes: Sequence[str]
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], old_companions: Sequence[str], new_companions: Sequence[str]
 ) -> dict[str, Tensor]:
     """Adapt a network's weights to one that differs from it only in the companions that it takes.
 
@@ -79,17 +79,17 @@ def fitted_channels(
     Args:
         state: the other network's.
         own: the state of the network that they are for, of which only shapes are read.
-        had, takes: the two networks' modalities.
+        old_companions, new_companions: the two networks' modalities.
     """
-    old, new = companions_of(had), companions_of(takes)
+    old, new = companions_of(old_companions), companions_of(new_companions)
     kept = [(kind, old.index(kind)) for kind in new if kind in old]
     fitted = dict(state)
     for key, value in state.items():
-        wanted = own[key].shape if key in own else value.shape
+        target_shape = own[key].shape if key in own else value.shape
         channels = (*value.shape[:1], 3 + len(new), *value.shape[2:])
-        if old == new or value.ndim != 4 or value.shape[1] != 3 + len(old) or wanted != channels:
+        if old == new or value.ndim != 4 or value.shape[1] != 3 + len(old) or target_shape != channels:
             continue  # not a first layer, or another difference, which loading will report
-        fitted[key] = value.new_zeros(wanted)
+        fitted[key] = value.new_zeros(target_shape)
         fitted[key][:, :3] = value[:, :3]
         for kind, place in kept:
             fitted[key][:, 3 + new.index(kind)] = value[:, 3 + place]

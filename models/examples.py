@@ -25,14 +25,14 @@ def example(
         prompts: texts to encode, for a network that takes prompts. None leaves them out.
         dtype: of inputs that are float32 by declaration.
     """
-    found = {}
+    tensors = {}
     for each in network.inputs:
         if each.optional and not companions:
             continue
         if each.source == "prompt":
             if prompts is not None:
-                found[each.name] = network.encode_prompts(["a"] * prompts)
+                tensors[each.name] = network.encode_prompts(["a"] * prompts)
             continue
         kind = dtype if each.dtype == "float32" else torch.int64
-        found[each.name] = torch.zeros(each.dimensions(batch, size), device=device, dtype=kind)
-    return found
+        tensors[each.name] = torch.zeros(each.dimensions(batch, size), device=device, dtype=kind)
+    return tensors

@@ -97,14 +97,14 @@ def union(*declarations: Iterable[Input]) -> tuple[Input, ...]:
     Raises:
         UserError: two of them declare different inputs by one name.
     """
-    found: dict[str, Input] = {}
+    inputs_by_name: dict[str, Input] = {}
     for each in (each for declared in declarations for each in declared):
-        other = found.setdefault(each.name, each)
+        other = inputs_by_name.setdefault(each.name, each)
         if other.model_copy(update={"optional": each.optional}) != each:
             raise UserError(
                 f"two networks share a batch and mean different things by the input {each.name!r}: {other!r} and "
                 f"{each!r}; rename one"
             )
         if other.optional:
-            found[each.name] = each
-    return tuple(found.values())
+            inputs_by_name[each.name] = each
+    return tuple(inputs_by_name.values())

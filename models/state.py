@@ -25,9 +25,9 @@ def load_strict(model: Module, state: Mapping[str, Tensor], source: str, *, assi
         if own[key].shape != state[key].shape
     ]
     problems = [
-        f"{len(found)} {what}: {', '.join(found[:3])}"
-        for what, found in (("missing", missing), ("not expected", surplus), ("of another shape", reshaped))
-        if found
+        f"{len(keys)} {what}: {', '.join(keys[:3])}"
+        for what, keys in (("missing", missing), ("not expected", surplus), ("of another shape", reshaped))
+        if keys
     ]
     if problems:
         raise UserError(f"{source} does not fit {type(model).__name__}: {'; '.join(problems)}")

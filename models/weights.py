@@ -29,24 +29,24 @@ def describe(model: "Network", name: str, *, input_size: Size | None = None, **f
         input_size: (height, width) in pixels; None = a square of the registry's size.
         facts: further fields, as `Card.derived` takes them; without `mean` and `std` they are the network's own.
     """
-    defaults, able = entry(name), model.capabilities
+    defaults, capabilities = entry(name), model.capabilities
     architecture = Architecture(
         model=name,
         options=model.build_options,
         family=defaults.family,
-        task=able.task,
+        task=capabilities.task,
         inputs=model.inputs,
-        modalities=able.modalities,
+        modalities=capabilities.modalities,
     )
     prepare = Prepare(
         size=input_size or (defaults.input_size, defaults.input_size),
-        divisor=able.divisor,
-        least=able.least,
+        divisor=capabilities.divisor,
+        least=capabilities.min_side,
         mean=model.mean,
         std=model.std,
     )
     card = Card(architecture=architecture, prepare=prepare)
-    return card.derived(**{"licence": defaults.licence, "independent": able.independent, **facts})
+    return card.derived(**{"licence": defaults.licence, "independent": capabilities.independent, **facts})
 
 
 def save_weights(
@@ -138,8 +138,10 @@ def check_weights(folder: Path | str, card: Card) -> None:
         raise UserError(
             f"{path} has sha256 {digest}, its card says {known.sha256}; the file is damaged or was exchanged"
         )
-    if (found := _hashes(Path(folder) / ASSETS)) != known.assets:
-        names = sorted(name for name in found.keys() | known.assets.keys() if found.get(name) != known.assets.get(name))
+    if (actual := _hashes(Path(folder) / ASSETS)) != known.assets:
+        names = sorted(
+            name for name in actual.keys() | known.assets.keys() if actual.get(name) != known.assets.get(name)
+        )
         raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
 
 

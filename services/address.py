@@ -5,7 +5,7 @@ import socket
 
 from limelight.foundation.errors import UserError
 
-_REFUSED = {
+_BIND_ERRORS = {
     errno.EADDRINUSE: "port {port} of {address} is taken; choose another with --port, or stop what listens there",
     errno.EACCES: "port {port} of {address} needs more rights than this user has; choose one from 1024 on with --port",
     errno.EADDRNOTAVAIL: "{address} is no address of this machine; give one that is with --host, or 0.0.0.0 for all",
@@ -23,10 +23,10 @@ def bindable(host: str, port: int) -> str:
         UserError: the host cannot be resolved, is no address of this machine, or its port is taken or forbidden.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # a malformed name, such as a..b, raises ValueError
         raise UserError(f"host {host!r} cannot be resolved; give an address of this machine, as 127.0.0.1") from error
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    family, _, _, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             # As BentoML does: lingering connections of a stopped server do not block its port.
@@ -34,6 +34,6 @@ def bindable(host: str, port: int) -> str:
             probe.bind(address)
             probe.listen()
     except OSError as error:
-        reason = _REFUSED.get(error.errno or 0, "cannot listen at port {port} of {address} ({error})")
+        reason = _BIND_ERRORS.get(error.errno or 0, "cannot listen at port {port} of {address} ({error})")
         raise UserError(reason.format(port=port, address=address[0], error=error.strerror)) from error
     return str(address[0])

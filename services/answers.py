@@ -21,9 +21,9 @@ LOG = logging.getLogger("bentoml.access")
 QUIET = HEALTH | {"/metrics"}
 """Paths polled every few seconds by monitoring; logged only if they fail."""
 FAILED = "the service failed; its log says why"
-LONGEST_TOLD = 200
+MAX_LOGGED_CHARS = 200
 """Most characters of a path or a method that are logged; a client may send 64 KiB."""
-LONGEST_REASON = 500
+MAX_REASON_CHARS = 500
 RETRY_S = 1
 
 
@@ -115,7 +115,7 @@ class _Answer:
         Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)
 
 
-def printable(text: str, longest: int = LONGEST_REASON) -> str:
+def printable(text: str, longest: int = MAX_REASON_CHARS) -> str:
     """Make text fit for one log line: escape control characters, line breaks and the like; cut it when long."""
     shown = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
@@ -127,33 +127,33 @@ def _request(scope: Scope) -> str:
     """Describe a request for the log: client, method, and the path as it was sent, percent-encoded."""
     host, port = scope.get("client") or ("-", 0)
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-    told = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}", scope.get("method", "WEBSOCKET"), path)
-    return " ".join(printable(part, LONGEST_TOLD) for part in told)
+    parts = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}", scope.get("method", "WEBSOCKET"), path)
+    return " ".join(printable(part, MAX_LOGGED_CHARS) for part in parts)
 
 
 def _reason(status: int, content: bytes, scope: Scope) -> str:
     """Extract an error response's reason, as one line."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return f"too many requests wait already; send it again in {RETRY_S} s"
-    if given := _given(content):
-        return " ".join(given.split())[:LONGEST_REASON]
+    if given := _error_text(content):
+        return " ".join(given.split())[:MAX_REASON_CHARS]
     if status == HTTPStatus.NOT_FOUND:
-        return f"there is nothing at {scope['path'][:LONGEST_TOLD]!r}; GET /docs.json lists the paths"
+        return f"there is nothing at {scope['path'][:MAX_LOGGED_CHARS]!r}; GET /docs.json lists the paths"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{printable(scope['method'], LONGEST_TOLD)} is not taken here; the header Allow says what is"
+        return f"{printable(scope['method'], MAX_LOGGED_CHARS)} is not taken here; the header Allow says what is"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return FAILED
     text = content.decode("utf-8", "replace").strip()
-    return " ".join(text.split())[:LONGEST_REASON] or HTTPStatus(status).phrase
+    return " ".join(text.split())[:MAX_REASON_CHARS] or HTTPStatus(status).phrase
 
 
-def _given(content: bytes) -> str:
+def _error_text(content: bytes) -> str:
     """Extract the text of {"error": text}; empty if there is none."""
     try:
-        found: Any = json.loads(content)
+        parsed: Any = json.loads(content)
     except ValueError:
         return ""
-    error = found.get("error") if isinstance(found, dict) else None
+    error = parsed.get("error") if isinstance(parsed, dict) else None
     return error if isinstance(error, str) else ""
 
 

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-EVERY = "*"
+ANY_ORIGIN = "*"
 METHODS = ("GET", "HEAD", "POST")
 EXPOSED = ("Server-Timing", "X-Limelight-Classes", "X-Limelight-Notes", "Retry-After")
 """Headers of answers that a page's script may read."""
@@ -25,7 +25,7 @@ def split_origins(value: Any) -> Any:
         ValueError: * is combined with other origins.
     """
     origins = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
-    if isinstance(origins, list) and EVERY in origins and len(origins) > 1:
+    if isinstance(origins, list) and ANY_ORIGIN in origins and len(origins) > 1:
         raise ValueError("* admits every origin; give it alone, or without it those that may come")
     return origins
 
@@ -36,14 +36,14 @@ def as_origin(text: str) -> str:
     Raises:
         ValueError: the text is not an origin.
     """
-    if text == EVERY:
+    if text == ANY_ORIGIN:
         return text
-    found = _ORIGIN.fullmatch(text.lower())
-    if found is None:
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
         raise ValueError(
             "an origin is scheme://host or scheme://host:port, such as https://example.org, without a path"
         )
-    scheme, host, port = found.groups()
+    scheme, host, port = match.groups()
     if host.startswith("["):
         host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
     if port is not None and not 1 <= int(port) <= 65535:

@@ -9,9 +9,9 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
 FIELD = "image"
-LONGEST_NAME = 200
+MAX_NAME_BYTES = 200
 """Bytes; the uploaded file's name becomes part of a temporary file's."""
-LONGEST_TEXT = 16 << 10
+MAX_TEXT_BYTES = 16 << 10
 """Bytes of a text field."""
 
 
@@ -27,7 +27,7 @@ class Refusal(Exception):
 class Form:
     """The fields of one kind of upload. Each may come once; the picture must."""
 
-    told: str
+    fields_message: str
     """End of the error message for a form with other fields; it begins "the form must have the picture's file as"."""
     files: frozenset[str] = frozenset()
     """Fields that may hold a file besides the picture."""
@@ -37,7 +37,7 @@ class Form:
     """Of these fields, the required ones."""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Text field -> its allowed values."""
-    after: Mapping[str, str] = field(default_factory=dict)
+    requires_field: Mapping[str, str] = field(default_factory=dict)
     """Field -> the other field that it describes and must not come without."""
 
     async def check(self, headers: Headers, body: bytes) -> None:
@@ -65,19 +65,19 @@ class Form:
         async def stream() -> AsyncGenerator[bytes, None]:
             yield body
 
-        most = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": LONGEST_TEXT}
+        limits = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": MAX_TEXT_BYTES}
         try:
-            return await _InMemoryParser(headers, stream(), **most).parse()
+            return await _InMemoryParser(headers, stream(), **limits).parse()
         except Exception as error:  # hostile bytes can raise anything, and an escaping exception stalls the request
             reason = getattr(error, "message", "its encoding is wrong")
             raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
 
     def _check_names(self, names: list[str]) -> None:
         given = set(names)
-        whole = {FIELD, *self.needs} <= given <= {FIELD, *self.files, *self.texts}
-        alone = [name for name, other in self.after.items() if name in given and other not in given]
-        if not whole or alone or len(names) > len(given):
-            raise Refusal(400, f"the form must have the picture's file as {FIELD!r} {self.told}")
+        complete = {FIELD, *self.needs} <= given <= {FIELD, *self.files, *self.texts}
+        missing_partner = [name for name, other in self.requires_field.items() if name in given and other not in given]
+        if not complete or missing_partner or len(names) > len(given):
+            raise Refusal(400, f"the form must have the picture's file as {FIELD!r} {self.fields_message}")
 
 
 def media_type(headers: Headers) -> str:
@@ -101,9 +101,9 @@ def _check_file(name: str, value: UploadFile | str) -> None:
         raise Refusal(415, f"{name!r} holds text, not a file; send the picture itself, not its address")
     given = value.filename or ""
     # Other unprintable characters are common: macOS screenshots have a narrow space in their names.
-    if len(given.encode()) > LONGEST_NAME or any(unicodedata.category(letter) == "Cc" for letter in given):
+    if len(given.encode()) > MAX_NAME_BYTES or any(unicodedata.category(letter) == "Cc" for letter in given):
         raise Refusal(
-            400, f"the file's name must be at most {LONGEST_NAME} bytes without control characters; rename it"
+            400, f"the file's name must be at most {MAX_NAME_BYTES} bytes without control characters; rename it"
         )
 
 

@@ -21,7 +21,7 @@ OPEN = HEALTH | {"/"}
 """Paths answered without the token: health, and the page, which holds no data."""
 EMPTY = frozenset({"/describe"})
 """Paths that take no input; BentoML's clients send the JSON object {} then."""
-_UNREAD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_BEFORE_BODY_READ = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """Statuses answered before the whole body was received."""
 STALL_S = 10
 """Timeout of a stalled upload, which would block other requests and the service's shutdown."""
@@ -55,10 +55,10 @@ class Guard:
             body = await self._read(headers, receive)
             await self._check(scope, headers, body)
         except Refusal as refusal:
-            told = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
-            if refusal.status in _UNREAD:  # else the server would read the rest of the body first
-                told["connection"] = "close"
-            await JSONResponse({"error": str(refusal)}, refusal.status, told)(scope, receive, send)
+            response_headers = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
+            if refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
+                response_headers["connection"] = "close"
+            await JSONResponse({"error": str(refusal)}, refusal.status, response_headers)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -107,10 +107,10 @@ class Guard:
 def _check_empty(headers: Headers, body: bytes) -> None:
     _check_json(headers)
     try:
-        found = json.loads(body.decode("utf-8") or "{}")
+        parsed = json.loads(body.decode("utf-8") or "{}")
     except (ValueError, RecursionError):
-        found = None
-    if found != {}:
+        parsed = None
+    if parsed != {}:
         raise Refusal(400, "this path takes nothing; send an empty body or the JSON object {}")
 
 

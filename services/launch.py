@@ -45,7 +45,7 @@ def serve(
     Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
     packaged yet, LIMELIGHT_MODEL or the champion.
     """
-    become(*prepare(model, bento, task, host=host, port=port))
+    replace_process(*prepare(model, bento, task, host=host, port=port))
 
 
 def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, host: str, port: int) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
 
 
-def become(*arguments: str) -> None:
+def replace_process(*arguments: str) -> None:
     """Replace this process by another Python process, which then receives its signals."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments])

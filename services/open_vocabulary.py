@@ -115,8 +115,8 @@ class OpenVocabulary:
                 share = _share(background)
                 picture = read_upload(path)
                 images = [picture.photo.image_HW3]
-                (found,) = self._predictor.predict(images, classes, template=template, background=share)
-                return _response(picture, found, kind)
+                (segmentation,) = self._predictor.predict(images, classes, template=template, background=share)
+                return _response(picture, segmentation, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
 
@@ -131,12 +131,14 @@ def _share(text: str) -> float:
     return value
 
 
-def _response(picture: Picture, found: Segmentation, kind: str) -> Response:
-    headers = timing(found.milliseconds) | {"X-Limelight-Classes": as_header(found.classes)} | notes_of(picture)
-    labels_HW = without_hidden(found.labels_HW, picture.photo.transparency)
+def _response(picture: Picture, segmentation: Segmentation, kind: str) -> Response:
+    headers = (
+        timing(segmentation.milliseconds) | {"X-Limelight-Classes": as_header(segmentation.classes)} | notes_of(picture)
+    )
+    labels_HW = without_hidden(segmentation.labels_HW, picture.photo.transparency)
     labels = with_dpi(encode_labels(labels_HW), picture.photo.dpi)
     if kind == JSON:
-        return JSONResponse(_as_json(labels_HW, labels, found.classes), headers=headers)
+        return JSONResponse(_as_json(labels_HW, labels, segmentation.classes), headers=headers)
     content = labels if kind == LABELS else encode(tinted(picture.photo.image_HW3, labels_HW), dpi=picture.photo.dpi)
     return Response(content, media_type="image/png", headers=headers)
 

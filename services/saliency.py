@@ -32,14 +32,14 @@ CUTOUT_UPLOAD = Form(
     files=frozenset({"companion"}),
     texts=frozenset({"modality"}),
     choices={"modality": MODALITIES[1:]},
-    after={"modality": "companion"},
+    requires_field={"modality": "companion"},
 )
 MAP, CUTOUT = "map", "rgba"
 KINDS = (MAP, CUTOUT, "green", "white", "blur", "overlay")
 """Kinds of `limelight.media.outputs` that are 8-bit PNGs; its other kinds, a path or a colour, are refused."""
 UPLOAD = replace(
     CUTOUT_UPLOAD,
-    told=f"{CUTOUT_UPLOAD.told}, and what to make of it as 'kind'",
+    fields_message=f"{CUTOUT_UPLOAD.fields_message}, and what to make of it as 'kind'",
     texts=CUTOUT_UPLOAD.texts | {"kind"},
     choices={**CUTOUT_UPLOAD.choices, "kind": KINDS},
 )
@@ -96,12 +96,14 @@ class Limelight:
         try:
             with raising_shortage():
                 picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
-                (found,) = self._predictor.predict([picture.photo.image_HW3], [picture.companion_HW], modality=modality)
-                made = output(kind).render(picture.photo.image_HW3, found.saliency_HW, picture.photo.transparency)
+                (prediction,) = self._predictor.predict(
+                    [picture.photo.image_HW3], [picture.companion_HW], modality=modality
+                )
+                made = output(kind).render(picture.photo.image_HW3, prediction.saliency_HW, picture.photo.transparency)
                 content = encode(made, dpi=picture.photo.dpi)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        return Response(content, media_type="image/png", headers=timing(found.milliseconds) | notes_of(picture))
+        return Response(content, media_type="image/png", headers=timing(prediction.milliseconds) | notes_of(picture))
 
 
 guard(Limelight, {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.inference.plan import Request
-from limelight.inference.sampling import MOST_MEMBERS, Sampling
+from limelight.inference.sampling import MAX_MEMBERS, Sampling
 from limelight.services.cors import as_origin, split_origins
 
 PACKAGED = Path(__file__).with_name("settings.json")
@@ -35,7 +35,7 @@ class ServiceSettings(BaseModel):
     processing_res: int | None = Field(default=None, ge=0)
     half_precision: bool = False
     denoise_steps: int | None = Field(default=None, ge=1)
-    ensemble_size: int = Field(default=1, ge=1, le=MOST_MEMBERS)
+    ensemble_size: int = Field(default=1, ge=1, le=MAX_MEMBERS)
     vae: Path | None = None
     """This and the four fields above are options of `limelight predict`; the last three are for diffusion networks."""
     model: Path | None = None
@@ -63,18 +63,18 @@ def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
     Raises:
         UserError: a value of the wrong type, or out of its range.
     """
-    found = read_json(packaged) if packaged.is_file() else {}
+    values = read_json(packaged) if packaged.is_file() else {}
     for name in ServiceSettings.model_fields:
         value = os.environ.get(PREFIX + name.upper())
         if value or (name == "token" and value is not None):  # an empty token is a mistake that would let everybody in
-            found[name] = value
+            values[name] = value
     try:
-        return ServiceSettings.model_validate(found)
+        return ServiceSettings.model_validate(values)
     except ValidationError as error:
-        raise UserError(_told(error.errors()[0])) from None
+        raise UserError(_error_message(error.errors()[0])) from None
 
 
-def _told(mistake: Any) -> str:
+def _error_message(mistake: Any) -> str:
     """Describe a pydantic error in one line; a token is not shown, since more people read logs than may know it."""
     field = str(mistake["loc"][0])
     name = PREFIX + field.upper()

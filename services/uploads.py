@@ -21,8 +21,8 @@ from limelight.services.settings import service_settings
 PAGE = Path(__file__).with_name("page.html")
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
-LONGEST_NOTE = 200
-LONGEST_NOTES = 4000
+MAX_NOTE_CHARS = 200
+MAX_NOTES_CHARS = 4000
 """Characters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
 
 
@@ -78,18 +78,18 @@ def notes_header(notes: Sequence[str]) -> dict[str, str]:
         notes: a sentence each. Long ones are cut, and those that do not fit are only counted.
 
     Returns:
-        The header X-Limelight-Notes, a JSON list of at most LONGEST_NOTES characters; no header without notes.
+        The header X-Limelight-Notes, a JSON list of at most MAX_NOTES_CHARS characters; no header without notes.
     """
     if not notes:
         return {}
-    told: list[str] = []
+    texts: list[str] = []
     for note in notes:
-        shown = note[:LONGEST_NOTE]
-        if len(as_header([*told, shown, f"and {len(notes)} more"])) > LONGEST_NOTES:
+        shown = note[:MAX_NOTE_CHARS]
+        if len(as_header([*texts, shown, f"and {len(notes)} more"])) > MAX_NOTES_CHARS:
             break
-        told.append(shown)
-    left_out = len(notes) - len(told)
-    return {"X-Limelight-Notes": as_header([*told, f"and {left_out} more"] if left_out else told)}
+        texts.append(shown)
+    left_out = len(notes) - len(texts)
+    return {"X-Limelight-Notes": as_header([*texts, f"and {left_out} more"] if left_out else texts)}
 
 
 def page(weights: Callable[[], Path]) -> Starlette:

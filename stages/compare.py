@@ -12,7 +12,7 @@ def run(params: Params) -> None:
     """reports/eval/*/ and evaluate.maps -> reports/leaderboard/, logged to the tracker."""
     from limelight.data.manifest import read_manifest
     from limelight.reporting.compare import compare, write_leaderboard
-    from limelight.reporting.leaderboard import what_to_log
+    from limelight.reporting.leaderboard import tracked_results
     from limelight.tracking import tracked_run
 
     settings = params.active.evaluate
@@ -23,7 +23,7 @@ def run(params: Params) -> None:
     )
     write_leaderboard(board, pictures, BOARD)
     with tracked_run(params, "compare") as tracker:
-        log = what_to_log(board, BOARD)
+        log = tracked_results(board, BOARD)
         tracker.log_params(log["params"])
         tracker.log_metrics(log["metrics"])
         for path in log["artifacts"]:

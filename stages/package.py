@@ -26,9 +26,9 @@ def run(params: Params) -> None:
     with tracked_run(params, "package") as tracker:
         facts = {task: package(task, params.active.package) for task in chosen}
         write_json(REPORT / "metrics.json", facts)
-        for task, found in facts.items():
-            tracker.log_params({task: {key: value for key, value in found.items() if isinstance(value, str)}})
-            tracker.log_metrics({task: {key: value for key, value in found.items() if not isinstance(value, str)}})
+        for task, task_facts in facts.items():
+            tracker.log_params({task: {key: value for key, value in task_facts.items() if isinstance(value, str)}})
+            tracker.log_metrics({task: {key: value for key, value in task_facts.items() if not isinstance(value, str)}})
     shutil.rmtree(WORK)
 
 

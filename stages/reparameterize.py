@@ -72,8 +72,8 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
 
 def _computed_in(runtime: "Runtime") -> str:
     """Describe the number format that the processor computes in, if it is not that of the runtime's name."""
-    found = runtime.computed_in()
-    return "" if found == runtime.number_format else f", computed in {found}"
+    number_format = runtime.computed_in()
+    return "" if number_format == runtime.number_format else f", computed in {number_format}"
 
 
 if __name__ == "__main__":

@@ -46,22 +46,23 @@ def check(params: Params, note: Note) -> None:
     checker = Checker(REPORT / "docs")
     outcomes = checker.check("manifest", manifest_table(samples, odd_masks), manifest_suite(settings, names, samples))
     outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
-    found = summary(samples, len(chosen), outcomes, odd_masks)
-    write_json(REPORT / "summary.json", found)
+    results = summary(samples, len(chosen), outcomes, odd_masks)
+    write_json(REPORT / "summary.json", results)
     note.log_metrics(
-        {**{name: found[name] for name in ("samples", "decoded", "expectations")}, "failed": len(found["failed"])}
+        {**{name: results[name] for name in ("samples", "decoded", "expectations")}, "failed": len(results["failed"])}
     )
     for name in ("summary.json", "samples.png"):
         note.log_artifact(REPORT / name)
     for line in census_lines(odd_masks):
         print(line)
-    broken = [outcome for outcome in outcomes if not (outcome.success or outcome.warning)]
+    violated = [outcome for outcome in outcomes if not (outcome.success or outcome.warning)]
     if any(not outcome.success for outcome in outcomes):
         print(failure_table(outcomes))
-    if broken:
+    if violated:
         raise UserError(
-            f"the data fail {len(broken)} of {len(outcomes)} expectations, first: {broken[0].expectation} "
-            f"({broken[0].detail}); mend the data or profiles.{params.profile}.validation; see {REPORT}/docs/index.html"
+            f"the data fail {len(violated)} of {len(outcomes)} expectations, first: {violated[0].expectation} "
+            f"({violated[0].detail}); mend the data or profiles.{params.profile}.validation; see "
+            f"{REPORT}/docs/index.html"
         )
     print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")
 

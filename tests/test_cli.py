@@ -53,9 +53,9 @@ def files(folder: str) -> set[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "limelight.cli", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.stderr.splitlines()}
-    assert "predict" in told.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "predict" in result.stdout
     assert "typer" in imported, "the check itself must see imports"
     assert not imported & HEAVY
 
@@ -63,29 +63,29 @@ def test_help_imports_nothing_heavy() -> None:
 def test_tree_is_mirrored_and_nothing_collides(run) -> None:
     draw("in/a.png", "in/sub dir/a.png", "in/ü/名前 1.png")
     Path("in/a.jpg").write_bytes(Path("in/a.png").read_bytes())
-    told = run("in", "-o", "out")
-    assert told.exit_code == 0, told.stderr
+    result = run("in", "-o", "out")
+    assert result.exit_code == 0, result.stderr
     assert files("out") == {"a.jpg.png", "a.png.png", "sub dir/a.png", "ü/名前 1.png", "limelight.json"}
-    assert "4 written to out, 0 already there, 0 failed" in told.stderr
-    assert told.stderr.startswith("sdnet (training form, 745,197 parameters), torch on cpu, fp32, weights ")
+    assert "4 written to out, 0 already there, 0 failed" in result.stderr
+    assert result.stderr.startswith("sdnet (training form, 745,197 parameters), torch on cpu, fp32, weights ")
 
 
 def test_failures_are_listed_and_the_rest_is_done(run) -> None:
     draw("in/a.png", "in/z.png")
     Path("in/corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     Path("in/empty.png").touch()
-    told = run("in", "-o", "out", "--batch-size", "2")
-    assert told.exit_code == 1
-    assert "2 written to out, 0 already there, 2 failed; see out/failures.csv" in told.stderr.splitlines()[-1]
+    result = run("in", "-o", "out", "--batch-size", "2")
+    assert result.exit_code == 1
+    assert "2 written to out, 0 already there, 2 failed; see out/failures.csv" in result.stderr.splitlines()[-1]
     assert files("out") == {"a.png", "z.png", "failures.csv", "limelight.json"}
     rows = list(csv.DictReader(io.StringIO(Path("out/failures.csv").read_text(encoding="utf-8"))))
     assert [Path(row["source"]).name for row in rows] == ["corrupt.jpg", "empty.png"]
     assert all("cannot read" in row["reason"] for row in rows)
 
     draw("in/corrupt.jpg", "in/empty.png")
-    told = run("in", "-o", "out")
-    assert (told.exit_code, files("out")) == (0, {"a.png", "z.png", "corrupt.png", "empty.png", "limelight.json"})
-    assert "2 written to out, 2 already there" in told.stderr
+    result = run("in", "-o", "out")
+    assert (result.exit_code, files("out")) == (0, {"a.png", "z.png", "corrupt.png", "empty.png", "limelight.json"})
+    assert "2 written to out, 2 already there" in result.stderr
 
 
 def test_resume_keeps_what_is_finished(run) -> None:
@@ -93,8 +93,8 @@ def test_resume_keeps_what_is_finished(run) -> None:
     assert run("in", "-o", "out").exit_code == 0
     Path("out/b.png").unlink()
     before = Path("out/a.png").stat().st_mtime_ns
-    told = run("in", "-o", "out")
-    assert "1 written to out, 1 already there" in told.stderr
+    result = run("in", "-o", "out")
+    assert "1 written to out, 1 already there" in result.stderr
     assert Path("out/a.png").stat().st_mtime_ns == before
 
     os.utime("in/a.png", ns=(before + 10**9, before + 10**9))
@@ -102,6 +102,7 @@ def test_resume_keeps_what_is_finished(run) -> None:
     assert "2 written to out, 0 already there" in run("in", "-o", "out", "--overwrite").stderr
 
 
+@pytest.mark.slow
 def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> None:
     """Killed between a result's bytes and its name: the next run must not take it for finished."""
     script = (
@@ -123,9 +124,9 @@ def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> No
 def test_other_settings_are_not_mixed(run) -> None:
     draw("in/a.png")
     assert run("in", "-o", "out").exit_code == 0
-    told = run("in", "-o", "out", "--threshold", "0.5")
-    assert isinstance(told.exception, UserError)
-    assert "out/a.png exists and was made with other settings" in str(told.exception)
+    result = run("in", "-o", "out", "--threshold", "0.5")
+    assert isinstance(result.exception, UserError)
+    assert "out/a.png exists and was made with other settings" in str(result.exception)
     assert run("in", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
     assert set(np.unique(read_image(Path("out/a.png")))) <= {0, 255}
 
@@ -150,8 +151,8 @@ def test_an_interrupted_overwrite_is_resumed(run, monkeypatch: pytest.MonkeyPatc
 
     with monkeypatch.context() as patched:
         patched.setattr("limelight.predict.tree.write_bytes", until_full)
-        told = run("in", "-o", "out", "--threshold", "0.5", "--overwrite")
-        assert str(told.exception) == "the disk is full", "ends the run"
+        result = run("in", "-o", "out", "--threshold", "0.5", "--overwrite")
+        assert str(result.exception) == "the disk is full", "ends the run"
     assert "1 written to out, 1 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
     assert set(np.unique(read_image(Path("out/b.png")))) <= {0, 255}
 
@@ -174,8 +175,8 @@ def test_backgrounds_of_one_name_are_told_apart(run) -> None:
 def test_earlier_results_are_no_pictures(run) -> None:
     draw("in/a.png", "in/b.png")
     assert run("in", "-o", "in/results/map").exit_code == 0
-    told = run("in", "-o", "in/hard", "--threshold", "0.5")
-    assert told.exit_code == 0 and files("in/hard") == {"a.png", "b.png", "limelight.json"}
+    result = run("in", "-o", "in/hard", "--threshold", "0.5")
+    assert result.exit_code == 0 and files("in/hard") == {"a.png", "b.png", "limelight.json"}
 
 
 def test_results_beside_the_pictures_are_refused(run) -> None:
@@ -213,8 +214,8 @@ def test_file_to_file_and_streams_agree(run) -> None:
 
 def test_one_result_is_named_as_typed_and_told(run) -> None:
     draw("a.png")
-    told = run("a.png", "-o", "x.PNG")
-    assert told.stderr.splitlines()[-1] == "written to x.PNG" and Path("x.PNG").is_file()
+    result = run("a.png", "-o", "x.PNG")
+    assert result.stderr.splitlines()[-1] == "written to x.PNG" and Path("x.PNG").is_file()
     assert run("a.png", "-o", "y.png", "-q").stderr == ""
     assert run("a.png", "-o", "x.jpg/").exit_code == 0 and files("x.jpg") == {"a.png", "limelight.json"}
     assert run("a.png", "-o", "x.jpg").exit_code == 0, "a folder that is there is one"
@@ -256,11 +257,11 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
 def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: str) -> None:
     draw("a.png")
     Path("model").touch()
-    told = run(*arguments)
-    assert isinstance(told.exception, UserError)
+    result = run(*arguments)
+    assert isinstance(result.exception, UserError)
     assert files(".") == {"a.png", "model"}
-    assert message in str(told.exception)
-    assert "\n" not in str(told.exception)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
 
 
 def test_a_picture_in_a_closed_folder_is_one_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +273,9 @@ def test_a_picture_in_a_closed_folder_is_one_line(run, monkeypatch: pytest.Monke
         return stat(path, *arguments, **options)
 
     monkeypatch.setattr(os, "stat", refuse)
-    told = run("closed/a.png", "-o", "x.png")
-    assert isinstance(told.exception, UserError)
-    assert "cannot read closed/a.png" in str(told.exception)
+    result = run("closed/a.png", "-o", "x.png")
+    assert isinstance(result.exception, UserError)
+    assert "cannot read closed/a.png" in str(result.exception)
 
 
 @pytest.fixture
@@ -300,8 +301,8 @@ def test_depth_of_a_tree_is_found_by_name(run_with_depth) -> None:
     draw_depth("near/a.png", "near/sub/a.png", "near/b.png")
     Path("near/b.png").rename("near/b.tif")  # only the stem counts
     assert run_with_depth("in", "-o", "alone").exit_code == 0
-    told = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "2")
-    assert told.exit_code == 0, told.stderr
+    result = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "2")
+    assert result.exit_code == 0, result.stderr
     parts = run_with_depth("in/a.png", "in/sub", "in/b.png", "--depth", "near", "-o", "parts")
     assert parts.exit_code == 0, parts.stderr
     for name in ("a.npy", "sub/a.npy", "b.npy"):
@@ -312,8 +313,8 @@ def test_depth_of_a_tree_is_found_by_name(run_with_depth) -> None:
 def test_a_companion_below_the_pictures_is_no_picture(run_with_depth) -> None:
     draw("in/a.png")
     draw_depth("in/depth/a.png")
-    told = run_with_depth("in", "--depth", "in/depth", "-o", "out")
-    assert told.exit_code == 0, told.stderr
+    result = run_with_depth("in", "--depth", "in/depth", "-o", "out")
+    assert result.exit_code == 0, result.stderr
     assert files("out") == {"a.npy", "limelight.json"}
 
 
@@ -323,8 +324,8 @@ def test_a_bad_companion_is_its_pictures_failure(run_with_depth) -> None:
     draw_depth("near/wide.png", width=60)
     Path("near/bad.png").write_bytes(b"no picture")
     write_png(Path("near/flat.png"), np.zeros((20, 30), np.uint16))
-    told = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "3")
-    assert told.exit_code == 1
+    result = run_with_depth("in", "--depth", "near", "-o", "out", "--batch-size", "3")
+    assert result.exit_code == 1
     assert files("out") == {"good.npy", "failures.csv", "limelight.json"}
     rows = list(csv.DictReader(io.StringIO(Path("out/failures.csv").read_text(encoding="utf-8"))))
     reasons = {Path(row["source"]).stem: row["reason"] for row in rows}
@@ -384,9 +385,9 @@ def test_mistakes_with_companions_are_one_line(
     draw("a.png", "b.png")
     draw_depth("d.png")
     Path("empty").mkdir()
-    told = run_with_depth(*arguments, modalities=modalities)
-    assert isinstance(told.exception, UserError)
-    assert message in str(told.exception) and "\n" not in str(told.exception)
+    result = run_with_depth(*arguments, modalities=modalities)
+    assert isinstance(result.exception, UserError)
+    assert message in str(result.exception) and "\n" not in str(result.exception)
 
 
 def test_main_prints_one_line(
@@ -397,9 +398,9 @@ def test_main_prints_one_line(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith("error: no --model given and no champion yet")
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert output.startswith("error: no --model given and no champion yet")
 
 
 def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,16 +412,16 @@ def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypa
     (tmp_path / "reports/leaderboard/champion.json").write_text(
         json.dumps({"saliency": {"artifact": "best", "runtime": "torch-bf16"}})
     )
-    told = CliRunner().invoke(app, ["predict", "a.png"])
-    assert told.exit_code == 0, told.stderr
-    assert ", bf16, " in told.stderr, "the runtime that it won with"
+    result = CliRunner().invoke(app, ["predict", "a.png"])
+    assert result.exit_code == 0, result.stderr
+    assert ", bf16, " in result.stderr, "the runtime that it won with"
     assert files("results/map") == {"a.png", "limelight.json"}
 
 
 def test_models_lists_networks_and_weights(untrained: Path) -> None:
-    told = CliRunner().invoke(app, ["models", "sd*", "--artifacts", str(untrained.parent)])
-    assert told.exit_code == 0
-    assert "SDNet with batch norm" in told.stdout and "745,197" in told.stdout and "swinb" not in told.stdout
+    result = CliRunner().invoke(app, ["models", "sd*", "--artifacts", str(untrained.parent)])
+    assert result.exit_code == 0
+    assert "SDNet with batch norm" in result.stdout and "745,197" in result.stdout and "swinb" not in result.stdout
     assert isinstance(CliRunner().invoke(app, ["models", "nothing*"]).exception, UserError)
 
 
@@ -429,25 +430,25 @@ def test_models_lists_what_is_damaged_too(untrained: Path, tmp_path: Path) -> No
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "card.json").write_text("{")
     for pattern, many in (("sdnet*", 2), ("scfnet", 1)):
-        told = CliRunner().invoke(app, ["models", pattern, "--artifacts", str(tmp_path)])
-        assert told.exit_code == 0
-        rows = [line for line in told.stdout.splitlines() if line.startswith(str(tmp_path))]
+        result = CliRunner().invoke(app, ["models", pattern, "--artifacts", str(tmp_path)])
+        assert result.exit_code == 0
+        rows = [line for line in result.stdout.splitlines() if line.startswith(str(tmp_path))]
         assert len(rows) == many
         assert f"{tmp_path / 'bad'}  cannot be used: " in rows[-1] and "is not valid JSON" in rows[-1]
 
 
 def test_data_lists_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = CliRunner().invoke(app, ["data"])
-    assert told.exit_code == 0
-    assert "DUTS-TE" in told.stdout
+    result = CliRunner().invoke(app, ["data"])
+    assert result.exit_code == 0
+    assert "DUTS-TE" in result.stdout
 
 
 def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.pth").write_bytes(b"anything")
-    told = CliRunner().invoke(app, ["import", "net.pth", "--model", "sdnet", "--sha256", "0" * 64])
-    assert "expected 000" in str(told.exception) and isinstance(told.exception, UserError)
+    result = CliRunner().invoke(app, ["import", "net.pth", "--model", "sdnet", "--sha256", "0" * 64])
+    assert "expected 000" in str(result.exception) and isinstance(result.exception, UserError)
     assert files(".") == {"net.pth"}
 
 
@@ -456,9 +457,9 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
     def export(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["export", str(untrained), "-o", str(tmp_path / "made"), *arguments])
 
-    told = export("--runtime", "openvino-int8")
+    result = export("--runtime", "openvino-int8")
     assert (
-        "image, got none; give a folder of pictures (--pictures)" in str(told.exception)
+        "image, got none; give a folder of pictures (--pictures)" in str(result.exception)
         and not (tmp_path / "made").exists()
     )
     write_png(tmp_path / "pictures/one.png", np.zeros((40, 60, 3), np.uint8))
@@ -480,7 +481,7 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
     started = []
-    monkeypatch.setattr("limelight.cli._become", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("limelight.cli._replace_process", lambda *arguments: started.append(arguments))
     for name in ("teacher", "sdnet-kd"):
         assert CliRunner().invoke(app, ["train", name]).exit_code == 0
     assert started == [("-m", "limelight.stages.train", "teacher"), ("-m", "limelight.stages.distill", "sdnet-kd")]
@@ -500,8 +501,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
-        told = CliRunner().invoke(launch.app, [*arguments, "--port", port], catch_exceptions=False)
-        assert told.exit_code == 0
+        result = CliRunner().invoke(launch.app, [*arguments, "--port", port], catch_exceptions=False)
+        assert result.exit_code == 0
         return started[0]
 
     return run
@@ -510,7 +511,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_command_line_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It imports nothing of the services; these print the help and refuse what they do not know."""
     started: list[tuple[str, ...]] = []
-    monkeypatch.setattr("limelight.cli._become", lambda *command: started.append(command))
+    monkeypatch.setattr("limelight.cli._replace_process", lambda *command: started.append(command))
     for given in (["--task", "open-vocabulary", "--port", "80"], ["--help"], ["--typo", "x", "y"]):
         assert CliRunner().invoke(app, ["serve", *given], catch_exceptions=False).exit_code == 0
         assert started.pop() == ("-m", "limelight.services.launch", *given)
@@ -527,8 +528,8 @@ def test_the_command_line_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_serve_ends_with_2_and_a_line_on_a_mistake(given: list[str], text: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "limelight.cli", "serve", *given]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert told.returncode == 2 and text in told.stderr and "Traceback" not in told.stderr
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2 and text in result.stderr and "Traceback" not in result.stderr
 
 
 def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
@@ -555,9 +556,9 @@ def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
 def test_serve_refuses_settings_that_its_worker_would(
     serve, untrained: Path, settings: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as caught:
         serve("--model", str(untrained), **settings)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_serve_refuses_weights_that_its_worker_would(serve, untrained: Path, tmp_path: Path) -> None:
@@ -631,8 +632,8 @@ def test_a_file_without_permission_is_one_line(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_stages_run_in_place_of_the_command(command: str, tmp_path: Path) -> None:
     """Outside of a project the stage itself says what is missing."""
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "limelight.cli", command, "teacher"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert told.returncode == 2
-    assert told.stderr == "error: params.yaml not found; run this in the folder that holds it\n"
+    assert result.returncode == 2
+    assert result.stderr == "error: params.yaml not found; run this in the folder that holds it\n"

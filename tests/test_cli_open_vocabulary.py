@@ -18,12 +18,14 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.images import write_png
 from limelight.media.labels import colour
-from limelight.media.legend import NARROWEST, overlay
+from limelight.media.legend import MIN_WIDTH, overlay
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
 from limelight.predict.command import read_classes
 from limelight.predict.done import DONE
 from limelight.predict.styles import file_names
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., Result]
 
@@ -59,8 +61,8 @@ def files(folder: str) -> set[str]:
 
 
 def test_labels_are_the_default(run: Run) -> None:
-    told = run("in", "--classes", "dog, 椅子", "--background", "0.3")
-    assert told.exit_code == 0, told.stderr
+    result = run("in", "--classes", "dog, 椅子", "--background", "0.3")
+    assert result.exit_code == 0, result.stderr
     assert files("results/labels") == {"a.png", "sub/b.png", "classes.json", "limelight.json"}
     assert json.loads(Path("results/labels/classes.json").read_text(encoding="utf-8")) == {"1": "dog", "2": "椅子"}
     picture = Image.open("results/labels/a.png")
@@ -69,17 +71,17 @@ def test_labels_are_the_default(run: Run) -> None:
 
 
 def test_labels_maps_and_arrays_agree(run: Run) -> None:
-    asked = ("in/a.png", "--classes", "dog, grass", "--background", "0.4")
+    arguments = ("in/a.png", "--classes", "dog, grass", "--background", "0.4")
     for kind, target in (("labels", "out/l.png"), ("npy", "out/n.npy"), ("map", "out/m.png"), ("white", "out/w.png")):
-        assert run(*asked, "--kind", kind, "-o", target).exit_code == 0
+        assert run(*arguments, "--kind", kind, "-o", target).exit_code == 0
     maps_KHW = np.load("out/n.npy")
     labels_HW = np.where(maps_KHW.max(0) >= 0.4, maps_KHW.argmax(0) + 1, 0)
     np.testing.assert_array_equal(np.asarray(Image.open("out/l.png")), labels_HW)
     for name, map_HW in zip(("dog", "grass"), maps_KHW, strict=True):
         np.testing.assert_array_equal(cv2.imread(f"out/m.{name}.png", cv2.IMREAD_UNCHANGED), np.rint(255 * map_HW))
     assert json.loads(Path("out/l.classes.json").read_text()) == {"1": "dog", "2": "grass"}
-    told = run(*asked, "--kind", "map", "-o", "out/m.PNG").stderr
-    assert told.endswith("written to out/m.dog.PNG, out/m.grass.PNG, out/m.classes.json\n")
+    result = run(*arguments, "--kind", "map", "-o", "out/m.PNG").stderr
+    assert result.endswith("written to out/m.dog.PNG, out/m.grass.PNG, out/m.classes.json\n")
     assert cv2.imread("out/w.png").shape == (20, 30, 3)
 
 
@@ -88,9 +90,9 @@ def test_hidden_pixels_are_of_no_class(run: Run) -> None:
     pixels[..., 3] = 255
     pixels[:, :10, 3] = 0
     Image.fromarray(pixels).save("cut.png")
-    asked = ("cut.png", "--classes", "dog, grass", "--background", "0")
+    arguments = ("cut.png", "--classes", "dog, grass", "--background", "0")
     for kind, target in (("labels", "l.png"), ("npy", "n.npy"), ("rgba", "c.png"), ("overlay", "o.png")):
-        assert run(*asked, "--kind", kind, "-o", target).exit_code == 0
+        assert run(*arguments, "--kind", kind, "-o", target).exit_code == 0
     labels_HW = np.asarray(Image.open("l.png"))
     assert not labels_HW[:, :10].any() and labels_HW[:, 10:].all()
     assert not np.load("n.npy")[..., :10].any()
@@ -100,21 +102,24 @@ def test_hidden_pixels_are_of_no_class(run: Run) -> None:
 
 
 def test_resuming_knows_the_classes(run: Run) -> None:
-    asked = ("in", "--classes", "dog, grass", "--kind", "map", "-o", "out")
-    assert run(*asked).exit_code == 0
+    arguments = ("in", "--classes", "dog, grass", "--kind", "map", "-o", "out")
+    assert run(*arguments).exit_code == 0
     Path("out/sub/b.grass.png").unlink()
-    assert "1 written to out, 1 already there" in run(*asked).stderr
-    assert "2 already there" in run(*asked, "--batch-size", "1").stderr
+    assert "1 written to out, 1 already there" in run(*arguments).stderr
+    assert "2 already there" in run(*arguments, "--batch-size", "1").stderr
     for other in (("--template", "{}"), ("--background", "0.2"), ("--seed", "1", "--denoise-steps", "1")):
-        assert "made with other settings" in str(run(*asked, *other).exception)
+        assert "made with other settings" in str(run(*arguments, *other).exception)
 
 
 def test_a_result_of_too_long_a_name_is_listed(run: Run) -> None:
     long = Path("in/a.png").rename(f"in/{225 * 'a'}.png").stem
-    asked = ("in", "--classes", "a dog that runs over the grass, cat", "--kind", "map", "-o", "out")
+    arguments = ("in", "--classes", "a dog that runs over the grass, cat", "--kind", "map", "-o", "out")
     for skipped in (0, 1):
-        told = run(*asked)
-        assert told.exit_code == 1 and f"{1 - skipped} written to out, {skipped} already there, 1 failed" in told.stderr
+        result = run(*arguments)
+        assert (
+            result.exit_code == 1
+            and f"{1 - skipped} written to out, {skipped} already there, 1 failed" in result.stderr
+        )
     made = {f"{long}.cat.png", "sub/b.cat.png", "sub/b.a-dog-that-runs-over-the-grass.png"}
     assert files("out") == {*made, "classes.json", "failures.csv", "limelight.json"}
     (row,) = csv.DictReader(Path("out/failures.csv").read_text().splitlines())
@@ -123,8 +128,8 @@ def test_a_result_of_too_long_a_name_is_listed(run: Run) -> None:
 
 def test_a_bad_picture_is_listed(run: Run) -> None:
     Path("in/c.png").write_bytes(b"no picture")
-    told = run("in", "--classes", "dog", "-o", "out")
-    assert told.exit_code == 1 and files("out") >= {"a.png", "sub/b.png", "failures.csv"}
+    result = run("in", "--classes", "dog", "-o", "out")
+    assert result.exit_code == 1 and files("out") >= {"a.png", "sub/b.png", "failures.csv"}
     (row,) = csv.DictReader(Path("out/failures.csv").read_text().splitlines())
     assert row["source"].endswith("c.png") and "cannot read" in row["reason"]
 
@@ -142,7 +147,7 @@ def test_an_overlay_has_a_legend(run: Run) -> None:
         run("in/a.png", "--classes", "dog, лес", "--kind", "overlay", "--background", "0", "-o", "o.png").exit_code == 0
     )
     picture = cv2.imread("o.png")
-    assert picture.shape[1] == NARROWEST and picture.shape[0] > 20
+    assert picture.shape[1] == MIN_WIDTH and picture.shape[0] > 20
     image, labels = np.zeros((8, 300, 3), np.uint8), np.full((8, 300), 2)
     one, other = (overlay(image, labels, ["", name]) for name in ("кот", "лес"))
     assert one.shape[1] == 300 and (one != other).any() and (one[:8] == other[:8]).all()
@@ -154,8 +159,8 @@ def test_uncertainty_stands_beside(run: Run) -> None:
     assert run("in", "--classes", "dog, grass", *sampled, "-o", "words").exit_code == 0
     assert run("in", *sampled, "--batch-size", "0", "-o", "salient", kind="salient").exit_code == 0
     for folder in ("words", "salient"):
-        doubt = cv2.imread(f"{folder}/a.uncertainty.png", cv2.IMREAD_UNCHANGED)
-        assert doubt.dtype == np.uint16 and doubt.shape == (20, 30) and doubt.max() > 0
+        uncertainty = cv2.imread(f"{folder}/a.uncertainty.png", cv2.IMREAD_UNCHANGED)
+        assert uncertainty.dtype == np.uint16 and uncertainty.shape == (20, 30) and uncertainty.max() > 0
         assert "2 already there" in run(
             "in", *(("--classes", "dog, grass") if folder == "words" else ()), *sampled, "-o", folder, kind=folder
         ).stderr  # fmt: skip
@@ -165,10 +170,10 @@ def test_weights_that_learnt_to_denoise_are_used_in_their_steps(run: Run, weight
     card = read_card(weights["salient"]).derived(denoise_steps=2)
     shutil.copytree(weights["salient"], "stepwise")
     write_json("stepwise/card.json", card.model_dump(mode="json"))
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["predict", "in", "--model", "stepwise", "--device", "cpu", "--ensemble-size", "2", "--uncertainty"]
     )
-    assert told.exit_code == 0, told.stderr
+    assert result.exit_code == 0, result.stderr
     assert json.loads(Path("results/map/limelight.json").read_text())["sampling"] == "2 steps x 2, seed 0"
 
 
@@ -204,9 +209,9 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
     ],
 )
 def test_mistakes_are_one_line(run: Run, arguments: list[str], kind: str, message: str) -> None:
-    told = run("in/a.png", *arguments, kind=kind)
-    assert isinstance(told.exception, UserError), told.stderr
-    assert message in str(told.exception) and "\n" not in str(told.exception)
+    result = run("in/a.png", *arguments, kind=kind)
+    assert isinstance(result.exception, UserError), result.stderr
+    assert message in str(result.exception) and "\n" not in str(result.exception)
 
 
 def test_classes_of_a_file(tmp_path: Path) -> None:
@@ -233,8 +238,8 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
     }
     save_weights(tmp_path / "legacy", model, name="diffsod-tiny", input_size=(64, 64), **published)
     write_png(Path("in/wide.png"), np.zeros((20, 50, 3), np.uint8))
-    told = run("in", "--model", str(tmp_path / "legacy"), "--processing-res", "0", "-o", "out/")
-    assert told.exit_code == 1
+    result = run("in", "--model", str(tmp_path / "legacy"), "--processing-res", "0", "-o", "out/")
+    assert result.exit_code == 1
     assert files("out") == {"wide.png", "failures.csv", "limelight.json"}
     with Path("out/failures.csv").open() as table:
         reasons = {Path(row["source"]).name: row["reason"] for row in csv.DictReader(table)}
@@ -246,6 +251,6 @@ def test_published_open_vocabulary_weights_are_said_to_be_used_otherwise(run: Ru
     model = create_model("segdiffusion-tiny", legacy=True)
     caution = "these weights were published to draw all classes at once"
     save_weights(tmp_path / "published", model, name="segdiffusion-tiny", input_size=(32, 32), caution=caution)
-    told = run("in/a.png", "--model", str(tmp_path / "published"), "--classes", "dog, grass", "-o", "found.png")
-    assert told.exit_code == 0 and f"note: {caution}" in told.stderr
+    result = run("in/a.png", "--model", str(tmp_path / "published"), "--classes", "dog, grass", "-o", "found.png")
+    assert result.exit_code == 0 and f"note: {caution}" in result.stderr
     assert "note: " not in run("in/a.png", "--classes", "dog, grass", "-o", "other.png").stderr

@@ -59,7 +59,7 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"sead": 3}, "sead: unknown key"),
         ({"seed": "three"}, "seed: Input should be a valid integer"),
@@ -82,10 +82,10 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"evaluate": {"student-deployed": "sdnet"}}, "evaluate: 'student-deployed' is not one of"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         load(tmp_path, tree(**change))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -99,7 +99,7 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"schedule": {"name": "exponential", "final": 0}}, "student.schedule: an exponential never comes down to 0"),
         ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
@@ -132,12 +132,12 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"augment": [{"name": "flip", "horizontal": 0.6, "vertical": 0.6, "exclusive": True}]}, "cannot be exclusive"),
     ],
 )
-def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     broken = tree()
     broken["profiles"]["demo"]["runs"]["student"].update(change)
     with pytest.raises(UserError) as caught:
         load(tmp_path, broken)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -171,7 +171,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "said"),
+    ("dataset", "message"),
     [
         ({"name": "x", "url": "http://localhost/x.zip"}, "needs its sha256"),
         ({"name": "x", "path": "a", "render": {"scenes": 3}}, "give one of path, url and render"),
@@ -182,12 +182,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_dataset_request_is_checked(tmp_path: Path, dataset: dict[str, Any], said: str) -> None:
+def test_a_dataset_request_is_checked(tmp_path: Path, dataset: dict[str, Any], message: str) -> None:
     broken = tree()
     broken["profiles"]["demo"]["data"]["datasets"] = [dataset]
     with pytest.raises(UserError) as caught:
         load(tmp_path, broken)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:

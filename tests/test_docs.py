@@ -21,31 +21,31 @@ COMMANDS = {**typer.main.get_command(app).commands, "serve": typer.main.get_comm
 
 def mistakes(text: str, page: Path) -> list[str]:
     """What a page names that is not there."""
-    found = []
+    problems = []
     for verb, rest in re.findall(r"(?<![\w/.-])limelight ([a-z][\w-]*)([^\n`#|&;]*)", text):
         parameters = COMMANDS[verb].params if verb in COMMANDS else []
         known = {"--help"}.union(*((*parameter.opts, *parameter.secondary_opts) for parameter in parameters))
-        found += [f"limelight {verb} {flag}" for flag in re.findall(r"(?<=\s)-[\w-]+", rest) if flag not in known]
-        found += [f"limelight {verb}"] * (verb not in COMMANDS)
+        problems += [f"limelight {verb} {flag}" for flag in re.findall(r"(?<=\s)-[\w-]+", rest) if flag not in known]
+        problems += [f"limelight {verb}"] * (verb not in COMMANDS)
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     named = re.findall(r"(?:^ {4}|`|`time |&& |: )make ([a-z-]+)", text, re.MULTILINE)
-    found += [f"make {name}" for name in named if name not in targets]
+    problems += [f"make {name}" for name in named if name not in targets]
     modules = re.findall(r"-m ((?:benchmarks|limelight)\.[\w.]*\w)", text)
-    found += [name for name in modules if find_spec(name) is None]
+    problems += [name for name in modules if find_spec(name) is None]
     places = re.findall(r"(?:presets|tools)/[\w.-]*\w", text)
-    found += [place for place in places if not (ROOT / place).exists()]
+    problems += [place for place in places if not (ROOT / place).exists()]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     for path, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", prose):
         target = page.parent / path if path else page
         if not target.exists() or (heading and heading not in headings(target)):
-            found.append(f"{path}#{heading}")
+            problems.append(f"{path}#{heading}")
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         for node in ast.walk(ast.parse(textwrap.dedent(block))):
             if isinstance(node, ast.ImportFrom):
-                found += [f"{node.module}.{each.name}" for each in node.names if not defined(node.module, each.name)]
+                problems += [f"{node.module}.{each.name}" for each in node.names if not defined(node.module, each.name)]
             elif isinstance(node, ast.Import):
-                found += [each.name for each in node.names if find_spec(each.name) is None]
-    return found
+                problems += [each.name for each in node.names if find_spec(each.name) is None]
+    return problems
 
 
 def defined(module: str, name: str) -> bool:

@@ -24,18 +24,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def found() -> dict[str, Finding]:
+def examined() -> dict[str, Finding]:
     return {finding.what: finding for finding in examine()}
 
 
 def broken() -> dict[str, str]:
-    return {what: finding.text for what, finding in found().items() if finding.state == "broken"}
+    return {what: finding.text for what, finding in examined().items() if finding.state == "broken"}
 
 
 def test_fresh_project_is_not_broken(project: Path) -> None:
-    told = CliRunner().invoke(app, ["doctor", "--json"])
-    assert told.exit_code == 0, told.stdout
-    findings = {finding["what"]: finding for finding in json.loads(told.stdout)}
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 0, result.stdout
+    findings = {finding["what"]: finding for finding in json.loads(result.stdout)}
     assert {"python", "packages", "torch", "runtimes", "disk", "settings", "data", "tracker"} <= findings.keys()
     assert findings["weights"]["state"] == "note"
 
@@ -49,9 +49,9 @@ def test_settings_with_a_mistake(project: Path) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
     (project / "params.yaml").write_text(yaml.safe_dump(params | {"prolife": "demo"}))
     assert "prolife: unknown key" in broken()["settings"]
-    told = CliRunner().invoke(app, ["doctor"])
-    assert told.exit_code == 1
-    assert any(line.startswith("broken") and "prolife" in line for line in told.stdout.splitlines())
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert any(line.startswith("broken") and "prolife" in line for line in result.stdout.splitlines())
 
 
 def test_damaged_weights(project: Path, untrained: Path) -> None:
@@ -63,8 +63,8 @@ def test_damaged_weights(project: Path, untrained: Path) -> None:
     shutil.copytree(untrained, project / "artifacts" / "a-card")
     (project / "artifacts" / "a-card" / "card.json").write_text("{")
     assert broken().keys() == {"weights artifacts/a-card", "weights artifacts/bad"}
-    assert "is not valid JSON" in found()["weights artifacts/a-card"].text
-    assert "745,197 parameters" in found()["weights artifacts/good"].text
+    assert "is not valid JSON" in examined()["weights artifacts/a-card"].text
+    assert "745,197 parameters" in examined()["weights artifacts/good"].text
 
 
 def test_data_that_is_gone_or_damaged(project: Path) -> None:
@@ -75,7 +75,7 @@ def test_data_that_is_gone_or_damaged(project: Path) -> None:
     (project / "data" / "raw" / "a.zip").write_bytes(b"damaged")
     assert broken().keys() == {"data", "raw a.zip"}
     assert "a.zip is damaged" in broken()["raw a.zip"]
-    assert "dvc repro restores it" in found()["raw b.zip"].text
+    assert "dvc repro restores it" in examined()["raw b.zip"].text
 
 
 def test_port_in_use_and_tracker_down(project: Path) -> None:
@@ -86,6 +86,6 @@ def test_port_in_use_and_tracker_down(project: Path) -> None:
         params = yaml.safe_load((project / "params.yaml").read_text())
         params["tracking"]["uri"] = f"http://127.0.0.1:{port}"
         (project / "params.yaml").write_text(yaml.safe_dump(params))
-        assert found()["tracker"].state == "note", "bound, but nobody listens"
+        assert examined()["tracker"].state == "note", "bound, but nobody listens"
         taken.listen()
-        assert found()["tracker"].state == "ok"
+        assert examined()["tracker"].state == "ok"

@@ -31,16 +31,18 @@ def test_no_stage_imports_orchestration(stage: str) -> None:
     assert not imported_by(f"import stages.{stage}") & ORCHESTRATION
 
 
+@pytest.mark.slow
 def test_a_bare_gpu_machine_can_train() -> None:
     """Networks, data and training need none of the pipeline's tools, nor each other's users."""
     modules = ("training.runs", "data.loader", "models.scfnet.network", "models.sdnet.network")
     statement = "import " + ", ".join(f"limelight.{module}" for module in modules)
-    found = imported_by(statement)
-    assert "torch" in found
+    imported = imported_by(statement)
+    assert "torch" in imported
     others = {"limelight.flows", "limelight.stages", "limelight.services"}
-    assert not found & (ORCHESTRATION | others | {"onnx", "onnxruntime", "openvino", "nncf"})
+    assert not imported & (ORCHESTRATION | others | {"onnx", "onnxruntime", "openvino", "nncf"})
 
 
+@pytest.mark.slow
 def test_networks_import_nothing_of_this_repository_but_themselves() -> None:
     modules = ("weights", "importers", "losses", "cost", "scfnet.network")
     statement = "import " + ", ".join(f"limelight.models.{module}" for module in modules)
@@ -54,7 +56,7 @@ def test_help_answers_without_heavy_imports() -> None:
 
 # ------------------------------------------------------------------------------------------------- read from the source
 ROOT = Path(__file__).resolve().parent.parent
-BESIDE = ("flows", "models", "services", "stages")
+SIBLING_FOLDERS = ("flows", "models", "services", "stages")
 """Folders of the package limelight that stand beside its own."""
 LOW = {"foundation", "models"}
 TOOLS = {"class_names", "journal", "one_line", "progress", "provenance", "store_home", "tracking"}
@@ -99,12 +101,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 def modules() -> dict[str, Path]:
     """Every module of the package by its name."""
-    found = {}
-    for top in ("limelight", *BESIDE):
+    modules = {}
+    for top in ("limelight", *SIBLING_FOLDERS):
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(("limelight", *parts) if top in BESIDE else parts).removesuffix(".__init__")] = path
-    return found
+            modules[".".join(("limelight", *parts) if top in SIBLING_FOLDERS else parts).removesuffix(".__init__")] = (
+                path
+            )
+    return modules
 
 
 MODULES = modules()
@@ -131,13 +135,13 @@ def part_of(module: str) -> str:
 
 def reached(start: str) -> set[str]:
     """The modules that a module imports, and those that they do."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(ARROWS[start])
     while waiting:
-        if (name := waiting.pop()) not in found:
-            found.add(name)
+        if (name := waiting.pop()) not in reached:
+            reached.add(name)
             waiting += ARROWS[name]
-    return found
+    return reached
 
 
 def test_no_files_import_each_other() -> None:
@@ -161,7 +165,7 @@ def test_every_arrow_is_in_the_table() -> None:
 
 def test_the_table_has_no_cycle_and_knows_every_part() -> None:
     assert {part_of(name) for name in MODULES} - {""} == MAY_IMPORT.keys()
-    settled: set[str] = set()
-    while ready := {part for part, others in MAY_IMPORT.items() if part not in settled and others <= settled}:
-        settled |= ready
-    assert settled == MAY_IMPORT.keys()
+    placed: set[str] = set()
+    while ready := {part for part, others in MAY_IMPORT.items() if part not in placed and others <= placed}:
+        placed |= ready
+    assert placed == MAY_IMPORT.keys()

@@ -41,8 +41,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin/python"
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
+    command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
     others = [sysconfig.get_path("purelib"), *(path for path in sys.path if path.endswith("site-packages"))]
     (site / "others.pth").write_text("\n".join(dict.fromkeys(others)))
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
@@ -81,27 +81,27 @@ def test_one_name_in_site_packages_and_every_file_below_it(wheel: Path) -> None:
 
 
 def test_it_is_imported_from_where_it_is_installed(run: Run, installed: Path) -> None:
-    told = run("python", "-c", "import limelight.models.registry as found; print(found.__file__)")
-    assert Path(told.stdout.strip()).is_relative_to(installed), told.stderr
+    result = run("python", "-c", "import limelight.models.registry as registry; print(registry.__file__)")
+    assert Path(result.stdout.strip()).is_relative_to(installed), result.stderr
 
 
 def test_predict_and_load_give_the_same_map(run: Run, untrained: Path, photo: Path) -> None:
-    told = run("limelight", "predict", "photo.png", "--model", str(untrained), "-o", "map.png")
-    assert told.returncode == 0, told.stderr
+    result = run("limelight", "predict", "photo.png", "--model", str(untrained), "-o", "map.png")
+    assert result.returncode == 0, result.stderr
     script = (
         "from limelight import load; from limelight.imaging.images import read_image; import numpy as np\n"
-        f"found = load({str(untrained)!r}).predict([read_image('photo.png')])[0].saliency_HW\n"
-        "np.save('map.npy', np.rint(found * 255))"
+        f"saliency = load({str(untrained)!r}).predict([read_image('photo.png')])[0].saliency_HW\n"
+        "np.save('map.npy', np.rint(saliency * 255))"
     )
-    told = run("python", "-c", script)
-    assert told.returncode == 0, told.stderr
+    result = run("python", "-c", script)
+    assert result.returncode == 0, result.stderr
     assert np.array_equal(np.load(photo.with_name("map.npy")), read_image(photo.with_name("map.png"))[..., 0])
 
 
 def test_doctor_finds_nothing_broken(run: Run) -> None:
-    told = run("limelight", "doctor")
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "no params.yaml here: predict and serve work" in told.stdout
+    result = run("limelight", "doctor")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "no params.yaml here: predict and serve work" in result.stdout
 
 
 def test_serve_has_its_page(

@@ -18,8 +18,10 @@ import pytest
 from limelight.champions.registry import holder
 from limelight.config import Tracking
 from limelight.foundation.errors import UserError
-from limelight.store_home import check_reachable, follow, lost_versions, moved_from
+from limelight.store_home import check_reachable, lost_versions, moved_from, relocate_paths
 from limelight.tracking import open_store
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -147,10 +149,10 @@ def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Pat
     shutil.rmtree(there / "mlartifacts")
     command = [sys.executable, "-m", "limelight.cli", "doctor", "--json"]
     done = subprocess.run(command, cwd=there, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
-    found = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    assert found["tracker"]["state"] == "note" and f"was made in {project}; its paths" in found["tracker"]["text"]
-    assert found["registry"]["state"] == "broken"
-    assert f"champion version 1 of limelight: {there}/mlartifacts/models" in found["registry"]["text"]
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert findings["tracker"]["state"] == "note" and f"was made in {project}; its paths" in findings["tracker"]["text"]
+    assert findings["registry"]["state"] == "broken"
+    assert f"champion version 1 of limelight: {there}/mlartifacts/models" in findings["registry"]["text"]
 
 
 def test_a_root_whose_folder_is_gone_is_not_made_anew(project: Path, tmp_path: Path):
@@ -172,5 +174,5 @@ def test_the_paths_follow_together_or_not_at_all(project: Path, tmp_path: Path):
     before = locations(there)
     sql(there, "CREATE TRIGGER t BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
     with pytest.raises(sqlite3.Error, match="disk is full"):
-        follow(tracking)
+        relocate_paths(tracking)
     assert locations(there) == before and moved_from(tracking) == project

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 def blocks(language: str) -> list[str]:
     """The page's code blocks of one language, without their indentation."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("## Adding a network")[2]
-    found = re.findall(rf"^   ```{language}\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL)
-    return [re.sub(r"^   ", "", block, flags=re.MULTILINE) for block in found]
+    blocks = re.findall(rf"^   ```{language}\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"^   ", "", block, flags=re.MULTILINE) for block in blocks]
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,13 @@ def python(*arguments: str, code: Path, cwd: Path) -> str:
 
 
 def test_it_passes_the_checks_of_every_network(changed: Path) -> None:
-    told = python(
+    output = python(
         *("-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--override-ini=addopts="),
         *("tests/models/test_every_network.py", "-k", "overview"),
         code=changed,
         cwd=changed,
     )
-    assert re.search(r"\d+ passed", told)
+    assert re.search(r"\d+ passed", output)
 
 
 def test_from_training_to_a_cut_out(changed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

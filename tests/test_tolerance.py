@@ -25,9 +25,9 @@ def computed(network: Network) -> Tensor:
 def test_rounding_passes_and_one_layer_in_bfloat16_does_not(name: str) -> None:
     torch.manual_seed(0)
     network = create_model(name).eval()
-    found = computed(network)
-    assert_agree(found, computed(copy.deepcopy(network).double()), network)
+    logits = computed(network)
+    assert_agree(logits, computed(copy.deepcopy(network).double()), network)
     convolution = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     convolution.weight.data = convolution.weight.bfloat16().float()
     with pytest.raises(AssertionError, match="not close"):
-        assert_agree(computed(network), found, network)
+        assert_agree(computed(network), logits, network)

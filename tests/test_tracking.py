@@ -80,11 +80,11 @@ def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: 
         tracker.log_dataset("toy/train", "ab" * 32, tmp_path / "data/index.json")
     with tracked_run(params, "evaluate", "a"):
         pass
-    found = runs(params)
-    train, evaluate = found["train a"], found["evaluate a"]
+    runs_by_name = runs(params)
+    train, evaluate = runs_by_name["train a"], runs_by_name["evaluate a"]
     parent = train.data.tags["mlflow.parentRunId"]
     assert evaluate.data.tags["mlflow.parentRunId"] == parent
-    assert len(found) == 3 and parent in {run.info.run_id for run in found.values()}
+    assert len(runs_by_name) == 3 and parent in {run.info.run_id for run in runs_by_name.values()}
     assert train.data.params == {"run.optimiser.lr": "0.1", "seed": "3"}
     assert train.data.metrics["loss"] == 0.5
     assert train.inputs.dataset_inputs[0].dataset.name == "toy/train"
@@ -92,7 +92,7 @@ def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: 
     expected |= {"dvc.lists.md5": "4567.dir", "params.profile": "p"}
     assert expected.items() <= train.data.tags.items()
     assert {"params.sha256", "data.index.sha256"} <= train.data.tags.keys()
-    assert all(run.info.status == "FINISHED" for run in found.values())
+    assert all(run.info.status == "FINISHED" for run in runs_by_name.values())
 
 
 def test_a_parent_from_the_environment(params: Params, monkeypatch: pytest.MonkeyPatch):
@@ -101,10 +101,10 @@ def test_a_parent_from_the_environment(params: Params, monkeypatch: pytest.Monke
     monkeypatch.setenv("LIMELIGHT_PARENT_RUN", parent)
     with tracked_run(params, "train", "a"):
         pass
-    found = runs(params)
-    assert found.keys() == {"outer", "train a"}
-    assert found["train a"].data.tags["mlflow.parentRunId"] == parent
-    assert found["outer"].info.status == "RUNNING"
+    runs_by_name = runs(params)
+    assert runs_by_name.keys() == {"outer", "train a"}
+    assert runs_by_name["train a"].data.tags["mlflow.parentRunId"] == parent
+    assert runs_by_name["outer"].info.status == "RUNNING"
 
 
 def test_a_run_that_was_killed_is_continued_and_a_finished_one_is_not(params: Params):
@@ -139,13 +139,15 @@ def test_a_noted_run_is_logged_by_the_next_tracked_one(params: Params, tmp_path:
     assert len(list(JOURNAL.glob("*.json"))) == 2
     with tracked_run(params, "compare"):
         pass
-    found = runs(params)
-    evaluated, parent = found["evaluate a"], found["compare"].data.tags["mlflow.parentRunId"]
+    runs_by_name = runs(params)
+    evaluated, parent = runs_by_name["evaluate a"], runs_by_name["compare"].data.tags["mlflow.parentRunId"]
     assert evaluated.data.metrics == {"mean.torch.mae": 0.25}
     assert evaluated.data.params == {"splits": "['test']"}
-    assert evaluated.data.tags["mlflow.parentRunId"] == parent == found["validate"].data.tags["mlflow.parentRunId"]
-    assert evaluated.info.end_time <= found["compare"].info.start_time
-    assert (evaluated.info.status, found["validate"].info.status) == ("FINISHED", "FAILED")
+    assert (
+        evaluated.data.tags["mlflow.parentRunId"] == parent == runs_by_name["validate"].data.tags["mlflow.parentRunId"]
+    )
+    assert evaluated.info.end_time <= runs_by_name["compare"].info.start_time
+    assert (evaluated.info.status, runs_by_name["validate"].info.status) == ("FINISHED", "FAILED")
     with open_store(params.tracking) as (client, _):
         assert [file.path for file in client.list_artifacts(evaluated.info.run_id)] == ["page.json"]
     assert not list(JOURNAL.glob("*.json"))
@@ -182,9 +184,9 @@ def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
     version = register(tracking, model_id)
     assert register(tracking, model_id) == version
     set_alias(tracking, "champion", version)
-    found = holder(tracking)
-    assert (found.version, found.model_id, found.sha256) == (version, model_id, sha256)
-    assert found.metrics == {"val_mae": 0.25}
+    version_held = holder(tracking)
+    assert (version_held.version, version_held.model_id, version_held.sha256) == (version, model_id, sha256)
+    assert version_held.metrics == {"val_mae": 0.25}
     with open_store(tracking) as (client, _):
         model = client.get_logged_model(model_id)
         assert model.status == "READY"
@@ -223,15 +225,15 @@ def test_a_silent_server_costs_one_line_and_a_few_seconds(
     silent_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     work_through(make_params(uri=silent_server), tmp_path)
-    said = capsys.readouterr().err
-    assert said.startswith("warning: not tracked in MLflow from here on: ") and said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("warning: not tracked in MLflow from here on: ") and output.count("\n") == 1
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://user:pw@127.0.0.1:9/db", "nonsense://x"])
 def test_an_unreachable_store(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     work_through(make_params(uri=uri), tmp_path)
-    said = capsys.readouterr().err
-    assert said.count("warning: not tracked") == 1
+    output = capsys.readouterr().err
+    assert output.count("warning: not tracked") == 1
 
 
 def test_a_damaged_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -289,9 +291,9 @@ def test_stages_that_start_together_on_an_empty_store(tmp_path: Path):
     children = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
     with open_store(make_params(uri=f"sqlite:///{tmp_path}/mlflow.db").tracking) as (client, experiment):
-        found = client.search_runs([experiment])
-        assert len({run.data.tags.get("mlflow.parentRunId") for run in found} - {None}) == 1
-        assert len(found) == 3
+        tracked_runs = client.search_runs([experiment])
+        assert len({run.data.tags.get("mlflow.parentRunId") for run in tracked_runs} - {None}) == 1
+        assert len(tracked_runs) == 3
 
 
 def test_pipeline_key_follows_code_settings_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -42,14 +42,14 @@ def relative(network: nn.Module | str | int, *, steps: int = 1) -> float:
     return 4 * EPSILON * steps * layers(network)
 
 
-def assert_agree(found: Any, expected: Any, network: nn.Module | str | int, *, steps: int = 1) -> None:
+def assert_agree(actual: Any, expected: Any, network: nn.Module | str | int, *, steps: int = 1) -> None:
     """Two results of a network, tensors or arrays, differ by no more than `rounding`."""
-    found, expected = (torch.as_tensor(each).detach().double() for each in (found, expected))
+    actual, expected = (torch.as_tensor(each).detach().double() for each in (actual, expected))
     atol = rounding(expected, network, steps=steps)
-    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
 
 
-def assert_runtime_agrees(runtime: str, found: Any, expected: Any, network: nn.Module | str | int) -> None:
+def assert_runtime_agrees(runtime: str, actual: Any, expected: Any, network: nn.Module | str | int) -> None:
     """Probabilities of a runtime differ by no more from PyTorch's in float32 than its number format explains.
 
     In 16 and in 8 bits the bound of float32 would be as wide as the range. What is asked for there is that no
@@ -57,11 +57,11 @@ def assert_runtime_agrees(runtime: str, found: Any, expected: Any, network: nn.M
     the processor: 0.82 to 0.99 were measured with AVX2, 0.53 in OpenVINO with AVX alone.
     """
     if runtime.endswith("fp32"):
-        assert_agree(found, expected, network)
+        assert_agree(actual, expected, network)
         return
-    found, expected = (torch.as_tensor(each).detach().double().flatten() for each in (found, expected))
-    assert (found - expected).abs().max() < 0.02
-    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > (0.4 if runtime.endswith("int8") else 0.7)
+    actual, expected = (torch.as_tensor(each).detach().double().flatten() for each in (actual, expected))
+    assert (actual - expected).abs().max() < 0.02
+    assert torch.corrcoef(torch.stack([actual, expected]))[0, 1] > (0.4 if runtime.endswith("int8") else 0.7)
 
 
 def layers(network: nn.Module | str | int) -> int:

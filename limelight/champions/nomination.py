@@ -33,8 +33,8 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     Raises:
         UserError: the compare stage has no champion for the task yet, or the tracker does not answer.
     """
-    won, folder = record(task), champion(task).folder
-    key = f"{won['metric']}/{won['dataset']}/{won['manifest_sha256'][:12]}"
+    champion_record, folder = record(task), champion(task).folder
+    key = f"{champion_record['metric']}/{champion_record['dataset']}/{champion_record['manifest_sha256'][:12]}"
     tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
         model_id = find_model(tracking, read_card(folder).provenance.sha256) or tracker.log_weights(folder, {})
@@ -44,12 +44,14 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
         set_alias(tracking, "challenger", version)
         challenger = holder(tracking, "challenger")
         assert challenger is not None
-        tracker.log_metrics({key: won["value"]}, model_id=challenger.model_id)
-    better, reason = _judge(won, key, challenger.sha256, holder(tracking), get_task(task).metrics[won["metric"]])
+        tracker.log_metrics({key: champion_record["value"]}, model_id=challenger.model_id)
+    better, reason = _judge(
+        champion_record, key, challenger.sha256, holder(tracking), get_task(task).metrics[champion_record["metric"]]
+    )
     return Nomination(folder.name, version, better, reason, task)
 
 
-def crown(params: Params, nomination: Nomination) -> None:
+def set_champion(params: Params, nomination: Nomination) -> None:
     """Point the alias 'champion' at the nominated version.
 
     Raises:
@@ -65,15 +67,15 @@ def _registry(params: Params, task: str) -> Tracking:
 
 
 def _judge(
-    won: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, direction: Metric
+    champion_record: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, direction: Metric
 ) -> tuple[bool, str]:
-    metric, value = won["metric"], won["value"]
+    metric, value = champion_record["metric"], champion_record["value"]
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
     if incumbent.sha256 == sha256:
         return False, f"version {incumbent.version} with the same weights is champion already"
     if key not in incumbent.metrics:
         return False, f"champion version {incumbent.version} was measured on other samples or by another rule"
-    theirs = incumbent.metrics[key]
-    better = direction.sign * value < direction.sign * theirs
-    return better, f"{metric} {value:.4f} against {theirs:.4f} of champion version {incumbent.version}"
+    incumbent_value = incumbent.metrics[key]
+    is_better = direction.sign * value < direction.sign * incumbent_value
+    return is_better, f"{metric} {value:.4f} against {incumbent_value:.4f} of champion version {incumbent.version}"

@@ -23,8 +23,8 @@ def champion(task: str = DEFAULT) -> Chosen:
     Raises:
         UserError: see `record`.
     """
-    found = record(task)
-    return Chosen(Path("artifacts") / found["artifact"], found["runtime"])
+    entry = record(task)
+    return Chosen(Path("artifacts") / entry["artifact"], entry["runtime"])
 
 
 def record(task: str = DEFAULT) -> dict[str, Any]:
@@ -33,15 +33,15 @@ def record(task: str = DEFAULT) -> dict[str, Any]:
     Raises:
         UserError: the compare stage has not run yet, or found no evaluation for this task.
     """
-    found = champions()
-    if not found:
+    entries = champions()
+    if not entries:
         raise UserError(f"no --model given and no champion yet ({RECORD}); run dvc repro, or name a weights folder")
-    if task not in found:
+    if task not in entries:
         raise UserError(
-            f"no --model given and no champion of {task}, only of {' and '.join(found)} ({RECORD}); name a weights "
+            f"no --model given and no champion of {task}, only of {' and '.join(entries)} ({RECORD}); name a weights "
             "folder, or evaluate one of the kind"
         )
-    return found[task]
+    return entries[task]
 
 
 def champions() -> dict[str, dict[str, Any]]:

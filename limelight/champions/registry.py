@@ -95,10 +95,10 @@ def find_model(tracking: Tracking, sha256: str) -> str | None:
     """
     with _client(tracking) as client:
         experiment = client.get_experiment_by_name(tracking.experiment)
-        found = client.search_logged_models(
+        models = client.search_logged_models(
             [experiment.experiment_id], f"tags.`weights.sha256` = '{sha256}'", max_results=1
         )
-        return found[0].model_id if found else None
+        return models[0].model_id if models else None
 
 
 @contextmanager

@@ -98,9 +98,9 @@ class Data(Section):
     @model_validator(mode="after")
     def _check(self) -> "Data":
         names = [request.name for request in self.datasets]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} named twice; give each dataset a name of its own")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"{', '.join(duplicates)} named twice; give each dataset a name of its own")
         return self
 
 

@@ -82,8 +82,8 @@ class Params(Section):
             if name not in runs:
                 raise ValueError(f"run {name!r} is not described under profiles.{self.profile}.runs")
         self._check_teaching()
-        if twice := trained.intersection(self.imported):
-            raise ValueError(f"imported: {', '.join(sorted(twice))} would be overwritten by the run of that name")
+        if duplicates := trained.intersection(self.imported):
+            raise ValueError(f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name")
         present = trained.union(self.imported)
         for name, distil in self.distil.items():
             if distil.teacher not in present:
@@ -141,13 +141,13 @@ class Params(Section):
     def _check_teaching(self) -> None:
         """Check that a run has a teacher if and only if its objective learns from one."""
         for name in sorted({*self.train, *self.finetune, *self.distil}):
-            taught, objective = name in self.distil, self.active.runs[name].objective.name
-            if taught and objective != "distilled":
+            is_distillation, objective = name in self.distil, self.active.runs[name].objective.name
+            if is_distillation and objective != "distilled":
                 raise ValueError(
                     f"distil.{name}: its objective is {objective!r}, which has no use for a teacher; set objective: "
                     "{name: distilled}, or name the run under train"
                 )
-            if not taught and objective == "distilled":
+            if not is_distillation and objective == "distilled":
                 raise ValueError(
                     f"run {name!r} has the objective 'distilled' and no teacher; name one under distil, as "
                     f"{name}: {{teacher: <run>}}"

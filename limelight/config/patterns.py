@@ -12,11 +12,11 @@ PLACEHOLDERS = (NAME, "{split}", "{clip}")
 
 def problem(pattern: str) -> str | None:
     """Describe what is wrong with a layout's folder or pattern; None if nothing is."""
-    found = re.findall(r"\{[^{}]*\}", pattern)
-    unknown = [one for one in found if one not in PLACEHOLDERS]
+    placeholders = re.findall(r"\{[^{}]*\}", pattern)
+    unknown = [one for one in placeholders if one not in PLACEHOLDERS]
     if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
-        what = unknown[0] if unknown else "a brace"
-        return f"{what} in {pattern!r} is none of {', '.join(PLACEHOLDERS)}; correct it"
+        unexpected = unknown[0] if unknown else "a brace"
+        return f"{unexpected} in {pattern!r} is none of {', '.join(PLACEHOLDERS)}; correct it"
     named = fixed_part(pattern)[1]
     if NAME in pattern and re.search(r"\{(split|clip)\}", named):
         return f"{{split}} and {{clip}} in {pattern!r} must be folders before {NAME}; change the order"

@@ -13,10 +13,10 @@ from limelight.models.entry import PACKAGE
 from limelight.models.families import FAMILIES
 
 
-def _of_families(what: str) -> dict[str, Any]:
+def _of_families(attribute: str) -> dict[str, Any]:
     names = (f"{PACKAGE}.{family}.presets" for family in FAMILIES)
-    found = [importlib.import_module(name) for name in names if find_spec(name)]
-    return {name: value for module in found for name, value in getattr(module, what, {}).items()}
+    modules = [importlib.import_module(name) for name in names if find_spec(name)]
+    return {name: value for module in modules for name, value in getattr(module, attribute, {}).items()}
 
 
 PRESETS: dict[str, dict[str, Any]] = _of_families("PRESETS")
@@ -59,9 +59,11 @@ def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
     return merged
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = base.keys() & over.keys()
+def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    shared_keys = base.keys() & overrides.keys()
     nested = {
-        key: _merge(base[key], over[key]) for key in both if isinstance(base[key], dict) and isinstance(over[key], dict)
+        key: _merge(base[key], overrides[key])
+        for key in shared_keys
+        if isinstance(base[key], dict) and isinstance(overrides[key], dict)
     }
-    return {**base, **over, **nested}
+    return {**base, **overrides, **nested}

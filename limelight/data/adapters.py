@@ -10,7 +10,7 @@ from limelight.data.hashes import list_files
 from limelight.data.layouts import Part, Parts, expand, locate
 from limelight.data.lists import read_parallel_lists
 from limelight.data.names import composed, frame_numbers, without_suffix
-from limelight.data.patterns import Matches, matches, set_apart
+from limelight.data.patterns import Matches, assign_roles, matches
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text
 from limelight.imaging.header import EXTENSIONS
@@ -76,11 +76,11 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
     prefixed = len({part.image for part in parts}) > 1
     for part in parts:
         prefix = f"{dataset}/{part.split}/" if prefixed and part.split else f"{dataset}/"
-        found, unpaired = (_clips if part.clips else _stills)(root, part, prefix)
-        pairs += found
+        part_pairs, unpaired = (_clips if part.clips else _stills)(root, part, prefix)
+        pairs += part_pairs
         problems += [Problem(dataset, str(path), reason) for path, reason in unpaired]
-        if found or unpaired or not part.include:  # `include` may select files of another part only
-            _check_share(dataset, root, part, len(found), unpaired)
+        if part_pairs or unpaired or not part.include:  # `include` may select files of another part only
+            _check_share(dataset, root, part, len(part_pairs), unpaired)
     if not pairs:
         places = ", ".join(str(root / part.image) for part in parts)
         raise UserError(f"dataset {dataset}: no picture of {places} is called {parts[0].include!r}; check `include`")
@@ -111,7 +111,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
     missing: list[tuple[Path, str]] = []
     for line in listed:
         key = composed(without_suffix(Path(line.image).relative_to(below).as_posix()))
-        if not part.wants(key):
+        if not part.includes(key):
             continue
         files = [_listed_file(root, path) if path else None for path in (line.image, line.mask, line.companion)]
         absent = next((path for path in files if path and not path.is_file()), None)
@@ -129,15 +129,15 @@ def _listed_file(root: Path, listed: str) -> Path:
     return path if path.is_file() else root / path
 
 
-def _check_share(dataset: str, root: Path, part: Part, found: int, unpaired: list[tuple[Path, str]]) -> None:
+def _check_share(dataset: str, root: Path, part: Part, paired: int, unpaired: list[tuple[Path, str]]) -> None:
     examples = "; ".join(f"{path}: {reason}" for path, reason in unpaired[:3])
     where = f"dataset {dataset}: {root / part.image}" + (f" with {part.mask}" if part.mask else "")
     where += f", of these {part.include!r}" if part.include else ""
-    if not found:
+    if not paired:
         raise UserError(f"{where} gives no sample ({examples or 'no picture in it'}); check the layout")
-    if len(unpaired) > MAX_UNPAIRED * (found + len(unpaired)):
+    if len(unpaired) > MAX_UNPAIRED * (paired + len(unpaired)):
         raise UserError(
-            f"{where}: {len(unpaired)} of {found + len(unpaired)} files have no partner ({examples}); "
+            f"{where}: {len(unpaired)} of {paired + len(unpaired)} files have no partner ({examples}); "
             "check the layout or complete the dataset"
         )
 
@@ -150,10 +150,10 @@ def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple
         if folder
         for first, later in folder.shadowed
     ]
-    wanted, missing = _members(root, part, images)
+    keys, missing = _members(root, part, images)
     unpaired += missing
     pairs = []
-    for key in wanted:
+    for key in keys:
         image = images.files[key]
         mask = masks.files.get(composed(key + part.mask_suffix)) if masks else None
         companion = companions.files.get(key) if companions else None
@@ -194,19 +194,21 @@ def _named(root: Path, part: Part) -> tuple[_Folder, _Folder | None, _Folder | N
     patterns = [path for path in (part.image, part.mask, part.companion) if path]
     places = [_place(root, fixed_part(pattern)[0]) for pattern in patterns]
     claimed = [_only_pictures(matches(*place)) for place in zip(places, patterns, strict=True)]
-    found = []
-    for pattern, place, role in zip(patterns, places, set_apart(claimed), strict=True):
-        if several := next((paths for paths in role.values() if len(paths) > 1), None):
-            raise UserError(f"{' and '.join(map(str, several))} both fit {pattern!r}; give its suffix, or remove one")
-        files = {key: path for key, (path,) in role.items() if pattern is not part.image or part.wants(key)}
-        found.append(_Folder(place, files, [], fixed_part(pattern)[1]))
-    images, *others = found
+    folders = []
+    for pattern, place, role in zip(patterns, places, assign_roles(claimed), strict=True):
+        if duplicates := next((paths for paths in role.values() if len(paths) > 1), None):
+            raise UserError(
+                f"{' and '.join(map(str, duplicates))} both fit {pattern!r}; give its suffix, or remove one"
+            )
+        files = {key: path for key, (path,) in role.items() if pattern is not part.image or part.includes(key)}
+        folders.append(_Folder(place, files, [], fixed_part(pattern)[1]))
+    images, *others = folders
     masks = others.pop(0) if part.mask else None
     return images, masks, others[0] if others else None
 
 
-def _only_pictures(found: Matches) -> Matches:
-    kept = {key: [path for path in paths if path.suffix.lower() in EXTENSIONS] for key, paths in found.items()}
+def _only_pictures(files_by_key: Matches) -> Matches:
+    kept = {key: [path for path in paths if path.suffix.lower() in EXTENSIONS] for key, paths in files_by_key.items()}
     return {key: paths for key, paths in kept.items() if paths}
 
 
@@ -214,15 +216,15 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
     """Pair each clip like a small dataset of stills, and number its frames."""
     pairs: list[Pair] = []
     unpaired: list[tuple[Path, str]] = []
-    clips = {clip: path for clip, path in expand(root, part.image, "clip").items() if part.wants(clip)}
-    wanted = _member_names(root, part)
-    if wanted is not None:
+    clips = {clip: path for clip, path in expand(root, part.image, "clip").items() if part.includes(clip)}
+    listed_clips = _member_names(root, part)
+    if listed_clips is not None:
         unpaired += [
             (root / clip, f"listed in {part.members}, but no such clip")
-            for clip in wanted
-            if clip not in clips and part.wants(clip)
+            for clip in listed_clips
+            if clip not in clips and part.includes(clip)
         ]
-        clips = {clip: path for clip, path in clips.items() if clip in wanted}
+        clips = {clip: path for clip, path in clips.items() if clip in listed_clips}
     for clip, folder in clips.items():
         mask = part.mask and part.mask.replace("{clip}", clip)
         companion = part.companion and part.companion.replace("{clip}", clip)
@@ -231,12 +233,12 @@ def _clips(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[
             continue
         still = Part(folder, mask, companion, part.split, part.mask_suffix, labelled_only=part.labelled_only)
         name = composed(clip)
-        found, missing = _stills(root, still, f"{prefix}{name}/")
+        frame_pairs, missing = _stills(root, still, f"{prefix}{name}/")
         unpaired += missing
-        frames = frame_numbers([Path(one.sample_id).name for one in found])
+        frames = frame_numbers([Path(one.sample_id).name for one in frame_pairs])
         pairs += [
             Pair(one.sample_id, one.split, one.image, one.mask, one.companion, name, frame)
-            for one, frame in zip(found, frames, strict=True)
+            for one, frame in zip(frame_pairs, frames, strict=True)
         ]
     return pairs, unpaired
 
@@ -246,7 +248,7 @@ def _members(root: Path, part: Part, images: _Folder) -> tuple[list[str], list[t
     names = _member_names(root, part)
     if names is None:
         return list(images.files), []
-    keys = [key for key in map(composed, names) if part.wants(key)]
+    keys = [key for key in map(composed, names) if part.includes(key)]
     missing = [
         (images.path / key, f"listed in {part.members}, but no such image") for key in keys if key not in images.files
     ]
@@ -282,7 +284,7 @@ def _pictures(root: Path, relative: str, part: Part | None = None) -> _Folder:
     shadowed: list[tuple[Path, Path]] = []
     for name, path in list_files(folder).items():
         key = composed(without_suffix(name))
-        if path.suffix.lower() not in EXTENSIONS or (part and not part.wants(key)):
+        if path.suffix.lower() not in EXTENSIONS or (part and not part.includes(key)):
             continue
         if key in files:
             shadowed.append((files[key], path))

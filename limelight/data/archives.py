@@ -58,8 +58,8 @@ class _Guard:
         if self.total > min(allowed, self.limits.total_bytes):
             self.refuse(f"unpacks to more than {self.total >> 20:,} MB, as a decompression bomb does")
 
-    def refuse(self, why: str) -> None:
-        raise UserError(f"{self.archive} {why}; nothing was unpacked: get the archive from a source you trust")
+    def refuse(self, reason: str) -> None:
+        raise UserError(f"{self.archive} {reason}; nothing was unpacked: get the archive from a source you trust")
 
     def _safe(self, name: str) -> PurePosixPath:
         plain = name.replace("\\", "/")

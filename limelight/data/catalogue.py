@@ -55,7 +55,7 @@ def class_source(request: DatasetRequest) -> ClassSource:
     return replace(source, ignore=tuple(value for value in ignore if value not in (request.classes or ())))
 
 
-def ignores_unasked(request: DatasetRequest) -> bool:
+def ignores_by_default(request: DatasetRequest) -> bool:
     """Whether 255 is ignored by default only: neither the request nor the catalogue mentions it."""
     entry = lookup(request.name)
     return request.ignore is None and not (entry and entry.classes)

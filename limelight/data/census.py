@@ -19,7 +19,7 @@ CENSUS = MANIFEST.with_name("masks.csv")
 """All findings; written where there are any."""
 FAINT = 0.5
 """Level above which a map counts as salient."""
-_SHOWN = 5
+_MAX_EXAMPLES = 5
 _INTERPRETED = (Coding.INDEX, Coding.COLOUR, Coding.LUMINANCE, Coding.ALPHA)
 
 
@@ -60,38 +60,42 @@ def findings(dataset: str, readings: Sequence[Reading], *, soft: bool = False) -
     """
     shown = [one for one in readings if one.top > 0]
     counts = Counter(one.coding for one in shown)
-    usual = min(counts, key=lambda coding: (-counts[coding], coding), default=None)
-    found = [
+    usual_coding = min(counts, key=lambda coding: (-counts[coding], coding), default=None)
+    findings = [
         Finding(dataset, one.sample_id, one.mask, "notice" if soft else "fault", "never above 0.5", f"{one.top:.3f}")
         for one in shown
         if one.top <= FAINT
     ]
     for coding in _INTERPRETED:
-        found += [
+        findings += [
             Finding(dataset, one.sample_id, one.mask, "notice", f"read as {coding}", "")
             for one in shown
             if one.coding == coding
         ]
-    return found + [
-        Finding(dataset, one.sample_id, one.mask, "notice", "coded unlike the rest", f"{one.coding}, not {usual}")
+    return findings + [
+        Finding(
+            dataset, one.sample_id, one.mask, "notice", "coded unlike the rest", f"{one.coding}, not {usual_coding}"
+        )
         for one in shown
-        if one.coding != usual
+        if one.coding != usual_coding
     ]
 
 
-def summarise(found: Iterable[Finding]) -> list[dict[str, Any]]:
+def summarise(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """Count the masks per kind of finding and dataset, with the ids of the first five."""
     rows = []
-    for (dataset, state, finding), members in groupby(found, key=attrgetter("dataset", "state", "finding")):
+    for (dataset, state, finding), members in groupby(findings, key=attrgetter("dataset", "state", "finding")):
         ids = [one.sample_id for one in members]
-        rows.append({"dataset": dataset, "state": state, "finding": finding, "masks": len(ids), "first": ids[:_SHOWN]})
+        rows.append(
+            {"dataset": dataset, "state": state, "finding": finding, "masks": len(ids), "first": ids[:_MAX_EXAMPLES]}
+        )
     return rows
 
 
-def census_lines(found: Iterable[Finding]) -> list[str]:
+def census_lines(findings: Iterable[Finding]) -> list[str]:
     """Format the result of `summarise`, one line per kind of finding and dataset."""
     lines = []
-    for row in summarise(found):
+    for row in summarise(findings):
         more = ", ..." if row["masks"] > len(row["first"]) else ""
         names = f"{', '.join(row['first'])}{more}"
         count = f"{row['masks']:,} mask{'s' if row['masks'] != 1 else ''}"
@@ -99,12 +103,12 @@ def census_lines(found: Iterable[Finding]) -> list[str]:
     return lines
 
 
-def write_census(found: Iterable[Finding], path: Path) -> None:
+def write_census(findings: Iterable[Finding], path: Path) -> None:
     """Write the findings as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Finding))
-    writer.writerows(astuple(one) for one in found)
+    writer.writerows(astuple(one) for one in findings)
     write_text(path, text.getvalue())
 
 

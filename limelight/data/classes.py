@@ -75,13 +75,13 @@ def vocabulary_tree(classes: dict[int, str], source: ClassSource) -> dict[str, o
 
 
 def class_names(
-    root: Path, source: ClassSource, given: dict[int, str] | None = None, *, unasked: bool = False
+    root: Path, source: ClassSource, given: dict[int, str] | None = None, *, default_only: bool = False
 ) -> dict[int, str]:
     """Read the table of pixel value -> class name, without the ignored values and the background.
 
     Args:
         given: the user's own table; else a `classes.json` ({"1": "name"}) at the root comes first.
-        unasked: `source.ignore` is only a default; then a class with such a value is an error.
+        default_only: `source.ignore` is only a default; then a class with such a value is an error.
 
     Raises:
         UserError: no table can be found or read, it names no class, or one with a value that no label map can hold.
@@ -93,11 +93,11 @@ def class_names(
             f"the classes of {root} give {table[outside[0]]!r} pixel value {outside[0]}; label maps hold 0 to "
             f"{VALUES - 1}: correct the number"
         )
-    unclear = [value for value in source.ignore if value in table] if unasked else []
-    if unclear:
+    ambiguous = [value for value in source.ignore if value in table] if default_only else []
+    if ambiguous:
         raise UserError(
-            f"the classes of {root} name {unclear[0]} {table[unclear[0]]!r}, which is ignored where nothing else is "
-            f"said; give `ignore: []` in params.yaml if it is a class, `ignore: [{unclear[0]}]` if it says nothing"
+            f"the classes of {root} name {ambiguous[0]} {table[ambiguous[0]]!r}, which is ignored where nothing else "
+            f"is said; give `ignore: []` in params.yaml if it is a class, `ignore: [{ambiguous[0]}]` if it says nothing"
         )
     background = {0} if table.get(0, "").strip().casefold() == BACKGROUND_NAME else set()
     left_out = {*source.ignore, *background}
@@ -118,9 +118,9 @@ def _table(root: Path, source: ClassSource) -> dict[int, str]:
     elif source.names:
         table = dict(enumerate(source.names, start=1))
     else:
-        wanted = f"{source.file} or classes.json" if source.file else "classes.json"
+        expected = f"{source.file} or classes.json" if source.file else "classes.json"
         raise UserError(
-            f"{root} has no {wanted}, which names the classes; add one such as {{'1': 'cat', '2': 'dog'}}, or give "
+            f"{root} has no {expected}, which names the classes; add one such as {{'1': 'cat', '2': 'dog'}}, or give "
             "`classes` in params.yaml"
         )
     return table

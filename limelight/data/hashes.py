@@ -67,22 +67,22 @@ def list_files(root: Path) -> dict[str, Path]:
 
     Symbolic links are followed, since DVC and users build datasets from them; links to a parent folder are not.
     """
-    found: dict[str, Path] = {}
-    _walk(root, "", found, (os.path.realpath(root),))
-    return dict(sorted(found.items()))
+    files: dict[str, Path] = {}
+    _walk(root, "", files, (os.path.realpath(root),))
+    return dict(sorted(files.items()))
 
 
-def _walk(folder: Path, prefix: str, found: dict[str, Path], above: tuple[str, ...]) -> None:
+def _walk(folder: Path, prefix: str, files: dict[str, Path], above: tuple[str, ...]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in _IGNORED:
                 continue
             if entry.is_file():
-                found[prefix + entry.name] = Path(entry.path)
+                files[prefix + entry.name] = Path(entry.path)
             elif entry.is_dir():
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in above:
-                    _walk(Path(entry.path), f"{prefix}{entry.name}/", found, (*above, real))
+                    _walk(Path(entry.path), f"{prefix}{entry.name}/", files, (*above, real))
 
 
 def file_hashes(root: Path, cache: HashCache) -> dict[str, str]:

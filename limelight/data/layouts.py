@@ -55,7 +55,7 @@ class Part:
     def clips(self) -> bool:
         return "{clip}" in self.image
 
-    def wants(self, name: str) -> bool:
+    def includes(self, name: str) -> bool:
         return self.include is None or fnmatchcase(name, self.include)
 
 
@@ -135,9 +135,9 @@ def known_layouts(sensor: Modality, labels: Labels) -> list[Parts]:
     if labels == "none":
         return without_labels(known_layouts(sensor, "mask")) + ([(Part("."),)] if sensor == "rgb" else [])
     kind = "masks" if labels == "mask" else "labels"
-    beside = {"rgb": None, "rgbd": "depth", "rgbt": "thermal"}[sensor]
+    companion = {"rgb": None, "rgbd": "depth", "rgbt": "thermal"}[sensor]
     clips = [
-        (Part(f"{clip}/frames", f"{clip}/{kind}", beside and f"{clip}/{beside}"),)
+        (Part(f"{clip}/frames", f"{clip}/{kind}", companion and f"{clip}/{companion}"),)
         for clip in ("{split}/clips/{clip}", "{clip}")
     ]
     only_images = (sensor, labels) == ("rgb", "mask")
@@ -238,9 +238,9 @@ def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | Non
         for parts in candidates:
             if wraps and NAME in parts[0].image and "/" not in parts[0].image:
                 continue  # it would match files below, with the wrapping folder in their names
-            found = concrete(root, parts)
-            if _fits(root, found):
-                return root, found
+            resolved = concrete(root, parts)
+            if _fits(root, resolved):
+                return root, resolved
         if not wraps:
             return None
         root = inside[0]
@@ -253,9 +253,9 @@ def require(root: Path, candidates: Iterable[Parts], name: str) -> tuple[Path, P
         UserError: none fits; lists what was looked for and what is there.
     """
     candidates = list(candidates)
-    found = resolve(root, candidates)
-    if found:
-        return found
+    resolved = resolve(root, candidates)
+    if resolved:
+        return resolved
     looked = "; ".join(dict.fromkeys(_describe(parts) for parts in candidates))
     there = ", ".join(sorted(entry.name for entry in root.iterdir())[:12]) or "nothing"
     raise UserError(

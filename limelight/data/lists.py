@@ -195,8 +195,8 @@ def read_sdnet_list(path: Path) -> list[Listed]:
         try:
             parts = shlex.split(line)
         except ValueError as error:
-            told = f"{path}:{number}: {str(error).lower()} in {line!r}"
-            raise UserError(f"{told}; write \\ before a quotation mark or a backslash that a name has") from error
+            problem = f"{path}:{number}: {str(error).lower()} in {line!r}"
+            raise UserError(f"{problem}; write \\ before a quotation mark or a backslash that a name has") from error
         if len(parts) == 2:
             listed.append(Listed(parts[0], mask=parts[1]))
         elif len(parts) == 4:

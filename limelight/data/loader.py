@@ -38,7 +38,7 @@ from limelight.imaging.geometry import stretch
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES, Triple
 from limelight.models.inputs import WITH_COMPANION, Input, Size
 
-AHEAD = 3
+PREFETCHED_BATCHES = 3
 """Batches prefetched."""
 OVERSIZE = 1.25
 """Shorter side of a cached image / largest training size: leaves room for crops without losing detail."""
@@ -146,11 +146,11 @@ def evaluation_batches(
         UserError: a file is missing or damaged; names the sample.
     """
     # An input at another scale is resized from the original picture, as in inference; then the original is cached.
-    kept_at = size if all(each.scale == 1 for each in inputs) else None
+    cached_size = size if all(each.scale == 1 for each in inputs) else None
     windows = evaluation_windows(samples, frames, stride)[rank::world]
     own = sorted(index for window in windows for index in window)
     place = {index: at for at, index in enumerate(own)}
-    store = _evaluation_store(tuple(samples[index] for index in own), kept_at, cache_mb << 20)
+    store = _evaluation_store(tuple(samples[index] for index in own), cached_size, cache_mb << 20)
     moved = tuple(tuple(place[index] for index in window) for window in windows)
     maker = BatchMaker(store, moved, frozenset(), mean, std, tuple(inputs))
     alike = (list(group) for _, group in groupby(range(len(windows)), key=lambda at: len(windows[at])))
@@ -271,8 +271,8 @@ class BatchMaker:
         samples, decoded = [self.store.samples[index] for index in window], [self.store[index] for index in window]
         drawn = None
         if self.augment is not None:
-            again = plan.rounds[at : at + 1] if plan.rounds[at] else ()
-            generator = np.random.default_rng((*plan.key, plan.indices[at], *again))
+            repeat = plan.rounds[at : at + 1] if plan.rounds[at] else ()
+            generator = np.random.default_rng((*plan.key, plan.indices[at], *repeat))
             drawn = augmentation.draw(self.augment, _common_size(samples, decoded), generator)
         return [_Row(*each, drawn, self.mean, self.std) for each in zip(samples, decoded, strict=True)]
 
@@ -363,7 +363,10 @@ def _stretched(decoded: Decoded, size: Size) -> Decoded:
 
 # ---------------------------------------------------------------------------------------------------- thread, processes
 def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Generator[Batch]:
-    """Make batches in a thread, `AHEAD` of their use. OpenCV and torch let it run in parallel with the training."""
+    """Make batches in a thread, up to `PREFETCHED_BATCHES` before their use.
+
+    OpenCV and torch let it run in parallel with the training.
+    """
 
     def make(plan: Plan) -> Batch:
         return maker(plan).pin() if pin else maker(plan)
@@ -373,7 +376,7 @@ def _from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: boo
     try:
         for plan in plans:
             pending.append(pool.submit(make, plan))
-            if len(pending) > AHEAD:
+            if len(pending) > PREFETCHED_BATCHES:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -20,5 +20,5 @@ def composed(name: str) -> str:
 def frame_numbers(stems: list[str]) -> list[int]:
     """Return each stem's frame number, at its end as in 'select_0064_0003'; positions if one has none or two agree."""
     numbers = [re.search(r"(\d+)$", stem) for stem in stems]
-    found = [int(match.group(1)) for match in numbers if match]
-    return found if len(set(found)) == len(stems) else list(range(len(stems)))
+    frames = [int(match.group(1)) for match in numbers if match]
+    return frames if len(set(frames)) == len(stems) else list(range(len(stems)))

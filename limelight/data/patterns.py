@@ -18,12 +18,12 @@ Matches = dict[str, list[Path]]
 def matches(folder: Path, pattern: str) -> Matches:
     """Find the matching files below `folder`, that of the pattern's fixed part, by their keys in composed Unicode."""
     expression = _expression(fixed_part(pattern)[1])
-    found: Matches = defaultdict(list)
+    files_by_key: Matches = defaultdict(list)
     for relative, path in list_files(folder).items():
         match = expression.fullmatch(unicodedata.normalize("NFC", relative))
         if match:
-            found[(match["above"] or "") + match["name"]].append(path)
-    return dict(found)
+            files_by_key[(match["above"] or "") + match["name"]].append(path)
+    return dict(files_by_key)
 
 
 def _expression(named: str) -> re.Pattern[str]:
@@ -34,7 +34,7 @@ def _expression(named: str) -> re.Pattern[str]:
     return re.compile(f"(?P<above>.+/)?{body}{suffix}", re.IGNORECASE)
 
 
-def set_apart(roles: Sequence[Matches]) -> list[Matches]:
+def assign_roles(roles: Sequence[Matches]) -> list[Matches]:
     """Assign each file to one of the roles that match it: 'x_mask.png' is the mask of 'x', not an image 'x_mask'.
 
     The role wins under whose key the most other roles have a file; on a tie the last, so that a mask without an image
@@ -47,8 +47,10 @@ def set_apart(roles: Sequence[Matches]) -> list[Matches]:
     for number, role in enumerate(roles):
         for key, paths in role.items():
             for path in paths:
-                beside = sum(any(file != path for file in other.get(key, ())) for other in roles if other is not role)
-                claims[path].append((beside, number, key))
+                companions_matched = sum(
+                    any(file != path for file in other.get(key, ())) for other in roles if other is not role
+                )
+                claims[path].append((companions_matched, number, key))
     kept: list[Matches] = [defaultdict(list) for _ in roles]
     for path, claimed in claims.items():
         _, number, key = max(claimed)

@@ -14,7 +14,7 @@ import numpy as np
 from limelight.class_names import checked_classes, folded
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
-from limelight.data.catalogue import class_source, default_split, ignores_unasked, layout_candidates, lookup
+from limelight.data.catalogue import class_source, default_split, ignores_by_default, layout_candidates, lookup
 from limelight.data.census import Finding, Reading, findings, note_mask
 from limelight.data.class_source import ClassSource
 from limelight.data.classes import class_names, label_values, present
@@ -91,7 +91,7 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
 
 def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
     """Read pixel value -> class, checked as class prompts are: names that pass here can be evaluated."""
-    names = class_names(root, source, request.classes, unasked=ignores_unasked(request))
+    names = class_names(root, source, request.classes, default_only=ignores_by_default(request))
     try:
         return dict(zip(names, checked_classes(list(names.values())), strict=True))
     except UserError as error:
@@ -208,10 +208,12 @@ def _check_whole(path: Path) -> None:
     read_image(path)
 
 
-def _check_fits(path: Path, size: Size, wanted: Size) -> None:
-    rounding = 0.5 / min(size) + 0.5 / min(wanted)
-    if abs(np.log(size[0] * wanted[1] / (size[1] * wanted[0]))) > ASPECT_TOLERANCE + rounding:
-        raise UserError(f"{path} is {size[1]}x{size[0]} and its image {wanted[1]}x{wanted[0]}; pair the files anew")
+def _check_fits(path: Path, size: Size, image_size: Size) -> None:
+    rounding = 0.5 / min(size) + 0.5 / min(image_size)
+    if abs(np.log(size[0] * image_size[1] / (size[1] * image_size[0]))) > ASPECT_TOLERANCE + rounding:
+        raise UserError(
+            f"{path} is {size[1]}x{size[0]} and its image {image_size[1]}x{image_size[0]}; pair the files anew"
+        )
 
 
 def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str], ignore: tuple[int, ...]) -> None:
@@ -219,13 +221,13 @@ def _check_shown(samples: Sequence[Sample], dataset: str, names: dict[int, str],
     labelled = [Path(sample.mask) for sample in samples if sample.mask]
     if not labelled or any(sample.classes for sample in samples):
         return
-    found = sorted({value for path in labelled[:_EXAMPLES] for value in label_values(path)})
-    ignored = [str(value) for value in found if value in ignore]
+    values = sorted({value for path in labelled[:_EXAMPLES] for value in label_values(path)})
+    ignored = [str(value) for value in values if value in ignore]
     note = f" ({', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} under `ignore`)" if ignored else ""
     classes = ", ".join(f"{value}: {name}" for value, name in list(names.items())[:5])
     raise UserError(
         f"dataset {dataset}: no label map shows any of the classes {classes}{', ...' if len(names) > 5 else ''}; "
-        f"values found: {', '.join(map(str, found))}{note}; give the classes the values that the maps have"
+        f"values found: {', '.join(map(str, values))}{note}; give the classes the values that the maps have"
     )
 
 

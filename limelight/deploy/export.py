@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
-from limelight.imaging.feeds import Feeds, complete, singly
+from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.base import Network
 from limelight.models.card import Card
@@ -31,7 +31,7 @@ from limelight.models.examples import example
 
 
 @dataclass(frozen=True)
-class Caller:
+class ErrorWording:
     """Wording of error messages for the command that requests exports."""
 
     pictures: str
@@ -42,8 +42,8 @@ class Caller:
     """Name of the limit on the merged form's difference."""
 
 
-PIPELINE = Caller("add images to deploy.split", "leave it out of `deploy`", "deploy.max_logit_difference")
-COMMAND = Caller(
+PIPELINE = ErrorWording("add images to deploy.split", "leave it out of `deploy`", "deploy.max_logit_difference")
+COMMAND = ErrorWording(
     "give a folder of pictures (--pictures)", "use the weights themselves, with --runtime torch", "the limit"
 )
 
@@ -54,7 +54,7 @@ def export(
     folder: Path | str,
     runtimes: Collection[str],
     calibration: Feeds,
-    caller: Caller = PIPELINE,
+    wording: ErrorWording = PIPELINE,
 ) -> None:
     """Write `folder`/exports/<runtime>/ for each runtime, each folder whole or not at all.
 
@@ -73,19 +73,19 @@ def export(
     if unknown:
         raise UserError(f"cannot export {', '.join(unknown)}; choose among: {', '.join(EXPORTED)}")
     if any(runtime.endswith("int8") for runtime in runtimes) and not calibration:
-        raise UserError(f"an 8-bit export needs at least one calibration image, got none; {caller.pictures}")
+        raise UserError(f"an 8-bit export needs at least one calibration image, got none; {wording.pictures}")
     if not runtimes:
         return
     name, steps = card.architecture.model, card.use.denoise_steps
     if any(each.source == "prompt" for each in card.architecture.inputs):
-        raise UserError(f"{name} takes text prompts, which exports do not support; {caller.instead}")
+        raise UserError(f"{name} takes text prompts, which exports do not support; {wording.instead}")
     if steps:
         raise UserError(
             f"these weights of {name} denoise in {steps} steps, and an export is a single one; "
-            f"{caller.instead}, or train with objective 'supervised'"
+            f"{wording.instead}, or train with objective 'supervised'"
         )
     targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))
-    rows = [complete(card.architecture.inputs, row) for row in singly(calibration)]
+    rows = [complete(card.architecture.inputs, row) for row in single_rows(calibration)]
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path = Path(scratch) / "model.onnx"
         try:
@@ -203,9 +203,9 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     with (
         warnings.catch_warnings(),
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
+        Path(os.devnull).open("w") as devnull,
+        contextlib.redirect_stdout(devnull),
+        contextlib.redirect_stderr(devnull),
     ):
         warnings.simplefilter("ignore")
         try:

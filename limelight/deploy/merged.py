@@ -8,10 +8,10 @@ import torch
 
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
-from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
+from limelight.deploy.export import COMMAND, PIPELINE, ErrorWording, export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
-from limelight.imaging.feeds import Feeds, picture_feeds, singly
+from limelight.imaging.feeds import Feeds, picture_feeds, single_rows
 from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
@@ -47,7 +47,7 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
 
 
 def deployable(
-    model: Network, feeds: Feeds, settings: Deploy, caller: Caller = PIPELINE
+    model: Network, feeds: Feeds, settings: Deploy, wording: ErrorWording = PIPELINE
 ) -> tuple[Network, float | None]:
     """Merge a network into its inference form, and verify on real pictures that both compute the same.
 
@@ -61,10 +61,10 @@ def deployable(
         return model, None
     merged = model.reparameterize()
     with model.unmerged():
-        difference = max(_difference(model, merged, row) for row in singly(feeds))
+        difference = max(_difference(model, merged, row) for row in single_rows(feeds))
     if not difference <= settings.max_logit_difference:
         raise UserError(
-            f"the merged form differs by {difference:.2g} in a logit, more than {caller.limit} "
+            f"the merged form differs by {difference:.2g} in a logit, more than {wording.limit} "
             f"{settings.max_logit_difference:g}; the weights are damaged or grew out of range"
         )
     return merged, difference
@@ -91,16 +91,16 @@ def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures
     """
     settings = Deploy()
     model, card = load_weights(source)
-    found = [] if pictures is None else find_sources([pictures])
-    images = [read_image(each.path) for each in found[:: -(-len(found) // settings.samples) or 1]]
+    sources = [] if pictures is None else find_sources([pictures])
+    images = [read_image(each.path) for each in sources[:: -(-len(sources) // settings.samples) or 1]]
     noise_HW3 = np.random.default_rng(0).integers(0, 256, (*card.prepare.size, 3), np.uint8)
-    model, _ = deployable(model, _alone(images or [noise_HW3], card), settings, COMMAND)
+    model, _ = deployable(model, _without_companions(images or [noise_HW3], card), settings, COMMAND)
     with atomic_path(target) as folder:
-        calibration = _alone(images, card) if images else {}
+        calibration = _without_companions(images, card) if images else {}
         export(model, save_deployed(folder, model, card, source), folder, runtimes, calibration, COMMAND)
 
 
-def _alone(images: Sequence[np.ndarray], card: Card) -> Feeds:
+def _without_companions(images: Sequence[np.ndarray], card: Card) -> Feeds:
     """Build the inputs of pictures without companions."""
     return picture_feeds(images, [None] * len(images), ["rgb"] * len(images), card, card.prepare.size)
 

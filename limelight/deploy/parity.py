@@ -9,7 +9,7 @@ import numpy as np
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
 from limelight.foundation.files import atomic_path
-from limelight.imaging.feeds import Feeds, singly
+from limelight.imaging.feeds import Feeds, single_rows
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
@@ -54,7 +54,7 @@ class Parity:
     def violations(self, limits: Deploy) -> list[str]:
         """Describe each limit exceeded. Probabilities are checked in full precision only: single pixels changed by
         rounding say little about an 8-bit network, unlike MAE and F."""
-        found = []
+        problems = []
         for runtime, drift in self.runtimes.items():
             checks = [
                 ("MAE change", drift.mae_change, limits.max_mae_change, "max_mae_change"),
@@ -63,12 +63,12 @@ class Parity:
             if RUNTIMES[runtime].number_format == "fp32":
                 difference, limit = drift.max_probability_difference, limits.max_probability_difference
                 checks.append(("probability difference", difference, limit, "max_probability_difference"))
-            found += [
+            problems += [
                 f"{runtime}: {what} {abs(value):.2g} exceeds deploy.{key} {limit:g}"
                 for what, value, limit, key in checks
                 if abs(value) > limit
             ]
-        return found
+        return problems
 
 
 def measure_parity(
@@ -97,9 +97,9 @@ def measure_parity(
     reference = accuracy(expected_NHW, masks_NHW)
     drifts = {}
     for name in runtimes:
-        found_NHW = run(backend(name), feeds)
-        difference_NHW = np.abs(found_NHW - expected_NHW)
-        own = accuracy(found_NHW, masks_NHW)
+        actual_NHW = run(backend(name), feeds)
+        difference_NHW = np.abs(actual_NHW - expected_NHW)
+        own = accuracy(actual_NHW, masks_NHW)
         drifts[name] = Drift(
             max_probability_difference=float(difference_NHW.max()),
             mean_probability_difference=float(difference_NHW.mean()),
@@ -112,7 +112,7 @@ def measure_parity(
 
 def run(backend: Backend, feeds: Feeds) -> np.ndarray:
     """Compute probability maps, (N, H, W), one picture at a time."""
-    return np.concatenate([backend.run(row).probability_BKhw for row in singly(feeds)])[:, 0]
+    return np.concatenate([backend.run(row).probability_BKhw for row in single_rows(feeds)])[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:

@@ -30,11 +30,11 @@ def jackknife(
         '<figure>_se' for each figure that is defined when single images are left out.
     """
     total = counts_NXX.sum(0)
-    found: dict[str, list[float]] = {}
+    values_by_name: dict[str, list[float]] = {}
     for counts_XX in counts_NXX:
         for name, value in estimate(total - counts_XX).items():
-            found.setdefault(name, []).append(value)
-    spread = {name: np.var(values) * (len(values) - 1) for name, values in found.items() if len(values) > 1}
+            values_by_name.setdefault(name, []).append(value)
+    spread = {name: np.var(values) * (len(values) - 1) for name, values in values_by_name.items() if len(values) > 1}
     return {name + ERROR: float(np.sqrt(value)) for name, value in spread.items()}
 
 

@@ -38,9 +38,9 @@ def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:
 
     0 where there is none: nothing was found.
     """
-    found_K256, called_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
-    precision = found_K256 / np.maximum(called_K256, 1)
-    recall = found_K256 / found_K256[:, -1:]
+    correct_K256, predicted_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
+    precision = correct_K256 / np.maximum(predicted_K256, 1)
+    recall = correct_K256 / correct_K256[:, -1:]
     weighted = BETA2 * precision + recall
     f = (1 + BETA2) * precision * recall / np.where(weighted == 0, 1, weighted)
     shown = max(len(f), 1)

@@ -72,13 +72,13 @@ def figures(counts: Counts, trained: NDArray[np.bool_] | None, background: bool)
         the known pixels that are correct, background included; mean_accuracy: mean of the classes' recall.
     """
     classes = list(range(1, counts.shape[1]))
-    found, total, _ = counts
+    correct, total, _ = counts
     shown = [label for label in classes if total[label]]
     values = {
         "mIoU": _mean_iou(counts, classes),
         "mIoU_background": _mean_iou(counts, [0, *classes]) if background else np.nan,
-        "pixel_accuracy": found.sum() / total.sum() if total.sum() else np.nan,
-        "mean_accuracy": (found[shown] / total[shown]).mean() if shown else np.nan,
+        "pixel_accuracy": correct.sum() / total.sum() if total.sum() else np.nan,
+        "mean_accuracy": (correct[shown] / total[shown]).mean() if shown else np.nan,
     }
     if trained is not None:
         values["mIoU_seen"] = _mean_iou(counts, [label for label in classes if trained[label - 1]])
@@ -87,8 +87,8 @@ def figures(counts: Counts, trained: NDArray[np.bool_] | None, background: bool)
 
 
 def _class_iou(counts: Counts) -> NDArray[np.float64]:
-    hits, true, found = counts
-    union = true + found - hits
+    hits, true, predicted = counts
+    union = true + predicted - hits
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 

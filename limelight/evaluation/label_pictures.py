@@ -23,13 +23,13 @@ def panel(
     """Draw picture, truth and prediction side by side above a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = HEIGHT, max(round(width * HEIGHT / height), 60)
-    how = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC
-    image = np.asarray(cv2.resize(image_HW3, size[::-1], interpolation=how), np.uint8)
-    truth, found = (
+    interpolation = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(image_HW3, size[::-1], interpolation=interpolation), np.uint8)
+    truth, predicted = (
         np.asarray(cv2.resize(labels.astype(np.int16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int16)
         for labels in (truth_HW, labels_HW)
     )
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
-    row = np.hstack([image, gap, tinted(image, truth), gap, tinted(image, found)])
-    shown = [int(label) for label in np.union1d(truth, found) if label > 0]
+    row = np.hstack([image, gap, tinted(image, truth), gap, tinted(image, predicted)])
+    shown = [int(label) for label in np.union1d(truth, predicted) if label > 0]
     return np.vstack([row, strip(row.shape[1], [(label, names[label - 1]) for label in shown], note)])

@@ -43,10 +43,10 @@ def _resized(pixels: Picture, size: tuple[int, int], interpolation: int) -> Pict
 def _strip(width: int, note: str) -> Picture:
     strip = np.full((44, width, 3), 255, np.uint8)
     x = 6
-    for colour, what in ((HIT, "hit"), (FALSE, "false alarm"), (MISSED, "missed")):
+    for colour, label in ((HIT, "hit"), (FALSE, "false alarm"), (MISSED, "missed")):
         cv2.rectangle(strip, (x, 7), (x + 10, 17), colour, -1)
-        cv2.putText(strip, what, (x + 15, 16), _FONT, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
-        x += 28 + cv2.getTextSize(what, _FONT, 0.4, 1)[0][0]
+        cv2.putText(strip, label, (x + 15, 16), _FONT, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
+        x += 28 + cv2.getTextSize(label, _FONT, 0.4, 1)[0][0]
     cv2.putText(strip, f"map >= {HALF}", (x, 16), _FONT, 0.4, (110, 110, 110), 1, cv2.LINE_AA)
     scale = min(0.4, 0.4 * (width - 12) / cv2.getTextSize(note, _FONT, 0.4, 1)[0][0])
     cv2.putText(strip, note, (6, 36), _FONT, scale, (40, 40, 40), 1, cv2.LINE_AA)

@@ -26,9 +26,9 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder of maps; correct evaluate.maps in params.yaml")
-    found, results = find_maps(folder, datasets), {}
+    map_paths, results = find_maps(folder, datasets), {}
     with Scorer(workers) as scorer:
-        for dataset, paths in found.items():
+        for dataset, paths in map_paths.items():
             results[dataset] = scorer.score((sample.sample_id, path, sample.mask or "") for sample, path in paths)
             if resized := results[dataset].resized:
                 print(
@@ -36,7 +36,7 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
                     f"were resized, {resized[0]} for one",
                     file=sys.stderr,
                 )
-    return Method(results, {sample.sample_id: path for paths in found.values() for sample, path in paths})
+    return Method(results, {sample.sample_id: path for paths in map_paths.values() for sample, path in paths})
 
 
 def find_maps(folder: Path, datasets: Datasets) -> dict[str, list[tuple[Sample, Path]]]:

@@ -23,10 +23,10 @@ PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou")
 QUOTED = ("Sm", "mae", "wFm", "iou")
 """Metrics that are reported with standard errors."""
 CURVES = ("precision", "recall", "f", "e")
-_PARCEL, _PARCEL_BYTES = 4, 64 << 10
+_PAIRS_PER_PARCEL, _PARCEL_BYTES = 4, 64 << 10
 """Images sent to a worker at a time, since a hand-over costs this process a tenth of what scoring an image costs the
 worker; fewer if they are arrays larger than a pipe holds, as sending would block while the worker is busy."""
-_AHEAD = 4
+_PARCELS_IN_FLIGHT = 4
 """Parcels in flight per worker: enough to hide the hand-over, few enough to bound the memory."""
 
 Pair = tuple[str, Source | UserError, Source]
@@ -131,7 +131,7 @@ class Scorer:
             names = [name for name, _, _ in parcel]
             maps = [(saliency, truth) for _, saliency, truth in parcel]
             waiting.append((names, self._pool.submit(score_all, maps)))
-            if len(waiting) > _AHEAD * self.workers:
+            if len(waiting) > _PARCELS_IN_FLIGHT * self.workers:
                 yield from _unpack(*waiting.popleft())
         for names, future in waiting:
             yield from _unpack(names, future)
@@ -143,7 +143,7 @@ def _parcels(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
     for pair in pairs:
         parcel.append(pair)
         size += sum(source.nbytes for source in pair[1:] if isinstance(source, np.ndarray))
-        if len(parcel) == _PARCEL or size >= _PARCEL_BYTES:
+        if len(parcel) == _PAIRS_PER_PARCEL or size >= _PARCEL_BYTES:
             yield parcel
             parcel, size = [], 0
     if parcel:
@@ -177,9 +177,9 @@ class _Totals:
         row = {metric: getattr(scores, metric) for metric in PER_IMAGE}
         self.per_image[name] = row | _summaries(scores.e_256, scores.f_256)
         facts = {"empty": scores.empty, "full": scores.full, "resized": outcome.resized}
-        for what, holds in {**facts, "undefined": bool(np.isnan(scores.Sm))}.items():
-            if holds:
-                self.marked[what].append(name)
+        for fact, is_true in {**facts, "undefined": bool(np.isnan(scores.Sm))}.items():
+            if is_true:
+                self.marked[fact].append(name)
 
     def scores(self) -> SaliencyScores:
         if self.curves_C256 is None:

@@ -68,8 +68,8 @@ class ClassScores:
     @property
     def iou(self) -> dict[str, float]:
         """IoU of each class that is in the truth or was predicted."""
-        found = zip(self.classes.names, class_iou(self.confusion)[1:], strict=True)
-        return {name: float(value) for name, value in found if not np.isnan(value)}
+        named_ious = zip(self.classes.names, class_iou(self.confusion)[1:], strict=True)
+        return {name: float(value) for name, value in named_ious if not np.isnan(value)}
 
     @property
     def unseen(self) -> list[str]:
@@ -122,20 +122,22 @@ class ClassScoring:
         failures: dict[str, str] = {}
         for sample in samples:
             try:
-                found, truth_HW = predicted_and_true(predictor, sample, self.background)
+                prediction, truth_HW = predicted_and_true(predictor, sample, self.background)
             except UserError as error:
                 failures[sample.sample_id] = str(error)
                 continue
-            matrix = confusion_matrix(found.labels_HW, truth_HW, size)
+            matrix = confusion_matrix(prediction.labels_HW, truth_HW, size)
             total += matrix
-            levels += level_counts(found.probability_Khw, resize_labels(truth_HW, found.probability_Khw.shape[1:]))
+            levels += level_counts(
+                prediction.probability_Khw, resize_labels(truth_HW, prediction.probability_Khw.shape[1:])
+            )
             counts.append(counts_of(matrix))
             own = figures(counts[-1], np.ones(size, bool), classes.background)
             per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
             if sample.sample_id in keep:
-                keep[sample.sample_id] = found.labels_HW.astype(np.uint16)
+                keep[sample.sample_id] = prediction.labels_HW.astype(np.uint16)
             if store is not None:
-                write_png(store / f"{sample.sample_id}.png", found.labels_HW.astype(np.uint16))
+                write_png(store / f"{sample.sample_id}.png", prediction.labels_HW.astype(np.uint16))
         if not per_image:
             raise UserError(f"no image of {dataset} can be scored: {next(iter(failures.values()), 'there is none')}")
         known = set(map(folded, predictor.card.use.classes))  # empty for weights trained elsewhere
@@ -155,8 +157,8 @@ def predicted_and_true(
     truth_HW = read_labels(sample, image_HW3.shape[:2])
     classes = vocabulary(sample.dataset)
     threshold = background if classes.background else 0.0
-    (found,) = predictor.predict([image_HW3], classes.names, background=threshold)
-    return found, truth_HW
+    (prediction,) = predictor.predict([image_HW3], classes.names, background=threshold)
+    return prediction, truth_HW
 
 
 def classes_timed(datasets: Datasets) -> Sequence[str]:
@@ -181,8 +183,8 @@ def timed_prediction(
 
 def panel_of(predictor: OpenVocabularyPredictor, sample: Sample, background: float, note: str) -> NDArray[np.uint8]:
     """Draw a sample's picture, truth and prediction; see `limelight.evaluation.label_pictures.panel`."""
-    found, truth_HW = predicted_and_true(predictor, sample, background)
-    return panel(read_image(sample.image), truth_HW, found.labels_HW, vocabulary(sample.dataset).names, note)
+    prediction, truth_HW = predicted_and_true(predictor, sample, background)
+    return panel(read_image(sample.image), truth_HW, prediction.labels_HW, vocabulary(sample.dataset).names, note)
 
 
 def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
@@ -200,10 +202,10 @@ def per_class_csv(datasets: Mapping[str, ClassScores]) -> str:
     """Format a row per class of each dataset: dataset, class, trained, pixels, iou, accuracy."""
     rows: list[Sequence[object]] = []
     for dataset, scores in datasets.items():
-        pixels, found = scores.confusion.sum(1), scores.confusion.diagonal()
+        pixels, correct = scores.confusion.sum(1), scores.confusion.diagonal()
         for label, name in enumerate(scores.classes.names, start=1):
             iou = class_iou(scores.confusion)[label]
-            accuracy = f"{found[label] / pixels[label]:.6f}" if pixels[label] else ""
+            accuracy = f"{correct[label] / pixels[label]:.6f}" if pixels[label] else ""
             shown = "" if np.isnan(iou) else f"{iou:.6f}"
             trained = "" if scores.trained is None else int(scores.trained[label - 1])
             rows.append([dataset, name, trained, pixels[label], shown, accuracy])

@@ -14,7 +14,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 """Okabe and Ito's colours, distinguishable with any colour vision."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
-MOST_CLASSES = 40
+MAX_PLOTTED_CLASSES = 40
 """Most classes in a confusion plot; the names of more are illegible."""
 
 
@@ -60,7 +60,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, NDArray[np.float64]]], path: P
 def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: str, path: Path | str) -> None:
     """Plot the confusion matrix, rows by the truth, each row normalised to 1.
 
-    Rows are the classes in the truth only; of more than `MOST_CLASSES` only the largest, rows and columns alike.
+    Rows are the classes in the truth only; of more than `MAX_PLOTTED_CLASSES` only the largest, rows and columns alike.
 
     Args:
         confusion: (N, N) pixels, rows by the truth.
@@ -70,7 +70,7 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
     from matplotlib.font_manager import FontProperties
 
     pixels = confusion.sum(1)
-    largest = np.sort(np.argsort(-pixels, kind="stable")[:MOST_CLASSES])
+    largest = np.sort(np.argsort(-pixels, kind="stable")[:MAX_PLOTTED_CLASSES])
     columns = [int(label) for label in largest if pixels[label] or confusion[:, label].sum()]
     rows = [label for label in columns if pixels[label]]
     share = confusion[np.ix_(rows, columns)] / pixels[rows][:, None]
@@ -86,7 +86,7 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
             font = FontProperties(fname=file if isinstance(file, str) else None, size="small")
             tick.set(fontproperties=font, parse_math=False)
     axes.xaxis.set_tick_params(rotation=90)
-    left = f", the {len(columns)} largest of {len(names)} classes" if len(names) > MOST_CLASSES else ""
+    left = f", the {len(columns)} largest of {len(names)} classes" if len(names) > MAX_PLOTTED_CLASSES else ""
     axes.set(xlabel="taken for", ylabel="is", title=f"{title}{left}")
     figure.colorbar(shown, label="share of the pixels")
     with atomic_path(path) as temporary:
@@ -106,7 +106,7 @@ def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dar
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     groups, runtimes = (
-        list(dict.fromkeys(found)) for found in zip(*((p.group, p.runtime) for p in points), strict=True)
+        list(dict.fromkeys(labels)) for labels in zip(*((p.group, p.runtime) for p in points), strict=True)
     )
     with style.context("dark_background" if dark else "default"):
         figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="#1e1e22" if dark else "white")

@@ -121,8 +121,8 @@ def panel_of(predictor: SaliencyPredictor, sample: Sample, note: str) -> NDArray
     """Draw a sample's picture, map and overlay; see `limelight.evaluation.map_pictures.panel`."""
     photo, companion_HW, modality = read_sample(sample, predictor.card)
     image_HW3 = photo.image_HW3
-    (found,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
-    return panel(image_HW3, to_8bit(found.saliency_HW), read_truth(_mask(sample)), note)
+    (prediction,) = predictor.predict([image_HW3], [companion_HW], modality=modality)
+    return panel(image_HW3, to_8bit(prediction.saliency_HW), read_truth(_mask(sample)), note)
 
 
 def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:

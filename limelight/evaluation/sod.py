@@ -104,9 +104,9 @@ class _Counts:
     def of(cls, p: Map, fg: Mask, salient: int) -> "_Counts":
         """Count at the 256 thresholds 255, 254, ..., 0."""
         p8 = (p * 255).astype(np.uint8)
-        every = np.bincount(p8.ravel(), minlength=256)
+        all_counts = np.bincount(p8.ravel(), minlength=256)
         on_fg = np.bincount(p8[fg], minlength=256)
-        return cls(np.cumsum(on_fg[::-1]), np.cumsum((every - on_fg)[::-1]), salient, fg.size)
+        return cls(np.cumsum(on_fg[::-1]), np.cumsum((all_counts - on_fg)[::-1]), salient, fg.size)
 
     def at(self, p: Map, fg: Mask, threshold: float) -> "_Counts":
         """Count at one threshold in [0, 1]."""
@@ -138,15 +138,15 @@ def _alignment(counts: _Counts) -> NDArray[np.float64] | float:
     E = sum over pixels of (phi + 1)^2 / 4, divided by N - 1, with phi = 2ab / (a^2 + b^2) of the binary map a and the
     ground truth b, each less its mean. There are only four kinds of pixel, and phi is constant on each.
     """
-    called = counts.true_T + counts.false_T
-    uncalled = counts.size - called
+    positive = counts.true_T + counts.false_T
+    negative = counts.size - positive
     if counts.salient == 0:
-        total = uncalled
+        total = negative
     elif counts.salient == counts.size:
-        total = called
+        total = positive
     else:
         missed = counts.salient - counts.true_T
-        called_mean, truth_mean = called / counts.size, counts.salient / counts.size
+        called_mean, truth_mean = positive / counts.size, counts.salient / counts.size
         called_fg, called_bg = 1 - called_mean, 0 - called_mean
         truth_fg, truth_bg = 1 - truth_mean, 0 - truth_mean
         total = 0
@@ -154,7 +154,7 @@ def _alignment(counts: _Counts) -> NDArray[np.float64] | float:
             (counts.true_T, called_fg, truth_fg),
             (counts.false_T, called_fg, truth_bg),
             (missed, called_bg, truth_fg),
-            (uncalled - missed, called_bg, truth_bg),
+            (negative - missed, called_bg, truth_bg),
         ):
             phi = 2 * (a * b) / (a**2 + b**2 + EPS)
             total = total + (phi + 1) ** 2 / 4 * pixels

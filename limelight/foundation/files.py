@@ -133,10 +133,10 @@ def check_sha256(path: Path | str, expected: str | None) -> str:
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist; download it first")
-    found = sha256_file(path)
-    if expected and found != expected.lower():
-        raise UserError(f"{path} has sha256 {found}, expected {expected}; download it again")
-    return found
+    digest = sha256_file(path)
+    if expected and digest != expected.lower():
+        raise UserError(f"{path} has sha256 {digest}, expected {expected}; download it again")
+    return digest
 
 
 # ---------------------------------------------------------------------------------------------------- scratch folders
@@ -167,10 +167,10 @@ def sweep(parent: Path) -> None:
     _swept.add(_place(parent))
     try:
         with os.scandir(parent) as entries:
-            found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_ours(entry)]
+            scratch_folders = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_ours(entry)]
     except OSError:  # there is no such folder, or it cannot be listed
         return
-    for scratch in found:
+    for scratch in scratch_folders:
         with suppress(OSError):
             lock = _lock(scratch)
             if lock is not None:

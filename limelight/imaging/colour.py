@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-BROKEN = "its colour profile is damaged, or one of another kind of picture, and was ignored"
+BROKEN_PROFILE = "its colour profile is damaged, or one of another kind of picture, and was ignored"
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
         try:
             transform = _transform(profile, source.mode)
         except ImageCms.PyCMSError:
-            return image.convert("RGB"), BROKEN
+            return image.convert("RGB"), BROKEN_PROFILE
         if transform is not None:
             converted = ImageCms.applyTransform(source, transform)
             assert converted is not None  # None is returned only for in-place conversion

@@ -8,18 +8,18 @@ from limelight.models.inputs import Size
 
 NEAREST = 1 / 16
 """Value that the smallest depth reading is mapped to; see `spread`."""
-ENOUGH = 250_000
+ENOUGH_READINGS = 250_000
 """Number of readings that suffice to estimate percentiles."""
 ASPECT_TOLERANCE = 0.02
 
 
-def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the companion") -> np.ndarray:
+def fit_companion(companion_HW: np.ndarray, image_size: Size, label: str = "the companion") -> np.ndarray:
     """Resize a depth or thermal picture to its picture's size, and check that it holds a reading.
 
     Args:
         companion_HW: uint8, uint16, or float in [0, 1]; of any size with its picture's proportions.
         image_size: (height, width) of its picture.
-        what: named in the errors.
+        label: named in the errors.
 
     Returns:
         companion_HW float32 in [0, 1], as a fraction of its type's range.
@@ -27,8 +27,8 @@ def fit_companion(companion_HW: np.ndarray, image_size: Size, what: str = "the c
     Raises:
         UserError: another kind of array, values outside the range, all values equal, or different proportions.
     """
-    share_HW = _share(companion_HW, what)
-    return share_HW if share_HW.shape == image_size else fit_to(share_HW, image_size, what)
+    share_HW = _share(companion_HW, label)
+    return share_HW if share_HW.shape == image_size else fit_to(share_HW, image_size, label)
 
 
 def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
@@ -47,7 +47,9 @@ def spread(companion_HW: np.ndarray, modality: str) -> np.ndarray:
     """
     read_HW = companion_HW > 0 if modality == "rgbd" else np.ones(companion_HW.shape, bool)
     readings = companion_HW[read_HW]
-    low, high = np.percentile(readings[:: max(1, readings.size // ENOUGH)], (0.5, 99.5)) if readings.size else (0, 0)
+    low, high = (
+        np.percentile(readings[:: max(1, readings.size // ENOUGH_READINGS)], (0.5, 99.5)) if readings.size else (0, 0)
+    )
     if low == high:
         return companion_HW
     first = NEAREST if modality == "rgbd" else 0.0

@@ -16,7 +16,7 @@ import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.colour import BROKEN, to_srgb
+from limelight.imaging.colour import BROKEN_PROFILE, to_srgb
 from limelight.imaging.header import Header
 from limelight.imaging.tiff import (
     PHOTOMETRIC,
@@ -56,12 +56,12 @@ _MODES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 _DAMAGE = re.compile("premature end|bad huffman|bad arithmetic|found marker", re.IGNORECASE)
 """libjpeg warnings after which pixels are invented: grey to the end of the picture, or decoded from wrong bits."""
-_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x(\w+)")
+_SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0x(\w+)")
 _PADDING, _END = 16, "d9"
 """Surplus bytes that some cameras leave before the end marker. More of them, or elsewhere, are data that could not be
 decoded, and what follows may be damaged too."""
 _SOS, _APP0, _APP14, _COMMENT = 0xDA, 0xE0, 0xEE, 0xFE
-_KEPT = frozenset(range(0xC0, _COMMENT)) - frozenset(range(0xE0, 0xF0)) | {_APP0, _APP14}
+_KEPT_MARKERS = frozenset(range(0xC0, _COMMENT)) - frozenset(range(0xE0, 0xF0)) | {_APP0, _APP14}
 """Segments that pixels depend on; of the application segments, those of JFIF and Adobe only."""
 
 
@@ -92,12 +92,12 @@ def decode(header: Header, *, colour: bool) -> Decoded:
         UserError: the file is damaged or truncated.
     """
     with _damage_in_one_line(header):
-        found = _decode(header, colour)
+        decoded = _decode(header, colour)
     turn = _TURNS[header.orientation]
-    found.pixels = np.ascontiguousarray(turn(found.pixels))
-    if found.alpha_HW is not None:
-        found.alpha_HW = np.ascontiguousarray(turn(found.alpha_HW))
-    return found
+    decoded.pixels = np.ascontiguousarray(turn(decoded.pixels))
+    if decoded.alpha_HW is not None:
+        decoded.alpha_HW = np.ascontiguousarray(turn(decoded.alpha_HW))
+    return decoded
 
 
 def _decode(header: Header, colour: bool) -> Decoded:
@@ -108,13 +108,13 @@ def _decode(header: Header, colour: bool) -> Decoded:
         return Decoded(pixels, alpha_HW, header.tags.get(PROFILE) if colour else None)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_layout(header.name, image.tag_v2)
-    found = _by_simplejpeg(image, header.data) or _by_opencv(image, header.data, colour) or _by_pillow(image, colour)
+    decoded = _by_simplejpeg(image, header.data) or _by_opencv(image, header.data, colour) or _by_pillow(image, colour)
     if image.format == "JPEG2000" and (profile := _jp2_profile(header.data)):
         image.info["icc_profile"] = profile
     if colour and "icc_profile" in image.info and image.mode not in ("CMYK", "LAB"):
-        found.profile = image.info["icc_profile"] or None
-        found.notes += () if found.profile else (BROKEN,)
-    return found
+        decoded.profile = image.info["icc_profile"] or None
+        decoded.notes += () if decoded.profile else (BROKEN_PROFILE,)
+    return decoded
 
 
 def decode_indices(header: Header) -> tuple[np.ndarray, np.ndarray]:
@@ -150,13 +150,15 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
 
 def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
     """Decode a JPEG; None for other files, and for a JPEG that simplejpeg does not support."""
-    decoded = _decode_jpeg(data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in _MODES else None
-    if decoded is None:
+    pixels_and_damage = (
+        _decode_jpeg(data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in _MODES else None
+    )
+    if pixels_and_damage is None:
         return None
-    pixels, damage = decoded
-    found = _printed(Image.fromarray(pixels, "CMYK"), image) if image.mode == "CMYK" else Decoded(pixels)
-    found.damage = damage
-    return found
+    pixels, damage = pixels_and_damage
+    decoded = _printed(Image.fromarray(pixels, "CMYK"), image) if image.mode == "CMYK" else Decoded(pixels)
+    decoded.damage = damage
+    return decoded
 
 
 def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded | None:
@@ -173,9 +175,9 @@ def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded
         flags = cv2.IMREAD_GRAYSCALE if image.mode in ("1", "L") else cv2.IMREAD_COLOR_RGB
     pixels: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:  # Pillow reports the fault, or fills in what is missing
-        found = _by_pillow(image, colour)
-        found.damage = "parts of it may be missing; replace the file"
-        return found
+        decoded = _by_pillow(image, colour)
+        decoded.damage = "parts of it may be missing; replace the file"
+        return decoded
     if flags != cv2.IMREAD_UNCHANGED:
         return Decoded(pixels)
     if not transparent:
@@ -233,7 +235,7 @@ def _by_pillow(image: ImageFile.ImageFile, colour: bool) -> Decoded:
     return Decoded(np.asarray(image.convert("L" if grey else "RGB")))
 
 
-def _keyed(found: Decoded, image: Image.Image, colour: bool, step: int = 1) -> Decoded:
+def _keyed(decoded: Decoded, image: Image.Image, colour: bool, step: int = 1) -> Decoded:
     """Apply the transparent colour of a PNG of 2, 4 or 16 bits, if it has one (PNG 1.2, 4.2.1.1, tRNS).
 
     Args:
@@ -241,10 +243,10 @@ def _keyed(found: Decoded, image: Image.Image, colour: bool, step: int = 1) -> D
     """
     key = image.info.get("transparency") if colour else None
     if key is not None:
-        hidden = found.pixels == np.multiply(key, step)
+        hidden = decoded.pixels == np.multiply(key, step)
         hidden_HW = hidden.all(axis=-1) if hidden.ndim == 3 else hidden
-        found.alpha_HW = np.where(hidden_HW, 0, np.iinfo(found.pixels.dtype).max).astype(found.pixels.dtype)
-    return found
+        decoded.alpha_HW = np.where(hidden_HW, 0, np.iinfo(decoded.pixels.dtype).max).astype(decoded.pixels.dtype)
+    return decoded
 
 
 def _jp2_profile(data: bytes) -> bytes | None:
@@ -287,13 +289,13 @@ def _decode_jpeg(data: bytes, mode: str) -> tuple[np.ndarray, str | None] | None
         pixels = _strict(data, mode)
     except ValueError as error:  # the first warning, or a fatal error
         reason = str(error)
-        left_over = _LEFT_OVER.search(reason)
+        surplus = _SURPLUS.search(reason)
         if _DAMAGE.search(reason):
             raise DamagedJpeg(reason) from error
-        if not left_over:
+        if not surplus:
             return None
         pixels = simplejpeg.decode_jpeg(data, _MODES[mode], strict=False)
-        if int(left_over[1]) > _PADDING or left_over[2] != _END:
+        if int(surplus[1]) > _PADDING or surplus[2] != _END:
             damage = f"parts of it may be wrong ({reason}); replace the file"
     if mode == "CMYK":
         pixels = 255 - pixels  # stored inverted, by a convention that Photoshop set
@@ -331,7 +333,7 @@ def _plain(data: bytes) -> bytes:
         segment = data[at:end]
         if marker == _APP0 and segment[4:9] == b"JFIF\0":
             segment = segment[:9] + b"\x01" + segment[10:]
-        if marker in _KEPT:
+        if marker in _KEPT_MARKERS:
             parts.append(segment)
         at = end
     return data

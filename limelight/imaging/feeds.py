@@ -47,14 +47,14 @@ def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequ
         The inputs by name. Optional ones are omitted where no row has them. Images are stored channels last.
     """
     at = [cache(row) for row in rows]
-    found = {}
+    feeds = {}
     for each in inputs:
         if each.source != "prompt":
             own = size if each.scale == 1 else each.scaled(size)
             array = MAKERS[each.source]([row(own) for row in at], tables)
             if array is not None:
-                found[each.name] = array
-    return found
+                feeds[each.name] = array
+    return feeds
 
 
 def _images(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray:
@@ -145,7 +145,7 @@ def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, 
     return at
 
 
-def singly(feeds: Feeds) -> Iterator[Feeds]:
+def single_rows(feeds: Feeds) -> Iterator[Feeds]:
     """Yield the rows one after another, as batches of one."""
     count = len(next(iter(feeds.values()))) if feeds else 0
     for index in range(count):

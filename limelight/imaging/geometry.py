@@ -23,8 +23,8 @@ def fixed_size(size: int | Size, prepare: Prepare) -> Size:
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:
         raise UserError(f"size must be positive, got {height}x{width}; leave it out to use the model's own")
-    divisor, least = prepare.divisor, prepare.least
-    rounded = [max(divisor, least, round(side / divisor) * divisor) for side in (height, width)]
+    divisor, min_side = prepare.divisor, prepare.least
+    rounded = [max(divisor, min_side, round(side / divisor) * divisor) for side in (height, width)]
     return rounded[0], rounded[1]
 
 

@@ -32,7 +32,7 @@ MAX_BYTES = 100 << 20
 
 _ORIENTATION_TAG = 0x0112
 _EMBEDDED_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-_MOST_DPI = 65535
+_MAX_DPI = 65535
 """The largest value that JFIF can store."""
 _INCH, _CM = 2, 3
 """Values of EXIF ResolutionUnit."""
@@ -72,7 +72,7 @@ class Header:
             across, down = (float(value) for value in self.image.info.get("dpi") or _exif_dpi(self.image))
         except Exception:  # damaged tags do not imply damaged pixels
             return None
-        if not (0 < across <= _MOST_DPI and 0 < down <= _MOST_DPI):
+        if not (0 < across <= _MAX_DPI and 0 < down <= _MAX_DPI):
             return None
         return (down, across) if self.orientation >= 5 else (across, down)
 
@@ -139,7 +139,7 @@ def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[by
         name = str(source)
         try:
             if not Path(source).is_file():
-                raise UserError(f"cannot read {name}: {_what_else(Path(source))}")
+                raise UserError(f"cannot read {name}: {_describe_obstacle(Path(source))}")
             length = Path(source).stat().st_size
         except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             raise UserError(f"cannot read {name}: {error}; check the path") from error
@@ -155,7 +155,7 @@ def _load(source: Path | str | bytes, max_bytes: int, nameless: str) -> tuple[by
         raise UserError(f"cannot read {name}: {error.strerror}; check the file") from error
 
 
-def _what_else(path: Path) -> str:
+def _describe_obstacle(path: Path) -> str:
     """Describe what exists in place of a file."""
     if path.is_dir():
         return "it is a folder; give a file"

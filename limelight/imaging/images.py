@@ -30,7 +30,7 @@ LOSSLESS = 100
 """A WebP quality; the default for pictures with transparency: lossy blocks would smear colours across the object's
 edge into pixels with alpha 0."""
 
-_LONGEST_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
+_MAX_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
 _METRE_PER_INCH = 0.0254
 _INCH = 2
 """A value of EXIF ResolutionUnit."""
@@ -113,15 +113,19 @@ def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
         UserError: missing, empty, above a limit, damaged, truncated, or of an unsupported format.
     """
     header = open_picture(source, max_pixels, max_bytes)
-    found = decode(header, colour=True)
-    pixels, notes, omitted = _to_8bit(_stretch(found.pixels, header.name)), found.notes, found.damage or header.omitted
-    if found.profile:
-        pixels, note = array_to_srgb(pixels, found.profile)
+    decoded = decode(header, colour=True)
+    pixels, notes, omitted = (
+        _to_8bit(_stretch(decoded.pixels, header.name)),
+        decoded.notes,
+        decoded.damage or header.omitted,
+    )
+    if decoded.profile:
+        pixels, note = array_to_srgb(pixels, decoded.profile)
         notes += (note,) if note else ()
     image_HW3 = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
-    if found.alpha_HW is None:
+    if decoded.alpha_HW is None:
         return Photo(image_HW3, None, header.dpi, notes, omitted)
-    return Photo(*on_ground(image_HW3, _to_8bit(found.alpha_HW)), header.dpi, notes, omitted)
+    return Photo(*on_ground(image_HW3, _to_8bit(decoded.alpha_HW)), header.dpi, notes, omitted)
 
 
 def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> np.ndarray:
@@ -207,7 +211,7 @@ def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None =
         return buffer.getvalue()
     if file_type == ".png":
         return with_dpi(_png(pixels), dpi)
-    longest = _LONGEST_SIDE[file_type]
+    longest = _MAX_SIDE[file_type]
     if max(pixels.shape[:2]) > longest:
         height, width = pixels.shape[:2]
         raise UserError(f"{width}x{height} is larger than a {file_type} file can be, {longest} a side; make a .png")

@@ -22,7 +22,7 @@ VOID = 255
 is never an object."""
 VOC_BORDER = (224, 224, 192)
 """Colour of `VOID` in VOC's palette."""
-_NEAR = 25
+_LEVEL_TOLERANCE = 25
 """A channel this near to 0 or 255 counts as black or white, as JPEG and dithering alter them."""
 _TINT = 32
 """Largest difference between the channels of a grey pixel; above it, the pixel is coloured."""
@@ -82,10 +82,10 @@ def decode_mask(path: Path | str) -> Mask:
         if header.image is not None and header.image.mode == "P":
             return _by_palette(*decode_indices(header))
         one = NARROW.get(raw_mode(header.image)) if header.image else None
-        found = decode(header, colour=True)
-        if one is not None and found.pixels.max() == one:
-            found.pixels = found.pixels // one  # not in place: decoders may return read-only arrays
-        return _by_colour(found.pixels) if found.alpha_HW is None else _by_alpha(found.pixels, found.alpha_HW)
+        decoded = decode(header, colour=True)
+        if one is not None and decoded.pixels.max() == one:
+            decoded.pixels = decoded.pixels // one  # not in place: decoders may return read-only arrays
+        return _by_colour(decoded.pixels) if decoded.alpha_HW is None else _by_alpha(decoded.pixels, decoded.alpha_HW)
     except UserError as error:
         raise UserError(f"mask {path} {error}") from None
 
@@ -127,7 +127,7 @@ def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool
     if np.ptp(colours[used].astype(int), axis=1).any():
         return False
     level = colours[used, 0]
-    black, white = level <= _NEAR, level >= 255 - _NEAR
+    black, white = level <= _LEVEL_TOLERANCE, level >= 255 - _LEVEL_TOLERANCE
     if (black | white).all() or (black.any() and white.any()):
         return True
     return not np.ptp(palette.astype(int), axis=1).any() and len(np.unique(palette[:, 0])) > 2
@@ -136,7 +136,7 @@ def _is_grey(used: np.ndarray, colours: np.ndarray, palette: np.ndarray) -> bool
 def _salient(used: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Mark which of 256 labels are salient: all except the background (index 0, or black at another index) and void."""
     salient = np.ones(256, bool)
-    black = np.all(colours <= _NEAR, axis=1)
+    black = np.all(colours <= _LEVEL_TOLERANCE, axis=1)
     if black[used].any() and not (0 in used and black[0]):
         salient[black] = False
         return salient
@@ -161,7 +161,7 @@ def _by_colour(pixels_HW3: np.ndarray) -> Mask:
     if not _is_coloured(pixels_HW3):
         return _by_level(grey_HW)
     bytes_HW3 = _in_8_bits(pixels_HW3)
-    black_HW = np.all(bytes_HW3 <= _NEAR, axis=-1)
+    black_HW = np.all(bytes_HW3 <= _LEVEL_TOLERANCE, axis=-1)
     code_HW = bytes_HW3.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     if not black_HW.any() or len(np.unique(code_HW)) > _MAX_LABELS:
         return replace(_by_level(grey_HW), coding=Coding.LUMINANCE)

@@ -15,7 +15,7 @@ from limelight.models.inputs import Size
 
 PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR = 262, 274, 277, 284
 EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675
-WHITE_IS_ZERO, UNSIGNED, _FLOAT, _APART, _ASSOCIATED = 0, 1, 3, 2, 1
+WHITE_IS_ZERO, UNSIGNED, _FLOAT, _PLANAR, _ASSOCIATED = 0, 1, 3, 2, 1
 _BITS = 258
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Signatures of TIFF and BigTIFF, in either byte order."""
@@ -47,7 +47,7 @@ def size_of(tags: Tags) -> Size:
 
 def check_layout(name: str, tags: Tags) -> None:
     """Raise UserError where channels of more than 8 bits are stored as separate planes, which OpenCV scrambles."""
-    if tags.get(SAMPLES, 1) > 1 and tags.get(PLANAR, 1) == _APART and max(tags.get(_BITS, (1,))) > 8:
+    if tags.get(SAMPLES, 1) > 1 and tags.get(PLANAR, 1) == _PLANAR and max(tags.get(_BITS, (1,))) > 8:
         raise UserError(f"cannot read {name}: its channels are stored apart (planar); convert it to interleaved ones")
 
 

@@ -80,15 +80,17 @@ class Plan:
     @property
     def description(self) -> str:
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
-        architecture, found = self.card.architecture, self.runtime.computed_in()
-        asked = self.runtime.number_format
+        architecture, computed_in = self.card.architecture, self.runtime.computed_in()
+        requested_format = self.runtime.number_format
         return ", ".join(
             filter(
                 None,
                 (
                     f"{architecture.model} ({architecture.form} form, {architecture.parameters:,} parameters)",
                     f"{self.runtime.engine} on {self.device}{f' ({self.threads} threads)' if self.threads else ''}",
-                    found if found == asked else f"{found} ({asked} unavailable)",
+                    computed_in
+                    if computed_in == requested_format
+                    else f"{computed_in} ({requested_format} unavailable)",
                     self.sampling.note,
                     f"autoencoder {self.vae}" if self.vae else "",
                     f"weights {self.card.provenance.sha256[:12]}",
@@ -123,7 +125,7 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
         "is to sample in several steps": sampling.steps is not None,
         "is to use another autoencoder": request.vae is not None,
     }
-    reason = next((reason for reason, holds in reasons.items() if holds), None)
+    reason = next((reason for reason, is_true in reasons.items() if is_true), None)
     if request.runtime == "auto":
         runtime = TORCH if reason else fastest_runtime(folder, request.device)
     else:
@@ -146,10 +148,10 @@ def fastest_runtime(folder: Path | str, device: Device = "auto") -> Runtime:
     return next((runtime for runtime in present if runtime.file(folder).is_file() and runtime.installed), TORCH)
 
 
-def _device(asked: Device, runtime: Runtime) -> Literal["cpu", "cuda"]:
+def _device(requested: Device, runtime: Runtime) -> Literal["cpu", "cuda"]:
     """Resolve 'auto'. A device requested by name is left for the runtime to accept or reject."""
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     return "cuda" if not runtime.exported and _cuda_available() else "cpu"
 
 

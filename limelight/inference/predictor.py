@@ -21,7 +21,7 @@ from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds, check_picture, picture_feeds
 from limelight.imaging.geometry import network_size, proportional_size, to_picture
 from limelight.inference.backends import open_backend
-from limelight.inference.backends.backend import MOST_AT_ONCE, Backend, check_size
+from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend, check_size
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.models.card import Card, Finish
@@ -30,7 +30,7 @@ from limelight.models.registry import entry
 from limelight.models.weights import check_weights, read_card
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
-MAPS_AT_ONCE = 64
+MAX_MAPS_PER_BATCH = 64
 """Upper limit of maps (pictures times classes) held between the network and the labels."""
 
 
@@ -88,14 +88,14 @@ class Predictor(Generic[Result]):
         model, takes = self.card.architecture.model, self._companions
         if not companion:
             if "rgb" not in self._modalities:
-                raise UserError(f"{model} needs a companion with every picture: {_either(takes)}; give one")
+                raise UserError(f"{model} needs a companion with every picture: {_alternatives(takes)}; give one")
             return "rgb"
         if not takes:
             raise UserError(f"{model} takes images alone; leave the companion out, or choose another model")
         if modality is None and len(takes) > 1:
-            raise UserError(f"{model} takes several kinds of companions; say which this is: {_either(takes)}")
+            raise UserError(f"{model} takes several kinds of companions; say which this is: {_alternatives(takes)}")
         if modality is not None and modality not in takes:
-            raise UserError(f"{model} takes {_either(takes)} as companion, not {modality!r}; give one of these")
+            raise UserError(f"{model} takes {_alternatives(takes)} as companion, not {modality!r}; give one of these")
         return modality or takes[0]
 
     def _predict(
@@ -123,7 +123,7 @@ class Predictor(Generic[Result]):
         for size, alike in self._by_size(images).items():
             companion = any(modalities[index] != "rgb" for index in alike)
             with self._turn:
-                step = self._at_once(batch_size, size, len(prompts), companion)
+                step = self._choose_batch_size(batch_size, size, len(prompts), companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
                 with self._turn, raising_shortage():
                     batch = self._predict_batch(
@@ -155,13 +155,13 @@ class Predictor(Generic[Result]):
             return proportional_size(picture, self.plan.processing_res, self.card.prepare)
         return network_size(picture, self.card.prepare)
 
-    def _at_once(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
+    def _choose_batch_size(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
         """Return how many pictures to run per batch."""
         option = "--size" if self.plan.processing_res is None else "--processing-res"
-        asked = batch_size
+        max_pictures = batch_size
         if prompts:
-            asked = min(batch_size or MOST_AT_ONCE, max(1, MAPS_AT_ONCE // prompts))
-        return self._backend.at_once(asked, size, prompts=prompts, companion=companion, option=option)
+            max_pictures = min(batch_size or MAX_BATCH_SIZE, max(1, MAX_MAPS_PER_BATCH // prompts))
+        return self._backend.choose_batch_size(max_pictures, size, prompts=prompts, companion=companion, option=option)
 
     def _predict_batch(
         self,
@@ -184,10 +184,10 @@ class Predictor(Generic[Result]):
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
         for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
             before = time.perf_counter()
-            doubt_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
-            found = finish(map_Khw, doubt_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
-            found.milliseconds["post"] = 1000 * (time.perf_counter() - before)
-            yield found
+            uncertainty_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
+            result = finish(map_Khw, uncertainty_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
+            result.milliseconds["post"] = 1000 * (time.perf_counter() - before)
+            yield result
 
 
 def prediction(
@@ -234,7 +234,7 @@ class SaliencyPredictor(Predictor[Prediction]):
                 the image's proportions; None for an image that has none.
             modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
             batch_size: most pictures per batch; 0 = as many as fit in free memory, up to
-                `MOST_AT_ONCE`.
+                `MAX_BATCH_SIZE`.
             output_processing_res: return results at the network's input size, not at the pictures' own.
 
         Returns:
@@ -262,8 +262,8 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
 
     Example:
         predictor = load("artifacts/words")
-        found = predictor.predict([read_image("photo.jpg")], ["cat", "armchair"])[0]
-        found.labels_HW, found.probability_HW("cat")
+        result = predictor.predict([read_image("photo.jpg")], ["cat", "armchair"])[0]
+        result.labels_HW, result.probability_HW("cat")
     """
 
     def predict(
@@ -382,5 +382,5 @@ def check(source: Path | str, request: Request) -> None:
         check_weights(source, card)
 
 
-def _either(modalities: Sequence[str]) -> str:
+def _alternatives(modalities: Sequence[str]) -> str:
     return " or ".join(f"{_KINDS[modality]} ({modality})" for modality in modalities)

@@ -9,7 +9,7 @@ import numpy as np
 from limelight.foundation.errors import UserError
 from limelight.models.card import Card
 
-MOST_MEMBERS = 1000
+MAX_MEMBERS = 1000
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Sampling:
     """Sampling settings of a diffusion network; the published setting is Sampling(10, 10).
 
     Raises:
-        UserError: fewer than one step or member, or more than `MOST_MEMBERS`.
+        UserError: fewer than one step or member, or more than `MAX_MEMBERS`.
     """
 
     steps: int | None = None
@@ -31,8 +31,8 @@ class Sampling:
             raise UserError(
                 f"denoising takes at least 1 step, got {self.steps}; leave it out for the network's own way"
             )
-        if not 1 <= self.ensemble_size <= MOST_MEMBERS:
-            raise UserError(f"an ensemble has 1 to {MOST_MEMBERS} members, got {self.ensemble_size}; ask for so many")
+        if not 1 <= self.ensemble_size <= MAX_MEMBERS:
+            raise UserError(f"an ensemble has 1 to {MAX_MEMBERS} members, got {self.ensemble_size}; ask for so many")
 
     def for_weights(self, card: Card) -> "Sampling":
         """Fill in the steps that the weights were trained for, where none are requested.
@@ -40,13 +40,13 @@ class Sampling:
         Raises:
             UserError: several ensemble members with a single step, which would all be equal.
         """
-        found = replace(self, steps=self.steps or card.use.denoise_steps)
-        if found.ensemble_size > 1 and found.steps is None:
+        resolved = replace(self, steps=self.steps or card.use.denoise_steps)
+        if resolved.ensemble_size > 1 and resolved.steps is None:
             raise UserError(
-                f"without denoising steps all {found.ensemble_size} members of an ensemble are equal; ask for "
+                f"without denoising steps all {resolved.ensemble_size} members of an ensemble are equal; ask for "
                 "denoising steps too, or leave the ensemble out"
             )
-        return found
+        return resolved
 
     @property
     def note(self) -> str:

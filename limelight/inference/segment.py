@@ -26,7 +26,7 @@ class Segmentation:
     milliseconds: dict[str, float]
     """Time for this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize, choose)."""
     uncertainty_HW: np.ndarray | None = None
-    """float32 in [0, 0.5]: ensemble disagreement about each pixel's class; see `doubt`. None without an ensemble."""
+    """float32 in [0, 0.5]: disagreement of an ensemble about each pixel's class; see `label_uncertainty`. Else None."""
 
     def probability_HW(self, name: str) -> np.ndarray:
         """Return one class's probability, float32 in [0, 1], at the labels' size.
@@ -55,8 +55,8 @@ def segmentation(
 ) -> Segmentation:
     """Turn a network's maps into a result at (height, width); for `background` see `most_probable`."""
     labels_HW = most_probable(probability_Khw, size, background)
-    doubt_HW = None if uncertainty_Khw is None else doubt(uncertainty_Khw, labels_HW)
-    return Segmentation(labels_HW, classes, probability_Khw, milliseconds, doubt_HW)
+    uncertainty_HW = None if uncertainty_Khw is None else label_uncertainty(uncertainty_Khw, labels_HW)
+    return Segmentation(labels_HW, classes, probability_Khw, milliseconds, uncertainty_HW)
 
 
 def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold: float) -> np.ndarray:
@@ -75,10 +75,10 @@ def most_probable(probability_Khw: np.ndarray, size: tuple[int, int], threshold:
     return labels_HW
 
 
-def doubt(uncertainty_Khw: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
+def label_uncertainty(uncertainty_Khw: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
     """Return uncertainty_HW float32: that of each pixel's class; on background, of the most uncertain class."""
-    doubt_HW = to_picture(uncertainty_Khw.max(0), labels_HW.shape)
+    uncertainty_HW = to_picture(uncertainty_Khw.max(0), labels_HW.shape)
     for label in np.unique(labels_HW[labels_HW > 0]):
         where_HW = labels_HW == label
-        doubt_HW[where_HW] = to_picture(uncertainty_Khw[label - 1], labels_HW.shape)[where_HW]
-    return doubt_HW
+        uncertainty_HW[where_HW] = to_picture(uncertainty_Khw[label - 1], labels_HW.shape)[where_HW]
+    return uncertainty_HW

@@ -13,7 +13,7 @@ from PIL import Image
 from limelight.foundation.errors import UserError
 
 VOID_GREY = (120, 120, 120)
-MOST_INDEXED = 255
+MAX_INDEXED = 255
 """Most classes that an 8-bit palette PNG can hold."""
 
 Picture = NDArray[np.uint8]
@@ -48,10 +48,10 @@ def encode_labels(labels_HW: NDArray[np.integer]) -> bytes:
     Raises:
         UserError: a label exceeds 255.
     """
-    if labels_HW.max(initial=0) > MOST_INDEXED:
-        raise UserError(f"label {labels_HW.max()} is beyond a palette's {MOST_INDEXED}; ask for fewer classes")
+    if labels_HW.max(initial=0) > MAX_INDEXED:
+        raise UserError(f"label {labels_HW.max()} is beyond a palette's {MAX_INDEXED}; ask for fewer classes")
     picture = Image.fromarray(labels_HW.astype(np.uint8), "P")
-    picture.putpalette([value for label in range(MOST_INDEXED + 1) for value in colour(label)])
+    picture.putpalette([value for label in range(MAX_INDEXED + 1) for value in colour(label)])
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()

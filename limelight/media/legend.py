@@ -13,7 +13,7 @@ from limelight.media.labels import Picture, colour, tinted
 
 SIZE = 12
 """Font size, pixels."""
-NARROWEST = 240
+MIN_WIDTH = 240
 """Smallest width of an overlay in pixels, so that a small picture's legend stays legible."""
 INK = (40, 40, 40)
 
@@ -27,7 +27,7 @@ _FONTS = (
     "malgun.ttf",
 )
 """Font files with many scripts, by their usual names; the first with a name's letters is used."""
-_IN_NO_FONT = "\U0010ffff"
+_MISSING_GLYPH = "\U0010ffff"
 
 Font = ImageFont.FreeTypeFont
 
@@ -40,7 +40,7 @@ def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[
     """
     height, width = labels_HW.shape
     shown = [(int(label), names[label - 1]) for label in np.unique(labels_HW[labels_HW > 0])]
-    below = strip(max(width, NARROWEST), shown, size=max(SIZE, width // 60))
+    below = strip(max(width, MIN_WIDTH), shown, size=max(SIZE, width // 60))
     whole = np.full((height + len(below), below.shape[1], 3), 255, np.uint8)
     whole[:height, :width], whole[height:] = tinted(image_HW3, labels_HW), below
     return whole
@@ -90,20 +90,20 @@ def _places(width: int, legend: Sequence[tuple[int, str]], size: int) -> Iterato
 
 
 def _writes(font: Font, text: str) -> bool:
-    missing = bytes(font.getmask(_IN_NO_FONT))
+    missing = bytes(font.getmask(_MISSING_GLYPH))
     return all(bytes(font.getmask(letter)) != missing for letter in text)
 
 
 @lru_cache(maxsize=4)
 def _fonts(size: int) -> list[Font]:
     """List the available fonts: matplotlib's, if installed, the system's, and Pillow's own."""
-    found, spec = [], find_spec("matplotlib")
+    fonts, spec = [], find_spec("matplotlib")
     own = [str(Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf")] if spec and spec.origin else []
     for name in (*own, *_FONTS):
         try:
-            found.append(ImageFont.truetype(name, size))
+            fonts.append(ImageFont.truetype(name, size))
         except OSError:
             continue
     last = ImageFont.load_default(size)
     assert isinstance(last, Font)  # Pillow with FreeType, which the other fonts need too
-    return [*found, last]
+    return [*fonts, last]

@@ -58,7 +58,7 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
     walk = Walk([path.resolve() for path in arguments if path.is_dir()], marker=RECORD)
     files, refused = _sort_files([_place(path) for path in arguments if not path.is_dir()])
-    found = list(dict.fromkeys(files + walk.pictures))
+    pictures = list(dict.fromkeys(files + walk.pictures))
     refused |= dict(walk.refused)
     identities = {folder: identify(folder) for folder in skip}
     skipped = {
@@ -66,11 +66,11 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
         for folder, identity in identities.items()
         for place in (folder.resolve(), identity and walk.folders.get(identity))
     }
-    paths = [path for path in found if skipped.keys().isdisjoint(path.parents)]
+    paths = [path for path in pictures if skipped.keys().isdisjoint(path.parents)]
     kept = [path for path in sorted(refused) if skipped.keys().isdisjoint((path, *path.parents))]
     if not paths and not kept:
-        within = [str(folder) for place, folder in skipped.items() if any(place in path.parents for path in found)]
-        raise _nothing_to_do(", ".join(map(str, arguments)), within)
+        within = [str(folder) for place, folder in skipped.items() if any(place in path.parents for path in pictures)]
+        raise _no_pictures_error(", ".join(map(str, arguments)), within)
     earlier = sum(folder not in skipped for folder in walk.results)
     return Scan(_assign(paths, _base(arguments)), [(path, refused[path]) for path in kept], walk.notes, earlier)
 
@@ -81,11 +81,11 @@ def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> l
     Raises:
         UserError: as `scan`, or none of them can be read.
     """
-    found = scan(arguments, skip=skip)
-    if not found.sources:
-        path, reason = found.refused[0]
+    scanned = scan(arguments, skip=skip)
+    if not scanned.sources:
+        path, reason = scanned.refused[0]
         raise UserError(f"{path}: {reason}")
-    return found.sources
+    return scanned.sources
 
 
 def check_link(argument: Path) -> None:
@@ -155,7 +155,7 @@ def _sort_files(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
     return [path for path in paths if path not in refused], refused
 
 
-def _nothing_to_do(places: str, within: list[str]) -> UserError:
+def _no_pictures_error(places: str, within: list[str]) -> UserError:
     """Make the error for no pictures, or for pictures that all lie `within` skipped folders."""
     if within:
         return UserError(

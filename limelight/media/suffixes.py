@@ -10,13 +10,13 @@ _RAW = (
     ".3fr .arq .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf "
     ".raw .rw2 .rwl .sr2 .srf .srw .x3f"
 )
-_DRAWN = ".ai .cdr .emf .eps .svg .svgz .wmf"
-_OTHER = (
+_VECTOR = ".ai .cdr .emf .eps .svg .svgz .wmf"
+_OTHER_RASTER = (
     ".avifs .bpg .cin .cur .dcm .dcx .dds .djvu .dpx .exr .fits .flif .hdr .heics .heifs "
     ".icns .ico .j2c .jng .jpc .jpf .jpm .jls .jxl .jxr .kra .mng .mpo .ora .pam .pbm .pcd .pct "
     ".pcx .pfm .pgm .pict .pnm .ppm .psb .psd .psp .qoi .ras .sgi .tga .wbmp .wdp .xbm .xcf .xpm"
 )
-UNREAD = frozenset(f"{_RAW} {_DRAWN} {_OTHER}".split())
+UNSUPPORTED = frozenset(f"{_RAW} {_VECTOR} {_OTHER_RASTER}".split())
 """Suffixes of unsupported pictures: camera raw files, vector graphics and other formats."""
 
 HEAD = 32
@@ -53,7 +53,7 @@ def sniff(head: bytes) -> str | None:
 def is_named_as_picture(name: str) -> bool:
     """Whether the suffix is a picture's, supported or not."""
     suffix = _suffix(name)
-    return suffix in EXTENSIONS or suffix in UNREAD
+    return suffix in EXTENSIONS or suffix in UNSUPPORTED
 
 
 def is_picture(path: Path | str) -> bool:
@@ -72,12 +72,12 @@ def is_picture(path: Path | str) -> bool:
         with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 - called for every file of a tree
             kind = sniff(handle.read(HEAD))
     except OSError as error:
-        if suffix and suffix not in UNREAD:  # another kind of file
+        if suffix and suffix not in UNSUPPORTED:  # another kind of file
             return False
         raise UserError(
             f"{path} cannot be opened to see whether it is a picture: {error.strerror}; check who may read it"
         ) from error
-    if suffix in UNREAD and kind in (None, "TIFF"):
+    if suffix in UNSUPPORTED and kind in (None, "TIFF"):
         raise UserError(f"limelight does not read {suffix} files; convert it to JPEG, PNG or TIFF")
     return kind is not None
 
@@ -85,7 +85,7 @@ def is_picture(path: Path | str) -> bool:
 def check_is_read(path: Path | str) -> None:
     """Raise UserError where a file has the suffix of an unsupported picture and does not hold a supported one."""
     # Path.is_file raises in a folder without access.
-    if _suffix(path) in UNREAD and os.path.isfile(path):  # noqa: PTH113
+    if _suffix(path) in UNSUPPORTED and os.path.isfile(path):  # noqa: PTH113
         is_picture(path)
 
 

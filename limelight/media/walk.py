@@ -42,7 +42,7 @@ class Walk:
         self._pending = sorted(self._roots, reverse=True)
         self._links: list[Path] = []
         while self._pending or self._links:
-            self._look_into(self._pending.pop()) if self._pending else self._follow(heapq.heappop(self._links))
+            self._scan_folder(self._pending.pop()) if self._pending else self._follow(heapq.heappop(self._links))
         self.pictures.sort()
 
     def _follow(self, link: Path) -> None:
@@ -50,9 +50,9 @@ class Walk:
         if identity in self._above and identity not in self.folders:
             self.notes.append((link, f"not followed: it is a link to {link.resolve()}, which is above what was given"))
         else:
-            self._look_into(link)
+            self._scan_folder(link)
 
-    def _look_into(self, folder: Path) -> None:
+    def _scan_folder(self, folder: Path) -> None:
         identity = identify(folder)
         if identity in self.folders:
             return
@@ -77,7 +77,7 @@ class Walk:
     def _sort_in(self, entry: os.DirEntry[str]) -> None:
         if entry.is_dir(follow_symlinks=False):
             self._pending.append(Path(entry.path))
-        elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode := _mode_behind(entry)):
+        elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode := _resolved_mode(entry)):
             if is_picture(entry.path):
                 self.pictures.append(Path(entry.path))
         elif stat.S_ISDIR(mode):
@@ -95,7 +95,7 @@ def identify(folder: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def _mode_behind(entry: os.DirEntry[str]) -> int:
+def _resolved_mode(entry: os.DirEntry[str]) -> int:
     """Return the file mode of an entry, or of a link's target.
 
     Raises:

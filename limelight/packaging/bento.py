@@ -122,23 +122,27 @@ def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> 
         pin = Requirement(line)
         if pin.marker is None or pin.marker.evaluate():
             locked[canonicalize_name(pin.name)] = f"{canonicalize_name(pin.name)}{pin.specifier}"
-    found: dict[str, str] = {}
+    pinned: dict[str, str] = {}
     engine = runtime.partition("-")[0]
     own = entry(model).packages if engine == "torch" else ()
-    wanted = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
-    while wanted:
-        package = wanted.pop()
+    pending = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
+    while pending:
+        package = pending.pop()
         name = canonicalize_name(package.name)
         if name not in locked:
             raise UserError(f"{name} is needed to serve {runtime} but is not in {lock}; run make lock")
-        if name not in found:
-            found[name] = locked[name]
-            wanted += [need for need in map(Requirement, requires(name) or []) if _applies(need, package.extras)]
-    return sorted(found.values())
+        if name not in pinned:
+            pinned[name] = locked[name]
+            pending += [
+                requirement
+                for requirement in map(Requirement, requires(name) or [])
+                if _applies(requirement, package.extras)
+            ]
+    return sorted(pinned.values())
 
 
-def _applies(need: "Requirement", extras: set[str]) -> bool:
-    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+def _applies(requirement: "Requirement", extras: set[str]) -> bool:
+    return requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in {"", *extras})
 
 
 def unpack(bento: Path, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
 from limelight.inference.plan import Device
-from limelight.inference.plan import Request as Asked
+from limelight.inference.plan import Request as LoadRequest
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
@@ -128,14 +128,14 @@ def read_classes(text: str) -> tuple[str, ...]:
 
 def _file_type(request: Request) -> str:
     """Return the suffix of 8-bit results: as requested, or that of the single result's name."""
-    asked = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
+    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
     output = request.output or ""
     suffix = Path(output).suffix.lower()
     is_file = suffix in FILE_TYPES and not output.endswith("/") and not Path(output).is_dir()
     named = suffix if is_file else None
-    if asked and named and asked != named and not {asked, named} <= set(JPEG):
-        raise UserError(f"--format {request.format} makes {asked} files, and --output is {output}; leave out one")
-    return named or asked or ".png"
+    if requested and named and requested != named and not {requested, named} <= set(JPEG):
+        raise UserError(f"--format {request.format} makes {requested} files, and --output is {output}; leave out one")
+    return named or requested or ".png"
 
 
 def _style(request: Request, file_type: str) -> Style:
@@ -174,7 +174,7 @@ def _load(request: Request) -> AnyPredictor:
     # The champion is the fastest of its kind on a CPU in its runtime; GPU and sampling require PyTorch.
     if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
         runtime = won_with
-    asked = Asked(
+    load_request = LoadRequest(
         runtime=runtime,
         device=request.device,
         threads=request.threads,
@@ -184,7 +184,7 @@ def _load(request: Request) -> AnyPredictor:
         half_precision=request.half_precision,
         vae=request.vae,
     )
-    return load(model, asked)
+    return load(model, load_request)
 
 
 def _second(request: Request) -> Second:
@@ -240,8 +240,8 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
         raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
     given = sys.stdin.buffer.read() if source == STREAM else Path(source)
     picture = read_picture(given, companion, modality, job.style.max_pixels)
-    (found,) = job.predict([picture])
-    contents = job.style.render(picture.photo, found)
+    (prediction,) = job.predict([picture])
+    contents = job.style.render(picture.photo, prediction)
     if target == STREAM:
         sys.stdout.buffer.write(contents[0])
         sys.stdout.buffer.flush()
@@ -275,10 +275,10 @@ def _companion_of(source: str, where: Path) -> Path:
     """Return a single picture's companion: the file itself, or the match for its name in a folder."""
     if source == STREAM or not where.is_dir():
         return where
-    (found,) = find_companions(find_sources([Path(source)]), where).values()
-    if isinstance(found, UserError):
-        raise found
-    return found
+    (companion,) = find_companions(find_sources([Path(source)]), where).values()
+    if isinstance(companion, UserError):
+        raise companion
+    return companion
 
 
 def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> int:
@@ -291,30 +291,30 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
         raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
     if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
         skip.append(second[1])  # companions below the pictures' folder are not input pictures
-    found = scan(arguments, skip=skip)
+    scanned = scan(arguments, skip=skip)
     if second is not None:
-        companions = Companions(*second, find_companions(found.sources, second[1]))
+        companions = Companions(*second, find_companions(scanned.sources, second[1]))
     report = predict_tree(
         job,
-        found.sources,
+        scanned.sources,
         folder,
-        refused=found.refused,
+        refused=scanned.refused,
         companions=companions,
         overwrite=request.overwrite,
         quiet=request.quiet,
     )
     if not request.quiet:
-        _print_notes([*found.notes, *report.notes])
+        _print_notes([*scanned.notes, *report.notes])
     summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
-    many = "folder" if found.earlier == 1 else "folders"
-    passed = f"; {found.earlier} {many} of earlier results passed over" if found.earlier else ""
+    folder_word = "folder" if scanned.earlier == 1 else "folders"
+    skipped_note = f"; {scanned.earlier} {folder_word} of earlier results passed over" if scanned.earlier else ""
     if report.failures:
         path, reason = report.failures[0]
         first = reason if str(path) in reason else f"{path}: {reason}"
-        print(f"error: {summary}; see {folder / FAILURES}{passed}. The first: {first}", file=sys.stderr)
+        print(f"error: {summary}; see {folder / FAILURES}{skipped_note}. The first: {first}", file=sys.stderr)
         return 1
     if not request.quiet:
-        print(f"{summary}{passed}", file=sys.stderr)
+        print(f"{summary}{skipped_note}", file=sys.stderr)
     return 0
 
 

@@ -22,7 +22,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes
 
 DONE = "limelight.done.jsonl"
-_WASTE = 2
+_MAX_LINES_PER_RESULT = 2
 """Lines per result from which on the file is rewritten."""
 Stamp = list[list[str | int]]
 """Name, size in bytes and modification time in ns of a picture and of its companion, if any."""
@@ -31,10 +31,10 @@ Stamp = list[list[str | int]]
 def stamp_of(inputs: Sequence[Path]) -> Stamp | None:
     """Return what shows whether a picture or its companion has changed; None where one is missing or inaccessible."""
     try:
-        found = [(path.name, path.stat()) for path in inputs]
+        statuses = [(path.name, path.stat()) for path in inputs]
     except OSError:
         return None
-    return [[name, status.st_size, status.st_mtime_ns] for name, status in found]
+    return [[name, status.st_size, status.st_mtime_ns] for name, status in statuses]
 
 
 class Finished(NamedTuple):
@@ -99,7 +99,7 @@ class Done:
         lines = content.splitlines()
         for line in lines:
             self._finished.update(_parse(line))
-        if (content and not content.endswith(b"\n")) or len(lines) > _WASTE * len(self._finished):
+        if (content and not content.endswith(b"\n")) or len(lines) > _MAX_LINES_PER_RESULT * len(self._finished):
             write_bytes(self._path, b"".join(_line(*item) for item in self._finished.items()))
 
 

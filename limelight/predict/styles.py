@@ -16,19 +16,19 @@ from limelight.imaging.images import FILE_TYPES, JPEG, LOSSY, Photo, Picture, en
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.predictor import OpenVocabularyPredictor, Prediction, SaliencyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
-from limelight.media.labels import MOST_INDEXED, encode_labels
+from limelight.media.labels import MAX_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
 from limelight.media.sources import path_text
 
-Found = Prediction | Segmentation
+Result = Prediction | Segmentation
 
 UNCERTAINTY = "uncertainty"
-HARD, OF_CLASSES = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
+LABEL_KINDS, KINDS_PER_CLASS = ("labels", "overlay"), ("labels", "overlay", "map", "npy")
 """Kinds that show labels; kinds that differ where there are several classes."""
 EXACT = ("map16", "npy", "labels")
 """Kinds of exact numbers, which file types other than PNG cannot all store."""
-_LONGEST = 40
+_MAX_NAME_CHARS = 40
 """Most letters of a class name in a file name."""
 
 
@@ -94,30 +94,30 @@ class Style:
     @property
     def settings(self) -> dict[str, Any]:
         """All settings that the files depend on besides the prediction, as JSON."""
-        background = None if self.kind in OF_CLASSES else self.output.background_sha256
+        background = None if self.kind in KINDS_PER_CLASS else self.output.background_sha256
         on = {} if background is None else {"background_sha256": background}
         stored = {} if self.file_type == ".png" else {"file_type": self.file_type, "quality": self.quality}
         return {"kind": self.name, "threshold": self.threshold, "reverse": self.reverse, **on, **stored}
 
-    def render(self, photo: Photo, found: Found) -> list[bytes]:
+    def render(self, photo: Photo, prediction: Result) -> list[bytes]:
         """Render the files' contents, one per ending.
 
         Raises:
             UserError: the result is larger than its file type allows.
         """
-        files = list(self._files(photo, found))
+        files = list(self._files(photo, prediction))
         if self.uncertainty:
-            assert found.uncertainty_HW is not None, "an ensemble's"
-            files.append(encode(np.rint(2 * 65535 * found.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
+            assert prediction.uncertainty_HW is not None, "an ensemble's"
+            files.append(encode(np.rint(2 * 65535 * prediction.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
         return files
 
     def _endings(self) -> list[str]:
         return [self.suffix]
 
-    def _files(self, photo: Photo, found: Found) -> Iterator[bytes]:
-        assert isinstance(found, Prediction), "see Job"
-        fitted = _fitted(photo, found.saliency_HW.shape)
-        yield self._drawn(fitted, self._adjusted(found.saliency_HW))
+    def _files(self, photo: Photo, prediction: Result) -> Iterator[bytes]:
+        assert isinstance(prediction, Prediction), "see Job"
+        fitted = _fitted(photo, prediction.saliency_HW.shape)
+        yield self._drawn(fitted, self._adjusted(prediction.saliency_HW))
 
     def _adjusted(self, map_HW: np.ndarray) -> np.ndarray:
         return adjust(map_HW, threshold=self.threshold, reverse=self.reverse)
@@ -144,12 +144,12 @@ class LabelStyle(Style):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind in HARD and (self.threshold is not None or self.reverse):
+        if self.kind in LABEL_KINDS and (self.threshold is not None or self.reverse):
             raise UserError(f"--threshold and --reverse say nothing to kind {self.kind}; --background decides there")
 
     @property
     def name(self) -> str:
-        return self.kind if self.kind in OF_CLASSES else super().name
+        return self.kind if self.kind in KINDS_PER_CLASS else super().name
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -166,13 +166,13 @@ class LabelStyle(Style):
             return [f".{name}{self.suffix}" for name in file_names(self.classes)]
         return super()._endings()
 
-    def _files(self, photo: Photo, found: Found) -> Iterator[bytes]:
-        assert isinstance(found, Segmentation), "see Job"
-        size = found.labels_HW.shape
+    def _files(self, photo: Photo, prediction: Result) -> Iterator[bytes]:
+        assert isinstance(prediction, Segmentation), "see Job"
+        size = prediction.labels_HW.shape
         photo = _fitted(photo, size)
-        labels_HW = without_hidden(found.labels_HW, photo.transparency)
-        maps = (self._adjusted(to_picture(map_hw, size)) for map_hw in found.probability_Khw)
-        if self.kind == "labels" and len(self.classes) > MOST_INDEXED:
+        labels_HW = without_hidden(prediction.labels_HW, photo.transparency)
+        maps = (self._adjusted(to_picture(map_hw, size)) for map_hw in prediction.probability_Khw)
+        if self.kind == "labels" and len(self.classes) > MAX_INDEXED:
             yield encode(labels_HW.astype(np.uint16), dpi=photo.dpi)
         elif self.kind == "labels":
             yield with_dpi(encode_labels(labels_HW), photo.dpi)
@@ -183,7 +183,7 @@ class LabelStyle(Style):
         elif self.kind == "map":
             yield from (self._drawn(photo, map_HW) for map_HW in maps)
         else:
-            yield self._drawn(photo, self._adjusted(to_picture(found.probability_Khw.max(0), size)))
+            yield self._drawn(photo, self._adjusted(to_picture(prediction.probability_Khw.max(0), size)))
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Job:
     batch_size: int = 8
     output_processing_res: bool = False
 
-    def predict(self, pictures: Sequence[Picture]) -> Sequence[Found]:
+    def predict(self, pictures: Sequence[Picture]) -> Sequence[Result]:
         """Return one prediction per picture, in order.
 
         Raises:
@@ -227,14 +227,14 @@ class Job:
             output_processing_res=self.output_processing_res,
         )
 
-    def predict_each(self, pictures: Sequence[Picture]) -> Sequence[Found | UserError]:
+    def predict_each(self, pictures: Sequence[Picture]) -> Sequence[Result | UserError]:
         """Predict like `predict`, but with an error in place of each failed prediction: mostly too little memory."""
         try:
             return self.predict(pictures)
         except UserError as error:
             if len(pictures) == 1:
                 return [error]
-            return [found for picture in pictures for found in self.predict_each([picture])]
+            return [prediction for picture in pictures for prediction in self.predict_each([picture])]
 
     def record(self) -> dict[str, Any]:
         """The settings that the results depend on besides the pictures, as JSON."""
@@ -255,7 +255,7 @@ class Job:
 
 def file_names(classes: Sequence[str]) -> list[str]:
     """Turn each class into part of a file name; numbered where two would be equal."""
-    slugs = [re.sub(r"\W+", "-", name.casefold()).strip("-")[:_LONGEST] for name in classes]
+    slugs = [re.sub(r"\W+", "-", name.casefold()).strip("-")[:_MAX_NAME_CHARS] for name in classes]
     if len({*slugs, "", UNCERTAINTY}) == len(slugs) + 2:
         return slugs
     return [f"{label}-{slug}" for label, slug in enumerate(slugs, start=1)]

@@ -20,16 +20,16 @@ from typing import Any
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sweep, write_bytes, write_json, write_text
 from limelight.imaging.images import Picture, read_picture
-from limelight.inference.backends.backend import MOST_AT_ONCE
+from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
-from limelight.predict.styles import Found, Job, LabelStyle, Style
+from limelight.predict.styles import Job, LabelStyle, Result, Style
 from limelight.progress import progress
 
 FAILURES, LEGEND = "failures.csv", "classes.json"
 _THREADS = 2
 """Threads that decode and encode while the network runs; both release the interpreter's lock."""
-_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 """Errors that concern one result only: its name is too long, invalid on this disk, or taken by another kind of file."""
 
 
@@ -110,12 +110,12 @@ def predict_tree(
     report.skipped = len(kept)
     report.failures += [(source.path, finished.omitted) for source, finished in kept.items() if finished.omitted]
 
-    def finish(source: Source, picture: Picture | UserError, found: Found | UserError) -> UserError | None:
+    def finish(source: Source, picture: Picture | UserError, prediction: Result | UserError) -> UserError | None:
         if isinstance(picture, UserError):
             return picture
-        if isinstance(found, UserError):
-            return found
-        error, sizes = _write(job.style, targets[source], picture, found)
+        if isinstance(prediction, UserError):
+            return prediction
+        error, sizes = _write(job.style, targets[source], picture, prediction)
         stamp = stamps[source]
         if error is None and stamp is not None:
             done.add(source.relative, stamp, sizes, picture.photo.omitted)
@@ -157,15 +157,15 @@ def _begin(
     return done
 
 
-def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Found | UserError]:
+def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Result | UserError]:
     """Return each picture's prediction, or the error in its place."""
-    found = iter(job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
-    return [picture if isinstance(picture, UserError) else next(found) for picture in pictures]
+    predictions = iter(job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
+    return [picture if isinstance(picture, UserError) else next(predictions) for picture in pictures]
 
 
 def _companion_paths(source: Source, companions: Companions | None) -> list[Path]:
-    found = companions and companions.paths[source]
-    return [found] if isinstance(found, Path) else []
+    path = companions and companions.paths[source]
+    return [path] if isinstance(path, Path) else []
 
 
 def _record(companions: Companions | None) -> dict[str, Any]:
@@ -198,16 +198,16 @@ def _read_ahead(
 ) -> Iterator[tuple[Sequence[Source], list[Picture | UserError]]]:
     """Yield batches of sources with their pictures or errors, decoding the next batch while one is in use."""
 
-    batch_size = job.batch_size or MOST_AT_ONCE
+    batch_size = job.batch_size or MAX_BATCH_SIZE
     read = partial(_read, companions=companions, max_pixels=job.style.max_pixels)
 
     def submit(start: int) -> Any:
         return pool.map(read, sources[start : start + batch_size])
 
-    ahead = submit(0)
+    prefetched = submit(0)
     for start in range(0, len(sources), batch_size):
-        pictures = list(ahead)
-        ahead = submit(start + batch_size)
+        pictures = list(prefetched)
+        prefetched = submit(start + batch_size)
         yield sources[start : start + batch_size], pictures
 
 
@@ -224,7 +224,9 @@ def _read(source: Source, companions: Companions | None, max_pixels: int) -> Pic
         return error
 
 
-def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found) -> tuple[UserError | None, list[int]]:
+def _write(
+    style: Style, targets: Sequence[Path], picture: Picture, prediction: Result
+) -> tuple[UserError | None, list[int]]:
     """Write a picture's results; return the first error of those that failed, and the sizes of the others in bytes.
 
     Raises:
@@ -232,7 +234,7 @@ def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found
     """
     failure, sizes = None, []
     try:
-        contents = style.render(picture.photo, found)
+        contents = style.render(picture.photo, prediction)
     except UserError as error:
         return error, []
     for target, content in zip(targets, contents, strict=True):
@@ -241,7 +243,7 @@ def _write(style: Style, targets: Sequence[Path], picture: Picture, found: Found
             sizes.append(len(content))
         except UserError as error:
             refused = error.__cause__
-            if not isinstance(refused, OSError) or refused.errno not in _OF_THE_NAME:
+            if not isinstance(refused, OSError) or refused.errno not in _NAME_ERRORS:
                 raise
             failure = failure or UserError(
                 f"cannot write {target}: {refused.strerror}; rename the picture, or shorten the class"

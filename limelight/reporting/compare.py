@@ -46,21 +46,23 @@ def compare(
     Raises:
         UserError: nothing to compare, a folder of maps is incomplete, an unknown metric, or no row satisfies a rule.
     """
-    found, left_out = read_reports(reports, names, manifest_hash(samples))
+    readings, left_out = read_reports(reports, names, manifest_hash(samples))
     by_id = {sample.sample_id: sample for sample in samples}
     contests: dict[str, Contest] = {}
     pictures: Pictures = {}
     for name in TASKS:
         task = get_task(name)
-        own, methods = [report for report in found if report.task == name], task.other_methods(settings, samples)
+        own, methods = [report for report in readings if report.task == name], task.other_methods(settings, samples)
         rows = [row for report in own for row in rows_of(report, teachers)]
         rows += [row_of_maps(title, method, task) for title, method in methods.items()]
         if rows:
             contests[name] = _contest(rows, rules.get(name, task.rule), task)
             pictures |= gallery(task, own, methods, by_id)
-    for report in found:
-        left_out |= {f"{report.about['artifact']} ({name})": why for name, why in report.about["left_out"].items()}
-    hardware = sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in found})
+    for report in readings:
+        left_out |= {
+            f"{report.about['artifact']} ({name})": reason for name, reason in report.about["left_out"].items()
+        }
+    hardware = sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in readings})
     return Leaderboard(contests, hardware, reproduce, manifest_hash(samples), left_out), pictures
 
 

@@ -174,7 +174,7 @@ class _Work:
         for dataset, group in self.datasets.items():
             shown = track(group, len(group), f"{self.folder.name} {runtime} on {dataset}")
             scores[dataset] = self.scoring.score(predictor, dataset, shown, keep, store=store)
-        mean = over_datasets([found.figures for found in scores.values()], self.task.metrics)
+        mean = over_datasets([dataset_scores.figures for dataset_scores in scores.values()], self.task.metrics)
         size = RUNTIMES[runtime].size_bytes(self.folder)
         return RuntimeResult(scores, mean, latency, timed.of, size, predictor.description)
 

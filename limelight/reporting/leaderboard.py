@@ -63,7 +63,7 @@ class Leaderboard:
         }
 
 
-def what_to_log(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
+def tracked_results(board: Leaderboard, folder: Path | str) -> dict[str, Any]:
     """Collect what the experiment tracker gets of a comparison.
 
     Returns:

@@ -94,7 +94,7 @@ def _facts(board: Leaderboard) -> list[str]:
         facts.append("Latencies of different machines or numbers of threads do not compare.")
     if any(row.runtime == MAPS for contest in board.contests.values() for row in contest.rows):
         facts.append("Rows called maps are scored from published maps; their speed is not known here.")
-    return facts + [f"Left out: {name}: {why}." for name, why in board.left_out.items()]
+    return facts + [f"Left out: {name}: {reason}." for name, reason in board.left_out.items()]
 
 
 def _markdown_table(table: Table) -> str:

@@ -31,7 +31,7 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
         threads: the runtimes' threads during timing.
     """
     folder, task, scores = Path(folder), evaluation.task, evaluation.scores
-    curves = {dataset: found.curves for dataset, found in scores.items()}
+    curves = {dataset: dataset_scores.curves for dataset, dataset_scores in scores.items()}
     write_json(folder / METRICS_FILE, metrics_tree(evaluation) | task.details(scores))
     write_text(folder / "per_image.csv", _per_image_csv(evaluation))
     write_text(folder / "pr.csv", curves_csv(curves, PR))
@@ -107,7 +107,7 @@ def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> d
         "manifest_sha256": manifest_hash(samples),
         "packages": packages(),
         "runtimes": {name: result.description for name, result in evaluation.runtimes.items()},
-        "failures": {name: found.failures for name, found in evaluation.scores.items()},
+        "failures": {name: dataset_scores.failures for name, dataset_scores in evaluation.scores.items()},
         "examples": {name: f"examples/{slug(name)}.png" for name in evaluation.examples},
         "left_out": evaluation.left_out,
     }

@@ -120,7 +120,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
 
 def row_of_maps(name: str, method: Method, task: Task[Any, Any]) -> Row:
     """Make a row for another method, known by its maps alone."""
-    datasets = {dataset: dict(found.figures) for dataset, found in method.scores.items()}
+    datasets = {dataset: dict(dataset_scores.figures) for dataset, dataset_scores in method.scores.items()}
     return Row(name, MAPS, datasets, over_datasets(list(datasets.values()), task.metrics), model=name)
 
 

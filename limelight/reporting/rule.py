@@ -56,9 +56,9 @@ def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Ch
         )
     within = [row for row in candidates if _excess(row, rule) <= 1]
     if not within:
-        raise UserError(_nobody(candidates, rule))
+        raise UserError(_nothing_within_limits(candidates, rule))
     figures = {row.name: value for row in within if (value := values[row.name]) is not None}
-    return _crown(within, figures, rule, metric, left=len(candidates) - len(within))
+    return _choose_best(within, figures, rule, metric, left=len(candidates) - len(within))
 
 
 def metric_of(rule: Rule, task: Task[Any, Any]) -> Metric:
@@ -72,7 +72,7 @@ def metric_of(rule: Rule, task: Task[Any, Any]) -> Metric:
     return task.metrics[rule.metric]
 
 
-def _crown(within: list[Row], figures: dict[str, float], rule: Rule, metric: Metric, left: int) -> Champion:
+def _choose_best(within: list[Row], figures: dict[str, float], rule: Rule, metric: Metric, left: int) -> Champion:
     ranked = sorted(within, key=lambda row: (metric.sign * figures[row.name], *_cost(row)))
     best = figures[ranked[0].name]
     equals = sorted((row for row in ranked if abs(figures[row.name] - best) <= TIE), key=_cost)
@@ -127,7 +127,7 @@ def _reason(winner: Row, equals: int, within: int, left: int, rule: Rule, metric
     return text
 
 
-def _nobody(candidates: list[Row], rule: Rule) -> str:
+def _nothing_within_limits(candidates: list[Row], rule: Rule) -> str:
     nearest = min(candidates, key=lambda row: (_excess(row, rule), *_cost(row)))
     return (
         f"none of {len(candidates)} rows keeps within {_limits(rule)} (compare in params.yaml); the nearest is "

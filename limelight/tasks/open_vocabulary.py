@@ -89,11 +89,17 @@ class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
         return tiles_of(sample, results)
 
     def details(self, scores: "Mapping[str, ClassScores]") -> dict[str, Any]:
-        return {"iou": {dataset: found.iou for dataset, found in scores.items()}}
+        return {"iou": {dataset: dataset_scores.iou for dataset, dataset_scores in scores.items()}}
 
     def remarks(self, scores: "Mapping[str, ClassScores]") -> dict[str, Any]:
         """List the classes that training did not name, for datasets where that is known."""
-        return {"unseen": {name: found.unseen for name, found in scores.items() if found.trained is not None}}
+        return {
+            "unseen": {
+                name: dataset_scores.unseen
+                for name, dataset_scores in scores.items()
+                if dataset_scores.trained is not None
+            }
+        }
 
     def csv_files(self, scores: "Mapping[str, ClassScores]") -> dict[str, str]:
         from limelight.evaluation.open_vocabulary import per_class_csv

@@ -80,7 +80,7 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         return tiles_of(sample, results)
 
     def remarks(self, scores: "Mapping[str, SaliencyScores]") -> dict[str, Any]:
-        return {"undefined": {dataset: found.undefined for dataset, found in scores.items()}}
+        return {"undefined": {dataset: dataset_scores.undefined for dataset, dataset_scores in scores.items()}}
 
     def other_methods(self, settings: Evaluate, samples: "Sequence[Sample]") -> dict[str, Method]:
         from limelight.evaluation.maps import evaluate_maps_folder

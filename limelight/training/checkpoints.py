@@ -76,11 +76,11 @@ class Checkpoints:
         self.folder = folder
         self.seconds = minutes * 60
         self.writes = writes
-        self.saved_at = time.monotonic()
+        self.last_saved = time.monotonic()
 
     @property
     def due(self) -> bool:
-        return time.monotonic() - self.saved_at >= self.seconds
+        return time.monotonic() - self.last_saved >= self.seconds
 
     @property
     def newest(self) -> Path | None:
@@ -92,7 +92,7 @@ class Checkpoints:
         Raises:
             UserError: the disk is full; the states written before remain.
         """
-        self.saved_at = time.monotonic()
+        self.last_saved = time.monotonic()
         if not self.writes:
             return
         state = {name: part.state_dict() for name, part in parts.items()}

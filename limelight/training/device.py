@@ -61,7 +61,7 @@ def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
     set_seed(int(np.random.SeedSequence([seed, epoch, step, rank]).generate_state(1)[0]))
 
 
-def say(accelerator: Accelerator, text: str) -> None:
+def print_on_main(accelerator: Accelerator, text: str) -> None:
     """Print one line on standard error, from the first process only."""
     if accelerator.is_main_process:
         print(text, file=sys.stderr, flush=True)

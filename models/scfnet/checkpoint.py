@@ -44,9 +44,9 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
         A state dict; names that no rule knows are kept, so that strict loading reports them. Paddle does not count
         batches, so the counters of the batch norms are added, at zero.
     """
-    ours = {_rename(key): value for key, value in state.items()}
-    counters = [key.replace("running_mean", "num_batches_tracked") for key in ours if key.endswith("running_mean")]
-    return ours | {key: torch.tensor(0) for key in counters}
+    renamed = {_rename(key): value for key, value in state.items()}
+    counters = [key.replace("running_mean", "num_batches_tracked") for key in renamed if key.endswith("running_mean")]
+    return renamed | {key: torch.tensor(0) for key in counters}
 
 
 def from_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:

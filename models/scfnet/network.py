@@ -28,7 +28,7 @@ class SCFNet(Network):
         detail: width of a fifth level at 1/2 (ours), finer than the published four; 0 = none.
     """
 
-    capabilities = Capabilities(least=32)  # of which the deepest features keep one pixel
+    capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
 
     def __init__(
         self,

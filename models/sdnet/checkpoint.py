@@ -37,24 +37,24 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
         UserError: a name that no published SDNet has.
     """
     renamed = {_rename(key): value for key, value in state.items()}
-    ours = {key: value for key, value in renamed.items() if "#" not in key}
+    merged = {key: value for key, value in renamed.items() if "#" not in key}
     branches = sorted(key for key in renamed if "#" in key)
     for name in dict.fromkeys(key.partition("#")[0] for key in branches):
-        ours[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
+        merged[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
     # The published fusion concatenates fine and coarse features; `Fusion` has one convolution for each.
-    for key in [key for key in ours if key.startswith("fusions.") and key.endswith(".weight")]:
-        ours[key.replace(".fine.", ".coarse.")] = ours[key][:, DECODER_WIDTH:]
-        ours[key] = ours[key][:, :DECODER_WIDTH]
-    return ours
+    for key in [key for key in merged if key.startswith("fusions.") and key.endswith(".weight")]:
+        merged[key.replace(".fine.", ".coarse.")] = merged[key][:, DECODER_WIDTH:]
+        merged[key] = merged[key][:, :DECODER_WIDTH]
+    return merged
 
 
 def _rename(key: str) -> str:
     for pattern, replacement in _NAMES:
-        found = re.fullmatch(pattern, key)
-        if found:
+        match = re.fullmatch(pattern, key)
+        if match:
             # Stages and blocks are counted from one in the published names.
             return re.sub(
-                r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", found.expand(replacement)
+                r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", match.expand(replacement)
             )
     raise UserError(f"{key!r} is not a name of a published SDNet checkpoint; is the file of another network?")
 

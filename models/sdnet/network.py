@@ -32,14 +32,16 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList()
         self.channels = [width * factor for factor in STAGE_WIDTHS]
         channels = width
-        for wanted, depth in zip(self.channels, STAGE_BLOCKS, strict=True):
+        for out_channels, depth in zip(self.channels, STAGE_BLOCKS, strict=True):
             blocks = []
             for index in range(depth):
                 operators = WIDE if index == depth - 1 else NARROW
                 blocks.append(
-                    DifferenceBlock(channels, wanted, operators, down=index == 0, batch_norm=batch_norm, merged=merged)
+                    DifferenceBlock(
+                        channels, out_channels, operators, down=index == 0, batch_norm=batch_norm, merged=merged
+                    )
                 )
-                channels = wanted
+                channels = out_channels
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
@@ -80,7 +82,7 @@ class SDNet(Network):
             (ours). None = images alone, as published.
     """
 
-    capabilities = Capabilities(merge=True, least=16)  # it is halved four times
+    capabilities = Capabilities(merge=True, min_side=16)  # it is halved four times
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from limelight.champions.nomination import crown, nominate
+from limelight.champions.nomination import nominate, set_champion
 from limelight.champions.registry import holder
 from limelight.config import Params
 from limelight.foundation.errors import UserError
@@ -35,14 +35,15 @@ def compared(
     write_json("reports/leaderboard/champion.json", {task: {**record, "manifest_sha256": samples}})
 
 
+@pytest.mark.slow
 def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Params) -> None:
     compared("first", 0.70, seed=1)
     first = nominate(params)
     assert first.better and "no champion yet" in first.reason
     assert holder(params.tracking) is None
-    crown(params, first)
-    found = holder(params.tracking)
-    assert found is not None and found.sha256 == read_card("artifacts/first").provenance.sha256
+    set_champion(params, first)
+    version = holder(params.tracking)
+    assert version is not None and version.sha256 == read_card("artifacts/first").provenance.sha256
 
     again = nominate(params)
     assert not again.better and "champion already" in again.reason and again.version == first.version
@@ -62,7 +63,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     compared("better", 0.75, seed=5)
     better = nominate(params)
     assert better.better and "0.7500 against 0.7000" in better.reason
-    crown(params, better)
+    set_champion(params, better)
     assert holder(params.tracking).version == better.version  # type: ignore[union-attr]
 
 
@@ -70,9 +71,9 @@ def test_another_task_has_a_registered_model_of_its_own(params: Params) -> None:
     compared("words", 0.6, seed=1, metric="mIoU", task="open-vocabulary")
     with pytest.raises(UserError, match="no champion of saliency, only of open-vocabulary"):
         nominate(params)
-    crown(params, nominate(params, "open-vocabulary"))
-    found = holder(params.tracking.model_copy(update={"registered_model": "limelight-open-vocabulary"}))
-    assert found is not None and found.sha256 == read_card("artifacts/words").provenance.sha256
+    set_champion(params, nominate(params, "open-vocabulary"))
+    version = holder(params.tracking.model_copy(update={"registered_model": "limelight-open-vocabulary"}))
+    assert version is not None and version.sha256 == read_card("artifacts/words").provenance.sha256
 
 
 def test_without_a_tracker_nothing_is_registered(params: Params) -> None:

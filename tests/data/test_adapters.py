@@ -371,14 +371,14 @@ def test_label_maps_of_three_channels_are_ids_or_colours(here):
     prepared = prepare(root, **more)
     assert {sample.classes for sample in prepared.samples} == {("cat",)}
     assert label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
-    for wrong, said in (
+    for wrong, reason in (
         (levels + np.uint8([1, 0, 0, 0]), "holds colours, not ids; convert them by the dataset's palette"),
         (levels - np.uint8([0, 0, 0, 55]), "holds colours, not ids; convert them by the dataset's palette"),
         (levels[..., :3].astype(np.uint16), "has channels of 16 bits; save it with one channel of class ids"),
     ):
         for number in range(24):
             trees.write(root / f"labels/{number}.png", wrong)
-        message = rf"24 of 24 samples cannot be used: .*png {said} \(and 23 more\)$"
+        message = rf"24 of 24 samples cannot be used: .*png {reason} \(and 23 more\)$"
         with pytest.raises(UserError, match=message) as caught:
             prepare(root, **more)
         assert str(caught.value).count(".png") == 1
@@ -427,8 +427,10 @@ def test_label_maps_that_show_no_class_are_refused(here):
     """Masks of 0 and 255 with a table for 0 and 1."""
     root = trees.stills(here / "set", ["1", "2"], target="labels")
     more = {"labels": "classes", "split": {"train": 0.5, "test": 0.5}}
-    said = r"dataset set: no label map shows any of the classes 1: car; values found: 0, 255 \(255 is under `ignore`\)"
-    with pytest.raises(UserError, match=said):
+    message = (
+        r"dataset set: no label map shows any of the classes 1: car; values found: 0, 255 \(255 is under `ignore`\)"
+    )
+    with pytest.raises(UserError, match=message):
         prepare(root, classes={1: "car"}, **more)
     with pytest.raises(UserError, match=r"4: d, 5: e, \.\.\.; values found: 0, 255 \(0, 255 are under `ignore`\)"):
         prepare(root, classes=dict(enumerate("abcdef", 1)), ignore=[0, 255], **more)
@@ -494,6 +496,7 @@ def test_thermal_pictures_may_be_coloured_and_depth_grey_in_three_channels(here)
     assert len(prepare(root, sensor="rgbt", layout=layout, split="test").samples) == 2
 
 
+@pytest.mark.slow
 def test_real_folders(shared):
     real = shared / "realdata"
     photos = prepare(real / "rgb", "photos", layout=Layout(), split={"train": 0.8, "val": 0.1, "test": 0.1})
@@ -506,7 +509,7 @@ def test_real_folders(shared):
     assert len(depth.samples) == 53 and all(sample.companion for sample in depth.samples)
 
 
-ASKED = [
+PRESET_REQUESTS = [
     (path.stem, request)
     for path in sorted((ROOT / "presets").glob("*.yaml"))
     for request in load_params(path).active.data.datasets
@@ -514,18 +517,20 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize(("preset", "asked"), ASKED, ids=[f"{preset}-{asked.name}" for preset, asked in ASKED])
-def test_a_preset_takes_the_whole_folder_that_the_catalogue_asks_for(here, preset, asked):
+@pytest.mark.parametrize(
+    ("preset", "expected"), PRESET_REQUESTS, ids=[f"{preset}-{expected.name}" for preset, expected in PRESET_REQUESTS]
+)
+def test_a_preset_takes_the_whole_folder_that_the_catalogue_asks_for(here, preset, expected):
     """Not only the part that it uses."""
-    stem = asked.include.rstrip("*") if asked.include else "a_"
-    for part in catalogue()[asked.name].layouts[0]:
-        fill(here / "root", part, [f"{stem}1" if part.split in (None, asked.split or part.split) else "other_1"])
-    if labels_of(asked) == "classes":
+    stem = expected.include.rstrip("*") if expected.include else "a_"
+    for part in catalogue()[expected.name].layouts[0]:
+        fill(here / "root", part, [f"{stem}1" if part.split in (None, expected.split or part.split) else "other_1"])
+    if labels_of(expected) == "classes":
         (here / "root/classes.json").write_text(json.dumps({"0": "background", "1": "cat"}))
-    asked = asked.model_copy(update={"path": str(here / "root")})
-    prepared = prepare_dataset(asked, entry_of(asked), 0, HashCache())
+    expected = expected.model_copy(update={"path": str(here / "root")})
+    prepared = prepare_dataset(expected, entry_of(expected), 0, HashCache())
     assert prepared.samples and not prepared.problems
-    assert all(asked.include is None or Path(sample.image).stem == f"{stem}1" for sample in prepared.samples)
+    assert all(expected.include is None or Path(sample.image).stem == f"{stem}1" for sample in prepared.samples)
 
 
 # ------------------------------------------------------------------------------------------- sensor, labels and clips

@@ -62,10 +62,10 @@ def former_draw(given: dict[str, float], size: tuple[int, int], generator: np.ra
         return start + int(before), start + side - removed - int(after)
 
     uniform, contrast, brightness = generator.uniform, given.get("contrast", 0.0), given.get("brightness", 0.0)
-    found = {"rows": window(size[0]), "columns": window(size[1])}
-    found |= {"mirror": generator.random() < 0.5, "upside_down": generator.random() < 0.0}
+    windows = {"rows": window(size[0]), "columns": window(size[1])}
+    windows |= {"mirror": generator.random() < 0.5, "upside_down": generator.random() < 0.0}
     assert generator.random() >= 0  # of a blur
-    return found | {
+    return windows | {
         "contrast": uniform(1 - contrast, 1 + contrast),
         "brightness": uniform(-brightness, brightness),
         "angle": uniform(0, 0),
@@ -218,9 +218,9 @@ def test_scaling_up_keeps_the_middle() -> None:
 
 def test_enhancing_is_pillow_s() -> None:
     still = scene(20, 30)
-    found = EnhanceEffect(((2, 1.1), (0, 1.05)))(still, (20, 30)).image_HW3
+    enhanced = EnhanceEffect(((2, 1.1), (0, 1.05)))(still, (20, 30)).image_HW3
     sharp = ImageEnhance.Sharpness(Image.fromarray(still.image_HW3)).enhance(1.1)
-    np.testing.assert_array_equal(found, np.asarray(ImageEnhance.Contrast(sharp).enhance(1.05)))
+    np.testing.assert_array_equal(enhanced, np.asarray(ImageEnhance.Contrast(sharp).enhance(1.05)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- draws
@@ -313,8 +313,8 @@ def test_levels_are_the_normalised_values() -> None:
     changed = levels((0, 0, 0), (1, 1, 1), contrast=1.5, brightness=-0.1)[0, :, 2]
     np.testing.assert_allclose(changed, np.clip(1.5 * value - 0.1, 0, 1), atol=1e-6)
     ramp_HW3 = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-    settled = Picture(ramp_HW3, contrast=1.5, brightness=-0.1).settled()
-    np.testing.assert_allclose(settled.image_HW3[0, :, 2] / 255, changed, atol=0.5 / 255 + 1e-6)
+    applied = Picture(ramp_HW3, contrast=1.5, brightness=-0.1).with_photometry_applied()
+    np.testing.assert_allclose(applied.image_HW3[0, :, 2] / 255, changed, atol=0.5 / 255 + 1e-6)
 
 
 def test_shrink_averages_and_keeps_proportions() -> None:

@@ -105,6 +105,7 @@ def test_left_out_files_are_written_down(here, capsys):
         prepare.run(given)
 
 
+@pytest.mark.slow
 def test_a_few_odd_masks_among_many_are_counted_and_named(here, capsys):
     root = trees.stills(here / "photos", [f"{number:02}" for number in range(60)])
     voc = Image.open(root / "masks/00.png").point(lambda value: value // 255)

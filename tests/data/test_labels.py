@@ -106,9 +106,9 @@ def test_a_missing_table_is_named() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
 def test_resizing_invents_no_label(width: int, height: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice(np.array([-1, 0, 2, 9], np.int16), (13, 17))
-    found = resize_labels(labels, (height, width))
-    assert found.shape == (height, width) and found.dtype == np.int16
-    assert set(found.ravel().tolist()) <= {-1, 0, 2, 9}
+    resized = resize_labels(labels, (height, width))
+    assert resized.shape == (height, width) and resized.dtype == np.int16
+    assert set(resized.ravel().tolist()) <= {-1, 0, 2, 9}
 
 
 def test_labels_stay_where_their_pixels_are() -> None:

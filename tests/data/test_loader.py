@@ -333,8 +333,8 @@ def test_batches_are_those_of_earlier_versions(tmp_path, more, digest, means):
     assert hashlib.sha256(order.encode()).hexdigest().startswith(digest)
     for batch, expected in zip(batches, means, strict=True):
         tensors = (batch.image_B3HW, batch.mask_B1HW, batch.companion_B1HW)
-        found = [0.0 if tensor is None else float(tensor.mean()) for tensor in tensors]
-        assert found == pytest.approx(expected, abs=5e-4)
+        seen_means = [0.0 if tensor is None else float(tensor.mean()) for tensor in tensors]
+        assert seen_means == pytest.approx(expected, abs=5e-4)
 
 
 # --------------------------------------------------------------------------------------------------------- the content

@@ -86,8 +86,8 @@ def test_a_companion_beside(here: Path):
 def test_folders_per_split_and_clip(here: Path):
     root = make(here / "set", "train/x.jpg", "train/x_gt.png", "test/y.jpg", "test/y_gt.png", "unlabelled/z.jpg")
     prepared = prepare(root, {"image": "{split}/{name}.jpg", "mask": "{split}/{name}_gt"}, split=None)
-    found = {sample.sample_id: (sample.split, sample.mask) for sample in prepared.samples}
-    assert found == {
+    paths = {sample.sample_id: (sample.split, sample.mask) for sample in prepared.samples}
+    assert paths == {
         "set/test/y": ("test", "set/test/y_gt.png"),
         "set/train/x": ("train", "set/train/x_gt.png"),
         "set/unlabelled/z": ("unlabelled", None),

@@ -45,14 +45,14 @@ class Server:
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/set.zip"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        asked, unless_changed = request.headers.get("Range"), request.headers.get("If-Range")
-        self.ranges.append(asked)
+        byte_range, unless_changed = request.headers.get("Range"), request.headers.get("If-Range")
+        self.ranges.append(byte_range)
         if self.statuses:
             request.send_response(self.statuses.pop(0))
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        start = int(re.findall(r"\d+", asked)[0]) if asked and unless_changed in (None, self.etag) else 0
+        start = int(re.findall(r"\d+", byte_range)[0]) if byte_range and unless_changed in (None, self.etag) else 0
         piece = self.body[start:]
         request.send_response(206 if start else 200)
         request.send_header("Content-Length", str(len(piece)))
@@ -100,7 +100,7 @@ def test_resume_download_is_identical(server, here):
     file, waits = get(server, here)
     assert file.read_bytes() == PAYLOAD
     assert len(server.ranges) == 3 and server.ranges[0] is None
-    starts = [int(re.findall(r"\d+", asked)[0]) for asked in server.ranges[1:]]
+    starts = [int(re.findall(r"\d+", byte_range)[0]) for byte_range in server.ranges[1:]]
     assert 0 < starts[0] < starts[1] < len(PAYLOAD), "each attempt goes on where the last one stopped"
     assert waits == [1, 2]
     assert sorted(path.name for path in file.parent.iterdir() if path.suffix != ".lock") == ["set.zip"]
@@ -280,17 +280,17 @@ def test_rendered(here):
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "said"),
+    ("name", "more", "message"),
     [
         ("pets", {"classes": {1: "cat"}}, "dataset pets has labels mask and `classes`"),
         ("pets", {"ignore": [], "labels": "none"}, "dataset pets has labels none and `ignore`"),
         ("DUTS-TR", {"ignore": [255]}, "dataset DUTS-TR has labels mask and `ignore`"),
     ],
 )
-def test_what_label_maps_mean_needs_label_maps(tmp_path, monkeypatch, name, more, said):
+def test_what_label_maps_mean_needs_label_maps(tmp_path, monkeypatch, name, more, message):
     monkeypatch.chdir(tmp_path)
     root = trees.stills(tmp_path / "set", ["1"])
-    with pytest.raises(UserError, match=f"{said}, which is for label maps; set `labels: classes`"):
+    with pytest.raises(UserError, match=f"{message}, which is for label maps; set `labels: classes`"):
         fetch(DatasetRequest(name=name, path=str(root), **more), HashCache())
 
 

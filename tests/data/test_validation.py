@@ -61,6 +61,7 @@ def find(outcomes: dict[str, Outcome], text: str) -> Outcome:
     return next(outcome for expectation, outcome in outcomes.items() if text in expectation)
 
 
+@pytest.mark.slow
 def test_manifest_rules(checker, tmp_path):
     good = make(tmp_path, 20) + make(tmp_path, 4, "depth", companion=True)
     bad = [

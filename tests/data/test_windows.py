@@ -73,9 +73,9 @@ def test_training_windows_hold_frames_of_one_clip_in_order(
     windows = training_windows(mixed, frames, stride)
     assert len(windows) == len(set(windows)) == 4 * each
     for window in windows:
-        found = [(mixed[index].clip, mixed[index].frame) for index in window]
-        first = found[0][1] or 0
-        assert found == [(found[0][0], first + number * stride) for number in range(frames)]
+        clip_frames = [(mixed[index].clip, mixed[index].frame) for index in window]
+        first = clip_frames[0][1] or 0
+        assert clip_frames == [(clip_frames[0][0], first + number * stride) for number in range(frames)]
 
 
 def test_clips_of_one_name_in_two_splits_are_two(clips: list[Sample]) -> None:
@@ -113,10 +113,12 @@ def test_a_batch_holds_whole_windows(clips: list[Sample]) -> None:
     for batch in batches:
         assert batch.frames == 3 and len(batch) == 9 and batch.image_B3HW.shape == (9, 3, 32, 32)
         for at in range(0, 9, 3):
-            found = places(clips, batch.ids[at : at + 3])
-            assert {clip for clip, _ in found} == {found[0][0]}
-            assert [frame for _, frame in found] == list(range(found[0][1] or 0, (found[0][1] or 0) + 3))
-            seen.append(found[0])
+            batch_places = places(clips, batch.ids[at : at + 3])
+            assert {clip for clip, _ in batch_places} == {batch_places[0][0]}
+            assert [frame for _, frame in batch_places] == list(
+                range(batch_places[0][1] or 0, (batch_places[0][1] or 0) + 3)
+            )
+            seen.append(batch_places[0])
     assert len(seen) == len(set(seen)) == 15 and seen != sorted(seen, key=str)  # one window waits for another epoch
     assert batch.to("cpu").frames == 3
 

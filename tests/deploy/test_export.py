@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from limelight.config import Deploy
-from limelight.deploy.export import COMMAND, PIPELINE, Caller, export
+from limelight.deploy.export import COMMAND, PIPELINE, ErrorWording, export
 from limelight.deploy.parity import accuracy, measure_parity, plot_parity
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds
@@ -25,6 +25,8 @@ from limelight.models.base import Capabilities, Network
 from limelight.models.registry import create_model
 from limelight.models.weights import describe, read_card, save_weights
 from tests.tolerance import assert_runtime_agrees
+
+pytestmark = pytest.mark.slow
 
 SIZE = (64, 96)
 OTHERS = [name for name in RUNTIMES if name != "torch"]
@@ -85,10 +87,10 @@ def test_writes_one_folder_per_export_and_nothing_else(folder: Path) -> None:
 
 @pytest.mark.parametrize("runtime", OTHERS)
 def test_runtimes_agree_with_pytorch(folder: Path, runtime: str) -> None:
-    reference, found = opened(folder, "torch", threads=1), opened(folder, runtime, threads=1)
+    reference, exported = opened(folder, "torch", threads=1), opened(folder, runtime, threads=1)
     for batch, size in ((1, SIZE), (3, (50, 77)), (2, (96, 64)), (1, (33, 18))):
         given = feeds(batch, size)
-        expected, probability = maps(reference, given), maps(found, given)
+        expected, probability = maps(reference, given), maps(exported, given)
         assert probability.shape == (batch, 1, *size)
         assert probability.dtype == np.float32
         assert_runtime_agrees(runtime, probability, expected, "sdnet")
@@ -215,8 +217,8 @@ def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:
         export(model, card, tmp_path, ["torch"], feeds(1))
 
 
-@pytest.mark.parametrize("caller", [PIPELINE, COMMAND])
-def test_what_cannot_be_exported_is_told_in_the_callers_words(tmp_path: Path, caller: Caller) -> None:
+@pytest.mark.parametrize("wording", [PIPELINE, COMMAND])
+def test_what_cannot_be_exported_is_told_in_the_callers_words(tmp_path: Path, wording: ErrorWording) -> None:
     model = create_model("sdnet")
     card = describe(model, "sdnet", input_size=SIZE)
     steps = card.derived(denoise_steps=5)
@@ -226,8 +228,8 @@ def test_what_cannot_be_exported_is_told_in_the_callers_words(tmp_path: Path, ca
     ]
     for unusable, runtime, *words in cases:
         with pytest.raises(UserError) as caught:
-            export(model, unusable, tmp_path, [runtime], {}, caller)
-        assert [word in str(caught.value) for word in words] == [caller is PIPELINE, caller is COMMAND]
+            export(model, unusable, tmp_path, [runtime], {}, wording)
+        assert [word in str(caught.value) for word in words] == [wording is PIPELINE, wording is COMMAND]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
@@ -269,8 +271,8 @@ def test_accuracy_by_hand() -> None:
 def test_bf16_that_is_none_is_called_so(folder: Path) -> None:
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for runtime in ("openvino-bf16", "openvino-fp32", "torch-bf16"):
-        said = "on cpu, fp32 (bf16 unavailable), weights" in load(folder, runtime=runtime).description
-        assert said == (runtime == "openvino-bf16" and not has_bf16)
+        described = "on cpu, fp32 (bf16 unavailable), weights" in load(folder, runtime=runtime).description
+        assert described == (runtime == "openvino-bf16" and not has_bf16)
 
 
 WITHOUT_TORCH = """
@@ -282,8 +284,8 @@ from limelight.inference.predictor import check, load
 folder, runtime = sys.argv[1:]
 check(folder, Request(runtime))
 for sides in ({}, {"size": 40}, {"processing_res": 50}):
-    (found,) = load(folder, runtime=runtime, **sides).predict([np.zeros((30, 45, 3), np.uint8)])
-    assert found.saliency_HW.shape == (30, 45)
+    (prediction,) = load(folder, runtime=runtime, **sides).predict([np.zeros((30, 45, 3), np.uint8)])
+    assert prediction.saliency_HW.shape == (30, 45)
 """
 
 

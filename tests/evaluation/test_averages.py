@@ -13,8 +13,8 @@ def test_standard_error_of_a_mean() -> None:
 
 def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     values = np.random.default_rng(0).integers(0, 100, (30, 1))
-    found = jackknife(values, lambda total: {"mean": float(total[0]) / 29})
-    assert found == {"mean_se": pytest.approx(standard_error(values[:, 0]))}
+    actual = jackknife(values, lambda total: {"mean": float(total[0]) / 29})
+    assert actual == {"mean_se": pytest.approx(standard_error(values[:, 0]))}
 
 
 def test_the_jackknife_of_a_ratio_is_how_much_it_varies() -> None:

@@ -9,7 +9,7 @@ from limelight.evaluation.class_curves import level_counts, mean_curves
 def test_curves_equal_plain_counting() -> None:
     generator = np.random.default_rng(0)
     images = [(generator.random((3, 6, 5), np.float32), generator.integers(-1, 3, (6, 5))) for _ in range(4)]
-    found = mean_curves(sum(level_counts(*image) for image in images))
+    actual = mean_curves(sum(level_counts(*image) for image in images))
     for index in (0, 100, 255):
         precision, recall = [], []
         for label in (1, 2):  # the third class is nowhere
@@ -18,9 +18,9 @@ def test_curves_equal_plain_counting() -> None:
             called = sum(((level >= 255 - index) & (truth >= 0)).sum() for level, truth in maps)
             precision.append(hits / max(called, 1))
             recall.append(hits / sum((truth == label).sum() for _, truth in maps))
-        np.testing.assert_allclose(found["precision"][index], np.mean(precision))
-        np.testing.assert_allclose(found["recall"][index], np.mean(recall))
-    assert found["recall"][255] == 1 and np.all(np.diff(found["recall"]) >= 0) and found["f"].max() <= 1
+        np.testing.assert_allclose(actual["precision"][index], np.mean(precision))
+        np.testing.assert_allclose(actual["recall"][index], np.mean(recall))
+    assert actual["recall"][255] == 1 and np.all(np.diff(actual["recall"]) >= 0) and actual["f"].max() <= 1
 
 
 def test_a_map_that_is_right_has_f_of_one() -> None:

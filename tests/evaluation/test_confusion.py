@@ -18,19 +18,19 @@ from limelight.inference.segment import most_probable
 from limelight.media.labels import colour, tinted
 
 TRUTH = np.array([[0, 1, 1, -1], [2, 2, 1, -1]])
-FOUND = np.array([[0, 1, 2, 1], [2, 0, 1, 3]])
+PREDICTED = np.array([[0, 1, 2, 1], [2, 0, 1, 3]])
 
 
 def test_a_matrix_counted_by_hand() -> None:
-    matrix = confusion_matrix(FOUND, TRUTH, 3)
+    matrix = confusion_matrix(PREDICTED, TRUTH, 3)
     assert matrix.tolist() == [[1, 0, 0, 0], [0, 2, 1, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
     iou = class_iou(matrix)
     assert iou[:3].tolist() == [1 / 2, 2 / 3, 1 / 3] and np.isnan(iou[3])
 
 
 def test_figures_counted_by_hand() -> None:
-    found = figures(counts_of(confusion_matrix(FOUND, TRUTH, 3)), np.array([True, False, True]), background=True)
-    assert found == pytest.approx(
+    actual = figures(counts_of(confusion_matrix(PREDICTED, TRUTH, 3)), np.array([True, False, True]), background=True)
+    assert actual == pytest.approx(
         {
             "mIoU": (2 / 3 + 1 / 3) / 2,
             "mIoU_background": (1 / 2 + 2 / 3 + 1 / 3) / 3,
@@ -54,15 +54,15 @@ def test_figures_that_are_not_defined_are_left_out() -> None:
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_a_matrix_equals_plain_counting(seed: int, classes: int) -> None:
     generator = np.random.default_rng(seed)
-    truth, found = generator.integers(-1, classes + 1, (5, 7)), generator.integers(0, classes + 1, (5, 7))
-    matrix = confusion_matrix(found.astype(np.int16), truth.astype(np.int16), classes)
+    truth, predicted = generator.integers(-1, classes + 1, (5, 7)), generator.integers(0, classes + 1, (5, 7))
+    matrix = confusion_matrix(predicted.astype(np.int16), truth.astype(np.int16), classes)
     for row in range(classes + 1):
         for column in range(classes + 1):
-            assert matrix[row, column] == ((truth == row) & (found == column)).sum()
+            assert matrix[row, column] == ((truth == row) & (predicted == column)).sum()
     for label, iou in enumerate(class_iou(matrix)):
         known = truth >= 0
-        union = (((truth == label) | (found == label)) & known).sum()
-        expected = ((truth == label) & (found == label) & known).sum() / union if union else np.nan
+        union = (((truth == label) | (predicted == label)) & known).sum()
+        expected = ((truth == label) & (predicted == label) & known).sum() / union if union else np.nan
         np.testing.assert_allclose(iou, expected)
 
 
@@ -70,12 +70,12 @@ def test_a_matrix_equals_plain_counting(seed: int, classes: int) -> None:
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_iou_is_torchmetrics(seed: int, classes: int) -> None:
     generator = np.random.default_rng(seed)
-    truth, found = generator.integers(-1, classes + 1, (9, 7)), generator.integers(0, classes + 1, (9, 7))
+    truth, predicted = generator.integers(-1, classes + 1, (9, 7)), generator.integers(0, classes + 1, (9, 7))
     truth[0, : classes + 1] = np.arange(classes + 1)  # where the two agree on what counts
     expected = multiclass_jaccard_index(
-        torch.from_numpy(found), torch.from_numpy(truth), classes + 1, average="none", ignore_index=-1
+        torch.from_numpy(predicted), torch.from_numpy(truth), classes + 1, average="none", ignore_index=-1
     )
-    np.testing.assert_allclose(class_iou(confusion_matrix(found, truth, classes)), expected, atol=1e-6)
+    np.testing.assert_allclose(class_iou(confusion_matrix(predicted, truth, classes)), expected, atol=1e-6)
 
 
 def test_whether_a_class_was_trained_may_be_unknown() -> None:
@@ -92,8 +92,8 @@ def test_a_diagram_writes_any_name(tmp_path: Path) -> None:
 
 
 def test_parts_add_up() -> None:
-    whole = confusion_matrix(FOUND, TRUTH, 3)
-    halves = sum(confusion_matrix(found, truth, 3) for found, truth in zip(FOUND, TRUTH, strict=True))
+    whole = confusion_matrix(PREDICTED, TRUTH, 3)
+    halves = sum(confusion_matrix(predicted, truth, 3) for predicted, truth in zip(PREDICTED, TRUTH, strict=True))
     assert np.array_equal(whole, halves)
 
 

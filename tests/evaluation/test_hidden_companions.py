@@ -21,6 +21,8 @@ from limelight.reporting.overlays import draw_overlays
 from limelight.reporting.report import metrics_tree, write_report
 from limelight.tasks.saliency import TASK
 
+pytestmark = pytest.mark.slow
+
 Taking = Callable[..., Path]
 
 
@@ -57,11 +59,11 @@ def test_every_sample_comes_as_the_network_takes_it(figures: Evaluation, taking:
         saliency = (predictor.predict([image], [companion])[0].saliency_HW * 255).astype(np.uint8) / 255
         return np.abs((saliency - saliency.min()) / np.ptp(saliency) - mask).mean()
 
-    found = figures.runtimes["torch"].scores["DEPTH"].per_image["DEPTH/0"]["mae"]
+    mae = figures.runtimes["torch"].scores["DEPTH"].per_image["DEPTH/0"]["mae"]
     hidden = figures.without_companion["DEPTH"].per_image["DEPTH/0"]["mae"]
-    assert found == pytest.approx(error(depth), abs=2e-3)
+    assert mae == pytest.approx(error(depth), abs=2e-3)
     assert hidden == pytest.approx(error(None), abs=2e-3)
-    assert abs(found - hidden) > 5e-3
+    assert abs(mae - hidden) > 5e-3
 
 
 def test_hidden_figures_are_those_of_the_images_alone(figures: Evaluation) -> None:
@@ -133,11 +135,11 @@ def test_overlays_show_the_map_that_was_scored(
     figures: Evaluation, taking: Taking, scenes: list[Sample], settings: Evaluate, tmp_path: Path
 ) -> None:
     by_id = {sample.sample_id: sample for sample in scenes}
-    found = figures.runtimes["torch"].scores["DEPTH"]
+    scores = figures.runtimes["torch"].scores["DEPTH"]
     for folder, shown in ((tmp_path / "depth", by_id), (tmp_path / "alone", {})):
         alone = {name: replace(sample, companion=None) for name, sample in by_id.items()}
         predictor = open_predictor(taking("rgb", "rgbd"), settings, "cpu")
         one = settings.model_copy(update={"overlays": 1})
-        draw_overlays(TASK, predictor, shown or alone, one, found, folder, "D")
+        draw_overlays(TASK, predictor, shown or alone, one, scores, folder, "D")
     pixels = [cv2.imread(str(next(folder.iterdir()))) for folder in (tmp_path / "depth", tmp_path / "alone")]
     assert pixels[0].shape == pixels[1].shape and (pixels[0] != pixels[1]).any()

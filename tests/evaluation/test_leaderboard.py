@@ -9,7 +9,7 @@ from limelight.config import Evaluate, Rule
 from limelight.data.manifest import manifest_hash
 from limelight.foundation.errors import UserError
 from limelight.reporting.compare import compare, write_leaderboard
-from limelight.reporting.leaderboard import what_to_log
+from limelight.reporting.leaderboard import tracked_results
 from limelight.reporting.report import write_report
 from limelight.reporting.rows import Row, read_reports, with_speed_ups
 from limelight.reporting.rule import TIE, choose_champion
@@ -109,9 +109,9 @@ def board(evaluation, samples, tmp_path_factory):
         cv2.imwrite(str(path), cv2.imread(sample.mask))
     settings = Evaluate(workers=0, maps={"other <b>": str(folder / "other")})
     reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
-    found = compare(folder / "eval", NAMES, samples, settings, {}, {"student": "teacher"}, reproduce)
-    write_leaderboard(*found, folder / "board")
-    return folder, *found
+    board = compare(folder / "eval", NAMES, samples, settings, {}, {"student": "teacher"}, reproduce)
+    write_leaderboard(*board, folder / "board")
+    return folder, *board
 
 
 def test_leaderboard_rows(board):
@@ -191,7 +191,7 @@ def test_reports_on_other_data_are_left_out(board, samples):
 def test_what_the_tracker_is_told(board):
     folder, leaderboard, _ = board
     contest = leaderboard.contests["saliency"]
-    log = what_to_log(leaderboard, folder / "board")
+    log = tracked_results(leaderboard, folder / "board")
     assert log["metrics"]["student/torch/wFm"] == pytest.approx(contest.rows[1].mean["wFm"])
     assert all(isinstance(value, int | float) for value in log["metrics"].values())
     assert {path.name for path in log["artifacts"]} >= {"leaderboard.html", "champion.json"}

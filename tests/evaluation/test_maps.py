@@ -22,9 +22,9 @@ def test_perfect_maps_score_perfectly(samples, tmp_path, by_stem):
     write_maps(tmp_path, samples, by_stem)
     scores = evaluate_maps_folder(tmp_path, by_dataset(samples, ["rgb"]), 0).scores
     assert list(scores) == ["ONE", "TWO"]
-    for found in scores.values():
-        assert found.metrics["mae"] == 0
-        assert found.metrics["maxFm"] == pytest.approx(1)
+    for dataset_scores in scores.values():
+        assert dataset_scores.metrics["mae"] == 0
+        assert dataset_scores.metrics["maxFm"] == pytest.approx(1)
 
 
 def test_missing_maps_are_listed(samples, tmp_path):

@@ -106,8 +106,8 @@ def test_a_truth_of_zeros_and_ones_is_one_of_0_and_255(images, tmp_path):
     name, saliency, truth = images[0]
     truth = np.where(truth > 127, 255, 0).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "truth.png"), truth // 255)
-    found = score_maps([(name, saliency, tmp_path / "truth.png")], workers=0)
-    assert found.metrics == score_maps([(name, saliency, truth)], workers=0).metrics
+    scores = score_maps([(name, saliency, tmp_path / "truth.png")], workers=0)
+    assert scores.metrics == score_maps([(name, saliency, truth)], workers=0).metrics
 
 
 def test_a_map_of_another_size_is_resized_and_listed(images):
@@ -172,6 +172,7 @@ with Scorer(1) as scorer:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 def test_workers_end_when_their_owner_is_killed():
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE, text=True)
@@ -199,5 +200,5 @@ def runs(process):
 def test_workers_import_no_more_than_they_need():
     """A worker that imported torch or PySODMetrics' own dependencies would take seconds to start."""
     code = "import sys, limelight.evaluation.worker; print(*{'torch', 'sklearn', 'pandas'} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == ""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

@@ -77,6 +77,7 @@ def flow(server: str) -> Flow:
     return run
 
 
+@pytest.mark.slow
 def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -> None:
     stale = stages_to_run()
     assert stale == {"left": [], "right": [], "join": ["left", "right"]} and list(stale)[-1] == "join"
@@ -89,6 +90,7 @@ def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -
         stages_to_run(["nonsense"])
 
 
+@pytest.mark.slow
 def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project: Path) -> None:
     from limelight.flows.tasks import store_within
 
@@ -103,14 +105,14 @@ def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project:
 def test_reproduce_and_its_parallel_form_bring_the_project_up_to_date(project: Path, flow: Flow) -> None:
     for content, name in (("one", "reproduce"), ("two", "reproduce_parallel")):
         (project / "data/raw/source").write_text(f"{content}\n")
-        told = flow(name)
-        assert told.returncode == 0, told.stderr
+        result = flow(name)
+        assert result.returncode == 0, result.stderr
         assert (project / "join").read_text() == f"{content}\n{content}\n"
 
 
 @pytest.mark.slow
 def test_a_failing_stage_fails_the_flow_and_shows_why(project: Path, flow: Flow) -> None:
     Path("dvc.yaml").write_text(PIPELINE.replace("cat left right > join", "echo no such thing >&2; false"))
-    told = flow("reproduce")
-    assert told.returncode == 1
-    assert "RuntimeError" in told.stderr and "no such thing" in told.stderr
+    result = flow("reproduce")
+    assert result.returncode == 1
+    assert "RuntimeError" in result.stderr and "no such thing" in result.stderr

@@ -66,9 +66,9 @@ def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path, mon
     (tmp_path / "file").write_text("here")
     (tmp_path / "folder").mkdir()
     for target in (tmp_path / "file" / "a", tmp_path / "file" / "b" / "a", tmp_path / "folder", Path("/proc/a")):
-        with pytest.raises(UserError, match=f"cannot write {target}: .*; choose another place") as told:
+        with pytest.raises(UserError, match=f"cannot write {target}: .*; choose another place") as caught:
             write_json(target, {})
-        assert isinstance(told.value.__cause__, OSError)
+        assert isinstance(caught.value.__cause__, OSError)
     for step in ("os.mkdir", "tempfile.mkdtemp"):
         with monkeypatch.context() as patch:
             patch.setattr(step, closed)
@@ -85,9 +85,9 @@ def test_damage_that_a_library_finds_is_no_refusal_of_the_system(tmp_path: Path)
 
 def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
     write_json(tmp_path / ("a" * 250), {})
-    with pytest.raises(UserError, match="File name too long") as told:
+    with pytest.raises(UserError, match="File name too long") as caught:
         write_json(tmp_path / ("a" * 256), {})
-    assert isinstance(told.value.__cause__, OSError) and told.value.__cause__.errno == errno.ENAMETOOLONG
+    assert isinstance(caught.value.__cause__, OSError) and caught.value.__cause__.errno == errno.ENAMETOOLONG
     assert not leftovers(tmp_path, "a" * 250)
 
 
@@ -99,11 +99,11 @@ def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json").exists()
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), ("{", "is not valid JSON")])
-def test_unreadable_json_is_one_clear_line(tmp_path: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "message"), [(None, "does not exist"), ("{", "is not valid JSON")])
+def test_unreadable_json_is_one_clear_line(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
         (tmp_path / "a.json").write_text(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_json(tmp_path / "a.json")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from limelight.imaging.colour import BROKEN, _transform
+from limelight.imaging.colour import BROKEN_PROFILE, _transform
 from limelight.imaging.images import read_image, read_photo
 from limelight.imaging.masks import read_mask
 from tests.profiles import cmyk_profile, grey_profile, rgb_profile
@@ -93,7 +93,7 @@ def test_profiles_that_cannot_be_used_are_ignored_with_a_note(kind: str, profile
     plain = encoded(Image.new("RGB", (8, 8), RED), kind)
     photo = read_photo(encoded(Image.new("RGB", (8, 8), RED), kind, icc_profile=profile))
     np.testing.assert_array_equal(photo.image_HW3, read_image(plain))
-    assert photo.notes == (BROKEN,)
+    assert photo.notes == (BROKEN_PROFILE,)
 
 
 def test_pngs_say_nothing_of_their_profiles(capfd: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_pngs_say_nothing_of_their_profiles(capfd: pytest.CaptureFixture[str]) -
     chunk = b"iCCP" + b"name\0\0" + b"not compressed"
     damaged = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     photo = read_photo(data[:start] + damaged + data[end:])
-    assert (photo.image_HW3 == RED).all() and photo.notes == (BROKEN,)
+    assert (photo.image_HW3 == RED).all() and photo.notes == (BROKEN_PROFILE,)
     read_photo(encoded(Image.new("L", (8, 8), 9), icc_profile=rgb_profile("Adobe RGB")))
     assert capfd.readouterr().err == ""
 
@@ -129,7 +129,7 @@ def test_a_jpeg_that_lacks_a_part_of_its_profile_is_read_without_it() -> None:
     counts = data.index(b"ICC_PROFILE\0") + 12
     photo = read_photo(data[:counts] + b"\1\2" + data[counts + 2 :])  # the first of two
     np.testing.assert_array_equal(photo.image_HW3, read_image(encoded(Image.new("RGB", (16, 16), RED), "JPEG")))
-    assert photo.notes == (BROKEN,)
+    assert photo.notes == (BROKEN_PROFILE,)
 
 
 def test_srgb_costs_nothing() -> None:

@@ -31,8 +31,8 @@ def test_types(file_type: str, channels: int) -> None:
     pixels = picture(channels)
     image = opened(encode(pixels, file_type))
     assert image.format == {".png": "PNG", ".webp": "WEBP"}.get(file_type, "JPEG")
-    found = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])).astype(int)
-    assert np.abs(found - pixels).mean() < (1e-9 if file_type == ".png" or channels == 4 else 6)
+    decoded = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])).astype(int)
+    assert np.abs(decoded - pixels).mean() < (1e-9 if file_type == ".png" or channels == 4 else 6)
 
 
 def test_quality() -> None:
@@ -49,8 +49,8 @@ def test_resolution_is_kept(file_type: str, dpi: tuple[int, int]) -> None:
     image = opened(encode(picture(), file_type, dpi=dpi))
     image.load()
     exif = image.getexif()
-    found = image.info["dpi"] if file_type != ".webp" else (exif[282], exif[283])
-    np.testing.assert_allclose([float(value) for value in found], dpi, rtol=1e-3)
+    stored_dpi = image.info["dpi"] if file_type != ".webp" else (exif[282], exif[283])
+    np.testing.assert_allclose([float(value) for value in stored_dpi], dpi, rtol=1e-3)
     assert "dpi" not in opened(encode(picture(), ".png")).info
 
 

@@ -242,13 +242,13 @@ def test_paths_that_are_no_files(tmp_path):
 
 def test_what_is_no_file_is_told_from_what_is_missing(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    told = (
+    expected_error = (
         (tmp_path, "it is a folder"),
         (tmp_path / "pipe.png", "no ordinary file"),
         ("/dev/null", "no ordinary file"),
         (tmp_path / "gone.png", "there is no such file"),
     )
-    for path, message in told:
+    for path, message in expected_error:
         with pytest.raises(UserError, match=f"cannot read .*{message}"):
             read_image(path)
 
@@ -284,8 +284,8 @@ def test_what_is_no_depth_is_refused(tmp_path):
 def test_grey_depth_in_three_channels_is_depth(tmp_path, suffix):
     ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8)[:, None], (48, 1, 3))
     Image.fromarray(ramp).save(tmp_path / f"depth.{suffix}")
-    found = read_companion(tmp_path / f"depth.{suffix}", depth=True)
-    np.testing.assert_allclose(found, ramp[..., 0] / 255, atol=0.02)
+    companion = read_companion(tmp_path / f"depth.{suffix}", depth=True)
+    np.testing.assert_allclose(companion, ramp[..., 0] / 255, atol=0.02)
 
 
 @FEW
@@ -428,11 +428,11 @@ def test_no_damage_decodes_to_grey_in_silence():
         at, length = random.integers(len(data) // 4, len(data) - 99), random.integers(1, 64)
         damaged[at : at + length] = random.choice([bytes((255,)), random.bytes(1)]) * int(length)
         try:
-            found = read_photo(bytes(damaged))
+            restored = read_photo(bytes(damaged))
         except UserError:
             continue
-        grey_rows = (found.image_HW3 == 128).all(axis=(1, 2)).sum() - (whole == 128).all(axis=(1, 2)).sum()
-        assert grey_rows <= 2 or found.omitted
+        grey_rows = (restored.image_HW3 == 128).all(axis=(1, 2)).sum() - (whole == 128).all(axis=(1, 2)).sum()
+        assert grey_rows <= 2 or restored.omitted
 
 
 def test_a_png_of_too_few_rows_is_told():

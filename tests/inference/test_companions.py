@@ -30,6 +30,8 @@ from limelight.models.inputs import WITH_COMPANION
 from limelight.models.weights import load_weights, read_card
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
+pytestmark = pytest.mark.slow
+
 Taking = Callable[..., Path]
 
 
@@ -47,9 +49,9 @@ def depth(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_every_type_becomes_its_share_of_the_range(height: int, width: int, kind: type) -> None:
     share = np.random.default_rng(0).random((height, width))
     given = share if np.issubdtype(kind, np.floating) else share * np.iinfo(kind).max
-    found = fit_companion(given.astype(kind), (height, width))
-    assert found.dtype == np.float32 and found.shape == (height, width)
-    np.testing.assert_allclose(found, share, atol=1 / 255)
+    fitted = fit_companion(given.astype(kind), (height, width))
+    assert fitted.dtype == np.float32 and fitted.shape == (height, width)
+    np.testing.assert_allclose(fitted, share, atol=1 / 255)
 
 
 def test_another_size_of_the_same_scene_is_resized() -> None:
@@ -66,20 +68,20 @@ MODALITY = st.sampled_from(["rgbd", "rgbt"])
 @given(st.integers(2, 60), st.integers(2, 60), MODALITY, st.floats(0.001, 0.9), st.floats(0.001, 0.1))
 def test_a_sensor_s_unit_does_not_matter(height: int, width: int, modality: str, unit: float, least: float) -> None:
     distance = least + np.random.default_rng(0).random((height, width)).astype(np.float32)
-    found = spread(distance / 2, modality)
-    assert found.dtype == np.float32 and found.max() == 1
-    assert found.min() == (NEAREST if modality == "rgbd" else 0)
+    actual = spread(distance / 2, modality)
+    assert actual.dtype == np.float32 and actual.max() == 1
+    assert actual.min() == (NEAREST if modality == "rgbd" else 0)
     order = distance.ravel().argsort()
-    assert (np.diff(found.ravel()[order]) >= 0).all()
-    np.testing.assert_allclose(spread(distance * np.float32(unit), modality), found, atol=1e-3)
+    assert (np.diff(actual.ravel()[order]) >= 0).all()
+    np.testing.assert_allclose(spread(distance * np.float32(unit), modality), actual, atol=1e-3)
 
 
 def test_holes_stay_holes_and_a_wrong_reading_does_not_set_the_scale() -> None:
     millimetres = np.random.default_rng(0).integers(500, 4000, (60, 80))
     millimetres[:5], millimetres[30, 30] = 0, 65000
-    found = spread((millimetres / 65535).astype(np.float32), "rgbd")
-    assert (found[:5] == 0).all() and (found[5:] >= NEAREST).all()
-    assert found[millimetres > 3950].min() > 0.97
+    actual = spread((millimetres / 65535).astype(np.float32), "rgbd")
+    assert (actual[:5] == 0).all() and (actual[5:] >= NEAREST).all()
+    assert actual[millimetres > 3950].min() > 0.97
     heat = spread((millimetres / 65535).astype(np.float32), "rgbt")  # 0 is as cold as it gets, and no hole
     assert heat.min() == 0 and heat[5:].min() > 0.1
 
@@ -144,8 +146,8 @@ def test_result_is_the_networks_own(taking: Taking) -> None:
     tensors = torch.tensor(normalised, dtype=torch.float32), torch.tensor(heat)[None, None]
     with torch.inference_mode():
         expected = model(*tensors, torch.tensor([2]))[0].sigmoid()[0, 0]
-    (found,) = load(folder, device="cpu").predict([image], [companion], modality="rgbt")
-    assert_agree(found.saliency_HW, expected, "sdnet")
+    (prediction,) = load(folder, device="cpu").predict([image], [companion], modality="rgbt")
+    assert_agree(prediction.saliency_HW, expected, "sdnet")
 
 
 def test_result_does_not_depend_on_batch_mates(taking: Taking) -> None:
@@ -219,9 +221,9 @@ def exported(taking: Taking, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", list(RUNTIMES)[1:])
 def test_runtimes_agree_with_pytorch(exported: Path, runtime: str) -> None:
-    reference, found = opened(exported, "torch"), opened(exported, runtime)
+    reference, exported_predictor = opened(exported, "torch"), opened(exported, runtime)
     for seen in (random_feeds(3, 64, 64), random_feeds(3, 50, 77), alone(random_feeds(1, 33, 18))):
-        expected, probability = (each.run(seen).probability_BKhw for each in (reference, found))
+        expected, probability = (each.run(seen).probability_BKhw for each in (reference, exported_predictor))
         assert probability.shape == (len(seen["image"]), 1, *seen["image"].shape[2:])
         assert_runtime_agrees(runtime, probability, expected, "sdnet")
 

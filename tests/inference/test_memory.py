@@ -13,12 +13,14 @@ import torch
 from limelight.foundation.errors import Shortage, raising_shortage
 from limelight.imaging.images import read_picture, write_png
 from limelight.inference.backends import budget, memory
-from limelight.inference.backends.budget import Beside
+from limelight.inference.backends.budget import ExtraInputs
 from limelight.inference.predictor import load
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
+
+pytestmark = pytest.mark.slow
 
 MEASURED = """
 from pathlib import Path
@@ -35,14 +37,14 @@ for name, size, batch in (("sdnet", 480, 1), ("diffsod-tiny", 640, 1)):
         given = {"companion": torch.empty(batch, 1, size, size), "modality": torch.ones(batch, dtype=torch.long)}
         return network.maps({"image": image, **given})
 
-    told = forward_bytes(network, compute)
+    estimated = forward_bytes(network, compute)
     with torch.inference_mode():
         compute(64, 1)  # what the libraries set up once
         before = psutil.Process().memory_info().rss
         compute()
     # Not getrusage's, which a process has from the one that started it.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(name, told, 1024 * int(status["VmHWM"].split()[0]) - before)
+    print(name, estimated, 1024 * int(status["VmHWM"].split()[0]) - before)
 """
 
 
@@ -67,9 +69,9 @@ def test_told_is_like_measured() -> None:
     """In a process of its own: its largest resident set, less what it had before."""
     printed = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
     for line in printed.splitlines():
-        name, told, measured = line.split()
+        name, estimated, measured = line.split()
         slack = 0 if name == "sdnet" else memory.SLACK
-        assert int(told) / 1.5 < int(measured) < 1.5 * int(told) + slack
+        assert int(estimated) / 1.5 < int(measured) < 1.5 * int(estimated) + slack
     assert printed.count("\n") == 2
 
 
@@ -98,7 +100,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
     backend = predictor._backend
     needed = backend.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 3 * needed + 1)
-    assert [budget.pictures_at_once(backend, (64, 64), Beside(0), most) for most in (2, 8)] == [2, 3]
+    assert [budget.fitting_batch_size(backend, (64, 64), ExtraInputs(0), most) for most in (2, 8)] == [2, 3]
     seen = []
     run = backend.run
     monkeypatch.setattr(backend, "run", lambda feeds, *rest: (seen.append(len(feeds["image"])), run(feeds, *rest))[1])
@@ -111,14 +113,14 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
 @pytest.mark.slow
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
-    predictor._backend.network.rows_at_once = 1
+    predictor._backend.network.rows_per_chunk = 1
     small = predictor._backend.picture_bytes((64, 96), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
     assert predictor.predict([picture(64, 96)])[0].saliency_HW.shape == (64, 96)
     with pytest.raises(Shortage, match=r"a picture at 96x128 needs .* GB of memory beside the weights") as raised:
         predictor.predict([picture(90, 128)])
-    told = str(raised.value)
-    assert told.endswith("what would fit: --processing-res 64, or --half-precision")
+    message = str(raised.value)
+    assert message.endswith("what would fit: --processing-res 64, or --half-precision")
     monkeypatch.setattr(budget, "free_bytes", lambda device: -1)
     with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
         predictor.predict([picture(64, 96)])
@@ -135,11 +137,11 @@ def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monk
     words = [f"thing {number}" for number in range(20)]
     before = predictor.predict([picture()], words)[0].probability_Khw
     backend = predictor._backend
-    assert backend.network.rows_at_once == 16
+    assert backend.network.rows_per_chunk == 16
     needed = backend.picture_bytes((64, 64), 20)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
     after = predictor.predict([picture()], words)[0].probability_Khw
-    assert backend.network.rows_at_once in (2, 4)
+    assert backend.network.rows_per_chunk in (2, 4)
     assert_agree(after, before, "segdiffusion-tiny")
 
 
@@ -150,12 +152,14 @@ def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], m
     backend = predictor._backend
     needed = backend.picture_bytes((64, 64), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(0.5 * needed))
-    assert budget.pictures_at_once(backend, (64, 64), Beside(0), 8) == 1  # counted now; what is drawn below is drawn
+    assert (
+        budget.fitting_batch_size(backend, (64, 64), ExtraInputs(0), 8) == 1
+    )  # counted now; what is drawn below is drawn
     drawn = []
     backend.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
     (after,) = predictor.predict([picture()])
     assert max(drawn) < 9 and sum(drawn) == 2 * 9
-    maps, again = (np.stack([found.saliency_HW, found.uncertainty_HW]) for found in (before, after))
+    maps, again = (np.stack([prediction.saliency_HW, prediction.uncertainty_HW]) for prediction in (before, after))
     assert_agree(again, maps, "diffsod-tiny", steps=2)
 
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
@@ -168,13 +172,13 @@ def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = load(folders["diffsod-tiny"], device="cpu")._backend
-    monkeypatch.setattr(budget, "_KNOWN", {})
+    monkeypatch.setattr(budget, "_MEASURED_BYTES", {})
     counted = []
     count = backend.picture_bytes
     monkeypatch.setattr(backend, "picture_bytes", lambda size, *rest: (counted.append(size), count(size, *rest))[1])
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
     for size in ((64, 96), (64, 64), (96, 64), (96, 96)):
-        assert budget.pictures_at_once(backend, size, Beside(0), 4) == 4
+        assert budget.fitting_batch_size(backend, size, ExtraInputs(0), 4) == 4
     assert counted == [(64, 96), (96, 96)]
 
 
@@ -195,13 +199,13 @@ def test_running_out_is_one_line() -> None:
     def refuse() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    asks = (
+    calls = (
         lambda: torch.empty(1 << 60, dtype=torch.uint8),
         lambda: np.empty(1 << 60, np.uint8),
         lambda: cv2.resize(np.zeros((1, 1), np.float64), (1 << 30, 1 << 30)),
         refuse,
     )
-    for ask in asks:
+    for ask in calls:
         with (
             pytest.raises(Shortage, match=r"memory ran out; .* --size or --processing-res"),
             raising_shortage(),

@@ -34,11 +34,11 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 @example(1, 2000)
 @example(2000, 1)
 def test_result_has_the_pictures_size_and_range(predictor: SaliencyPredictor, height: int, width: int) -> None:
-    (found,) = predictor.predict([picture(height, width)])
-    assert found.saliency_HW.shape == (height, width)
-    assert found.saliency_HW.dtype == np.float32
-    assert found.saliency_HW.min() >= 0 and found.saliency_HW.max() <= 1
-    assert found.milliseconds.keys() == {"pre", "net", "post"}
+    (result,) = predictor.predict([picture(height, width)])
+    assert result.saliency_HW.shape == (height, width)
+    assert result.saliency_HW.dtype == np.float32
+    assert result.saliency_HW.min() >= 0 and result.saliency_HW.max() <= 1
+    assert result.milliseconds.keys() == {"pre", "net", "post"}
 
 
 def test_protocol_is_the_networks_own_output(predictor: SaliencyPredictor, untrained: Path) -> None:
@@ -65,7 +65,7 @@ def test_result_does_not_depend_on_batch_mates(predictor: SaliencyPredictor) -> 
 def test_batches_are_cut_and_kept_in_order(predictor: SaliencyPredictor) -> None:
     images = [picture(10 + index, 12, seed=index) for index in range(5)]
     together, cut = predictor.predict(images), predictor.predict(images, batch_size=2)
-    assert [found.saliency_HW.shape[0] for found in cut] == [10, 11, 12, 13, 14]
+    assert [result.saliency_HW.shape[0] for result in cut] == [10, 11, 12, 13, 14]
     for one, other in zip(together, cut, strict=True):
         assert_agree(other.saliency_HW, one.saliency_HW, "sdnet")
     assert predictor.predict([]) == []
@@ -104,8 +104,8 @@ def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
 @pytest.mark.parametrize("options", [{"size": 1}, {"processing_res": 0}, {"processing_res": 3}])
 def test_thin_pictures_are_brought_to_what_the_network_can_take(untrained: Path, options: dict[str, int]) -> None:
     predictor = load(untrained, device="cpu", **options)
-    found = predictor.predict([picture(1, 1), picture(40, 1), picture(1, 40)])
-    assert [one.saliency_HW.shape for one in found] == [(1, 1), (40, 1), (1, 40)]
+    predictions = predictor.predict([picture(1, 1), picture(40, 1), picture(1, 40)])
+    assert [one.saliency_HW.shape for one in predictions] == [(1, 1), (40, 1), (1, 40)]
 
 
 def with_size(folder: Path, target: Path, size: list[int]) -> Path:

@@ -20,6 +20,8 @@ from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, read_card, save_weights
 from tests.tolerance import assert_agree
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = Finish(filter="bicubic", full_contrast=True)
 
 
@@ -59,7 +61,7 @@ def test_order_and_batch_do_not_matter(salient: Path) -> None:
     forward = predictor.predict(images)
     backward = predictor.predict(images[::-1], batch_size=2)[::-1]
     for one, other in zip(forward, backward, strict=True):
-        maps, again = (np.stack([found.saliency_HW, found.uncertainty_HW]) for found in (one, other))
+        maps, again = (np.stack([prediction.saliency_HW, prediction.uncertainty_HW]) for prediction in (one, other))
         assert_agree(again, maps, "diffsod-tiny", steps=2)
         assert one.uncertainty_HW.shape == one.saliency_HW.shape == (40, 60)
         assert 0 < one.uncertainty_HW.max() <= 0.5
@@ -70,8 +72,8 @@ def test_order_and_batch_do_not_matter(salient: Path) -> None:
 
 def test_words_are_sampled_too(words: Path) -> None:
     predictor = load(words, device="cpu", sampling=Sampling(1, 2))
-    found, alone = predictor.predict([picture(), picture(seed=1)], ["cat", "лодка"], background=0.3)
-    assert found.uncertainty_HW.shape == found.labels_HW.shape == (40, 60)
+    together, alone = predictor.predict([picture(), picture(seed=1)], ["cat", "лодка"], background=0.3)
+    assert together.uncertainty_HW.shape == together.labels_HW.shape == (40, 60)
     again = predictor.predict([picture(seed=1)], ["лодка"])[0]
     assert_agree(again.probability_Khw[0], alone.probability_Khw[1], "segdiffusion-tiny")
 
@@ -99,7 +101,7 @@ def test_half_precision(salient: Path, words: Path, untrained: Path) -> None:
         whole, half = (load(salient, device="cpu", sampling=sampling, half_precision=half) for half in (False, True))
         assert (whole.plan.runtime.number_format, half.plan.runtime.number_format) == ("fp32", "bf16")
         given = {"images": [picture()] * 2, "companions": [depth, None], "modality": "rgbd"}
-        one, other = (np.stack([found.saliency_HW for found in each.predict(**given)]) for each in (whole, half))
+        one, other = (np.stack([result.saliency_HW for result in each.predict(**given)]) for each in (whole, half))
         assert other.dtype == np.float32
         # Far nearer to its like than a picture with depth is to the same one without.
         assert np.abs(one - other).mean() < 0.1 * np.abs(one[0] - one[1]).mean()
@@ -121,9 +123,9 @@ def test_proportions_can_be_kept(salient: Path) -> None:
     predictor = load(salient, device="cpu", processing_res=0)
     images = [picture(), picture(64, 32), picture(33, 64, 1)]
     own = predictor.predict(images)
-    assert [found.saliency_HW.shape for found in own] == [(40, 60), (64, 32), (33, 64)]
+    assert [result.saliency_HW.shape for result in own] == [(40, 60), (64, 32), (33, 64)]
     fed = predictor.predict(images, output_processing_res=True)
-    assert [found.saliency_HW.shape for found in fed] == [(64, 64), (64, 32), (64, 64)]
+    assert [result.saliency_HW.shape for result in fed] == [(64, 64), (64, 32), (64, 64)]
     np.testing.assert_array_equal(own[1].saliency_HW, fed[1].saliency_HW)
     with pytest.raises(UserError, match="or positive; got -1"):
         load(salient, processing_res=-1)
@@ -148,9 +150,9 @@ def test_legacy_weights_are_used_as_published(tmp_path: Path) -> None:
     assert (stretched.min(), stretched.max()) == (0, 1)
     with pytest.raises(UserError, match="64 pixels on one side at least, got 32x32"):
         load(folder, device="cpu", size=32).predict([image])
-    found = prediction(np.float32([[[0.2, 0.6]]]), np.float32([[[0, 0.1]]]), (1, 2), {}, finish=PUBLISHED)
-    np.testing.assert_allclose(found.saliency_HW, [[0, 1]], atol=1e-6)
-    np.testing.assert_allclose(found.uncertainty_HW, [[0, 0.25]], atol=1e-6)
+    result = prediction(np.float32([[[0.2, 0.6]]]), np.float32([[[0, 0.1]]]), (1, 2), {}, finish=PUBLISHED)
+    np.testing.assert_allclose(result.saliency_HW, [[0, 1]], atol=1e-6)
+    np.testing.assert_allclose(result.uncertainty_HW, [[0, 0.25]], atol=1e-6)
     flat = np.full((4, 4), 0.25, np.float32)
     np.testing.assert_allclose(to_picture(flat, (8, 8), PUBLISHED), 0.25, atol=1e-6)
 
@@ -203,6 +205,6 @@ def test_many_threads_may_ask_one_predictor(salient: Path) -> None:
     images = [picture(32 * height, 32 * width) for height in (2, 3) for width in (2, 3, 4)]
     alone = [predictor.predict([image])[0].saliency_HW for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda image: predictor.predict([image], batch_size=0)[0].saliency_HW, images * 2))
-    for one, other in zip(alone * 2, found, strict=True):
+        maps = list(pool.map(lambda image: predictor.predict([image], batch_size=0)[0].saliency_HW, images * 2))
+    for one, other in zip(alone * 2, maps, strict=True):
         assert_agree(other, one, "diffsod-tiny")

@@ -35,9 +35,9 @@ def picture(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
 
 def test_each_picture_is_labelled_at_its_own_size(predictor: OpenVocabularyPredictor) -> None:
     words = ["bird", "лодка", "椅子"]
-    found = predictor.predict([picture(), picture(33, 64, 1)], words, background=0.4)
-    assert [each.labels_HW.shape for each in found] == [(40, 52), (33, 64)]
-    for each in found:
+    segmentations = predictor.predict([picture(), picture(33, 64, 1)], words, background=0.4)
+    assert [each.labels_HW.shape for each in segmentations] == [(40, 52), (33, 64)]
+    for each in segmentations:
         assert each.classes == tuple(words)
         maps = each.probability_KHW
         assert maps.shape == (3, *each.labels_HW.shape) and maps.min() >= 0 and maps.max() <= 1
@@ -46,7 +46,7 @@ def test_each_picture_is_labelled_at_its_own_size(predictor: OpenVocabularyPredi
         assert np.array_equal(each.probability_HW("椅子"), maps[2])
         assert each.milliseconds.keys() == {"pre", "net", "post"}
     with pytest.raises(UserError, match="'cat' was not asked for; choose one of bird, лодка, 椅子"):
-        found[0].probability_HW("cat")
+        segmentations[0].probability_HW("cat")
 
 
 def test_a_class_s_map_depends_on_nothing_else(predictor: OpenVocabularyPredictor) -> None:
@@ -56,12 +56,13 @@ def test_a_class_s_map_depends_on_nothing_else(predictor: OpenVocabularyPredicto
 
 
 def test_a_background_of_0_leaves_no_pixel_out(predictor: OpenVocabularyPredictor) -> None:
-    (found,) = predictor.predict([picture()], ["bird", "boat"], background=0.0)
-    assert found.labels_HW.min() >= 1
+    (segmentation,) = predictor.predict([picture()], ["bird", "boat"], background=0.0)
+    assert segmentation.labels_HW.min() >= 1
     (none,) = predictor.predict([picture()], ["bird", "boat"], background=1.0)
     assert not none.labels_HW.any()
 
 
+@pytest.mark.slow
 def test_two_hundred_classes(predictor: OpenVocabularyPredictor) -> None:
     words = [f"thing {number}" for number in range(200)]
     one, two = predictor.predict([picture(), picture(seed=1)], words)

@@ -84,10 +84,10 @@ def test_places_never_collide(names: set[str]) -> None:
 
 def companions(pictures: Path, where: Path) -> dict[str, str]:
     """Each picture's own path -> its companion's, or the first word that says what is wrong."""
-    found = find_companions(find_sources([pictures]), where)
+    matches = find_companions(find_sources([pictures]), where)
     return {
         str(source.below): str(path) if isinstance(path, UserError) else path.relative_to(where).as_posix()
-        for source, path in found.items()
+        for source, path in matches.items()
     }
 
 
@@ -105,9 +105,9 @@ def test_companions_mirror_their_pictures(tmp_path: Path) -> None:
 def test_a_companion_that_is_missing_or_not_the_only_one_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.jpg", "in/deep/b.jpg")
     touch(tmp_path, "near/a.png", "near/a.tif", "near/b.png")
-    found = companions(tmp_path / "in", tmp_path / "near")
-    assert found["a.jpg"].startswith("a.jpg could have any of a.png, a.tif in ")
-    assert found["deep/b.jpg"].startswith("deep/b.jpg has no companion in ")
+    matches = companions(tmp_path / "in", tmp_path / "near")
+    assert matches["a.jpg"].startswith("a.jpg could have any of a.png, a.tif in ")
+    assert matches["deep/b.jpg"].startswith("deep/b.jpg has no companion in ")
 
 
 def test_one_file_is_the_companion_of_one_picture(tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_what_was_ignored_is_told(run) -> None:
     with Image.open("a.png") as image:
         image.save("odd.png", icc_profile=b"nonsense" * 20)
         image.save("moves.gif", save_all=True, append_images=[image.rotate(90), image])
-    told = run("odd.png", "-o", "x.png")
-    assert told.exit_code == 0
-    assert told.stderr.splitlines()[-1].startswith("note: odd.png: its colour profile is damaged")
+    result = run("odd.png", "-o", "x.png")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1].startswith("note: odd.png: its colour profile is damaged")
     assert "note" not in run("odd.png", "-o", "x.png", "-q").stderr
-    told = run("moves.gif", "-o", "y.png", "-q")
-    assert told.exit_code == 1 and Path("y.png").is_file()
-    assert told.stderr.startswith("error: moves.gif: only the first of its 3 pictures was used")
+    result = run("moves.gif", "-o", "y.png", "-q")
+    assert result.exit_code == 1 and Path("y.png").is_file()
+    assert result.stderr.startswith("error: moves.gif: only the first of its 3 pictures was used")
 
 
 def test_frames_that_were_not_done_are_listed_each_time(run) -> None:
@@ -73,8 +73,8 @@ def test_frames_that_were_not_done_are_listed_each_time(run) -> None:
         Path("in").mkdir()
         image.save("in/moves.gif", save_all=True, append_images=[image.rotate(90), image])
     for word in ("1 written", "1 already there"):
-        told = run("in", "-o", "out")
-        assert told.exit_code == 1 and word in told.stderr
+        result = run("in", "-o", "out")
+        assert result.exit_code == 1 and word in result.stderr
         assert "first of its 3 pictures was used" in Path("out/failures.csv").read_text()
         assert Path("out/moves.png").is_file()
 
@@ -83,14 +83,14 @@ def test_a_result_that_its_type_cannot_hold_fails_alone(run) -> None:
     Path("in").mkdir()
     Path("a.png").rename("in/a.png")
     write_png("in/long.png", np.zeros((1, 16384, 3), np.uint8))
-    told = run("in", "-o", "out", "--format", "webp")
-    assert told.exit_code == 1 and "1 written" in told.stderr and "larger than a .webp file can be" in told.stderr
+    result = run("in", "-o", "out", "--format", "webp")
+    assert result.exit_code == 1 and "1 written" in result.stderr and "larger than a .webp file can be" in result.stderr
     assert {"a.webp", "failures.csv"} <= files("out")
 
 
 def test_the_limit_of_pixels_holds_in_folders(run) -> None:
     Path("in").mkdir()
     Path("a.png").rename("in/a.png")
-    told = run("in", "-o", "out", "--max-pixels", "599")
-    assert told.exit_code == 1 and "30x20 is 600 pixels, above the limit of 599" in told.stderr
+    result = run("in", "-o", "out", "--max-pixels", "599")
+    assert result.exit_code == 1 and "30x20 is 600 pixels, above the limit of 599" in result.stderr
     assert run("in", "-o", "out", "--max-pixels", "600").exit_code == 0

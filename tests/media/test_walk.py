@@ -13,7 +13,7 @@ from PIL import Image
 from limelight.foundation.errors import UserError
 from limelight.imaging.header import EXTENSIONS
 from limelight.media.sources import find_companions, scan
-from limelight.media.suffixes import UNREAD, is_picture
+from limelight.media.suffixes import UNSUPPORTED, is_picture
 from limelight.media.walk import Walk
 
 OBEYING = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -26,7 +26,7 @@ def draw(path: Path, format: str = "PNG") -> Path:
     return path
 
 
-def found(root: Path) -> list[str]:
+def pictures_below(root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() for path in Walk([root]).pictures]
 
 
@@ -54,7 +54,7 @@ def test_a_picture_without_its_suffix_is_known_by_its_content(tmp_path: Path, fo
 )
 def test_what_is_no_picture_is_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.txt").write_bytes(content)
-    assert (found(tmp_path), refused(tmp_path)) == ([], {})
+    assert (pictures_below(tmp_path), refused(tmp_path)) == ([], {})
 
 
 @pytest.mark.parametrize("suffix", [".cr2", ".NEF", ".dng", ".svg", ".psd", ".jxl", ".tga", ".exr", ".ppm", ".ico"])
@@ -62,12 +62,12 @@ def test_pictures_that_are_not_read_are_refused(tmp_path: Path, suffix: str) -> 
     draw(tmp_path / f"raw{suffix}", "TIFF")
     (tmp_path / f"b{suffix}").write_bytes(b"anything")
     reason = f"limelight does not read {suffix.lower()} files; convert it to JPEG, PNG or TIFF"
-    assert (found(tmp_path), refused(tmp_path)) == ([], {f"raw{suffix}": reason, f"b{suffix}": reason})
+    assert (pictures_below(tmp_path), refused(tmp_path)) == ([], {f"raw{suffix}": reason, f"b{suffix}": reason})
 
 
 def test_a_wrong_suffix_hides_no_picture(tmp_path: Path) -> None:
     assert is_picture(draw(tmp_path / "a.tga", "JPEG"))
-    assert not UNREAD & EXTENSIONS and all(suffix == suffix.lower() for suffix in UNREAD)
+    assert not UNSUPPORTED & EXTENSIONS and all(suffix == suffix.lower() for suffix in UNSUPPORTED)
 
 
 def test_links_in_circles_end_and_double_nothing(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_links_in_circles_end_and_double_nothing(tmp_path: Path) -> None:
     }.items():
         (tmp_path / link).symlink_to(target)
     walk = Walk([tmp_path / "in"])
-    assert found(tmp_path / "in") == ["a.png", "deep/b.png", "linked/c.png", "linked/more/d.png"]
+    assert pictures_below(tmp_path / "in") == ["a.png", "deep/b.png", "linked/c.png", "linked/more/d.png"]
     assert not walk.refused
     ((link, note),) = walk.notes
     assert link == tmp_path / "in/beyond" and f"it is a link to {tmp_path.parent}, which is above" in note
@@ -122,10 +122,10 @@ def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, monkeypatch
     Path("gone.jpg").symlink_to("nowhere")
     Path("folder").symlink_to("unmounted")
     Path("circle").symlink_to("circle")
-    told = refused(tmp_path)
-    assert set(told) == {"pipe.jpg", "socket.png", "link.png", "gone.jpg", "folder", "circle"}
-    assert all("no ordinary file" in told[name] for name in ("pipe.jpg", "socket.png", "link.png"))
-    assert told["folder"].startswith("it is a link to unmounted: No such file")
+    refusals = refused(tmp_path)
+    assert set(refusals) == {"pipe.jpg", "socket.png", "link.png", "gone.jpg", "folder", "circle"}
+    assert all("no ordinary file" in refusals[name] for name in ("pipe.jpg", "socket.png", "link.png"))
+    assert refusals["folder"].startswith("it is a link to unmounted: No such file")
 
 
 def test_what_is_closed_is_refused(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_what_is_closed_is_refused(tmp_path: Path) -> None:
         "for path in walk.pictures: print(path.name)\n"
         "for path, reason in walk.refused: print(path.name, reason)"
     )
-    told = subprocess.run(
+    result = subprocess.run(
         [*OBEYING, sys.executable, "-c", code, str(tmp_path / "in")], capture_output=True, text=True, check=True
     )
     for name in closed:
         (tmp_path / name).chmod(0o700)
-    lines = sorted(told.stdout.splitlines())
+    lines = sorted(result.stdout.splitlines())
     assert lines[:2] == ["a.png", f"c {tmp_path}/in/half/c cannot be opened to see whether it is a picture: "
                          "Permission denied; check who may read it"]  # fmt: skip
     assert lines[2:4] == ["c.png", "closed this folder cannot be read: Permission denied; change its permissions, "

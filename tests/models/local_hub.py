@@ -19,7 +19,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, folder: Path, repository: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.repository = folder, repository
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         """Method, path and range of every request."""
         self.break_off: set[str] = set()
         """Files whose next transfer ends half-way."""
@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
-        self.server.asked.append(f"{self.command} {path} {self.headers.get('Range', '')}".strip())
+        self.server.requests.append(f"{self.command} {path} {self.headers.get('Range', '')}".strip())
         files, api = f"/{self.server.repository}/resolve/{COMMIT}/", f"/api/models/{self.server.repository}"
         if path in (api, f"{api}/revision/main"):
             self._json({"id": self.server.repository, "sha": COMMIT})

@@ -126,10 +126,10 @@ def _afim(state: State, x_BCHW: Tensor, e_BCHW: Tensor, heads: int) -> Tensor:
 
     def depthwise(name: str, value: Tensor) -> Tensor:
         weight = state[f"{name}.weight"]
-        found = F.conv2d(
+        merged = F.conv2d(
             value.movedim(-1, 1), weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2, groups=len(weight)
         )
-        return found.movedim(1, -1)
+        return merged.movedim(1, -1)
 
     x, e = x_BCHW.movedim(1, -1), e_BCHW.movedim(1, -1)
     batch, height, width, channels = x.shape
@@ -139,7 +139,7 @@ def _afim(state: State, x_BCHW: Tensor, e_BCHW: Tensor, heads: int) -> Tensor:
     local = linear("attn.q", xn) * linear("attn.a", depthwise("attn.conv", gate))
     cross = linear("attn.q_cut", xn) * linear("attn.e_back", depthwise("attn.e_conv", linear("attn.e_fore", en)))
     cells = F.adaptive_avg_pool2d(torch.cat([xn, en], -1).movedim(-1, 1), 7).movedim(1, -1)
-    asked = linear("attn.short_cut_linear", cells)
+    query = linear("attn.short_cut_linear", cells)
     pairs = linear("attn.kv", gate).reshape(batch, height * width, channels)
     answers = torch.zeros(batch, channels, 7, 7)
     # A cell's query has two halves; a head reads its part of either, and writes the two answers side by side.
@@ -148,7 +148,7 @@ def _afim(state: State, x_BCHW: Tensor, e_BCHW: Tensor, heads: int) -> Tensor:
         values = pairs[:, :, channels // 2 + head * part : channels // 2 + (head + 1) * part]
         for half in range(2):
             start = half * channels // 2 + head * part
-            scores = torch.einsum("bhwp,bnp->bhwn", asked[..., start : start + part], keys) / math.sqrt(part)
+            scores = torch.einsum("bhwp,bnp->bhwn", query[..., start : start + part], keys) / math.sqrt(part)
             place = head * 2 * part + half * part
             answers[:, place : place + part] = torch.einsum("bhwn,bnp->bphw", scores.softmax(-1), values)
     wide = F.interpolate(answers, size=(height, width), mode="bilinear", align_corners=False).movedim(1, -1)

@@ -133,8 +133,8 @@ def test_a_network_starts_from_one_of_other_second_pictures(model: str, had: lis
     for kind in range(3):
         seen = torch.tensor([kind])
         as_source = seen if kind in shared else torch.tensor([0])
-        found, expected = net(image[:1], companion[:1], seen), source(image[:1], companion[:1], as_source)
-        assert_agree(found[0], expected[0], net)
+        actual, expected = net(image[:1], companion[:1], seen), source(image[:1], companion[:1], as_source)
+        assert_agree(actual[0], expected[0], net)
 
 
 def test_a_network_of_another_width_is_named_as_such() -> None:

@@ -45,6 +45,7 @@ def extras(model: nn.Module, size: int) -> int:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "macs", "published_millions"),
     [
@@ -70,6 +71,7 @@ def test_a_difference_convolution_network_in_its_merged_form() -> None:
     assert (macs + saved) / 1e9 == pytest.approx(1.835, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_companions_are_counted() -> None:
     plain, with_depth = (create_model("sdnet", merged=True, modalities=taken) for taken in (None, ["rgb", "rgbd"]))
     assert count_macs(with_depth, 32, 40) - count_macs(plain, 32, 40) == 32 * 40 * 9 * 60
@@ -79,6 +81,7 @@ def test_companions_are_counted() -> None:
     assert count_macs(drawn, 64, 64) > count_macs(alone, 64, 64)
 
 
+@pytest.mark.slow
 def test_prompts_are_counted_and_an_image_is_encoded_once() -> None:
     model = create_model("segdiffusion-tiny")
     one, two, three, forty = (count_macs(model, 64, 64, prompts=count) for count in (1, 2, 3, 40))

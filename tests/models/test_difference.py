@@ -83,8 +83,8 @@ def test_weight_space_form_has_the_branches_outputs_and_gradients(operators: tup
 
     def run() -> list[torch.Tensor]:
         output = layer(features)
-        wanted = [features, layer.weight, layer.mixing]
-        return [output, *torch.autograd.grad((output * weigh).sum(), wanted)]
+        variables = [features, layer.weight, layer.mixing]
+        return [output, *torch.autograd.grad((output * weigh).sum(), variables)]
 
     together = run()
     run_branchwise(layer)

@@ -50,8 +50,8 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def close(found: Tensor, expected: Tensor, steps: int = 1) -> None:
-    assert_agree(found, expected, "diffsod-tiny", steps=steps)
+def close(actual: Tensor, expected: Tensor, steps: int = 1) -> None:
+    assert_agree(actual, expected, "diffsod-tiny", steps=steps)
 
 
 # ---------------------------------------------------------------------------------------------------- the one-step form
@@ -65,6 +65,7 @@ def test_maps_come_at_the_image_s_size(model: DiffSOD, height: int, width: int) 
     assert logits.isfinite().all() and logits.std() > 0
 
 
+@pytest.mark.slow
 def test_the_full_network_s_graph_is_sound() -> None:
     with torch.device("meta"):
         full = create_model("diffsod").eval()
@@ -243,14 +244,14 @@ def test_the_autoencoder_stays_in_evaluation_mode(model: DiffSOD) -> None:
 
 
 def test_gradient_checkpointing_changes_no_gradient() -> None:
-    found = []
+    computed = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
         model = create_model("diffsod-tiny", gradient_checkpointing=checkpointing).train()
         model(pictures(2)[0])[0].square().mean().backward()
-        found.append(model.unet.conv_in.weight.grad)
+        computed.append(model.unet.conv_in.weight.grad)
         assert model.unet.is_gradient_checkpointing == model.vae.is_gradient_checkpointing == checkpointing
-    close(found[1], found[0])
+    close(computed[1], computed[0])
 
 
 def test_latents_carry_no_gradient(model: DiffSOD) -> None:

@@ -45,6 +45,7 @@ def test_sizes_are_the_published_ones(full: Branch, tiny: Branch) -> None:
     assert count(tiny) == 1_133_937
 
 
+@pytest.mark.slow
 def test_features_have_the_published_shapes(full: Branch) -> None:
     picture = torch.empty(2, 3, 384, 384, device="meta")
     shapes = [tuple(level.shape) for level in full.backbone(picture)]
@@ -107,10 +108,10 @@ def test_the_published_formulas_and_names_give_our_features(tiny: Branch) -> Non
     image, companion = torch.rand(2, 2, 3, 128, 64, generator=generator)
     with torch.inference_mode():
         expected = published_features(state, tiny.backbone(image), tiny.backbone(companion), BRANCHES["tiny"]["heads"])
-        found = tiny(image, companion)
+        actual = tiny(image, companion)
         alone = tiny.image_features(tiny.backbone(image))
-    assert (found - alone).abs().mean() > 0.1 * alone.abs().mean()  # the fusion counts
-    assert_agree(found, expected, tiny)
+    assert (actual - alone).abs().mean() > 0.1 * alone.abs().mean()  # the fusion counts
+    assert_agree(actual, expected, tiny)
 
 
 def test_a_file_with_two_different_backbones_is_refused() -> None:

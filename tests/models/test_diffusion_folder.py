@@ -55,6 +55,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- sizes
+@pytest.mark.slow
 def test_full_sizes_are_stable_diffusion_s() -> None:
     with torch.device("meta"):
         unet = build_unet(UNETS["sd2"])
@@ -298,6 +299,6 @@ def write_text_parts(folder: Path, tokenizer: Any) -> Path:
 )
 def test_settings_that_mean_nothing(copied: Path, part: str, content: str, message: str) -> None:
     (copied / part).write_text(content)
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as caught:
         read_configs(copied)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

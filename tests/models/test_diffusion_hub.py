@@ -53,7 +53,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that has them, an empty cache, and an empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(base_weights, "KNOWN", {UNET: sha256_file(published / UNET)})
+    monkeypatch.setattr(base_weights, "KNOWN_SHA256", {UNET: sha256_file(published / UNET)})
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with local_hub(published, REPOSITORY) as server:
         template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
@@ -63,16 +63,18 @@ def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def fetched(server: Hub) -> set[str]:
-    return {line.partition(COMMIT + "/")[2].partition(" ")[0] for line in server.asked if line.startswith("GET /sd2")}
+    return {
+        line.partition(COMMIT + "/")[2].partition(" ")[0] for line in server.requests if line.startswith("GET /sd2")
+    }
 
 
 def test_it_is_pinned_once_and_used_ever_after_without_the_hub(hub: Hub, published: Path) -> None:
     folder = pin_base_weights()
-    wanted = {f"{part}/{name}" for part in ("unet", "vae", "scheduler") for name in FILES[part]}
-    assert fetched(hub) == wanted  # no text encoder, no pickle
+    expected_files = {f"{part}/{name}" for part in ("unet", "vae", "scheduler") for name in FILES[part]}
+    assert fetched(hub) == expected_files  # no text encoder, no pickle
     lock = json.loads(LOCK.read_text())
     assert (lock["repository"], lock["revision"]) == (REPOSITORY, COMMIT)
-    assert lock["sha256"] == {name: sha256_file(published / name) for name in wanted}
+    assert lock["sha256"] == {name: sha256_file(published / name) for name in expected_files}
 
     hub.shutdown()
     hub.server_close()
@@ -86,7 +88,7 @@ def test_it_is_pinned_once_and_used_ever_after_without_the_hub(hub: Hub, publish
 
 def test_words_add_their_parts_to_the_lock(hub: Hub) -> None:
     pin_base_weights()
-    hub.asked.clear()
+    hub.requests.clear()
     folder = pin_base_weights(text=True)
     assert fetched(hub) == {f"{part}/{name}" for part in ("text_encoder", "tokenizer") for name in FILES[part]}
     assert base_folder("sd2", text=True) == folder
@@ -98,7 +100,7 @@ def test_a_transfer_that_broke_off_goes_on_where_it_was(
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
     hub.break_off = {UNET}
     folder = pin_base_weights()
-    (again,) = [line for line in hub.asked if UNET in line and " bytes=" in line]
+    (again,) = [line for line in hub.requests if UNET in line and " bytes=" in line]
     assert int(again.partition("=")[2].partition("-")[0]) > (published / UNET).stat().st_size // 3
     assert sha256_file(folder / UNET) == sha256_file(published / UNET)
 
@@ -111,7 +113,7 @@ def test_a_file_that_changed_is_refused(hub: Hub) -> None:
 
 
 def test_another_file_than_the_known_one_is_never_pinned(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_weights, "KNOWN", {UNET: "0" * 64})
+    monkeypatch.setattr(base_weights, "KNOWN_SHA256", {UNET: "0" * 64})
     with pytest.raises(UserError, match="the table of hashes says 0000"):
         pin_base_weights()
     assert not LOCK.exists()
@@ -129,7 +131,7 @@ def test_revisions_that_move_are_refused(hub: Hub, revision: str) -> None:
         pin_base_weights(revision=revision)
     with pytest.raises(UserError, match=r"pretrained: revision: a revision is a commit"):
         base_folder({"revision": revision, "sha256": {}})
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_a_pin_is_kept(hub: Hub) -> None:
@@ -151,7 +153,7 @@ def test_mistakes_are_one_line(hub: Hub) -> None:
 
 
 def test_the_command_says_what_it_did_and_what_to_do(published: Path, tmp_path: Path) -> None:
-    def type_it(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "limelight.cli", "base-weights", *arguments],
             cwd=tmp_path,
@@ -166,10 +168,13 @@ def test_the_command_says_what_it_did_and_what_to_do(published: Path, tmp_path: 
         )
 
     with local_hub(published, REPOSITORY) as server:
-        told = type_it(server.address)
-    assert told.returncode == 2  # this tiny model is not the one whose hashes are known
-    assert told.stderr.splitlines()[-1].startswith("error: ") and "the table of hashes says df895df60d36" in told.stderr
-    told = type_it("http://127.0.0.1:9")
-    assert told.returncode == 2
-    (line,) = told.stderr.splitlines()
+        output = run_command(server.address)
+    assert output.returncode == 2  # this tiny model is not the one whose hashes are known
+    assert (
+        output.stderr.splitlines()[-1].startswith("error: ")
+        and "the table of hashes says df895df60d36" in output.stderr
+    )
+    output = run_command("http://127.0.0.1:9")
+    assert output.returncode == 2
+    (line,) = output.stderr.splitlines()
     assert line.startswith(f"error: {REPOSITORY} cannot be fetched: ") and "copy a folder with unet/" in line

@@ -75,17 +75,17 @@ def test_trailing_steps_begin_at_the_last_timestep_and_end_at_the_start(steps: i
         seen.append(timestep)
         return curved(noisy, timestep)
 
-    found = ddim(velocity, normal(2, 4, 3, 3), TRAILING, steps)
+    actual = ddim(velocity, normal(2, 4, 3, 3), TRAILING, steps)
     assert seen == [999 - number * 1000 // steps for number in range(steps)]
     expected = reference(normal(2, 4, 3, 3), steps, seen, to_start=True)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_leading_steps_are_the_published_ones() -> None:
-    found = ddim(curved, normal(2, 4, 3, 3), LEADING, 10)
+    actual = ddim(curved, normal(2, 4, 3, 3), LEADING, 10)
     assert LEADING.timesteps.tolist() == [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
     expected = reference(normal(2, 4, 3, 3), 10, LEADING.timesteps.tolist(), to_start=False)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 SPREAD = 0.1
@@ -103,10 +103,10 @@ def best_velocity(noisy: Tensor, timestep: int, mean: Tensor | float) -> Tensor:
 def test_one_leading_step_only_returns_its_noise() -> None:
     noise = normal(1, 4, 16, 16)
     assert (ddim(partial(best_velocity, mean=1.0), noise, TRAILING, 1) - 1).abs().max() < 0.05
-    found = ddim(partial(best_velocity, mean=1.0), noise, LEADING, 1)
+    actual = ddim(partial(best_velocity, mean=1.0), noise, LEADING, 1)
     assert LEADING.timesteps.tolist() == [1]
-    assert np.corrcoef(found.flatten(), noise.flatten())[0, 1] > 0.99
-    assert (found - 1).abs().mean() > 0.8
+    assert np.corrcoef(actual.flatten(), noise.flatten())[0, 1] > 0.99
+    assert (actual - 1).abs().mean() > 0.8
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10])
@@ -123,13 +123,13 @@ def test_a_network_s_own_sampling_finds_what_its_denoiser_knows(monkeypatch: pyt
 
     monkeypatch.setattr(network, "predict_velocity", predict_velocity)
     with torch.inference_mode():
-        wanted = ((network.decode_mask(known) + 1) / 2).clamp(0, 1)
-        contrast = wanted.std()
-        found, uncertainty = network.denoise(image_B3HW, steps=steps, ensemble_size=3, seeds=[5, 6])
-        assert (found - wanted).abs().mean() < 0.15 * contrast
+        expected = ((network.decode_mask(known) + 1) / 2).clamp(0, 1)
+        contrast = expected.std()
+        maps, uncertainty = network.denoise(image_B3HW, steps=steps, ensemble_size=3, seeds=[5, 6])
+        assert (maps - expected).abs().mean() < 0.15 * contrast
         assert uncertainty.mean() < 0.15 * contrast
         leading, _ = network.denoise(image_B3HW, steps=1, seeds=[5, 6], spacing="leading")
-    assert (leading - wanted).abs().mean() > 0.5 * contrast
+    assert (leading - expected).abs().mean() > 0.5 * contrast
 
 
 @pytest.mark.parametrize(

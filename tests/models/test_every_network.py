@@ -76,10 +76,10 @@ def row(network: Network, given: dict[str, Tensor], index: int) -> dict[str, Ten
 def sizes(network: Network) -> list[Size]:
     """The least that it takes, upright, lying, and one that nothing divides if it may be."""
     able = network.capabilities
-    least = max(able.least, able.divisor)
-    assert least % able.divisor == 0
-    odd = (3 * able.divisor + (least // able.divisor) * able.divisor, least + able.divisor)
-    return [(least, least), (least, 64), (64, least), odd]
+    min_side = max(able.min_side, able.divisor)
+    assert min_side % able.divisor == 0
+    odd = (3 * able.divisor + (min_side // able.divisor) * able.divisor, min_side + able.divisor)
+    return [(min_side, min_side), (min_side, 64), (64, min_side), odd]
 
 
 @every_network
@@ -186,8 +186,8 @@ def test_sampling_is_there_where_it_is_said(name: str) -> None:
     given = pictures(network, 2, (64, 64))
     if network.capabilities.sample:
         network.check_steps(2)
-        maps, doubt = network.draw(given, steps=2, ensemble_size=2, seeds=[0, 1])
-        assert maps.shape[2:] == (64, 64) and doubt is not None and doubt.shape == maps.shape
+        maps, uncertainty = network.draw(given, steps=2, ensemble_size=2, seeds=[0, 1])
+        assert maps.shape[2:] == (64, 64) and uncertainty is not None and uncertainty.shape == maps.shape
     else:
         refuses(lambda: network.check_steps(2), "does not sample")
     if not any(each.source == "prompt" for each in network.inputs):
@@ -210,5 +210,5 @@ def test_exports_agree(name: str, tmp_path: Path) -> None:
     given = {key: value.numpy() for key, value in pictures(network, 2, sides).items()}
     expected = open_backend(plan(tmp_path / "w", card, Request("torch", "cpu"))).run(given).probability_BKhw
     for runtime in runtimes:
-        found = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu"))).run(given).probability_BKhw
-        assert_agree(found, expected, network)
+        actual = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu"))).run(given).probability_BKhw
+        assert_agree(actual, expected, network)

@@ -45,7 +45,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def type_it(downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run_command(downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Type `limelight import` in an empty folder, after a copy of the downloads."""
     shutil.copytree(downloads, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -56,13 +56,13 @@ DIFFSOD = ("--model", "diffsod-tiny", "--unet", "checkpoint", "--base", "sd")
 WORDS = ("--model", "segdiffusion-tiny", "--unet", "checkpoint", "--base", "sd")
 
 
-def test_diffsod_comes_in(type_it: Callable[..., Result]) -> None:
-    told = type_it(*DIFFSOD, "branch.pth", "-o", "w", "--sha256", sha256_file("branch.pth"))
-    assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
+def test_diffsod_comes_in(run_command: Callable[..., Result]) -> None:
+    result = run_command(*DIFFSOD, "branch.pth", "-o", "w", "--sha256", sha256_file("branch.pth"))
+    assert (result.exit_code, result.stdout) == (0, "w\n"), result.exception
     network, card = load_weights("w")
     assert card.use.denoise_steps == 10
-    told = (card.architecture.model, card.prepare.size, card.provenance.licence)
-    assert network.legacy and told == ("diffsod-tiny", (64, 64), "openrail++")
+    result = (card.architecture.model, card.prepare.size, card.provenance.licence)
+    assert network.legacy and result == ("diffsod-tiny", (64, 64), "openrail++")
     assert sha256_file("branch.pth") in card.provenance.source
     published, drawn = torch.load("branch.pth", weights_only=True), load_file(f"checkpoint/{UNET_WEIGHTS}")
     assert torch.equal(network.condition.branch.fusion.attention.gate.weight, published["afim.attn.l.weight"])
@@ -71,9 +71,9 @@ def test_diffsod_comes_in(type_it: Callable[..., Result]) -> None:
     assert torch.equal(network.vae.decoder.conv_in.weight, base["decoder.conv_in.weight"])
 
 
-def test_segdiffusion_comes_in(type_it: Callable[..., Result]) -> None:
-    told = type_it(*WORDS, "-o", "w", "--sha256", sha256_file(f"checkpoint/{UNET_WEIGHTS}"))
-    assert (told.exit_code, told.stdout) == (0, "w\n"), told.exception
+def test_segdiffusion_comes_in(run_command: Callable[..., Result]) -> None:
+    result = run_command(*WORDS, "-o", "w", "--sha256", sha256_file(f"checkpoint/{UNET_WEIGHTS}"))
+    assert (result.exit_code, result.stdout) == (0, "w\n"), result.exception
     network, card = load_weights("w")
     assert network.legacy and card.architecture.task == "open-vocabulary"
     assert any(name.startswith("tokenizer/") for name in card.provenance.assets)
@@ -102,11 +102,11 @@ def test_segdiffusion_comes_in(type_it: Callable[..., Result]) -> None:
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
-    arguments: tuple[str, ...], problem: str, type_it: Callable[..., Result]
+    arguments: tuple[str, ...], problem: str, run_command: Callable[..., Result]
 ) -> None:
-    told = type_it(*arguments, "-o", "w")
-    assert isinstance(told.exception, UserError) and problem in str(told.exception)
-    assert "\n" not in str(told.exception) and not Path("w").exists()
+    result = run_command(*arguments, "-o", "w")
+    assert isinstance(result.exception, UserError) and problem in str(result.exception)
+    assert "\n" not in str(result.exception) and not Path("w").exists()
 
 
 def edit(path: str, **changes: object) -> None:
@@ -128,9 +128,9 @@ def edit(path: str, **changes: object) -> None:
         (lambda: Path("sd/vae/config.json").write_text("{"), "vae/config.json is not valid JSON"),
     ],
 )
-@pytest.mark.usefixtures("type_it")
+@pytest.mark.usefixtures("run_command")
 def test_a_base_folder_that_will_not_do_is_one_line(spoil: Callable[[], object], problem: str) -> None:
     spoil()
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as caught:
         create_model("segdiffusion-tiny", tokenizer="files", pretrained="sd")
-    assert problem in str(told.value) and "\n" not in str(told.value)
+    assert problem in str(caught.value) and "\n" not in str(caught.value)

@@ -123,8 +123,8 @@ def test_a_student_is_imported_whole(tmp_path: Path) -> None:
     assert card.provenance.licence == "all rights reserved by the authors"
     assert card.provenance.trained_on == ("DUTS-TR",)
     assert card.provenance.source == f"imported from student.pdparams, sha256 {sha256_file(path)}"
-    found = sorted(float(value.double().sum()) for key, value in model.state_dict().items() if "tracked" not in key)
-    assert found == pytest.approx(sorted(float(value.astype(np.float64).sum()) for value in published.values()))
+    sums = sorted(float(value.double().sum()) for key, value in model.state_dict().items() if "tracked" not in key)
+    assert sums == pytest.approx(sorted(float(value.astype(np.float64).sum()) for value in published.values()))
 
 
 @pytest.mark.parametrize("suffix", [".pdparams", ".pth"])

@@ -95,6 +95,7 @@ def test_every_published_name_is_mapped_exactly_once(shared: Path, name: str) ->
     assert {key: value.shape for key, value in mapped.items()} == own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     [("scfnet-mobilenetv3", 352), ("scfnet-mobilenetv3", 320), ("scfnet-resnet50", 352), ("scfnet-swinb", 384)],
@@ -109,14 +110,14 @@ def test_outputs_are_the_published_implementation_s(shared: Path, name: str, siz
     reference = json.loads((shared / "dossiers/fixtures/golden_scfnet_stats.json").read_text())
     case = reference[f"{PUBLISHED[name]}_{size}"]
     for key, map_11HW in zip(OUTPUTS, logits, strict=True):
-        found = {
+        shapes = {
             "mean": map_11HW.mean(),
             "std": map_11HW.std(correction=0),
             "c00": map_11HW[0, 0, 0, 0],
             "mid": map_11HW[0, 0, size // 2, size // 2],
         }
         assert list(map_11HW.shape) == case[key]["shape"]
-        for figure, value in found.items():
+        for figure, value in shapes.items():
             assert value.item() == pytest.approx(case[key][figure], rel=0, abs=rounding(map_11HW, model)), (key, figure)
 
 

@@ -81,6 +81,7 @@ def test_multiply_accumulates(merged: bool) -> None:
     assert round((convolutions + saved) / 1e9, 3) == 1.835
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_norm", [False, True])
 @given(height=st.integers(16, 50), width=st.integers(16, 50), seed=st.integers(0, 1000))
 @settings(max_examples=8)

@@ -40,8 +40,8 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def close(found: Tensor, expected: Tensor, steps: int = 1) -> None:
-    assert_agree(found, expected, "segdiffusion-tiny", steps=steps)
+def close(actual: Tensor, expected: Tensor, steps: int = 1) -> None:
+    assert_agree(actual, expected, "segdiffusion-tiny", steps=steps)
 
 
 # -------------------------------------------------------------------------------------------------------------- prompts
@@ -151,10 +151,10 @@ def test_a_prompt_s_map_does_not_depend_on_the_others_nor_on_the_chunks(model: S
         own = torch.stack([prompt, prompt.flip(0)])
         close(model(image, own)[0], torch.stack([together[0], together[1].flip(0)]))
         try:
-            model.rows_at_once = 4
+            model.rows_per_chunk = 4
             close(model(image, prompt)[0], together)
         finally:
-            model.rows_at_once = 16
+            model.rows_per_chunk = 16
 
 
 def test_many_prompts_are_drawn_in_chunks_from_one_latent(model: SegDiffusion) -> None:
@@ -197,9 +197,9 @@ def test_half_precision(model: SegDiffusion) -> None:
     image = pictures(1)
     with torch.inference_mode():
         exact = model(image, model.encode_prompts(PROMPTS))[0]
-        found = half(image.to(torch.bfloat16), half.encode_prompts(PROMPTS))[0]
-    assert found.dtype == torch.float32
-    assert (found - exact).abs().mean() < 0.1 * exact.abs().mean()
+        actual = half(image.to(torch.bfloat16), half.encode_prompts(PROMPTS))[0]
+    assert actual.dtype == torch.float32
+    assert (actual - exact).abs().mean() < 0.1 * exact.abs().mean()
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -208,9 +208,9 @@ def test_what_is_trained_gets_gradients_and_nothing_else_does(train_text: bool) 
     torch.manual_seed(0)
     model = create_model("segdiffusion-tiny", train_text=train_text).train()
     model(pictures(1), model.encode_prompts(PROMPTS))[0].square().mean().backward()
-    found = {name for name, value in model.named_parameters() if value.grad is not None}
-    assert found == set(trainable(model))
-    assert {name.partition(".")[0] for name in found} == ({"unet", "text"} if train_text else {"unet"})
+    with_gradient = {name for name, value in model.named_parameters() if value.grad is not None}
+    assert with_gradient == set(trainable(model))
+    assert {name.partition(".")[0] for name in with_gradient} == ({"unet", "text"} if train_text else {"unet"})
     grouped = [id(value) for group in model.parameter_groups().values() for value in group]
     assert sorted(grouped) == sorted(id(value) for value in trainable(model).values())
     assert not model.vae.training and model.text.model.training == train_text

@@ -52,6 +52,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 def test_loading_takes_the_memory_of_one_copy(tmp_path: Path) -> None:
     width = 700
     with torch.device("meta"):

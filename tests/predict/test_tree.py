@@ -50,9 +50,9 @@ def test_pictures_that_are_not_read_are_listed(run: Run) -> None:
     for name in ("photo.cr2", "drawing.svg", "notes.txt"):
         Path("in", name).write_text("x")
     for many in ("1 written to out, 0 already there", "0 written to out, 1 already there"):
-        told = run()
-        assert told.exit_code == 1
-        last = told.stderr.splitlines()[-1]
+        result = run()
+        assert result.exit_code == 1
+        last = result.stderr.splitlines()[-1]
         assert f"{many}, 2 failed; see out/failures.csv; 1 folder of earlier results passed over. The first: " in last
         assert last.endswith("in/drawing.svg: limelight does not read .svg files; convert it to JPEG, PNG or TIFF")
         assert list(failures()) == ["drawing.svg", "photo.cr2"]
@@ -70,8 +70,8 @@ def test_a_folder_without_a_picture_that_is_read_is_listed_too(run: Run) -> None
 @pytest.mark.parametrize("arguments", [("link.png",), ("link.png", "-o", "x.png")])
 def test_a_link_is_followed_and_a_dangling_one_told(run: Run, arguments: tuple[str, ...]) -> None:
     Path("link.png").symlink_to("a.png")
-    told = run(*arguments)
-    assert str(told.exception) == "link.png is a link to a.png, which cannot be reached; mend the link"
+    result = run(*arguments)
+    assert str(result.exception) == "link.png is a link to a.png, which cannot be reached; mend the link"
     draw("a.png")
     assert run(*arguments).exit_code == 0
 
@@ -123,12 +123,13 @@ def test_results_of_a_version_without_the_file_are_made_anew_and_this_is_told(ru
     draw("in/a.png")
     assert run().exit_code == 0
     Path("out", DONE).unlink()
-    told = run()
-    assert "1 written to out, 0 already there" in told.stderr
-    assert f"note: out: had no {DONE}, which says what results were made from; they were made anew" in told.stderr
+    result = run()
+    assert "1 written to out, 0 already there" in result.stderr
+    assert f"note: out: had no {DONE}, which says what results were made from; they were made anew" in result.stderr
     assert "note" not in run().stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_and_leaves_nothing(run: Run, untrained: Path) -> None:
     """Killed between the bytes of the second of three results and its name, with a line half written."""
     script = (
@@ -158,15 +159,15 @@ def test_what_was_left_out_of_a_picture_is_listed_in_every_run(run: Run) -> None
         for name in "bcdefgh":
             image.save(f"in/{name}.png", icc_profile=b"nonsense" * 20)
         image.save("in/moves.gif", save_all=True, append_images=[image.rotate(90), image])
-    told = run()
-    notes = [line for line in told.stderr.splitlines() if line.startswith("note: ")]
+    result = run()
+    notes = [line for line in result.stderr.splitlines() if line.startswith("note: ")]
     assert "in/b.png: its colour profile is damaged" in notes[0] and notes[5:] == ["note: and 2 more"]
-    assert "9 written to out, 0 already there, 1 failed; see out/failures.csv" in told.stderr
-    assert told.exit_code == 1 and Path("out/moves.png").is_file()
+    assert "9 written to out, 0 already there, 1 failed; see out/failures.csv" in result.stderr
+    assert result.exit_code == 1 and Path("out/moves.png").is_file()
     assert list(failures()) == ["moves.gif"] and "only the first of its 3 pictures" in failures()["moves.gif"]
-    told = run()
-    assert "0 written to out, 9 already there, 1 failed" in told.stderr and "note: " not in told.stderr
-    assert told.exit_code == 1 and list(failures()) == ["moves.gif"]
+    result = run()
+    assert "0 written to out, 9 already there, 1 failed" in result.stderr and "note: " not in result.stderr
+    assert result.exit_code == 1 and list(failures()) == ["moves.gif"]
 
 
 def test_a_picture_that_is_a_link_to_a_result_is_refused(run: Run) -> None:

@@ -31,9 +31,9 @@ def test_a_free_port_can_be_bound() -> None:
     ],
 )
 def test_where_nothing_can_listen_is_one_line(host: str, part: str) -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as caught:
         bindable(host, 3000)
-    assert part in str(told.value) and "\n" not in str(told.value)
+    assert part in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run something as a user without rights")
@@ -41,8 +41,8 @@ def test_a_port_that_needs_rights_is_one_line() -> None:
     code = (
         "import os, limelight.services.address as a; ''.encode('idna'); os.setuid(65534); a.bindable('127.0.0.1', 80)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "port 80 of 127.0.0.1 needs more rights" in told.stderr.splitlines()[-1]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "port 80 of 127.0.0.1 needs more rights" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -50,7 +50,7 @@ def test_a_port_that_is_taken_is_one_line_before_anything_starts(host: str, untr
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         port = taken.getsockname()[1]
         command = ["-m", "limelight.cli", "serve", "--model", str(untrained), "--host", host, "--port", str(port)]
-        told = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith(f"error: port {port} of {host} is taken; choose another with --port")
-    assert told.stderr.count("\n") == 1
+        result = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: port {port} of {host} is taken; choose another with --port")
+    assert result.stderr.count("\n") == 1

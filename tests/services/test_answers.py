@@ -51,11 +51,11 @@ def ask(app: Any, *requests: tuple[str, str], **headers: str) -> list[httpx.Resp
 
 
 def reason(answer: httpx.Response) -> str:
-    told = answer.json()
-    assert list(told) == ["error"] and "\n" not in told["error"]
+    content = answer.json()
+    assert list(content) == ["error"] and "\n" not in content["error"]
     assert answer.headers["content-type"] == "application/json"
     assert int(answer.headers["content-length"]) == len(answer.content)
-    return told["error"]
+    return content["error"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_time_limit_is_told_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "told"),
+    ("status", "content", "expected"),
     [
         (400, "two\nlines", "two lines"),
         (400, "", "Bad Request"),
@@ -118,9 +118,9 @@ def test_the_time_limit_is_told_as_json() -> None:
         (429, '{"error": "Too many requests"}', "too many requests wait already; send it again in 1 s"),
     ],
 )
-def test_any_form_of_error_becomes_one_line(status: int, content: str, told: str) -> None:
+def test_any_form_of_error_becomes_one_line(status: int, content: str, expected: str) -> None:
     (answer,) = ask(Answers(PlainTextResponse(content, status)), ("GET", "/"))
-    assert answer.status_code == status and reason(answer) == told
+    assert answer.status_code == status and reason(answer) == expected
     assert answer.headers.get("retry-after") == ("1" if status in (429, 503) else None)
 
 
@@ -150,9 +150,9 @@ def test_a_websocket_is_closed_before_it_opens(app: Any, caplog: pytest.LogCaptu
     assert lines(caplog) == ["-:0 WEBSOCKET /predict 403: there are no WebSockets here"]
 
 
-def cors(method: str, origin: str, *origins: str, **asked: str) -> httpx.Response:
+def cors(method: str, origin: str, *origins: str, **headers: str) -> httpx.Response:
     app = Answers(Cors(PlainTextResponse("no", 401), tuple(map(as_origin, origins))))
-    return ask(app, (method, "/predict"), Origin=origin, **asked)[0]
+    return ask(app, (method, "/predict"), Origin=origin, **headers)[0]
 
 
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from limelight.services.forms import FIELD, LONGEST_NAME, LONGEST_TEXT
+from limelight.services.forms import FIELD, MAX_NAME_BYTES, MAX_TEXT_BYTES
 from limelight.services.guard import Guard
 from limelight.services.open_vocabulary import UPLOAD as CLASSES_UPLOAD
 from limelight.services.saliency import UPLOAD
@@ -150,10 +150,10 @@ def test_no_pickle_anywhere_else(kind: str) -> None:
         form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (COMPANION, "c.jpg", b"z")),
         form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (MODALITY, None, b"rgb")),
         form((FIELD, "a.jpg", b"x"), (COMPANION, "b.jpg", b"y"), (MODALITY, "rgbd.txt", b"rgbd")),
-        form((FIELD, "a.jpg", b"x"), (COMPANION, "b" * (LONGEST_NAME + 1), b"y")),
+        form((FIELD, "a.jpg", b"x"), (COMPANION, "b" * (MAX_NAME_BYTES + 1), b"y")),
         b"",
         b"no form at all",
-        form((FIELD, "a" * (LONGEST_NAME + 1), b"x")),
+        form((FIELD, "a" * (MAX_NAME_BYTES + 1), b"x")),
         form((FIELD, "a\x00.jpg", b"x")),
         form((FIELD, "a\x1b.jpg", b"x")),
         form((FIELD, "a\x85.jpg", b"x")),
@@ -187,7 +187,7 @@ def test_classes_pass_untouched(more: list) -> None:
         ([*NAMED, ("kind", None, b"pickle")], "one of labels, overlay, json"),
         ([NAMED[0], ("classes", None, b"[" * 5000)], "'classes' cannot be read"),
         ([NAMED[0], ("classes", None, b"1" * 5000)], "'classes' cannot be read"),
-        ([NAMED[0], ("classes", None, b"a" * (LONGEST_TEXT + 1))], "the form cannot be read"),
+        ([NAMED[0], ("classes", None, b"a" * (MAX_TEXT_BYTES + 1))], "the form cannot be read"),
     ],
 )
 def test_forms_of_classes_with_anything_else_are_400(fields: list, part: str) -> None:

@@ -83,13 +83,13 @@ def test_labels_are_the_predictors_own(url: str, predictor: OpenVocabularyPredic
     overlay = np.asarray(read(ask(url, background="0.4", kind="overlay").content))
     np.testing.assert_array_equal(overlay, tinted(IMAGE, expected.labels_HW))
 
-    told = ask(url, background="0.4", kind="json").json()
-    np.testing.assert_array_equal(np.asarray(read(base64.b64decode(told["labels"]))), expected.labels_HW)
-    assert [(each["label"], each["name"], each["colour"]) for each in told["classes"]] == [
+    content = ask(url, background="0.4", kind="json").json()
+    np.testing.assert_array_equal(np.asarray(read(base64.b64decode(content["labels"]))), expected.labels_HW)
+    assert [(each["label"], each["name"], each["colour"]) for each in content["classes"]] == [
         (1, "red ball", "#800000"), (2, "grass", "#008000"),
     ]  # fmt: skip
     shares = [(expected.labels_HW == label).mean() for label in (1, 2)]
-    assert [each["share"] for each in told["classes"]] == pytest.approx(shares, abs=1e-6)
+    assert [each["share"] for each in content["classes"]] == pytest.approx(shares, abs=1e-6)
 
 
 def test_the_template_and_any_names_reach_the_model(url: str, predictor: OpenVocabularyPredictor) -> None:

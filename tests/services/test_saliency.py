@@ -130,9 +130,9 @@ def test_mask_and_cutout_are_the_predictors_own(client: httpx.Client, untrained:
         answer = upload(client, content, path, "снимок 1.jpg")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
         made = np.asarray(Image.open(io.BytesIO(answer.content)))
-        wanted = np.asarray(Image.open(io.BytesIO(encode(output(kind).render(image, expected)))))
-        assert made.shape == wanted.shape
-        assert np.abs(made.astype(int) - wanted)[..., -1].max() <= 1
+        expected_picture = np.asarray(Image.open(io.BytesIO(encode(output(kind).render(image, expected)))))
+        assert made.shape == expected_picture.shape
+        assert np.abs(made.astype(int) - expected_picture)[..., -1].max() <= 1
     assert re.fullmatch(r"pre;dur=[\d.]+, net;dur=[\d.]+, post;dur=[\d.]+", answer.headers["server-timing"])
 
 
@@ -202,9 +202,9 @@ def test_other_kinds_are_refused_files_above_all(client: httpx.Client, kind: str
 
 
 def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:
-    told = client.post("/describe").json()
-    assert told["card"] == json.loads((untrained / "card.json").read_text())
-    assert told["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
+    description = client.post("/describe").json()
+    assert description["card"] == json.loads((untrained / "card.json").read_text())
+    assert description["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
 
 
 @pytest.mark.parametrize(
@@ -269,14 +269,14 @@ def test_bad_pictures_do_not_fail_their_neighbours(client: httpx.Client) -> None
 
 def test_a_page_of_another_origin_may_use_the_service(server: Server, client: httpx.Client) -> None:
     """A browser sends no token with its preflight request, and reads only answers with CORS headers."""
-    asked = {
+    requests = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
     with httpx.Client(base_url=server.url, trust_env=False) as browser:
-        preflight = browser.options("/predict", headers=asked)
-        stranger = browser.options("/predict", headers=asked | {"Origin": "https://evil.example"})
+        preflight = browser.options("/predict", headers=requests)
+        stranger = browser.options("/predict", headers=requests | {"Origin": "https://evil.example"})
         client.headers["Origin"] = browser.headers["Origin"] = ORIGIN
         answers = [upload(client, picture()), upload(browser, picture()), upload(client, bytes(21 << 20))]
         answers += [client.post("/predict"), client.get("/predict"), client.get("/nowhere")]
@@ -342,11 +342,11 @@ def test_an_upload_that_breaks_off_or_lies_leaves_the_service_as_it_was(server: 
     assert sorted(statuses) == ["200", "400", "400", "413"]
 
 
-def await_cutout(server: Server, asked: concurrent.futures.Future) -> None:
+def await_cutout(server: Server, request: concurrent.futures.Future) -> None:
     """Return once the server works on the cut-out that was asked for, or has answered."""
     working = re.compile(r'request_in_progress\{endpoint="/cutout".*\} 1\.0')
     with httpx.Client(base_url=server.url, headers=AUTHORISED, trust_env=False) as other:
-        while not asked.done() and not working.search(other.get("/metrics").text):
+        while not request.done() and not working.search(other.get("/metrics").text):
             pass
 
 

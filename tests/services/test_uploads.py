@@ -9,14 +9,14 @@ import pytest
 
 from limelight.imaging.images import write_png
 from limelight.services import open_vocabulary, saliency
-from limelight.services.uploads import LONGEST_NOTES, as_header, notes_header
+from limelight.services.uploads import MAX_NOTES_CHARS, as_header, notes_header
 
 
 def refuse(*_arguments: Any, **_options: Any) -> None:
     raise MemoryError
 
 
-class Found:
+class StubPredictor:
     """A predictor and its answer."""
 
     classes = ("cup",)
@@ -26,7 +26,7 @@ class Found:
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
 
-    def predict(self, *_arguments: Any, **_options: Any) -> list["Found"]:
+    def predict(self, *_arguments: Any, **_options: Any) -> list["StubPredictor"]:
         return [self]
 
     def modality_for(self, *_arguments: Any) -> str:
@@ -49,11 +49,11 @@ def test_running_out_of_memory_is_the_pictures_fault(
     monkeypatch.setattr(service, step, refuse)
     if service is saliency:
         inner = saliency.Limelight.inner.__new__(saliency.Limelight.inner)
-        inner._predictor = Found()
+        inner._predictor = StubPredictor()
         answer = inner._answer(tmp_path / "a.png", [], None, "map")
     else:
         inner = open_vocabulary.OpenVocabulary.inner.__new__(open_vocabulary.OpenVocabulary.inner)
-        inner._predictor = Found()
+        inner._predictor = StubPredictor()
         answer = inner.segment(tmp_path / "a.png", ["cup"])
     assert answer.status_code == 413
     assert "takes more memory than there is; send a smaller one" in json.loads(answer.body)["error"]
@@ -75,10 +75,10 @@ def test_notes_are_a_header_of_json() -> None:
 @pytest.mark.parametrize("count", [1, 30, 9999])
 def test_a_header_of_notes_is_bounded_and_counts_what_it_leaves_out(note: str, count: int) -> None:
     value = notes_header([note] * count)["X-Limelight-Notes"]
-    assert len(value) <= LONGEST_NOTES
-    *told, last = json.loads(value)
+    assert len(value) <= MAX_NOTES_CHARS
+    *notes, last = json.loads(value)
     left_out = 0 if last == note[:200] else int(last.removeprefix("and ").removesuffix(" more"))
-    assert len(told) + (left_out or 1) == count and set(told) <= {note[:200]}
+    assert len(notes) + (left_out or 1) == count and set(notes) <= {note[:200]}
 
 
 def test_names_of_classes_are_a_header_too() -> None:

@@ -42,8 +42,8 @@ def test_what_is_exempt_is_there(pipeline: ModuleType) -> None:
 
 
 def test_imports_are_found_wherever_they_stand(pipeline: ModuleType) -> None:
-    found = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "stages/evaluate.py")}
-    assert {"limelight/config/__init__.py", "limelight/reporting/evaluate.py", "limelight/journal.py"} <= found
+    imported = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "stages/evaluate.py")}
+    assert {"limelight/config/__init__.py", "limelight/reporting/evaluate.py", "limelight/journal.py"} <= imported
     typed = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "limelight/tasks/saliency.py")}
     assert "limelight/data/manifest.py" not in typed  # for type checkers alone
     code = pipeline.code_of("limelight.stages.train")

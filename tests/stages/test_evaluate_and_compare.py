@@ -52,6 +52,7 @@ def params(tmp_path, monkeypatch) -> Params:
     )
 
 
+@pytest.mark.slow
 def test_from_weights_to_champion(params):
     for name in ("tiny", "tiny-deploy"):
         evaluate.run(params, name)

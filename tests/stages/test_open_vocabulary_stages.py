@@ -163,9 +163,11 @@ def test_the_matrix_is_that_of_the_predictions() -> None:
     right = known = 0
     for number in (10, 11, 12):
         values = cv2.imread(f"toys/test-classes/{number}.label.png", cv2.IMREAD_GRAYSCALE)
-        (found,) = predictor.predict([read_image(f"toys/test-classes/{number}.image.png")], list(CLASSES.values()))
+        (segmentation,) = predictor.predict(
+            [read_image(f"toys/test-classes/{number}.image.png")], list(CLASSES.values())
+        )
         value_of_label = np.array([0, *CLASSES])
-        right += (value_of_label[found.labels_HW] == values)[values < 255].sum()
+        right += (value_of_label[segmentation.labels_HW] == values)[values < 255].sum()
         known += (values < 255).sum()
     figures = read_json("reports/eval/words/metrics.json")["datasets"]["toys"]["torch"]
     assert figures["pixel_accuracy"] == pytest.approx(right / known)
@@ -180,12 +182,12 @@ def test_the_leaderboard_has_a_contest_of_each_task() -> None:
     assert "mIoU" in named["rows"][0]["mean"] and salient["champion"]["artifact"] == "salient"
     assert named["champion"]["artifact"] == "words" and named["champion"]["metric"] == "mIoU"
     chosen = read_json(folder / "champion.json")
-    assert {task: found["artifact"] for task, found in chosen.items()} == {
+    assert {task: champion["artifact"] for task, champion in chosen.items()} == {
         "saliency": "salient",
         "open-vocabulary": "words",
     }
-    assert len({found["code_sha256"] for found in chosen.values()}) == 2
-    assert {found["manifest_sha256"] for found in chosen.values()} == {board["manifest_sha256"]}
+    assert len({champion["code_sha256"] for champion in chosen.values()}) == 2
+    assert {champion["manifest_sha256"] for champion in chosen.values()} == {board["manifest_sha256"]}
     text = (folder / "leaderboard.md").read_text()
     assert "## Open-vocabulary segmentation" in text and "mIoU unseen ↑" in text and "## toys" in text
     assert text.index("## Saliency") < text.index("## Open-vocabulary segmentation")

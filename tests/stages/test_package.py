@@ -56,13 +56,13 @@ def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
         for task, name in (("saliency", "best"), ("open-vocabulary", "words"))
     }
     write_json(project / "reports/leaderboard/champion.json", champions)
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "limelight.stages.package"], cwd=project, capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stderr
+    assert result.returncode == 0, result.stderr
     facts = read_json(project / "reports/package/metrics.json")
     assert facts.keys() == {"saliency", "open-vocabulary"}
-    assert all(found["served_difference"] <= 0.005 for found in facts.values())
+    assert all(task_facts["served_difference"] <= 0.005 for task_facts in facts.values())
     assert {path.name for path in (project / "artifacts/bento").iterdir()} == {
         "limelight.bento",
         "open-vocabulary.bento",
@@ -77,10 +77,10 @@ def test_each_task_s_champion_has_a_bento_of_its_own(project: Path) -> None:
 def test_package_is_whole_and_answers(project: Path) -> None:
     home = project / "home"
     environment = os.environ | {"HOME": str(home), "OMP_NUM_THREADS": "1"}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "limelight.stages.package"], cwd=project, env=environment, capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stderr
+    assert result.returncode == 0, result.stderr
     bento = project / "artifacts" / "bento" / "limelight.bento"
     facts = json.loads((project / "reports" / "package" / "metrics.json").read_text())["saliency"]
     sha256 = read_card(project / "artifacts" / "best").provenance.sha256
@@ -122,18 +122,19 @@ def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
 def test_service_runs_an_export_without_torch() -> None:
     heavy = {"torch", "timm", "dvc", "mlflow"}
     script = f"import sys, limelight.services.saliency; print(sorted({heavy} & sys.modules.keys()))"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert told.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout == "[]\n"
 
 
 def test_package_without_champion_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "limelight.stages.package"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert told.returncode == 2
+    assert result.returncode == 2
     assert (
-        told.stderr.startswith("error: nothing to package: there is no champion yet") and told.stderr.count("\n") == 1
+        result.stderr.startswith("error: nothing to package: there is no champion yet")
+        and result.stderr.count("\n") == 1
     )
 
 

@@ -53,8 +53,8 @@ def test_a_task_costs_no_heavy_import() -> None:
         "import json, sys; from limelight.tasks import TASKS, get_task; [get_task(name) for name in TASKS];"
         f"print(json.dumps(sorted({heavy} & sys.modules.keys())))"
     )
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert json.loads(told.stdout) == []
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == []
 
 
 def params(compare: dict[str, Any]) -> Params:

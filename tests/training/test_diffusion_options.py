@@ -38,6 +38,7 @@ def gradients(name: str, *, checkpointing: bool) -> tuple[dict[str, torch.Tensor
     return {key: value.grad for key, value in model.named_parameters() if value.grad is not None}, sum(kept.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffsod-tiny", "segdiffusion-tiny"])
 def test_gradient_checkpointing_changes_memory_and_nothing_else(name: str) -> None:
     (plain, much), (again, little) = gradients(name, checkpointing=False), gradients(name, checkpointing=True)
@@ -48,6 +49,7 @@ def test_gradient_checkpointing_changes_memory_and_nothing_else(name: str) -> No
 
 
 # --------------------------------------------------------------------------------------------------------------- bf16
+@pytest.mark.slow
 def test_bf16_learns_in_fp32_weights(tmp_path: Path) -> None:
     settings = {"size": {"input": 64}, "batch": {"size": 4}, "epochs": 1, "optimiser": {"lr": 1e-3}}
     run = toy_run(model="diffsod-tiny", compute={"precision": "bf16"}, **settings)

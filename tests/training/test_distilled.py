@@ -114,8 +114,8 @@ def test_a_teacher_that_samples_is_sampled_from():
     assert not torch.allclose(learner.teacher.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
 
 
-@pytest.mark.parametrize(("asked", "steps"), [([], None), (["red mug"], None), ([], 2)])
-def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: int | None):
+@pytest.mark.parametrize(("classes", "steps"), [([], None), (["red mug"], None), ([], 2)])
+def test_a_teacher_of_words_shows_all_that_they_name(classes: list[str], steps: int | None):
     torch.manual_seed(0)
     teacher = create_model("segdiffusion-tiny")
     learnt = {"task": "open-vocabulary", "classes": ("blue box", "cat"), "template": "{} alone", "denoise_steps": steps}
@@ -124,9 +124,9 @@ def test_a_teacher_of_words_shows_all_that_they_name(asked: list[str], steps: in
     batch = Batch(
         image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]
     )
-    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std, teacher_classes=asked)
+    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std, teacher_classes=classes)
     targets = learner.teacher.targets(batch)
-    prompts = teacher.encode_prompts([f"{name} alone" for name in asked or card.use.classes])
+    prompts = teacher.encode_prompts([f"{name} alone" for name in classes or card.use.classes])
     with torch.no_grad():
         each = teacher.denoise(image, prompts, steps=steps)[0] if steps else teacher(image, prompts)[0].sigmoid()
     assert_agree(targets, each.max(1, keepdim=True).values, teacher, steps=steps or 1)

@@ -146,7 +146,7 @@ def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: 
     run = toy_run(batch={"size": 9, "accumulate": 2})
     with pytest.raises(
         UserError, match=r"memory ran out; .*batch: {size: 3, accumulate: 6}, .*bf16}; .*8bit}; a"
-    ) as told:
+    ) as caught:
         fit(
             supervised(Large(), run),
             run,
@@ -155,7 +155,7 @@ def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: 
             seed=0,
             device="cpu",
         )
-    assert "\n" not in str(told.value) and "lora" not in str(told.value)
+    assert "\n" not in str(caught.value) and "lora" not in str(caught.value)
 
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -169,10 +169,10 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path, capsys: pytest.Ca
 
 def test_it_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     train(tmp_path, toy_network(), optimiser={"groups": {"mixing": {"lr_scale": 2}}})
-    said = capsys.readouterr().err
-    assert "toy: 842 parameters on CPU, fp32; 8 samples, 8 images and 2 steps per epoch, 2 epochs" in said
-    assert "optimiser.groups ['mixing'] concern nothing here; roles: body, head" in said
-    assert "toy: epoch 2/2: loss " in said and "val_max_f" in said
+    output = capsys.readouterr().err
+    assert "toy: 842 parameters on CPU, fp32; 8 samples, 8 images and 2 steps per epoch, 2 epochs" in output
+    assert "optimiser.groups ['mixing'] concern nothing here; roles: body, head" in output
+    assert "toy: epoch 2/2: loss " in output and "val_max_f" in output
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

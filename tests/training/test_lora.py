@@ -61,6 +61,7 @@ def test_adapters_and_what_base_weights_lack_are_all_that_is_trained() -> None:
     assert [group["role"] for group in optimiser.param_groups] == ["unet", "adapters", "backbone", "branch"]
 
 
+@pytest.mark.slow
 def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Path) -> None:
     before = weights(create_model("diffsod-tiny"))
     start = weights(adapted())
@@ -76,9 +77,9 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
     assert network.state_dict().keys() == before.keys()
     assert_agree(predict(network), expected, network)
     key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_v"
-    found = {name.removeprefix(f"{key}."): value for name, value in after.items() if name.startswith(key)}
-    change = 6 / 3 * found["lora_B.default.weight"] @ found["lora_A.default.weight"]
-    torch.testing.assert_close(network.state_dict()[f"{key}.weight"], found["base_layer.weight"] + change)
+    tensors = {name.removeprefix(f"{key}."): value for name, value in after.items() if name.startswith(key)}
+    change = 6 / 3 * tensors["lora_B.default.weight"] @ tensors["lora_A.default.weight"]
+    torch.testing.assert_close(network.state_dict()[f"{key}.weight"], tensors["base_layer.weight"] + change)
     assert all(value.requires_grad for value in network.unet.parameters())
 
 

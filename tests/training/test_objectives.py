@@ -73,6 +73,7 @@ def test_settings_are_checked_without_pytorch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_most_trainings_need_nothing_of_diffusers() -> None:
     code = """
 import sys
@@ -81,8 +82,8 @@ from limelight.training.objectives import make_learner
 from limelight.config.objectives import SupervisedSettings
 make_learner(SupervisedSettings(), create_model("sdnet", width=12), epochs=1)
 assert not {"diffusers", "transformers"} & sys.modules.keys()
-found = {name for name in sys.modules if name.startswith("limelight.models.diffusion.")}
+loaded = {name for name in sys.modules if name.startswith("limelight.models.diffusion.")}
 names = {"limelight.models.diffusion.entries", "limelight.models.diffusion.presets"}
-assert found <= names, found
+assert loaded <= names, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True)

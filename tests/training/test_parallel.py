@@ -54,9 +54,9 @@ def test_killed_and_stopped_it_ends_as_if_undisturbed(tmp_path: Path):
     assert list((tmp_path / "toy/state").glob("*.pt"))
     assert toy_process.start_pair(tmp_path, second={"signal_at": (signal.SIGTERM, 2)}, **options) == [143, 143]
     assert toy_process.start_pair(tmp_path, **options) == [0, 0]
-    expected, found = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
-    assert equal(expected[0], found[0])
-    assert expected[1] == found[1]
+    expected, actual = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
+    assert equal(expected[0], actual[0])
+    assert expected[1] == actual[1]
 
 
 def test_asked_to_stop_while_they_validate(tmp_path: Path):
@@ -72,9 +72,9 @@ def test_asked_to_stop_while_they_validate(tmp_path: Path):
     second = {"signal_at": (signal.SIGTERM, 1), "signal_in": "predict"}  # in the first epoch, then in the last one
     assert toy_process.start_pair(tmp_path, second=second, **options) == [143, 143]
     assert toy_process.start_pair(tmp_path, second=second, **options) == [0, 0]
-    expected, found = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
-    assert equal(expected[0], found[0])
-    assert expected[1] == found[1]
+    expected, actual = (toy_process.result(tmp_path, f"{name}0") for name in ("undisturbed", "state"))
+    assert equal(expected[0], actual[0])
+    assert expected[1] == actual[1]
 
 
 def test_a_diffusion_network_learns_the_same_in_both(tmp_path: Path):

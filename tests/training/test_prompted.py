@@ -77,12 +77,12 @@ def test_one_is_asked_for_in_vain_however_many_are_shown() -> None:
 
 def test_drawing_follows_torch_s_generator_alone() -> None:
     learner, batch = make_learner(prompts=4, templates=["a {}", "the {}"]), make_batch(PETS, PETS, PETS)
-    found = []
+    draws = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        found.append((learner.draw(batch, batch.labels_BHW), [learner.prompt("bird") for _ in range(9)]))
-    assert found[0] == found[1] != found[2]
-    assert set(found[0][1]) == {"a bird", "the bird"}
+        draws.append((learner.draw(batch, batch.labels_BHW), [learner.prompt("bird") for _ in range(9)]))
+    assert draws[0] == draws[1] != draws[2]
+    assert set(draws[0][1]) == {"a bird", "the bird"}
 
 
 def test_a_small_vocabulary_is_filled_up_with_nothing() -> None:
@@ -131,8 +131,8 @@ def test_what_is_found_in_vain_has_a_gradient() -> None:
     learner.network.forward = lambda image_B3HW, prompt_KTC: [maps]
     loss, parts = learner.loss(batch, 0)
     loss.backward()
-    found, vain = maps.grad[0].abs().amax((1, 2))
-    assert vain > 0.5 * found and parts["vain"] > parts["found"]
+    shown, vain = maps.grad[0].abs().amax((1, 2))
+    assert vain > 0.5 * shown and parts["vain"] > parts["found"]
 
 
 def test_void_pixels_do_not_count() -> None:
@@ -179,17 +179,17 @@ def test_velocities_of_prompts_reach_the_words_and_the_denoiser() -> None:
 
 def test_the_right_velocities_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     learner = make_velocity_learner(prompts=2)
-    wanted = {}
+    targets = {}
 
     def noted(*given: torch.Tensor) -> torch.Tensor:
-        wanted["velocity"] = velocity_target(*given)
-        return wanted["velocity"]
+        targets["velocity"] = velocity_target(*given)
+        return targets["velocity"]
 
     monkeypatch.setattr(denoiser, "velocity_target", noted)
     seen = (make_batch(PETS), make_batch(PETS, PETS))
     for batch in seen:  # the same draws twice: the first shows what the second is to answer
         losses = []
-        for answer in (lambda *given: torch.zeros_like(given[1]), lambda *given: wanted["velocity"]):
+        for answer in (lambda *given: torch.zeros_like(given[1]), lambda *given: targets["velocity"]):
             learner.network.predict_velocity = answer
             torch.manual_seed(5)
             losses.append(learner.loss(batch, 0)[0])
@@ -198,7 +198,7 @@ def test_the_right_velocities_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
     learner = make_velocity_learner(prompts=4)
-    unasked, void = make_batch(FEW), make_batch(FEW)
+    without_classes, void = make_batch(FEW), make_batch(FEW)
     void.labels_BHW[:] = VOID
     pushed = torch.zeros(1)
 
@@ -213,12 +213,13 @@ def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
         torch.manual_seed(5)
         return learner.loss(batch, 0)[0]
 
-    before = loss(unasked)
+    before = loss(without_classes)
     pushed += 9
-    assert loss(unasked) == before > 0
+    assert loss(without_classes) == before > 0
     assert loss(void) == 0
 
 
+@pytest.mark.slow
 def test_velocities_are_validated_by_sampling() -> None:
     learner, batch = make_velocity_learner().eval(), make_batch(PETS)
     with torch.inference_mode():
@@ -257,25 +258,26 @@ def test_validation_tells_held_out_classes_apart() -> None:
     assert learner.validate([make_batch(PETS)], Accelerator(cpu=True)) == {"val_miou": 0.75}
 
 
+@pytest.mark.slow
 def test_predictions_are_the_most_probable_class_s() -> None:
     learner, batch = make_learner().eval(), make_batch(PETS)
     with torch.inference_mode():
-        found = learner.predict(batch)
+        probability = learner.predict(batch)
         maps = learner.probabilities(batch.inputs, PETS.names)
         alone = learner.probabilities(batch.inputs, PETS.names[2:3])
-    assert found.shape == (1, 1, 32, 32)
-    assert torch.equal(found[:, 0], maps.max(1).values)
+    assert probability.shape == (1, 1, 32, 32)
+    assert torch.equal(probability[:, 0], maps.max(1).values)
     assert_agree(alone, maps[:, 2:3], "segdiffusion-tiny")
 
 
 # ------------------------------------------------------------------------------------------------------------- settings
 def test_settings_that_cannot_be_are_refused() -> None:
-    for settings, said in (
+    for settings, message in (
         ({"loss": "dice-boundary"}, r"^run: objective.prompted.loss: unknown key$"),
         ({"templates": ["a photo"]}, r"templates need one \{\} each"),
         ({"prompts": 1}, "prompts"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             parse(Run, {"model": "segdiffusion-tiny", "objective": {"name": "prompted", **settings}}, "run")
 
 

@@ -48,9 +48,9 @@ def test_killed_twice_at_random_steps(case: str, tmp_path: Path):
         assert toy_process.start(tmp_path, signal_at=at, **options) == -signal.SIGKILL
         assert list((tmp_path / "toy" / "state").glob("*.pt"))
     assert toy_process.start(tmp_path, **options) == 0
-    expected, found = toy_process.result(tmp_path, "undisturbed"), toy_process.result(tmp_path)
-    assert equal(expected[0], found[0])
-    assert expected[1] == found[1]
+    expected, actual = toy_process.result(tmp_path, "undisturbed"), toy_process.result(tmp_path)
+    assert equal(expected[0], actual[0])
+    assert expected[1] == actual[1]
 
 
 def test_killed_while_it_saves(tmp_path: Path):
@@ -84,9 +84,9 @@ def test_asked_to_stop_while_it_validates_the_average(tmp_path: Path):
     saved = [path.name for path in (tmp_path / "toy" / "state").iterdir()]
     assert saved == ["epoch00000-step0000003.pt"]
     assert toy_process.start(tmp_path, **options) == 0
-    expected, found = toy_process.result(tmp_path, "undisturbed"), toy_process.result(tmp_path)
-    assert equal(expected[0], found[0])
-    assert expected[1] == found[1]
+    expected, actual = toy_process.result(tmp_path, "undisturbed"), toy_process.result(tmp_path)
+    assert equal(expected[0], actual[0])
+    assert expected[1] == actual[1]
 
 
 def test_asked_to_stop_together_with_its_workers(tmp_path: Path):

@@ -22,6 +22,8 @@ from limelight.training.learner import Learner
 from limelight.training.objectives import make_learner
 from limelight.training.selection import training_samples, validation_samples
 
+pytestmark = pytest.mark.slow
+
 RUN = {
     "model": "scfnet-mobilenetv3",
     "size": {"input": 64},
@@ -146,7 +148,7 @@ def test_a_validation_split_that_no_sample_has_is_said(
 ):
     monkeypatch.chdir(project)
     learner = make_learner(Run.model_validate(RUN).objective, create_model(RUN["model"]), epochs=1)
-    for split, said in (
+    for split, expected in (
         ("vall", ["warning: run 'x' is not validated: no sample has a mask and split 'vall'; there are: train, val"]),
         ("val", []),
         (None, []),
@@ -154,12 +156,12 @@ def test_a_validation_split_that_no_sample_has_is_said(
         run = Run.model_validate({**RUN, "samples": {"validation": split}})
         validation = validation_samples(run, learner, "x")
         assert len(validation) == (2 if split == "val" else 0)
-        assert capsys.readouterr().err.splitlines() == said
+        assert capsys.readouterr().err.splitlines() == expected
 
 
 def test_a_machine_that_only_trains_needs_no_pipeline_tools():
     tools = "{'mlflow', 'matplotlib', 'pandas', 'prefect', 'dvc', 'bentoml', 'great_expectations', 'openvino'}"
-    code = f"import sys, limelight.training.runs; found = {tools} & sys.modules.keys(); assert not found, found"
+    code = f"import sys, limelight.training.runs; loaded = {tools} & sys.modules.keys(); assert not loaded, loaded"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(train.__file__).parent.parent)
 
 

@@ -44,7 +44,7 @@ def test_predictions_in_bf16_keep_what_tells_high_probabilities_apart(tmp_path: 
     (batch,) = evaluation_batches(toy_samples(tmp_path, 2), 32, 2)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         learner.network.head.bias += 6  # sigmoid(6) = 0.9975, where bfloat16 knows 0.996 and 1
-        logits_B1HW, found_B1HW = learner.network.logits(batch.inputs)[0], learner.predict(batch)
+        logits_B1HW, probability_B1HW = learner.network.logits(batch.inputs)[0], learner.predict(batch)
     assert logits_B1HW.dtype == torch.bfloat16
-    torch.testing.assert_close(found_B1HW, logits_B1HW.float().sigmoid())
-    assert len(found_B1HW.unique()) == len(logits_B1HW.unique())
+    torch.testing.assert_close(probability_B1HW, logits_B1HW.float().sigmoid())
+    assert len(probability_B1HW.unique()) == len(logits_B1HW.unique())

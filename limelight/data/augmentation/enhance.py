@@ -22,11 +22,11 @@ class EnhanceEffect:
     def __call__(self, picture: Picture, size: Size) -> Picture:
         if not self.changes:
             return picture
-        settled = picture.settled()
-        image = Image.fromarray(settled.image_HW3)
+        applied = picture.with_photometry_applied()
+        image = Image.fromarray(applied.image_HW3)
         for kind, factor in self.changes:
             image = KINDS[kind](image).enhance(factor)
-        return replace(settled, image_HW3=np.asarray(image))
+        return replace(applied, image_HW3=np.asarray(image))
 
 
 def draw_enhancement(settings: Enhance, size: Size, generator: np.random.Generator) -> EnhanceEffect:

@@ -20,8 +20,8 @@ class FlipEffect:
     def __call__(self, picture: Picture, size: Size) -> Picture:
         if not self.mirror and not self.upside_down:
             return picture
-        way = -1 if self.mirror and self.upside_down else int(self.mirror)
-        return picture.moved(lambda pixels: cv2.flip(pixels, way))
+        axis = -1 if self.mirror and self.upside_down else int(self.mirror)
+        return picture.moved(lambda pixels: cv2.flip(pixels, axis))
 
 
 def draw_flip(settings: Flip, size: Size, generator: np.random.Generator) -> FlipEffect:

@@ -22,7 +22,7 @@ class PhotometricEffect:
     brightness: float = 0.0
 
     def __call__(self, picture: Picture, size: Size) -> Picture:
-        picture = picture.settled()
+        picture = picture.with_photometry_applied()
         if self.blur:
             blurred_HW3 = cv2.GaussianBlur(picture.image_HW3, (self.blur, self.blur), 0)
             picture = replace(picture, image_HW3=blurred_HW3)

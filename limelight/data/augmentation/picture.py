@@ -53,7 +53,7 @@ class Picture:
             labels_HW=None if self.labels_HW is None else of_labels(self.labels_HW),
         )
 
-    def settled(self) -> "Picture":
+    def with_photometry_applied(self) -> "Picture":
         """Apply pending contrast and brightness, rounded to 8 bits, for operations that need the final values."""
         if (self.contrast, self.brightness) == (1.0, 0.0):
             return self

@@ -21,12 +21,12 @@ class WarpEffect:
     def __call__(self, picture: Picture, size: Size) -> Picture:
         if (self.angle, self.scale) == (0.0, 1.0):
             return picture
-        picture = picture.settled()
+        picture = picture.with_photometry_applied()
         height, width = picture.size
         turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.angle, self.scale)
 
-        def move(pixels: np.ndarray, how: int = cv2.INTER_LINEAR, border: int = 0) -> np.ndarray:
-            return cv2.warpAffine(pixels, turn, (width, height), flags=how, borderValue=border)
+        def move(pixels: np.ndarray, interpolation: int = cv2.INTER_LINEAR, border: int = 0) -> np.ndarray:
+            return cv2.warpAffine(pixels, turn, (width, height), flags=interpolation, borderValue=border)
 
         return picture.moved(move, lambda labels_HW: move(labels_HW, cv2.INTER_NEAREST, picture.void))
 

@@ -13,7 +13,7 @@ from limelight.data.renderer.colours import Tone, dull_tone, free_tone, nearby
 from limelight.data.renderer.contours import box, ellipse, rotated
 from limelight.data.renderer.textures import KINDS, Material, albedo, fractal_noise, soft_blur, spread
 
-FAR = 0.97
+FARTHEST_DEPTH = 0.97
 NEAR_GROUND = 0.16
 """Relative depth at the horizon's far side, and of the ground at the picture's lower edge."""
 
@@ -60,7 +60,7 @@ def room(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Bac
 def landscape(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Backdrop:
     """Sky, hills and open ground."""
     colour_HW3 = _sky(rng, side, horizon)
-    depth_HW = np.full((side, side), FAR, np.float32)
+    depth_HW = np.full((side, side), FARTHEST_DEPTH, np.float32)
     heat_HW = _ambient_heat(rng, side)
     heat_HW[: int(horizon * side)] *= np.float32(rng.uniform(0.2, 0.6))
     for layer in range(int(rng.integers(0, 4))):
@@ -72,7 +72,7 @@ def landscape(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -
         cv2.copyTo(albedo(surface, rng, side, side, side), hill_HW.astype(np.uint8), colour_HW3)
         depth_HW[hill_HW] = 0.93 - 0.05 * layer
     ground = material_near(rng, tone, ("noise", "speckle", "patches", "fur", "plain", "stripes"))
-    ground_depth_HW = _ground(rng, colour_HW3, ground, horizon, side, wall_depth=FAR)
+    ground_depth_HW = _ground(rng, colour_HW3, ground, horizon, side, wall_depth=FARTHEST_DEPTH)
     below = int(horizon * side)
     depth_HW[below:] = ground_depth_HW[below:]
     return Backdrop(colour_HW3, depth_HW, heat_HW)
@@ -88,8 +88,8 @@ def water(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Ba
     crest_tone = nearby(rng, tone, 1.5).shifted(lightness=0.1)
     deep, crest = np.array(tone.rgb, np.float32), np.array(crest_tone.rgb, np.float32)
     colour_HW3[row:] = deep + (crest - deep) * sparkle_HW3
-    depth_HW = np.full((side, side), FAR, np.float32)
-    depth_HW[row:] = _ground_depth(side - row, FAR)[:, None]
+    depth_HW = np.full((side, side), FARTHEST_DEPTH, np.float32)
+    depth_HW[row:] = _ground_depth(side - row, FARTHEST_DEPTH)[:, None]
     heat_HW = _ambient_heat(rng, side) * np.float32(0.7)
     return Backdrop(colour_HW3, depth_HW, heat_HW)
 
@@ -97,7 +97,7 @@ def water(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Ba
 def street(rng: np.random.Generator, tone: Tone, side: int, horizon: float) -> Backdrop:
     """House fronts with rows of windows, above a pavement."""
     colour_HW3 = _sky(rng, side, horizon)
-    depth_HW = np.full((side, side), FAR, np.float32)
+    depth_HW = np.full((side, side), FARTHEST_DEPTH, np.float32)
     left = -int(rng.uniform(0, 0.08) * side)
     while left < side:
         right = left + int(rng.uniform(0.12, 0.4) * side)

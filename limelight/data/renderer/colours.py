@@ -87,8 +87,8 @@ def object_tone(rng: np.random.Generator, background: Tone, cue: Cue) -> Tone:
         chroma = rng.uniform(0.09, 0.2) - background.chroma
         return background.shifted(rng.uniform(-0.12, 0.12), chroma, side * rng.uniform(1.6, np.pi))
     if cue == "luminance":
-        away = -1.0 if background.lightness > 0.55 else 1.0
-        return background.shifted(away * rng.uniform(0.22, 0.45), rng.uniform(-0.03, 0.02), rng.normal(0, 0.3))
+        direction = -1.0 if background.lightness > 0.55 else 1.0
+        return background.shifted(direction * rng.uniform(0.22, 0.45), rng.uniform(-0.03, 0.02), rng.normal(0, 0.3))
     if cue == "texture":
         return background.shifted(*rng.normal(0.0, (0.05, 0.015, 0.2)))
     if cue == "camouflage":

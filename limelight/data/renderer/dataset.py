@@ -115,11 +115,11 @@ def _enter_worker() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def follow() -> None:
+    def exit_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
 def _draw_item(root: Path, settings: Renderer, image_suffix: str, item: Item) -> None:

@@ -126,7 +126,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 def _salient_actors(rng: np.random.Generator, tone: Tone, cue: Cue, warm: float, horizon: float | None) -> list[Actor]:
     count = int(rng.choice((1, 2, 3, 4), p=(0.68, 0.2, 0.08, 0.04)))
-    same = rng.random() < 0.6
+    same_family = rng.random() < 0.6
     name = str(rng.choice(list(FAMILIES)))
     if rng.random() < 0.08:
         count, total = 1, rng.uniform(0.01, 0.03)
@@ -138,7 +138,7 @@ def _salient_actors(rng: np.random.Generator, tone: Tone, cue: Cue, warm: float,
     actors = []
     for number in range(count):
         offset = (0.0, 0.0) if count == 1 else spread * np.array([np.cos(2.4 * number), 0.5 * np.sin(2.4 * number)])
-        family = name if same else str(rng.choice(list(FAMILIES)))
+        family = name if same_family else str(rng.choice(list(FAMILIES)))
         centre = (float(middle[0] + offset[0]), float(middle[1] + offset[1]))
         area = total / count * rng.uniform(0.7, 1.3)
         materials = draw_materials(rng, object_tone(rng, tone, cue), tone, cue)

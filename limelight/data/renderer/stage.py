@@ -74,15 +74,15 @@ class Stage:
         centre = (actor.centre[0] * self.side, actor.centre[1] * self.side)
         foot = centre[1] + sprite.foot - sprite.origin[1]
         row, column = (int(np.clip(value, 0, self.side - 1)) for value in (foot, centre[0]))
-        behind = float(backdrop.depth_HW[row, column])
+        background_depth = float(backdrop.depth_HW[row, column])
         standing = self.plan.horizon is not None and foot > self.plan.horizon * self.side
         if actor.depth is not None:
-            depth = min(actor.depth, 0.9 * behind)
+            depth = min(actor.depth, 0.9 * background_depth)
         elif standing:
             # Beyond the lower edge the ground comes nearer still; the foot's row says by how much.
-            depth = behind - 0.01 if foot < self.side else NEAR_GROUND * self.side / foot
+            depth = background_depth - 0.01 if foot < self.side else NEAR_GROUND * self.side / foot
         else:
-            depth = (0.92 if self.plan.horizon is None else 0.65) * behind
+            depth = (0.92 if self.plan.horizon is None else 0.65) * background_depth
         ambient = float(backdrop.heat_HW[row, column])
         return Prop(actor, sprite, centre, depth, ambient, grounded=standing and actor.depth is None)
 
@@ -111,8 +111,8 @@ class Stage:
     def _place(self, prop: Prop, frame: int) -> np.ndarray:
         """Sprite pixels -> picture pixels before the camera moves, 3x3."""
         x, y = prop.centre[0] - prop.sprite.origin[0], prop.centre[1] - prop.sprite.origin[1]
-        put = np.array([(1, 0, round(x)), (0, 1, round(y)), (0, 0, 1)], float)
-        return _similarity(prop.actor.motion, frame, self.side, prop.centre) @ put
+        translation = np.array([(1, 0, round(x)), (0, 1, round(y)), (0, 0, 1)], float)
+        return _similarity(prop.actor.motion, frame, self.side, prop.centre) @ translation
 
     def _paint(self, layers: Layers, prop: Prop, place: np.ndarray) -> None:
         """Lay one object over what is there: shadow, colour, depth, heat, class."""

@@ -27,7 +27,7 @@ TOY_CLASSES: dict[int, str] = dict(enumerate(NAMES, start=1))
 
 GROUND = [background for background in BACKGROUNDS if background.draw in (surface, haze)]
 """Without foliage, which a tiny autoencoder cannot reproduce."""
-APART = 0.42
+MIN_DISTANCE = 0.42
 """Between two things' centres, share of the side."""
 
 
@@ -64,6 +64,6 @@ def _free_place(rng: np.random.Generator, actors: list[Actor]) -> tuple[float, f
     """A centre away from the others', if a few tries find one."""
     for _ in range(20):
         x, y = rng.uniform(0.2, 0.8, 2)
-        if all(np.hypot(x - actor.centre[0], y - actor.centre[1]) >= APART for actor in actors):
+        if all(np.hypot(x - actor.centre[0], y - actor.centre[1]) >= MIN_DISTANCE for actor in actors):
             return float(x), float(y)
     return None

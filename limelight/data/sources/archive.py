@@ -82,8 +82,8 @@ def _transfer(url: str, sha256: str, file: Path, attempts: int, pause: Callable[
                 ) from None
             pause(2.0**attempt)
             continue
-        found = sha256_file(part)
-        if found == sha256:
+        digest = sha256_file(part)
+        if digest == sha256:
             part.replace(file)
             _validator_file(part).unlink(missing_ok=True)
             return
@@ -91,7 +91,7 @@ def _transfer(url: str, sha256: str, file: Path, attempts: int, pause: Callable[
         _validator_file(part).unlink(missing_ok=True)
         if not spliced:
             break
-    raise UserError(f"{url} has sha256 {found}, not {sha256}; nothing was kept: check the address and the hash")
+    raise UserError(f"{url} has sha256 {digest}, not {sha256}; nothing was kept: check the address and the hash")
 
 
 def _receive(url: str, part: Path) -> bool:

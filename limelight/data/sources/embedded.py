@@ -49,20 +49,20 @@ def verify_raw(cache: HashCache) -> dict[str, str]:
     """
     if not HASHES.is_file():
         raise UserError(f"{HASHES} is missing; restore it with `git checkout {HASHES}`")
-    wanted: dict[str, str] = read_json(HASHES)
+    expected_hashes: dict[str, str] = read_json(HASHES)
     present = list_files(RAW) if RAW.is_dir() else {}
-    for name in wanted:
+    for name in expected_hashes:
         if name not in present:
             raise UserError(f"{RAW / name} is missing; run `dvc pull data.dvc`")
     for name, path in present.items():
-        if name not in wanted:
+        if name not in expected_hashes:
             raise UserError(f"{path} is not in {HASHES}; move it out of {RAW}")
-        found = cache.sha256([path])[0]
-        if found != wanted[name]:
+        digest = cache.sha256([path])[0]
+        if digest != expected_hashes[name]:
             raise UserError(
-                f"{path} has changed: sha256 {found[:12]}..., but {HASHES} says {wanted[name][:12]}...; restore it "
-                "with `git checkout data.dvc && dvc checkout --force data.dvc`"
+                f"{path} has changed: sha256 {digest[:12]}..., but {HASHES} says {expected_hashes[name][:12]}...; "
+                "restore it with `git checkout data.dvc && dvc checkout --force data.dvc`"
             )
-    if PACK not in wanted:
+    if PACK not in expected_hashes:
         raise UserError(f"{HASHES} does not list {PACK}; restore it with `git checkout {HASHES}`")
-    return wanted
+    return expected_hashes

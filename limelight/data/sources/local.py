@@ -15,6 +15,6 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
     """
     root = Path(request.path or "").expanduser()
     if not root.is_dir():
-        what = "is not a folder" if root.exists() else "does not exist"
-        raise UserError(f"dataset {request.name}: path {root.absolute()} {what}; correct `path` in params.yaml")
+        problem = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"dataset {request.name}: path {root.absolute()} {problem}; correct `path` in params.yaml")
     return root

@@ -36,16 +36,16 @@ def is_unpacked(sha256: str, target: Path) -> bool:
     return target.is_dir() and record.is_file() and read_json(record)["archive"] == sha256
 
 
-def check_unchanged(target: Path, known: dict[str, str], now: dict[str, str], made: str = "unpacked") -> None:
+def check_unchanged(target: Path, known: dict[str, str], current: dict[str, str], made: str = "unpacked") -> None:
     """Compare a folder's files with those that were recorded when it was made.
 
     Raises:
         UserError: a file is missing, was added or has other contents.
     """
     changed = [
-        *(f"{name} is missing" for name in known if name not in now),
-        *(f"{name} was added" for name in now if name not in known),
-        *(f"{name} has other contents" for name in known if name in now and known[name] != now[name]),
+        *(f"{name} is missing" for name in known if name not in current),
+        *(f"{name} was added" for name in current if name not in known),
+        *(f"{name} has other contents" for name in known if name in current and known[name] != current[name]),
     ]
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SITE = "data_docs"
-_SHOWN = 5
+_MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _outcome(table: str, result: Any) -> Outcome:
         success=bool(result.success),
         warning=config.severity == "warning",
         detail="" if result.success else _detail(result),
-        samples=tuple(dict.fromkeys(str(row["sample_id"]) for row in index))[:_SHOWN],
+        samples=tuple(dict.fromkeys(str(row["sample_id"]) for row in index))[:_MAX_EXAMPLES],
     )
 
 
@@ -102,13 +102,13 @@ def _detail(result: Any) -> str:
     raised = next((error["exception_message"] for error in errors if error.get("raised_exception")), None)
     if raised:
         return " ".join(raised.split())
-    found = result.result
-    if "unexpected_count" in found:
+    details = result.result
+    if "unexpected_count" in details:
         values = ", ".join(
-            dict.fromkeys(str(value)[:80] for value in found.get("partial_unexpected_list", [])[:_SHOWN])
+            dict.fromkeys(str(value)[:80] for value in details.get("partial_unexpected_list", [])[:_MAX_EXAMPLES])
         )
-        return f"{found['unexpected_count']} of {found['element_count']} samples: {values}"
-    return f"found {found.get('observed_value')}"
+        return f"{details['unexpected_count']} of {details['element_count']} samples: {values}"
+    return f"found {details.get('observed_value')}"
 
 
 def failure_table(outcomes: Sequence[Outcome]) -> str:

@@ -15,7 +15,7 @@ from limelight.imaging.masks import read_mask
 
 TILE = 144
 PER_DATASET = 8
-_ACROSS = 4
+_COLUMNS = 4
 _BACKGROUND = 24
 _CAPTION = 18
 _RED = np.array([255, 64, 64], np.float32)
@@ -38,8 +38,8 @@ def write_contact_sheet(samples: Sequence[Sample], path: Path) -> None:
 def _band(name: str, samples: Sequence[Sample]) -> np.ndarray:
     cells = [_cell(sample) for sample in samples[:PER_DATASET]]
     empty = np.full_like(cells[0], _BACKGROUND)
-    cells += [empty] * (-len(cells) % min(_ACROSS, len(cells)))
-    across = min(_ACROSS, len(cells))
+    cells += [empty] * (-len(cells) % min(_COLUMNS, len(cells)))
+    across = min(_COLUMNS, len(cells))
     rows = [np.concatenate(cells[start : start + across], axis=1) for start in range(0, len(cells), across)]
     caption = np.full((_CAPTION, rows[0].shape[1], 3), _BACKGROUND, np.uint8)
     text = name.encode("ascii", "replace").decode()

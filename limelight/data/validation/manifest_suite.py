@@ -24,7 +24,7 @@ def manifest_suite(settings: Validate, datasets: list[str], samples: Sequence[Sa
         *_shape(settings),
         *_identity(),
         *_values(settings, datasets),
-        *_given_always(),
+        *_expect_required(),
         *_of_sensors(sensors),
         *_of_labels(labels),
         *_of_clips(),
@@ -112,7 +112,7 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
     ]
 
 
-def _given_always() -> list[Any]:
+def _expect_required() -> list[Any]:
     import great_expectations.expectations as gxe
 
     return [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
@@ -120,9 +120,9 @@ def _given_always() -> list[Any]:
 
 def _of_sensors(sensors: Collection[str]) -> list[Any]:
     return [
-        _absent("companion", 'sensor == "rgb"', "of rgb has no companion")
+        _expect_null("companion", 'sensor == "rgb"', "of rgb has no companion")
         if sensor == "rgb"
-        else _given("companion", f'sensor == "{sensor}"', f"of {sensor} has a companion")
+        else _expect_not_null("companion", f'sensor == "{sensor}"', f"of {sensor} has a companion")
         for sensor in sorted(sensors)
     ]
 
@@ -130,10 +130,12 @@ def _of_sensors(sensors: Collection[str]) -> list[Any]:
 def _of_labels(labels: Collection[str]) -> list[Any]:
     import great_expectations.expectations as gxe
 
-    rules = [_given("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask")]
+    rules = [
+        _expect_not_null("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask")
+    ]
     for kind in sorted(labels):
         where = f'labels == "{kind}"'
-        check = _absent if kind == "none" else _given
+        check = _expect_null if kind == "none" else _expect_not_null
         rules.append(check("mask", where, f"with labels {kind} has {'no' if kind == 'none' else 'a'} mask"))
         if kind != "classes":
             rules.append(
@@ -150,12 +152,12 @@ def _of_labels(labels: Collection[str]) -> list[Any]:
 
 def _of_clips() -> list[Any]:
     return [
-        _given("frame", "clip.notnull()", "of a clip has a frame number"),
-        _absent("frame", "clip.isnull()", "of no clip has no frame number"),
+        _expect_not_null("frame", "clip.notnull()", "of a clip has a frame number"),
+        _expect_null("frame", "clip.isnull()", "of no clip has no frame number"),
     ]
 
 
-def _given(column: str, where: str, text: str) -> Any:
+def _expect_not_null(column: str, where: str, text: str) -> Any:
     import great_expectations.expectations as gxe
 
     return gxe.ExpectColumnValuesToNotBeNull(
@@ -163,7 +165,7 @@ def _given(column: str, where: str, text: str) -> Any:
     )
 
 
-def _absent(column: str, where: str, text: str) -> Any:
+def _expect_null(column: str, where: str, text: str) -> Any:
     import great_expectations.expectations as gxe
 
     return gxe.ExpectColumnValuesToBeNull(

@@ -57,14 +57,14 @@ def manifest_table(samples: Sequence[Sample], odd_masks: Sequence[Finding] = ())
     table["classes"] = [", ".join(sample.classes) for sample in samples]
     table["pixels"] = [sample.width * sample.height for sample in samples]
     table["class_count"] = [len(sample.classes) for sample in samples]
-    table["files_present"] = [_present(sample) for sample in samples]
+    table["files_present"] = [_files_exist(sample) for sample in samples]
     table["splits_of_image"] = [len(splits[sample.sha256]) for sample in samples]
     faint = {one.sample_id: f"at most {one.detail}" for one in odd_masks if one.state == "fault"}
     table["faint_mask"] = [faint.get(sample.sample_id) for sample in samples]
     return table
 
 
-def _present(sample: Sample) -> bool:
+def _files_exist(sample: Sample) -> bool:
     return all(Path(path).is_file() for path in (sample.image, sample.mask, sample.companion) if path)
 
 

@@ -50,7 +50,7 @@ class Backend(Protocol):
         """
         ...
 
-    def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
+    def choose_batch_size(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
         """Choose the batch size for a picture size: at most `batch_size`, or as many pictures as fit in memory if 0.
 
         Args:
@@ -64,7 +64,7 @@ class Backend(Protocol):
         ...
 
 
-MOST_AT_ONCE = 16
+MAX_BATCH_SIZE = 16
 """Upper limit of pictures per batch where only memory limits it."""
 
 
@@ -77,9 +77,9 @@ class ExportedBackend:
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
         raise UserError("exports take no text prompts; use runtime 'torch'")
 
-    def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
-        """Return `batch_size`, or `MOST_AT_ONCE` if 0, whatever the free memory: exported networks are small."""
-        return batch_size or MOST_AT_ONCE
+    def choose_batch_size(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
+        """Return `batch_size`, or `MAX_BATCH_SIZE` if 0, whatever the free memory: exported networks are small."""
+        return batch_size or MAX_BATCH_SIZE
 
 
 def check_size(takes: Sides, size: Size | None) -> None:
@@ -91,7 +91,7 @@ def check_size(takes: Sides, size: Size | None) -> None:
     Raises:
         UserError: a side differs.
     """
-    wrong = [wanted for wanted, got in zip(takes, size or (None, None), strict=True) if wanted not in (None, got)]
+    wrong = [expected for expected, got in zip(takes, size or (None, None), strict=True) if expected not in (None, got)]
     if wrong:
         got = f"{size[0]} x {size[1]}" if size else "sizes of their own"
         raise UserError(

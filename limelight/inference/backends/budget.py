@@ -13,7 +13,7 @@ from limelight.models.base import Network
 from limelight.models.inputs import Size
 
 
-class Beside(NamedTuple):
+class ExtraInputs(NamedTuple):
     """Further inputs that the network gets with a picture."""
 
     prompts: int
@@ -31,77 +31,85 @@ class Measurable(Protocol):
     def picture_bytes(self, size: Size, prompts: int, companion: bool = False) -> int: ...
 
 
-_KNOWN: dict[tuple[Any, ...], dict[Size, int]] = {}
+_MEASURED_BYTES: dict[tuple[Any, ...], dict[Size, int]] = {}
 """Cache of measured bytes for this process: measuring takes seconds per size."""
 _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
 """Fractions of a size to try as suggestions where the size itself does not fit."""
 
 
-def pictures_at_once(backend: Measurable, size: Size, beside: Beside, most: int, option: str = "--size") -> int:
+def fitting_batch_size(
+    backend: Measurable, size: Size, extra_inputs: ExtraInputs, most: int, option: str = "--size"
+) -> int:
     """Return how many pictures fit in memory, 1 to `most`. Prompts and ensemble members are run in chunks if need be.
 
     Args:
-        beside: the further inputs of the picture that has the most of them.
+        extra_inputs: the further inputs of the picture that has the most of them.
         option: the option that sets the size, named in the error.
 
     Raises:
         Shortage: not even one fits; the message gives the bytes needed, the bytes free and requests that would fit.
     """
     free, network = free_bytes(backend.planned.device), backend.network
-    network.rows_at_once = type(network).rows_at_once
-    if any(most * bound <= free for bound in _bounds(backend, size, beside)):
+    network.rows_per_chunk = type(network).rows_per_chunk
+    if any(most * bound <= free for bound in _bounds(backend, size, extra_inputs)):
         return most
-    needed = _needed(backend, size, beside)
-    several = max(1, beside.prompts) * backend.planned.sampling.ensemble_size > 1
-    while needed > free and several and (network.rows_at_once or 1) > 1:
-        network.rows_at_once = (network.rows_at_once or 1) // 2
-        needed = _needed(backend, size, beside)
+    needed = _needed_bytes(backend, size, extra_inputs)
+    splittable = max(1, extra_inputs.prompts) * backend.planned.sampling.ensemble_size > 1
+    while needed > free and splittable and (network.rows_per_chunk or 1) > 1:
+        network.rows_per_chunk = (network.rows_per_chunk or 1) // 2
+        needed = _needed_bytes(backend, size, extra_inputs)
     if needed > free:
         height, width = size
+        suggestion = _suggestion(_fitting_requests(backend, size, extra_inputs, needed, free, option))
         raise Shortage(
             f"a picture at {height}x{width} needs {_gigabytes(needed)} of memory beside the weights, "
-            f"{_gigabytes(max(0, free))} is free; {_either(_smaller(backend, size, beside, needed, free, option))}"
+            f"{_gigabytes(max(0, free))} is free; {suggestion}"
         )
     return min(most, free // needed)
 
 
-def _smaller(backend: Measurable, size: Size, beside: Beside, needed: int, free: int, option: str) -> Iterator[str]:
+def _fitting_requests(
+    backend: Measurable, size: Size, extra_inputs: ExtraInputs, needed: int, free: int, option: str
+) -> Iterator[str]:
     """Yield requests that would fit."""
     prepare = backend.planned.card.prepare
     for share in _SHARES:
         longest = int(max(size) * share)
-        if longest >= prepare.divisor and _needed(backend, proportional_size(size, longest, prepare), beside) <= free:
+        if (
+            longest >= prepare.divisor
+            and _needed_bytes(backend, proportional_size(size, longest, prepare), extra_inputs) <= free
+        ):
             yield f"{option} {longest}"
             break
     if backend.dtype == torch.float32 and needed / 2 <= free:
         yield "--half-precision"
-    if beside.prompts > 1 and _needed(backend, size, beside._replace(prompts=1)) <= free:
+    if extra_inputs.prompts > 1 and _needed_bytes(backend, size, extra_inputs._replace(prompts=1)) <= free:
         yield "fewer classes"
 
 
-def _needed(backend: Measurable, size: Size, beside: Beside) -> int:
-    known = _KNOWN.setdefault(_key(backend, beside), {})
+def _needed_bytes(backend: Measurable, size: Size, extra_inputs: ExtraInputs) -> int:
+    known = _MEASURED_BYTES.setdefault(_key(backend, extra_inputs), {})
     if size not in known:
-        known[size] = backend.picture_bytes(size, *beside)
+        known[size] = backend.picture_bytes(size, *extra_inputs)
     return known[size]
 
 
-def _bounds(backend: Measurable, size: Size, beside: Beside) -> Iterator[int]:
+def _bounds(backend: Measurable, size: Size, extra_inputs: ExtraInputs) -> Iterator[int]:
     """Yield the known bytes of sizes at least as large as this one, in either orientation."""
-    for (height, width), needed in _KNOWN.get(_key(backend, beside), {}).items():
+    for (height, width), needed in _MEASURED_BYTES.get(_key(backend, extra_inputs), {}).items():
         if min(size) <= min(height, width) and max(size) <= max(height, width):
             yield needed
 
 
-def _key(backend: Measurable, beside: Beside) -> tuple[Any, ...]:
-    planned, rows = backend.planned, backend.network.rows_at_once
+def _key(backend: Measurable, extra_inputs: ExtraInputs) -> tuple[Any, ...]:
+    planned, rows = backend.planned, backend.network.rows_per_chunk
     weights = planned.card.provenance.sha256, planned.vae
-    return *weights, planned.device, backend.dtype, beside, rows, planned.sampling
+    return *weights, planned.device, backend.dtype, extra_inputs, rows, planned.sampling
 
 
-def _either(requests: Iterator[str]) -> str:
-    found = list(requests)
-    return f"what would fit: {', or '.join(found)}" if found else "free some, or use a machine with more"
+def _suggestion(requests: Iterator[str]) -> str:
+    suggestions = list(requests)
+    return f"what would fit: {', or '.join(suggestions)}" if suggestions else "free some, or use a machine with more"
 
 
 def _gigabytes(count: int) -> str:

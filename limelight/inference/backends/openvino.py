@@ -10,11 +10,11 @@ import numpy as np
 import openvino
 from openvino import opset13 as opset
 
-from limelight.imaging.feeds import Feeds, complete, singly
+from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.models.inputs import Input, Size
 
-_KEPT = 4
+_CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
 _LARGEST_PRODUCT = 512
 """Map side in pixels from which matrix products cost more than the resize that they replace."""
@@ -62,7 +62,7 @@ class OpenVinoBackend(ExportedBackend):
         size = feeds["image"].shape[2:]
         check_size(self.takes, size)
         with self._lock:
-            rows = list(singly(complete(self._inputs, feeds)))
+            rows = list(single_rows(complete(self._inputs, feeds)))
             request = self._request(size, rows[0])
             return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
@@ -74,7 +74,7 @@ class OpenVinoBackend(ExportedBackend):
             _resize_by_products(fixed)
             compiled = self._core.compile_model(fixed, "CPU", self._config)
             self._requests[size] = compiled.create_infer_request()
-            if len(self._requests) > _KEPT:
+            if len(self._requests) > _CACHED_REQUESTS:
                 self._requests.popitem(last=False)
         self._requests.move_to_end(size)
         return self._requests[size]

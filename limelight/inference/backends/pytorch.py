@@ -10,8 +10,8 @@ from torch import Tensor
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds
-from limelight.inference.backends.backend import MOST_AT_ONCE, Maps, Sides
-from limelight.inference.backends.budget import Beside, pictures_at_once
+from limelight.inference.backends.backend import MAX_BATCH_SIZE, Maps, Sides
+from limelight.inference.backends.budget import ExtraInputs, fitting_batch_size
 from limelight.inference.backends.memory import forward_bytes
 from limelight.inference.plan import Plan
 from limelight.inference.sampling import ONE_STEP, Sampling
@@ -67,13 +67,13 @@ class PyTorchBackend:
         with self._computing():
             return self.network.encode_prompts(texts).cpu().numpy()
 
-    def at_once(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
+    def choose_batch_size(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:
         # Published weights may have batch norms that make pictures of one batch depend on each other.
-        most = (batch_size or MOST_AT_ONCE) if self.card.use.independent else 1
+        most = (batch_size or MAX_BATCH_SIZE) if self.card.use.independent else 1
         # Only diffusion networks need so much memory that a picture may not fit; for the others, skip the measurement.
         if batch_size and not self.network.capabilities.sample:
             return most
-        return pictures_at_once(self, size, Beside(prompts, companion), most, option)
+        return fitting_batch_size(self, size, ExtraInputs(prompts, companion), most, option)
 
     def picture_bytes(self, size: Size, prompts: int, companion: bool = False) -> int:
         """Estimate the bytes that one picture of this (height, width) needs besides the weights; see `forward_bytes`.
@@ -82,12 +82,12 @@ class PyTorchBackend:
             prompts: number of prompts; 0 for a network without prompts.
             companion: whether the picture has one, which uses a part of the network that is idle otherwise.
         """
-        asked = self.planned.sampling
-        maps = max(1, prompts) * asked.ensemble_size
+        sampling_plan = self.planned.sampling
+        maps = max(1, prompts) * sampling_plan.ensemble_size
         # Maps are computed in chunks: the remaining maps only add their results.
-        drawn = min(maps, self.network.rows_at_once or maps) if maps > 1 else 1
+        drawn = min(maps, self.network.rows_per_chunk or maps) if maps > 1 else 1
         # Further steps reuse the memory of the first, and ensemble members that of the prompts.
-        sampling = ONE_STEP if asked.steps is None else Sampling(1, 1 if prompts else drawn)
+        sampling = ONE_STEP if sampling_plan.steps is None else Sampling(1, 1 if prompts else drawn)
         prompt_KTC = self.network.encode_prompts(["a"])[:1] if prompts else None
 
         def compute() -> Any:
@@ -105,7 +105,7 @@ class PyTorchBackend:
                 given["prompt"] = torch.empty(shape, device=self.planned.device)
             return self.compute(given, sampling)
 
-        kept = _COPIES * 4 * (maps - drawn) * size[0] * size[1] * min(2, asked.ensemble_size)
+        kept = _COPIES * 4 * (maps - drawn) * size[0] * size[1] * min(2, sampling_plan.ensemble_size)
         return forward_bytes(self.network, compute) + kept
 
     def _tensor(self, name: str, array: np.ndarray) -> Tensor:

@@ -39,11 +39,11 @@ def make_learner(
     Raises:
         UserError: the network's `capabilities.objectives` lacks this objective, or settings do not fit the network.
     """
-    able = network.capabilities.objectives
-    if objective.name not in able:
+    supported = network.capabilities.objectives
+    if objective.name not in supported:
         raise UserError(
             f"objective {objective.name!r} is not for {type(network).__name__}; set its name to "
-            f"{' or '.join(map(repr, able))}"
+            f"{' or '.join(map(repr, supported))}"
         )
     module, _, name = LEARNERS[objective.name].partition(":")
     kind = getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -30,7 +30,7 @@ THRESHOLD = 0.5
 """Least probability of a pixel's most probable class; below it the pixel is background."""
 
 
-class Shown(NamedTuple):
+class PromptTargets(NamedTuple):
     """The prompts drawn for a batch, K per image, and their targets."""
 
     prompt_BKTC: Tensor
@@ -98,11 +98,11 @@ class Prompted(Learner):
                 name: bce_iou(logits_N1HW, target_N1HW, chosen_N, valid_N1HW)
                 for name, chosen_N in (("found", drawn_N & shown_N), ("vain", drawn_N & ~shown_N))
             }
-        tall = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
+        joined = [part.flatten(1, 2)[:, None] for part in (logits_BKHW, target_BKHW, valid_BKHW)]
         parts["choice"] = choice_loss(logits_BKHW, target_BKHW, valid_BKHW)
-        return MASKS_WEIGHT * bce_iou(tall[0], tall[1], batch.labelled_B, tall[2]) + parts["choice"], parts
+        return MASKS_WEIGHT * bce_iou(joined[0], joined[1], batch.labelled_B, joined[2]) + parts["choice"], parts
 
-    def draw_prompts(self, batch: Batch) -> Shown:
+    def draw_prompts(self, batch: Batch) -> PromptTargets:
         """Draw prompts for each image, and encode them."""
         labels_BHW = self.without_held_out(batch)
         drawn_BK = torch.tensor(self.draw(batch, labels_BHW))
@@ -114,7 +114,7 @@ class Prompted(Learner):
         prompt_BKTC = self.network.encode_prompts(prompts).unflatten(0, drawn_BK.shape)
         drawn_BK11, labels_B1HW = drawn_BK.to(labels_BHW.device)[:, :, None, None], labels_BHW[:, None]
         open_BK11 = drawn_BK11 > 0
-        return Shown(prompt_BKTC, (labels_B1HW == drawn_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
+        return PromptTargets(prompt_BKTC, (labels_B1HW == drawn_BK11) & open_BK11, (labels_B1HW != VOID) & open_BK11)
 
     def predict(self, batch: Batch) -> Tensor:
         """Return the probability of each pixel's most probable class, of all in the first sample's vocabulary."""
@@ -133,7 +133,7 @@ class Prompted(Learner):
         classes of a dataset at the network's input size; means over the datasets' vocabularies. A metric is
         absent if no sample shows its classes."""
         self.eval()
-        found: dict[Vocabulary, Confusion] = {}
+        confusions: dict[Vocabulary, Confusion] = {}
         with torch.inference_mode():
             for batch in batches:
                 assert batch.labels_BHW is not None
@@ -146,8 +146,8 @@ class Prompted(Learner):
                     maps_BHW = np.stack([label_map(each, threshold) for each in probability_BCHW.cpu().numpy()])
                     truth_BHW = batch.labels_BHW[rows].cpu().numpy()
                     matrix = confusion_matrix(maps_BHW, truth_BHW, len(classes.names))
-                    found[classes] = found.get(classes, 0) + matrix
-        shared = gather_object([found])
+                    confusions[classes] = confusions.get(classes, 0) + matrix
+        shared = gather_object([confusions])
         vocabularies = dict.fromkeys(classes for each in shared for classes in each)
         matrices = {classes: sum(each[classes] for each in shared if classes in each) for classes in vocabularies}
         scores = {
@@ -225,10 +225,10 @@ def _shuffled(labels: Sequence[int]) -> list[int]:
     return [labels[place] for place in torch.randperm(len(labels)).tolist()]
 
 
-def _mean(matrices: dict[Vocabulary, Confusion], wanted: Callable[[str], bool]) -> float | None:
-    """Average over the vocabularies the mean IoU of the classes that `wanted` selects; None if no sample shows one."""
+def _mean(matrices: dict[Vocabulary, Confusion], is_counted: Callable[[str], bool]) -> float | None:
+    """Average over vocabularies the mean IoU of the classes that `is_counted` selects; None if no sample has one."""
     values = [
-        mean_iou(matrix, [label for label, name in enumerate(classes.names, 1) if wanted(name)])
+        mean_iou(matrix, [label for label, name in enumerate(classes.names, 1) if is_counted(name)])
         for classes, matrix in matrices.items()
     ]
     defined = [value for value in values if not np.isnan(value)]

@@ -72,7 +72,7 @@ def import_published(
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
     """
-    unet, branch = files.the_unet(name), files.checkpoint
+    unet, branch = files.required_unet(name), files.checkpoint
     if branch is None:
         raise UserError(f"{name} comes with a file of its condition branch; give that .pth file")
     digest, base = check_sha256(branch, files.sha256), named_folder(files.base)

@@ -91,14 +91,16 @@ class Condition(nn.Module):
         return self.branch(image_B3HW, seen_B3HW)
 
     def _fused(self, image_B3HW: Tensor, companion_B1HW: Tensor | None, modality_B: Tensor) -> Tensor:
-        image_BChw, found_NChw, rows_N = self._streams(image_B3HW, companion_B1HW, modality_B)
+        image_BChw, companion_NChw, rows_N = self._streams(image_B3HW, companion_B1HW, modality_B)
         stand_in_BChw = self.stand_in_C.to(image_BChw.dtype)[:, None, None].expand_as(image_BChw)
-        if found_NChw is None:
+        if companion_NChw is None:
             companion_BChw = stand_in_BChw + self._idle() if self.training else stand_in_BChw
         else:
             if self.training:
-                found_NChw = torch.zeros_like(stand_in_BChw).index_copy(0, rows_N, found_NChw.to(stand_in_BChw.dtype))
-            companion_BChw = torch.where(_rows(modality_B > 0), found_NChw, stand_in_BChw)
+                companion_NChw = torch.zeros_like(stand_in_BChw).index_copy(
+                    0, rows_N, companion_NChw.to(stand_in_BChw.dtype)
+                )
+            companion_BChw = torch.where(_rows(modality_B > 0), companion_NChw, stand_in_BChw)
         # The published fusion drops the companion's own stream, which DFormer keeps; through the fusion alone,
         # companions had no measurable effect after a short training.
         return self.branch.fusion(image_BChw, companion_BChw) + companion_BChw

@@ -31,7 +31,7 @@ def import_published(
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
     """
-    unet = files.the_unet(name)
+    unet = files.required_unet(name)
     if files.checkpoint is not None:
         raise UserError(f"{name} has nothing but a UNet; leave out {files.checkpoint}")
     base = named_folder(files.base, text=True)

@@ -79,16 +79,16 @@ class SegDiffusion(MaskDenoiser):
         if tokenizer not in ("files", "words"):
             raise UserError(f"unknown tokenizer {tokenizer!r}; choose files or words")
         self.own_tokenizer = tokenizer == "words"
-        found = None
+        loaded_tokenizer = None
         if base is None:
             encoder = build_text(text, distinct=self.own_tokenizer)
         else:
-            encoder, found = read_same_text(base, text)
+            encoder, loaded_tokenizer = read_same_text(base, text)
         if self.own_tokenizer:
-            found = word_tokenizer()
+            loaded_tokenizer = word_tokenizer()
         elif assets is not None:
-            found = read_tokenizer(assets)
-        self.text = PromptEncoder(encoder, found, trained=train_text, padded=not self.own_tokenizer)
+            loaded_tokenizer = read_tokenizer(assets)
+        self.text = PromptEncoder(encoder, loaded_tokenizer, trained=train_text, padded=not self.own_tokenizer)
         _check_fit(self.unet.config.cross_attention_dim, self.text)
         self.train()
 
@@ -125,7 +125,7 @@ class SegDiffusion(MaskDenoiser):
             prompt_KTC: the same prompts for every image, or prompt_BKTC, each image's own.
         """
         rows = self._rows(self.encode_image(image_B3HW), prompt_KTC)
-        chunks = zip(*(part.split(self.rows_at_once) for part in rows), strict=True)
+        chunks = zip(*(part.split(self.rows_per_chunk) for part in rows), strict=True)
         mask_N1HW = torch.cat([self.one_step(latent, tokens) for latent, tokens in chunks])
         return [self.gain * _by_image(mask_N1HW, len(image_B3HW))]
 

@@ -10,9 +10,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from limelight.foundation.errors import UserError
 from limelight.models.diffusion.configs import Config
-from limelight.models.diffusion.folder import WHERE, read_text
+from limelight.models.diffusion.folder import BASE_FOLDER_HINT, read_text
 
-KEPT = 1024
+CACHED_PROMPTS = 1024
 """Prompts whose tokens are cached; 323 MB for Stable Diffusion 2."""
 TOKENIZER = "tokenizer"
 
@@ -68,11 +68,11 @@ class PromptEncoder(nn.Module):
             raise UserError("no prompts were given; give at least one text, such as 'a photo of a cat'")
         different = list(dict.fromkeys(prompts))
         if self.trained and torch.is_grad_enabled():
-            found_NTC = self._encode(different)
+            tokens_NTC = self._encode(different)
         else:
-            found_NTC = self._remembered(different)
+            tokens_NTC = self._remembered(different)
         rows = [different.index(prompt) for prompt in prompts]
-        return found_NTC if rows == list(range(len(different))) else found_NTC[rows]
+        return tokens_NTC if rows == list(range(len(different))) else tokens_NTC[rows]
 
     def ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token numbers of each prompt, padded to T.
@@ -81,21 +81,23 @@ class PromptEncoder(nn.Module):
             UserError: a prompt is too long, or there is no tokenizer.
         """
         if self.tokenizer is None:
-            raise UserError(f"this network has no tokenizer, so it can read no words; {WHERE} as `pretrained`")
-        found = self.tokenizer(list(prompts), verbose=False)["input_ids"]
-        for prompt, ids in zip(prompts, found, strict=True):
+            raise UserError(
+                f"this network has no tokenizer, so it can read no words; {BASE_FOLDER_HINT} as `pretrained`"
+            )
+        token_ids = self.tokenizer(list(prompts), verbose=False)["input_ids"]
+        for prompt, ids in zip(prompts, token_ids, strict=True):
             if len(ids) > self.length:
                 raise UserError(
                     f"the prompt {_shortened(prompt)!r} has {len(ids)} tokens with the marks at its ends, the text "
                     f"encoder takes {self.length}; shorten it"
                 )
         # Padded by hand: the tokenizer would remember its padding settings, and write them into its files.
-        return [ids + [self.tokenizer.pad_token_id] * (self.length - len(ids)) for ids in found]
+        return [ids + [self.tokenizer.pad_token_id] * (self.length - len(ids)) for ids in token_ids]
 
     def _remembered(self, prompts: Sequence[str]) -> Tensor:
         new = [prompt for prompt in prompts if prompt not in self._kept]
         if new:
-            if len(self._kept) + len(new) > KEPT:
+            if len(self._kept) + len(new) > CACHED_PROMPTS:
                 self._kept.clear()
                 new = list(prompts)
             with torch.no_grad():
@@ -129,19 +131,19 @@ def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
     return model
 
 
-def read_same_text(folder: Path | str, wanted: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:
+def read_same_text(folder: Path | str, expected: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """A base folder's text encoder and tokenizer, if they match a network's options.
 
     Raises:
         UserError: see `limelight.models.diffusion.folder.read_text`, or a setting that differs.
     """
     model, tokenizer = read_text(folder)
-    for key, value in wanted.items():
-        found = getattr(model.config, key, None)
-        if found != value:
+    for key, value in expected.items():
+        actual = getattr(model.config, key, None)
+        if actual != value:
             raise UserError(
-                f"{folder}/text_encoder has {key} {found}, the network's options say {value}; give the settings of its "
-                "config.json as the option `text`"
+                f"{folder}/text_encoder has {key} {actual}, the network's options say {value}; give the settings of "
+                "its config.json as the option `text`"
             )
     return model, tokenizer
 

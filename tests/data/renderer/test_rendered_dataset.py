@@ -53,6 +53,7 @@ def test_layout(tmp_path):
         assert written.dtype == picture.dtype and (written == picture).all()
 
 
+@pytest.mark.slow
 def test_pictures_do_not_depend_on_the_workers(tmp_path):
     settings = Renderer(scenes=40, size=32)
     for name, workers in (("one", 1), ("two", 2)):
