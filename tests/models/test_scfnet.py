@@ -4,7 +4,6 @@ import json
 from functools import cache
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
@@ -161,7 +160,7 @@ def test_timm_backbones(backbone: str) -> None:
     assert [tuple(x.shape[2:]) for x in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 65, 91)] * 4
     assert model.context.conv.weight.shape == (24, 24, 3, 3)
-    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None}
+    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None, "detail": 0}
 
 
 @pytest.mark.parametrize(
@@ -172,13 +171,20 @@ def test_a_backbone_that_will_not_do_is_refused(backbone: str, problem: str) -> 
         create_model("scfnet", backbone=backbone)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3-large-x0.5"])
-def test_missing_imagenet_weights_are_told_and_not_fatal(
-    backbone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    model = create_model("scfnet", backbone=backbone, pretrained=True)
-    warning = capsys.readouterr().err.splitlines()
-    assert len(warning) == 1 and warning[0].startswith(f"warning: no ImageNet weights for '{backbone}'")
-    assert "pretrained" not in model.build_options
+def test_a_finer_level() -> None:
+    """`detail` adds one output before the others, from features at 1/2, and changes nothing about the published four."""
+    torch.manual_seed(0)
+    plain = create_model("scfnet", backbone="resnet18", channels=16).eval()
+    torch.manual_seed(0)
+    finer = create_model("scfnet", backbone="resnet18", channels=16, detail=8).eval()
+    load_strict(plain, {name: value for name, value in finer.state_dict().items() if "detail" not in name}, "finer")
+    with torch.inference_mode():
+        published, levels = plain(image_13HW(65, 91)), finer(image_13HW(65, 91))
+        half = finer.backbone(image_13HW(64, 96))[0]
+    assert tuple(half.shape[2:]) == (32, 48)
+    assert [tuple(map_11HW.shape) for map_11HW in levels] == [(1, 1, 65, 91)] * 5
+    assert all(torch.equal(one, other) for one, other in zip(published, levels[1:], strict=True))
+    finer(image_13HW(64, 64))[0].sum().backward()
+    assert all(value.grad is not None for value in finer.detail.parameters())
+    with pytest.raises(UserError, match="no features at 1/2"):
+        create_model("scfnet-mobilenetv3", detail=8)
