@@ -32,6 +32,7 @@ def check(params: Params, note: Note) -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from limelight.data.validation.checks import Checker, failure_table
     from limelight.data.validation.contact_sheet import write_contact_sheet
+    from limelight.data.validation.duplicates import find_duplicates, write_duplicates
     from limelight.data.validation.manifest_suite import manifest_suite
     from limelight.data.validation.samples_suite import samples_suite
     from limelight.data.validation.tables import choose, decoded_table, manifest_table
@@ -43,8 +44,12 @@ def check(params: Params, note: Note) -> None:
     if chosen:
         write_contact_sheet(chosen, REPORT / "samples.png")
     decoded = decoded_table(chosen)
+    duplicates = find_duplicates(samples)
+    if duplicates:
+        write_duplicates(duplicates, REPORT / "duplicates.csv")
     checker = Checker(REPORT / "docs")
-    outcomes = checker.check("manifest", manifest_table(samples, odd_masks), manifest_suite(settings, names, samples))
+    table = manifest_table(samples, odd_masks, duplicates)
+    outcomes = checker.check("manifest", table, manifest_suite(settings, names, samples))
     outcomes += checker.check("samples", decoded, samples_suite(settings, decoded))
     results = summary(samples, len(chosen), outcomes, odd_masks)
     write_json(REPORT / "summary.json", results)

@@ -172,7 +172,7 @@ def test_a_backbone_that_will_not_do_is_refused(backbone: str, problem: str) -> 
 
 
 def test_a_finer_level() -> None:
-    """`detail` adds one output before the others, from features at 1/2, and changes nothing about the published four."""
+    """`detail` adds an output before the others, from features at 1/2, and leaves the published four as they are."""
     torch.manual_seed(0)
     plain = create_model("scfnet", backbone="resnet18", channels=16).eval()
     torch.manual_seed(0)

@@ -67,6 +67,12 @@ def _identity() -> list[Any]:
             severity="warning",
             description="no image is in two splits (a test image that was trained on flatters the result)",
         ),
+        gxe.ExpectColumnValuesToBeNull(
+            column="duplicate_of",
+            severity="warning",
+            description="no picture is a copy of one of another split, in another size, quality or mirrored (all in "
+            "reports/data/duplicates.csv)",
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from limelight.data.census import Finding
 from limelight.data.classes import label_values
 from limelight.data.manifest import COLUMNS, Sample
+from limelight.data.validation.duplicates import Duplicate
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
@@ -21,7 +22,7 @@ from limelight.progress import track
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST_COLUMNS = (*COLUMNS, "pixels", "class_count", "files_present", "splits_of_image", "faint_mask")
+MANIFEST_COLUMNS = (*COLUMNS, "pixels", "class_count", "files_present", "splits_of_image", "duplicate_of", "faint_mask")
 DECODED_COLUMNS = (
     "sample_id",
     "dataset",
@@ -44,10 +45,13 @@ _BINARY_PIXELS = 0.95
 _SLOW = 500
 
 
-def manifest_table(samples: Sequence[Sample], odd_masks: Sequence[Finding] = ()) -> "pd.DataFrame":
+def manifest_table(
+    samples: Sequence[Sample], odd_masks: Sequence[Finding] = (), duplicates: Sequence[Duplicate] = ()
+) -> "pd.DataFrame":
     """One row per sample: the manifest's columns and `pixels`, `class_count`, `files_present` (its image, mask and
-    companion exist), `splits_of_image` (how many splits hold this image) and `faint_mask` (the highest level of
-    a mask that is at fault; else null)."""
+    companion exist), `splits_of_image` (how many splits hold this file), `duplicate_of` (a sample of an earlier split
+    that shows the same picture; else null) and `faint_mask` (the highest level of a mask that is at fault; else
+    null)."""
     import pandas as pd
 
     table = pd.DataFrame([asdict(sample) for sample in samples], columns=list(COLUMNS))
@@ -59,6 +63,8 @@ def manifest_table(samples: Sequence[Sample], odd_masks: Sequence[Finding] = ())
     table["class_count"] = [len(sample.classes) for sample in samples]
     table["files_present"] = [_files_exist(sample) for sample in samples]
     table["splits_of_image"] = [len(splits[sample.sha256]) for sample in samples]
+    copies = {one.other: one.sample_id for one in duplicates}
+    table["duplicate_of"] = [copies.get(sample.sample_id) for sample in samples]
     faint = {one.sample_id: f"at most {one.detail}" for one in odd_masks if one.state == "fault"}
     table["faint_mask"] = [faint.get(sample.sample_id) for sample in samples]
     return table
