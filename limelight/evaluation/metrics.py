@@ -1,7 +1,7 @@
 """Score many saliency maps in worker processes; results come back in order.
 
 The result does not depend on the number of workers: images are scored separately and summed in the given order.
-Except for IoU, which PySODMetrics lacks, it equals a single-process run of PySODMetrics bit for bit.
+Except for IoU and mBA, which PySODMetrics lacks, it equals a single-process run of PySODMetrics bit for bit.
 """
 
 import multiprocessing
@@ -19,8 +19,8 @@ from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
 from limelight.foundation.errors import UserError
 
-PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou")
-QUOTED = ("Sm", "mae", "wFm", "iou")
+PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba")
+QUOTED = ("Sm", "mae", "wFm", "iou", "mba")
 """Metrics that are reported with standard errors."""
 CURVES = ("precision", "recall", "f", "e")
 _PAIRS_PER_PARCEL, _PARCEL_BYTES = 4, 64 << 10

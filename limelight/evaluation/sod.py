@@ -1,4 +1,4 @@
-"""Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, and IoU.
+"""Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, IoU and mBA.
 
 The nine equal PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds them to that), at about a third of
 its time, because what the measures share (normalised map, histograms, errors, distances) is computed once and because
@@ -6,8 +6,8 @@ the weighted F-measure blurs only where the result is used. Importing this costs
 ndimage and OpenCV: worker processes start quickly.
 
 Conventions of the field: the map is 8 bit, stretched to [0, 1] per image unless it is constant; the ground truth is
-salient where its grey value exceeds 128. IoU uses the map unstretched: stretching would turn an almost empty one into
-noise.
+salient where its grey value exceeds 128. IoU and mBA use the map unstretched: stretching would turn an almost empty one
+into noise.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ HALF_DECAY = np.log(0.5) / 5
 """wF: a false positive weighs 2 - exp(HALF_DECAY * distance), halfway from 1 to 2 at 5 pixels from the object."""
 REACH = 3
 """Half the width of wF's 7 x 7 window."""
+BANDS = 5
+"""Widths of mBA's bands."""
 EXACT_IN_FLOAT32 = 2**21
 """Squared distances below this survive the float32 square root of OpenCV's transform when rounded."""
 
@@ -43,6 +45,8 @@ class ImageScores:
     adpFm: float
     wFm: float
     iou: float
+    mba: float
+    """NaN where the ground truth has no boundary."""
     precision_256: NDArray[np.float64]
     recall_256: NDArray[np.float64]
     f_256: NDArray[np.float64]
@@ -82,6 +86,7 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         adpFm=_f_adaptive(adaptive),
         wFm=float(_weighted_f(error, fg)) if salient else 0.0,
         iou=_iou(saliency_HW >= HALF, fg, salient),
+        mba=boundary_accuracy(saliency_HW > HALF, fg),
         precision_256=precision,
         recall_256=recall,
         f_256=f,
@@ -89,6 +94,25 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         empty=salient == 0,
         full=salient == fg.size,
     )
+
+
+def boundary_accuracy(called_HW: Mask, truth_HW: Mask) -> float:
+    """Compute the mean boundary accuracy (Cheng et al., CVPR 2020, CascadePSP), as InSPyReNet does.
+
+    It is the share of pixels that agree in a band about the true boundary, a mean over bands of five widths, from 1
+    pixel to a 300th of height plus width on either side. NaN where the truth has no boundary.
+    """
+    widest = sum(truth_HW.shape) / 300
+    agree_HW, mask_HW = called_HW == truth_HW, truth_HW.astype(np.uint8)
+    shares = []
+    for step in range(BANDS):
+        side = 2 * (1 + int((widest - 1) / BANDS * step)) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        band_HW = cv2.morphologyEx(mask_HW, cv2.MORPH_GRADIENT, kernel) > 0
+        if not band_HW.any():
+            return float("nan")
+        shares.append(agree_HW[band_HW].mean())
+    return float(np.mean(shares))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
     title = "Saliency"
     note = (
         "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is "
-        "that of the map from 128 on, 1 where map and mask are empty. ± is the standard error over the images."
+        "that of the map from 128 on, 1 where map and mask are empty; mBA is the mean accuracy at the boundary. ± is "
+        "the standard error over the images."
     )
     metrics: ClassVar[Mapping[str, Metric]] = {
         "Sm": Metric("S"),
@@ -41,8 +42,9 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         "avgFm": Metric("mean F"),
         "wFm": Metric("wF"),
         "iou": Metric("IoU"),
+        "mba": Metric("mBA"),
     }
-    per_image = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "maxEm", "avgEm", "maxFm", "avgFm")
+    per_image = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba", "maxEm", "avgEm", "maxFm", "avgFm")
     ranked_by = ("mae", "wFm")
     rule = Rule(metric="wFm")
     service = Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight")

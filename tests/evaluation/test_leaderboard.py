@@ -175,7 +175,7 @@ def test_best_of_each_column_is_marked(board):
     with_errors = [
         title for title, cell in zip(datasets[0].header, datasets[0].rows[1], strict=True) if "±" in cell.text
     ]
-    assert with_errors == ["S ↑", "MAE ↓", "wF ↑", "IoU ↑"]
+    assert with_errors == ["S ↑", "MAE ↓", "wF ↑", "IoU ↑", "mBA ↑"]
     assert "±" in mean.rows[1][2].text and "±" in networks.rows[1][1].text
 
 

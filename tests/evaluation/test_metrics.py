@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from limelight.evaluation.metrics import PER_IMAGE, QUOTED, Scorer, score_maps
+from limelight.evaluation.sod import boundary_accuracy
 from limelight.foundation.errors import UserError
 from limelight.tasks.saliency import TASK
 
@@ -61,7 +62,11 @@ def images():
 def test_equals_the_library_whatever_the_number_of_workers(images, workers):
     scores = score_maps(iter(images), workers)
     nine, curves = library_means(images)
-    assert scores.metrics == {**nine, "iou": pytest.approx(np.mean([iou(*maps) for _, *maps in images]), abs=1e-12)}
+    ours = {name: scores.metrics[name] for name in ("iou", "mba")}
+    assert scores.metrics == {**nine, **ours}
+    assert ours["iou"] == pytest.approx(np.mean([iou(*maps) for _, *maps in images]), abs=1e-12)
+    # Pictures without a boundary count nothing: an empty and a full mask.
+    assert ours["mba"] == pytest.approx(np.mean([boundary_accuracy(m > 128, t > 128) for _, m, t in images[:-2]]))
     assert scores.metrics.keys() == TASK.metrics.keys()
     for name, curve in curves.items():
         np.testing.assert_array_equal(scores.curves[name], curve)
@@ -72,9 +77,9 @@ def test_equals_the_library_whatever_the_number_of_workers(images, workers):
 def test_per_image_figures_and_the_standard_error(images):
     scores = score_maps(images[:20], 0)
     for metric in PER_IMAGE:
-        mean = np.mean([row[metric] for row in scores.per_image.values()])
+        mean = np.nanmean([row[metric] for row in scores.per_image.values()])
         assert scores.metrics[metric] == pytest.approx(mean, abs=1e-12)
-    assert scores.figures.keys() - scores.metrics.keys() == {"Sm_se", "mae_se", "wFm_se", "iou_se"}
+    assert scores.figures.keys() - scores.metrics.keys() == {"Sm_se", "mae_se", "wFm_se", "iou_se", "mba_se"}
     for metric in QUOTED:
         values = np.array([row[metric] for row in scores.per_image.values()])
         assert scores.figures[f"{metric}_se"] == pytest.approx(values.std(ddof=1) / 20**0.5)

@@ -95,7 +95,7 @@ def test_report(evaluation, samples, settings, tmp_path):
     write_report(evaluation, samples, tmp_path, threads=settings.threads)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics == metrics_tree(evaluation)
-    assert metrics["datasets"]["ONE"]["torch"].keys() == {*METRICS, "Sm_se", "mae_se", "wFm_se", "iou_se"}
+    assert metrics["datasets"]["ONE"]["torch"].keys() == {*METRICS, "Sm_se", "mae_se", "wFm_se", "iou_se", "mba_se"}
     assert metrics["images"]["ONE"] == {"scored": 5, "failed": 1, "empty": 0, "full": 0, "undefined": 0}
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["threads"] == 1

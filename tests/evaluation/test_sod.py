@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 
-from limelight.evaluation.sod import EXACT_IN_FLOAT32, _distance, score_image
+from limelight.evaluation.sod import EXACT_IN_FLOAT32, _distance, boundary_accuracy, score_image
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -64,6 +65,31 @@ def scene(seed, height, width, blobs=2):
 def test_iou_is_that_of_the_map_as_it_is(saliency, truth, expected):
     """Not stretched to its own range, as for the other measures; 1 where both are empty."""
     assert score_image(np.uint8([saliency]), np.uint8([truth])).iou == expected
+
+
+def plain_boundary_accuracy(called, truth):
+    """By the definition: pixels whose disc holds both kinds of true pixels form the band."""
+    height, width = truth.shape
+    shares = []
+    for step in range(5):
+        radius = 1 + int(((height + width) / 300 - 1) / 5 * step)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2).astype(bool)
+        grown = ndimage.binary_dilation(truth, disc)
+        kept = ndimage.binary_erosion(truth, disc, border_value=1)
+        shares.append((called == truth)[grown & ~kept].mean())
+    return np.mean(shares)
+
+
+@pytest.mark.parametrize("scale", [1, 7])
+def test_boundary_accuracy(scale):
+    rng = np.random.default_rng(3)
+    truth = np.zeros((60 * scale, 90 * scale), np.uint8)
+    cv2.circle(truth, (50 * scale, 30 * scale), 22 * scale, 1, -1)
+    called = np.roll(truth, 2, 1) ^ (rng.random(truth.shape) < 0.05)
+    truth, called = truth.astype(bool), called.astype(bool)
+    assert boundary_accuracy(called, truth) == pytest.approx(plain_boundary_accuracy(called, truth))
+    assert boundary_accuracy(truth, truth) == 1
+    assert np.isnan(boundary_accuracy(truth, np.ones_like(truth)))
 
 
 sizes = st.tuples(st.integers(1, 24), st.integers(1, 24))
