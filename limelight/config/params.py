@@ -23,12 +23,12 @@ class Profile(Section):
     deploy: Deploy = Deploy()
     evaluate: Evaluate = Evaluate()
     compare: dict[TaskName, Rule] = Field(
-        default_factory=dict, description="how each task's champion is chosen; a task left out has a rule of its own"
+        default_factory=dict, description="how each task's champion is chosen; a task left out uses its default rule"
     )
     package: Package = Package()
 
 
-FAMILY = "the folder of models/ that the run's network is of: DVC trains anew when that code changes"
+FAMILY = "the folder of models/ that holds the run's network: DVC trains again when that code changes"
 
 
 class Finetune(Section):

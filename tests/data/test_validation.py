@@ -96,7 +96,7 @@ def test_manifest_rules(checker, tmp_path):
     assert find(problems, "of no clip has no frame number").samples == (good[9].sample_id,)
     assert find(problems, "of rgbd has a companion").samples == (good[20].sample_id,)
     assert "stray" in find(problems, "the dataset is one of").detail
-    assert find(problems, "companion are there").samples == (good[21].sample_id,)
+    assert find(problems, "companion exist").samples == (good[21].sample_id,)
     assert find(problems, "every dataset of params.yaml has samples")
     assert "height" not in find(problems, "exactly its columns").detail, "what is there, so not height"
     assert "does not exist" in find(problems, "height is at least").detail, "the reason stands in the exception alone"
