@@ -61,7 +61,8 @@ def check(params: Params, note: Note) -> None:
     if broken:
         raise UserError(
             f"the data fail {len(broken)} of {len(outcomes)} expectations, first: {broken[0].expectation} "
-            f"({broken[0].detail}); mend the data or profiles.{params.profile}.validation; see {REPORT}/docs/index.html"
+            f"({broken[0].detail}); correct the data or profiles.{params.profile}.validation; "
+            f"see {REPORT}/docs/index.html"
         )
     print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")
 

@@ -50,7 +50,7 @@ class Flip(Step):
     def _check(self) -> "Flip":
         if self.exclusive and self.horizontal + self.vertical > 1:
             raise ValueError(
-                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; give shares of 1 together"
+                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; their sum must be at most 1"
             )
         return self
 

@@ -39,9 +39,9 @@ class Layout(Section):
                 raise ValueError(wrong)
             for field in ("{split}", "{clip}"):
                 if field in other and field not in self.image:
-                    raise ValueError(f"{field} stands in {other!r}, but not in image {self.image!r}; give it in both")
+                    raise ValueError(f"{field} is in {other!r}, but not in image {self.image!r}; give it in both")
         if NAME in self.image and self.image in (self.mask, self.companion):
-            raise ValueError(f"{self.image!r} cannot be two things; name image, mask and companion differently")
+            raise ValueError(f"{self.image!r} is used twice; give image, mask and companion different patterns")
         return self
 
 

@@ -73,7 +73,9 @@ def findings(dataset: str, readings: Sequence[Reading], *, soft: bool = False) -
             if one.coding == coding
         ]
     return found + [
-        Finding(dataset, one.sample_id, one.mask, "notice", "coded unlike the rest", f"{one.coding}, not {usual}")
+        Finding(
+            dataset, one.sample_id, one.mask, "notice", "coded differently from the rest", f"{one.coding}, not {usual}"
+        )
         for one in shown
         if one.coding != usual
     ]

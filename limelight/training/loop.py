@@ -293,7 +293,7 @@ class _Training:
     def stop(self) -> None:
         """Save the state and end the process as the signal would have."""
         self.save()
-        say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on")
+        say(self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to resume")
         raise SystemExit(128 + (self.interruption.signal or signal.SIGTERM))
 
     def check(self, good: bool, problem: str) -> None:
@@ -325,10 +325,13 @@ class _Training:
         )
         if strange_roles:
             known = ", ".join(group["role"] for group in self.optimiser.param_groups)
-            say(self.accelerator, f"{self.name}: optimiser.groups {strange_roles} concern nothing here; roles: {known}")
+            say(
+                self.accelerator,
+                f"{self.name}: optimiser.groups {strange_roles} match no parameters; roles: {known}",
+            )
         if newest := self.checkpoints.newest:
             done = f"{self.at.epoch} epochs and {self.at.step} steps"
-            say(self.accelerator, f"{self.name}: goes on after {done}, from {newest.parent}")
+            say(self.accelerator, f"{self.name}: resumes after {done}, from {newest.parent}")
 
     def progress_bar(self) -> AbstractContextManager[Advance]:
         if not self.accelerator.is_main_process:

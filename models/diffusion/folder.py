@@ -152,7 +152,7 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
         raise UserError(f"{folder}: text_encoder/ or tokenizer/ cannot be read: {_line(error)}; {WHERE}") from error
     _check_report(report, folder / "text_encoder")
     if tokenizer("a").input_ids == tokenizer("b").input_ids:
-        raise UserError(f"{folder}/tokenizer tells no two words apart; {WHERE}")
+        raise UserError(f"{folder}/tokenizer gives all words the same token; {WHERE}")
     return encoder, tokenizer
 
 
@@ -175,10 +175,10 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
         raise UserError(f"{folder} has no {part}/{file}; {WHERE}")
     config = read_json(folder / part / file)
     if not isinstance(config, dict):
-        raise UserError(f"{folder}/{part}/{file} holds a {type(config).__name__}, not settings by name; {WHERE}")
+        raise UserError(f"{folder}/{part}/{file} holds a {type(config).__name__}, not a mapping of settings; {WHERE}")
     if classes and config.get("_class_name") not in classes:
         raise UserError(
-            f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; {WHERE}"
+            f"{folder}/{part}/{file} is for {config.get('_class_name')!r}, expected {' or '.join(classes)}; {WHERE}"
         )
     return config
 

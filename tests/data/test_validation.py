@@ -85,7 +85,7 @@ def test_manifest_rules(checker, tmp_path):
     suite = manifest_suite(SETTINGS, ["good", "depth", "absent"], rows)
     outcomes = checker.check("manifest", table.drop(columns="height"), suite)
     problems = failed(outcomes)
-    assert find(problems, "an id of its own").samples == (good[1].sample_id,)
+    assert find(problems, "a unique id").samples == (good[1].sample_id,)
     assert find(problems, "'unlabelled' splits has a mask").samples == (good[2].sample_id, good[10].sample_id)
     assert find(problems, "with labels mask has a mask").samples == (good[2].sample_id,)
     assert find(problems, "with labels classes has a mask").samples == (good[10].sample_id,)

@@ -101,7 +101,7 @@ def _key(backend: Measurable, beside: Beside) -> tuple[Any, ...]:
 
 def _either(requests: Iterator[str]) -> str:
     found = list(requests)
-    return f"what would fit: {', or '.join(found)}" if found else "free some, or use a machine with more"
+    return f"what would fit: {', or '.join(found)}" if found else "free some memory, or use a machine with more"
 
 
 def _gigabytes(count: int) -> str:
