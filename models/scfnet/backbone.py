@@ -88,7 +88,7 @@ def make_backbone(
     """
     if name == MOBILENET:
         if pretrained:
-            _warn(name, "timm has none; import PaddleClas' file of them and start from there ('init')")
+            _warn(name, "timm has none; import PaddleClas' checkpoint and start from it ('init')")
         return MobileNetV3LargeHalf(in_channels)
     return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels)
 
@@ -105,4 +105,4 @@ def _create(name: str, pretrained: bool, **options: Any) -> nn.Module:
 
 
 def _warn(name: str, reason: str) -> None:
-    print(f"warning: no ImageNet weights for {name!r}, it starts from random ones: {reason}", file=sys.stderr)
+    print(f"warning: no ImageNet weights for {name!r}, starting from random weights: {reason}", file=sys.stderr)
