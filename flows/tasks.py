@@ -23,7 +23,7 @@ def push_results(remote: str | None) -> None:
     """Push outs and the run cache to a DVC remote, so that another clone can use them without running anything."""
     if store := store_within(remote):
         get_run_logger().warning(
-            "the DVC remote is %s, a folder of this working tree, which no other machine sees; for one that they "
+            "the DVC remote is %s, a folder of this working tree, which other machines cannot reach; for one that they "
             "share: dvc remote add -d shared <url>, in both clones",
             store,
         )

@@ -17,11 +17,13 @@ def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
         UserError: there is none, one is empty or not valid Unicode, or two are equal up to case, which networks ignore.
     """
     if isinstance(prompts, str):
-        raise UserError(f"give the classes as a list, such as [{prompts!r}]; a text by itself would be read by letters")
+        raise UserError(
+            f"give the classes as a list, such as [{prompts!r}]; a single string would be read letter by letter"
+        )
     names = [" ".join(name.split()) for name in prompts]
     for number, name in enumerate(names, start=1):
         if name.encode(errors="ignore").decode() != name:
-            raise UserError(f"class {number} of {len(names)} is no valid text ({name!a}); write it anew")
+            raise UserError(f"class {number} of {len(names)} is not valid text ({name!a}); correct it")
     if not names:
         raise UserError("no classes were given; name at least one, such as 'cat'")
     if "" in names:
@@ -29,7 +31,7 @@ def checked_classes(prompts: Sequence[str]) -> tuple[str, ...]:
     seen = [name.casefold() for name in names]
     duplicates = [name for name, folded in zip(names, seen, strict=True) if seen.count(folded) > 1]
     if duplicates:
-        raise UserError(f"classes {', '.join(map(repr, duplicates[:4]))} are the same; name each once")
+        raise UserError(f"classes {', '.join(map(repr, duplicates[:4]))} are named more than once; name each once")
     return tuple(names)
 
 
@@ -42,5 +44,5 @@ def in_template(classes: Sequence[str], template: str) -> list[str]:
     if template.count("{}") != 1:
         raise UserError(f"the template {template!r} needs one {{}}, where the class's name goes")
     if template.encode(errors="ignore").decode() != template:
-        raise UserError(f"the template {template!a} is no valid text; write it anew")
+        raise UserError(f"the template {template!a} is not valid text; correct it")
     return [template.replace("{}", name) for name in classes]

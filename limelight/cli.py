@@ -19,10 +19,10 @@ app = typer.Typer(
 )
 
 
-Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched to their depths), or - for stdin")]
+Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched recursively), or - for stdin")]
 Model = Annotated[Path | None, typer.Option(help="a weights folder; default: the champion of the last pipeline run")]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails where there is none")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails if there is no GPU")]
 
 
 def main() -> None:
@@ -49,60 +49,67 @@ def predict(
     depth: Annotated[
         Path | None, typer.Option(help="the picture's depth: a file, or a folder that mirrors the pictures'")
     ] = None,
-    thermal: Annotated[Path | None, typer.Option(help="its thermal picture, likewise")] = None,
+    thermal: Annotated[Path | None, typer.Option(help="the picture's thermal picture: as for --depth")] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="what to find, of an open-vocabulary network: 'dog, grass', or @file with one a line"),
+        typer.Option(help="names for an open-vocabulary network to find: 'dog, grass', or @file with one per line"),
     ] = None,
     template: Annotated[
-        str | None, typer.Option(help="the text prompt, with {} for a class ['a photo of a {}']")
+        str | None, typer.Option(help="the text prompt of a class, with {} for its name ['a photo of a {}']")
     ] = None,
     background: Annotated[
-        float | None, typer.Option(min=0, max=1, help="a pixel whose classes are all less probable is of none [0.5]")
+        float | None, typer.Option(min=0, max=1, help="a pixel whose classes are all less probable gets none [0.5]")
     ] = None,
     denoise_steps: Annotated[
-        int | None, typer.Option(min=1, help="draw from noise in so many steps [as the weights were trained]")
+        int | None, typer.Option(min=1, help="sample from noise in this many steps [as the weights were trained]")
     ] = None,
-    ensemble_size: Annotated[int, typer.Option(min=1, max=1000, help="draw so often, and take the median")] = 1,
-    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
+    ensemble_size: Annotated[
+        int, typer.Option(min=1, max=1000, help="sample this many times, and take the median")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the noise")] = 0,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="also write what the ensemble disagrees about")
+        bool, typer.Option("--uncertainty", help="also write how much the ensemble's members differ")
     ] = False,
     runtime: Runtime = "auto",
     device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="of the runtime on the CPU")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of the runtime")] = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
     vae: Annotated[
-        Path | None, typer.Option(help="of a diffusion network: a folder with another autoencoder, such as TAESD")
+        Path | None, typer.Option(help="for diffusion networks: a folder with another autoencoder, such as TAESD")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="stretch pictures to a square of so many pixels [as in training]")
+        int | None, typer.Option(min=1, help="stretch pictures to a square of this side in pixels [as in training]")
     ] = None,
     processing_res: Annotated[
-        int | None, typer.Option(min=0, help="instead keep proportions: pixels of the longer side, 0 = as they are")
+        int | None,
+        typer.Option(min=0, help="instead of --size, keep proportions: pixels of the longer side, 0 = unchanged"),
     ] = None,
     output_processing_res: Annotated[
         bool, typer.Option("--output-processing-res", help="write results at the size they were computed at")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=0, help="pictures at once; 0 = as memory allows")] = 8,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="make the map hard at this value")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="make the map black and white, divided at this value")
+    ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="keep the background instead of the object")] = False,
-    format: Annotated[str | None, typer.Option(help="png, webp or jpg [as --output says, else png]")] = None,
+    format: Annotated[str | None, typer.Option(help="png, webp or jpg [by the suffix of --output, else png]")] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="of webp and jpg files; 100 is lossless webp [90; with transparency 100]"),
+        typer.Option(
+            min=1, max=100, help="quality of webp and jpg files; webp is lossless at 100 [90; with transparency 100]"
+        ),
     ] = None,
     max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="pictures of more are refused, before they are decoded [50000000]")
+        int | None, typer.Option(min=1, help="refuse pictures of more pixels, before decoding them [50000000]")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="redo what is there")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="make existing results again")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")] = False,
 ) -> None:
     """Find what is salient, or the classes that are named, and write maps, labels, cut-outs or new backgrounds.
 
-    Results mirror the tree of their pictures. An interrupted run is resumed by giving the same command again. Whatever
-    looks like a picture and cannot be read, whose depth or thermal picture cannot, or that is too large for the memory,
-    is listed in failures.csv, and the exit status is 1.
+    Results mirror the folders of their pictures. To resume an interrupted run, give the same command again. A picture
+    that cannot be read, whose depth or thermal picture cannot be read, or that is too large for the memory is listed in
+    failures.csv, and the exit status is 1.
     """
     options = locals()
     from limelight.predict.command import Request, run
@@ -113,7 +120,7 @@ def predict(
 @app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="shell pattern of names")] = "*",
-    artifacts: Annotated[Path, typer.Option(help="where weights folders are looked for")] = Path("artifacts"),
+    artifacts: Annotated[Path, typer.Option(help="the folder that holds weights folders")] = Path("artifacts"),
 ) -> None:
     """List the networks, and the weights that are here."""
     from limelight.listing import model_lines
@@ -132,8 +139,8 @@ def data() -> None:
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False) -> None:
-    """Look over this machine and folder: what works, what is missing, what to do. Exit 1 if something is broken."""
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON list")] = False) -> None:
+    """Check this machine and folder: what works, what is missing, what to do. Exit status 1 if something is broken."""
     from limelight.doctor import examine, render
 
     findings = examine()
@@ -149,7 +156,7 @@ app.command("base-weights")(base_weights)
 
 @app.command()
 def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> None:
-    """Train one run outside of dvc, from its teacher if it has one; `dvc repro` also knows when nothing changed."""
+    """Train one run without dvc, from its teacher if it has one; `dvc repro` also skips what has not changed."""
     from limelight.config import load_params
 
     _replace_process(
@@ -159,7 +166,7 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
 
 @app.command()
 def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/")]) -> None:
-    """Score one set of weights outside of dvc."""
+    """Evaluate one weights folder without dvc."""
     _replace_process("-m", "limelight.stages.evaluate", name)
 
 

@@ -171,7 +171,7 @@ def _output(*command: str) -> str | None:
 def _raw_data(params: Params | None) -> Iterator[Finding]:
     listed = Path("data/raw.sha256.json")
     if not listed.is_file():
-        yield Finding("raw data", "note", f"{listed} is missing, so that data/raw cannot be proved")
+        yield Finding("raw data", "note", f"{listed} is missing, so data/raw cannot be verified")
         return
     for name, expected in read_json(listed).items():
         path = Path("data/raw") / name
@@ -186,7 +186,7 @@ def _raw_data(params: Params | None) -> Iterator[Finding]:
 def _data(params: Params | None) -> Iterator[Finding]:
     index = Path("data/index.json")
     if not index.is_file():
-        yield Finding("data", "note", "no dataset made present yet; dvc repro download does it")
+        yield Finding("data", "note", "no dataset downloaded or drawn yet; run dvc repro download")
         return
     for name, entry in read_json(index)["datasets"].items():
         here = Path(entry["root"]).is_dir()
@@ -209,9 +209,9 @@ def _weights(params: Params | None) -> Iterator[Finding]:
             continue
         path = folder / WEIGHTS
         whole = path.is_file() and sha256_file(path) == card.provenance.sha256
-        advice = "its weights are missing or not those of its card; dvc checkout restores them"
+        advice = "its weights are missing or do not match its card; dvc checkout restores them"
         known = f"{card.architecture.model}, {card.architecture.parameters:,} parameters"
-        text = f"{known}, sha256 {card.provenance.sha256[:12]} proved" if whole else advice
+        text = f"{known}, sha256 {card.provenance.sha256[:12]} verified" if whole else advice
         yield Finding(f"weights {folder}", "ok" if whole else "broken", text)
 
 
@@ -235,7 +235,7 @@ def _ports(params: Params | None) -> Iterator[Finding]:
     for port, user in PORTS.items():
         with socket.socket() as probe:
             taken = probe.connect_ex(("127.0.0.1", port)) == 0
-        text = f"in use; {user} needs it, unless it is what runs there" if taken else f"free for {user}"
+        text = f"in use; {user} needs it, unless that is what is running" if taken else f"free for {user}"
         yield Finding(f"port {port}", "note" if taken else "ok", text)
 
 
@@ -258,7 +258,7 @@ def _tracker(params: Params | None) -> Iterator[Finding]:
         with socket.create_connection((parts.hostname or "", port), timeout=3):
             yield Finding("tracker", "ok", f"{uri} answers")
     except OSError as error:
-        yield Finding("tracker", "note", f"{uri} does not answer ({error}); runs keep their numbers without it")
+        yield Finding("tracker", "note", f"{uri} does not answer ({error}); runs are not tracked until it does")
 
 
 def _store(tracking: Tracking) -> Iterator[Finding]:
@@ -266,10 +266,14 @@ def _store(tracking: Tracking) -> Iterator[Finding]:
     try:
         old, lost_models = moved_from(tracking), lost_versions(tracking)
     except sqlite3.Error as error:
-        yield Finding("tracker", "broken", f"{tracking.uri} cannot be read ({error}); end what holds it, or restore it")
+        yield Finding(
+            "tracker",
+            "broken",
+            f"{tracking.uri} cannot be read ({error}); end the process that holds it, or restore it",
+        )
         return
     if old:
-        text = f"{tracking.uri} was made in {old}; its paths follow at the next run or python -m limelight.tracking"
+        text = f"{tracking.uri} was made in {old}; the next run or python -m limelight.tracking updates its paths"
         yield Finding("tracker", "note", text)
     else:
         database = database_of(tracking)

@@ -48,7 +48,7 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
     return [
         *lines,
         "",
-        f"no weights of these in {artifacts}; dvc repro trains some, limelight import takes published ones",
+        f"no weights of these in {artifacts}; train some (dvc repro) or import published ones (limelight import)",
     ]
 
 

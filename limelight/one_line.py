@@ -22,6 +22,6 @@ def mistakes_in_one_line() -> Iterator[None]:
     except RuntimeError as error:  # raised by pathlib for a symlink to itself
         if "Symlink loop" not in str(error):
             raise
-        reason = f"{str(error).replace('Symlink loop from', 'links lead in a circle at')}; mend them"
+        reason = f"{str(error).replace('Symlink loop from', 'links form a loop at')}; correct them"
     print(f"error: {reason}", file=sys.stderr)
     raise SystemExit(2)

@@ -80,7 +80,7 @@ def check_reachable(location: str) -> None:
     path = local_path(location)
     if path is not None and not path.parent.is_dir():
         raise UserError(
-            f"the experiment keeps its artifacts in {path}, and {path.parent} is gone; bring it back, or give another "
+            f"the experiment keeps its artifacts in {path}, and {path.parent} is gone; restore it, or give another "
             "tracking.experiment in params.yaml"
         )
 

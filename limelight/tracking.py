@@ -316,7 +316,7 @@ def _check_alive(uri: str, database: Path | None) -> None:
 
 def _warn(error: Exception) -> None:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    print(f"warning: not tracked in MLflow from here on: {reason}; the numbers are in the reports", file=sys.stderr)
+    print(f"warning: MLflow tracking stopped: {reason}; the numbers are in the reports", file=sys.stderr)
 
 
 def main() -> None:

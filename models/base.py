@@ -176,7 +176,7 @@ class Network(nn.Module):
 
         Only where `capabilities.objectives` have 'reconstruction'.
         """
-        raise NotImplementedError(f"{type(self).__name__} gives no pictures back")
+        raise NotImplementedError(f"{type(self).__name__} does not reconstruct pictures")
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Check prompts as `encode_prompts` does, without computing anything.
@@ -192,7 +192,7 @@ class Network(nn.Module):
         Raises:
             UserError: it has no form with adapters, or no layer of these names.
         """
-        raise UserError(f"lora is for networks with a UNet, which {type(self).__name__} is not; leave it out")
+        raise UserError(f"lora needs a network with a UNet, which {type(self).__name__} does not have; leave it out")
 
     def merge_adapters(self) -> None:
         """Add what the adapters have learnt to the weights, in place; without adapters nothing changes."""

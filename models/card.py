@@ -40,9 +40,13 @@ class Architecture(Section):
     family: str
     form: Literal["training", "merged"] = "training"
     task: str = Field(default="saliency", description="what it finds; see limelight.tasks")
-    inputs: tuple[Input, ...] = Field(default=(IMAGE,), min_length=1, description="what it takes, and its exports do")
-    modalities: tuple[Modality, ...] = Field(default=("rgb",), min_length=1, description="what pictures it takes")
-    parameters: int = Field(default=0, description="of model.safetensors' graph")
+    inputs: tuple[Input, ...] = Field(
+        default=(IMAGE,), min_length=1, description="the inputs that it and its exports take"
+    )
+    modalities: tuple[Modality, ...] = Field(
+        default=("rgb",), min_length=1, description="the kinds of pictures that it takes"
+    )
+    parameters: int = Field(default=0, description="parameters of the network in model.safetensors")
 
     @property
     def companions(self) -> tuple[str, ...]:
@@ -59,15 +63,15 @@ class Prepare(Section):
         description="stretch: to `size` whatever the proportions; longest, shorter: proportions kept, that side at "
         "most as long as in `size`; native: the picture's own size",
     )
-    divisor: PositiveInt = Field(default=1, description="of both sides of what the network is fed with")
-    least: PositiveInt = Field(default=1, description="pixels that neither side may fall below")
+    divisor: PositiveInt = Field(default=1, description="both sides of the network's input are multiples of it")
+    least: PositiveInt = Field(default=1, description="pixels; the smallest side that the network takes")
     filter: Literal["bilinear", "bicubic"] = Field(
         default="bilinear", description="bilinear: without antialiasing; bicubic: with it, as Pillow does"
     )
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     companions: Literal["spread", "stored"] = Field(
-        default="spread", description="over the whole of [0, 1], or as the share of the file's range"
+        default="spread", description="spread: scaled to the whole of [0, 1]; stored: as the share of the file's range"
     )
 
 
@@ -82,12 +86,14 @@ class Use(Section):
     """How the weights are to be used."""
 
     denoise_steps: int | None = Field(
-        default=None, ge=1, description="that they were trained for; null = one, without noise"
+        default=None, ge=1, description="steps that the weights were trained for; null = one, without noise"
     )
     independent: bool = Field(default=True, description="no row of a batch depends on the others")
-    classes: tuple[str, ...] = Field(default=(), description="named in training, of a network of prompts")
-    template: str = Field(default="a photo of a {}", description="how a class was named, of a network of prompts")
-    caution: str = Field(default="", description="said once when the weights are opened")
+    classes: tuple[str, ...] = Field(default=(), description="classes named in training, of an open-vocabulary network")
+    template: str = Field(
+        default="a photo of a {}", description="the text prompt of a class in training, of an open-vocabulary network"
+    )
+    caution: str = Field(default="", description="a warning that is printed when the weights are loaded")
 
 
 class Provenance(Section):
@@ -97,9 +103,9 @@ class Provenance(Section):
     licence: str = "MIT"
     trained_on: tuple[str, ...] = Field(default=(), description="dataset/split (rows, manifest hash), one line each")
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
-    sha256: str = Field(default="", description="of model.safetensors")
+    sha256: str = Field(default="", description="hash of model.safetensors")
     assets: dict[str, str] = Field(
-        default_factory=dict, description="further files that it needs, below assets/: path to sha256"
+        default_factory=dict, description="further files that the network needs, below assets/: path to sha256"
     )
 
 

@@ -26,10 +26,10 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="also that of an export's input")
+    name: str = Field(description="also the name of an export's input")
     source: Source
-    scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the size that is asked for")
-    optional: bool = Field(default=False, description="it may be left out of a call, if no row of the batch has one")
+    scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the requested size")
+    optional: bool = Field(default=False, description="it may be left out of a call if no row of the batch has one")
 
     @property
     def shape(self) -> str:

@@ -103,7 +103,7 @@ def timm_network(name: str, pretrained: bool | str, **options: Any) -> tuple[nn.
             raise UserError(
                 f"no ImageNet weights for {name!r}: {reason}; or give the folder that holds them as `pretrained`"
             ) from error
-    print(f"warning: no ImageNet weights for {name!r}, it starts from random ones: {reason}", file=sys.stderr)
+    print(f"warning: no ImageNet weights for {name!r}, starting from random weights: {reason}", file=sys.stderr)
     return timm.create_model(model, pretrained=False, **options), None
 
 

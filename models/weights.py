@@ -136,13 +136,13 @@ def check_weights(folder: Path | str, card: Card) -> None:
     digest, known = sha256_file(path), card.provenance
     if digest != known.sha256:
         raise UserError(
-            f"{path} has sha256 {digest}, its card says {known.sha256}; the file is damaged or was exchanged"
+            f"{path} has sha256 {digest}, its card says {known.sha256}; the file was damaged or replaced; restore it"
         )
     if (actual := _hashes(Path(folder) / ASSETS)) != known.assets:
         names = sorted(
             name for name in actual.keys() | known.assets.keys() if actual.get(name) != known.assets.get(name)
         )
-        raise UserError(f"{folder}/{ASSETS} is not as its card says: {', '.join(names)}; restore the weights folder")
+        raise UserError(f"{folder}/{ASSETS} does not match its card: {', '.join(names)}; restore the weights folder")
 
 
 def assets_option(folder: Path | str, card: Card) -> dict[str, Path]:

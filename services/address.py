@@ -6,9 +6,9 @@ import socket
 from limelight.foundation.errors import UserError
 
 _BIND_ERRORS = {
-    errno.EADDRINUSE: "port {port} of {address} is taken; choose another with --port, or stop what listens there",
+    errno.EADDRINUSE: "port {port} of {address} is in use; choose another with --port, or stop what listens there",
     errno.EACCES: "port {port} of {address} needs more rights than this user has; choose one from 1024 on with --port",
-    errno.EADDRNOTAVAIL: "{address} is no address of this machine; give one that is with --host, or 0.0.0.0 for all",
+    errno.EADDRNOTAVAIL: "{address} is not an address of this machine; give another with --host, or 0.0.0.0 for all",
 }
 
 
@@ -25,7 +25,9 @@ def bindable(host: str, port: int) -> str:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # a malformed name, such as a..b, raises ValueError
-        raise UserError(f"host {host!r} cannot be resolved; give an address of this machine, as 127.0.0.1") from error
+        raise UserError(
+            f"host {host!r} cannot be resolved; give an address of this machine, such as 127.0.0.1"
+        ) from error
     family, _, _, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

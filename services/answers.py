@@ -134,13 +134,13 @@ def _request(scope: Scope) -> str:
 def _reason(status: int, content: bytes, scope: Scope) -> str:
     """Extract an error response's reason, as one line."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return f"too many requests wait already; send it again in {RETRY_S} s"
+        return f"too many requests are waiting; send it again in {RETRY_S} s"
     if given := _error_text(content):
         return " ".join(given.split())[:MAX_REASON_CHARS]
     if status == HTTPStatus.NOT_FOUND:
         return f"there is nothing at {scope['path'][:MAX_LOGGED_CHARS]!r}; GET /docs.json lists the paths"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{printable(scope['method'], MAX_LOGGED_CHARS)} is not taken here; the header Allow says what is"
+        return f"{printable(scope['method'], MAX_LOGGED_CHARS)} is not allowed here; the header Allow says what is"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return FAILED
     text = content.decode("utf-8", "replace").strip()

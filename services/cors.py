@@ -26,7 +26,7 @@ def split_origins(value: Any) -> Any:
     """
     origins = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
     if isinstance(origins, list) and ANY_ORIGIN in origins and len(origins) > 1:
-        raise ValueError("* admits every origin; give it alone, or without it those that may come")
+        raise ValueError("* admits every origin; give it alone, or list origins without it")
     return origins
 
 

@@ -49,7 +49,7 @@ class Form:
         """
         kind = media_type(headers)
         if kind != "multipart/form-data":
-            reason = f"content type {kind!r} is not taken; send multipart/form-data with the file as {FIELD!r}"
+            reason = f"content type {kind!r} is not accepted; send multipart/form-data with the file as {FIELD!r}"
             raise Refusal(415, reason)
         form = await self._read(headers, body)
         fields = form.multi_items()
@@ -77,7 +77,9 @@ class Form:
         complete = {FIELD, *self.needs} <= given <= {FIELD, *self.files, *self.texts}
         missing_partner = [name for name, other in self.requires_field.items() if name in given and other not in given]
         if not complete or missing_partner or len(names) > len(given):
-            raise Refusal(400, f"the form must have the picture's file as {FIELD!r} {self.fields_message}")
+            raise Refusal(
+                400, f"the form must have the picture's file as {FIELD!r} {self.fields_message}; nothing else"
+            )
 
 
 def media_type(headers: Headers) -> str:

@@ -94,7 +94,7 @@ class Guard:
                 async with asyncio.timeout(STALL_S):
                     message = await receive()
             except TimeoutError as error:
-                raise Refusal(408, f"nothing more of the request came for {STALL_S} s; send it again") from error
+                raise Refusal(408, f"no more data of the request arrived for {STALL_S} s; send it again") from error
             if message["type"] == "http.disconnect":
                 raise Refusal(400, "the request ended early; send it again")
             body += message.get("body", b"")
@@ -111,14 +111,14 @@ def _check_empty(headers: Headers, body: bytes) -> None:
     except (ValueError, RecursionError):
         parsed = None
     if parsed != {}:
-        raise Refusal(400, "this path takes nothing; send an empty body or the JSON object {}")
+        raise Refusal(400, "this path takes no input; send an empty body or the JSON object {}")
 
 
 def _check_json(headers: Headers) -> None:
     """Refuse anything but JSON: above all pickles, and forms that could hold a URL."""
     kind = media_type(headers)
     if kind not in ("", "application/json"):
-        raise Refusal(415, f"content type {kind!r} is not taken here; send application/json")
+        raise Refusal(415, f"content type {kind!r} is not accepted here; send application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

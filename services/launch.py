@@ -35,14 +35,17 @@ def serve(
     model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
     bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="whose packaged bento or champion to serve [saliency, where there is one]")
+        TaskName | None,
+        typer.Option(help="the task whose packaged bento or champion to serve [saliency, if it has one]"),
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in: set LIMELIGHT_TOKEN first")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="address; 0.0.0.0 lets other machines in: set LIMELIGHT_TOKEN first")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
 ) -> None:
     """Serve predictions over HTTP, with a page to try them at /.
 
-    Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL where that is set; where none is
+    Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL if that is set; if none is
     packaged yet, LIMELIGHT_MODEL or the champion.
     """
     replace_process(*prepare(model, bento, task, host=host, port=port))

@@ -39,7 +39,7 @@ from limelight.services.uploads import (
 NAME = "open-vocabulary"
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
 UPLOAD = Form(
-    "and what to find in it as 'classes', and nothing else but 'template', 'background' and 'kind'",
+    "and the names to find as 'classes', and may have 'template', 'background' and 'kind'",
     texts=frozenset({"classes", "template", "background", "kind"}),
     needs=frozenset({"classes"}),
     choices={"kind": (LABELS, OVERLAY, JSON)},
@@ -91,11 +91,11 @@ class OpenVocabulary:
         background: Text = str(BACKGROUND),
         kind: Text = LABELS,
     ) -> PngFile:
-        """Where in the picture what is: for every pixel the most probable of the classes.
+        """Segment the picture: for every pixel the most probable of the classes.
 
-        `classes`: names between commas, or a JSON list. `template`: what the model is told of each, with {} for the
+        `classes`: names separated by commas, or a JSON list. `template`: the text prompt of a class, with {} for its
         name. `background`: where no class is as probable (0 to 1), the label is 0; 0 leaves no such pixel. `kind`:
-        'labels', a PNG of the picture's size whose pixel values count the classes from 1, with their colours as its
+        'labels', a PNG of the picture's size whose pixel values number the classes from 1, with their colours as its
         palette; 'overlay', the picture tinted in these colours; 'json', the labels' PNG in base64 beside each class's
         label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
         """
@@ -127,7 +127,7 @@ def _share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UserError(f"background {text[:40]!r} is no number from 0 to 1; send one, or leave it out")
+        raise UserError(f"background {text[:40]!r} is not a number from 0 to 1; send one, or leave it out")
     return value
 
 

@@ -28,7 +28,7 @@ from limelight.services.uploads import SETTINGS, answer_error, notes_of, page, r
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(
-    "and nothing else but its depth or thermal picture as 'companion' and which of the two that is as 'modality'",
+    "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality'",
     files=frozenset({"companion"}),
     texts=frozenset({"modality"}),
     choices={"modality": MODALITIES[1:]},
@@ -39,7 +39,7 @@ KINDS = (MAP, CUTOUT, "green", "white", "blur", "overlay")
 """Kinds of `limelight.media.outputs` that are 8-bit PNGs; its other kinds, a path or a colour, are refused."""
 UPLOAD = replace(
     CUTOUT_UPLOAD,
-    fields_message=f"{CUTOUT_UPLOAD.fields_message}, and what to make of it as 'kind'",
+    fields_message=f"{CUTOUT_UPLOAD.fields_message} and the kind of result as 'kind'",
     texts=CUTOUT_UPLOAD.texts | {"kind"},
     choices={**CUTOUT_UPLOAD.choices, "kind": KINDS},
 )
@@ -75,16 +75,16 @@ class Limelight:
     ) -> PngFile:
         """The saliency map as an 8-bit grey PNG of the picture's size: black is background, white is the object.
 
-        A model that takes depth or thermal pictures is sent one as `companion`; one that takes both is told which it
-        is, 'rgbd' or 'rgbt', as `modality`. `kind` asks for something else of that size: 'rgba', the object on a
-        transparent ground; 'green', 'white' or 'blur', on another ground; 'overlay', the picture with the object under
-        a green veil.
+        A model that takes depth or thermal pictures is sent one as `companion`, and if it takes both, the
+        companion's kind, 'rgbd' or 'rgbt', as `modality`. `kind` selects another result of that size: 'rgba', the
+        object on a transparent background; 'green', 'white' or 'blur', on another background; 'overlay', the picture
+        with the object under a green tint.
         """
         return self._answer(image, companion, modality, kind)
 
     @bentoml.api
     def cutout(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
-        """The object on a transparent ground, as an RGBA PNG of the picture's size; `companion` as for predict."""
+        """The object on a transparent background, as an RGBA PNG of the picture's size; `companion` as for predict."""
         return self._answer(image, companion, modality, CUTOUT)
 
     @bentoml.api

@@ -79,5 +79,5 @@ def _error_message(mistake: Any) -> str:
     field = str(mistake["loc"][0])
     name = PREFIX + field.upper()
     if field == "token":
-        return f"{name} must be letters, digits and signs of ASCII without spaces; unset it to let everybody in"
+        return f"{name} must be visible ASCII characters without spaces; unset it to admit everybody"
     return f"{name}: {mistake['msg'].removeprefix('Value error, ')} (got {mistake['input']!r})"

@@ -51,7 +51,7 @@ def answer_error(error: Refusal | UserError) -> Response:
     if isinstance(error, Shortage):  # its text names command-line options
         error = Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "the picture takes more memory than there is; send a smaller one or ask for fewer classes",
+            "the picture needs more memory than there is; send a smaller one or ask for fewer classes",
         )
     return JSONResponse({"error": str(error)}, getattr(error, "status", HTTPStatus.BAD_REQUEST))
 

@@ -38,7 +38,7 @@ def run(params: Params) -> None:
         for failure in failures:
             print(f"error: {failure}", file=sys.stderr)
         raise UserError(
-            f"{len(failures)} of {len(requests)} datasets are not there; do as said above, then run it again"
+            f"{len(failures)} of {len(requests)} datasets are missing; follow the instructions above, then run it again"
         )
     before = INDEX.read_bytes() if INDEX.is_file() else None
     write_index(entries)

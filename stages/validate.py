@@ -66,7 +66,8 @@ def check(params: Params, note: Note) -> None:
     if violated:
         raise UserError(
             f"the data fail {len(violated)} of {len(outcomes)} expectations, first: {violated[0].expectation} "
-            f"({violated[0].detail}); mend the data or profiles.{params.profile}.validation; see "
+            f"({violated[0].detail}); correct the data or profiles.{params.profile}.validation; "
+            f"see "
             f"{REPORT}/docs/index.html"
         )
     print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")

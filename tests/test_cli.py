@@ -238,12 +238,12 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
         (["a.png", "--format", "bmp"], "results are .png, .jpg, .jpeg, .webp or .npy files, not .bmp"),
         (
             ["a.png", "--format", "jpg", "-o", "x.webp"],
-            "--format jpg makes .jpg files, and --output is x.webp",
+            "--format jpg makes .jpg files, but --output is x.webp",
         ),
         (["a.png", "-o", "x.png", "--max-pixels", "599"], "30x20 is 600 pixels, above the limit of 599"),
-        (["a.png", "--quality", "80"], "--quality is about JPEG and WebP, and these are .png files"),
+        (["a.png", "--quality", "80"], "--quality is for JPEG and WebP, but these are .png files"),
         (["-", "-o", "x.tif"], "name a .png file"),
-        (["a.png", "a.png", "-o", "x.jpg"], "x.jpg is a file's name, and these results need a folder"),
+        (["a.png", "a.png", "-o", "x.jpg"], "x.jpg is a file's name, but these results need a folder"),
         (["a.png", "a.png", "-o", "model"], "model is a file"),
         (["a.png", "--kind", "sepia"], "unknown kind 'sepia'"),
         (["a.png", "-o", "x.npy"], "results of kind map are .png, .jpg, .jpeg or .webp files"),
@@ -251,7 +251,7 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
         (["a.png", "--runtime", "tflite"], "unknown runtime 'tflite'"),
         (["a.png", "--runtime", "onnx-fp32"], "model.onnx does not exist"),
         (["a.png", "a.png", "-o", "-"], "only one picture can go to standard output"),
-        (["-", "a.png"], "stands alone"),
+        (["-", "a.png"], "cannot be combined"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(run, arguments: list[str], message: str) -> None:
@@ -331,7 +331,7 @@ def test_a_bad_companion_is_its_pictures_failure(run_with_depth) -> None:
     reasons = {Path(row["source"]).stem: row["reason"] for row in rows}
     assert reasons["gone"].startswith("gone.png has no companion in near")
     assert reasons["twin"].startswith("twin.png could have any of twin.bmp, twin.tif in near")
-    for name, part in (("bad", "cannot read"), ("flat", "holds no reading"), ("wide", "no two sizes of one scene")):
+    for name, part in (("bad", "cannot read"), ("flat", "holds no reading"), ("wide", "their proportions differ")):
         assert part in reasons[name] and f"near/{name}.png" in reasons[name]
 
 
@@ -565,7 +565,7 @@ def test_serve_refuses_weights_that_its_worker_would(serve, untrained: Path, tmp
     folder = Path(shutil.copytree(untrained, tmp_path / "w"))
     with (folder / "model.safetensors").open("r+b") as handle:
         handle.truncate(1000)
-    with pytest.raises(UserError, match="the file is damaged or was exchanged"):
+    with pytest.raises(UserError, match="the file was damaged or replaced"):
         serve("--model", str(folder))
     (folder / "exports" / "onnx-fp32").mkdir(parents=True)
     (folder / "exports" / "onnx-fp32" / "model.onnx").write_bytes(b"no export")
@@ -583,7 +583,7 @@ def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp
     for name in ("good", "bad"):
         shutil.make_archive(str(tmp_path / name), "tar", tmp_path / name)
     assert serve("--bento", "good.tar")[2:4] == ("serve", str(tmp_path / "work" / "serve"))
-    with pytest.raises(UserError, match="the file is damaged or was exchanged"):
+    with pytest.raises(UserError, match="the file was damaged or replaced"):
         serve("--bento", "bad.tar")
     with pytest.raises(UserError, match=r"model\.xml does not exist"):
         serve("--bento", "good.tar", RUNTIME="openvino-fp32")

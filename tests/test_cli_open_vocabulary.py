@@ -188,17 +188,17 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ([], "words", "segdiffusion-tiny finds what text prompts name; name classes (--classes)"),
+        ([], "words", "segdiffusion-tiny needs text prompts; name classes (--classes)"),
         (["--classes", ""], "words", "no classes were given"),
         (["--classes", "dog,,grass"], "words", "class 2 of 3 is empty"),
-        (["--classes", "dog, grass, Dog"], "words", "classes 'dog', 'Dog' are the same"),
+        (["--classes", "dog, grass, Dog"], "words", "classes 'dog', 'Dog' are named more than once"),
         (["--classes", "@gone.txt"], "words", "cannot read classes from gone.txt"),
-        (["--classes", "椅子" * 60], "words", "the text encoder takes 32; shorten it"),
+        (["--classes", "椅子" * 60], "words", "the text encoder takes at most 32; shorten it"),
         (["--classes", "dog", "--template", "a photo"], "words", "needs one {}"),
-        (["--classes", "dog", "--threshold", "0.5"], "words", "--background decides there"),
+        (["--classes", "dog", "--threshold", "0.5"], "words", "use --background instead"),
         (["--classes", "dog", "--kind", "sepia"], "words", "unknown kind 'sepia'"),
         (["--classes", "dog", "--runtime", "openvino-fp32"], "words", "use runtime 'torch'"),
-        (["--classes", "a, b", "--kind", "map", "-o", "-"], "words", "these are 2 files"),
+        (["--classes", "a, b", "--kind", "map", "-o", "-"], "words", "the results are 2 files"),
         (["--classes", "dog"], "salient", "diffsod-tiny takes no text prompts"),
         (["--template", "{}"], "salient", "diffsod-tiny takes no text prompts"),
         (["--background", "0.5"], "salient", "name some (--classes)"),
@@ -249,7 +249,7 @@ def test_a_picture_that_the_network_cannot_take_leaves_the_others(run: Run, tmp_
 def test_published_open_vocabulary_weights_are_said_to_be_used_otherwise(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = create_model("segdiffusion-tiny", legacy=True)
-    caution = "these weights were published to draw all classes at once"
+    caution = "these published weights draw all classes at once"
     save_weights(tmp_path / "published", model, name="segdiffusion-tiny", input_size=(32, 32), caution=caution)
     result = run("in/a.png", "--model", str(tmp_path / "published"), "--classes", "dog, grass", "-o", "found.png")
     assert result.exit_code == 0 and f"note: {caution}" in result.stderr

@@ -150,7 +150,9 @@ def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Pat
     command = [sys.executable, "-m", "limelight.cli", "doctor", "--json"]
     done = subprocess.run(command, cwd=there, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    assert findings["tracker"]["state"] == "note" and f"was made in {project}; its paths" in findings["tracker"]["text"]
+    assert (
+        findings["tracker"]["state"] == "note" and f"was made in {project}; the next run" in findings["tracker"]["text"]
+    )
     assert findings["registry"]["state"] == "broken"
     assert f"champion version 1 of limelight: {there}/mlartifacts/models" in findings["registry"]["text"]
 
@@ -159,7 +161,7 @@ def test_a_root_whose_folder_is_gone_is_not_made_anew(project: Path, tmp_path: P
     project = project.rename(tmp_path / "B")
     sql(project, f"UPDATE experiments SET artifact_location = 'file://{tmp_path}/unmounted/root' WHERE name = 'test'")
     with (
-        pytest.raises(UserError, match=r"unmounted/root, and .*unmounted is gone; bring it back, or give another"),
+        pytest.raises(UserError, match=r"unmounted/root, and .*unmounted is gone; restore it, or give another"),
         open_store(Tracking(uri=f"sqlite:///{project}/mlflow.db", experiment="test")),
     ):
         pass

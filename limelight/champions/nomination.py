@@ -39,7 +39,7 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     with tracked_run(params, "promote", folder.name) as tracker:
         model_id = find_model(tracking, read_card(folder).provenance.sha256) or tracker.log_weights(folder, {})
         if model_id is None:
-            raise UserError(f"{folder} cannot be registered: nothing is tracked (tracking in params.yaml)")
+            raise UserError(f"{folder} cannot be registered, since nothing is tracked; see tracking in params.yaml")
         version = register(tracking, model_id)
         set_alias(tracking, "challenger", version)
         challenger = holder(tracking, "challenger")
@@ -73,9 +73,9 @@ def _judge(
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
     if incumbent.sha256 == sha256:
-        return False, f"version {incumbent.version} with the same weights is champion already"
+        return False, f"version {incumbent.version} with the same weights is already champion"
     if key not in incumbent.metrics:
-        return False, f"champion version {incumbent.version} was measured on other samples or by another rule"
+        return False, f"champion version {incumbent.version} was evaluated on other samples or by another rule"
     incumbent_value = incumbent.metrics[key]
     is_better = direction.sign * value < direction.sign * incumbent_value
     return is_better, f"{metric} {value:.4f} against {incumbent_value:.4f} of champion version {incumbent.version}"

@@ -39,7 +39,7 @@ def record(task: str = DEFAULT) -> dict[str, Any]:
     if task not in entries:
         raise UserError(
             f"no --model given and no champion of {task}, only of {' and '.join(entries)} ({RECORD}); name a weights "
-            "folder, or evaluate one of the kind"
+            "folder, or evaluate a network for this task"
         )
     return entries[task]
 

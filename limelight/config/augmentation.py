@@ -21,8 +21,8 @@ class Crop(Step):
     """Cut off a random part of each side; at least one pixel is left. If both forms are set, both apply in turn."""
 
     name: Literal["crop"] = "crop"
-    share: float = Field(default=0.0, ge=0, lt=0.5, description="KD-SCFNet's form: largest share of a side that goes")
-    pixels: int = Field(default=0, ge=0, description="SDNet's form: up to so many pixels off each side")
+    share: float = Field(default=0.0, ge=0, lt=0.5, description="KD-SCFNet's form: largest share cut off a side")
+    pixels: int = Field(default=0, ge=0, description="SDNet's form: most pixels cut off a side")
 
     @property
     def before_resize(self) -> bool:
@@ -33,7 +33,7 @@ class Enhance(Step):
     """Contrast (about the mean), brightness and sharpness of the image, in random order (InSPyReNet's form)."""
 
     name: Literal["enhance"] = "enhance"
-    probability: float = Field(default=0.5, ge=0, le=1, description="of each of the three")
+    probability: float = Field(default=0.5, ge=0, le=1, description="of each of the three operations")
     least: float = Field(default=1.0, gt=0, description="factor; 1 changes nothing")
     most: float = Field(default=1.1, gt=0)
 
@@ -50,7 +50,7 @@ class Flip(Step):
     def _check(self) -> "Flip":
         if self.exclusive and self.horizontal + self.vertical > 1:
             raise ValueError(
-                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; give shares of 1 together"
+                f"flips of {self.horizontal:g} and {self.vertical:g} cannot be exclusive; their sum must be at most 1"
             )
         return self
 

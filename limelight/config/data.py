@@ -19,9 +19,9 @@ class Renderer(Section):
     size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
     seed: int = 0
     clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
-    kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain things in named colours")
+    kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain objects in named colours")
     hidden: float = Field(
-        default=0.0, ge=0, le=1, description="share of the toys' scenes in which the image hardly shows the things"
+        default=0.0, ge=0, le=1, description="share of the toys' scenes whose image hardly shows the objects"
     )
 
 
@@ -39,9 +39,9 @@ class Layout(Section):
                 raise ValueError(wrong)
             for field in ("{split}", "{clip}"):
                 if field in other and field not in self.image:
-                    raise ValueError(f"{field} stands in {other!r}, but not in image {self.image!r}; give it in both")
+                    raise ValueError(f"{field} is in {other!r}, but not in image {self.image!r}; give it in both")
         if NAME in self.image and self.image in (self.mask, self.companion):
-            raise ValueError(f"{self.image!r} cannot be two things; name image, mask and companion differently")
+            raise ValueError(f"{self.image!r} is used twice; give image, mask and companion different patterns")
         return self
 
 
@@ -51,12 +51,12 @@ class DatasetRequest(Section):
     name: str
     path: str | None = Field(default=None, description="a local folder; overrides the catalogue's source")
     url: str | None = Field(default=None, description="an archive (.zip, .tar, .tar.gz) to fetch")
-    sha256: str | None = Field(default=None, description="of that archive; required with url")
+    sha256: str | None = Field(default=None, description="hash of that archive; required with url")
     layout: Layout | None = None
     render: Renderer | None = Field(default=None, description="draw it with the embedded renderer")
     sensor: Modality = Field(default="rgb", description="rgbd, rgbt: with depth or thermal pictures")
     labels: Labels = Field(
-        default="mask", description="classes: maps of class ids; none: unlabelled, labels that are there are not read"
+        default="mask", description="classes: maps of class ids; none: unlabelled, existing labels are ignored"
     )
     include: str | None = Field(
         default=None, description="pattern of the images' names below their folder, without suffix, such as 'a/cam1_*'"
@@ -68,7 +68,7 @@ class DatasetRequest(Section):
     )
     ignore: list[int] | None = Field(
         default=None,
-        description="pixel values that say nothing (labels: classes); null = 255, or as the catalogue knows",
+        description="pixel values without a label (labels: classes); null = 255, or the catalogue's",
     )
     split: str | dict[str, float] | None = Field(
         default=None,
@@ -93,7 +93,7 @@ class Data(Section):
     """The datasets, and how they are divided."""
 
     datasets: list[DatasetRequest] = Field(min_length=1)
-    seed: int = Field(default=0, ge=0, description="of the random division into splits")
+    seed: int = Field(default=0, ge=0, description="seed of the random division into splits")
 
     @model_validator(mode="after")
     def _check(self) -> "Data":
@@ -108,7 +108,7 @@ class Validate(Section):
     """What Great Expectations demands of the manifest and of decoded samples."""
 
     min_rows: int = Field(default=1, ge=1)
-    samples: int = Field(default=64, ge=1, description="images decoded and looked at, per dataset")
+    samples: int = Field(default=64, ge=1, description="images decoded and checked, per dataset")
     min_side: int = 16
     max_pixels: int = 50_000_000
     max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")

@@ -15,12 +15,12 @@ class Deploy(Section):
 
     max_logit_difference: float = 1e-4
     samples: int = Field(
-        default=32, ge=1, description="real images for the proof of equality, the report and calibration"
+        default=32, ge=1, description="number of real images for the equality check, the report and calibration"
     )
     split: str = "val"
     runtimes: list[Runtime] = Field(default_factory=lambda: list(_RUNTIMES))
-    max_probability_difference: float = Field(default=1e-3, description="of the fp32 exports")
-    max_mae_change: float = Field(default=0.005, description="of every export, against the masks")
+    max_probability_difference: float = Field(default=1e-3, description="limit for the fp32 exports")
+    max_mae_change: float = Field(default=0.005, description="limit for every export, measured against the masks")
     max_f_change: float = 0.02
 
 
@@ -30,6 +30,4 @@ class Package(Section):
     service: str = "limelight"
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
-    max_classes: int = Field(
-        default=64, ge=1, le=255, description="prompts of one request, of an open-vocabulary model"
-    )
+    max_classes: int = Field(default=64, ge=1, le=255, description="prompts per request to an open-vocabulary model")

@@ -16,10 +16,13 @@ class Evaluate(Section):
     save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
     background: float = Field(
-        default=0.5, ge=0, le=1, description="probability that a class needs to be no background (open-vocabulary)"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a pixel whose classes are all less probable is background (open-vocabulary)",
     )
     latency_runs: int = Field(default=20, ge=1)
-    threads: int = Field(default=2, ge=1, description="of the runtimes while latency is measured")
+    threads: int = Field(default=2, ge=1, description="CPU threads of the runtimes while latency is measured")
     maps: dict[str, str] = Field(
         default_factory=dict,
         description="other methods: name -> folder of precomputed maps, <dataset>/<id>.png",
@@ -33,7 +36,7 @@ TaskName = Literal["saliency", "open-vocabulary"]
 class Rule(Section):
     """The champion of a task is the best row that keeps within the limits."""
 
-    metric: str = Field(description="one of the task's")
+    metric: str = Field(description="one of the task's metrics")
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
     max_parameters: int | None = None
     max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")

@@ -13,27 +13,29 @@ class SupervisedSettings(Section):
 
     name: Literal["supervised"] = "supervised"
     loss: Annotated[str, AfterValidator(check_loss)] = "bce-iou"
-    level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
+    level_weights: list[float] = Field(default_factory=list, description="one per output, finest first; empty = all 1")
 
 
 class DistilledSettings(Section):
     """Learning from a teacher's maps, with or without labels."""
 
     name: Literal["distilled"]
-    loss: Annotated[str, AfterValidator(check_loss)] = Field(default="bce-iou", description="against the labels")
-    level_weights: list[float] = Field(default_factory=list, description="of the logits, finest first; empty = all 1")
+    loss: Annotated[str, AfterValidator(check_loss)] = Field(
+        default="bce-iou", description="the loss against the labels"
+    )
+    level_weights: list[float] = Field(default_factory=list, description="one per output, finest first; empty = all 1")
     distil: Annotated[str, AfterValidator(check_soft_loss)] = Field(
-        default="dice", description="against the teacher's map"
+        default="dice", description="the loss against the teacher's map"
     )
     label_weight: float = Field(
         default=0.0, ge=0, le=1, description="share of the label loss; 0 = the published labels-free form"
     )
     teacher_size: int | None = Field(
-        default=None, ge=32, description="pixels, the batch as the teacher sees it; null = as the student does"
+        default=None, ge=32, description="pixels, the side of the teacher's input; null = the student's"
     )
     teacher_classes: list[str] = Field(
         default_factory=list,
-        description="whose union a teacher of prompts draws for its student; empty = all that it learnt",
+        description="an open-vocabulary teacher's map is the union of these; empty = all that it learnt",
     )
 
     @model_validator(mode="after")
@@ -47,19 +49,23 @@ class DistilledSettings(Section):
 class _Noise(Section):
     """Noise settings of the velocity objectives."""
 
-    noise_levels: int = Field(default=6, ge=1, description="of the multi-resolution noise; 1 = plain noise")
+    noise_levels: int = Field(default=6, ge=1, description="levels of the multi-resolution noise; 1 = plain noise")
     noise_discount: float = Field(default=0.3, ge=0, description="weight of each further level")
 
 
 class _Prompts(Section):
     """Which prompts are drawn for an image."""
 
-    prompts: int = Field(default=4, ge=2, description="per image and step, some of classes that it does not show")
+    prompts: int = Field(
+        default=4, ge=2, description="prompts per image and step, some of classes that it does not show"
+    )
     templates: list[str] = Field(
-        default=["a photo of a {}"], min_length=1, description="of prompts, drawn from; the first is validated with"
+        default=["a photo of a {}"],
+        min_length=1,
+        description="prompt templates to draw from; validation uses the first",
     )
     held_out_classes: list[str] = Field(
-        default_factory=list, description="never named in training, their pixels void; to be found unseen"
+        default_factory=list, description="never named in training, their pixels ignored; they test unseen classes"
     )
 
     @model_validator(mode="after")

@@ -26,8 +26,12 @@ class Optimiser(Section):
     momentum: Decay = 0.9
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: float = Field(default=0.0, ge=0)
-    groups: dict[str, Group] = Field(default_factory=dict, description="by the roles of Network.parameter_groups")
-    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of a gradient; null = any")
+    groups: dict[str, Group] = Field(
+        default_factory=dict, description="settings by the roles of Network.parameter_groups"
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="gradients are clipped to this norm; null = not clipped"
+    )
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
 
 
@@ -35,7 +39,7 @@ class Lora(Section):
     """Adapters in a UNet's attention, which is frozen otherwise. Their role in `optimiser.groups` is 'adapters'."""
 
     rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=16, gt=0, description="they count alpha / rank times")
+    alpha: float = Field(default=16, gt=0, description="the adapters are scaled by alpha / rank")
     targets: list[str] = Field(
         default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"],
         min_length=1,

@@ -23,12 +23,12 @@ class Profile(Section):
     deploy: Deploy = Deploy()
     evaluate: Evaluate = Evaluate()
     compare: dict[TaskName, Rule] = Field(
-        default_factory=dict, description="how each task's champion is chosen; a task left out has a rule of its own"
+        default_factory=dict, description="how each task's champion is chosen; a task left out uses its default rule"
     )
     package: Package = Package()
 
 
-FAMILY = "the folder of models/ that the run's network is of: DVC trains anew when that code changes"
+FAMILY = "the folder of models/ that holds the run's network: DVC trains again when that code changes"
 
 
 class Finetune(Section):
@@ -80,21 +80,25 @@ class Params(Section):
         trained = {*self.train, *self.finetune, *self.distil}
         for name in trained:
             if name not in runs:
-                raise ValueError(f"run {name!r} is not described under profiles.{self.profile}.runs")
+                raise ValueError(f"run {name!r} has no settings under profiles.{self.profile}.runs; add them")
         self._check_teaching()
         if duplicates := trained.intersection(self.imported):
-            raise ValueError(f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name")
+            raise ValueError(
+                f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
+            )
         present = trained.union(self.imported)
         for name, distil in self.distil.items():
             if distil.teacher not in present:
-                raise ValueError(f"distil.{name}: teacher {distil.teacher!r} is trained by no run, nor imported")
+                raise ValueError(
+                    f"distil.{name}: teacher {distil.teacher!r} is neither a run nor listed under imported"
+                )
         for name, finetune in self.finetune.items():
             if finetune.base not in present:
-                raise ValueError(f"finetune.{name}: base {finetune.base!r} is trained by no run, nor imported")
+                raise ValueError(f"finetune.{name}: base {finetune.base!r} is neither a run nor listed under imported")
             starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
             if f"artifacts/{finetune.base}" not in starts:
                 raise ValueError(
-                    f"finetune.{name}: nothing of it starts from artifacts/{finetune.base}; set init or parts"
+                    f"finetune.{name}: no part of it starts from artifacts/{finetune.base}; set init or parts"
                 )
         artifacts = present | {f"{name}-deploy" for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
@@ -144,7 +148,7 @@ class Params(Section):
             is_distillation, objective = name in self.distil, self.active.runs[name].objective.name
             if is_distillation and objective != "distilled":
                 raise ValueError(
-                    f"distil.{name}: its objective is {objective!r}, which has no use for a teacher; set objective: "
+                    f"distil.{name}: its objective is {objective!r}, which uses no teacher; set objective: "
                     "{name: distilled}, or name the run under train"
                 )
             if not is_distillation and objective == "distilled":

@@ -16,7 +16,7 @@ def problem(pattern: str) -> str | None:
     unknown = [one for one in placeholders if one not in PLACEHOLDERS]
     if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
         unexpected = unknown[0] if unknown else "a brace"
-        return f"{unexpected} in {pattern!r} is none of {', '.join(PLACEHOLDERS)}; correct it"
+        return f"{unexpected} in {pattern!r} is not one of {', '.join(PLACEHOLDERS)}; correct it"
     named = fixed_part(pattern)[1]
     if NAME in pattern and re.search(r"\{(split|clip)\}", named):
         return f"{{split}} and {{clip}} in {pattern!r} must be folders before {NAME}; change the order"

@@ -14,7 +14,7 @@ class Splits(Section):
     """Which splits of the manifest are used, and how they are mixed."""
 
     labelled: list[str] = Field(default_factory=lambda: ["train"])
-    unlabelled: list[str] = Field(default_factory=list, description="of distilled runs; their masks are not looked at")
+    unlabelled: list[str] = Field(default_factory=list, description="for distilled runs; their masks are not used")
     validation: str | None = "val"
     balance_modalities: bool = Field(
         default=False, description="each batch holds the modalities as equally as the batch size allows"
@@ -30,7 +30,7 @@ class Splits(Section):
 class Sizes(Section):
     """Sides of the square pictures, pixels."""
 
-    input: int = Field(default=320, ge=32, description="of validation and of inference")
+    input: int = Field(default=320, ge=32, description="for validation and inference")
     training: list[int] = Field(default_factory=list, description="empty = `input` alone")
     order: Literal["random", "passes"] = Field(
         default="random", description="a training size drawn per batch, or the whole set once at each size per epoch"
@@ -41,7 +41,7 @@ class Batches(Section):
     """Samples of one optimiser step."""
 
     size: int = Field(default=8, ge=1, description="samples per process that are computed at once")
-    accumulate: int = Field(default=1, ge=1, description="batches whose gradients one step follows")
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients are added up for one step")
 
 
 class Compute(Section):
@@ -50,17 +50,19 @@ class Compute(Section):
 
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
-    workers: int = Field(default=0, ge=0, description="processes that make batches; 0 = a thread")
-    cache_mb: int = Field(default=512, ge=0, description="decoded images kept, of training and validation each")
-    checkpoint_minutes: float = Field(default=5.0, ge=0, description="between two, besides one at each epoch's end")
-    validate_every: int = Field(default=1, ge=1, description="epochs")
+    workers: int = Field(default=0, ge=0, description="processes that load batches; 0 = a thread")
+    cache_mb: int = Field(default=512, ge=0, description="memory for decoded images, for training and validation each")
+    checkpoint_minutes: float = Field(
+        default=5.0, ge=0, description="between checkpoints, besides one at each epoch's end"
+    )
+    validate_every: int = Field(default=1, ge=1, description="epochs between validations")
 
 
 class Run(Section):
     """The settings of one training. `preset` fills in published values; keys given here win."""
 
     model: str
-    options: dict[str, Any] = Field(default_factory=dict, description="of the network")
+    options: dict[str, Any] = Field(default_factory=dict, description="the network's options")
     preset: str | None = None
     init: str | None = Field(default=None, description="weights folder to start from")
     parts: dict[str, str] = Field(
@@ -70,7 +72,7 @@ class Run(Section):
     freeze: list[str] = Field(
         default_factory=list, description="modules of the network that stay as they start, their batch norms too"
     )
-    objective: Objective = Field(default=SupervisedSettings(), description="what is learnt, with settings of its own")
+    objective: Objective = Field(default=SupervisedSettings(), description="what is learnt, with its own settings")
     samples: Splits = Splits()
     size: Sizes = Sizes()
     augment: list[Operation] = Field(default=[Flip()], description="operations in order; [] = none")

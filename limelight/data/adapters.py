@@ -83,7 +83,7 @@ def pair(root: Path, dataset: str, parts: Parts) -> tuple[list[Pair], list[Probl
             _check_share(dataset, root, part, len(part_pairs), unpaired)
     if not pairs:
         places = ", ".join(str(root / part.image) for part in parts)
-        raise UserError(f"dataset {dataset}: no picture of {places} is called {parts[0].include!r}; check `include`")
+        raise UserError(f"dataset {dataset}: no picture in {places} matches {parts[0].include!r}; check `include`")
     return pairs, problems
 
 
@@ -116,7 +116,7 @@ def pair_listed(root: Path, dataset: str, include: str | None = None) -> tuple[l
         files = [_listed_file(root, path) if path else None for path in (line.image, line.mask, line.companion)]
         absent = next((path for path in files if path and not path.is_file()), None)
         if absent:
-            missing.append((absent, "listed, but not there"))
+            missing.append((absent, "listed, but missing"))
             continue
         image, mask, companion = files
         pairs.append(Pair(f"{dataset}/{key}", None, image or root, mask, companion, classes=line.classes))
@@ -145,7 +145,7 @@ def _check_share(dataset: str, root: Path, part: Part, paired: int, unpaired: li
 def _stills(root: Path, part: Part, prefix: str) -> tuple[list[Pair], list[tuple[Path, str]]]:
     images, masks, companions = (_named if NAME in part.image else _folders)(root, part)
     unpaired = [
-        (later, f"has the name of {first.name}")
+        (later, f"has the same name as {first.name}")
         for folder in (images, masks, companions)
         if folder
         for first, later in folder.shadowed

@@ -96,7 +96,7 @@ def extract(archive: Path, target: Path, limits: Limits | None = None) -> None:
             for path, source in unpack(archive, guard):
                 _write(folder / path, source, guard)
     except _DAMAGE as error:
-        raise UserError(f"{archive} is damaged or is no zip or tar archive ({error}); fetch it anew") from None
+        raise UserError(f"{archive} is damaged or not a zip or tar archive ({error}); fetch it anew") from None
 
 
 def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:

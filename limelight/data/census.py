@@ -74,7 +74,12 @@ def findings(dataset: str, readings: Sequence[Reading], *, soft: bool = False) -
         ]
     return findings + [
         Finding(
-            dataset, one.sample_id, one.mask, "notice", "coded unlike the rest", f"{one.coding}, not {usual_coding}"
+            dataset,
+            one.sample_id,
+            one.mask,
+            "notice",
+            "coded differently from the rest",
+            f"{one.coding}, not {usual_coding}",
         )
         for one in shown
         if one.coding != usual_coding

@@ -96,14 +96,15 @@ def class_names(
     ambiguous = [value for value in source.ignore if value in table] if default_only else []
     if ambiguous:
         raise UserError(
-            f"the classes of {root} name {ambiguous[0]} {table[ambiguous[0]]!r}, which is ignored where nothing else "
-            f"is said; give `ignore: []` in params.yaml if it is a class, `ignore: [{ambiguous[0]}]` if it says nothing"
+            f"the classes of {root} name pixel value {ambiguous[0]} {table[ambiguous[0]]!r}, which is "
+            f"ignored by default; set `ignore: []` in params.yaml if it is a class, `ignore: [{ambiguous[0]}]` if it "
+            "marks unlabelled pixels"
         )
     background = {0} if table.get(0, "").strip().casefold() == BACKGROUND_NAME else set()
     left_out = {*source.ignore, *background}
     classes = {value: name for value, name in sorted(table.items()) if value not in left_out}
     if not classes:
-        raise UserError(f"the classes of {root} name no class; give each pixel value that counts a name of its own")
+        raise UserError(f"the classes of {root} name no class; give each class's pixel value a name")
     return classes
 
 

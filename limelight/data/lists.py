@@ -79,7 +79,7 @@ def read_parallel_lists(folder: Path) -> list[Listed]:
             if len(columns[name]) != len(images):
                 raise UserError(
                     f"{folder / name} has {len(columns[name])} lines and img_list.txt {len(images)}; "
-                    "they must run parallel: write them anew"
+                    "they need one line per image; correct them"
                 )
     companions: Sequence[str | None] = columns.get("x_list.txt") or [None] * len(images)
     masks: Sequence[str | None] = columns.get("gt_list.txt") or [None] * len(images)
@@ -196,7 +196,7 @@ def read_sdnet_list(path: Path) -> list[Listed]:
             parts = shlex.split(line)
         except ValueError as error:
             problem = f"{path}:{number}: {str(error).lower()} in {line!r}"
-            raise UserError(f"{problem}; write \\ before a quotation mark or a backslash that a name has") from error
+            raise UserError(f"{problem}; in names, write \\ before quotation marks and backslashes") from error
         if len(parts) == 2:
             listed.append(Listed(parts[0], mask=parts[1]))
         elif len(parts) == 4:

@@ -194,8 +194,8 @@ def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
     absent = [name for name in one.classes if folded(name) not in known]
     if absent:
         raise UserError(
-            f"{one.mask} does not show {', '.join(map(repr, absent[:3]))}, which a *_text.json names of its image, but "
-            f"{', '.join(map(repr, shown[:3])) or 'no class'}; correct that file or the table of classes"
+            f"{one.mask} does not show {', '.join(map(repr, absent[:3]))}, which a *_text.json names for its image, "
+            f"but {', '.join(map(repr, shown[:3])) or 'no class'}; correct that file or the table of classes"
         )
 
 

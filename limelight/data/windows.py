@@ -26,8 +26,8 @@ def training_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1
         return [(index,) for index in range(len(samples))]
     if still := next((sample for sample in samples if sample.clip is None), None):
         raise UserError(
-            f"sample {still.sample_id} is no frame of a clip, and windows have {frames} frames; leave its dataset out, "
-            "or train on 1 frame"
+            f"sample {still.sample_id} is not a frame of a clip, and windows have {frames} frames; leave its dataset "
+            "out, or train on 1 frame"
         )
     reach = (frames - 1) * stride
     clips = _clips(samples)

@@ -81,7 +81,7 @@ def export(
         raise UserError(f"{name} takes text prompts, which exports do not support; {wording.instead}")
     if steps:
         raise UserError(
-            f"these weights of {name} denoise in {steps} steps, and an export is a single one; "
+            f"these weights of {name} denoise in {steps} steps, and an export computes a single one; "
             f"{wording.instead}, or train with objective 'supervised'"
         )
     targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))

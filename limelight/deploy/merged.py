@@ -65,7 +65,7 @@ def deployable(
     if not difference <= settings.max_logit_difference:
         raise UserError(
             f"the merged form differs by {difference:.2g} in a logit, more than {wording.limit} "
-            f"{settings.max_logit_difference:g}; the weights are damaged or grew out of range"
+            f"{settings.max_logit_difference:g}; the weights are damaged or too large"
         )
     return merged, difference
 

@@ -25,7 +25,7 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder of maps; correct evaluate.maps in params.yaml")
+        raise UserError(f"{folder} is not a folder of maps; correct evaluate.maps in params.yaml")
     map_paths, results = find_maps(folder, datasets), {}
     with Scorer(workers) as scorer:
         for dataset, paths in map_paths.items():

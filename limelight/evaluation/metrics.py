@@ -117,8 +117,7 @@ class Scorer:
                 totals.add(name, outcome)
         except BrokenProcessPool as error:
             raise UserError(
-                f"a worker of the metrics was killed, most likely for memory, with {self.workers} of them; "
-                "lower evaluate.workers"
+                f"one of {self.workers} metrics workers was killed, most likely out of memory; lower evaluate.workers"
             ) from error
         return totals.scores()
 

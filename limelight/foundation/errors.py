@@ -35,7 +35,7 @@ def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:
     else:
         short = isinstance(error, MemoryError) or kind.__name__ == "OutOfMemoryError"
         short = short or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    return Shortage(f"memory ran out; {advice}") if short else None
+    return Shortage(f"out of memory; {advice}") if short else None
 
 
 @contextmanager

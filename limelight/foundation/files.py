@@ -107,7 +107,7 @@ def read_json(path: Path | str) -> Any:
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the stage that writes it (dvc repro)") from error
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the file and who may read it") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or write it anew") from error
 
@@ -122,7 +122,7 @@ def sha256_file(path: Path | str) -> str:
         with Path(path).open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the file and who may read it") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
 
 
 def check_sha256(path: Path | str, expected: str | None) -> str:

@@ -72,8 +72,8 @@ def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
     ratio = (width * size[0]) / (height * size[1])
     if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
         raise UserError(
-            f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: these are no two sizes of one scene; "
-            "pair the files anew"
+            f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: their proportions differ; "
+            "give the companion of this picture"
         )
     shrinks = width * height > size[0] * size[1]
     return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

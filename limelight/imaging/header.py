@@ -120,7 +120,9 @@ def open_picture(
     except Exception as error:  # damaged headers raise nearly any exception type, from IndexError to struct.error
         image, tags = None, read_tags(data)
         if tags is None:
-            raise UserError(f"cannot read {name}: it is no intact {KINDS} picture; convert or replace it") from error
+            raise UserError(
+                f"cannot read {name}: it is not an intact {KINDS} picture; convert or replace it"
+            ) from error
         size = size_of(tags)
     height, width = size
     if width * height > max_pixels:
@@ -160,7 +162,7 @@ def _describe_obstacle(path: Path) -> str:
     if path.is_dir():
         return "it is a folder; give a file"
     if path.exists():
-        return "it is a pipe or device, no ordinary file; save the picture as one first"
+        return "it is a pipe or device, not an ordinary file; save the picture as one first"
     return "there is no such file; check the path"
 
 

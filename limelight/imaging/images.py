@@ -214,7 +214,7 @@ def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None =
     longest = _MAX_SIDE[file_type]
     if max(pixels.shape[:2]) > longest:
         height, width = pixels.shape[:2]
-        raise UserError(f"{width}x{height} is larger than a {file_type} file can be, {longest} a side; make a .png")
+        raise UserError(f"{width}x{height} exceeds the {longest} pixels a side of {file_type} files; write a .png file")
     image, buffer = Image.fromarray(pixels), io.BytesIO()
     if quality is None:
         quality = LOSSLESS if image.mode == "RGBA" and file_type == ".webp" else QUALITY

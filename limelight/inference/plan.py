@@ -55,10 +55,12 @@ class Request:
                 f"threads must be at least 1, got {self.threads}; leave it out for the runtime's own choice"
             )
         if self.size is not None and self.processing_res is not None:
-            raise UserError("a size is stretched to, a processing resolution keeps proportions; give one of them")
+            raise UserError(
+                "a size stretches pictures, a processing resolution keeps their proportions; give one of them"
+            )
         if self.processing_res is not None and self.processing_res < 0:
             raise UserError(
-                f"the processing resolution is 0, for each picture's own, or positive; got {self.processing_res}"
+                f"the processing resolution must be positive, or 0 for each picture's own; got {self.processing_res}"
             )
 
 
@@ -122,8 +124,8 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
     prompts = any(each.source == "prompt" for each in card.architecture.inputs)
     reasons = {
         "takes text prompts": prompts,
-        "is to sample in several steps": sampling.steps is not None,
-        "is to use another autoencoder": request.vae is not None,
+        "should sample in several steps": sampling.steps is not None,
+        "should use another autoencoder": request.vae is not None,
     }
     reason = next((reason for reason, is_true in reasons.items() if is_true), None)
     if request.runtime == "auto":
@@ -132,7 +134,8 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
         runtime = parse(request.runtime)
     if runtime.exported and reason:
         raise UserError(
-            f"{card.architecture.model} {reason}, which exports cannot; use runtime 'torch', not {runtime.name!r}"
+            f"{card.architecture.model} {reason}, which exports do not support; use runtime 'torch', "
+            f"not {runtime.name!r}"
         )
     if runtime.exported and request.device == "cuda":
         raise UserError(f"runtime {runtime.name!r} runs on the CPU alone, got device 'cuda'; use runtime 'torch' there")

@@ -114,7 +114,7 @@ class Predictor(Generic[Result]):
         Args, raises: see the subclasses.
         """
         if batch_size < 0:
-            raise UserError(f"the batch size is 0, for what memory holds, or positive; got {batch_size}")
+            raise UserError(f"the batch size must be positive, or 0 to fit the memory; got {batch_size}")
         companions = [None] * len(images) if companions is None else companions
         if len(companions) != len(images):
             raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")

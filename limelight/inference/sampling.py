@@ -29,10 +29,10 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
             raise UserError(
-                f"denoising takes at least 1 step, got {self.steps}; leave it out for the network's own way"
+                f"denoising takes at least 1 step, got {self.steps}; leave it out for the network's default"
             )
         if not 1 <= self.ensemble_size <= MAX_MEMBERS:
-            raise UserError(f"an ensemble has 1 to {MAX_MEMBERS} members, got {self.ensemble_size}; ask for so many")
+            raise UserError(f"an ensemble must have 1 to {MAX_MEMBERS} members, got {self.ensemble_size}")
 
     def for_weights(self, card: Card) -> "Sampling":
         """Fill in the steps that the weights were trained for, where none are requested.

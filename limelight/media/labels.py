@@ -49,7 +49,7 @@ def encode_labels(labels_HW: NDArray[np.integer]) -> bytes:
         UserError: a label exceeds 255.
     """
     if labels_HW.max(initial=0) > MAX_INDEXED:
-        raise UserError(f"label {labels_HW.max()} is beyond a palette's {MAX_INDEXED}; ask for fewer classes")
+        raise UserError(f"label {labels_HW.max()} exceeds a palette's limit of {MAX_INDEXED}; ask for fewer classes")
     picture = Image.fromarray(labels_HW.astype(np.uint8), "P")
     picture.putpalette([value for label in range(MAX_INDEXED + 1) for value in colour(label)])
     buffer = io.BytesIO()

@@ -91,7 +91,7 @@ def find_sources(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> l
 def check_link(argument: Path) -> None:
     """Raise UserError where an argument is a broken link."""
     if os.path.islink(argument) and not os.path.exists(argument):  # noqa: PTH110, PTH114 - Path raises in a closed folder
-        raise UserError(f"{argument} is a link to {argument.readlink()}, which cannot be reached; mend the link")
+        raise UserError(f"{argument} is a link to {argument.readlink()}, which cannot be reached; correct the link")
 
 
 def path_text(path: Path) -> str:

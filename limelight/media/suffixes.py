@@ -75,7 +75,7 @@ def is_picture(path: Path | str) -> bool:
         if suffix and suffix not in UNSUPPORTED:  # another kind of file
             return False
         raise UserError(
-            f"{path} cannot be opened to see whether it is a picture: {error.strerror}; check who may read it"
+            f"{path} cannot be opened to see whether it is a picture: {error.strerror}; check its permissions"
         ) from error
     if suffix in UNSUPPORTED and kind in (None, "TIFF"):
         raise UserError(f"limelight does not read {suffix} files; convert it to JPEG, PNG or TIFF")

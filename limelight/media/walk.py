@@ -83,7 +83,7 @@ class Walk:
         elif stat.S_ISDIR(mode):
             heapq.heappush(self._links, Path(entry.path))
         elif is_named_as_picture(entry.name):
-            raise UserError("it is a pipe, socket or device, no ordinary file; save the picture as one first")
+            raise UserError("it is a pipe, socket or device, not an ordinary file; save the picture as one first")
 
 
 def identify(folder: Path) -> Identity | None:
@@ -104,5 +104,5 @@ def _resolved_mode(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat().st_mode
     except OSError as error:
-        what = f"it is a link to {Path(entry.path).readlink()}" if entry.is_symlink() else "it cannot be looked at"
-        raise UserError(f"{what}: {error.strerror}; mend or remove it") from error
+        what = f"it is a link to {Path(entry.path).readlink()}" if entry.is_symlink() else "it cannot be opened"
+        raise UserError(f"{what}: {error.strerror}; repair or remove it") from error

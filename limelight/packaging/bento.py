@@ -165,7 +165,7 @@ def packed_weights(unpacked: Path) -> Path:
     """
     card = next(unpacked.glob(f"models/*/*/{CARD}"), None)
     if card is None:
-        raise UserError(f"{unpacked} holds no weights; dvc repro package makes the bento anew")
+        raise UserError(f"{unpacked} holds no weights; dvc repro package makes the bento again")
     return card.parent
 
 

@@ -42,7 +42,8 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     if difference > limit:
         served = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
         raise UserError(
-            f"the bento ({served['description']}) answers {difference:.3g} off; its weights are not {folder}'s"
+            f"the bento ({served['description']}) differs by {difference:.3g} from {folder}; it does not "
+            "hold these weights"
         )
     return round(difference, 6)
 

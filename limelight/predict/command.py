@@ -96,7 +96,7 @@ def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None
     model = predictor.card.architecture.model
     if isinstance(predictor, OpenVocabularyPredictor):
         if not isinstance(style, LabelStyle):
-            raise UserError(f"{model} finds what text prompts name; name classes (--classes)")
+            raise UserError(f"{model} needs text prompts; name classes (--classes)")
         predictor.prompts_for(style.classes, request.template)
     elif isinstance(style, LabelStyle) or request.template is not None:
         raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
@@ -106,7 +106,7 @@ def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
     """Yield warnings about settings that work, but give worse results than the weights' own."""
     use = predictor.card.use
     if request.denoise_steps and use.denoise_steps is None:
-        yield "these weights learnt a single step without noise; in steps they draw worse"
+        yield "these weights were trained for a single step without noise; several steps give worse results"
     if use.caution:
         yield use.caution
 
@@ -134,13 +134,13 @@ def _file_type(request: Request) -> str:
     is_file = suffix in FILE_TYPES and not output.endswith("/") and not Path(output).is_dir()
     named = suffix if is_file else None
     if requested and named and requested != named and not {requested, named} <= set(JPEG):
-        raise UserError(f"--format {request.format} makes {requested} files, and --output is {output}; leave out one")
+        raise UserError(f"--format {request.format} makes {requested} files, but --output is {output}; leave out one")
     return named or requested or ".png"
 
 
 def _style(request: Request, file_type: str) -> Style:
     if request.uncertainty and request.ensemble_size < 2:
-        raise UserError("uncertainty is what an ensemble's members differ by; ask for --ensemble-size 2 or more")
+        raise UserError("--uncertainty needs an ensemble; ask for --ensemble-size 2 or more")
     if request.classes is not None:
         return LabelStyle(
             request.kind or "labels",
@@ -155,7 +155,7 @@ def _style(request: Request, file_type: str) -> Style:
             background=BACKGROUND if request.background is None else request.background,
         )
     if request.background is not None or request.kind == "labels":
-        raise UserError("--background and --kind labels are about classes; name some (--classes)")
+        raise UserError("--background and --kind labels need classes; name some (--classes)")
     return Style(
         request.kind or "map",
         threshold=request.threshold,
@@ -202,7 +202,7 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
         UserError: the target is neither, or does not fit these sources.
     """
     if STREAM in sources and len(sources) > 1:
-        raise UserError("- (standard input) stands alone; give it without other sources")
+        raise UserError("- (standard input) cannot be combined with other sources; give it alone")
     one = len(sources) == 1 and not os.path.isdir(sources[0])  # noqa: PTH112 - Path raises in a folder without access
     suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
     folder = target.endswith("/") or Path(target).is_dir()
@@ -210,16 +210,18 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
         if not one:
             raise UserError("only one picture can go to standard output; give a folder (--output)")
         if target == STREAM and len(style.endings) > 1:
-            raise UserError(f"these are {len(style.endings)} files, not one for standard output; name one (--output)")
+            raise UserError(
+                f"the results are {len(style.endings)} files, not one for standard output; name a file (--output)"
+            )
         if target == STREAM and sys.stdout.isatty():
             raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
         if target != STREAM and (folder or suffix != made):
-            raise UserError(f"{target}: what - (standard input) makes has no name of its own; name a {made} file")
+            raise UserError(f"{target}: the result of - (standard input) has no name; name a {made} file")
         return target
     if folder or suffix not in {*EXTENSIONS, ".npy"}:
         return None
     if not one:
-        raise UserError(f"{target} is a file's name, and these results need a folder; name one, or put / at its end")
+        raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
     if suffix != made:
         types = made if style.kind in EXACT else f"{', '.join(FILE_TYPES[:-1])} or {FILE_TYPES[-1]}"
         raise UserError(f"{target}: results of kind {style.name} are {types} files; rename it")
@@ -285,10 +287,10 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
     arguments, skip, companions = [Path(source) for source in request.sources], [folder], None
     if folder.is_file():
         raise UserError(
-            f"{folder} is a file, and results need a folder or a .png or .npy file; choose another --output"
+            f"{folder} is a file, but results need a folder or a .png or .npy file; choose another --output"
         )
     if second is not None and any(second[1].resolve() == argument.resolve() for argument in arguments):
-        raise UserError(f"{second[1]} holds the pictures themselves; give their companions a folder of their own")
+        raise UserError(f"{second[1]} holds the pictures themselves; put their companions into another folder")
     if second is not None and any(argument.resolve() in second[1].resolve().parents for argument in arguments):
         skip.append(second[1])  # companions below the pictures' folder are not input pictures
     scanned = scan(arguments, skip=skip)
@@ -307,7 +309,7 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
         _print_notes([*scanned.notes, *report.notes])
     summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
     folder_word = "folder" if scanned.earlier == 1 else "folders"
-    skipped_note = f"; {scanned.earlier} {folder_word} of earlier results passed over" if scanned.earlier else ""
+    skipped_note = f"; {scanned.earlier} {folder_word} of earlier results skipped" if scanned.earlier else ""
     if report.failures:
         path, reason = report.failures[0]
         first = reason if str(path) in reason else f"{path}: {reason}"

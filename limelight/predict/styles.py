@@ -65,7 +65,7 @@ class Style:
         if self.kind == "rgba" and self.file_type in JPEG:
             raise UserError("a JPEG has no transparency, which kind rgba needs; choose .png or .webp, or another kind")
         if self.quality is not None and self.file_type not in LOSSY:
-            raise UserError(f"--quality is about JPEG and WebP, and these are {self.suffix} files; leave it out")
+            raise UserError(f"--quality is for JPEG and WebP, but these are {self.suffix} files; leave it out")
 
     @cached_property
     def output(self) -> Output:
@@ -145,7 +145,7 @@ class LabelStyle(Style):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kind in LABEL_KINDS and (self.threshold is not None or self.reverse):
-            raise UserError(f"--threshold and --reverse say nothing to kind {self.kind}; --background decides there")
+            raise UserError(f"--threshold and --reverse do not apply to kind {self.kind}; use --background instead")
 
     @property
     def name(self) -> str:

@@ -153,7 +153,7 @@ def _begin(
     if known != record:
         write_json(folder / RECORD, record)
     elif done.is_new and existing is not None:
-        report.notes.append((folder, f"had no {DONE}, which says what results were made from; they were made anew"))
+        report.notes.append((folder, f"had no {DONE}, which records what results were made from; they were made again"))
     return done
 
 

@@ -91,7 +91,7 @@ def _facts(board: Leaderboard) -> list[str]:
         facts.append("The working tree differed from that revision.")
     facts += [f"Measured on: {line}." for line in board.hardware]
     if len(board.hardware) > 1:
-        facts.append("Latencies of different machines or numbers of threads do not compare.")
+        facts.append("Latencies of different machines or numbers of threads are not comparable.")
     if any(row.runtime == MAPS for contest in board.contests.values() for row in contest.rows):
         facts.append("Rows called maps are scored from published maps; their speed is not known here.")
     return facts + [f"Left out: {name}: {reason}." for name, reason in board.left_out.items()]

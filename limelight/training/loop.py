@@ -306,7 +306,7 @@ class _Training:
         """Save the state and end the process as the signal would have."""
         self.save()
         print_on_main(
-            self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to go on"
+            self.accelerator, f"{self.name}: stopped, saved {self.checkpoints.newest}; start it again to resume"
         )
         raise SystemExit(128 + (self.interruption.signal or signal.SIGTERM))
 
@@ -340,11 +340,12 @@ class _Training:
         if strange_roles:
             known = ", ".join(group["role"] for group in self.optimiser.param_groups)
             print_on_main(
-                self.accelerator, f"{self.name}: optimiser.groups {strange_roles} concern nothing here; roles: {known}"
+                self.accelerator,
+                f"{self.name}: optimiser.groups {strange_roles} match no parameters; roles: {known}",
             )
         if newest := self.checkpoints.newest:
             done = f"{self.at.epoch} epochs and {self.at.step} steps"
-            print_on_main(self.accelerator, f"{self.name}: goes on after {done}, from {newest.parent}")
+            print_on_main(self.accelerator, f"{self.name}: resumes after {done}, from {newest.parent}")
 
     def progress_bar(self) -> AbstractContextManager[Advance]:
         if not self.accelerator.is_main_process:

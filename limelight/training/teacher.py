@@ -57,7 +57,7 @@ class NetworkTeacher(Teacher):
         super().__init__()
         prompted = any(each.source == "prompt" for each in network.inputs)
         if not prompted and card.architecture.task != "saliency":
-            raise UserError("it draws no saliency maps, which is what is distilled; choose another network")
+            raise UserError("it predicts no saliency maps, which distillation needs; choose another network")
         if classes and not prompted:
             raise UserError("it takes no prompts; leave teacher_classes out")
         classes = classes or card.use.classes

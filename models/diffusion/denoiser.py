@@ -88,7 +88,7 @@ class MaskDenoiser(Network):
             UserError: it is no autoencoder, or its latents have other channels or another size.
         """
         if not (Path(folder) / "config.json").is_file():
-            raise UserError(f"{folder} holds no autoencoder as diffusers writes it: config.json is missing")
+            raise UserError(f"{folder} holds no autoencoder in diffusers' format: config.json is missing")
         vae = read_autoencoder(folder)
         own, other = ((each.config.latent_channels, len(each.config.block_out_channels)) for each in (self.vae, vae))
         if own != other:

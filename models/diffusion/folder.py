@@ -157,7 +157,7 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
         ) from error
     _check_report(report, folder / "text_encoder")
     if tokenizer("a").input_ids == tokenizer("b").input_ids:
-        raise UserError(f"{folder}/tokenizer tells no two words apart; {BASE_FOLDER_HINT}")
+        raise UserError(f"{folder}/tokenizer gives all words the same token; {BASE_FOLDER_HINT}")
     return encoder, tokenizer
 
 
@@ -181,11 +181,11 @@ def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: s
     config = read_json(folder / part / file)
     if not isinstance(config, dict):
         raise UserError(
-            f"{folder}/{part}/{file} holds a {type(config).__name__}, not settings by name; {BASE_FOLDER_HINT}"
+            f"{folder}/{part}/{file} holds a {type(config).__name__}, not a mapping of settings; {BASE_FOLDER_HINT}"
         )
     if classes and config.get("_class_name") not in classes:
         raise UserError(
-            f"{folder}/{part}/{file} is of a {config.get('_class_name')!r}, expected {' or '.join(classes)}; "
+            f"{folder}/{part}/{file} is for {config.get('_class_name')!r}, expected {' or '.join(classes)}; "
             f"{BASE_FOLDER_HINT}"
         )
     return config

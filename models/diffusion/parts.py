@@ -28,8 +28,8 @@ def build_unet(config: Config) -> UNet2DConditionModel:
     channels, latent = unet.config.in_channels, unet.config.out_channels
     if channels != 2 * latent:
         raise UserError(
-            f"the UNet's settings say {channels} channels in and {latent} out; a denoiser of masks that sees an image "
-            f"takes two latents of {latent}, so in_channels {2 * latent}"
+            f"the UNet's settings say {channels} channels in and {latent} out; it takes the latents of a mask and "
+            f"an image, {latent} channels each, so set in_channels to {2 * latent}"
         )
     return unet
 

@@ -76,7 +76,7 @@ _ALLOWED = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no file of weights needs")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a file of weights never needs")
         return _ALLOWED[module, name]
 
 

@@ -36,5 +36,5 @@ def _reason(error: Exception) -> str:
     """Keep only the cause of an error: torch's message goes on to advise loading the file unsafely."""
     match = re.search(r"GLOBAL (\S+)", str(error))
     if match:
-        return f"it asks for {match[1]}, which no file of weights needs"
+        return f"it asks for {match[1]}, which a file of weights never needs"
     return "it is damaged or truncated"

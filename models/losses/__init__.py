@@ -110,11 +110,13 @@ def deep_supervision(
     level_weights = level_weights or [1.0] * len(logits)
     if len(level_weights) != len(logits):
         raise UserError(
-            f"level_weights has {len(level_weights)} numbers, the network {len(logits)} outputs; give as many"
+            f"level_weights has {len(level_weights)} numbers, the network {len(logits)} outputs; give one per output"
         )
     targets = list(target) if isinstance(target, Sequence) else [target] * len(logits)
     if len(targets) != len(logits):
-        raise UserError(f"there are {len(targets)} targets for the network's {len(logits)} outputs; give as many")
+        raise UserError(
+            f"there are {len(targets)} targets for the network's {len(logits)} outputs; give one per output"
+        )
     levels = zip(level_weights, logits, targets, strict=True)
     terms = [weight * loss(level_B1HW, target_B1HW, weight_B) for weight, level_B1HW, target_B1HW in levels]
     return sum(terms[1:], start=terms[0])

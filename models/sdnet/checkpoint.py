@@ -56,7 +56,7 @@ def _rename(key: str) -> str:
             return re.sub(
                 r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", match.expand(replacement)
             )
-    raise UserError(f"{key!r} is not a name of a published SDNet checkpoint; is the file of another network?")
+    raise UserError(f"{key!r} is not a name in published SDNet checkpoints; give an SDNet checkpoint")
 
 
 import_published = partial(import_checkpoint, Published(from_published))

@@ -46,7 +46,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert version is not None and version.sha256 == read_card("artifacts/first").provenance.sha256
 
     again = nominate(params)
-    assert not again.better and "champion already" in again.reason and again.version == first.version
+    assert not again.better and "already champion" in again.reason and again.version == first.version
 
     compared("worse", 0.65, seed=2)
     assert not nominate(params).better

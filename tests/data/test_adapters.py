@@ -410,11 +410,11 @@ def test_a_part_of_a_folder_with_classes_of_its_own(here):
         prepare(root, "street", labels="classes", split="test", **{**street, "ignore": None})
     with pytest.raises(UserError, match=r"must map pixel values to names.*or give `classes` in params.yaml"):
         prepare(root, "street", labels="classes", split="test", include="street_*")
-    with pytest.raises(UserError, match=r"no picture of .*set/images is called 'home_\*'"):
+    with pytest.raises(UserError, match=r"no picture in .*set/images matches 'home_\*'"):
         prepare(root, "home", labels="classes", split="test", classes={1: "sofa"}, include="home_*")
     for wrong, message in (
-        ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are the same; name each once"),
-        ({1: "dog", 2: "dog "}, "classes 'dog', 'dog' are the same"),
+        ({1: "cat", 2: "Cat"}, "dataset office: classes 'cat', 'Cat' are named more than once; name each once"),
+        ({1: "dog", 2: "dog "}, "classes 'dog', 'dog' are named more than once"),
         ({1: "dog", 2: " "}, "dataset office: class 2 of 2 is empty"),
         ({1: ""}, "class 1 of 1 is empty"),
         ({0: "background "}, "name no class"),
@@ -448,7 +448,7 @@ def test_a_class_is_not_dropped_for_its_pixel_value(here):
         with pytest.raises(UserError, match=f"give 'dog' pixel value {value}; label maps hold 0 to 65535"):
             prepare(root, labels="classes", split="test", classes={255: "car", value: "dog"})
     (root / "classes.json").write_text('{"1": "cat", "255": "car"}')
-    with pytest.raises(UserError, match=r"name 255 'car', which is ignored .* give `ignore: \[\]` .* if it is a class"):
+    with pytest.raises(UserError, match=r"value 255 'car', which is ignored .* set `ignore: \[\]` .* if it is a class"):
         prepare(root, labels="classes", split="test")
     assert prepare(root, labels="classes", split="test", ignore=[]).samples[0].classes == ("car",)
 
@@ -472,7 +472,7 @@ def test_clips_and_lists_are_divided_by_name_too(here):
         (np.zeros((20, 24), np.uint16), "holds no reading, every pixel is 0"),
         (np.linspace(0.4, 7, 480, dtype=np.float32).reshape(20, 24), "numbers from 0.4 to 7 without a known maximum"),
         (np.full((20, 24), np.nan, np.float32), "numbers from nan"),
-        (np.eye(40, 24, dtype=np.uint8), "no two sizes of one scene"),
+        (np.eye(40, 24, dtype=np.uint8), "their proportions differ"),
     ],
 )
 def test_what_is_no_depth_is_left_out_and_named(here, depth, message):

@@ -77,7 +77,7 @@ def test_three_stages(here, capsys):
 def test_one_missing_dataset_does_not_stop_the_others(here, capsys):
     trees.stills(here / "photos", ["1"])
     given = params({"name": "ECSSD"}, {"name": "photos", "path": "photos"}, {"name": "SOD"})
-    with pytest.raises(UserError, match="2 of 3 datasets are not there"):
+    with pytest.raises(UserError, match="2 of 3 datasets are missing"):
         download.run(given)
     captured = capsys.readouterr()
     assert "photos: 2 files" in captured.out
@@ -122,10 +122,10 @@ def test_a_few_odd_masks_among_many_are_counted_and_named(here, capsys):
     assert "  fault: 1 mask never above 0.5: photos/20 (all in data/lists/masks.csv)\n" in out
     first = ", ".join(f"photos/{number:02}" for number in range(5))
     assert f"  notice: 7 masks read as labels by index: {first}, ... (all in data/lists/masks.csv)\n" in out
-    assert f"  notice: 8 masks coded unlike the rest: {first}, ... (all in data/lists/masks.csv)\n" in out
+    assert f"  notice: 8 masks coded differently from the rest: {first}, ... (all in data/lists/masks.csv)\n" in out
     with (here / "data/lists/masks.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert [row["sample_id"][-2:] for row in rows if row["finding"] == "coded unlike the rest"][-1] == "30"
+    assert [row["sample_id"][-2:] for row in rows if row["finding"] == "coded differently from the rest"][-1] == "30"
     assert (rows[0]["mask"], rows[0]["detail"]) == ("photos/masks/20.png", "0.149")
     with pytest.raises(UserError, match=r"fail 1 of .*exceeds 0\.5 somewhere .*save 255 .*1 of 60 .*: at most 0\.149"):
         validate.run(given)

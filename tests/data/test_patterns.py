@@ -134,13 +134,13 @@ def test_names_that_do_not_pair(here: Path, files: list[str], message: str):
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        ({"image": "{nmae}.jpg"}, r"\{nmae\} in '\{nmae\}\.jpg' is none of \{name\}, \{split\}, \{clip\}"),
+        ({"image": "{nmae}.jpg"}, r"\{nmae\} in '\{nmae\}\.jpg' is not one of \{name\}, \{split\}, \{clip\}"),
         ({"image": "{name}", "mask": "{Name}_mask"}, r"\{Name\} in"),
         ({"image": "{name.jpg"}, "a brace in"),
         ({"image": "{}.jpg"}, r"\{\} in"),
         ({"image": "{split}_{name}.jpg"}, "must be folders before"),
-        ({"image": "{name}.jpg", "mask": "{split}/{name}.png"}, r"\{split\} stands in .*, but not in image"),
-        ({"image": "{name}", "mask": "{name}"}, "cannot be two things"),
+        ({"image": "{name}.jpg", "mask": "{split}/{name}.png"}, r"\{split\} is in .*, but not in image"),
+        ({"image": "{name}", "mask": "{name}"}, "is used twice"),
     ],
 )
 def test_mistakes_in_patterns(layout: dict[str, str], message: str):

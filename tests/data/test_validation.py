@@ -86,7 +86,7 @@ def test_manifest_rules(checker, tmp_path):
     suite = manifest_suite(SETTINGS, ["good", "depth", "absent"], rows)
     outcomes = checker.check("manifest", table.drop(columns="height"), suite)
     problems = failed(outcomes)
-    assert find(problems, "an id of its own").samples == (good[1].sample_id,)
+    assert find(problems, "a unique id").samples == (good[1].sample_id,)
     assert find(problems, "'unlabelled' splits has a mask").samples == (good[2].sample_id, good[10].sample_id)
     assert find(problems, "with labels mask has a mask").samples == (good[2].sample_id,)
     assert find(problems, "with labels classes has a mask").samples == (good[10].sample_id,)
@@ -97,7 +97,7 @@ def test_manifest_rules(checker, tmp_path):
     assert find(problems, "of no clip has no frame number").samples == (good[9].sample_id,)
     assert find(problems, "of rgbd has a companion").samples == (good[20].sample_id,)
     assert "stray" in find(problems, "the dataset is one of").detail
-    assert find(problems, "companion are there").samples == (good[21].sample_id,)
+    assert find(problems, "companion exist").samples == (good[21].sample_id,)
     assert find(problems, "every dataset of params.yaml has samples")
     assert "height" not in find(problems, "exactly its columns").detail, "what is there, so not height"
     assert "does not exist" in find(problems, "height is at least").detail, "the reason stands in the exception alone"

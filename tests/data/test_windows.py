@@ -87,7 +87,7 @@ def test_clips_of_one_name_in_two_splits_are_two(clips: list[Sample]) -> None:
 
 def test_stills_and_windows_do_not_go_together(clips: list[Sample]) -> None:
     still = replace(clips[0], sample_id="set/still", clip=None, frame=None)
-    with pytest.raises(UserError, match=r"sample set/still is no frame of a clip, and windows have 2 frames"):
+    with pytest.raises(UserError, match=r"sample set/still is not a frame of a clip, and windows have 2 frames"):
         training_windows([*clips, still], 2)
     assert evaluation_windows([*clips[:2], still], 2) == [(0, 1), (2,)]
 

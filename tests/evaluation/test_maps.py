@@ -34,7 +34,7 @@ def test_missing_maps_are_listed(samples, tmp_path):
 
 
 def test_a_folder_that_is_not_there(samples, tmp_path):
-    with pytest.raises(UserError, match=r"nowhere is no folder of maps.*evaluate\.maps"):
+    with pytest.raises(UserError, match=r"nowhere is not a folder of maps.*evaluate\.maps"):
         evaluate_maps_folder(tmp_path / "nowhere", by_dataset(samples, ["rgb"]), 0)
 
 

@@ -73,5 +73,5 @@ def test_resolution_is_read_and_turned_with_the_picture() -> None:
 
 
 def test_what_a_type_cannot_hold_is_refused() -> None:
-    with pytest.raises(UserError, match=r"16384x1 is larger than a .webp file can be, 16383 a side"):
+    with pytest.raises(UserError, match=r"16384x1 exceeds the 16383 pixels a side of .webp files"):
         encode(np.zeros((1, 16384), np.uint8), ".webp")

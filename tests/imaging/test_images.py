@@ -230,7 +230,7 @@ def test_limits_come_before_the_work(tmp_path):
 
 @pytest.mark.parametrize("kind", ["PPM", "ICO", "PCX", "TGA"])
 def test_other_formats_are_refused(kind):
-    with pytest.raises(UserError, match="no intact JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000 picture"):
+    with pytest.raises(UserError, match="an intact JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000 picture"):
         read_image(encoded(Image.fromarray(noise(16, 16)), kind))
 
 
@@ -244,8 +244,8 @@ def test_what_is_no_file_is_told_from_what_is_missing(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     expected_error = (
         (tmp_path, "it is a folder"),
-        (tmp_path / "pipe.png", "no ordinary file"),
-        ("/dev/null", "no ordinary file"),
+        (tmp_path / "pipe.png", "not an ordinary file"),
+        ("/dev/null", "not an ordinary file"),
         (tmp_path / "gone.png", "there is no such file"),
     )
     for path, message in expected_error:

@@ -101,7 +101,7 @@ def test_what_has_one_value_stays_as_it_is(value: float) -> None:
         (np.where(np.eye(20, 30), np.nan, 0.5), "floats from nan to nan; scale them"),
         (np.eye(20, 30, dtype=np.int32), "must be an array of shape"),
         (np.zeros((20, 30, 3), np.uint8), "must be an array of shape"),
-        (np.eye(30, 20), "no two sizes of one scene"),
+        (np.eye(30, 20), "their proportions differ"),
     ],
 )
 def test_what_is_no_companion_is_refused(companion: np.ndarray, message: str) -> None:

@@ -122,7 +122,7 @@ def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeyp
     message = str(raised.value)
     assert message.endswith("what would fit: --processing-res 64, or --half-precision")
     monkeypatch.setattr(budget, "free_bytes", lambda device: -1)
-    with pytest.raises(Shortage, match="0 GB is free; free some, or use a machine with more"):
+    with pytest.raises(Shortage, match="0 GB is free; free some memory, or use a machine with more"):
         predictor.predict([picture(64, 96)])
 
     stretched = load(folders["diffsod-tiny"], device="cpu", size=128)
@@ -207,7 +207,7 @@ def test_running_out_is_one_line() -> None:
     )
     for ask in calls:
         with (
-            pytest.raises(Shortage, match=r"memory ran out; .* --size or --processing-res"),
+            pytest.raises(Shortage, match=r"out of memory; .* --size or --processing-res"),
             raising_shortage(),
         ):
             ask()
@@ -221,7 +221,7 @@ def test_running_out_is_one_line() -> None:
 
 def test_an_input_that_memory_does_not_hold_is_one_line(untrained: Path) -> None:
     predictor = load(untrained, device="cpu", size=1 << 27)
-    with pytest.raises(Shortage, match="memory ran out"):
+    with pytest.raises(Shortage, match="out of memory"):
         predictor.predict([picture()])
 
 
@@ -231,5 +231,5 @@ def test_a_picture_that_memory_does_not_hold_is_one_line(monkeypatch: pytest.Mon
 
     write_png(tmp_path / "a.png", picture())
     monkeypatch.setattr("cv2.imdecode", refuse)
-    with pytest.raises(Shortage, match="memory ran out"):
+    with pytest.raises(Shortage, match="out of memory"):
         read_picture(tmp_path / "a.png")

@@ -84,7 +84,8 @@ def test_what_cannot_be_sampled_is_refused(salient: Path, untrained: Path) -> No
     with pytest.raises(UserError, match="7 denoising steps do not divide the 1000 timesteps; take 5 or 8"):
         load(salient, sampling=Sampling(7))
     with pytest.raises(
-        UserError, match="is to sample in several steps, which exports cannot; use runtime 'torch', not 'onnx-fp32'"
+        UserError,
+        match="should sample in several steps, which exports do not support; use runtime 'torch', not 'onnx-fp32'",
     ):
         load(salient, runtime="onnx-fp32", sampling=Sampling(10))
     with pytest.raises(UserError, match="all 5 members of an ensemble are equal"):
@@ -127,7 +128,7 @@ def test_proportions_can_be_kept(salient: Path) -> None:
     fed = predictor.predict(images, output_processing_res=True)
     assert [result.saliency_HW.shape for result in fed] == [(64, 64), (64, 32), (64, 64)]
     np.testing.assert_array_equal(own[1].saliency_HW, fed[1].saliency_HW)
-    with pytest.raises(UserError, match="or positive; got -1"):
+    with pytest.raises(UserError, match="or 0 for each picture's own; got -1"):
         load(salient, processing_res=-1)
     with pytest.raises(UserError, match="give one of them"):
         load(salient, processing_res=64, size=64)
@@ -148,7 +149,7 @@ def test_legacy_weights_are_used_as_published(tmp_path: Path) -> None:
     assert_agree(together.saliency_HW, alone.saliency_HW, "diffsod-tiny")
     stretched = predictor.predict([image], output_processing_res=True)[0].saliency_HW
     assert (stretched.min(), stretched.max()) == (0, 1)
-    with pytest.raises(UserError, match="64 pixels on one side at least, got 32x32"):
+    with pytest.raises(UserError, match="at least 64 pixels on one side, got 32x32"):
         load(folder, device="cpu", size=32).predict([image])
     result = prediction(np.float32([[[0.2, 0.6]]]), np.float32([[[0, 0.1]]]), (1, 2), {}, finish=PUBLISHED)
     np.testing.assert_allclose(result.saliency_HW, [[0, 1]], atol=1e-6)
@@ -189,13 +190,14 @@ def test_another_autoencoder_takes_the_place_of_the_network_s(salient: Path, unt
     with pytest.raises(UserError, match=r"this network has no autoencoder to replace; leave out .*same"):
         load(untrained, vae=tmp_path / "same")
     with pytest.raises(
-        UserError, match="is to use another autoencoder, which exports cannot; use runtime 'torch', not 'onnx-fp32'"
+        UserError,
+        match="should use another autoencoder, which exports do not support; use runtime 'torch', not 'onnx-fp32'",
     ):
         load(salient, runtime="onnx-fp32", vae=tmp_path / "same")
 
 
 def test_a_negative_batch_size_is_refused(salient: Path) -> None:
-    with pytest.raises(UserError, match="or positive; got -1"):
+    with pytest.raises(UserError, match="or 0 to fit the memory; got -1"):
         load(salient, device="cpu").predict([picture()], batch_size=-1)
 
 

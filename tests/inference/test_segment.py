@@ -87,8 +87,8 @@ def test_templates_tell_the_network_more(predictor: OpenVocabularyPredictor) -> 
         ([], "no classes were given"),
         ("bird", r"give the classes as a list, such as \['bird'\]"),
         (["bird", " "], "class 2 of 2 is empty"),
-        (["bird", "boat", "Bird "], "classes 'bird', 'Bird' are the same"),
-        (["bird " * 90], "has 96 tokens with the marks at its ends"),
+        (["bird", "boat", "Bird "], "classes 'bird', 'Bird' are named more than once"),
+        (["bird " * 90], "has 96 tokens with its start and end marks"),
     ],
 )
 def test_words_that_cannot_be_are_refused(predictor: OpenVocabularyPredictor, words: list[str], problem: str) -> None:
@@ -97,9 +97,9 @@ def test_words_that_cannot_be_are_refused(predictor: OpenVocabularyPredictor, wo
 
 
 def test_what_is_no_text_is_refused(predictor: OpenVocabularyPredictor) -> None:
-    with pytest.raises(UserError, match="class 2 of 2 is no valid text"):
+    with pytest.raises(UserError, match="class 2 of 2 is not valid text"):
         predictor.predict([picture()], ["bird", "a \ud800"])
-    with pytest.raises(UserError, match="is no valid text"):
+    with pytest.raises(UserError, match="is not valid text"):
         predictor.predict([picture()], ["bird"], template="{} \ud800")
 
 
@@ -124,7 +124,7 @@ def test_without_words_there_is_nothing_to_find(predictor: OpenVocabularyPredict
 def test_words_need_pytorch(folder: Path) -> None:
     assert "torch on cpu" in load(folder, device="cpu", runtime="auto").description
     with pytest.raises(
-        UserError, match="takes text prompts, which exports cannot; use runtime 'torch', not 'onnx-fp32'"
+        UserError, match="takes text prompts, which exports do not support; use runtime 'torch', not 'onnx-fp32'"
     ):
         load(folder, runtime="onnx-fp32")
 

@@ -21,5 +21,5 @@ def test_pixels_are_labels_and_the_palette_their_colours() -> None:
 
 
 def test_a_label_without_an_index_is_refused() -> None:
-    with pytest.raises(UserError, match="label 256 is beyond"):
+    with pytest.raises(UserError, match="label 256 exceeds"):
         encode_labels(np.array([[256]]))

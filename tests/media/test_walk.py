@@ -70,7 +70,7 @@ def test_a_wrong_suffix_hides_no_picture(tmp_path: Path) -> None:
     assert not UNSUPPORTED & EXTENSIONS and all(suffix == suffix.lower() for suffix in UNSUPPORTED)
 
 
-def test_links_in_circles_end_and_double_nothing(tmp_path: Path) -> None:
+def test_links_in_loops_end_and_double_nothing(tmp_path: Path) -> None:
     for name in ("in/a.png", "in/deep/b.png", "other/c.png", "other/more/d.png"):
         draw(tmp_path / name)
     for link, target in {
@@ -124,7 +124,7 @@ def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, monkeypatch
     Path("circle").symlink_to("circle")
     refusals = refused(tmp_path)
     assert set(refusals) == {"pipe.jpg", "socket.png", "link.png", "gone.jpg", "folder", "circle"}
-    assert all("no ordinary file" in refusals[name] for name in ("pipe.jpg", "socket.png", "link.png"))
+    assert all("not an ordinary file" in refusals[name] for name in ("pipe.jpg", "socket.png", "link.png"))
     assert refusals["folder"].startswith("it is a link to unmounted: No such file")
 
 
@@ -149,7 +149,7 @@ def test_what_is_closed_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o700)
     lines = sorted(result.stdout.splitlines())
     assert lines[:2] == ["a.png", f"c {tmp_path}/in/half/c cannot be opened to see whether it is a picture: "
-                         "Permission denied; check who may read it"]  # fmt: skip
+                         "Permission denied; check its permissions"]  # fmt: skip
     assert lines[2:4] == ["c.png", "closed this folder cannot be read: Permission denied; change its permissions, "
                           "or leave it out"]  # fmt: skip
     assert lines[4].startswith("noext ") and len(lines) == 5

@@ -396,5 +396,5 @@ def test_parts_that_will_not_do_are_refused(options: dict[str, object], problem:
 
 
 def test_tokens_must_be_as_wide_as_the_unet_attends_to() -> None:
-    with torch.device("meta"), pytest.raises(UserError, match="tokens of 1024 channels, the branch makes some of 32"):
+    with torch.device("meta"), pytest.raises(UserError, match="tokens of 1024 channels, the branch makes tokens of 32"):
         create_model("diffsod", branch="tiny")

@@ -155,7 +155,7 @@ def test_a_folder_of_other_sizes_is_refused(base: Path) -> None:
         (lambda folder: shutil.rmtree(folder / "scheduler"), "has no scheduler/scheduler_config.json"),
         (lambda folder: edit(folder / "scheduler/scheduler_config.json", prediction_type="epsilon"), "is 'epsilon'"),
         (lambda folder: edit(folder / "unet/config.json", in_channels=9), "takes 9 channels"),
-        (lambda folder: edit(folder / "unet/config.json", _class_name="UNet3D"), "is of a 'UNet3D'"),
+        (lambda folder: edit(folder / "unet/config.json", _class_name="UNet3D"), "is for 'UNet3D'"),
         (lambda folder: (folder / "unet/config.json").write_text("{"), "is not valid JSON"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_tokenizer_that_lost_its_words_is_refused(tmp_path: Path) -> None:
     assert read_text(folder)[1]("red mug").input_ids == words("red mug").input_ids
     (tokenizer / "vocab.json").write_text('{"<|startoftext|>": 0, "<|endoftext|>": 1}')
     (tokenizer / "merges.txt").write_text("")
-    with pytest.raises(UserError, match="tells no two words apart"):
+    with pytest.raises(UserError, match="gives all words the same token"):
         read_text(folder)
     shutil.rmtree(tokenizer)
     with pytest.raises(UserError, match="has no tokenizer/"):
@@ -288,7 +288,7 @@ def write_text_parts(folder: Path, tokenizer: Any) -> Path:
 @pytest.mark.parametrize(
     ("part", "content", "message"),
     [
-        ("unet/config.json", "[]", "unet/config.json holds a list, not settings by name"),
+        ("unet/config.json", "[]", "unet/config.json holds a list, not a mapping of settings"),
         ("scheduler/scheduler_config.json", '{"prediction_type": "v_prediction", "beta_schedule": "foo"}', "foo"),
         (
             "scheduler/scheduler_config.json",

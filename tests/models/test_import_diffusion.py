@@ -94,7 +94,7 @@ def test_segdiffusion_comes_in(run_command: Callable[..., Result]) -> None:
         ((*DIFFSOD[:-1], "checkpoint", "branch.pth"), "checkpoint has no scheduler/scheduler_config.json"),
         ((*DIFFSOD[:3], "sd", "--base", "sd", "branch.pth"), "one that draws masks"),
         ((*DIFFSOD, f"checkpoint/{UNET_WEIGHTS}"), "does not fit Branch: "),
-        ((*WORDS, "branch.pth"), "has nothing but a UNet; leave out branch.pth"),
+        ((*WORDS, "branch.pth"), "is published as a UNet only; leave out branch.pth"),
         ((*WORDS, "--sha256", "0" * 64), "expected 000"),
         (("--model", "sdnet"), "sdnet comes as one file"),
         (("--model", "sdnet", "branch.pth", "--unet", "checkpoint"), "give that, without --unet"),

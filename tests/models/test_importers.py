@@ -135,7 +135,7 @@ def test_a_hostile_file_is_refused_and_does_not_run(tmp_path: Path, suffix: str)
     with pytest.raises(UserError) as caught:
         import_published("scfnet-mobilenetv3", tmp_path / "out", Files(path))
     assert not mark.exists() and not (tmp_path / "out").exists()
-    assert re.search(r"asks for \w+\.mkdir, which no file of weights needs", str(caught.value))
+    assert re.search(r"asks for \w+\.mkdir, which a file of weights never needs", str(caught.value))
     assert "\n" not in str(caught.value)
     # The trap is a live one.
     pickle.loads(pickle.dumps(Hostile(mark)))  # noqa: S301

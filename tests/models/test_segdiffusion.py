@@ -97,7 +97,9 @@ def test_the_words_never_change() -> None:
 def test_a_prompt_that_is_too_long_is_named(model: SegDiffusion) -> None:
     fits, too_long = " ".join(["bird"] * 30), " ".join(["bird"] * 31)
     assert len(model.text.ids([fits])[0]) == 32
-    with pytest.raises(UserError, match=r"the prompt 'bird bird .*\.\.\.' has 33 tokens .* takes 32.*; shorten it"):
+    with pytest.raises(
+        UserError, match=r"the prompt 'bird bird .*\.\.\.' has 33 tokens .* takes at most 32.*; shorten it"
+    ):
         model.encode_prompts(["a photo of a bird", too_long])
 
 
@@ -288,7 +290,7 @@ def test_a_tokenizer_from_files_travels_with_the_weights(base: Path, tmp_path: P
         (tmp_path / "gone").rename(base)
     tokenizer = folder / "assets/tokenizer/tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + " ")
-    with pytest.raises(UserError, match=r"assets is not as its card says: tokenizer/tokenizer\.json; restore"):
+    with pytest.raises(UserError, match=r"assets does not match its card: tokenizer/tokenizer\.json; restore"):
         load_weights(folder)
 
 
@@ -309,7 +311,7 @@ def test_a_network_without_a_tokenizer_says_so() -> None:
     [
         ({"text": "clip"}, "unknown text encoder 'clip'; choose one of sd2, tiny"),
         ({"tokenizer": "bytes"}, "unknown tokenizer 'bytes'"),
-        ({"text": "sd2"}, "tokens of 32 channels, the text encoder makes some of 1024"),
+        ({"text": "sd2"}, "tokens of 32 channels, the text encoder makes tokens of 1024"),
         ({"text": TEXTS["tiny"] | {"vocab_size": 500}}, "the tokenizer knows 840 tokens, the text encoder 500"),
     ],
 )

@@ -53,7 +53,7 @@ def test_pictures_that_are_not_read_are_listed(run: Run) -> None:
         result = run()
         assert result.exit_code == 1
         last = result.stderr.splitlines()[-1]
-        assert f"{many}, 2 failed; see out/failures.csv; 1 folder of earlier results passed over. The first: " in last
+        assert f"{many}, 2 failed; see out/failures.csv; 1 folder of earlier results skipped. The first: " in last
         assert last.endswith("in/drawing.svg: limelight does not read .svg files; convert it to JPEG, PNG or TIFF")
         assert list(failures()) == ["drawing.svg", "photo.cr2"]
 
@@ -71,7 +71,7 @@ def test_a_folder_without_a_picture_that_is_read_is_listed_too(run: Run) -> None
 def test_a_link_is_followed_and_a_dangling_one_told(run: Run, arguments: tuple[str, ...]) -> None:
     Path("link.png").symlink_to("a.png")
     result = run(*arguments)
-    assert str(result.exception) == "link.png is a link to a.png, which cannot be reached; mend the link"
+    assert str(result.exception) == "link.png is a link to a.png, which cannot be reached; correct the link"
     draw("a.png")
     assert run(*arguments).exit_code == 0
 
@@ -125,7 +125,7 @@ def test_results_of_a_version_without_the_file_are_made_anew_and_this_is_told(ru
     Path("out", DONE).unlink()
     result = run()
     assert "1 written to out, 0 already there" in result.stderr
-    assert f"note: out: had no {DONE}, which says what results were made from; they were made anew" in result.stderr
+    assert f"note: out: had no {DONE}, which records what results were made from; they were made again" in result.stderr
     assert "note" not in run().stderr
 
 

@@ -23,7 +23,7 @@ def test_a_free_port_can_be_bound() -> None:
 @pytest.mark.parametrize(
     ("host", "part"),
     [
-        ("203.0.113.5", "203.0.113.5 is no address of this machine"),
+        ("203.0.113.5", "203.0.113.5 is not an address of this machine"),
         ("host.invalid", "host 'host.invalid' cannot be resolved"),
         ("", "host '' cannot be resolved"),
         ("a..b", "host 'a..b' cannot be resolved"),
@@ -52,5 +52,5 @@ def test_a_port_that_is_taken_is_one_line_before_anything_starts(host: str, untr
         command = ["-m", "limelight.cli", "serve", "--model", str(untrained), "--host", host, "--port", str(port)]
         result = subprocess.run([sys.executable, *command], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"error: port {port} of {host} is taken; choose another with --port")
+    assert result.stderr.startswith(f"error: port {port} of {host} is in use; choose another with --port")
     assert result.stderr.count("\n") == 1

@@ -63,12 +63,12 @@ def reason(answer: httpx.Response) -> str:
     [
         ("GET", "/predit", 404, "there is nothing at '/predit'; GET /docs.json lists the paths", None),
         ("GET", "/static_content/none.js", 404, "there is nothing at", None),
-        ("GET", "/predict", 405, "GET is not taken here", {"POST"}),
-        ("OPTIONS", "/predict", 405, "OPTIONS is not taken here", {"POST"}),
-        ("POST", "/", 405, "POST is not taken here", {"GET", "HEAD"}),
-        ("POST", "/livez", 405, "POST is not taken here", {"GET", "HEAD"}),
-        ("PUT", "/static_content/swagger-ui.css", 405, "PUT is not taken here", {"GET", "HEAD"}),
-        ("POST", "/predict", 415, "content type '' is not taken", None),
+        ("GET", "/predict", 405, "GET is not allowed here", {"POST"}),
+        ("OPTIONS", "/predict", 405, "OPTIONS is not allowed here", {"POST"}),
+        ("POST", "/", 405, "POST is not allowed here", {"GET", "HEAD"}),
+        ("POST", "/livez", 405, "POST is not allowed here", {"GET", "HEAD"}),
+        ("PUT", "/static_content/swagger-ui.css", 405, "PUT is not allowed here", {"GET", "HEAD"}),
+        ("POST", "/predict", 415, "content type '' is not accepted", None),
     ],
 )
 def test_every_error_is_json(app: Any, method: str, path: str, status: int, part: str, allow: set | None) -> None:
@@ -115,7 +115,7 @@ def test_the_time_limit_is_told_as_json() -> None:
         (403, "a" * 9999, "a" * 500),
         (500, "Traceback: a secret", "the service failed; its log says why"),
         (503, '["a list"]', "the service failed; its log says why"),
-        (429, '{"error": "Too many requests"}', "too many requests wait already; send it again in 1 s"),
+        (429, '{"error": "Too many requests"}', "too many requests are waiting; send it again in 1 s"),
     ],
 )
 def test_any_form_of_error_becomes_one_line(status: int, content: str, expected: str) -> None:

@@ -74,7 +74,7 @@ def test_answers_are_the_predictors_own(url: str, folder: Path) -> None:
         (b"no picture", "rgbd", 400, "cannot read the companion"),
         (png(DEPTH)[:200], "rgbd", 400, "cannot read the companion"),
         (png(np.zeros((40, 60), np.uint8)), "rgbd", 400, "the companion holds no reading"),
-        (png(np.eye(40, 20, dtype=np.uint8)), "rgbd", 400, "no two sizes of one scene"),
+        (png(np.eye(40, 20, dtype=np.uint8)), "rgbd", 400, "their proportions differ"),
         (png(IMAGE[::-1]), "rgbd", 400, "the companion is a colour picture, and depth has one channel"),
         (png(np.zeros((200, 300), np.uint8)), "rgbd", 413, "more than the limit of 20000 pixels"),
         (png(DEPTH), "text", 400, "one of rgbd, rgbt"),
@@ -103,5 +103,5 @@ def test_the_schema_can_be_read(url: str) -> None:
 
 def test_the_proof_of_the_package_uses_a_companion(url: str, folder: Path, taking: Callable[..., Path]) -> None:
     assert served_difference(url, folder, "torch") <= 1.01 / 255
-    with pytest.raises(UserError, match="its weights are not"):
+    with pytest.raises(UserError, match="it does not hold these weights"):
         served_difference(url, taking("rgb", "rgbd"), "torch")

@@ -179,7 +179,7 @@ def test_classes_pass_untouched(more: list) -> None:
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
-        ([NAMED[0]], "what to find in it as 'classes'"),
+        ([NAMED[0]], "the names to find as 'classes'"),
         ([NAMED[1]], "the picture's file as 'image'"),
         ([*NAMED, NAMED[1]], "nothing else"),
         ([*NAMED, (COMPANION, "b.png", b"y")], "nothing else"),
@@ -232,7 +232,7 @@ def test_an_upload_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
     asyncio.run(Guard(None, UPLOADS, LIMIT)(scope, receive, send))
-    assert sent[0]["status"] == 408 and "nothing more of the request came" in json.loads(sent[1]["body"])["error"]
+    assert sent[0]["status"] == 408 and "no more data of the request arrived" in json.loads(sent[1]["body"])["error"]
 
 
 def test_form_without_boundary_is_400() -> None:

@@ -44,6 +44,6 @@ def test_what_is_no_origin_is_one_line(monkeypatch: pytest.MonkeyPatch, value: s
 def test_a_token_that_no_request_could_carry_is_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
-    with pytest.raises(UserError, match=r"^LIMELIGHT_TOKEN must be letters") as caught:
+    with pytest.raises(UserError, match=r"^LIMELIGHT_TOKEN must be visible ASCII") as caught:
         settings(monkeypatch, "TOKEN", token)
     assert "secret" not in str(caught.value) and "words" not in str(caught.value)

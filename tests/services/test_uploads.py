@@ -56,7 +56,7 @@ def test_running_out_of_memory_is_the_pictures_fault(
         inner._predictor = StubPredictor()
         answer = inner.segment(tmp_path / "a.png", ["cup"])
     assert answer.status_code == 413
-    assert "takes more memory than there is; send a smaller one" in json.loads(answer.body)["error"]
+    assert "needs more memory than there is; send a smaller one" in json.loads(answer.body)["error"]
 
 
 def test_notes_are_a_header_of_json() -> None:

@@ -220,7 +220,7 @@ def test_one_task_alone_has_a_champion(project: Path, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("typo", r"held_out_classes \['green rong'\] are none of its datasets' classes: \['blue box', "),
+        ("typo", r"held_out_classes \['green rong'\] are not among the classes of its datasets: \['blue box', "),
         ("masks", "objective 'supervised' is not for SegDiffusion; set its name to 'prompted'"),
         ("no-words", "objective 'prompted' is not for PictureAutoencoder"),
     ],

@@ -142,6 +142,6 @@ def test_unpack_refuses_what_is_no_bento(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         unpack(tmp_path / "gone.bento", tmp_path / "out")
     (tmp_path / "text.bento").write_text("text")
-    with pytest.raises(UserError, match="no zip or tar archive"):
+    with pytest.raises(UserError, match="not a zip or tar archive"):
         unpack(tmp_path / "text.bento", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -152,7 +152,7 @@ def test_weights_that_learnt_velocities_are_used_by_sampling() -> None:
     assert load("artifacts/velocity", device="cpu", sampling=Sampling(2, 3)).plan.sampling == Sampling(2, 3)
     assert load("artifacts/one-step", device="cpu").plan.sampling == ONE_STEP
     network, card = load_weights("artifacts/velocity")
-    with pytest.raises(UserError, match="denoise in 10 steps, and an export is a single one; leave it out of"):
+    with pytest.raises(UserError, match="denoise in 10 steps, and an export computes a single one; leave it out of"):
         export(network, card, "exports", ["onnx-fp32"], {})
 
 
@@ -218,7 +218,7 @@ def test_mistakes_are_named() -> None:
         train.run(load_params(), "other-scale")
     with pytest.raises(UserError, match="'supervised' is not for PictureAutoencoder; set its name to 'reconstruction'"):
         train.run(load_params(), "no-maps")
-    with pytest.raises(UserError, match="teacher 'vae': it draws no saliency maps"):
+    with pytest.raises(UserError, match="teacher 'vae': it predicts no saliency maps"):
         distill.run(load_params(), "student-of-pictures")
     with pytest.raises(UserError, match="objective 'distilled' is not for PictureAutoencoder"):
         distill.run(load_params(), "student-that-cannot")
@@ -230,7 +230,7 @@ def test_mistakes_are_named() -> None:
         distill.run(load_params(), "student-of-unnamed")
     with pytest.raises(UserError, match=r"run 'too-small': sizes \[8\] are below 16, the least that SDNet takes"):
         train.run(load_params(), "too-small")
-    with pytest.raises(UserError, match="run 'no-unet': lora is for networks with a UNet, which SDNet is not"):
+    with pytest.raises(UserError, match="run 'no-unet': lora needs a network with a UNet, which SDNet does not have"):
         train.run(load_params(), "no-unet")
 
 

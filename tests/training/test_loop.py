@@ -159,7 +159,7 @@ def test_too_little_memory_says_which_settings_take_less(tmp_path: Path, error: 
 
     run = toy_run(batch={"size": 9, "accumulate": 2})
     with pytest.raises(
-        UserError, match=r"memory ran out; .*batch: {size: 3, accumulate: 6}, .*bf16}; .*8bit}; a"
+        UserError, match=r"out of memory; .*batch: {size: 3, accumulate: 6}, .*bf16}; .*8bit}; a"
     ) as caught:
         fit(
             supervised(Large(), run),
@@ -178,14 +178,14 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
     assert train(tmp_path, networks[1]) == first
     assert equal(weights(networks[0]), weights(networks[1]))
-    assert "goes on after 2 epochs and 0 steps" in capsys.readouterr().err
+    assert "resumes after 2 epochs and 0 steps" in capsys.readouterr().err
 
 
 def test_it_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     train(tmp_path, toy_network(), optimiser={"groups": {"mixing": {"lr_scale": 2}}})
     output = capsys.readouterr().err
     assert "toy: 842 parameters on CPU, fp32; 8 samples, 8 images and 2 steps per epoch, 2 epochs" in output
-    assert "optimiser.groups ['mixing'] concern nothing here; roles: body, head" in output
+    assert "optimiser.groups ['mixing'] match no parameters; roles: body, head" in output
     assert "toy: epoch 2/2: loss " in output and "val_max_f" in output
 
 

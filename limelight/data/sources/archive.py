@@ -78,7 +78,7 @@ def _transfer(url: str, sha256: str, file: Path, attempts: int, pause: Callable[
         except _Interrupted as error:
             if attempt == attempts - 1:
                 raise UserError(
-                    f"{url} broke off {attempts} times ({error}); run it again later: what came is kept and continued"
+                    f"{url} broke off {attempts} times ({error}); run it again later: it resumes from what was received"
                 ) from None
             pause(2.0**attempt)
             continue
@@ -131,7 +131,7 @@ def _append(answer: Any, part: Path, start: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if length and length + _RESERVE > free:
         raise UserError(
-            f"{answer.url} needs {length >> 20:,} MB, but {part.parent} has {free >> 20:,} MB free; free some"
+            f"{answer.url} needs {length >> 20:,} MB, but {part.parent} has {free >> 20:,} MB free; free some space"
         )
     total, done = (start + length) >> 20, start >> 20
     with (

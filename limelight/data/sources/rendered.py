@@ -23,7 +23,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
     target = DATASETS / request.name
     record = target.with_name(target.name + ".json")
     if target.is_dir() and not (target / RECIPE).is_file():
-        raise UserError(f"{target} is there but was not drawn by the renderer; move it away, or use it by `path`")
+        raise UserError(f"{target} exists but was not drawn by the renderer; move it away, or give it as `path`")
     if target.is_dir() and record.is_file():
         check_unchanged(target, read_json(record)["files"], file_hashes(target, cache), "drawn")
     # Keeps what was drawn from these settings, and resumes an interrupted run.

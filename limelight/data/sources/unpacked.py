@@ -19,7 +19,7 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
     record = target.with_name(target.name + ".json")
     if target.is_dir():
         if not record.is_file():
-            raise UserError(f"{target} is there but was not unpacked from {archive}; move it away, or use it by `path`")
+            raise UserError(f"{target} exists but was not unpacked from {archive}; move it away, or give it as `path`")
         known = read_json(record)
         check_unchanged(target, known["files"], file_hashes(target, cache))
         if known["archive"] == sha256:
@@ -51,5 +51,5 @@ def check_unchanged(target: Path, known: dict[str, str], current: dict[str, str]
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
             f"{target} has changed since it was {made}: {'; '.join(changed[:3])}{more}; delete the folder to have it "
-            f"{made} anew, or copy it elsewhere and use it by `path`"
+            f"{made} anew, or copy it elsewhere and give it as `path`"
         )

@@ -48,9 +48,9 @@ def _identity() -> list[Any]:
     import great_expectations.expectations as gxe
 
     return [
-        gxe.ExpectColumnValuesToBeUnique(column="sample_id", description="every sample has an id of its own"),
+        gxe.ExpectColumnValuesToBeUnique(column="sample_id", description="every sample has a unique id"),
         gxe.ExpectCompoundColumnsToBeUnique(
-            column_list=["dataset", "image"], description="a dataset has every image once"
+            column_list=["dataset", "image"], description="no dataset lists an image twice"
         ),
         gxe.ExpectColumnValuesToMatchRegex(
             column="sample_id", regex=r"^[^/]+/.+", description="an id is '<dataset>/<stem>'"
@@ -59,13 +59,13 @@ def _identity() -> list[Any]:
             column="sha256", regex=r"^[0-9a-f]{64}$", description="a hash has 64 hex digits"
         ),
         gxe.ExpectColumnValuesToBeInSet(
-            column="files_present", value_set=[True], description="image, mask and companion are there"
+            column="files_present", value_set=[True], description="image, mask and companion exist"
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="splits_of_image",
             max_value=1,
             severity="warning",
-            description="no image is in two splits (a test image that was trained on flatters the result)",
+            description="no image is in two splits (training on test images inflates the result)",
         ),
         gxe.ExpectColumnValuesToBeNull(
             column="duplicate_of",

@@ -25,7 +25,7 @@ def open_backend(planned: Plan) -> Backend:
     path, inputs = runtime.file(folder), planned.card.architecture.inputs
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist, which runtime {runtime.name!r} needs; make it with `limelight export` (the "
+            f"{path} does not exist, but runtime {runtime.name!r} needs it; make it with `limelight export` (in the "
             "pipeline: deploy.runtimes), or use runtime 'torch'"
         )
     try:

@@ -109,7 +109,11 @@ def _key(backend: Measurable, extra_inputs: ExtraInputs) -> tuple[Any, ...]:
 
 def _suggestion(requests: Iterator[str]) -> str:
     suggestions = list(requests)
-    return f"what would fit: {', or '.join(suggestions)}" if suggestions else "free some, or use a machine with more"
+    return (
+        f"what would fit: {', or '.join(suggestions)}"
+        if suggestions
+        else "free some memory, or use a machine with more"
+    )
 
 
 def _gigabytes(count: int) -> str:

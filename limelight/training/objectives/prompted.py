@@ -67,7 +67,9 @@ class Prompted(Learner):
         datasets = {sample.dataset for sample in samples}
         known = {folded(label): label for dataset in datasets for label in vocabulary(dataset).names}
         if unknown := [label for label in self.settings.held_out_classes if folded(label) not in known]:
-            raise UserError(f"held_out_classes {unknown} are none of its datasets' classes: {sorted(known.values())}")
+            raise UserError(
+                f"held_out_classes {unknown} are not among the classes of its datasets: {sorted(known.values())}"
+            )
         templates = self.settings.templates
         self.network.check_prompts(
             [template.replace("{}", label) for template in templates for label in known.values()]

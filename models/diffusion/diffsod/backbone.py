@@ -64,4 +64,4 @@ def _create(sizes: dict[str, Any], pretrained: bool) -> Any:
 
 
 def _warn(reason: str) -> None:
-    print(f"warning: no ImageNet weights for {NAME!r}, it starts from random ones: {reason}", file=sys.stderr)
+    print(f"warning: no ImageNet weights for {NAME!r}, starting from random weights: {reason}", file=sys.stderr)

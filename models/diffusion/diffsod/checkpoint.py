@@ -74,7 +74,7 @@ def import_published(
     """
     unet, branch = files.required_unet(name), files.checkpoint
     if branch is None:
-        raise UserError(f"{name} comes with a file of its condition branch; give that .pth file")
+        raise UserError(f"{name} also needs the file of its condition branch; give that .pth file")
     digest, base = check_sha256(branch, files.sha256), named_folder(files.base)
     configs = read_configs(base)
     options = {"unet": read_unet_config(unet, wide=True), "vae": configs.vae, "scheduler": configs.scheduler}
@@ -114,7 +114,7 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
         original = state.get(_BACKBONE + key.removeprefix(_TWIN))
         if original is None or not torch.equal(original, value):
             raise UserError(
-                f"the file's two backbones differ ({key}), while diffSOD's are one; is it of another network?"
+                f"the file's two backbones differ ({key}), but diffSOD's are equal; give a diffSOD checkpoint"
             )
     kept = state.keys() - twins.keys() - {f"{_BACKBONE}fc.weight", f"{_BACKBONE}fc.bias"}
     return {_rename(key): value for key, value in state.items() if key in kept}

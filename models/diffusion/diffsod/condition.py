@@ -68,7 +68,7 @@ class Condition(nn.Module):
         """
         if self.legacy and image_B3HW[:, 0].numel() == 32 * 32:
             raise UserError(
-                "published diffSOD weights take 64 pixels on one side at least, got 32x32; take a larger size"
+                "published diffSOD weights need at least 64 pixels on one side, got 32x32; choose a larger size"
             )
         if companion_B1HW is None:
             modality_B = torch.zeros(image_B3HW.shape[:1], dtype=torch.long, device=image_B3HW.device)

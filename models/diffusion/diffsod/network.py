@@ -172,6 +172,6 @@ class DiffSOD(MaskDenoiser):
 def _check_widths(unet: int, branch: int) -> None:
     if unet != branch:
         raise UserError(
-            f"the UNet attends to tokens of {unet} channels, the branch makes some of {branch}; set the UNet's "
+            f"the UNet attends to tokens of {unet} channels, the branch makes tokens of {branch}; set the UNet's "
             "cross_attention_dim and the last of the branch's widths to the same number"
         )

@@ -33,7 +33,7 @@ def import_published(
     """
     unet = files.required_unet(name)
     if files.checkpoint is not None:
-        raise UserError(f"{name} has nothing but a UNet; leave out {files.checkpoint}")
+        raise UserError(f"{name} is published as a UNet only; leave out {files.checkpoint}")
     base = named_folder(files.base, text=True)
     config = read_unet_config(unet, wide=True)
     digest = check_sha256(unet / UNET_WEIGHTS, files.sha256)
@@ -53,7 +53,7 @@ def import_published(
         denoise_steps=PUBLISHED_STEPS,
         prepare={"filter": "bicubic", "companions": "stored"},
         finish={"filter": "bicubic", "full_contrast": True},
-        caution="these weights were published to draw all classes at once, as grey levels; they never learnt to draw "
+        caution="these published weights draw all classes at once, as grey levels; they were not trained to draw "
         "one class",
         source=f"imported from {unet.name}/{UNET_WEIGHTS}, sha256 {digest}",
         trained_on=tuple(trained_on),

@@ -195,7 +195,7 @@ def _by_image(map_N1HW: Tensor, batch: int) -> Tensor:
 def _check_fit(width: int, text: PromptEncoder) -> None:
     if width != text.width:
         raise UserError(
-            f"the UNet attends to tokens of {width} channels, the text encoder makes some of {text.width}; set the "
+            f"the UNet attends to tokens of {width} channels, the text encoder makes tokens of {text.width}; set the "
             "UNet's cross_attention_dim and the text encoder's hidden_size to the same number"
         )
     tokens, most = len(text.tokenizer or ()), text.model.config.vocab_size

@@ -82,14 +82,14 @@ class PromptEncoder(nn.Module):
         """
         if self.tokenizer is None:
             raise UserError(
-                f"this network has no tokenizer, so it can read no words; {BASE_FOLDER_HINT} as `pretrained`"
+                f"this network has no tokenizer, so it cannot read text prompts; {BASE_FOLDER_HINT} as `pretrained`"
             )
         token_ids = self.tokenizer(list(prompts), verbose=False)["input_ids"]
         for prompt, ids in zip(prompts, token_ids, strict=True):
             if len(ids) > self.length:
                 raise UserError(
-                    f"the prompt {_shortened(prompt)!r} has {len(ids)} tokens with the marks at its ends, the text "
-                    f"encoder takes {self.length}; shorten it"
+                    f"the prompt {_shortened(prompt)!r} has {len(ids)} tokens with its start and end marks, the text "
+                    f"encoder takes at most {self.length}; shorten it"
                 )
         # Padded by hand: the tokenizer would remember its padding settings, and write them into its files.
         return [ids + [self.tokenizer.pad_token_id] * (self.length - len(ids)) for ids in token_ids]
