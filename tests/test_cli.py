@@ -495,7 +495,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run(*arguments: str, **settings: str) -> tuple[str, ...]:
         started: list[tuple[str, ...]] = []
-        monkeypatch.setattr("limelight.services.launch.become", lambda *command: started.append(command))
+        monkeypatch.setattr("limelight.services.launch.replace_process", lambda *command: started.append(command))
         for name, value in settings.items():
             monkeypatch.setitem(os.environ, f"LIMELIGHT_{name}", value)
         with socket.socket() as probe:

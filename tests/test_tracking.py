@@ -221,6 +221,7 @@ def silent_server() -> Iterator[str]:
     server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_silent_server_costs_one_line_and_a_few_seconds(
     silent_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -242,6 +243,7 @@ def test_a_damaged_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "file is not a database; the numbers are in the reports" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_locked_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     connection = sqlite3.connect(tmp_path / "mlflow.db")
     connection.execute("CREATE TABLE t (x)")

@@ -29,6 +29,9 @@ class Optimiser(Section):
     groups: dict[str, Group] = Field(
         default_factory=dict, description="settings by the roles of Network.parameter_groups"
     )
+    freeze: list[str] = Field(
+        default_factory=list, description="modules of the network that stay as they start, their batch norms too"
+    )
     clip_norm: float | None = Field(
         default=None, gt=0, description="gradients are clipped to this norm; null = not clipped"
     )

@@ -69,9 +69,6 @@ class Run(Section):
         default_factory=dict,
         description="parts that start from those of other weights folders, e.g. vae: artifacts/vae",
     )
-    freeze: list[str] = Field(
-        default_factory=list, description="modules of the network that stay as they start, their batch norms too"
-    )
     objective: Objective = Field(default=SupervisedSettings(), description="what is learnt, with its own settings")
     samples: Splits = Splits()
     size: Sizes = Sizes()

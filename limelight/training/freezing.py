@@ -23,7 +23,7 @@ def freeze(network: Network, names: Sequence[str]) -> list[nn.Module]:
     modules = dict(network.named_modules())
     if unknown := [name for name in names if not name or name not in modules]:
         raise UserError(
-            f"freeze names {', '.join(map(repr, unknown))}, which {type(network).__name__} does not have; "
+            f"optimiser.freeze names {', '.join(map(repr, unknown))}, which {type(network).__name__} does not have; "
             f"it has {', '.join(name for name in modules if name and '.' not in name)} and what is below them"
         )
     for name in names:

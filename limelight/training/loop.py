@@ -117,7 +117,7 @@ def _begin(
     interruption: Interruption,
 ) -> "_Training":
     """Move everything to its device, and restore the newest state."""
-    frozen = freeze(learner.network, run.freeze)
+    frozen = freeze(learner.network, run.optimiser.freeze)
     if run.compute.channels_last:
         learner.to(memory_format=torch.channels_last)
     forward = accelerator.prepare(learner)

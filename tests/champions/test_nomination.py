@@ -67,6 +67,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert holder(params.tracking).version == better.version  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_another_task_has_a_registered_model_of_its_own(params: Params) -> None:
     compared("words", 0.6, seed=1, metric="mIoU", task="open-vocabulary")
     with pytest.raises(UserError, match="no champion of saliency, only of open-vocabulary"):

@@ -55,6 +55,7 @@ def test_programs_of_the_environment_are_found_without_activating_it(monkeypatch
     assert lines
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_the_whole_group(tmp_path: Path) -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
@@ -64,6 +65,7 @@ def test_an_interrupted_run_ends_the_whole_group(tmp_path: Path) -> None:
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.slow
 def test_end_all_reaches_runs_of_other_threads(tmp_path: Path) -> None:
     started, failures = threading.Event(), []
 

@@ -71,6 +71,7 @@ def test_two_hundred_classes(predictor: OpenVocabularyPredictor) -> None:
     assert_agree(one.probability_Khw[150], alone.probability_Khw[0], "segdiffusion-tiny")
 
 
+@pytest.mark.slow
 def test_templates_tell_the_network_more(predictor: OpenVocabularyPredictor) -> None:
     words = ["a photo of a bird"]
     plain = predictor.predict([picture()], words, template="{}")[0]

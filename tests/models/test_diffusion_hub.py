@@ -94,6 +94,7 @@ def test_words_add_their_parts_to_the_lock(hub: Hub) -> None:
     assert base_folder("sd2", text=True) == folder
 
 
+@pytest.mark.slow
 def test_a_transfer_that_broke_off_goes_on_where_it_was(
     hub: Hub, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +153,7 @@ def test_mistakes_are_one_line(hub: Hub) -> None:
         pin_base_weights(revision="0" * 40)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did_and_what_to_do(published: Path, tmp_path: Path) -> None:
     def run_command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -69,6 +69,7 @@ def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "trainable", "with_statistics"),
     [

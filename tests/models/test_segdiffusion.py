@@ -183,6 +183,7 @@ def test_one_step_is_the_start_that_the_last_timestep_s_velocity_predicts(model:
         close(model(image, tokens)[0], 6 * model.decode_mask(start))
 
 
+@pytest.mark.slow
 def test_the_full_network_s_graph_is_sound() -> None:
     with torch.device("meta"):
         full = create_model("segdiffusion").eval()

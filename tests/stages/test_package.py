@@ -119,6 +119,7 @@ def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
     assert {"torch", "timm", "diffusers", "transformers", "tokenizers"} <= diffusion
 
 
+@pytest.mark.slow
 def test_service_runs_an_export_without_torch() -> None:
     heavy = {"torch", "timm", "dvc", "mlflow"}
     script = f"import sys, limelight.services.saliency; print(sorted({heavy} & sys.modules.keys()))"

@@ -72,7 +72,7 @@ def test_an_incomplete_last_step_is_a_mean_of_its_own_batches(tmp_path: Path):
 def test_frozen_modules_keep_weights_and_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     network = toy_network()
     before = weights(network)
-    train(tmp_path / "one", network, epochs=1, freeze=["body.0", "body.1"])
+    train(tmp_path / "one", network, epochs=1, optimiser={"freeze": ["body.0", "body.1"]})
     after = weights(network)
     assert {name.rpartition(".")[0] for name, value in after.items() if not torch.equal(value, before[name])} == {
         "body.4",
@@ -80,7 +80,7 @@ def test_frozen_modules_keep_weights_and_statistics(tmp_path: Path, capsys: pyte
     }
     assert "trained)" in capsys.readouterr().err
     with pytest.raises(UserError, match="freeze names 'bodies', which ToyNetwork does not have; it has body"):
-        train(tmp_path / "two", toy_network(), freeze=["bodies"])
+        train(tmp_path / "two", toy_network(), optimiser={"freeze": ["bodies"]})
 
 
 def test_frozen_role_keeps_its_weights_for_its_epochs(tmp_path: Path):

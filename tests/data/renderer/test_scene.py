@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from limelight.data.renderer import CLASSES, Scene, render_clip, render_scene
 from limelight.data.renderer.colours import CUES
 
+pytestmark = pytest.mark.slow
+
 PICTURES = ("image", "mask", "depth", "thermal", "labels")
 
 
