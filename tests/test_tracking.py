@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -290,7 +291,9 @@ def test_stages_that_start_together_on_an_empty_store(tmp_path: Path):
         f"p = make_params(uri='sqlite:///{tmp_path}/mlflow.db', artifacts='{tmp_path}/artifacts')\n"
         "with tracked_run(p, 'train', 'a') as t: assert t.run_id; t.log_metrics({'loss': 1.0}, 1)"
     )
-    children = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    # Not in the repository: what changes there meanwhile (dvc.lock, say) would make them parts of two pipelines.
+    places = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    children = [subprocess.Popen([sys.executable, "-c", code], **places) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
     with open_store(make_params(uri=f"sqlite:///{tmp_path}/mlflow.db").tracking) as (client, experiment):
         tracked_runs = client.search_runs([experiment])
