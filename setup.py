@@ -11,5 +11,5 @@ setup(
         *find_packages(include=["limelight", "limelight.*"]),
         *(f"limelight.{name}" for folder in SIBLING_FOLDERS for name in find_packages(include=[folder, f"{folder}.*"])),
     ],
-    package_data={"limelight.services": ["*.html"]},
+    package_data={"limelight.services": ["*.html"], "limelight.models.shipped": ["*/*.json", "*/*.safetensors"]},
 )

@@ -3,7 +3,7 @@
 from limelight import load
 from limelight.imaging.images import read_image
 
-saliency_HW = load("artifacts/sdnet-kd-deploy").predict([read_image("photo.jpg")])[0].saliency_HW
+saliency_HW = load().predict([read_image("photo.jpg")])[0].saliency_HW
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,18 @@ __version__ = "0.1.0"
 __all__ = ["load"]
 
 
-def load(source: "Path | str", **options: Any) -> "SaliencyPredictor | OpenVocabularyPredictor":
-    """Open a set of weights; see `limelight.inference.predictor.load`, which is imported when this is called."""
+def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredictor | OpenVocabularyPredictor":
+    """Open a set of weights; see `limelight.inference.predictor.load`, which is imported when this is called.
+
+    Args:
+        source: a weights folder, or the name of weights that come with the package. None = this folder's champion of
+            saliency; where there is none, 'limelight-base'.
+        options: fields of `limelight.inference.plan.Request`.
+    """
+    from limelight.champions.record import champion
     from limelight.inference.predictor import load as load_weights
 
+    if source is None:
+        source, runtime = champion()
+        options.setdefault("runtime", runtime)
     return load_weights(source, **options)

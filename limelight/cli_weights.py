@@ -33,18 +33,24 @@ def import_(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="a weights folder")],
+    model: Annotated[Path, typer.Argument(help="a weights folder, or a name (limelight models)")],
     runtime: Annotated[
         list[str], typer.Option(help="onnx-fp32, onnx-int8, openvino-fp32, openvino-int8; may be repeated")
     ],
     pictures: Annotated[Path | None, typer.Option(help="a folder of pictures to calibrate 8-bit exports with")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [<model>-deploy]")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="weights folder [<model>-deploy; of a name, artifacts/<name>-deploy]"),
+    ] = None,
 ) -> None:
     """Write weights in their inference form, with files for ONNX Runtime and OpenVINO; dvc repro also measures them."""
     from limelight.deploy.merged import export_weights
+    from limelight.models.shipped import weights_folder
 
-    target = output or model.with_name(f"{model.name}-deploy")
-    export_weights(model, target, runtime, pictures)
+    folder = weights_folder(model)
+    beside = model if folder == model else Path("artifacts", model.name)
+    target = output or beside.with_name(f"{model.name}-deploy")
+    export_weights(folder, target, runtime, pictures)
     print(target)
 
 

@@ -217,6 +217,7 @@ def _weights(params: Params | None) -> Iterator[Finding]:
 
 def _champion(params: Params | None) -> Iterator[Finding]:
     from limelight.champions.record import champion, champions
+    from limelight.models.shipped import DEFAULT
 
     chosen = champions()
     for task in chosen:
@@ -228,7 +229,7 @@ def _champion(params: Params | None) -> Iterator[Finding]:
             f"{folder}, {runtime}" if here else f"{folder} is missing; dvc repro",
         )
     if not chosen:
-        yield Finding("champion", "note", "none chosen yet; limelight predict needs --model until dvc repro has run")
+        yield Finding("champion", "note", f"none chosen yet; limelight predict uses {DEFAULT} until dvc repro has run")
 
 
 def _ports(params: Params | None) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models.card import Card
 from limelight.models.registry import entry, list_models
+from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import CARD, read_card
 
 INDEX = Path("data/index.json")
@@ -27,7 +28,7 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         networks.append((name, network.family, str(network.input_size), _options(network.options), network.summary))
     weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
     damaged = []
-    for folder, card in find_weights(artifacts).items():
+    for folder, card in {**_shipped(), **find_weights(artifacts)}.items():
         if isinstance(card, UserError):
             damaged.append(f"{folder}  cannot be used: {card}")
         elif card.architecture.model in names:
@@ -50,6 +51,11 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         "",
         f"no weights of these in {artifacts}; train some (dvc repro) or import published ones (limelight import)",
     ]
+
+
+def _shipped() -> dict[Path, Card | UserError]:
+    """The weights that come with the package, by their names."""
+    return {Path(name): _card(FOLDER / name) for name in shipped_names()}
 
 
 def find_weights(artifacts: Path) -> dict[Path, Card | UserError]:

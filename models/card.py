@@ -7,7 +7,7 @@ so that no code checks which family a network is of.
 from collections.abc import Sequence
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from limelight.models.inputs import IMAGE, Input
 
@@ -79,6 +79,9 @@ class Finish(Section):
     """How the network's map becomes one of the picture."""
 
     filter: Literal["bilinear", "bicubic"] = "bilinear"
+    temperature: PositiveFloat = Field(
+        default=1.0, description="that the map's logits are divided by, so that its probabilities are calibrated"
+    )
     full_contrast: bool = Field(default=False, description="each map is stretched to [0, 1]")
 
 

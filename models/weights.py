@@ -14,6 +14,7 @@ from limelight.foundation.files import atomic_path, read_json, sha256_file, writ
 from limelight.models.card import Architecture, Card, Prepare
 from limelight.models.inputs import Size
 from limelight.models.registry import create_model, entry
+from limelight.models.shipped import shipped_names
 
 if TYPE_CHECKING:
     from limelight.models.base import Network
@@ -90,7 +91,11 @@ def read_card(folder: Path | str) -> Card:
     """
     path = Path(folder) / CARD
     if not path.is_file():
-        raise UserError(f"{folder} is not a weights folder: {CARD} is missing; train or import a model there first")
+        known = ", ".join(shipped_names())
+        raise UserError(
+            f"{folder} is not a weights folder: {CARD} is missing; train or import a model there first"
+            + (f", or name one that comes with Limelight: {known}" if known else "")
+        )
     try:
         return Card.model_validate(read_json(path))
     except ValidationError as error:

@@ -11,6 +11,7 @@ from limelight.champions.record import champion, champions
 from limelight.config import TaskName
 from limelight.foundation.errors import UserError
 from limelight.inference.predictor import check
+from limelight.models.shipped import weights_folder
 from limelight.models.weights import read_card
 from limelight.one_line import mistakes_in_one_line
 from limelight.packaging.bento import packed_weights, unpack
@@ -32,7 +33,9 @@ class Served(NamedTuple):
 
 @app.command()
 def serve(
-    model: Annotated[Path | None, typer.Option(help="serve this weights folder")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="serve this weights folder, or the weights of this name (limelight models)")
+    ] = None,
     bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
     task: Annotated[
         TaskName | None,
@@ -46,7 +49,7 @@ def serve(
     """Serve predictions over HTTP, with a page to try them at /.
 
     Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL if that is set; if none is
-    packaged yet, LIMELIGHT_MODEL or the champion.
+    packaged yet, LIMELIGHT_MODEL or the champion; where there is none, limelight-base.
     """
     replace_process(*prepare(model, bento, task, host=host, port=port))
 
@@ -101,7 +104,7 @@ def _packed(bento: Path) -> Served:
 
 def _folder(model: Path | None, task: str) -> Served:
     given = model or service_settings().model
-    folder, runtime = (given, "auto") if given else champion(task)
+    folder, runtime = (weights_folder(given), "auto") if given else champion(task)
     os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
     settings = service_settings()
     if settings.denoise_steps is None and settings.vae is None:  # exports support neither

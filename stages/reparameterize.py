@@ -24,6 +24,7 @@ def run(params: Params, name: str) -> None:
 
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, recording the figures in `note`."""
+    from limelight.deploy.calibration import calibrate_network
     from limelight.deploy.export import export
     from limelight.deploy.merged import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
@@ -47,13 +48,23 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     else:
         print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
+    fitted = {}
+    if settings.calibrate:
+        calibration = calibrate_network(model, inputs, masks_NHW)
+        fitted = {"calibration": calibration.as_dict()}
+        card = card.derived(temperature=calibration.temperature)
+        print(
+            f"{name}: temperature {calibration.temperature:.3f}; expected calibration error "
+            f"{calibration.error_before:.4f} before, {calibration.error_after:.4f} after"
+        )
+
     with atomic_path(target) as folder:
         merged = save_deployed(folder, model, card, source)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())
         proved = {} if difference is None else {"logit_difference": difference}
-        figures = {**proved, "parameters": merged.architecture.parameters, **parity.as_dict()}
+        figures = {**proved, **fitted, "parameters": merged.architecture.parameters, **parity.as_dict()}
         write_json(report / "metrics.json", figures)
         plot_parity(parity, settings, report / "parity.png")
         note.set_tags({"weights.sha256": merged.provenance.sha256})

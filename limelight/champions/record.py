@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
+from limelight.models import shipped
 from limelight.tasks import DEFAULT
 
 RECORD = Path("reports/leaderboard/champion.json")
@@ -18,11 +19,13 @@ class Chosen(NamedTuple):
 
 
 def champion(task: str = DEFAULT) -> Chosen:
-    """The weights and runtime that the compare stage chose for a task.
+    """The weights and runtime that the compare stage chose for a task; without any, what comes with the package.
 
     Raises:
         UserError: see `record`.
     """
+    if task == DEFAULT and task not in champions() and shipped.DEFAULT in shipped.shipped_names():
+        return Chosen(shipped.FOLDER / shipped.DEFAULT, "auto")
     entry = record(task)
     return Chosen(Path("artifacts") / entry["artifact"], entry["runtime"])
 

@@ -18,6 +18,10 @@ class Deploy(Section):
         default=32, ge=1, description="number of real images for the equality check, the report and calibration"
     )
     split: str = "val"
+    calibrate: bool = Field(
+        default=False,
+        description="fit a temperature on these images, so that probabilities are true",
+    )
     runtimes: list[Runtime] = Field(default_factory=lambda: list(_RUNTIMES))
     max_probability_difference: float = Field(default=1e-3, description="limit for the fp32 exports")
     max_mae_change: float = Field(default=0.005, description="limit for every export, measured against the masks")

@@ -68,6 +68,14 @@ RESIZE = {"bilinear": stretch, "bicubic": bicubic}
 """Resize functions by their names in cards."""
 
 
+def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Divide the logits of probabilities in [0, 1] by a temperature, and return probabilities."""
+    if temperature == 1:
+        return probability
+    power, other = probability ** (1 / temperature), (1 - probability) ** (1 / temperature)
+    return power / (power + other)
+
+
 def to_picture(map_hw: np.ndarray, size: Size, finish: Finish = NO_FINISH) -> np.ndarray:
     """Resize one map of a network back to a picture's size.
 
@@ -78,7 +86,7 @@ def to_picture(map_hw: np.ndarray, size: Size, finish: Finish = NO_FINISH) -> np
         map_HW float32 in [0, 1]. Unless `finish` requires it, not stretched to full contrast: a picture without an
         object stays dark.
     """
-    map_hw = map_hw.astype(np.float32, copy=False)
+    map_hw = tempered(map_hw.astype(np.float32, copy=False), finish.temperature)
     if finish.full_contrast:
         low, high = map_hw.min(), map_hw.max()
         # A constant map would divide by zero; leave it as it is.

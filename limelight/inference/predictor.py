@@ -27,6 +27,7 @@ from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.models.card import Card, Finish
 from limelight.models.inputs import Size
 from limelight.models.registry import entry
+from limelight.models.shipped import weights_folder
 from limelight.models.weights import check_weights, read_card
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
@@ -332,15 +333,17 @@ def load(
     """Load a set of weights.
 
     Args:
-        source: a folder with `model.safetensors` and `card.json`, and `exports/` for runtimes other than torch.
+        source: a folder with `model.safetensors` and `card.json`, and `exports/` for runtimes other than torch; or the
+            name of weights that come with the package.
         request: how to run it; or `options`, fields of `Request`.
 
     Raises:
         UserError: no such weights, runtime or export, no GPU where one is requested, or the network or the runtime does
             not support the request.
     """
-    card = read_card(source)
-    planned = plan(source, card, request or Request(**options))
+    folder = weights_folder(source)
+    card = read_card(folder)
+    planned = plan(folder, card, request or Request(**options))
     kind = predictor_class(card)
     backend = open_backend(planned)
     # Weights that keep proportions get pictures of varying sizes.
@@ -369,8 +372,9 @@ def check(source: Path | str, request: Request) -> None:
     Raises:
         UserError: as `load`.
     """
-    card = read_card(source)
-    planned = plan(source, card, request)
+    folder = weights_folder(source)
+    card = read_card(folder)
+    planned = plan(folder, card, request)
     predictor_class(card)
     if not planned.runtime.installed:
         name = planned.runtime.name
@@ -379,7 +383,7 @@ def check(source: Path | str, request: Request) -> None:
         check_size(open_backend(planned).takes, planned.fixed)
     else:
         entry(card.architecture.model)
-        check_weights(source, card)
+        check_weights(folder, card)
 
 
 def _alternatives(modalities: Sequence[str]) -> str:

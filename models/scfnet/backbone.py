@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,7 +25,9 @@ class TimmFeatures(nn.Module):
     ) -> None:
         super().__init__()
         network: Any
-        network, self.origin = _create(name, pretrained, features_only=True, in_chans=in_channels)
+        # The getter leaves out the stages behind the last that is wanted; it names the others differently.
+        cut = {} if strides[-1] == STRIDES[-1] else {"feature_cls": "getter", "out_indices": _indices(name, strides)}
+        network, self.origin = _create(name, pretrained, features_only=True, in_chans=in_channels, **cut)
         reductions = network.feature_info.reduction()
         if not set(strides) <= set(reductions):
             raise UserError(
@@ -79,7 +82,7 @@ class SwinTaps(nn.Module):
 
 
 def make_backbone(
-    name: str, pretrained: bool | str, in_channels: int = 3, half: bool = False
+    name: str, pretrained: bool | str, in_channels: int = 3, strides: Sequence[int] = STRIDES
 ) -> "MobileNetV3LargeHalf | SwinTaps | TimmFeatures":
     """A backbone by name; its `channels` are those of its maps, finest first.
 
@@ -87,13 +90,16 @@ def make_backbone(
         name: 'mobilenetv3-large-x0.5', 'swin-b', or a timm name.
         pretrained: start from ImageNet weights, see `timm_network`; the backbone keeps their `origin`.
         in_channels: of its input; the kernels of the first three are repeated for further ones.
-        half: a map at 1/2 too.
+        strides: of its maps; other than 1/4 to 1/32 of timm's networks alone.
 
     Raises:
         UserError: timm does not know the name, its network has no features at the strides, or there are no weights.
     """
-    if half and name in (MOBILENET, SWIN):
-        raise UserError(f"backbone {name!r} has no features at 1/2 for `detail`; leave it out, or choose another")
+    if tuple(strides) != STRIDES and name in (MOBILENET, SWIN):
+        raise UserError(
+            f"backbone {name!r} has features at strides {list(STRIDES)} only; leave out `detail` and `deepest`, or "
+            "choose another"
+        )
     if name == MOBILENET:
         if pretrained:
             raise UserError(
@@ -101,8 +107,14 @@ def make_backbone(
                 "(limelight import --backbone-only) and name its folder as the run's `init`"
             )
         return MobileNetV3LargeHalf(in_channels)
-    strides = (2, *STRIDES) if half else STRIDES
     return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels, strides)
+
+
+def _indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    """Places of the features at these strides among all that timm's network offers."""
+    with torch.device("meta"):
+        reductions = timm.create_model(timm_name(name), features_only=True).feature_info.reduction()
+    return tuple(place for place, stride in enumerate(reductions) if stride in strides)
 
 
 def _create(name: str, pretrained: bool | str, **options: Any) -> tuple[nn.Module, Origin | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -9,7 +10,7 @@ from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
 from limelight.models.layers import ConvBNReLU, resize_like
-from limelight.models.scfnet.backbone import MOBILENET, make_backbone
+from limelight.models.scfnet.backbone import MOBILENET, STRIDES, make_backbone
 from limelight.models.scfnet.fuse import SCFM, Detail
 
 
@@ -26,7 +27,8 @@ class SCFNet(Network):
         channels: width of everything after the backbone; None = 16 for MobileNet, 64 otherwise, as published.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel of
             the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
-        detail: width of a fifth level at 1/2 (ours), finer than the published four; 0 = none.
+        detail: width of a further level at 1/2 (ours), finer than the published four; 0 = none.
+        deepest: stride of the deepest features, 32 as published; 16 leaves out the backbone's largest stages (ours).
     """
 
     capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
@@ -38,22 +40,24 @@ class SCFNet(Network):
         channels: int | None = None,
         modalities: Sequence[str] | None = None,
         detail: int = 0,
+        deepest: Literal[16, 32] = 32,
     ) -> None:
         super().__init__()
         self.backbone_name = backbone
         takes = checked_modalities(modalities)
-        channels_in = 3 + len(companions_of(takes))
-        self.backbone = make_backbone(backbone, pretrained, in_channels=channels_in, half=detail > 0)
+        levels = [stride for stride in STRIDES if stride <= deepest]
+        strides = [2, *levels] if detail else levels
+        self.backbone = make_backbone(backbone, pretrained, 3 + len(companions_of(takes)), strides)
         if origin := self.backbone.origin:
             self.base, self.mean, self.std = origin.source, origin.mean, origin.std
         self.inputs = inputs_of(takes)
         attends = any("Attention" in type(module).__name__ for module in self.backbone.modules())
         self.capabilities = replace(type(self).capabilities, modalities=takes, fixed_export=attends)
         channels = channels or (16 if backbone == MOBILENET else 64)
-        self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels[-4:])
+        self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels[-len(levels) :])
         self.context = ConvBNReLU(channels, channels, dilation=5)
-        self.fusions = nn.ModuleList(SCFM(channels) for _ in range(3))
-        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=1) for _ in range(4))
+        self.fusions = nn.ModuleList(SCFM(channels) for _ in levels[1:])
+        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=1) for _ in levels)
         self.detail = Detail(self.backbone.channels[0], channels, detail) if detail else None
 
     def forward(
@@ -61,7 +65,7 @@ class SCFNet(Network):
     ) -> list[Tensor]:
         seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
         seen = self.backbone(seen_BCHW)
-        features = [mapping(x) for mapping, x in zip(self.mappings, seen[-4:], strict=True)]
+        features = [mapping(x) for mapping, x in zip(self.mappings, seen[-len(self.mappings) :], strict=True)]
         deepest = self.context(features.pop())
         levels = [deepest]
         for fusion in self.fusions:

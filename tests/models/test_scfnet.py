@@ -161,7 +161,7 @@ def test_timm_backbones(backbone: str) -> None:
     assert [tuple(x.shape[2:]) for x in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 65, 91)] * 4
     assert model.context.conv.weight.shape == (24, 24, 3, 3)
-    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None, "detail": 0}
+    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None, "detail": 0, "deepest": 32}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,16 @@ def test_timm_backbones(backbone: str) -> None:
 def test_a_backbone_that_will_not_do_is_refused(backbone: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         create_model("scfnet", backbone=backbone)
+
+
+def test_a_backbone_cut_off() -> None:
+    """`deepest: 16` leaves out the stages behind it, with their weights, and one level of the head."""
+    model = create_model("scfnet", backbone="efficientnet-lite0", channels=24, detail=8, deepest=16).eval()
+    assert sum(value.numel() for value in model.backbone.parameters()) == 700_768
+    with torch.inference_mode():
+        assert [x.shape[-1] for x in model.backbone(image_13HW(64, 64))] == [32, 16, 8, 4]
+        assert [tuple(level.shape) for level in model(image_13HW(65, 91))] == [(1, 1, 65, 91)] * 4
+    assert model.build_options["deepest"] == 16
 
 
 def test_a_finer_level() -> None:
@@ -187,5 +197,5 @@ def test_a_finer_level() -> None:
     assert all(torch.equal(one, other) for one, other in zip(published, levels[1:], strict=True))
     finer(image_13HW(64, 64))[0].sum().backward()
     assert all(value.grad is not None for value in finer.detail.parameters())
-    with pytest.raises(UserError, match="no features at 1/2"):
+    with pytest.raises(UserError, match=r"features at strides \[4, 8, 16, 32\] only"):
         create_model("scfnet-mobilenetv3", detail=8)

@@ -1,0 +1,88 @@
+"""Weights that come with the package are used by name, and by default."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from limelight import load
+from limelight.champions.record import champion
+from limelight.cli import app
+from limelight.foundation.errors import UserError
+from limelight.models import shipped
+from limelight.models.shipped import DEFAULT, weights_folder
+from limelight.models.weights import CARD, WEIGHTS, read_card
+from limelight.services.launch import prepare
+
+PHOTO = Path(__file__).parent / "photos" / "cat.jpg"
+
+
+@pytest.fixture(autouse=True)
+def two(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two sets of weights come with the package, which are none of the real ones; the folder of work is empty."""
+    for name in ("limelight-base", "a-small-one"):
+        shutil.copytree(untrained, tmp_path / "package" / name)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
+    monkeypatch.setattr("limelight.listing.FOLDER", tmp_path / "package")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "package"
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.stderr
+    return result.output
+
+
+def test_a_picture_needs_nothing_else() -> None:
+    run("predict", str(PHOTO), "--size", "64")
+    assert Path("results/map/cat.png").is_file()
+    one = load().predict([np.zeros((20, 30, 3), np.uint8)])[0].saliency_HW
+    other = load("a-small-one").predict([np.zeros((20, 30, 3), np.uint8)])[0].saliency_HW
+    assert one.shape == (20, 30) and np.array_equal(one, other)
+
+
+def test_names_are_taken_wherever_folders_are(two: Path) -> None:
+    run("predict", str(PHOTO), "--model", "a-small-one")
+    assert prepare(Path("a-small-one"), None, None, host="127.0.0.1", port=43217)[2:4] == (
+        "serve",
+        "limelight.services.saliency:Limelight",
+    )
+    run("export", "a-small-one", "--runtime", "onnx-fp32")
+    assert Path("artifacts/a-small-one-deploy/model.safetensors").is_file()
+    lines = [line for line in run("models", "sdnet").splitlines() if "745,197" in line]
+    assert [line.split()[0] for line in lines] == [DEFAULT, "a-small-one"], "the default first"
+
+
+def test_what_is_here_goes_first(untrained: Path) -> None:
+    """A folder of that name, and a champion."""
+    shutil.copytree(untrained, "a-small-one")
+    assert weights_folder("a-small-one") == Path("a-small-one")
+    assert champion().folder == shipped.FOLDER / DEFAULT
+    Path("reports/leaderboard").mkdir(parents=True)
+    record = {"saliency": {"artifact": "best", "runtime": "torch"}}
+    Path("reports/leaderboard/champion.json").write_text(json.dumps(record))
+    assert champion().folder == Path("artifacts/best")
+    with pytest.raises(UserError, match="artifacts/best is not a weights folder"):
+        load()
+
+
+def test_bad_names_and_files(two: Path) -> None:
+    with pytest.raises(UserError, match="name one that comes with Limelight: limelight-base, a-small-one"):
+        load("limelight-huge")
+    with pytest.raises(UserError, match=r"no champion (of open-vocabulary|yet)"):
+        champion("open-vocabulary")
+    data = bytearray((two / DEFAULT / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (two / DEFAULT / WEIGHTS).write_bytes(data)
+    with pytest.raises(UserError, match="damaged or replaced"):
+        load()
+    (two / DEFAULT / CARD).write_text("{")
+    with pytest.raises(UserError, match=r"card\.json"):
+        read_card(two / DEFAULT)
