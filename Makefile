@@ -15,7 +15,7 @@ POOL ?= cpu
 FILES ?= $(sort $(shell find tests -name 'test_*.py'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-alone lint repro ready server deploy worker mlflow serve benchmarks pipeline lock clean
+.PHONY: help setup demo test test-alone lint repro ready server deploy worker mlflow serve benchmarks leaderboard pipeline lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ serve: setup  ## serve the packaged champion on 127.0.0.1:3000
 benchmarks: setup  ## the figures of the README, measured on this machine (but for those that train, or need a GPU)
 	@for file in $(filter-out benchmarks/sampling.py benchmarks/full_size.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$file"; python $$file || exit 1; done
+
+leaderboard: setup  ## compare models on sets of real photos: ARGS="--data NAME=FOLDER ..." (tools/leaderboard --help)
+	@tools/leaderboard $(ARGS)
 
 pipeline: setup  ## write dvc.yaml anew, after a stage's imports changed
 	@python tools/pipeline
