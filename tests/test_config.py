@@ -49,8 +49,9 @@ def test_the_shipped_file_is_valid_in_every_profile(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_preset_is_valid(path: Path) -> None:
     params = load_params(path)
-    for name in params.finetune:  # DVC orders the stages by `base`, the run reads `parts`
-        assert set(params.run(name).parts.values()) == {f"artifacts/{params.finetune[name].base}"}
+    for name in params.finetune:  # DVC orders the stages by `base`, the run reads `init` or `parts`
+        run = params.run(name)
+        assert {*run.parts.values(), run.init} - {None} == {f"artifacts/{params.finetune[name].base}"}
 
 
 def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
