@@ -1,0 +1,60 @@
+"""Convolutions and axial attention of InSPyReNet's head; names of modules are those of published checkpoints."""
+
+import torch
+from torch import Tensor, nn
+
+Kernel = int | tuple[int, int]
+
+
+class ConvBN(nn.Module):
+    """Convolution without bias that keeps height and width, batch norm, and ReLU if wanted."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: Kernel, *, dilation: int = 1, relu: bool = False) -> None:
+        super().__init__()
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = tuple(dilation * (side - 1) // 2 for side in sides)
+        self.conv = nn.Conv2d(inputs, outputs, sides, padding=padding, dilation=dilation, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.act = nn.ReLU() if relu else nn.Identity()
+        nn.init.kaiming_normal_(self.conv.weight)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        features_BCHW: Tensor = self.act(self.bn(self.conv(x_BCHW)))
+        return features_BCHW
+
+
+class AxialAttention(nn.Module):
+    """Attention of the columns (`axis` 'w') or the rows ('h') of a feature map among each other, without 1/sqrt(d).
+
+    `forward(x_BCHW) -> x_BCHW`; begins as the identity, since its weight `gamma` does.
+
+    Args:
+        published: as the released code has it, which weights trained with it need: for 'h' the map's values are cut
+            into runs of H without being transposed. Of a square map that is attention of the columns once more, of
+            another a mixture of places. Otherwise 'h' is attention of the rows.
+    """
+
+    def __init__(self, channels: int, axis: str, *, published: bool) -> None:
+        super().__init__()
+        self.axis, self.published = axis, published
+        self.query_conv = ConvBN(channels, channels // 8, 1)
+        self.key_conv = ConvBN(channels, channels // 8, 1)
+        self.value_conv = ConvBN(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        rows = self.axis == "h" and not self.published
+        seen_BCHW = x_BCHW.transpose(2, 3) if rows else x_BCHW
+        axis = x_BCHW.shape[2] if self.axis == "h" else x_BCHW.shape[3]
+        query_BDA, key_BDA, value_BDA = (
+            convolution(seen_BCHW).reshape(seen_BCHW.shape[0], -1, axis)
+            for convolution in (self.query_conv, self.key_conv, self.value_conv)
+        )
+        weight_BAA = (query_BDA.transpose(1, 2) @ key_BDA).softmax(-1)
+        attended_BCHW = (value_BDA @ weight_BAA.transpose(1, 2)).reshape(seen_BCHW.shape)
+        return x_BCHW + self.gamma * (attended_BCHW.transpose(2, 3) if rows else attended_BCHW)
+
+
+def axial_pair(x_BCHW: Tensor, rows: AxialAttention, columns: AxialAttention) -> Tensor:
+    """Both attentions of the same tensor, summed."""
+    return rows(x_BCHW) + columns(x_BCHW)

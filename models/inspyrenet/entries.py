@@ -1,0 +1,15 @@
+"""Registry entries of this family; see `limelight.models.registry`."""
+
+from limelight.models.entry import Entry
+
+ENTRIES = {
+    f"inspyrenet-{short}": Entry("inspyrenet.network:InSPyReNet", f"InSPyReNet, {size}", {"backbone": backbone}, 384)
+    for short, backbone, size in (
+        ("swint", "swin-t", "31.20 M parameters"),
+        ("swins", "swin-s", "52.52 M parameters"),
+        ("swinb", "swin-b", "90.72 M parameters"),
+        ("swinl", "swin-l", "199.5 M parameters"),
+        ("res2net50", "res2net50", "28.10 M parameters"),
+        ("res2net101", "res2net101", "47.8 M parameters"),
+    )
+}

@@ -1,0 +1,144 @@
+"""InSPyReNet: a saliency pyramid from coarse to fine (Kim et al., ACCV 2022)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limelight.foundation.errors import UserError
+from limelight.models.base import Capabilities, Network
+from limelight.models.card import companions_of
+from limelight.models.companion import checked_modalities, inputs_of, with_companion
+from limelight.models.inspyrenet.context import PAADecoder, PAAEncoder
+from limelight.models.inspyrenet.pyramid import ImagePyramid, boundary_band
+from limelight.models.inspyrenet.res2net import TIMM, Res2Net
+from limelight.models.inspyrenet.sica import SICA
+from limelight.models.inspyrenet.swin import SHAPES, Swin
+
+BANDS = (5, 9, 17)
+"""Widths of the bands about boundaries at 1/4, 1/2 and full size, in which a second pass adds detail."""
+
+
+class Levels(NamedTuple):
+    """Logits of one pass, coarse to fine."""
+
+    saliency: tuple[Tensor, Tensor, Tensor, Tensor]
+    """map_B1hw at 1/8, 1/4, 1/2 and full size."""
+    laplacian: tuple[Tensor, Tensor, Tensor]
+    """map_B1hw at 1/4, 1/2 and full size."""
+
+
+class InSPyReNet(Network):
+    """Salient objects by an image pyramid of logits (arXiv 2209.09475).
+
+    `forward(image_B3HW) -> [logits_B1HW] * 4`, finest first; the coarser are enlarged to the image's size without
+    interpolation. Height and width are multiples of 32.
+
+    Args:
+        backbone: 'swin-t', 'swin-s', 'swin-b', 'swin-l', 'res2net50' or 'res2net101'.
+        pretrained: ImageNet weights for the backbone, see `limelight.models.pretrained.timm_network`.
+        channels: width of the head, 64 as published.
+        base_size: side of the square pictures that it is trained on, 384 or 1024 as published; contexts are summed at
+            this size whatever the picture's.
+        attention: 'published' has the two faults of the released code, which its weights need (see `AxialAttention` and
+            `SICA`); 'corrected' is what the paper describes.
+        version: 'final' is the paper's; 'seed' the code a year before it, with zeros about the pyramid's maps and
+            contexts at the features' own size.
+        modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt' (ours). None = images alone.
+    """
+
+    capabilities = Capabilities(divisor=32, min_side=32, fixed_export=True)
+
+    def __init__(
+        self,
+        backbone: str = "swin-b",
+        pretrained: bool | str = False,
+        channels: int = 64,
+        base_size: int = 384,
+        attention: Literal["corrected", "published"] = "corrected",
+        version: Literal["final", "seed"] = "final",
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        takes = checked_modalities(modalities)
+        self.backbone = _backbone(backbone, pretrained, 3 + len(companions_of(takes)))
+        if origin := self.backbone.origin:
+            self.base, self.mean, self.std = origin.source, origin.mean, origin.std
+        self.inputs = inputs_of(takes)
+        self.capabilities = replace(type(self).capabilities, modalities=takes)
+        published = attention == "published"
+        for number, inputs in enumerate(self.backbone.channels, 1):
+            self.add_module(f"context{number}", PAAEncoder(inputs, channels, published=published))
+        self.decoder = PAADecoder(channels, published=published)
+        for stage, (inputs, laplacian) in enumerate(((channels, True), (2 * channels, True), (2 * channels, False))):
+            size = None if version == "seed" else (base_size >> stage, base_size >> stage)
+            sica = SICA(inputs, channels, laplacian=laplacian, size=size, published=published)
+            self.add_module(f"attention{stage}", sica)
+        self.pyramid = ImagePyramid("constant" if version == "seed" else "reflect")
+
+    def forward(
+        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+    ) -> list[Tensor]:
+        seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
+        saliency = self.levels(seen_BCHW).saliency
+        return [F.interpolate(logits, image_B3HW.shape[-2:], mode="nearest") for logits in reversed(saliency)]
+
+    def levels(self, seen_BCHW: Tensor) -> Levels:
+        """Compute all levels of one pass. No gradient flows through a coarser saliency map, but through features."""
+        features = self.backbone(seen_BCHW)
+        x1, x2, x3, x4, x5 = (self.get_submodule(f"context{place}")(x) for place, x in enumerate(features, 1))
+        f3, d3 = self.decoder([x3, x4, x5])
+        height, width = seen_BCHW.shape[-2:]
+        f2, p2, d2 = self._refine(2, [x2, f3], d3, None, (height // 4, width // 4))
+        f1, p1, d1 = self._refine(1, [x1, f2], d2, p2, (height // 2, width // 2))
+        _, p0, d0 = self._refine(0, [f1], d1, p1, (height, width))
+        return Levels((d3, d2, d1, d0), (p2, p1, p0))
+
+    def _refine(
+        self, stage: int, features: list[Tensor], coarse: Tensor, laplacian: Tensor | None, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One level finer: its features, its Laplacian and its saliency map."""
+        resized = [_resized(feature, size) for feature in features]
+        detail = None if laplacian is None else laplacian.detach()
+        sica = self.get_submodule(f"attention{stage}")
+        refined, own = sica(torch.cat(resized, 1) if len(resized) > 1 else resized[0], coarse.detach(), detail)
+        return refined, own, self.pyramid.reconstruct(coarse.detach(), own)
+
+    def blend(self, low: Levels, high: Levels) -> Levels:
+        """Blend a pass at the training's size, which knows what is salient, with one of more pixels, which knows edges.
+
+        The finest map of `low` is the coarsest of the result; Laplacians of `high` count near boundaries alone.
+        """
+        coarse = _resized(low.saliency[-1], high.saliency[0].shape[-2:])
+        saliency, laplacians = [coarse], []
+        for width, detail in zip(BANDS, high.laplacian, strict=True):
+            laplacians.append(_resized(boundary_band(saliency[-1], width), detail.shape[-2:]) * detail)
+            saliency.append(self.pyramid.reconstruct(saliency[-1], laplacians[-1]))
+        d3, d2, d1, d0 = saliency
+        p2, p1, p0 = laplacians
+        return Levels((d3, d2, d1, d0), (p2, p1, p0))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """'backbone' and 'head'."""
+        backbone = list(self.backbone.parameters())
+        return {
+            "backbone": backbone,
+            "head": [value for name, value in self.named_parameters() if not name.startswith("backbone.")],
+        }
+
+
+def _backbone(name: str, pretrained: bool | str, in_channels: int) -> Swin | Res2Net:
+    if name in SHAPES:
+        return Swin(name, pretrained, in_channels)
+    if name in TIMM:
+        return Res2Net(name, pretrained, in_channels)
+    raise UserError(f"unknown backbone {name!r}; choose one of: {', '.join([*SHAPES, *TIMM])}")
+
+
+def _resized(map_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    if map_BCHW.shape[-2:] == torch.Size(size):
+        return map_BCHW
+    return F.interpolate(map_BCHW, tuple(size), mode="bilinear", align_corners=False)
