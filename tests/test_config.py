@@ -67,7 +67,10 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
         ({"train": {"teachr": "scfnet"}}, "run 'teachr' has no settings under profiles.demo.runs"),
         ({"train": ["teacher"]}, "train: needs a mapping of names, as {name: ...} (got ['teacher'])"),
-        ({"train": {"teacher": "resnet"}}, "teacher: unknown family 'resnet'; choose one of: scfnet, sdnet, diffusion"),
+        (
+            {"train": {"teacher": "resnet"}},
+            "teacher: unknown family 'resnet'; choose one of: scfnet, sdnet, inspyrenet, diffusion",
+        ),
         ({"train": {"teacher": "sdnet"}}, "teacher: family is 'sdnet', but model 'scfnet-resnet50' is of 'scfnet'"),
         ({"evaluate": {"student": "scfnet"}}, "evaluate: student: family is 'scfnet', but model 'sdnet' is of 'sdnet'"),
         (

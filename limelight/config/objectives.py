@@ -46,6 +46,14 @@ class DistilledSettings(Section):
         return self
 
 
+class PyramidSettings(Section):
+    """Learning the levels of an image pyramid from masks (InSPyReNet)."""
+
+    name: Literal["pyramid"]
+    loss: Annotated[str, AfterValidator(check_loss)] = Field(default="weighted-bce-iou", description="of each level")
+    consistency: float = Field(default=1e-4, ge=0, description="weight of a level's distance from the finer one")
+
+
 class _Noise(Section):
     """Noise settings of the velocity objectives."""
 
@@ -103,6 +111,7 @@ class ReconstructionSettings(Section):
 Objective = Annotated[
     SupervisedSettings
     | DistilledSettings
+    | PyramidSettings
     | VelocitySettings
     | PromptedSettings
     | PromptedVelocitySettings

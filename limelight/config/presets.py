@@ -20,18 +20,7 @@ def _of_families(attribute: str) -> dict[str, Any]:
 
 
 PRESETS: dict[str, dict[str, Any]] = _of_families("PRESETS")
-AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
-    **_of_families("AUGMENTATIONS"),
-    # InSPyReNet (Kim et al., arXiv 2209.09475) and its training code: everything at the training size. Bilinear here,
-    # where theirs scales bicubically and rotates by whole degrees to the nearest pixel.
-    "inspyrenet": [
-        {"name": "resize"},
-        {"name": "scale", "probability": 0.5, "least": 0.75, "most": 1.25},
-        {"name": "flip", "horizontal": 0.5},
-        {"name": "rotate", "probability": 0.5, "degrees": 10},
-        {"name": "enhance", "probability": 0.5, "least": 1.0, "most": 1.1},
-    ],
-}
+AUGMENTATIONS: dict[str, list[dict[str, Any]]] = _of_families("AUGMENTATIONS")
 """Lists of operations, by the names that `augment` may have in place of a list."""
 
 

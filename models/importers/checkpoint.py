@@ -1,8 +1,9 @@
 """Networks that are published as one file of weights."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,10 @@ class Published:
     """The same for an ImageNet classifier of the backbone."""
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the network, as published weights need them."""
+    finish: Mapping[str, Any] = field(default_factory=dict)
+    """Of the card, where the authors finish their maps in another way."""
 
 
 def import_checkpoint(
@@ -62,7 +67,7 @@ def import_checkpoint(
     digest = check_sha256(path, files.sha256)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = create_model(model_name).eval()
+        model = create_model(model_name, **published.options).eval()
     state = mapping(READERS[path.suffix](path))
     if files.backbone_only:
         state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
@@ -76,4 +81,5 @@ def import_checkpoint(
         licence=licence,
         source=f"{'backbone ' if files.backbone_only else ''}imported from {path.name}, sha256 {digest}",
         trained_on=tuple(trained_on),
+        finish=published.finish,
     )

@@ -12,7 +12,7 @@ class ConvBN(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: Kernel, *, dilation: int = 1, relu: bool = False) -> None:
         super().__init__()
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = tuple(dilation * (side - 1) // 2 for side in sides)
+        padding = dilation * (sides[0] - 1) // 2, dilation * (sides[1] - 1) // 2
         self.conv = nn.Conv2d(inputs, outputs, sides, padding=padding, dilation=dilation, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
         self.act = nn.ReLU() if relu else nn.Identity()

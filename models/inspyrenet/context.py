@@ -54,7 +54,9 @@ class PAADecoder(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         finest = maps[0]
-        others = [nn.functional.interpolate(x, finest.shape[-2:], mode="bilinear", align_corners=True) for x in maps[1:]]
+        others = [
+            nn.functional.interpolate(x, finest.shape[-2:], mode="bilinear", align_corners=True) for x in maps[1:]
+        ]
         x_BDHW = self.conv1(torch.cat([*reversed(others), finest], 1))
         x_BDHW = axial_pair(x_BDHW, self.Hattn, self.Wattn)
         x_BDHW = self.conv4(self.conv3(self.conv2(x_BDHW)))

@@ -8,16 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
+from limelight.models.features import TimmFeatures, check_name
 from limelight.models.inspyrenet.context import PAADecoder, PAAEncoder
-from limelight.models.inspyrenet.pyramid import ImagePyramid, boundary_band
 from limelight.models.inspyrenet.res2net import TIMM, Res2Net
 from limelight.models.inspyrenet.sica import SICA
 from limelight.models.inspyrenet.swin import SHAPES, Swin
+from limelight.models.pyramid import ImagePyramid, boundary_band
 
+STRIDES = (2, 4, 8, 16, 32)
+"""Of a backbone of timm; the published ones have two maps at 1/4 and none at 1/2."""
 BANDS = (5, 9, 17)
 """Widths of the bands about boundaries at 1/4, 1/2 and full size, in which a second pass adds detail."""
 
@@ -38,7 +40,8 @@ class InSPyReNet(Network):
     interpolation. Height and width are multiples of 32.
 
     Args:
-        backbone: 'swin-t', 'swin-s', 'swin-b', 'swin-l', 'res2net50' or 'res2net101'.
+        backbone: 'swin-t', 'swin-s', 'swin-b', 'swin-l', 'res2net50' or 'res2net101', as published; or any timm network
+            with features at 1/2 to 1/32 (ours).
         pretrained: ImageNet weights for the backbone, see `limelight.models.pretrained.timm_network`.
         channels: width of the head, 64 as published.
         base_size: side of the square pictures that it is trained on, 384 or 1024 as published; contexts are summed at
@@ -50,7 +53,9 @@ class InSPyReNet(Network):
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt' (ours). None = images alone.
     """
 
-    capabilities = Capabilities(divisor=32, min_side=32, fixed_export=True)
+    capabilities = Capabilities(
+        objectives=("supervised", "distilled", "pyramid"), divisor=32, min_side=32, fixed_export=True
+    )
 
     def __init__(
         self,
@@ -130,12 +135,13 @@ class InSPyReNet(Network):
         }
 
 
-def _backbone(name: str, pretrained: bool | str, in_channels: int) -> Swin | Res2Net:
+def _backbone(name: str, pretrained: bool | str, in_channels: int) -> Swin | Res2Net | TimmFeatures:
     if name in SHAPES:
         return Swin(name, pretrained, in_channels)
     if name in TIMM:
         return Res2Net(name, pretrained, in_channels)
-    raise UserError(f"unknown backbone {name!r}; choose one of: {', '.join([*SHAPES, *TIMM])}")
+    check_name(name, *SHAPES, *TIMM)
+    return TimmFeatures(name, pretrained, in_channels, STRIDES)
 
 
 def _resized(map_BCHW: Tensor, size: Sequence[int]) -> Tensor:

@@ -12,8 +12,8 @@ TIMM = {"res2net50": "res2net50d", "res2net101": "res2net101d"}
 class Res2Net(nn.Module):
     """`forward(image_BCHW) -> [x_BCHW]`: the stem after its pooling, and the layers' outputs, at 1/4, 1/4 to 1/32.
 
-    Strides stay those of a classifier, and all 3x3 convolutions of the third layer are dilated by 2, those of the fourth
-    by 4, 8 and 16, block by block.
+    Strides stay those of a classifier; the 3x3 convolutions of the third layer are dilated by 2, those of the fourth by
+    4, 8 and 16, block by block.
     """
 
     channels = (64, 256, 512, 1024, 2048)

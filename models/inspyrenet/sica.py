@@ -1,5 +1,7 @@
 """Scale-invariant context attention (SICA): refines a level's features by what the coarser saliency map tells apart."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,6 +9,12 @@ from torch.nn import functional as F
 from limelight.models.inputs import Size
 from limelight.models.inspyrenet.blocks import ConvBN
 from limelight.models.layers import resize_like
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Within the block, compute in the weights' own type: autocast would bring sums back to float16."""
+    available = torch.amp.autocast_mode.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
 
 
 class SICA(nn.Module):
@@ -29,7 +37,9 @@ class SICA(nn.Module):
         self.size, self.published, self.scale = size, published, channels**-0.5
         self.threshold = nn.Parameter(torch.tensor([0.5]))
         self.lthreshold = nn.Parameter(torch.tensor([0.5])) if laplacian else None
-        self.conv_query = nn.Sequential(ConvBN(inputs, channels, 3, relu=True), ConvBN(channels, channels, 3, relu=True))
+        self.conv_query = nn.Sequential(
+            ConvBN(inputs, channels, 3, relu=True), ConvBN(channels, channels, 3, relu=True)
+        )
         self.conv_key = nn.Sequential(ConvBN(inputs, channels, 1, relu=True), ConvBN(channels, channels, 1, relu=True))
         self.conv_value = nn.Sequential(
             ConvBN(inputs, channels, 1, relu=True), ConvBN(channels, channels, 1, relu=True)
@@ -43,8 +53,10 @@ class SICA(nn.Module):
         batch, _, height, width = x_BCHW.shape
         context_BCN1 = self._context(x_BCHW, self._masks(x_BCHW, saliency_B1hw, laplacian_B1hw))
         query_BPD = self.conv_query(x_BCHW).flatten(2).transpose(1, 2)
-        key_BDN = self.conv_key(context_BCN1).squeeze(3)
-        value_BND = self.conv_value(context_BCN1).squeeze(3).transpose(1, 2)
+        with _without_autocast(x_BCHW.device.type):
+            context_BCN1 = context_BCN1.to(self.threshold.dtype)
+            key_BDN = self.conv_key(context_BCN1).squeeze(3)
+            value_BND = self.conv_value(context_BCN1).squeeze(3).transpose(1, 2)
         weight_BPN = (self.scale * (query_BPD @ key_BDN.to(query_BPD.dtype))).softmax(-1)
         attended_BPD = weight_BPN @ value_BND.to(query_BPD.dtype)
         attended_BDHW = attended_BPD.transpose(1, 2).reshape(batch, -1, height, width)

@@ -7,6 +7,7 @@ blocks shift even where the map is one window, and each stage's output has a nor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from timm.layers import DropPath, Mlp, PatchEmbed
 from timm.models.swin_transformer import PatchMerging, WindowAttention, window_partition, window_reverse
@@ -85,7 +86,9 @@ def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
 class Stage(nn.Module):
     """Patch merging, but in the first stage, and blocks. Names of modules are timm's."""
 
-    def __init__(self, width: int, depth: int, heads: int, window: int, drop_paths: list[float], *, merge: bool) -> None:
+    def __init__(
+        self, width: int, depth: int, heads: int, window: int, drop_paths: list[float], *, merge: bool
+    ) -> None:
         super().__init__()
         self.downsample = PatchMerging(width // 2, width) if merge else nn.Identity()
         self.blocks = nn.Sequential(
@@ -107,7 +110,7 @@ class Swin(nn.Module):
         super().__init__()
         shape = SHAPES[name]
         widths = [shape.width * 2**number for number in range(len(shape.depths))]
-        rates = torch.linspace(0, DROP_PATH, sum(shape.depths)).tolist()
+        rates = np.linspace(0, DROP_PATH, sum(shape.depths)).tolist()
         self.channels = (shape.width, *widths)
         self.patch_embed = PatchEmbed(
             None, PATCH, in_channels, shape.width, norm_layer=nn.LayerNorm, output_fmt="NHWC", strict_img_size=False

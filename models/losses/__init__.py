@@ -43,6 +43,11 @@ class LossEntry:
 LOSSES = {
     "bce-iou": LossEntry("bce_iou:bce_iou", "binary cross-entropy plus soft IoU", soft=True),
     "bce": LossEntry("bce:bce", "binary cross-entropy", soft=True),
+    "weighted-bce-iou": LossEntry(
+        "weighted_bce_iou:weighted_bce_iou",
+        "cross-entropy weighted at boundaries plus pixels' IoU (InSPyReNet)",
+        soft=True,
+    ),
     "dice": LossEntry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
     "dice-boundary": LossEntry(
         "boundary_dice:dice_boundary", "Dice of maps and of their boundaries (KD-SCFNet)", changes=True

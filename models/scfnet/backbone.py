@@ -3,44 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import timm
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limelight.foundation.errors import UserError
-from limelight.models.pretrained import Origin, timm_name, timm_network
+from limelight.models.features import TimmFeatures, check_name
+from limelight.models.pretrained import timm_network
 from limelight.models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
 
 STRIDES = (4, 8, 16, 32)
 MOBILENET = "mobilenetv3-large-x0.5"
 SWIN = "swin-b"
-
-
-class TimmFeatures(nn.Module):
-    """Any timm network that offers features at the strides."""
-
-    def __init__(
-        self, name: str, pretrained: bool | str, in_channels: int = 3, strides: Sequence[int] = STRIDES
-    ) -> None:
-        super().__init__()
-        network: Any
-        # The getter leaves out the stages behind the last that is wanted; it names the others differently.
-        cut = {} if strides[-1] == STRIDES[-1] else {"feature_cls": "getter", "out_indices": _indices(name, strides)}
-        network, self.origin = _create(name, pretrained, features_only=True, in_chans=in_channels, **cut)
-        reductions = network.feature_info.reduction()
-        if not set(strides) <= set(reductions):
-            raise UserError(
-                f"backbone {name!r} has features at strides {reductions}, SCFNet needs {list(strides)}; "
-                "choose a convolutional network such as 'resnet18'"
-            )
-        self.picks = [reductions.index(stride) for stride in strides]
-        self.channels = tuple(network.feature_info.channels()[pick] for pick in self.picks)
-        self.network = network
-
-    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
-        features = self.network(image_BCHW)
-        return [features[pick] for pick in self.picks]
 
 
 class SwinTaps(nn.Module):
@@ -55,7 +28,7 @@ class SwinTaps(nn.Module):
     def __init__(self, pretrained: bool | str, in_channels: int = 3) -> None:
         super().__init__()
         network: Any
-        network, self.origin = _create(
+        network, self.origin = timm_network(
             "swin_base_patch4_window12_384",
             pretrained,
             num_classes=0,
@@ -107,20 +80,7 @@ def make_backbone(
                 "(limelight import --backbone-only) and name its folder as the run's `init`"
             )
         return MobileNetV3LargeHalf(in_channels)
-    return SwinTaps(pretrained, in_channels) if name == SWIN else TimmFeatures(name, pretrained, in_channels, strides)
-
-
-def _indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """Places of the features at these strides among all that timm's network offers."""
-    with torch.device("meta"):
-        reductions = timm.create_model(timm_name(name), features_only=True).feature_info.reduction()
-    return tuple(place for place, stride in enumerate(reductions) if stride in strides)
-
-
-def _create(name: str, pretrained: bool | str, **options: Any) -> tuple[nn.Module, Origin | None]:
-    if not timm.is_model(timm_name(name).partition(".")[0]):
-        raise UserError(
-            f"unknown backbone {name!r}; choose {MOBILENET!r}, {SWIN!r}, 'efficientnet-lite0' or a name of "
-            "timm.list_models()"
-        )
-    return timm_network(name, pretrained, **options)
+    if name == SWIN:
+        return SwinTaps(pretrained, in_channels)
+    check_name(name, MOBILENET, SWIN)
+    return TimmFeatures(name, pretrained, in_channels, strides)

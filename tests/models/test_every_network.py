@@ -24,6 +24,7 @@ from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 TINY = {"unet": "tiny", "vae": "tiny"}
+INSPYRENET = {"backbone": "lcnet_050", "channels": 8, "base_size": 64}
 SMALL: dict[str, dict[str, Any]] = {
     "scfnet": {"channels": 8, "modalities": ["rgb", "rgbt"]},
     "scfnet-mobilenetv3": {"modalities": ["rgb", "rgbd"]},
@@ -31,6 +32,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "scfnet-swinb": {"channels": 8},
     "sdnet": {"width": 12},
     "sdnet-bn": {"width": 12, "modalities": ["rgb", "rgbd", "rgbt"]},
+    "inspyrenet": {"backbone": "lcnet_050", "channels": 8, "base_size": 64, "modalities": ["rgb", "rgbd"]},
+    "inspyrenet-swint": {"channels": 8, "base_size": 64},
+    **{f"inspyrenet-{name}": INSPYRENET for name in ("swins", "swinb", "swinl", "res2net50", "res2net101")},
     "autoencoder-tiny": {},
     "diffsod": {**TINY, "branch": "tiny"},
     "diffsod-tiny": {},
@@ -38,8 +42,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "segdiffusion-tiny": {},
 }
 """Options that make a network small enough to be run many times."""
-SLOW = ("scfnet-swinb",)
-EXPORTED = ("scfnet", "scfnet-mobilenetv3", "sdnet-bn", "diffsod-tiny")
+SLOW = ("scfnet-swinb", "inspyrenet-swint")
+EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-bn", "diffsod-tiny")
 """Each way of being exported once: free sizes, companions, attention. An export takes seconds to a minute."""
 
 every_network = pytest.mark.parametrize(

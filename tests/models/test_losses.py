@@ -14,8 +14,9 @@ from limelight.models.losses.bce import bce
 from limelight.models.losses.bce_iou import bce_iou, soft_iou
 from limelight.models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
 from limelight.models.losses.dice import dice
+from limelight.models.losses.weighted_bce_iou import weighted_bce_iou
 
-LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou")
+LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou", "weighted-bce-iou")
 
 
 def boundary_dice_5(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -29,6 +30,7 @@ LOSSES = {
     "soft_iou": soft_iou,
     "bce_iou": bce_iou,
     "balanced_bce": balanced_bce,
+    "weighted_bce_iou": weighted_bce_iou,
 }
 
 
@@ -72,6 +74,13 @@ def expected(name: str, z_HW: np.ndarray, t_HW: np.ndarray) -> float:
         return 1 - ((p * t_HW).sum() + 1) / ((p + t_HW - p * t_HW).sum() + 1)
     if name == "bce_iou":
         return expected("bce", z_HW, t_HW) + expected("soft_iou", z_HW, t_HW)
+    if name == "weighted_bce_iou":
+        padded = np.pad(t_HW, 15)  # zeros beyond the border count
+        mean = np.array(
+            [[padded[y : y + 31, x : x + 31].mean() for x in range(t_HW.shape[1])] for y in range(len(t_HW))]
+        )
+        pixels = (1 + 5 * abs(mean - t_HW)) * cross_entropy + 1 - (p * t_HW + 1) / (p + t_HW - p * t_HW + 1)
+        return pixels.mean()
     positive, negative = (t_HW > 0.8).sum(), (t_HW < 0.01).sum()
     high, low = negative / (positive + negative), 1.1 * positive / (positive + negative)
     weight = np.full(t_HW.shape, (high + low) / 2)
@@ -181,7 +190,9 @@ def test_names() -> None:
     assert make_loss("bce", epoch=0, epochs=1)(logits, soft).item() == pytest.approx(bce(logits, soft).item())
     with pytest.raises(UserError, match="unknown loss 'mse'"):
         make_loss("mse", epoch=0, epochs=1)
-    with pytest.raises(ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, dice"):
+    with pytest.raises(
+        ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, weighted-bce-iou, dice"
+    ):
         check_soft_loss("balanced-bce")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LEARNERS = {
     "supervised": "supervised:Supervised",
     "distilled": "distilled:Distilled",
+    "pyramid": "pyramid:Pyramid",
     "velocity": "velocity:Velocity",
     "prompted": "prompted:Prompted",
     "prompted-velocity": "velocity:PromptedVelocity",

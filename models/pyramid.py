@@ -25,7 +25,9 @@ class ImagePyramid(nn.Module):
         super().__init__()
         self.padding: Padding = padding
         kernel_K1 = cv2.getGaussianKernel(SIDE, 1)
-        self.register_buffer("kernel_11KK", torch.tensor(kernel_K1 @ kernel_K1.T, dtype=torch.float32)[None, None], False)
+        self.register_buffer(
+            "kernel_11KK", torch.tensor(kernel_K1 @ kernel_K1.T, dtype=torch.float32)[None, None], False
+        )
 
     def reduce(self, map_B1HW: Tensor) -> Tensor:
         """Blur, and take every second pixel."""
