@@ -1,6 +1,7 @@
 """Weights that come with the package are used by name, and by default."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def two(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         shutil.copytree(untrained, tmp_path / "package" / name)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
     monkeypatch.setattr("limelight.listing.FOLDER", tmp_path / "package")
+    monkeypatch.setattr(os, "environ", {**os.environ})  # in which `prepare` sets what the service reads
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "package"

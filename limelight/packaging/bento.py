@@ -22,6 +22,7 @@ from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.models.card import Card
 from limelight.models.families import FAMILIES
 from limelight.models.registry import entry
+from limelight.models.shipped import shipped_names
 from limelight.models.weights import CARD, read_card
 from limelight.tasks import task_of
 from limelight.tasks.task import Service
@@ -92,11 +93,11 @@ def _stage(context: Path, card: Card, service: Service, runtime: str, settings: 
 
 
 def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
-    """The `ignore` of copytree for models/: folders of families that the bento does not serve."""
-    others = {*FAMILIES} - {entry(card.architecture.model).family}
+    """The `ignore` of copytree for models/: families that the bento does not serve, and shipped weights."""
+    left_out = {"models": {*FAMILIES} - {entry(card.architecture.model).family}, "models/shipped": {*shipped_names()}}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
-        return _CACHES(folder, names) | (others & set(names) if Path(folder) == Path("models") else set())
+        return _CACHES(folder, names) | (left_out.get(Path(folder).as_posix(), set()) & set(names))
 
     return ignored
 

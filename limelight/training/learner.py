@@ -54,7 +54,7 @@ class Learner(nn.Module):
         """
 
     # ------------------------------------------------------------------------------------------------------- learning
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar to minimise, a mean over the batch, and its parts by name for the history.
 
         Args:
@@ -69,9 +69,6 @@ class Learner(nn.Module):
     def memory_savers(self) -> list[str]:
         """List settings of this objective that reduce memory, besides those that every run has."""
         return self.network.memory_savers()
-
-    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.loss(batch, epoch)
 
     # ------------------------------------------------------------------------------------------------------- measuring
     def predict(self, batch: Batch) -> Tensor:

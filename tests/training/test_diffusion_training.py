@@ -200,7 +200,7 @@ def test_unlabelled_samples_do_not_count(tmp_path: Path) -> None:
     def loss(labelled: list[bool]) -> torch.Tensor:
         torch.manual_seed(3)
         first.labelled_B = torch.tensor(labelled)
-        return learner.loss(first, 0)[0].detach()
+        return learner(first, 0)[0].detach()
 
     halves = loss([True, True, False, False]), loss([False, False, True, True])
     torch.testing.assert_close(sum(halves) / 2, loss([True] * 4), rtol=relative(learner.network), atol=0)

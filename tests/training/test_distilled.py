@@ -82,9 +82,9 @@ def test_the_teacher_stays_in_evaluation_mode_and_out_of_the_state(teacher: ToyN
 def test_the_labels_free_form_does_not_look_at_masks(teacher: ToyNetwork, tmp_path: Path):
     learner = taught_by(teacher)
     batch = next(evaluation_batches(toy_samples(tmp_path, 4), 32, 4))
-    first, parts = learner.loss(batch, 0)
+    first, parts = learner(batch, 0)
     batch.mask_B1HW = 1 - batch.mask_B1HW
-    assert learner.loss(batch, 0)[0] == first and parts == {}
+    assert learner(batch, 0)[0] == first and parts == {}
 
 
 def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetwork):

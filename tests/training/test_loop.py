@@ -117,8 +117,8 @@ def test_validation_every_other_epoch_and_after_the_last(tmp_path: Path):
 
 def test_a_loss_that_is_not_finite_names_samples_and_the_last_good_state(tmp_path: Path):
     class Poisoned(Supervised):
-        def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-            loss, parts = super().loss(batch, epoch)
+        def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+            loss, parts = super().forward(batch, epoch)
             return (loss / 0 if epoch == 1 and "toy/train/003" in batch.ids else loss), parts
 
     run = toy_run()

@@ -60,7 +60,7 @@ def test_whatever_answers_with_maps_can_teach(tmp_path: Path) -> None:
     learner = make_learner(objective, toy_network(dropout=0.0), epochs=1, teacher=Stored()).train()
     assert not learner.teacher.training and learner.unlabelled
     (batch,) = evaluation_batches(samples, 32, 3, inputs=learner.inputs)
-    loss, _ = learner.loss(batch, 0)
+    loss, _ = learner(batch, 0)
     levels = learner.network(batch.image_B3HW)
     expected = sum(
         torch.nn.functional.binary_cross_entropy_with_logits(level, torch.stack([*maps.values()])) for level in levels

@@ -88,7 +88,7 @@ def test_drawing_follows_torch_s_generator_alone() -> None:
 def test_a_small_vocabulary_is_filled_up_with_nothing() -> None:
     learner, batch = make_learner(prompts=4), make_batch(FEW)
     assert sorted(learner.draw(batch, batch.labels_BHW)[0]) == [0, 0, 1, 2]
-    together, _ = learner.loss(make_batch(FEW), 0)
+    together, _ = learner(make_batch(FEW), 0)
     assert together.isfinite()
 
 
@@ -115,7 +115,7 @@ def test_templates_may_hold_other_braces() -> None:
 # ----------------------------------------------------------------------------------------------------------------- loss
 def test_the_loss_reaches_the_words_and_the_denoiser() -> None:
     learner = make_learner().train()
-    loss, parts = learner.loss(make_batch(PETS, PETS), 0)
+    loss, parts = learner(make_batch(PETS, PETS), 0)
     loss.backward()
     assert parts.keys() == {"found", "vain", "choice"} and all(part.isfinite() for part in parts.values())
     assert learner.network.text.model.embeddings.token_embedding.weight.grad.any()
@@ -129,7 +129,7 @@ def test_what_is_found_in_vain_has_a_gradient() -> None:
     maps[:, :, :16] = 4.0  # every thing, for every word
     maps.requires_grad_()
     learner.network.forward = lambda image_B3HW, prompt_KTC: [maps]
-    loss, parts = learner.loss(batch, 0)
+    loss, parts = learner(batch, 0)
     loss.backward()
     shown, vain = maps.grad[0].abs().amax((1, 2))
     assert vain > 0.5 * shown and parts["vain"] > parts["found"]
@@ -147,7 +147,7 @@ def test_void_pixels_do_not_count() -> None:
         learner.network.forward = lambda image_B3HW, prompt_KTC: [forward(image_B3HW, prompt_KTC)[0] + changed]
         torch.manual_seed(0)
         try:
-            return learner.loss(batch, 0)[0].detach()
+            return learner(batch, 0)[0].detach()
         finally:
             learner.network.forward = forward
 
@@ -158,7 +158,7 @@ def test_void_pixels_do_not_count() -> None:
 
 def test_what_a_batch_has_no_labels_of_costs_nothing() -> None:
     learner, batch = make_learner(held_out_classes=["bird", "boat"]), make_batch(FEW)
-    loss, _ = learner.loss(batch, 0)
+    loss, _ = learner(batch, 0)
     assert loss == 0
 
 
@@ -169,7 +169,7 @@ def make_velocity_learner(**settings: object) -> PromptedVelocity:
 
 def test_velocities_of_prompts_reach_the_words_and_the_denoiser() -> None:
     learner = make_velocity_learner().train()
-    loss, parts = learner.loss(make_batch(PETS, PETS), 0)
+    loss, parts = learner(make_batch(PETS, PETS), 0)
     loss.backward()
     assert loss > 0 and parts == {}
     assert learner.network.text.model.embeddings.token_embedding.weight.grad.any()
@@ -192,7 +192,7 @@ def test_the_right_velocities_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         for answer in (lambda *given: torch.zeros_like(given[1]), lambda *given: targets["velocity"]):
             learner.network.predict_velocity = answer
             torch.manual_seed(5)
-            losses.append(learner.loss(batch, 0)[0])
+            losses.append(learner(batch, 0)[0])
         assert losses[0] > 0.1 and losses[1] == 0
 
 
@@ -211,7 +211,7 @@ def test_void_latents_and_prompts_that_were_not_asked_do_not_count() -> None:
 
     def loss(batch: Batch) -> torch.Tensor:
         torch.manual_seed(5)
-        return learner.loss(batch, 0)[0]
+        return learner(batch, 0)[0]
 
     before = loss(without_classes)
     pushed += 9

@@ -40,7 +40,7 @@ class Distilled(Supervised):
     def memory_savers(self) -> list[str]:
         return [*super().memory_savers(), "a smaller objective.teacher_size"]
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The distillation loss, a mean over all samples, mixed with the label loss if `label_weight` is not 0.
 
         Parts: 'distil' and 'labels', unweighted, where the two are mixed.

@@ -81,7 +81,7 @@ class Prompted(Learner):
         classes = sorted(shown.union(init.use.classes if init else ()))
         return {"classes": tuple(classes), "template": self.settings.templates[0]}
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return binary cross-entropy and soft IoU of each image's prompts together, without void pixels, plus loss
         of each pixel's choice among them ('choice'). Further parts: the means of the former over single prompts, for
         classes that are shown ('found') and that are not ('vain').

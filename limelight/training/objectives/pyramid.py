@@ -25,7 +25,7 @@ class Pyramid(Learner):
         self.settings, self.epochs = settings, epochs
         self.pyramid = ImagePyramid()
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the label loss of all levels, with the weighted consistency between neighbours, and the latter."""
         logits = self.network.logits(batch.inputs)
         loss = make_loss(self.settings.loss, epoch=epoch, epochs=self.epochs)

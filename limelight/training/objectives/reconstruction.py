@@ -30,7 +30,7 @@ class Reconstruction(Learner):
     def inputs(self) -> tuple[Input, ...]:
         return WITH_COMPANION
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean squared error of reconstructed pictures, by brightness and colour, and the scale's loss."""
         pictures = [batch.image_B3HW, self.as_picture(batch.mask_B1HW[batch.labelled_B])]
         if batch.companion_B1HW is not None:

@@ -22,7 +22,7 @@ class Supervised(Learner):
         self.settings = settings
         self.epochs = epochs
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The label loss, a mean over the batch's labelled samples. No parts."""
         return self.label_loss(self.network.logits(batch.inputs), batch, epoch), {}
 

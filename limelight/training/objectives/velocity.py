@@ -26,7 +26,7 @@ class Velocity(Learner):
         super().__init__(network)
         self.settings = settings
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over the batch's labelled samples, in units of the latents. No parts."""
         levels, discount = self.settings.noise_levels, self.settings.noise_discount
         error_BChw = self.network.velocity_error(batch.inputs, batch.mask_B1HW, levels=levels, discount=discount)
@@ -50,7 +50,7 @@ class PromptedVelocity(Prompted):
 
     settings: PromptedVelocitySettings
 
-    def loss(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss over all prompts, in units of the latents. No parts."""
         shown = self.draw_prompts(batch)
         levels, discount = self.settings.noise_levels, self.settings.noise_discount
