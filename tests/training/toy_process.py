@@ -73,7 +73,7 @@ def train(
     distilled: bool = False,
     diffusion: bool = False,
     signal_at: tuple[int, int] | None = None,
-    signal_in: str = "loss",
+    signal_in: str = "forward",
     validation: int = 3,
     kill_save: int | None = None,
     environment: dict[str, str] | None = None,
@@ -85,7 +85,7 @@ def train(
     Args:
         diffusion: train a tiny diffSOD instead, with adapters, on pictures of which some have depth.
         signal_at: send this process and its workers a signal, (number, at the so-manieth call), from 1.
-        signal_in: the calls that are counted, the learner's 'loss' or 'predict'.
+        signal_in: the calls that are counted, the learner's 'forward' or 'predict'.
         validation: how many samples are validated on.
         kill_save: die half-way through writing this checkpoint, from 1.
     """
