@@ -22,7 +22,7 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
 
     Args:
         source: a weights folder, or the name of weights that come with the package. None = this folder's champion of
-            saliency; where there is none, 'limelight-base'.
+            saliency, or 'limelight-base' where that comes with the package and there is no champion.
         options: fields of `limelight.inference.plan.Request`.
     """
     from limelight.champions.record import champion

@@ -22,9 +22,7 @@ app = typer.Typer(
 Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched recursively), or - for stdin")]
 Model = Annotated[
     Path | None,
-    typer.Option(
-        help="a weights folder or a name (limelight models) [the last pipeline run's champion, else limelight-base]"
-    ),
+    typer.Option(help="a weights folder or a name (limelight models) [the last pipeline run's champion]"),
 ]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails if there is no GPU")]

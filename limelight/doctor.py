@@ -217,7 +217,7 @@ def _weights(params: Params | None) -> Iterator[Finding]:
 
 def _champion(params: Params | None) -> Iterator[Finding]:
     from limelight.champions.record import champion, champions
-    from limelight.models.shipped import DEFAULT
+    from limelight.models.shipped import DEFAULT, shipped_names
 
     chosen = champions()
     for task in chosen:
@@ -229,7 +229,8 @@ def _champion(params: Params | None) -> Iterator[Finding]:
             f"{folder}, {runtime}" if here else f"{folder} is missing; dvc repro",
         )
     if not chosen:
-        yield Finding("champion", "note", f"none chosen yet; limelight predict uses {DEFAULT} until dvc repro has run")
+        instead = f"uses {DEFAULT}" if DEFAULT in shipped_names() else "needs --model"
+        yield Finding("champion", "note", f"none chosen yet; limelight predict {instead} until dvc repro has run")
 
 
 def _ports(params: Params | None) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ def serve(
     """Serve predictions over HTTP, with a page to try them at /.
 
     Without --model or --bento: the packaged bento, with the weights of LIMELIGHT_MODEL if that is set; if none is
-    packaged yet, LIMELIGHT_MODEL or the champion; where there is none, limelight-base.
+    packaged yet, LIMELIGHT_MODEL or the champion.
     """
     replace_process(*prepare(model, bento, task, host=host, port=port))
 
