@@ -1,6 +1,5 @@
 """ImageNet weights of timm's networks, from an installed package, timm's hub or a folder."""
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
 from limelight.models.card import Triple
 from limelight.models.state import load_strict
 
@@ -123,7 +123,7 @@ def _weights(name: str, folder: Path | None) -> tuple[dict[str, Tensor] | None, 
     else:
         known = [source.file] if source else []
         path, origin = _first_file(folder, [*known, HUB_FILE]), f"folder {folder}"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_file(path)
     network = timm.create_model(timm_name(name))
     if source and path.name == source.file:
         if digest != source.sha256:

@@ -17,9 +17,9 @@ ENTRIES = {
             ("swint", "swin-t", "31.20 M parameters"),
             ("swins", "swin-s", "52.52 M parameters"),
             ("swinb", "swin-b", "90.72 M parameters"),
-            ("swinl", "swin-l", "199.5 M parameters"),
+            ("swinl", "swin-l", "199.37 M parameters"),
             ("res2net50", "res2net50", "28.10 M parameters"),
-            ("res2net101", "res2net101", "47.8 M parameters"),
+            ("res2net101", "res2net101", "47.61 M parameters"),
         )
     },
 }
