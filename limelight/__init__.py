@@ -26,9 +26,10 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
         options: fields of `limelight.inference.plan.Request`.
     """
     from limelight.champions.record import champion
+    from limelight.deploy.first_use import with_export
     from limelight.inference.predictor import load as load_weights
 
     if source is None:
         source, runtime = champion()
         options.setdefault("runtime", runtime)
-    return load_weights(source, **options)
+    return load_weights(with_export(source, options.get("runtime", "torch")), **options)

@@ -9,9 +9,9 @@ import typer
 
 from limelight.champions.record import champion, champions
 from limelight.config import TaskName
+from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.inference.predictor import check
-from limelight.models.shipped import weights_folder
 from limelight.models.weights import read_card
 from limelight.one_line import mistakes_in_one_line
 from limelight.packaging.bento import packed_weights, unpack
@@ -104,12 +104,14 @@ def _packed(bento: Path) -> Served:
 
 def _folder(model: Path | None, task: str) -> Served:
     given = model or service_settings().model
-    folder, runtime = (weights_folder(given), "auto") if given else champion(task)
-    os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
+    folder, runtime = (given, "auto") if given else champion(task)
     settings = service_settings()
     if settings.denoise_steps is None and settings.vae is None:  # exports support neither
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
+    folder = with_export(folder, settings.runtime, lasting=True)
+    os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
+    settings = service_settings()
     return Served(task_of(read_card(folder)).service.entry, folder, settings)
 
 

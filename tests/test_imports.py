@@ -87,7 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
     "champions": {"config", "reporting", "tasks", *TOOLS, *LOW},
     "packaging": {"config", "data", "imaging", "inference", "tasks", *LOW},
-    "predict": {"champions", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
+    "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
     "listing": LIBRARY,
     "doctor": {"listing", *LIBRARY},
     "cli_weights": LIBRARY,

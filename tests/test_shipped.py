@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from limelight import load
 from limelight.champions.record import champion
 from limelight.cli import app
+from limelight.deploy import first_use as exports
 from limelight.foundation.errors import UserError
 from limelight.models import shipped
 from limelight.models.shipped import DEFAULT, weights_folder
@@ -29,6 +30,7 @@ def two(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
     monkeypatch.setattr("limelight.listing.FOLDER", tmp_path / "package")
     monkeypatch.setattr(os, "environ", {**os.environ})  # in which `prepare` sets what the service reads
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "package"
@@ -60,6 +62,28 @@ def test_names_are_taken_wherever_folders_are(two: Path) -> None:
     assert Path("artifacts/a-small-one-deploy/model.safetensors").is_file()
     lines = [line for line in run("models", "sdnet").splitlines() if "745,197" in line]
     assert [line.split()[0] for line in lines] == [DEFAULT, "a-small-one"], "the default first"
+
+
+@pytest.mark.slow
+def test_exports_are_made_on_first_use(two: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    expected = load("a-small-one").predict([picture])[0].saliency_HW
+    said = run("predict", str(PHOTO), "--model", "a-small-one", "--runtime", "openvino-fp32")
+    assert "exporting a-small-one to openvino-fp32, once" in said
+    (place,) = exports.cache().iterdir()
+    assert place.name == f"a-small-one-{read_card(two / 'a-small-one').provenance.sha256[:12]}-openvino-fp32"
+    made = (place / "exports/openvino-fp32/model.xml").stat().st_mtime_ns
+    for runtime in ("auto", "openvino-fp32", "openvino-bf16"):
+        predictor = load("a-small-one", runtime=runtime)
+        assert "openvino" in predictor.description
+        np.testing.assert_allclose(predictor.predict([picture])[0].saliency_HW, expected, atol=0.02)
+    assert "torch" in load(runtime="auto").description, "another's export is not its own"
+    assert (place / "exports/openvino-fp32/model.xml").stat().st_mtime_ns == made
+    prepare(None, None, None, host="127.0.0.1", port=43217)  # a service lives long: its export is made
+    served = Path(os.environ["LIMELIGHT_MODEL"])
+    assert served.name.startswith("limelight-base-") and served.name.endswith("-openvino-fp32")
+    with pytest.raises(UserError, match="8-bit export needs at least one"):
+        load("a-small-one", runtime="onnx-int8")
 
 
 def test_what_is_here_goes_first(untrained: Path) -> None:

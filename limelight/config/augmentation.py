@@ -17,6 +17,20 @@ class Step(Section):
         return False
 
 
+class Background(Step):
+    """Take the object out of a picture and empty its mask (ours): photos without a salient object give empty maps."""
+
+    name: Literal["background"] = "background"
+    probability: float = Field(default=0.05, ge=0, le=1)
+    crop: float = Field(
+        default=0.5, ge=0, le=1, description="share of these that are cut beside the object, if it leaves the room"
+    )
+
+    @property
+    def before_resize(self) -> bool:
+        return True
+
+
 class Crop(Step):
     """Cut off a random part of each side; at least one pixel is left. If both forms are set, both apply in turn."""
 
@@ -107,7 +121,8 @@ class Scale(Step):
 
 
 Operation = Annotated[
-    Crop | Enhance | Flip | InvertCompanion | Photometric | Resize | Rotate | Scale, Field(discriminator="name")
+    Background | Crop | Enhance | Flip | InvertCompanion | Photometric | Resize | Rotate | Scale,
+    Field(discriminator="name"),
 ]
 """One operation of params.yaml, identified by its `name`."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from limelight.champions.record import champion
 from limelight.class_names import checked_classes
+from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
@@ -184,7 +185,7 @@ def _load(request: Request) -> AnyPredictor:
         half_precision=request.half_precision,
         vae=request.vae,
     )
-    return load(model, load_request)
+    return load(with_export(model, runtime), load_request)
 
 
 def _second(request: Request) -> Second:

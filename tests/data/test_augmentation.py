@@ -14,6 +14,7 @@ from limelight.config import Run, load_params
 from limelight.config.augmentation import Enhance, Flip, Step
 from limelight.config.presets import AUGMENTATIONS
 from limelight.data.augmentation import apply, draw
+from limelight.data.augmentation.background import BackgroundEffect
 from limelight.data.augmentation.companion import inverted
 from limelight.data.augmentation.crop import CropEffect
 from limelight.data.augmentation.enhance import EnhanceEffect
@@ -188,6 +189,63 @@ def test_flips_and_rotation_go_where_they_say(effect: Effect, quadrant: tuple[in
     mask = np.zeros((20, 20), np.uint8)
     mask[:10, :10] = 255
     assert corner(apply(Picture(np.zeros((20, 20, 3), np.uint8), mask), [effect], (20, 20))) == quadrant
+
+
+def with_object(rows: slice, columns: slice) -> Picture:
+    """A white square, with a soft edge of one pixel, in a smooth scene; its labels are 3 there and 1 elsewhere."""
+    around = np.add.outer(np.arange(80, dtype=np.uint8), np.arange(100, dtype=np.uint8))
+    mask = np.zeros((80, 100), np.uint8)
+    mask[rows, columns] = 255
+    mask = cv2.blur(mask, (3, 3))
+    image = np.maximum(around, mask)
+    labels = np.where(mask > 0, np.int16(3), np.int16(1))
+    return Picture(np.repeat(image[..., None], 3, 2), mask, around.astype(np.uint16), labels)
+
+
+def test_a_filled_object_leaves_what_was_around_it() -> None:
+    still = with_object(slice(20, 50), slice(30, 60))
+    filled = BackgroundEffect(active=True)(still, (32, 32))
+    assert filled.size == still.size and not filled.mask_HW.any()
+    assert still.image_HW3.max() == 255 and filled.image_HW3.max() < 185
+    assert set(np.unique(filled.labels_HW)) == {still.void, 1}
+    outside = cv2.dilate(still.mask_HW, np.ones((9, 9))) == 0
+    np.testing.assert_array_equal(filled.image_HW3[outside], still.image_HW3[outside])
+    assert filled.companion_HW.dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "kept"),
+    [
+        ((2, 30), (2, 90), (slice(33, 80), slice(None))),
+        ((60, 78), (2, 90), (slice(0, 57), slice(None))),
+        ((2, 70), (2, 40), (slice(None), slice(43, 100))),
+        ((2, 70), (60, 95), (slice(None), slice(0, 57))),
+    ],
+)
+def test_the_largest_strip_beside_the_object_is_cut(
+    rows: tuple[int, int], columns: tuple[int, int], kept: tuple[slice, slice]
+) -> None:
+    still = with_object(slice(*rows), slice(*columns))
+    cut = BackgroundEffect(active=True, crop=True)(still, (32, 32))
+    np.testing.assert_array_equal(cut.image_HW3, still.image_HW3[kept])
+    assert not cut.mask_HW.any() and (cut.labels_HW == 1).all()
+
+
+def test_objects_without_room_beside_them_are_filled_and_whole_pictures_stay() -> None:
+    crop = BackgroundEffect(active=True, crop=True)
+    assert crop(with_object(slice(10, 70), slice(10, 90)), (32, 32)).size == (80, 100)
+    whole = with_object(slice(None), slice(None))
+    assert crop(whole, (32, 32)).mask_HW.all()
+    unlabelled = Picture(np.zeros((8, 8, 3), np.uint8))
+    assert crop(unlabelled, (8, 8)) is unlabelled
+
+
+def test_backgrounds_are_as_frequent_as_the_settings_say() -> None:
+    (operation,) = operations({"name": "background", "probability": 0.25, "crop": 0.5})
+    drawn = [draw([operation], (80, 100), np.random.default_rng(seed))[0] for seed in range(2000)]
+    active = [effect for effect in drawn if effect.active]
+    assert 0.22 < len(active) / 2000 < 0.28
+    assert 0.42 < sum(effect.crop for effect in active) / len(active) < 0.58
 
 
 def test_a_crop_keeps_its_window() -> None:

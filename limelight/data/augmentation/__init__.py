@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from limelight.config.augmentation import (
+    Background,
     Crop,
     Enhance,
     Flip,
@@ -25,6 +26,7 @@ from limelight.config.augmentation import (
     Scale,
     Step,
 )
+from limelight.data.augmentation.background import draw_background
 from limelight.data.augmentation.companion import draw_inversion
 from limelight.data.augmentation.crop import draw_crop
 from limelight.data.augmentation.enhance import draw_enhancement
@@ -36,6 +38,7 @@ from limelight.data.augmentation.warp import draw_rotation, draw_scaling
 from limelight.models.inputs import Size
 
 DRAWS: dict[type[Step], Callable[[Any, Size, np.random.Generator], Effect]] = {
+    Background: draw_background,
     Crop: draw_crop,
     Enhance: draw_enhancement,
     Flip: draw_flip,
