@@ -1,35 +1,108 @@
 """The commands that bring weights in from elsewhere."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limelight.foundation.errors import UserError
+
+if TYPE_CHECKING:
+    from limelight.models.foreign.onnx_file import Preparation
+
 
 def import_(
-    model: Annotated[str, typer.Option(help="which network it is; see limelight models")],
-    checkpoint: Annotated[Path | None, typer.Argument(help="the checkpoint file that its authors published")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="the checkpoint file that its authors published, or an .onnx file")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="which network it is (limelight models); not for .onnx files")
+    ] = None,
     unet: Annotated[Path | None, typer.Option(help="for diffusion networks: the folder that holds unet/")] = None,
     base: Annotated[
         str, typer.Option(help="what the UNet was trained from: a folder, or sd2 (see base-weights)")
     ] = "sd2",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>, or the .onnx file's name]")
+    ] = None,
     sha256: Annotated[str | None, typer.Option(help="expected hash of the file (without one, of the UNet's)")] = None,
     backbone_only: Annotated[
         bool, typer.Option("--backbone-only", help="the file is an ImageNet classifier of the backbone")
     ] = False,
     licence: Annotated[str | None, typer.Option(help="licence, for the card [as far as it is known]")] = None,
     trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="of an .onnx file: side of its pictures, pixels")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="of an .onnx file: of RGB in [0, 1], '.5,.5,.5' [ImageNet's]")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="of an .onnx file: likewise")] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="of an .onnx file: its map has no sigmoid yet")] = False,
+    rembg: Annotated[
+        bool, typer.Option("--rembg", help="of an .onnx file: prepare pictures and finish maps as rembg does")
+    ] = False,
+    map_output: Annotated[
+        str | None, typer.Option(help="of an .onnx file: the output that is the map [the first that can be]")
+    ] = None,
 ) -> None:
-    """Turn published weights into a weights folder. Nothing in them is executed."""
+    """Turn published weights into a weights folder. Nothing in them is executed but, of ONNX files, their operators."""
+    facts: dict[str, Any] = {"licence": licence} if licence else {}
+    onnx_options = {"--size": size, "--mean": mean, "--std": std, "--map-output": map_output}
+    onnx_options |= {"--logits": logits or None, "--rembg": rembg or None}
+    if checkpoint is not None and checkpoint.suffix.lower() == ".onnx":
+        from limelight.models.foreign.onnx_file import import_onnx
+
+        _refuse({"--model": model, "--unet": unet, "--backbone-only": backbone_only or None}, "an .onnx file")
+        folder = output or Path("artifacts") / checkpoint.stem
+        preparation = _preparation(size, mean, std, logits=logits, rembg=rembg, output=map_output)
+        import_onnx(checkpoint, folder, preparation, sha256=sha256, trained_on=tuple(trained_on or ()), **facts)
+        print(folder)
+        return
+    _refuse(onnx_options, "a checkpoint")
+    if model is None:
+        raise UserError("say which network it is (--model); see limelight models")
     from limelight.models.importers import import_published
     from limelight.models.importers.files import Files
 
     folder = output or Path("artifacts") / model
     files = Files(checkpoint, unet, base, backbone_only, sha256)
-    facts = {"licence": licence} if licence else {}
     import_published(model, folder, files, trained_on=trained_on or [], **facts)
     print(folder)
+
+
+def _refuse(options: Mapping[str, object], what: str) -> None:
+    """Refuse options that were given and mean nothing for this kind of file."""
+    if given := [name for name, value in options.items() if value is not None]:
+        raise UserError(f"{' and '.join(given)} cannot be given with {what}; leave it out")
+
+
+def _preparation(
+    size: int | None, mean: str | None, std: str | None, *, logits: bool, rembg: bool, output: str | None
+) -> "Preparation":
+    from limelight.models.foreign.onnx_file import REMBG, Preparation
+
+    base = REMBG if rembg else Preparation()
+    return replace(
+        base,
+        size=None if size is None else (size, size),
+        mean=base.mean if mean is None else _triple("mean", mean),
+        std=base.std if std is None else _triple("std", std),
+        logits=logits,
+        output=output,
+    )
+
+
+def _triple(name: str, text: str) -> tuple[float, float, float]:
+    """Parse '.5' or '.5,.5,.5'."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3) or (name == "std" and min(values) <= 0):
+        raise UserError(f"--{name} takes one number or three, such as .485,.456,.406; got {text!r}")
+    red, green, blue = values * (3 // len(values))
+    return red, green, blue
 
 
 def export(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
-from limelight.models.inputs import IMAGE, Input, bind
+from limelight.models.inputs import IMAGE, Input, Size, bind
 from limelight.models.state import load_strict
 
 UNRECORDED_OPTIONS = ("pretrained", "assets")
@@ -43,6 +43,10 @@ class Capabilities:
     fixed_export: bool = False
     """Exports have one fixed height and width: with a dynamic number of tokens or windows, tracing takes six times as
     long for a diffusion model, and hours for a Swin backbone."""
+    size: Size | None = None
+    """The only (height, width) that it takes; None = any."""
+    opaque: bool = False
+    """Another engine computes it: it has no gradients and no operations to count, and writes its export itself."""
 
 
 class Network(nn.Module):
@@ -130,9 +134,12 @@ class Network(nn.Module):
         """Check that input sides, in pixels, are possible for the network.
 
         Raises:
-            UserError: one is no multiple of `capabilities.divisor`, or below `capabilities.min_side`.
+            UserError: one is no multiple of `capabilities.divisor`, below `capabilities.min_side`, or not the only size
+            that the network takes.
         """
         divisor, min_side, name = self.capabilities.divisor, self.capabilities.min_side, type(self).__name__
+        if (only := self.capabilities.size) and any((size, size) != only for size in sizes):
+            raise UserError(f"this {name} takes {only[0]}x{only[1]} pixels alone, got sizes {list(sizes)}")
         if wrong := [size for size in sizes if size % divisor]:
             raise UserError(f"sizes {wrong} are not multiples of {divisor}, which {name} needs")
         if wrong := [size for size in sizes if size < min_side]:
@@ -212,6 +219,14 @@ class Network(nn.Module):
     def unmerged(self) -> AbstractContextManager[None]:
         """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it."""
         return nullcontext()
+
+    def write_onnx(self, path: Path) -> None:
+        """Write the export's graph, only where `capabilities.opaque`; see `limelight.deploy.export`."""
+        raise NotImplementedError(f"{type(self).__name__} is exported by tracing")
+
+    def count_parameters(self) -> int:
+        """The number of its parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     def take_autoencoder(self, folder: Path | str) -> None:
         """Use another autoencoder of the same latents.

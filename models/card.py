@@ -17,6 +17,10 @@ MODALITIES: tuple[str, ...] = get_args(Modality)
 Triple = tuple[float, float, float]
 """Per channel, of RGB in [0, 1]."""
 
+Filter = Literal["bilinear", "bicubic", "lanczos"]
+"""How pictures and maps are resized. bilinear: without antialiasing; bicubic, lanczos: with it, as Pillow does; lanczos
+works on 8 bits, cut off and not rounded, as rembg does."""
+
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
@@ -65,8 +69,9 @@ class Prepare(Section):
     )
     divisor: PositiveInt = Field(default=1, description="both sides of the network's input are multiples of it")
     least: PositiveInt = Field(default=1, description="pixels; the smallest side that the network takes")
-    filter: Literal["bilinear", "bicubic"] = Field(
-        default="bilinear", description="bilinear: without antialiasing; bicubic: with it, as Pillow does"
+    filter: Filter = "bilinear"
+    divide_by: Literal["range", "maximum"] = Field(
+        default="range", description="range: 255; maximum: the resized picture's largest value, as rembg does"
     )
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
@@ -78,7 +83,7 @@ class Prepare(Section):
 class Finish(Section):
     """How the network's map becomes one of the picture."""
 
-    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    filter: Filter = "bilinear"
     temperature: PositiveFloat = Field(
         default=1.0, description="that the map's logits are divided by, so that its probabilities are calibrated"
     )

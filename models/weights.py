@@ -75,7 +75,7 @@ def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
         (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)
         card = card.derived(
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            parameters=model.count_parameters(),
             sha256=sha256_file(temporary / WEIGHTS),
             assets=_hashes(temporary / ASSETS),
         )

@@ -112,6 +112,9 @@ class _Maps(nn.Module):
 
 
 def _write_onnx(model: Network, card: Card, path: Path) -> None:
+    if model.capabilities.opaque:
+        model.write_onnx(path)
+        return
     # A batch of two, since the tracer treats a dimension of one as a constant.
     feeds = example(model, 2, card.prepare.size)
     free = torch.export.Dim.DYNAMIC

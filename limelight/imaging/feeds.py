@@ -124,10 +124,16 @@ def picture_feeds(
     if not any(each.source == "companion" for each in card.architecture.inputs):
         companions = [None] * len(images)
     rows = [
-        _row(image_HW3, companion_HW, modality, card.prepare)
+        cache(_row(image_HW3, companion_HW, modality, card.prepare))
         for image_HW3, companion_HW, modality in zip(images, companions, modalities, strict=True)
     ]
-    return stack(card.architecture.inputs, rows, size, [levels(card.prepare.mean, card.prepare.std)] * len(rows))
+    return stack(card.architecture.inputs, rows, size, [_table(row, size, card.prepare) for row in rows])
+
+
+def _table(row: Row, size: Size, prepare: Prepare) -> np.ndarray:
+    """Tabulate the network's input for each value of this picture; see `levels`."""
+    contrast = 255 / max(int(row(size).image_HW3.max()), 1) if prepare.divide_by == "maximum" else 1.0
+    return levels(prepare.mean, prepare.std, contrast)
 
 
 def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> Row:

@@ -64,7 +64,18 @@ def bicubic(picture: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
-RESIZE = {"bilinear": stretch, "bicubic": bicubic}
+def lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize a picture or a float map in [0, 1] as rembg does: Lanczos, with antialiasing, on 8 bits.
+
+    A map is cut off to 8 bits, not rounded.
+    """
+    is_map = picture.dtype != np.uint8
+    stored = (picture * 255).astype(np.uint8) if is_map else picture
+    resized = np.asarray(Image.fromarray(stored).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+    return resized.astype(np.float32) / 255 if is_map else resized
+
+
+RESIZE = {"bilinear": stretch, "bicubic": bicubic, "lanczos": lanczos}
 """Resize functions by their names in cards."""
 
 

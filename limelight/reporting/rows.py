@@ -109,7 +109,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
             weights_sha256=about["card"]["provenance"]["sha256"],
             code_sha256=about["code_sha256"],
             parameters=metrics["parameters"],
-            macs=metrics["macs"],
+            macs=metrics.get("macs"),
             size_bytes=metrics["size_bytes"][runtime],
             network_ms=metrics["latency_ms"][runtime]["network_median"],
             total_ms=metrics["latency_ms"][runtime]["total_median"],

@@ -67,7 +67,7 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
     def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
         from limelight.models.cost import count_macs
 
-        return {"macs": count_macs(network, *card.prepare.size)}
+        return {} if network.capabilities.opaque else {"macs": count_macs(network, *card.prepare.size)}
 
     def panel(
         self, predictor: "SaliencyPredictor", sample: "Sample", settings: Evaluate, note: str

@@ -39,7 +39,8 @@ class NetworkTeacher(Teacher):
         network: frozen here.
         card: of its weights, for its normalisation and how it is to be used.
         mean, std: the batches' own normalisation.
-        size: height and width of its inputs, pixels; None = the batch's, rounded to what the network takes.
+        size: height and width of its inputs, pixels; None = the batch's, rounded to what the network takes, or the only
+            size that it takes.
         classes: prompts, for a network that takes prompts; empty = all classes that it learnt.
 
     Raises:
@@ -91,8 +92,8 @@ class NetworkTeacher(Teacher):
 
     def _teacher_inputs(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
         """Convert the batch's inputs to the form that the teacher was trained on."""
-        divisor = self.network.capabilities.divisor
-        height, width = (self.size or divisor * max(1, round(side / divisor)) for side in size)
+        divisor, only = self.network.capabilities.divisor, self.network.capabilities.size
+        height, width = only or (self.size or divisor * max(1, round(side / divisor)) for side in size)
         inputs = {}
         for each in self.inputs:
             value = given.get(each.name)

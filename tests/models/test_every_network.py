@@ -46,8 +46,11 @@ SLOW = ("scfnet-swinb", "inspyrenet-swint")
 EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-bn", "diffsod-tiny")
 """Each way of being exported once: free sizes, companions, attention. An export takes seconds to a minute."""
 
+NETWORKS = [name for name in list_models() if name != "onnx"]
+"""All that are built from options; the others are of files, see test_foreign.py."""
+
 every_network = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in list_models()]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NETWORKS]
 )
 
 

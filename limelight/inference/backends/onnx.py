@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 
-from limelight.imaging.feeds import Feeds, complete
+from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.models.inputs import Input
 
@@ -30,9 +31,12 @@ class OnnxBackend(ExportedBackend):
         self._inputs = inputs
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         shapes = {known.name: known.shape for known in self._session.get_inputs()}
-        height, width = (side if isinstance(side, int) else None for side in shapes["image"][2:])
-        self.takes = (height, width)
+        batch, _, *sides = (side if isinstance(side, int) else None for side in shapes["image"])
+        self.takes = (sides[0], sides[1])
+        self._single_rows = batch == 1  # of another project's file
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds["image"].shape[2:])
-        return Maps(self._session.run(["probability"], complete(self._inputs, feeds))[0])
+        given = complete(self._inputs, feeds)
+        rows = single_rows(given) if self._single_rows else [given]
+        return Maps(np.concatenate([self._session.run(["probability"], row)[0] for row in rows]))

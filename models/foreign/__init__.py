@@ -1,0 +1,1 @@
+"""Networks of other projects, as the ONNX files that they publish."""

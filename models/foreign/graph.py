@@ -1,0 +1,94 @@
+"""Surgery on ONNX graphs: another project's file with this project's input and output names."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from limelight.foundation.errors import UserError
+
+_MAX_BYTES = 2**31 - 1
+"""Of a file without external data: protobuf's limit."""
+_MIN_OPSET = 11
+"""Clip takes its bounds as inputs from then on."""
+_PREFIX = "source."
+
+
+def standardise(source: Path, target: Path, *, input: str, output: str, logits: bool) -> None:
+    """Write a file that maps `image` (B, 3, H, W) to `probability` (B, 1, h, w) in [0, 1], and nothing else.
+
+    Args:
+        input, output: the source's names.
+        logits: the source's output comes before its sigmoid.
+
+    Raises:
+        UserError: the file's operators are of an older version than these changes need.
+    """
+    import onnx
+    from onnx import compose, helper
+
+    model = compose.add_prefix(onnx.load(source), _PREFIX)  # names of its own cannot stand in the way
+    version = max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    if version < _MIN_OPSET:
+        raise UserError(
+            f"{source} is of opset {version}, exports need {_MIN_OPSET} or later; convert it (onnx.version_converter)"
+        )
+    graph, output = model.graph, _PREFIX + output
+    rank = len(next(each for each in graph.output if each.name == output).type.tensor_type.shape.dim)
+    (image,) = (each for each in graph.input if each.name == _PREFIX + input)
+    graph.node.insert(0, helper.make_node("Identity", ["image"], [image.name]))
+    image.name = "image"
+    graph.node.extend(_single_channel(graph, output, rank, version))
+    graph.node.append(_probability(graph, logits))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, [None, 1, None, None]))
+    onnx.save(model, target)
+
+
+def _single_channel(graph: Any, output: str, rank: int, version: int) -> list[Any]:
+    """Nodes that make `map` (B, 1, h, w) of an output (B, C, h, w), its first channel, or (B, h, w)."""
+    from onnx import TensorProto, helper
+
+    graph.initializer.append(helper.make_tensor("one", TensorProto.INT64, [1], [1]))
+    if rank == 4:
+        graph.initializer.append(helper.make_tensor("zero", TensorProto.INT64, [1], [0]))
+        return [helper.make_node("Slice", [output, "zero", "one", "one"], ["map"])]
+    if version < 13:  # axes became an input then
+        return [helper.make_node("Unsqueeze", [output], ["map"], axes=[1])]
+    return [helper.make_node("Unsqueeze", [output, "one"], ["map"])]
+
+
+def _probability(graph: Any, logits: bool) -> Any:
+    """The node that makes `probability` of `map`."""
+    from onnx import TensorProto, helper
+
+    if logits:
+        return helper.make_node("Sigmoid", ["map"], ["probability"])
+    for bound, value in (("low", 0.0), ("high", 1.0)):
+        graph.initializer.append(helper.make_tensor(bound, TensorProto.FLOAT, [], [value]))
+    return helper.make_node("Clip", ["map", "low", "high"], ["probability"])
+
+
+def read_self_contained(path: Path) -> Any:
+    """Read a file with the external data that it names, as one model.
+
+    Raises:
+        UserError: it is damaged, data files are missing, or it is larger than one file can be.
+    """
+    import onnx
+
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's, onnx's and the file system's
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read as ONNX: {reason}; get the file anew, with its data files") from error
+    for tensor in model.graph.initializer:  # what was external lies in the file now
+        tensor.ClearField("data_location")
+        del tensor.external_data[:]
+    if model.ByteSize() > _MAX_BYTES:
+        raise UserError(f"{path} holds more than 2 GB, which one ONNX file cannot; use a smaller network")
+    return model
+
+
+def count_parameters(model: Any) -> int:
+    """Numbers in the weights of a model, single ones (constants) left out."""
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if len(tensor.dims) > 0)

@@ -1,0 +1,163 @@
+"""Import of ONNX files that other projects publish: one image in, a map among the outputs."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import check_sha256
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Filter, Triple
+from limelight.models.foreign.graph import count_parameters, read_self_contained
+from limelight.models.foreign.network import FILE, OnnxNetwork
+from limelight.models.foreign.session import open_session
+from limelight.models.inputs import Size
+from limelight.models.weights import save_weights
+
+_PROBABILITY_SLACK = 1e-3
+"""How far beyond [0, 1] rounding may bring a sigmoid's results."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the authors feed their network and finish its map; nothing in the file says so."""
+
+    size: Size | None = None
+    """(height, width); None = the only one that the file takes."""
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    divide_by: Literal["range", "maximum"] = "range"
+    filter: Filter = "bilinear"
+    """Of pictures and maps."""
+    logits: bool = False
+    """The map comes before its sigmoid."""
+    full_contrast: bool = False
+    output: str | None = None
+    """The output that holds the map; None = the first that can."""
+
+
+REMBG = Preparation(divide_by="maximum", filter="lanczos", full_contrast=True)
+"""What all networks of rembg have in common (rembg 2.0.86, sessions/base.py)."""
+
+
+def import_onnx(
+    file: Path,
+    folder: Path | str,
+    preparation: Preparation,
+    *,
+    sha256: str | None = None,
+    licence: str = "not stated by the authors",
+    source: str = "",
+    trained_on: tuple[str, ...] = (),
+) -> Card:
+    """Turn an ONNX file into a weights folder.
+
+    Args:
+        sha256: expected hash of the file.
+        source: where it is from, for the card; '' = its name and hash.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        UserError: the file is damaged, of a newer version than the installed ONNX Runtime, without its data files or of
+            another hash; it has other inputs than one image, or no output that is a map; its size is not said, or is
+            another; or its values are no probabilities although `preparation.logits` is false. Nothing is written then.
+    """
+    digest = check_sha256(file, sha256)
+    session = open_session(file)
+    name, taken = _image_input(session, file)
+    size = _size(taken, preparation.size, file)
+    output = _map_output(session, preparation.output, file)
+    model = read_self_contained(file)
+    _check_values(session, name, output, size, preparation.logits, file)
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / FILE).write_bytes(model.SerializeToString())
+        network = OnnxNetwork(
+            name,
+            output,
+            preparation.logits,
+            size if None not in taken else None,
+            count_parameters(model),
+            assets=Path(scratch),
+        )
+        return save_weights(
+            folder,
+            network,
+            name="onnx",
+            input_size=size,
+            licence=licence,
+            source=source or f"imported from {file.name}, sha256 {digest}",
+            trained_on=trained_on,
+            prepare={
+                "mean": preparation.mean,
+                "std": preparation.std,
+                "divide_by": preparation.divide_by,
+                "filter": preparation.filter,
+            },
+            finish={"filter": preparation.filter, "full_contrast": preparation.full_contrast},
+        )
+
+
+def _image_input(session: Any, file: Path) -> tuple[str, tuple[int | None, int | None]]:
+    """The name of the image input, and the height and width that it takes; None = any."""
+    inputs = session.get_inputs()
+    described = ", ".join(f"{each.name} {each.type}{each.shape}" for each in inputs)
+    if len(inputs) != 1:
+        raise UserError(f"{file} has {len(inputs)} inputs ({described}); one picture is all that can be given to it")
+    (image,) = inputs
+    if image.type != "tensor(float)" or len(image.shape) != 4 or image.shape[1] not in (3, None, *_names(image)):
+        raise UserError(f"{file} takes {described}, not float pictures (batch, 3, height, width); convert it")
+    height, width = (side if isinstance(side, int) else None for side in image.shape[2:])
+    return image.name, (height, width)
+
+
+def _names(image: Any) -> list[str]:
+    """Dimensions that are named, and so may have any value."""
+    return [side for side in image.shape if isinstance(side, str)]
+
+
+def _size(taken: tuple[int | None, int | None], wanted: Size | None, file: Path) -> Size:
+    height, width = taken
+    if height is not None and width is not None:
+        if wanted not in (None, (height, width)):
+            raise UserError(f"{file} takes pictures of {height}x{width} alone; leave --size out")
+        return height, width
+    if wanted is None:
+        raise UserError(f"{file} takes pictures of any size; say the one that it was trained at (--size)")
+    return wanted
+
+
+def _map_output(session: Any, wanted: str | None, file: Path) -> str:
+    """The name of the output that holds the map."""
+    outputs = {each.name: each for each in session.get_outputs()}
+    described = ", ".join(f"{each.name} {each.type}{each.shape}" for each in outputs.values())
+    fitting = [name for name, each in outputs.items() if "float" in each.type and len(each.shape or ()) in (3, 4)]
+    if wanted is not None and wanted not in fitting:
+        raise UserError(f"{file} has no map {wanted!r}; its outputs are {described}")
+    if not fitting:
+        raise UserError(f"{file} has no output (batch, channels, height, width) of floats; its outputs are {described}")
+    return wanted or fitting[0]
+
+
+def _check_values(session: Any, name: str, output: str, size: Size, logits: bool, file: Path) -> None:
+    """Run the network on noise once: it must compute a map, and probabilities if it says so."""
+    noise_13HW = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
+    try:
+        (result,) = session.run([output], {name: noise_13HW})
+    except Exception as error:  # of onnxruntime, by operator
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{file} cannot compute a picture of {size[0]}x{size[1]}: {reason}; give another --size"
+        ) from None
+    first = result[0, 0] if result.ndim == 4 else result[0]
+    if min(first.shape) < 2 or not np.isfinite(first).all():
+        raise UserError(f"{file} computes no map: output {output!r} is {result.shape} of a picture of {size}")
+    low, high = float(first.min()), float(first.max())
+    if not logits and (low < -_PROBABILITY_SLACK or high > 1 + _PROBABILITY_SLACK):
+        raise UserError(
+            f"{file} gives values from {low:.3g} to {high:.3g}, which are no probabilities; if they are logits, say so "
+            "(--logits)"
+        )

@@ -1,0 +1,38 @@
+"""ONNX Runtime's sessions for files that someone else made."""
+
+from pathlib import Path
+from typing import Any
+
+from limelight.foundation.errors import UserError
+
+_ERRORS_ONLY = 4
+"""Only what ends the process is printed: everything else is raised, and reported in one line."""
+
+
+def open_session(path: Path, threads: int = 0) -> Any:
+    """Open a file on the CPU.
+
+    Args:
+        threads: 0 = one per core.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, or cannot run the file; the message gives its reason.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise UserError("an ONNX file needs the package onnxruntime; run pip install 'limelight[export]'") from None
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give the path of an .onnx file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # else its threads keep the cores busy
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # a class for each way in which a file can be damaged or too new
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot open {path}: {reason}; get the file anew, with the data "
+            "files beside it, or install a newer onnxruntime"
+        ) from error

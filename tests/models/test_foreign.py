@@ -1,0 +1,263 @@
+"""ONNX files of other projects: prepared and finished as their authors do, and used like any other weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from typer.testing import CliRunner
+
+from limelight import load
+from limelight.cli import app
+from limelight.deploy.merged import export_weights
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import read_image
+from limelight.models.foreign.onnx_file import REMBG, Preparation, import_onnx
+from limelight.models.weights import load_weights, read_card
+from limelight.training.teacher import NetworkTeacher
+
+PHOTOS = sorted((Path(__file__).parents[1] / "photos").glob("*.jpg"))
+Dimensions = Sequence[int | str | None]
+
+
+def conv(name: str, given: str, made: str, channels: tuple[int, int], seed: int) -> tuple[Any, Any]:
+    """A 3x3 convolution with random weights."""
+    weight = np.random.default_rng(seed).normal(0, 0.5, (channels[1], channels[0], 3, 3)).astype(np.float32)
+    node = helper.make_node("Conv", [given, name], [made], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    return node, numpy_helper.from_array(weight, name)
+
+
+def net(
+    path: Path,
+    *,
+    side: Dimensions = (64, 64),
+    logits: bool = False,
+    outputs: Sequence[tuple[str, Dimensions]] = (("d0", (1, 1, 64, 64)), ("d1", (1, 1, 64, 64))),
+    inputs: Sequence[tuple[str, Dimensions]] | None = None,
+    opset: int = 17,
+) -> Path:
+    """A network like those that rembg's users have: side outputs, of which the first is the map."""
+    first, first_weight = conv("w1", "image.1", "hidden", (3, 4), 0)
+    second, second_weight = conv("w2", "positive", "raw", (4, 1), 1)
+    nodes = [first, helper.make_node("Relu", ["hidden"], ["positive"]), second]
+    nodes += [helper.make_node("Identity" if logits else "Sigmoid", ["raw"], [outputs[0][0]])]
+    nodes += [helper.make_node("Neg", ["raw"], [name]) for name, _ in outputs[1:]]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in inputs or [("image.1", (1, 3, *side))]
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+        [first_weight, second_weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def as_rembg_does(path: Path, picture: Image.Image, mean: float, std: float, *, sigmoid: bool) -> np.ndarray:
+    """rembg 2.0.86's map of a picture, written down from its sessions/base.py and dis_general_use.py."""
+    small = np.array(picture.convert("RGB").resize((64, 64), Image.Resampling.LANCZOS))
+    scaled = small / max(np.max(small), 1e-6)
+    fed = ((scaled - mean) / std).transpose(2, 0, 1)[None].astype(np.float32)
+    result = onnxruntime.InferenceSession(path).run(None, {"image.1": fed})[0][:, 0]
+    prediction = 1 / (1 + np.exp(-result)) if sigmoid else result
+    stretched = np.squeeze((prediction - prediction.min()) / (prediction.max() - prediction.min()))
+    mask = Image.fromarray((stretched * 255).astype("uint8"), mode="L")
+    return np.array(mask.resize(picture.size, Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("size", [(91, 57), (64, 64), (30, 200)])
+def test_maps_are_those_of_rembg(tmp_path: Path, logits: bool, size: tuple[int, int]) -> None:
+    file = net(tmp_path / "net.onnx", logits=logits)
+    preparation = replace(REMBG, mean=(0.5,) * 3, std=(1.0,) * 3, logits=logits)
+    import_onnx(file, tmp_path / "weights", preparation)
+    predictor = load(tmp_path / "weights")
+    for photo in PHOTOS:
+        picture = (
+            Image.open(photo).convert("RGB").resize(size).point(lambda value: value * 0.8)
+        )  # its maximum is not 255
+        saliency_HW = predictor.predict([np.array(picture)])[0].saliency_HW
+        expected = as_rembg_does(file, picture, 0.5, 1.0, sigmoid=logits)
+        difference = np.abs(np.rint(saliency_HW * 255) - expected)
+        assert difference.max() <= 1 and (difference > 0).mean() < 0.02
+        assert expected.std() > 10, "the map shows something"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("logits", "free"), [(False, False), (True, True)])
+def test_exports_agree_with_the_file(tmp_path: Path, logits: bool, free: bool) -> None:
+    side = ("height", "width") if free else (64, 64)
+    batch = "batch" if free else 1
+    outputs = [("probability", (batch, 1, *side))]  # a name that exports have too
+    file = net(tmp_path / "net.onnx", logits=logits, outputs=outputs, inputs=[("image.1", (batch, 3, *side))])
+    import_onnx(file, tmp_path / "weights", Preparation(size=(64, 64), logits=logits))
+    export_weights(tmp_path / "weights", tmp_path / "made", ["onnx-fp32", "openvino-fp32"])
+    pictures = [read_image(photo) for photo in PHOTOS]
+    expected = [each.saliency_HW for each in load(tmp_path / "weights").predict(pictures)]
+    for runtime in ("torch", "onnx-fp32", "openvino-fp32"):
+        predictor = load(tmp_path / "made", runtime=runtime)
+        for found, map_HW in zip(predictor.predict(pictures), expected, strict=True):
+            np.testing.assert_allclose(found.saliency_HW, map_HW, atol=1e-5)
+
+
+def test_a_map_of_three_dimensions_or_many_channels(tmp_path: Path) -> None:
+    """Whatever the output looks like, the map is its first channel, in every runtime."""
+    model = onnx.load(net(tmp_path / "net.onnx", outputs=[("d0", (1, 1, 64, 64))]))
+    model.graph.node.append(helper.make_node("Concat", ["d0", "raw"], ["both"], axis=1))
+    model.graph.node.append(helper.make_node("Squeeze", ["d0", "first"], ["flat"]))
+    model.graph.initializer.append(helper.make_tensor("first", TensorProto.INT64, [1], [1]))
+    outputs = [("d0", (1, 1, 64, 64)), ("both", (1, 2, 64, 64)), ("flat", (1, 64, 64))]
+    model.graph.output.pop()
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs)
+    onnx.save(model, tmp_path / "net.onnx")
+    picture = read_image(PHOTOS[0])
+    maps = []
+    for name, _ in outputs:
+        import_onnx(tmp_path / "net.onnx", tmp_path / name, Preparation(output=name))
+        export_weights(tmp_path / name, tmp_path / f"{name}-made", ["onnx-fp32"])
+        maps += [load(tmp_path / name), load(tmp_path / f"{name}-made", runtime="onnx-fp32")]
+    expected, *others = (predictor.predict([picture])[0].saliency_HW for predictor in maps)
+    for other in others:
+        np.testing.assert_allclose(other, expected, atol=1e-5)
+
+
+def test_it_teaches(tmp_path: Path) -> None:
+    """As a teacher it sees pictures at its only size, normalised as its card says."""
+    import_onnx(net(tmp_path / "net.onnx"), tmp_path / "weights", Preparation(mean=(0.5,) * 3, std=(1.0,) * 3))
+    network, card = load_weights(tmp_path / "weights")
+    mean, std = (0.2, 0.3, 0.4), (0.5, 0.6, 0.7)
+    teacher = NetworkTeacher(network, card, mean=mean, std=std, size=None, classes=())
+    value_B3HW = torch.rand(2, 3, 64, 64)
+
+    class Batch:
+        image_B3HW = (value_B3HW - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        inputs = property(lambda self: {"image": self.image_B3HW})
+
+        def __len__(self) -> int:
+            return 2
+
+    targets = teacher.targets(Batch())  # type: ignore[arg-type]  # as much of a batch as teachers look at
+    torch.testing.assert_close(targets, network.maps({"image": value_B3HW - 0.5}), atol=1e-5, rtol=0)
+    larger = Batch()
+    larger.image_B3HW = torch.nn.functional.interpolate(Batch.image_B3HW, 96)
+    assert teacher.targets(larger).shape == (2, 1, 96, 96)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="takes 64x64 pixels alone"):
+        NetworkTeacher(network, card, mean=mean, std=std, size=96, classes=())
+
+
+def test_two_files_are_two_models(tmp_path: Path) -> None:
+    """Resume states and leaderboards know weights by the hash of model.safetensors."""
+    one, other = net(tmp_path / "one.onnx"), net(tmp_path / "other.onnx", logits=True)
+    hashes = {
+        import_onnx(file, tmp_path / file.stem, Preparation(logits=True)).provenance.sha256 for file in (one, other)
+    }
+    assert len(hashes) == 2
+    card = read_card(tmp_path / "one")
+    assert card.architecture.parameters == 3 * 4 * 9 + 4 * 9
+    assert "one.onnx, sha256" in card.provenance.source and card.provenance.licence == "not stated by the authors"
+    (tmp_path / "one/assets/model.onnx").write_bytes(other.read_bytes())
+    with pytest.raises(UserError, match=r"does not match its card: model\.onnx"):
+        load(tmp_path / "one")
+
+
+def test_pictures_of_another_size_are_refused_where_there_is_one(tmp_path: Path) -> None:
+    import_onnx(net(tmp_path / "net.onnx"), tmp_path / "weights", Preparation())
+    with pytest.raises(UserError, match="takes pictures of 64x64 alone, got 96x96"):
+        load(tmp_path / "weights", size=96).predict([read_image(PHOTOS[0])])
+    with pytest.raises(UserError, match="openvino-bf16"):
+        load(tmp_path / "weights", half_precision=True).predict([read_image(PHOTOS[0])])
+
+
+# ------------------------------------------------------------------------------------------------------- the command
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["import", *arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    free = [("d0", (1, 1, "height", "width"))]
+    net(Path("isnet.onnx"), side=("height", "width"), logits=True, outputs=free)
+    options = ["--mean", ".5", "--std", "1,1,1", "--size", "48", "--logits", "--rembg", "--licence", "Apache-2.0"]
+    assert run("isnet.onnx", *options).strip() == "artifacts/isnet"
+    card = read_card("artifacts/isnet")
+    assert (card.prepare.mean, card.prepare.std, card.prepare.size) == ((0.5,) * 3, (1.0,) * 3, (48, 48))
+    assert (card.prepare.divide_by, card.prepare.filter, card.finish.filter) == ("maximum", "lanczos", "lanczos")
+    assert card.finish.full_contrast and card.provenance.licence == "Apache-2.0"
+    assert load("artifacts/isnet", size=80).predict([read_image(PHOTOS[0])])[0].saliency_HW.std() > 0.02
+
+
+def damaged(path: Path) -> Path:
+    path.write_bytes(net(path).read_bytes()[:200])
+    return path
+
+
+def without_its_data(path: Path) -> Path:
+    model = onnx.load(net(path))
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    path.with_name("weights.bin").unlink()
+    return path
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
+    "missing": (lambda path: path, [], "does not exist"),
+    "damaged": (damaged, [], "cannot open"),
+    "data": (without_its_data, [], "with the data files beside it"),
+    "two pictures": (
+        lambda path: net(path, inputs=[("image.1", (1, 3, 64, 64)), ("trimap", (1, 1, 64, 64))]),
+        [],
+        r"has 2 inputs \(image.1 .*trimap",
+    ),
+    "channels last": (
+        lambda path: net(path, inputs=[("image.1", (1, 64, 64, 3))]),
+        [],
+        "cannot open|not float pictures",
+    ),
+    "newer": (lambda path: net(path, opset=99), [], "install a newer onnxruntime"),
+    "five dimensions": (
+        lambda path: net(path, outputs=[("d0", None)]),
+        ["--map-output", "d7"],
+        "has no map 'd7'; its outputs are d0",
+    ),
+    "logits": (lambda path: net(path, logits=True), [], "no probabilities; if they are logits, say so"),
+    "another size": (net, ["--size", "96"], "takes pictures of 64x64 alone"),
+    "no size": (
+        lambda path: net(path, side=("h", "w"), outputs=[("d0", (1, 1, "h", "w"))]),
+        [],
+        "say the one that it was trained at",
+    ),
+    "hash": (net, ["--sha256", "0" * 64], "expected 0000"),
+    "network": (net, ["--model", "sdnet"], "--model cannot be given with an .onnx file"),
+    "mean": (net, ["--mean", ".5,.5"], "takes one number or three"),
+    "std": (net, ["--std", "0"], "takes one number or three"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD)
+def test_bad_files_are_refused_in_one_line(mistake: str, tmp_path: Path) -> None:
+    make, options, message = BAD[mistake]
+    with pytest.raises(UserError, match=message) as raised:
+        run(str(make(tmp_path / "net.onnx")), "-o", str(tmp_path / "weights"), *options)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 500
+    assert not (tmp_path / "weights").exists()
+
+
+def test_options_of_onnx_files_are_refused_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(b"")
+    with pytest.raises(UserError, match="--size and --logits cannot be given with a checkpoint"):
+        run(str(tmp_path / "net.pth"), "--model", "sdnet", "--size", "64", "--logits")
+    with pytest.raises(UserError, match="say which network it is"):
+        run(str(tmp_path / "net.pth"))
