@@ -77,6 +77,9 @@ def predict(
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of the runtime")] = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
+    high_resolution: Annotated[
+        bool, typer.Option("--high-resolution", help="refine the map by tiles, up to the picture's own resolution")
+    ] = False,
     vae: Annotated[
         Path | None, typer.Option(help="for diffusion networks: a folder with another autoencoder, such as TAESD")
     ] = None,

@@ -43,6 +43,8 @@ class Request:
     """Settings of a network that samples; without steps, those it was trained for."""
     half_precision: bool = False
     """Compute in bf16."""
+    high_resolution: bool = False
+    """Refine each picture's map by tiles, up to the picture's own resolution; see `limelight.inference.refinement`."""
     vae: Path | None = None
     """Folder of an autoencoder in diffusers' format, replacing the network's own: TAESD decodes Stable Diffusion's
     latents 18 times cheaper."""
@@ -58,6 +60,8 @@ class Request:
             raise UserError(
                 "a size stretches pictures, a processing resolution keeps their proportions; give one of them"
             )
+        if self.high_resolution and self.processing_res is not None:
+            raise UserError("high resolution is reached by tiles of one size; leave the processing resolution out")
         if self.processing_res is not None and self.processing_res < 0:
             raise UserError(
                 f"the processing resolution must be positive, or 0 for each picture's own; got {self.processing_res}"
@@ -78,6 +82,7 @@ class Plan:
     processing_res: int | None
     sampling: Sampling
     vae: Path | None
+    high_resolution: bool = False
 
     @property
     def description(self) -> str:
@@ -95,6 +100,7 @@ class Plan:
                     else f"{computed_in} ({requested_format} unavailable)",
                     self.sampling.note,
                     f"autoencoder {self.vae}" if self.vae else "",
+                    "refined by tiles" if self.high_resolution else "",
                     f"weights {self.card.provenance.sha256[:12]}",
                 ),
             )
@@ -108,14 +114,27 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         UserError: the network or the runtime does not support the request; the message says why and what is supported.
     """
     sampling = request.sampling.for_weights(card)
+    prompted = any(each.source == "prompt" for each in card.architecture.inputs)
+    if request.high_resolution and (prompted or sampling.steps is not None):
+        what = "takes text prompts" if prompted else "samples in several steps"
+        raise UserError(f"{card.architecture.model} {what}, which high resolution does not support; leave it out")
     runtime = _runtime(folder, card, request, sampling)
     device = _device(request.device, runtime)
-    by_policy = request.size is None and card.prepare.policy != "stretch"
+    by_policy = request.size is None and card.prepare.policy != "stretch" and not request.high_resolution
     fixed = None
     if request.processing_res is None and not by_policy:
         fixed = fixed_size(card.prepare.size if request.size is None else request.size, card.prepare)
     return Plan(
-        Path(folder), card, runtime, device, request.threads, fixed, request.processing_res, sampling, request.vae
+        Path(folder),
+        card,
+        runtime,
+        device,
+        request.threads,
+        fixed,
+        request.processing_res,
+        sampling,
+        request.vae,
+        request.high_resolution,
     )
 
 

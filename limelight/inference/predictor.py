@@ -23,6 +23,7 @@ from limelight.imaging.geometry import network_size, proportional_size, to_pictu
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend, check_size
 from limelight.inference.plan import Plan, Request, plan
+from limelight.inference.refinement import refine
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.models.card import Card, Finish
 from limelight.models.inputs import Size
@@ -120,6 +121,8 @@ class Predictor(Generic[Result]):
         if len(companions) != len(images):
             raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
         modalities = [self.modality_for(given is not None, modality) for given in companions]
+        if self.plan.high_resolution and any(each != "rgb" for each in modalities):
+            raise UserError("high resolution is for pictures alone; leave the companions or the high resolution out")
         results: dict[int, Result] = {}
         for size, alike in self._by_size(images).items():
             companion = any(modalities[index] != "rgb" for index in alike)
@@ -185,10 +188,17 @@ class Predictor(Generic[Result]):
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
         for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
             before = time.perf_counter()
+            if self.plan.high_resolution and not keep_size:
+                map_Khw = refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
             uncertainty_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
             result = finish(map_Khw, uncertainty_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
             result.milliseconds["post"] = 1000 * (time.perf_counter() - before)
             yield result
+
+    def _tile(self, tile_hw3: np.ndarray, size: Size) -> np.ndarray:
+        """The network's map_hw of a part of a picture."""
+        feeds = picture_feeds([tile_hw3], [None], ["rgb"], self.card, size)
+        return self._backend.run(feeds).probability_BKhw[0, 0]
 
 
 def prediction(

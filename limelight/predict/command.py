@@ -52,6 +52,7 @@ class Request:
     device: Device
     threads: int | None
     half_precision: bool
+    high_resolution: bool
     vae: Path | None
     size: int | None
     processing_res: int | None
@@ -183,6 +184,7 @@ def _load(request: Request) -> AnyPredictor:
         processing_res=request.processing_res,
         sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
         half_precision=request.half_precision,
+        high_resolution=request.high_resolution,
         vae=request.vae,
     )
     return load(with_export(model, runtime), load_request)

@@ -1,0 +1,110 @@
+"""High resolution by tiles: sharper borders, no seams, nothing found that the whole picture does not show."""
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limelight import load
+from limelight.foundation.errors import UserError
+from limelight.inference.refinement import _spans, levels, refine
+
+TILE = (64, 64)
+
+
+def disk(height: int, width: int) -> np.ndarray:
+    """A white disk on black, uint8 RGB."""
+    image_HW3 = np.zeros((height, width, 3), np.uint8)
+    return cv2.circle(image_HW3, (width // 2, height // 2), min(height, width) // 3, (255,) * 3, -1)
+
+
+def brightness(picture_hw3: np.ndarray) -> np.ndarray:
+    """A network that finds what is white, at the resolution of a tile."""
+    grey_hw = picture_hw3.mean(axis=2, dtype=np.float32) / 255
+    return cv2.resize(grey_hw, TILE[::-1], interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("size", [(500, 700), (257, 64), (1000, 90)])
+def test_borders_become_as_sharp_as_the_picture(size: tuple[int, int]) -> None:
+    image_HW3 = disk(*size)
+    truth_HW = image_HW3[..., 0] / np.float32(255)
+    coarse_hw = brightness(image_HW3)
+    refined_HW = refine(image_HW3, coarse_hw.copy(), brightness, TILE)
+    enlarged_HW = cv2.resize(coarse_hw, size[::-1], interpolation=cv2.INTER_LINEAR)
+    assert refined_HW.shape == size and refined_HW.dtype == np.float32
+    assert np.abs(refined_HW - truth_HW).mean() < 0.2 * np.abs(enlarged_HW - truth_HW).mean()
+
+
+def test_tiles_leave_no_seams() -> None:
+    """Networks answer differently for each tile; what they disagree about fades over the overlaps."""
+    image_HW3 = cv2.GaussianBlur(disk(400, 400), (0, 0), 25)
+    generator = np.random.default_rng(0)
+
+    def uncertain(picture_hw3: np.ndarray) -> np.ndarray:
+        return np.clip(brightness(picture_hw3) * generator.uniform(0.8, 1.2), 0, 1)
+
+    refined_HW = refine(image_HW3, brightness(image_HW3), uncertain, TILE)
+    starts = {span.start for size in levels((400, 400), TILE)[-1:] for span in _spans(size[0], 64)[0]} - {0}
+    steps_HW = np.abs(np.diff(refined_HW, axis=1))
+    across = steps_HW[:, [start - 1 for start in starts]].max()
+    assert across <= steps_HW.max() and across < 0.02
+
+
+def test_what_only_a_tile_finds_is_not_taken() -> None:
+    """A second disk that the pass over the whole picture does not show."""
+    image_HW3 = disk(500, 700)
+    coarse_hw = brightness(image_HW3)
+    cv2.circle(image_HW3, (60, 60), 40, (255,) * 3, -1)
+    assert refine(image_HW3, coarse_hw, brightness, TILE)[20:100, 20:100].max() < 0.02
+
+
+def test_flat_tiles_are_not_computed() -> None:
+    calls = []
+
+    def counted(picture_hw3: np.ndarray) -> np.ndarray:
+        calls.append(picture_hw3.shape)
+        return brightness(picture_hw3)
+
+    refine(np.zeros((640, 640, 3), np.uint8), np.zeros(TILE, np.float32), counted, TILE)
+    assert not calls
+    image_HW3 = disk(640, 640)
+    refine(image_HW3, brightness(image_HW3), counted, TILE)
+    every = sum(len(_spans(size[0], 64)[0]) * len(_spans(size[1], 64)[0]) for size in levels((640, 640), TILE))
+    assert 0 < len(calls) < 0.8 * every
+
+
+@given(st.integers(1, 3000), st.integers(8, 400))
+def test_weights_of_tiles_sum_to_one(side: int, length: int) -> None:
+    spans, weights = _spans(side, length)
+    total = np.zeros(side)
+    for span, weight in zip(spans, weights, strict=True):
+        assert len(weight) == span.stop - span.start == min(side, length)
+        total[span] += weight
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+    overlaps = [before.stop - after.start for before, after in itertools.pairwise(spans)]
+    assert all(overlap >= length // 4 - 1 for overlap in overlaps)
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_levels_double_up_to_the_picture(height: int, width: int) -> None:
+    sizes = levels((height, width), (320, 320))
+    longest = [320, *(max(size) for size in sizes)]
+    assert all(before < after <= 2 * before for before, after in itertools.pairwise(longest))
+    assert not sizes or sizes[-1] == (height, width)
+    assert bool(sizes) == (max(height, width) > 320)
+
+
+def test_a_predictor_refines(untrained: Path) -> None:
+    picture_HW3 = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
+    plain, high = load(untrained), load(untrained, high_resolution=True)
+    assert "refined by tiles" in high.description and "tiles" not in plain.description
+    small_HW3 = picture_HW3[:60, :60]
+    assert np.array_equal(*(each.predict([small_HW3])[0].saliency_HW for each in (plain, high)))
+    one, other = (each.predict([picture_HW3])[0].saliency_HW for each in (plain, high))
+    assert one.shape == other.shape and not np.array_equal(one, other)
+    with pytest.raises(UserError, match="leave the processing resolution out"):
+        load(untrained, high_resolution=True, processing_res=128)
