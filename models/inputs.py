@@ -29,6 +29,7 @@ class Input(BaseModel):
     name: str = Field(description="also the name of an export's input")
     source: Source
     scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the requested size")
+    side: int | None = Field(default=None, ge=1, description="pixels of its own square, whatever the requested size")
     optional: bool = Field(default=False, description="it may be left out of a call if no row of the batch has one")
 
     @property
@@ -57,6 +58,8 @@ class Input(BaseModel):
 
     def scaled(self, size: Size) -> Size:
         """Its (height, width) where the picture is fed at `size`."""
+        if self.side is not None:
+            return self.side, self.side
         return max(1, round(size[0] * self.scale)), max(1, round(size[1] * self.scale))
 
 

@@ -146,7 +146,7 @@ def evaluation_batches(
         UserError: a file is missing or damaged; names the sample.
     """
     # An input at another scale is resized from the original picture, as in inference; then the original is cached.
-    cached_size = size if all(each.scale == 1 for each in inputs) else None
+    cached_size = size if all(each.scaled((size, size)) == (size, size) for each in inputs) else None
     windows = evaluation_windows(samples, frames, stride)[rank::world]
     own = sorted(index for window in windows for index in window)
     place = {index: at for at, index in enumerate(own)}

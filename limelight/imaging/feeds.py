@@ -50,7 +50,7 @@ def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequ
     feeds = {}
     for each in inputs:
         if each.source != "prompt":
-            own = size if each.scale == 1 else each.scaled(size)
+            own = each.scaled(size)
             array = MAKERS[each.source]([row(own) for row in at], tables)
             if array is not None:
                 feeds[each.name] = array

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
 from limelight.models.features import TimmFeatures, check_name
+from limelight.models.inputs import IMAGE, Input
 from limelight.models.inspyrenet.context import PAADecoder, PAAEncoder
 from limelight.models.inspyrenet.res2net import TIMM, Res2Net
 from limelight.models.inspyrenet.sica import SICA
@@ -51,6 +53,12 @@ class InSPyReNet(Network):
         version: 'final' is the paper's; 'seed' the code a year before it, with zeros about the pyramid's maps and
             contexts at the features' own size.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt' (ours). None = images alone.
+        blend_above: a picture whose sides are both longer, pixels, is computed twice, at its size and at `base_size`,
+            and the two are blended; any other at `base_size` alone. 512 as published for weights of 384 pixels. Needs
+            a second input, 'overview'; in evaluation mode only. None = one pass.
+
+    Raises:
+        UserError: blending is asked of a network that takes companions.
     """
 
     capabilities = Capabilities(
@@ -66,13 +74,19 @@ class InSPyReNet(Network):
         attention: Literal["corrected", "published"] = "corrected",
         version: Literal["final", "seed"] = "final",
         modalities: Sequence[str] | None = None,
+        blend_above: int | None = None,
     ) -> None:
         super().__init__()
         takes = checked_modalities(modalities)
+        self.blend_above = blend_above
         self.backbone = _backbone(backbone, pretrained, 3 + len(companions_of(takes)))
         if origin := self.backbone.origin:
             self.base, self.mean, self.std = origin.source, origin.mean, origin.std
         self.inputs = inputs_of(takes)
+        if blend_above is not None:
+            if companions_of(takes):
+                raise UserError("InSPyReNet blends two passes of pictures alone; leave out blend_above or modalities")
+            self.inputs = (IMAGE, Input(name="overview", source="image", side=base_size))
         self.capabilities = replace(type(self).capabilities, modalities=takes)
         published = attention == "published"
         for number, inputs in enumerate(self.backbone.channels, 1):
@@ -85,10 +99,20 @@ class InSPyReNet(Network):
         self.pyramid = ImagePyramid("constant" if version == "seed" else "reflect")
 
     def forward(
-        self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None
+        self,
+        image_B3HW: Tensor,
+        companion_B1HW: Tensor | None = None,
+        modality_B: Tensor | None = None,
+        overview_B3HW: Tensor | None = None,
     ) -> list[Tensor]:
-        seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
-        saliency = self.levels(seen_BCHW).saliency
+        if overview_B3HW is None or self.blend_above is None or self.training:
+            seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
+            saliency = self.levels(seen_BCHW).saliency
+        else:
+            levels = self.levels(overview_B3HW)
+            if min(image_B3HW.shape[-2:]) > self.blend_above:
+                levels = self.blend(levels, self.levels(image_B3HW))
+            saliency = levels.saliency
         return [F.interpolate(logits, image_B3HW.shape[-2:], mode="nearest") for logits in reversed(saliency)]
 
     def levels(self, seen_BCHW: Tensor) -> Levels:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from limelight.foundation.errors import UserError
 from limelight.models.importers import import_published
 from limelight.models.importers.files import Files
 from limelight.models.inspyrenet.blocks import AxialAttention
@@ -80,6 +81,24 @@ def test_two_passes_blend_as_published(shared: Path) -> None:
     with torch.inference_mode():
         blended = network.blend(network.levels(noise(54321, 128, 128)), network.levels(noise(12345, 320, 224)))
     compare(blended, golden, 1e-3)
+
+
+def test_large_pictures_are_blended_with_an_overview() -> None:
+    """The second input is always the whole picture at the training's size."""
+    options = {"backbone": "lcnet_050", "channels": 8, "base_size": 64, "blend_above": 96}
+    network = create_model("inspyrenet", **options).eval()
+    assert [each.scaled((320, 224)) for each in network.inputs] == [(320, 224), (64, 64)]
+    overview, large, narrow = noise(0, 64, 64), noise(1, 128, 160), noise(2, 96, 320)
+    with torch.inference_mode():
+        low = network.levels(overview)
+        blended = network.maps({"image": large, "overview": overview})
+        expected = network.blend(low, network.levels(large)).saliency[-1].sigmoid()
+        torch.testing.assert_close(blended, expected)
+        alone = network.maps({"image": narrow, "overview": overview})
+        enlarged = torch.nn.functional.interpolate(low.saliency[-1], (96, 320), mode="nearest").sigmoid()
+        torch.testing.assert_close(alone, enlarged)
+    with pytest.raises(UserError, match="leave out blend_above or modalities"):
+        create_model("inspyrenet", **options, modalities=["rgb", "rgbd"])
 
 
 @pytest.mark.parametrize(
