@@ -151,13 +151,18 @@ def _band_colours(layer: Layer) -> np.ndarray:
     if layer.transparency is not None:
         image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)[..., None]
         alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
-    alpha = alpha[..., None]
+    mixed = bool(((alpha > 0) & (alpha < 1)).any())  # not after a threshold
+    colours_HW3 = _unmixed(image, alpha[..., None], opacity) if mixed else image.copy()
+    colours_HW3[kept_HW == 0] = 0
+    return colours_HW3
+
+
+def _unmixed(image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
+    """Compute the object's own colours, uint8 HxWx3; alpha and opacity are HxWx1."""
     foreground = background = image = image.astype(np.float32)
     for window in _WINDOWS:
         foreground, background = _blur_fusion(image, alpha, opacity, foreground, background, window)
-    colours_HW3 = _to_8bit(np.where(alpha >= 1, image, foreground))
-    colours_HW3[kept_HW == 0] = 0
-    return colours_HW3
+    return _to_8bit(np.where(alpha >= 1, image, foreground))
 
 
 def _blur_fusion(
