@@ -6,7 +6,6 @@ curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/
 """
 
 import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,11 +23,14 @@ from limelight.inference.predictor import OpenVocabularyPredictor, load
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import colour, encode_labels, tinted
 from limelight.services.app import CONFIG, GuardedService, guard
+from limelight.services.fields import Text, as_text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.uploads import (
+    LIMITS,
     SETTINGS,
     answer_error,
     as_header,
+    description,
     notes_of,
     page,
     read_upload,
@@ -46,11 +48,6 @@ UPLOAD = Form(
 )
 
 
-def as_text(value: Any) -> str:
-    """Restore a field to the text that was sent: BentoML parses what happens to be JSON, such as 'null' or a year."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def as_names(value: Any) -> list[str]:
     """Split names at commas, or read them from a JSON list, where they may hold commas."""
     if isinstance(value, list):
@@ -59,7 +56,6 @@ def as_names(value: Any) -> list[str]:
     return text.split(",") if text.strip() else []
 
 
-Text = Annotated[str, BeforeValidator(as_text)]
 Names = Annotated[list[str], BeforeValidator(as_names)]
 PngFile = Annotated[Path, ContentType("image/png")]
 
@@ -103,8 +99,8 @@ class OpenVocabulary:
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:
-        """What is being served: the model's card, and one line on how it runs."""
-        return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
+        """What is being served: the model's card, one line on how it runs, and the limits of a request."""
+        return description(self._predictor.plan, LIMITS | {"max_classes"})
 
     def _answer(self, path: Path, classes: Sequence[str], template: str | None, background: str, kind: str) -> Any:
         try:
@@ -112,23 +108,13 @@ class OpenVocabulary:
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
-                share = _share(background)
+                least = share("background", background)
                 picture = read_upload(path)
                 images = [picture.photo.image_HW3]
-                (segmentation,) = self._predictor.predict(images, classes, template=template, background=share)
+                (segmentation,) = self._predictor.predict(images, classes, template=template, background=least)
                 return _response(picture, segmentation, kind)
         except (Refusal, UserError) as error:
             return answer_error(error)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UserError(f"background {text[:40]!r} is not a number from 0 to 1; send one, or leave it out")
-    return value
 
 
 def _response(picture: Picture, segmentation: Segmentation, kind: str) -> Response:

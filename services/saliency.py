@@ -4,6 +4,7 @@
     curl -F image=@photo.jpg 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F companion=@depth.png 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F kind=blur 127.0.0.1:3000/predict -o blurred.png
+    curl -F image=@photo.jpg -F threshold=0.5 127.0.0.1:3000/cutout -o cutout.png
 
 No batching: on a CPU it gains little, and one bad picture would fail the others of its batch.
 """
@@ -20,17 +21,27 @@ from starlette.responses import Response
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.images import encode
 from limelight.inference.predictor import SaliencyPredictor, load
-from limelight.media.outputs import output
+from limelight.media.outputs import adjust, output
 from limelight.models.card import MODALITIES
 from limelight.services.app import CONFIG, GuardedService, guard
+from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
-from limelight.services.uploads import SETTINGS, answer_error, notes_of, page, read_upload, timing, weights_of
+from limelight.services.uploads import (
+    SETTINGS,
+    answer_error,
+    description,
+    notes_of,
+    page,
+    read_upload,
+    timing,
+    weights_of,
+)
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(
-    "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality'",
+    "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality', a 'threshold'",
     files=frozenset({"companion"}),
-    texts=frozenset({"modality"}),
+    texts=frozenset({"modality", "threshold"}),
     choices={"modality": MODALITIES[1:]},
     requires_field={"modality": "companion"},
 )
@@ -71,35 +82,47 @@ class Limelight:
 
     @bentoml.api
     def predict(
-        self, image: Path, companion: list[Path] = NONE, modality: str | None = None, kind: str = MAP
+        self,
+        image: Path,
+        companion: list[Path] = NONE,
+        modality: str | None = None,
+        threshold: Text | None = None,
+        kind: str = MAP,
     ) -> PngFile:
         """The saliency map as an 8-bit grey PNG of the picture's size: black is background, white is the object.
 
         A model that takes depth or thermal pictures is sent one as `companion`, and if it takes both, the
-        companion's kind, 'rgbd' or 'rgbt', as `modality`. `kind` selects another result of that size: 'rgba', the
-        object on a transparent background; 'green', 'white' or 'blur', on another background; 'overlay', the picture
-        with the object under a green tint.
+        companion's kind, 'rgbd' or 'rgbt', as `modality`. `threshold` (0 to 1) makes the map black and white: white
+        where it is at least that, so that 0 keeps the whole picture. `kind` selects another result of that size:
+        'rgba', the object on a transparent background; 'green', 'white' or 'blur', on another background; 'overlay',
+        the picture with the object under a green tint.
         """
-        return self._answer(image, companion, modality, kind)
+        return self._answer(image, companion, modality, kind, threshold)
 
     @bentoml.api
-    def cutout(self, image: Path, companion: list[Path] = NONE, modality: str | None = None) -> PngFile:
-        """The object on a transparent background, as an RGBA PNG of the picture's size; `companion` as for predict."""
-        return self._answer(image, companion, modality, CUTOUT)
+    def cutout(
+        self, image: Path, companion: list[Path] = NONE, modality: str | None = None, threshold: Text | None = None
+    ) -> PngFile:
+        """The object on a transparent background, as an RGBA PNG of the picture's size; other fields as for predict."""
+        return self._answer(image, companion, modality, CUTOUT, threshold)
 
     @bentoml.api
     def describe(self) -> dict[str, Any]:
-        """What is being served: the model's card, and one line on how it runs."""
-        return {"description": self._predictor.description, "card": self._predictor.card.model_dump(mode="json")}
+        """What is being served: the model's card, one line on how it runs, and the limits of a request."""
+        return description(self._predictor.plan)
 
-    def _answer(self, path: Path, companions: list[Path], modality: str | None, kind: str) -> Any:
+    def _answer(
+        self, path: Path, companions: list[Path], modality: str | None, kind: str, threshold: str | None = None
+    ) -> Any:
         try:
             with raising_shortage():
+                level = None if threshold is None else share("threshold", threshold)
                 picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
                 (prediction,) = self._predictor.predict(
                     [picture.photo.image_HW3], [picture.companion_HW], modality=modality
                 )
-                made = output(kind).render(picture.photo.image_HW3, prediction.saliency_HW, picture.photo.transparency)
+                saliency_HW = adjust(prediction.saliency_HW, threshold=level)
+                made = output(kind).render(picture.photo.image_HW3, saliency_HW, picture.photo.transparency)
                 content = encode(made, dpi=picture.photo.dpi)
         except (Refusal, UserError) as error:
             return answer_error(error)

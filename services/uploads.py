@@ -1,7 +1,7 @@
 """Shared by the services: the served weights, the page, reading of uploads, error responses and headers."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.imaging.images import Picture, read_picture
+from limelight.inference.plan import Plan
 from limelight.models.weights import read_card
 from limelight.services.forms import Refusal
 from limelight.services.settings import service_settings
@@ -21,6 +22,8 @@ from limelight.services.settings import service_settings
 PAGE = Path(__file__).with_name("page.html")
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
+LIMITS = frozenset({"max_body", "max_pixels"})
+"""Settings that clients are told, so that they need not send what will be refused."""
 MAX_NOTE_CHARS = 200
 MAX_NOTES_CHARS = 4000
 """Characters of the header with all notes; proxies and clients refuse headers from 8 KiB on."""
@@ -54,6 +57,19 @@ def answer_error(error: Refusal | UserError) -> Response:
             "the picture needs more memory than there is; send a smaller one or ask for fewer classes",
         )
     return JSONResponse({"error": str(error)}, getattr(error, "status", HTTPStatus.BAD_REQUEST))
+
+
+def description(plan: Plan, limits: Set[str] = LIMITS) -> dict[str, Any]:
+    """Describe what is being served, as JSON: one line on how it runs, the model's card, the limits of a request.
+
+    Args:
+        limits: names of settings.
+    """
+    return {
+        "description": plan.description,
+        "card": plan.card.model_dump(mode="json"),
+        "limits": {name: getattr(SETTINGS, name) for name in sorted(limits)},
+    }
 
 
 def timing(milliseconds: dict[str, float]) -> dict[str, str]:

@@ -139,7 +139,8 @@ def test_what_cannot_be_asked_is_refused_in_one_line(url: str, sent: dict, statu
 def test_the_page_asks_for_classes(url: str) -> None:
     page = httpx.get(url, trust_env=False).text
     assert '<html lang="en" data-takes="rgb open-vocabulary">' in page
-    card = httpx.post(f"{url}/describe", json={}, trust_env=False).json()["card"]
-    assert card["architecture"]["task"] == "open-vocabulary"
+    description = httpx.post(f"{url}/describe", json={}, trust_env=False).json()
+    assert description["card"]["architecture"]["task"] == "open-vocabulary"
+    assert description["limits"] == {"max_body": 20 << 20, "max_pixels": 20_000, "max_classes": 5}
     body = httpx.get(f"{url}/docs.json", trust_env=False).json()["paths"]["/segment"]["post"]["requestBody"]["content"]
     assert "multipart/form-data" in body

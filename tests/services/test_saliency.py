@@ -22,7 +22,7 @@ from PIL import Image
 
 from limelight.imaging.images import encode, read_image
 from limelight.inference.predictor import load
-from limelight.media.outputs import output
+from limelight.media.outputs import adjust, output
 from tests.profiles import rgb_profile
 
 pytestmark = pytest.mark.slow
@@ -152,6 +152,28 @@ def test_a_kind_is_what_is_made_of_the_map(client: httpx.Client, untrained: Path
     assert np.mean(difference > 1) < 0.01
 
 
+@pytest.mark.parametrize("kind", ["map", "rgba", "white", "overlay"])
+@pytest.mark.parametrize("threshold", ["0", "0.45", "1.0"])
+def test_a_threshold_is_that_of_predict(client: httpx.Client, untrained: Path, kind: str, threshold: str) -> None:
+    image = read_image(picture())
+    saliency_HW = load(untrained, device="cpu").predict([image])[0].saliency_HW
+    expected = output(kind).render(image, adjust(saliency_HW, threshold=float(threshold)))
+    answers = [upload(client, picture(), kind=kind, threshold=threshold)]
+    answers += [upload(client, picture(), "/cutout", threshold=threshold)] * (kind == "rgba")
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        made = np.asarray(Image.open(io.BytesIO(answer.content)))
+        different = np.abs(made.astype(int) - expected).reshape(40, 60, -1).max(-1) > 1
+        # A pixel of that very saliency may fall to either side.
+        assert made.shape == expected.shape and different.mean() < 0.01
+
+
+@pytest.mark.parametrize("threshold", ["", "much", "NaN", "-0.1", "1.01", "[0.5]", '"\\ud800"'])
+@pytest.mark.parametrize("path", ["/predict", "/cutout"])
+def test_what_is_no_threshold_is_400(client: httpx.Client, path: str, threshold: str) -> None:
+    refused(upload(client, picture(), path, threshold=threshold), 400, "threshold")
+
+
 def transparent(colour: tuple[int, int, int] = (200, 60, 40)) -> tuple[np.ndarray, bytes]:
     """A square on a transparent ground, in Display P3, at 300 dpi; the ground's own colour is hidden."""
     pixels = np.full((40, 60, 4), (255, 0, 255, 0), np.uint8)
@@ -204,6 +226,7 @@ def test_other_kinds_are_refused_files_above_all(client: httpx.Client, kind: str
 def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:
     description = client.post("/describe").json()
     assert description["card"] == json.loads((untrained / "card.json").read_text())
+    assert description["limits"] == {"max_body": 20 << 20, "max_pixels": 25_000_000}
     assert description["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
 
 
