@@ -11,5 +11,8 @@ setup(
         *find_packages(include=["limelight", "limelight.*"]),
         *(f"limelight.{name}" for folder in SIBLING_FOLDERS for name in find_packages(include=[folder, f"{folder}.*"])),
     ],
-    package_data={"limelight.services": ["*.html"], "limelight.models.shipped": ["*/*.json", "*/*.safetensors"]},
+    package_data={
+        "limelight.services": ["*.html", "static/*", "static/examples/*"],
+        "limelight.models.shipped": ["*/*.json", "*/*.safetensors"],
+    },
 )

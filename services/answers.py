@@ -15,11 +15,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limelight.services.assets import ASSETS
 from limelight.services.guard import HEALTH
 
 LOG = logging.getLogger("bentoml.access")
-QUIET = HEALTH | {"/metrics"}
-"""Paths polled every few seconds by monitoring; logged only if they fail."""
+QUIET = HEALTH | {"/metrics"} | ASSETS.keys()
+"""Paths polled every few seconds by monitoring, and files of the page; logged only if they fail."""
 FAILED = "the service failed; its log says why"
 MAX_LOGGED_CHARS = 200
 """Most characters of a path or a method that are logged; a client may send 64 KiB."""

@@ -14,11 +14,12 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limelight.services.assets import ASSETS
 from limelight.services.forms import Form, Refusal, media_type
 
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
-OPEN = HEALTH | {"/"}
-"""Paths answered without the token: health, and the page, which holds no data."""
+OPEN = HEALTH | {"/"} | ASSETS.keys()
+"""Paths answered without the token: health, and the page with its files, which hold no data."""
 EMPTY = frozenset({"/describe"})
 """Paths that take no input; BentoML's clients send the JSON object {} then."""
 _BEFORE_BODY_READ = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

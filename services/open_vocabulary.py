@@ -25,6 +25,7 @@ from limelight.media.labels import colour, encode_labels, tinted
 from limelight.services.app import CONFIG, GuardedService, guard
 from limelight.services.fields import Text, as_text, share
 from limelight.services.forms import Form, Refusal
+from limelight.services.page import page
 from limelight.services.uploads import (
     LIMITS,
     SETTINGS,
@@ -32,7 +33,6 @@ from limelight.services.uploads import (
     as_header,
     description,
     notes_of,
-    page,
     read_upload,
     timing,
     weights_of,

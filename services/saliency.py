@@ -26,16 +26,8 @@ from limelight.models.card import MODALITIES
 from limelight.services.app import CONFIG, GuardedService, guard
 from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
-from limelight.services.uploads import (
-    SETTINGS,
-    answer_error,
-    description,
-    notes_of,
-    page,
-    read_upload,
-    timing,
-    weights_of,
-)
+from limelight.services.page import page
+from limelight.services.uploads import SETTINGS, answer_error, description, notes_of, read_upload, timing, weights_of
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(

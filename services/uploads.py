@@ -1,26 +1,20 @@
-"""Shared by the services: the served weights, the page, reading of uploads, error responses and headers."""
+"""Shared by the services: the served weights, reading of uploads, error responses and headers."""
 
 import json
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import bentoml
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.imaging.images import Picture, read_picture
 from limelight.inference.plan import Plan
-from limelight.models.weights import read_card
 from limelight.services.forms import Refusal
 from limelight.services.settings import service_settings
 
-PAGE = Path(__file__).with_name("page.html")
-CONTENT_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:"
 SETTINGS = service_settings()
 LIMITS = frozenset({"max_body", "max_pixels"})
 """Settings that clients are told, so that they need not send what will be refused."""
@@ -106,20 +100,6 @@ def notes_header(notes: Sequence[str]) -> dict[str, str]:
         texts.append(shown)
     left_out = len(notes) - len(texts)
     return {"X-Limelight-Notes": as_header([*texts, f"and {left_out} more"] if left_out else texts)}
-
-
-def page(weights: Callable[[], Path]) -> Starlette:
-    """Build the page at /, whose form has only the fields that the served model accepts."""
-
-    async def answer(request: Request) -> Response:
-        card = read_card(weights())
-        known = card.architecture
-        prompts = any(each.source == "prompt" for each in known.inputs)
-        takes = " ".join([*known.modalities, *(["open-vocabulary"] if prompts else [])])
-        text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
-        return HTMLResponse(text, headers={"Content-Security-Policy": CONTENT_POLICY})
-
-    return Starlette(routes=[Route("/", answer)])
 
 
 def weights_of(service: Any, name: str) -> Path:

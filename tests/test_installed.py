@@ -74,6 +74,8 @@ def test_one_name_in_site_packages_and_every_file_below_it(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"limelight"}
     assert "limelight/services/page.html" in names
+    static = {path for path in (ROOT / "services/static").rglob("*") if path.is_file()}
+    assert {f"limelight/{path.relative_to(ROOT)}" for path in static} <= {*names}
     modules = {path for name in ("models", "services", "stages", "flows") for path in (ROOT / name).rglob("*.py")}
     expected = {f"limelight/{path.relative_to(ROOT)}" for path in modules}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "limelight").rglob("*.py")}
@@ -113,6 +115,7 @@ def test_serve_has_its_page(
     arguments = ["-m", "limelight.cli", "serve", "--model", str(untrained)]
     with running(arguments, {"BENTOML_HOME": str(tmp_path / "bentoml")}) as url:
         page = urllib.request.urlopen(f"{url}/", timeout=30).read().decode()
+        script = urllib.request.urlopen(f"{url}/static/main.js", timeout=30).read()
         boundary = "part"
         body = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.png"\r\n\r\n'.encode()
@@ -121,4 +124,5 @@ def test_serve_has_its_page(
         )
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         answer = urllib.request.urlopen(urllib.request.Request(f"{url}/predict", body, kind), timeout=60).read()
+    assert script == (ROOT / "services/static/main.js").read_bytes()
     assert "<!doctype html>" in page.lower() and read_image(answer).shape == (40, 50, 3)

@@ -395,8 +395,9 @@ def test_token_guards_all_but_health_and_the_page(server: Server, client: httpx.
         for path in ("/livez", "/readyz", "/healthz"):
             assert stranger.get(path).status_code == 200
         page = stranger.get("/")
-    assert page.status_code == 200 and "Limelight" in page.text
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)|https?://""", page.text), (
+        script = stranger.get("/static/main.js")
+    assert page.status_code == script.status_code == 200 and "Limelight" in page.text
+    assert not re.findall(r"""(?:src|href)=["'](?!static/)|https?://""", page.text), (
         "the page loads something from outside"
     )
 

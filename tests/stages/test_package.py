@@ -94,7 +94,8 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     folder = unpack(bento, project / "unpacked")
     model = f"models/limelight/{sha256[:12]}"
     assert sha256_file(folder / model / "model.safetensors") == sha256
-    for code in ("limelight/inference/predictor.py", "models/sdnet/network.py", "services/page.html"):
+    page = ("services/page.html", "services/static/main.js", "services/static/examples/cat.jpg")
+    for code in ("limelight/inference/predictor.py", "models/sdnet/network.py", *page):
         packed = code if code.startswith("limelight/") else f"limelight/{code}"
         assert (folder / "src" / packed).read_bytes() == (ROOT / code).read_bytes()
     settings = json.loads((folder / "src/limelight/services/settings.json").read_text())

@@ -1,0 +1,51 @@
+/** Ways of files into the page: chosen, dropped, pasted, and the examples. */
+
+import { find } from "./dom.js";
+
+/** @param take called with a list of Files, or with {name, reason} in place of one that is none. */
+export function watchIntake(take) {
+  for (const input of document.querySelectorAll("input[type=file].pictures")) {
+    input.addEventListener("change", () => {
+      take([...input.files]);
+      input.value = ""; // so that the same file can be chosen again
+    });
+  }
+  watchDrops(take);
+  document.addEventListener("paste", event => {
+    const files = [...event.clipboardData.files];
+    if (!files.length) return; // text, for a field
+    event.preventDefault();
+    take(files);
+  });
+  for (const button of document.querySelectorAll("button.example")) {
+    button.addEventListener("click", async () => take([await example(button)]));
+  }
+}
+
+function watchDrops(take) {
+  const over = is => document.body.classList.toggle("over", is);
+  document.addEventListener("dragover", event => {
+    event.preventDefault();
+    over(event.dataTransfer.types.includes("Files"));
+  });
+  document.addEventListener("dragleave", event => event.relatedTarget === null && over(false));
+  document.addEventListener("drop", event => {
+    event.preventDefault();
+    over(false);
+    take(filesOf(event.dataTransfer));
+  });
+}
+
+/** A folder comes as a file that cannot be read. */
+function filesOf(transfer) {
+  const folders = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(entry => entry?.isDirectory);
+  const names = new Set(folders.map(folder => folder.name));
+  const files = [...transfer.files].filter(file => !names.has(file.name));
+  return [...files, ...[...names].map(name => ({ name, reason: "is a folder; drop the pictures in it" }))];
+}
+
+async function example(button) {
+  const name = button.dataset.name, answer = await fetch(`static/examples/${name}`);
+  if (find("classes").value === "") find("classes").value = button.dataset.classes;
+  return new File([await answer.blob()], name, { type: "image/jpeg" });
+}

@@ -1,0 +1,124 @@
+/** The picture that is open: before and after, its times, notes and classes. */
+
+import { Compare } from "./compare.js";
+import { duration, find, make, pause } from "./dom.js";
+import { show, showLatest } from "./drawing.js";
+
+const PATIENCE_MS = 300;
+const STEPS = { pre: "preparing", net: "network", post: "finishing" };
+
+export class Viewer {
+  /**
+   * @param task `saliency` or `openVocabulary`.
+   * @param look returns how the result is to look.
+   */
+  constructor(task, look) {
+    this.task = task;
+    this.look = look;
+    this.picture = null;
+    this.turn = 0; // counts what was asked for, so that what comes late is not shown
+    new Compare(find("frame"), find("handle"));
+  }
+
+  /** Open a picture, or the same one again after its state has changed; null closes it. */
+  async open(picture) {
+    const other = picture !== this.picture;
+    this.picture = picture;
+    find("viewer").hidden = picture === null;
+    find("start").hidden = picture !== null;
+    if (picture === null) return;
+    if (other) this.#clear();
+    this.#describe();
+    this.#showBefore(picture);
+    await this.refresh();
+  }
+
+  /** Draw the result anew. @param moving whether a control is still being moved. */
+  async refresh(moving = false) {
+    const { picture } = this, turn = ++this.turn;
+    if (picture?.state !== "done") return;
+    const current = () => turn === this.turn;
+    const patience = async () => {
+      if (moving) await pause(PATIENCE_MS);
+      if (!current()) throw new Error("another result was asked for");
+    };
+    const busy = setTimeout(() => current() && this.#busy(true), 150);
+    try {
+      const drawing = await this.task.drawing(picture, this.look(), patience);
+      const bitmap = current() ? await showLatest(drawing) : null;
+      if (bitmap && current()) this.#showAfter(bitmap, "");
+    } catch (error) {
+      if (current()) this.#showAfter(null, error.message);
+    } finally {
+      clearTimeout(busy);
+      if (current()) this.#busy(false);
+    }
+  }
+
+  async #showBefore(picture) {
+    const known = `${picture.id} ${picture.readable} ${picture.state === "done"}`;
+    if (this.before || known === this.tried) return;
+    this.tried = known; // once for what is known of the picture, not at every step of its progress
+    const drawing = await this.task.before(picture).catch(() => null);
+    const bitmap = drawing && (await show(drawing).catch(() => null));
+    if (!bitmap || picture !== this.picture) return;
+    this.before = true;
+    this.#fit(bitmap);
+    put(find("before"), bitmap);
+    find("before").hidden = find("frame").hidden = false;
+  }
+
+  #showAfter(bitmap, problem) {
+    find("problem").textContent = problem;
+    if (!bitmap) return;
+    const { kind } = this.look();
+    this.#fit(bitmap);
+    find("after").classList.toggle("checked", kind === "transparent" || kind === "picture");
+    find("result").setAttribute("aria-label", `${this.picture.name}: ${kind}`);
+    put(find("result"), bitmap);
+    find("after").hidden = find("frame").hidden = false;
+    find("frame").classList.toggle("divided", this.before);
+  }
+
+  #clear() {
+    this.before = false;
+    for (const id of ["before", "after"]) find(id).hidden = true;
+    find("frame").classList.remove("divided");
+    find("problem").textContent = "";
+  }
+
+  #busy(is) {
+    find("frame").classList.toggle("busy", is);
+    find("frame").setAttribute("aria-busy", is);
+  }
+
+  #fit({ width, height }) { // all of a picture's drawings have one size
+    find("frame").style.setProperty("--width", width);
+    find("frame").style.setProperty("--height", height);
+  }
+
+  #describe() {
+    const { name, state, reason, answer } = this.picture;
+    find("name").textContent = name;
+    find("times").textContent = answer ? times(answer) : state === "failed" ? "" : state;
+    find("problem").textContent = reason;
+    find("frame").hidden = state === "failed" && !this.before; // there is nothing to show
+    find("notes").replaceChildren(...(answer?.notes || []).map(note => make("li", { textContent: note })));
+    find("legend").replaceChildren(...(answer?.classes || []).map(legendItem));
+    this.#busy(state === "sending" || state === "computing");
+  }
+}
+
+const put = (canvas, bitmap) => canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
+
+/** "120 ms (network 83 ms, ...)": in all as the browser saw it, and its parts as the service reports them. */
+function times({ spent, steps }) {
+  const parts = Object.entries(steps).map(([name, ms]) => `${STEPS[name] || name} ${duration(ms)}`);
+  return `${duration(spent)} in all${parts.length ? `: ${parts.join(", ")}` : ""}`;
+}
+
+function legendItem({ name, colour, share }) {
+  const mark = make("i");
+  mark.style.background = colour;
+  return make("li", { className: share ? "" : "none" }, mark, ` ${name} ${(100 * share).toFixed(1)} %`);
+}
