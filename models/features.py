@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
+from limelight.models.padding import with_known_padding
 from limelight.models.pretrained import Origin, timm_name, timm_network
 
 DEEPEST = 32
@@ -43,6 +44,8 @@ class TimmFeatures(nn.Module):
         self.picks = [reductions.index(stride) for stride in strides]
         self.channels = tuple(network.feature_info.channels()[pick] for pick in self.picks)
         self.network = network
+        self.divisor = strides[-1] if with_known_padding(network) else 1
+        """Sides of the image are multiples of it."""
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         features = self.network(image_BCHW)

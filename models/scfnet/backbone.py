@@ -24,6 +24,7 @@ class SwinTaps(nn.Module):
 
     channels = (128, 256, 512, 1024)
     patch = 4
+    divisor = 1
 
     def __init__(self, pretrained: bool | str, in_channels: int = 3) -> None:
         super().__init__()

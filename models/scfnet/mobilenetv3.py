@@ -94,6 +94,7 @@ class MobileNetV3LargeHalf(nn.Module):
 
     channels = tuple(BLOCKS[tap].channels for tap in TAPS)
     origin = None
+    divisor = 1
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ class SCFNet(Network):
     """KD-SCFNet's salient object network (Zhang et al., arXiv 2208.02178), teacher or student by its backbone.
 
     `forward(image_B3HW) -> [logits_B1HW] * 4` (5 with `detail`), the finest (the map for use) first. Any height and
-    width of 32 or more.
+    width of 32 or more; of multiples of 32 where the backbone has TensorFlow's padding, as EfficientNet-Lite has.
 
     Args:
         backbone: 'mobilenetv3-large-x0.5', 'resnet50' and 'swin-b' are the published ones; or any timm network with
@@ -52,7 +52,9 @@ class SCFNet(Network):
             self.base, self.mean, self.std = origin.source, origin.mean, origin.std
         self.inputs = inputs_of(takes)
         attends = any("Attention" in type(module).__name__ for module in self.backbone.modules())
-        self.capabilities = replace(type(self).capabilities, modalities=takes, fixed_export=attends)
+        self.capabilities = replace(
+            type(self).capabilities, modalities=takes, fixed_export=attends, divisor=self.backbone.divisor
+        )
         channels = channels or (16 if backbone == MOBILENET else 64)
         self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels[-len(levels) :])
         self.context = ConvBNReLU(channels, channels, dilation=5)

@@ -8,10 +8,12 @@ import cv2
 import huggingface_hub.constants
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
 from limelight.foundation.errors import UserError
+from limelight.models.padding import with_known_padding
 from limelight.models.pretrained import OPTIONAL, PACKAGED, timm_network
 from limelight.models.registry import create_model
 
@@ -106,3 +108,25 @@ def test_bad_folders(packaged_file: Path, tmp_path: Path) -> None:
 def test_the_published_student_s_backbone_is_not_timm_s() -> None:
     with pytest.raises(UserError, match="limelight import --backbone-only"):
         create_model("scfnet-mobilenetv3", pretrained=True)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnetv2_b0"])
+def test_padding_that_is_known_is_the_one_that_was_computed(name: str) -> None:
+    """For sides that are multiples of 32; the weights stay the same tensors."""
+    network = timm.create_model(name, features_only=True).eval()
+    before = network.state_dict()
+    picture = torch.randn(1, 3, 96, 160)
+    with torch.inference_mode():
+        expected = network(picture)
+        assert with_known_padding(network)
+        for one, other in zip(network(picture), expected, strict=True):
+            assert torch.equal(one, other)
+    after = network.state_dict()
+    assert before.keys() == after.keys() and all(after[key].data_ptr() == before[key].data_ptr() for key in before)
+    assert not with_known_padding(network) and not with_known_padding(timm.create_model("lcnet_050"))
+
+
+def test_such_a_backbone_takes_multiples_of_its_stride() -> None:
+    assert create_model("scfnet", backbone="efficientnet-lite0").capabilities.divisor == 32
+    assert create_model("scfnet", backbone="efficientnet-lite0", deepest=16).capabilities.divisor == 16
+    assert create_model("scfnet-mobilenetv3").capabilities.divisor == 1
