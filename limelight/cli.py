@@ -77,6 +77,9 @@ def predict(
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of the runtime")] = None,
     half_precision: Annotated[bool, typer.Option("--half-precision", help="compute in bf16")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="maps whose probabilities are right, by the card's temperature")
+    ] = False,
     high_resolution: Annotated[
         bool, typer.Option("--high-resolution", help="refine the map by tiles, up to the picture's own resolution")
     ] = False,

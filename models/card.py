@@ -85,7 +85,7 @@ class Finish(Section):
 
     filter: Filter = "bilinear"
     temperature: PositiveFloat = Field(
-        default=1.0, description="that the map's logits are divided by, so that its probabilities are calibrated"
+        default=1.0, description="that the map's logits are divided by for calibrated probabilities, on request"
     )
     full_contrast: bool = Field(default=False, description="each map is stretched to [0, 1]")
 

@@ -34,6 +34,7 @@ class ServiceSettings(BaseModel):
     """Threads of the runtime; None leaves the choice to it."""
     processing_res: int | None = Field(default=None, ge=0)
     half_precision: bool = False
+    calibrated: bool = False
     high_resolution: bool = False
     denoise_steps: int | None = Field(default=None, ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=MAX_MEMBERS)
@@ -54,6 +55,7 @@ class ServiceSettings(BaseModel):
             processing_res=self.processing_res,
             sampling=Sampling(self.denoise_steps, self.ensemble_size),
             half_precision=self.half_precision,
+            calibrated=self.calibrated,
             high_resolution=self.high_resolution,
             vae=self.vae,
         )

@@ -45,6 +45,9 @@ class Request:
     """Compute in bf16."""
     high_resolution: bool = False
     """Refine each picture's map by tiles, up to the picture's own resolution; see `limelight.inference.refinement`."""
+    calibrated: bool = False
+    """Divide the maps' logits by the temperature on the weights' card: probabilities that are as often right as they
+    say. Without it maps are as trained, nearer to 0 and 1 (and to the masks: a lower MAE)."""
     vae: Path | None = None
     """Folder of an autoencoder in diffusers' format, replacing the network's own: TAESD decodes Stable Diffusion's
     latents 18 times cheaper."""
@@ -83,6 +86,7 @@ class Plan:
     sampling: Sampling
     vae: Path | None
     high_resolution: bool = False
+    calibrated: bool = False
 
     @property
     def description(self) -> str:
@@ -101,6 +105,7 @@ class Plan:
                     self.sampling.note,
                     f"autoencoder {self.vae}" if self.vae else "",
                     "refined by tiles" if self.high_resolution else "",
+                    "calibrated" if self.calibrated else "",
                     f"weights {self.card.provenance.sha256[:12]}",
                 ),
             )
@@ -118,6 +123,8 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
     if request.high_resolution and (prompted or sampling.steps is not None):
         what = "takes text prompts" if prompted else "samples in several steps"
         raise UserError(f"{card.architecture.model} {what}, which high resolution does not support; leave it out")
+    if request.calibrated and card.finish.temperature == 1:
+        raise UserError("these weights are not calibrated (deploy.calibrate in params.yaml); leave calibrated out")
     runtime = _runtime(folder, card, request, sampling)
     device = _device(request.device, runtime)
     by_policy = request.size is None and card.prepare.policy != "stretch" and not request.high_resolution
@@ -135,6 +142,7 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         sampling,
         request.vae,
         request.high_resolution,
+        request.calibrated,
     )
 
 

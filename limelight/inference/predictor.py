@@ -73,6 +73,7 @@ class Predictor(Generic[Result]):
         self.card: Card = planned.card
         self.description = planned.description
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
+        self.finish = self.card.finish if planned.calibrated else self.card.derived(temperature=1.0).finish
         self._backend = backend
         self._modalities, self._companions = self.card.architecture.modalities, self.card.architecture.companions
         self._turn = nullcontext() if backend.concurrent else Lock()
@@ -256,7 +257,7 @@ class SaliencyPredictor(Predictor[Prediction]):
                         match its image, or the network does not support an input or lacks a required one.
             Shortage: one picture does not fit in memory.
         """
-        finish = partial(prediction, finish=self.card.finish)
+        finish = partial(prediction, finish=self.finish)
         return self._predict(
             images,
             companions,

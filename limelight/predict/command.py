@@ -52,6 +52,7 @@ class Request:
     device: Device
     threads: int | None
     half_precision: bool
+    calibrated: bool
     high_resolution: bool
     vae: Path | None
     size: int | None
@@ -184,6 +185,7 @@ def _load(request: Request) -> AnyPredictor:
         processing_res=request.processing_res,
         sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
         half_precision=request.half_precision,
+        calibrated=request.calibrated,
         high_resolution=request.high_resolution,
         vae=request.vae,
     )

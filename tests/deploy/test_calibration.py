@@ -1,11 +1,18 @@
-"""A fitted temperature recovers the one that was put in, and predictions use it."""
+"""A fitted temperature recovers the one that was put in, and predictions use it on request."""
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from limelight import load
 from limelight.deploy.calibration import Histogram, calibrate
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.imaging.geometry import tempered, to_picture
 from limelight.models.card import Finish
+from limelight.models.weights import CARD, read_card
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -36,3 +43,17 @@ def test_predictions_are_tempered() -> None:
     assert cooled.dtype == np.float32 and cooled[0, 0] == 0 and cooled[-1, -1] == 1
     assert (np.diff(cooled.ravel()) > 0).all() and cooled[0, 1] > map_hw[0, 1]
     np.testing.assert_array_equal(to_picture(map_hw, (3, 4), Finish()), map_hw)
+
+
+def test_probabilities_are_calibrated_on_request(untrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(untrained, tmp_path / "weights")
+    card = read_card(untrained).derived(temperature=2.0)
+    write_json(tmp_path / "weights" / CARD, card.model_dump(mode="json"))
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    plain, calibrated = (load(tmp_path / "weights", calibrated=wanted) for wanted in (False, True))
+    map_HW = plain.predict([picture])[0].saliency_HW
+    np.testing.assert_array_equal(map_HW, load(untrained).predict([picture])[0].saliency_HW)
+    np.testing.assert_allclose(calibrated.predict([picture])[0].saliency_HW, tempered(map_HW, 2.0), atol=1e-6)
+    assert calibrated.description.endswith(", calibrated, weights " + card.provenance.sha256[:12])
+    with pytest.raises(UserError, match="these weights are not calibrated"):
+        load(untrained, calibrated=True)
