@@ -1,13 +1,14 @@
 """Score many saliency maps in worker processes; results come back in order.
 
 The result does not depend on the number of workers: images are scored separately and summed in the given order.
-Except for IoU and mBA, which PySODMetrics lacks, it equals a single-process run of PySODMetrics bit for bit.
+Except for IoU at one threshold, boundary IoU, thin IoU and mBA, which PySODMetrics lacks, it equals a single-process
+run of PySODMetrics bit for bit.
 """
 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from limelight.foundation.errors import UserError
 PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba")
 QUOTED = ("Sm", "mae", "wFm", "iou", "mba")
 """Metrics that are reported with standard errors."""
-CURVES = ("precision", "recall", "f", "e")
+CURVES = ("precision", "recall", "f", "e", "iou", "biou", "tiou")
+SUMMARISED = {"e": "Em", "f": "Fm", "iou": "IoU", "biou": "BIoU", "tiou": "TIoU"}
+"""Curve -> its name in the metrics max<name> and avg<name>."""
 _PAIRS_PER_PARCEL, _PARCEL_BYTES = 4, 64 << 10
 """Images sent to a worker at a time, since a hand-over costs this process a tenth of what scoring an image costs the
 worker; fewer if they are arrays larger than a pipe holds, as sending would block while the worker is busy."""
@@ -40,13 +43,13 @@ class SaliencyScores:
     metrics: dict[str, float]
     """All of the task's metrics. max and avg are over the mean curve's 256 thresholds, as in PySODMetrics."""
     curves: dict[str, NDArray[np.float64]]
-    """precision, recall, f, e: means over the images per threshold; index j is the 8-bit threshold 255 - j."""
+    """By name in CURVES: means over the images per threshold; index j is the 8-bit threshold 255 - j."""
     per_image: dict[str, dict[str, float]]
-    """id -> the metrics in PER_IMAGE, and the maximum and mean of the image's own curves."""
+    """id -> the metrics in PER_IMAGE, and the maximum and mean of the image's own curves in SUMMARISED."""
     failures: dict[str, str]
     """id -> why this image has no score."""
     empty: list[str]
-    """Images whose ground truth has no salient pixel: their F and wF are 0."""
+    """Images whose ground truth has no salient pixel: their F, wF and curves of IoU are 0, their mBA is undefined."""
     full: list[str]
     """Images whose ground truth is entirely salient."""
     undefined: list[str]
@@ -162,7 +165,7 @@ class _Totals:
     marked: dict[str, list[str]] = field(
         default_factory=lambda: {"empty": [], "full": [], "undefined": [], "resized": []}
     )
-    curves_C256: NDArray[np.float64] | None = None
+    curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def add(self, name: str, outcome: Outcome) -> None:
         if name in self.per_image or name in self.failures:
@@ -171,21 +174,21 @@ class _Totals:
         if scores is None:
             self.failures[name] = outcome.error
             return
-        curves_C256 = np.stack([scores.precision_256, scores.recall_256, scores.f_256, scores.e_256])
-        self.curves_C256 = curves_C256 if self.curves_C256 is None else self.curves_C256 + curves_C256
+        curves: dict[str, NDArray[np.float64]] = {curve: getattr(scores, f"{curve}_256") for curve in CURVES}
+        self.curves = {curve: self.curves[curve] + own for curve, own in curves.items()} if self.curves else curves
         row = {metric: getattr(scores, metric) for metric in PER_IMAGE}
-        self.per_image[name] = row | _summaries(scores.e_256, scores.f_256)
+        self.per_image[name] = row | _summaries(curves)
         facts = {"empty": scores.empty, "full": scores.full, "resized": outcome.resized}
         for fact, is_true in {**facts, "undefined": bool(np.isnan(scores.Sm))}.items():
             if is_true:
                 self.marked[fact].append(name)
 
     def scores(self) -> SaliencyScores:
-        if self.curves_C256 is None:
+        if not self.per_image:
             reason = next(iter(self.failures.values()), "there were none")
             raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
-        curves = dict(zip(CURVES, self.curves_C256 / len(self.per_image), strict=True))
-        metrics = {metric: self._mean(metric) for metric in PER_IMAGE} | _summaries(curves["e"], curves["f"])
+        curves = {curve: total / len(self.per_image) for curve, total in self.curves.items()}
+        metrics = {metric: self._mean(metric) for metric in PER_IMAGE} | _summaries(curves)
         return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked)
 
     def _mean(self, metric: str) -> float:
@@ -194,9 +197,12 @@ class _Totals:
         return float(np.mean(defined)) if len(defined) else float("nan")
 
 
-def _summaries(e_256: NDArray[np.float64], f_256: NDArray[np.float64]) -> dict[str, float]:
-    curves = (("maxEm", e_256.max()), ("avgEm", e_256.mean()), ("maxFm", f_256.max()), ("avgFm", f_256.mean()))
-    return {name: float(value) for name, value in curves}
+def _summaries(curves: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return the maximum and the mean of the curves in SUMMARISED."""
+    figures: dict[str, float] = {}
+    for curve, name in SUMMARISED.items():
+        figures |= {f"max{name}": float(curves[curve].max()), f"avg{name}": float(curves[curve].mean())}
+    return figures
 
 
 def _cores() -> int:

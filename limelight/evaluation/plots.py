@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,21 @@ from numpy.typing import NDArray
 from limelight.foundation.files import atomic_path
 from limelight.media.legend import SIZE, as_written
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's colours, distinguishable with any colour vision."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
+BY_THRESHOLD = {
+    "f": ("F-measure by threshold", "F (β² = 0.3)"),
+    "e": ("E-measure by threshold", "E"),
+    "iou": ("IoU by threshold", "IoU"),
+    "biou": ("Boundary IoU by threshold", "boundary IoU"),
+    "tiou": ("Thin IoU by threshold", "thin IoU"),
+}
+"""Curve -> title and vertical axis of its plot."""
 MAX_PLOTTED_CLASSES = 40
 """Most classes in a confusion plot; the names of more are illegible."""
 
@@ -32,29 +44,43 @@ class Point:
 
 
 def plot_curves(curves: Mapping[str, Mapping[str, NDArray[np.float64]]], path: Path | str) -> None:
-    """Plot precision over recall and F over the threshold, one line per dataset.
+    """Plot precision over recall, and measures over the threshold, one line per dataset.
 
     Args:
-        curves: dataset -> 'precision', 'recall', 'f' of 256 values each; index j belongs to the threshold 255 - j.
+        curves: dataset -> 'precision', 'recall', 'f' and possibly others of BY_THRESHOLD, of 256 values each; index j
+            belongs to the threshold 255 - j.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    shown = [name for name in BY_THRESHOLD if all(name in curve for curve in curves.values())]
+    columns = min(len(shown) + 1, 3)
+    rows = -(-(len(shown) + 1) // columns)
+    figure = Figure(figsize=(4.5 * columns, 4 * rows), layout="constrained")
+    first, *others = figure.subplots(rows, columns, squeeze=False).flat
     for index, (dataset, curve) in enumerate(curves.items()):
-        style = {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[index // len(PALETTE) % len(DASHES)]}
-        left.plot(curve["recall"], curve["precision"], label=dataset, **style)
-        best = int(np.argmax(curve["f"]))
-        right.plot(255 - np.arange(256), curve["f"], label=f"{dataset}, max {curve['f'][best]:.3f}", **style)
-        right.plot(255 - best, curve["f"][best], "o", color=style["color"], markersize=4)
-    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01), title="Precision and recall")
-    right.set(xlabel="threshold of the 8-bit map", ylabel="F (β² = 0.3)", xlim=(0, 255), ylim=(0, 1.01))
-    right.set_title("F-measure by threshold")
-    for axes in (left, right):
+        dashes = DASHES[index // len(PALETTE) % len(DASHES)]
+        style: dict[str, Any] = {"color": PALETTE[index % len(PALETTE)], "linestyle": dashes}
+        first.plot(curve["recall"], curve["precision"], label=dataset, **style)
+        for name, axes in zip(shown, others, strict=False):
+            _plot_by_threshold(axes, curve[name], dataset, style)
+    first.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01), title="Precision and recall")
+    for name, axes in zip(shown, others, strict=False):
+        title, label = BY_THRESHOLD[name]
+        axes.set(xlabel="threshold of the 8-bit map", ylabel=label, xlim=(0, 255), ylim=(0, 1.01), title=title)
+    for axes in (first, *others[: len(shown)]):
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
+    for axes in others[len(shown) :]:
+        axes.remove()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def _plot_by_threshold(axes: "Axes", values_256: NDArray[np.float64], dataset: str, style: dict[str, Any]) -> None:
+    """Plot one dataset's line, with its maximum as a dot and a number."""
+    best = int(np.argmax(values_256))
+    axes.plot(255 - np.arange(256), values_256, label=f"{dataset}, max {values_256[best]:.3f}", **style)
+    axes.plot(255 - best, values_256[best], "o", color=style["color"], markersize=4)
 
 
 def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: str, path: Path | str) -> None:

@@ -1,4 +1,4 @@
-"""Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, IoU and mBA.
+"""Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, IoUs and mBA.
 
 The nine equal PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds them to that), at about a third of
 its time, because what the measures share (normalised map, histograms, errors, distances) is computed once and because
@@ -6,8 +6,8 @@ the weighted F-measure blurs only where the result is used. Importing this costs
 ndimage and OpenCV: worker processes start quickly.
 
 Conventions of the field: the map is 8 bit, stretched to [0, 1] per image unless it is constant; the ground truth is
-salient where its grey value exceeds 128. IoU and mBA use the map unstretched: stretching would turn an almost empty one
-into noise.
+salient where its grey value exceeds 128. IoU at one threshold and mBA use the map unstretched: stretching would turn an
+almost empty one into noise.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, distance_transform_edt
+
+from limelight.evaluation.levels import at_thresholds, histogram
+from limelight.evaluation.overlap import boundary_iou_curve, iou_curve, thin_iou_curve
 
 EPS = np.spacing(1)
 HALF = 128
@@ -51,8 +54,13 @@ class ImageScores:
     recall_256: NDArray[np.float64]
     f_256: NDArray[np.float64]
     e_256: NDArray[np.float64]
+    iou_256: NDArray[np.float64]
+    biou_256: NDArray[np.float64]
+    """Boundary IoU."""
+    tiou_256: NDArray[np.float64]
+    """Thin IoU."""
     empty: bool
-    """The ground truth has no salient pixel: F, wF are 0 and S, E, IoU reward an empty map."""
+    """The ground truth has no salient pixel: F, wF and the curves of IoU are 0; S, E and `iou` reward an empty map."""
     full: bool
     """Every pixel of the ground truth is salient: S is the map's mean, E the share called salient."""
 
@@ -76,7 +84,8 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         p = (p - low) / (high - low)
     salient = int(np.count_nonzero(fg))
     error = np.abs(p - fg)
-    counts = _Counts.of(p, fg, salient)
+    levels_HW = (p * 255).astype(np.uint8)
+    counts = _Counts.of(levels_HW, fg, salient)
     precision, recall, f = _f_curve(counts)
     adaptive = counts.at(p, fg, min(2 * p.mean(), 1))
     return ImageScores(
@@ -91,6 +100,9 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         recall_256=recall,
         f_256=f,
         e_256=np.asarray(_alignment(counts)),
+        iou_256=iou_curve(np.asarray(counts.true_T), np.asarray(counts.true_T + counts.false_T), salient),
+        biou_256=boundary_iou_curve(levels_HW, fg),
+        tiou_256=thin_iou_curve(levels_HW, fg),
         empty=salient == 0,
         full=salient == fg.size,
     )
@@ -125,12 +137,10 @@ class _Counts:
     size: int
 
     @classmethod
-    def of(cls, p: Map, fg: Mask, salient: int) -> "_Counts":
+    def of(cls, levels_HW: NDArray[np.uint8], fg: Mask, salient: int) -> "_Counts":
         """Count at the 256 thresholds 255, 254, ..., 0."""
-        p8 = (p * 255).astype(np.uint8)
-        all_counts = np.bincount(p8.ravel(), minlength=256)
-        on_fg = np.bincount(p8[fg], minlength=256)
-        return cls(np.cumsum(on_fg[::-1]), np.cumsum((all_counts - on_fg)[::-1]), salient, fg.size)
+        true_T = at_thresholds(histogram(levels_HW, fg))
+        return cls(true_T, at_thresholds(histogram(levels_HW)) - true_T, salient, fg.size)
 
     def at(self, p: Map, fg: Mask, threshold: float) -> "_Counts":
         """Count at one threshold in [0, 1]."""

@@ -28,7 +28,8 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
     title = "Saliency"
     note = (
         "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is "
-        "that of the map from 128 on, 1 where map and mask are empty; mBA is the mean accuracy at the boundary. ± is "
+        "that of the map from 128 on, 1 where map and mask are empty; mBA is the mean accuracy at the boundary; max "
+        "and mean are over the thresholds; BIoU is boundary IoU, TIoU that of a thin band about the boundary. ± is "
         "the standard error over the images."
     )
     metrics: ClassVar[Mapping[str, Metric]] = {
@@ -43,8 +44,17 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         "wFm": Metric("wF"),
         "iou": Metric("IoU"),
         "mba": Metric("mBA"),
+        "maxIoU": Metric("max IoU"),
+        "avgIoU": Metric("mean IoU"),
+        "maxBIoU": Metric("max BIoU"),
+        "avgBIoU": Metric("mean BIoU"),
+        "maxTIoU": Metric("max TIoU"),
+        "avgTIoU": Metric("mean TIoU"),
     }
-    per_image = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba", "maxEm", "avgEm", "maxFm", "avgFm")
+    per_image = (
+        *("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba", "maxEm", "avgEm", "maxFm", "avgFm"),
+        *("maxIoU", "avgIoU", "maxBIoU", "avgBIoU", "maxTIoU", "avgTIoU"),
+    )
     ranked_by = ("mae", "wFm")
     rule = Rule(metric="wFm")
     service = Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight")

@@ -29,11 +29,13 @@ def scenes(count, size=(48, 64)):
 
 
 def library_means(pairs):
-    """The nine of PySODMetrics and the curves of a plain run of it."""
+    """The figures of PySODMetrics and the curves of a plain run of it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = ("Smeasure", "MAE", "Emeasure", "Fmeasure", "WeightedFmeasure")
         measures = {name: getattr(py_sod_metrics, name)() for name in names}
+        handlers = {"iou": py_sod_metrics.IOUHandler(with_dynamic=True, with_adaptive=False)}
+        measures["FmeasureV2"] = py_sod_metrics.FmeasureV2(handlers)
         for _, saliency, truth in pairs:
             for measure in measures.values():
                 measure.step(saliency, truth)
@@ -41,10 +43,13 @@ def library_means(pairs):
     for measure in measures.values():
         results |= measure.get_results()
     e, f = results["em"], results["fm"]
-    nine = {"Sm": results["sm"], "mae": results["mae"], "wFm": results["wfm"]}
-    nine |= {"adpEm": e["adp"], "maxEm": e["curve"].max(), "avgEm": e["curve"].mean()}
-    nine |= {"adpFm": f["adp"], "maxFm": f["curve"].max(), "avgFm": f["curve"].mean()}
-    return nine, {"precision": results["pr"]["p"], "recall": results["pr"]["r"], "f": f["curve"], "e": e["curve"]}
+    iou_256 = results["iou"]["dynamic"]
+    figures = {"Sm": results["sm"], "mae": results["mae"], "wFm": results["wfm"]}
+    figures |= {"adpEm": e["adp"], "maxEm": e["curve"].max(), "avgEm": e["curve"].mean()}
+    figures |= {"adpFm": f["adp"], "maxFm": f["curve"].max(), "avgFm": f["curve"].mean()}
+    figures |= {"maxIoU": iou_256.max(), "avgIoU": iou_256.mean()}
+    curves = {"precision": results["pr"]["p"], "recall": results["pr"]["r"], "f": f["curve"], "e": e["curve"]}
+    return figures, curves | {"iou": iou_256}
 
 
 def iou(saliency, truth):
@@ -61,9 +66,9 @@ def images():
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_equals_the_library_whatever_the_number_of_workers(images, workers):
     scores = score_maps(iter(images), workers)
-    nine, curves = library_means(images)
-    ours = {name: scores.metrics[name] for name in ("iou", "mba")}
-    assert scores.metrics == {**nine, **ours}
+    theirs, curves = library_means(images)
+    ours = {name: scores.metrics[name] for name in ("iou", "mba", "maxBIoU", "avgBIoU", "maxTIoU", "avgTIoU")}
+    assert scores.metrics == {**theirs, **ours}
     assert ours["iou"] == pytest.approx(np.mean([iou(*maps) for _, *maps in images]), abs=1e-12)
     # Pictures without a boundary count nothing: an empty and a full mask.
     assert ours["mba"] == pytest.approx(np.mean([boundary_accuracy(m > 128, t > 128) for _, m, t in images[:-2]]))
@@ -84,6 +89,22 @@ def test_per_image_figures_and_the_standard_error(images):
         values = np.array([row[metric] for row in scores.per_image.values()])
         assert scores.figures[f"{metric}_se"] == pytest.approx(values.std(ddof=1) / 20**0.5)
     assert score_maps(images[:1], 0).figures.keys() == scores.metrics.keys()
+
+
+def test_pictures_without_a_boundary_leave_its_accuracy_undefined(images):
+    """Alone they have no mean; among others they do not count."""
+    alone, among = score_maps(images[-2:], 0), score_maps([images[0], *images[-2:]], 0)
+    assert "mba" not in alone.figures and "mba_se" not in alone.figures
+    assert among.metrics["mba"] == score_maps(images[:1], 0).metrics["mba"]
+
+
+def test_curves_of_the_boundary_are_means_over_the_images(images):
+    each = [score_maps([image], 0).curves for image in images[-4:]]
+    together = score_maps(images[-4:], 0)
+    for name, metric in (("biou", "BIoU"), ("tiou", "TIoU")):
+        np.testing.assert_allclose(together.curves[name], np.mean([curves[name] for curves in each], axis=0))
+        assert together.metrics[f"max{metric}"] == together.curves[name].max()
+        assert together.metrics[f"avg{metric}"] == together.curves[name].mean()
 
 
 def test_a_failed_image_is_named_and_the_others_are_scored(images, tmp_path):

@@ -109,6 +109,9 @@ def test_csv_of_curves_and_images(evaluation, samples, tmp_path):
     write_report(evaluation, samples, tmp_path, threads=1)
     rows = {name: list(csv.DictReader((tmp_path / f"{name}.csv").open())) for name in ("pr", "f", "per_image")}
     assert [int(row["threshold"]) for row in rows["f"]] == [*range(256)]
+    assert list(rows["f"][0]) == ["threshold", "f", "e", "iou", "biou", "tiou"]
+    assert list(rows["per_image"][0]) == ["id", "dataset", "runtime", *TASK.per_image]
+    assert all(0 <= float(row["maxBIoU"]) <= 1 for row in rows["per_image"])
     assert rows["pr"][0]["recall"] == "1.000000"
     scores = evaluation.runtimes["torch"].scores["ONE"]
     curve = (scores.curves["f"] + evaluation.runtimes["torch"].scores["TWO"].curves["f"]) / 2

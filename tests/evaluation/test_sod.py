@@ -25,7 +25,8 @@ def pysodmetrics(saliency_HW, truth_HW):
         warnings.simplefilter("ignore")
         s, mae = py_sod_metrics.Smeasure(), py_sod_metrics.MAE()
         e, f, wf = py_sod_metrics.Emeasure(), py_sod_metrics.Fmeasure(), py_sod_metrics.WeightedFmeasure()
-        for measure in (s, mae, e, f, wf):
+        iou = py_sod_metrics.IOUHandler(with_dynamic=True, with_adaptive=False)
+        for measure in (s, mae, e, f, wf, py_sod_metrics.FmeasureV2({"iou": iou})):
             measure.step(saliency_HW, truth_HW)
     return {
         "Sm": s.sms[0],
@@ -37,6 +38,7 @@ def pysodmetrics(saliency_HW, truth_HW):
         "recall_256": f.recalls[0],
         "f_256": f.changeable_fms[0],
         "e_256": e.changeable_ems[0],
+        "iou_256": iou.dynamic_results[0],
     }
 
 
@@ -89,7 +91,21 @@ def test_boundary_accuracy(scale):
     truth, called = truth.astype(bool), called.astype(bool)
     assert boundary_accuracy(called, truth) == pytest.approx(plain_boundary_accuracy(called, truth))
     assert boundary_accuracy(truth, truth) == 1
-    assert np.isnan(boundary_accuracy(truth, np.ones_like(truth)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (40, 50)])
+@pytest.mark.parametrize("salient", [False, True])
+@pytest.mark.parametrize("called", [False, True])
+def test_boundary_accuracy_of_a_picture_without_a_boundary_is_undefined(size, salient, called):
+    assert np.isnan(boundary_accuracy(np.full(size, called), np.full(size, salient)))
+
+
+def test_boundary_accuracy_of_one_pixel():
+    """Of its cross of five pixels, an empty map has four right; of small pictures, all five bands are this cross."""
+    truth = np.zeros((9, 9), bool)
+    truth[4, 4] = True
+    assert boundary_accuracy(np.zeros_like(truth), truth) == pytest.approx(4 / 5)
+    assert boundary_accuracy(~truth, truth) == 0
 
 
 sizes = st.tuples(st.integers(1, 24), st.integers(1, 24))

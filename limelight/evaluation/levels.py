@@ -1,0 +1,35 @@
+"""Exact histograms of 8-bit maps, and pixel counts by threshold from them."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = 256
+EXACT_IN_FLOAT32 = 2**24
+"""OpenCV returns counts as float32, which holds every integer up to this one."""
+
+Counts = NDArray[np.int64]
+"""(256,) pixels."""
+
+
+def histogram(levels_HW: NDArray[np.uint8], where_HW: NDArray[np.bool_] | None = None) -> Counts:
+    """Count the pixels of each level; several times as fast as `np.bincount`, which converts to 64-bit numbers first.
+
+    Args:
+        levels_HW: 0 to 255.
+        where_HW: the pixels that count; None = all.
+    """
+    counts_256 = np.zeros(LEVELS, np.int64)
+    if levels_HW.size == 0:  # OpenCV refuses it
+        return counts_256
+    rows = max(EXACT_IN_FLOAT32 // levels_HW.shape[1], 1)
+    for top in range(0, len(levels_HW), rows):
+        mask = None if where_HW is None else where_HW[top : top + rows].view(np.uint8)
+        part_256 = cv2.calcHist([levels_HW[top : top + rows]], [0], mask, [LEVELS], [0, LEVELS])
+        counts_256 += part_256[:, 0].astype(np.int64)
+    return counts_256
+
+
+def at_thresholds(histogram_256: Counts) -> Counts:
+    """Count the pixels at or above each threshold; index j belongs to the threshold 255 - j."""
+    return np.cumsum(histogram_256[::-1])
