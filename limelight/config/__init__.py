@@ -6,7 +6,7 @@ published full-size settings run through the same code.
 
 from limelight.config.data import Data, DatasetRequest, Labels, Layout, Renderer, Validate
 from limelight.config.deployment import Deploy, Package
-from limelight.config.evaluation import Evaluate, Rule, TaskName
+from limelight.config.evaluation import Evaluate, Rule, SlowMeasure, TaskName
 from limelight.config.optimisation import Group, Lora, Optimiser, Schedule
 from limelight.config.params import Distil, Finetune, Params, Profile, Tracking
 from limelight.config.reading import load_params, parse
@@ -36,6 +36,7 @@ __all__ = [
     "Schedule",
     "Section",
     "Sizes",
+    "SlowMeasure",
     "Splits",
     "TaskName",
     "Tracking",

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from limelight.foundation.section import Section
 
+SlowMeasure = Literal["msiou", "hce"]
+"""Measures of saliency that take longer than all others together: multiscale IoU, human correction effort."""
+
 
 class Evaluate(Section):
     """How artifacts are scored, timed and shown."""
@@ -13,6 +16,9 @@ class Evaluate(Section):
     splits: list[str] = Field(default_factory=lambda: ["test"])
     batch_size: int = Field(default=1, ge=1)
     workers: int | None = Field(default=None, description="processes of the metrics; null = one per core")
+    measures: list[SlowMeasure] = Field(
+        default_factory=list, description="slow measures of saliency besides the others: msiou, hce"
+    )
     save_maps: bool = Field(default=False, description="write every 8-bit map to work/maps/<artifact>/<runtime>/")
     overlays: int = Field(default=8, ge=0, description="TP/FP/FN pictures per dataset")
     background: float = Field(

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 256
-EXACT_IN_FLOAT32 = 2**24
-"""OpenCV returns counts as float32, which holds every integer up to this one."""
+MOST_PIXELS = 2**24
+"""Counted at a time: OpenCV returns float32, which holds every integer up to this one."""
 
 Counts = NDArray[np.int64]
 """(256,) pixels."""
@@ -22,7 +22,7 @@ def histogram(levels_HW: NDArray[np.uint8], where_HW: NDArray[np.bool_] | None =
     counts_256 = np.zeros(LEVELS, np.int64)
     if levels_HW.size == 0:  # OpenCV refuses it
         return counts_256
-    rows = max(EXACT_IN_FLOAT32 // levels_HW.shape[1], 1)
+    rows = max(MOST_PIXELS // levels_HW.shape[1], 1)
     for top in range(0, len(levels_HW), rows):
         mask = None if where_HW is None else where_HW[top : top + rows].view(np.uint8)
         part_256 = cv2.calcHist([levels_HW[top : top + rows]], [0], mask, [LEVELS], [0, LEVELS])

@@ -1,8 +1,10 @@
 """Score other methods' published saliency maps by the same protocol."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+from limelight.config import SlowMeasure
 from limelight.data.manifest import Sample
 from limelight.evaluation.metrics import Scorer
 from limelight.evaluation.scored import Datasets, Method
@@ -11,7 +13,9 @@ from limelight.foundation.errors import UserError
 SUFFIXES = (".png", ".jpg", ".bmp")
 
 
-def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | None = None) -> Method:
+def evaluate_maps_folder(
+    folder: Path | str, datasets: Datasets, workers: int | None = None, slow: Collection[SlowMeasure] = ()
+) -> Method:
     """Score a folder of precomputed maps.
 
     A map whose size differs from its ground truth is resized, bilinear, and reported.
@@ -19,6 +23,7 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
     Args:
         folder: holds <sample id>.png, or <dataset>/<name of the image>.png as published archives do; .jpg and .bmp too.
         datasets: the samples of the maps; every sample has a mask.
+        slow: the slow measures to compute too.
 
     Raises:
         UserError: no such folder, or maps are missing: a mean over the rest would not be comparable.
@@ -27,7 +32,7 @@ def evaluate_maps_folder(folder: Path | str, datasets: Datasets, workers: int | 
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder of maps; correct evaluate.maps in params.yaml")
     map_paths, results = find_maps(folder, datasets), {}
-    with Scorer(workers) as scorer:
+    with Scorer(workers, slow) as scorer:
         for dataset, paths in map_paths.items():
             results[dataset] = scorer.score((sample.sample_id, path, sample.mask or "") for sample, path in paths)
             if resized := results[dataset].resized:

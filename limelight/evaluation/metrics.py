@@ -8,7 +8,7 @@ run of PySODMetrics bit for bit.
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -16,15 +16,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.config import SlowMeasure
 from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
 from limelight.foundation.errors import UserError
 
 PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba")
-QUOTED = ("Sm", "mae", "wFm", "iou", "mba")
+SLOW = ("adpMSIoU", "hce")
+"""The same of slow measures, only in scores for which these were requested."""
+QUOTED = ("Sm", "mae", "wFm", "iou", "mba", *SLOW)
 """Metrics that are reported with standard errors."""
-CURVES = ("precision", "recall", "f", "e", "iou", "biou", "tiou")
-SUMMARISED = {"e": "Em", "f": "Fm", "iou": "IoU", "biou": "BIoU", "tiou": "TIoU"}
+CURVES = ("precision", "recall", "f", "e", "iou", "biou", "tiou", "msiou")
+"""The last is only in scores for which it was requested."""
+SUMMARISED = {"e": "Em", "f": "Fm", "iou": "IoU", "biou": "BIoU", "tiou": "TIoU", "msiou": "MSIoU"}
 """Curve -> its name in the metrics max<name> and avg<name>."""
 _PAIRS_PER_PARCEL, _PARCEL_BYTES = 4, 64 << 10
 """Images sent to a worker at a time, since a hand-over costs this process a tenth of what scoring an image costs the
@@ -45,7 +49,7 @@ class SaliencyScores:
     curves: dict[str, NDArray[np.float64]]
     """By name in CURVES: means over the images per threshold; index j is the 8-bit threshold 255 - j."""
     per_image: dict[str, dict[str, float]]
-    """id -> the metrics in PER_IMAGE, and the maximum and mean of the image's own curves in SUMMARISED."""
+    """id -> the metrics in PER_IMAGE and SLOW, and the maximum and mean of the image's own curves in SUMMARISED."""
     failures: dict[str, str]
     """id -> why this image has no score."""
     empty: list[str]
@@ -60,7 +64,8 @@ class SaliencyScores:
     @property
     def figures(self) -> dict[str, float]:
         """The metrics, and standard errors '<metric>_se' of those in QUOTED; undefined ones are omitted."""
-        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in QUOTED}
+        quoted = [name for name in QUOTED if name in self.metrics]
+        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in quoted}
         return {name: value for name, value in (self.metrics | errors).items() if not np.isnan(value)}
 
     @property
@@ -75,18 +80,19 @@ class SaliencyScores:
         }
 
 
-def score_maps(pairs: Iterable[Pair], workers: int | None = None) -> SaliencyScores:
+def score_maps(pairs: Iterable[Pair], workers: int | None = None, slow: Collection[SlowMeasure] = ()) -> SaliencyScores:
     """Score maps against ground truths.
 
     Args:
         pairs: (id, map, ground truth) of each image; both uint8 (H, W) or a file. May be a generator: it is read ahead
             by a few images per worker, so that a network can predict the next map while earlier ones are scored.
         workers: number of processes; None = one per core, 0 = score in this process.
+        slow: the slow measures to compute too.
 
     Raises:
         UserError: no image could be scored, an id is not unique, or a worker was killed.
     """
-    with Scorer(workers) as scorer:
+    with Scorer(workers, slow) as scorer:
         return scorer.score(pairs)
 
 
@@ -97,8 +103,9 @@ class Scorer:
     or OpenVINO in an unknown state, and spawning would import everything anew for each worker.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, slow: Collection[SlowMeasure] = ()) -> None:
         self.workers = _cores() if workers is None else workers
+        self._slow = tuple(slow)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Scorer":
@@ -126,13 +133,13 @@ class Scorer:
 
     def _outcomes(self, pairs: Iterable[Pair]) -> Iterator[tuple[str, Outcome]]:
         if self._pool is None:
-            yield from ((name, score_one(saliency, truth)) for name, saliency, truth in pairs)
+            yield from ((name, score_one(saliency, truth, self._slow)) for name, saliency, truth in pairs)
             return
         waiting: deque[tuple[list[str], Future[list[Outcome]]]] = deque()
         for parcel in _parcels(pairs):
             names = [name for name, _, _ in parcel]
             maps = [(saliency, truth) for _, saliency, truth in parcel]
-            waiting.append((names, self._pool.submit(score_all, maps)))
+            waiting.append((names, self._pool.submit(score_all, maps, self._slow)))
             if len(waiting) > _PARCELS_IN_FLIGHT * self.workers:
                 yield from _unpack(*waiting.popleft())
         for names, future in waiting:
@@ -174,9 +181,9 @@ class _Totals:
         if scores is None:
             self.failures[name] = outcome.error
             return
-        curves: dict[str, NDArray[np.float64]] = {curve: getattr(scores, f"{curve}_256") for curve in CURVES}
+        curves = {curve: own for curve in CURVES if (own := getattr(scores, f"{curve}_256")) is not None}
         self.curves = {curve: self.curves[curve] + own for curve, own in curves.items()} if self.curves else curves
-        row = {metric: getattr(scores, metric) for metric in PER_IMAGE}
+        row = {name: own for name in (*PER_IMAGE, *SLOW) if (own := getattr(scores, name)) is not None}
         self.per_image[name] = row | _summaries(curves)
         facts = {"empty": scores.empty, "full": scores.full, "resized": outcome.resized}
         for fact, is_true in {**facts, "undefined": bool(np.isnan(scores.Sm))}.items():
@@ -188,7 +195,8 @@ class _Totals:
             reason = next(iter(self.failures.values()), "there were none")
             raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
         curves = {curve: total / len(self.per_image) for curve, total in self.curves.items()}
-        metrics = {metric: self._mean(metric) for metric in PER_IMAGE} | _summaries(curves)
+        measured = next(iter(self.per_image.values()))
+        metrics = {metric: self._mean(metric) for metric in measured} | _summaries(curves)
         return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked)
 
     def _mean(self, metric: str) -> float:
@@ -198,10 +206,11 @@ class _Totals:
 
 
 def _summaries(curves: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Return the maximum and the mean of the curves in SUMMARISED."""
+    """Return the maximum and the mean of those curves that are in SUMMARISED."""
     figures: dict[str, float] = {}
     for curve, name in SUMMARISED.items():
-        figures |= {f"max{name}": float(curves[curve].max()), f"avg{name}": float(curves[curve].mean())}
+        if curve in curves:
+            figures |= {f"max{name}": float(curves[curve].max()), f"avg{name}": float(curves[curve].mean())}
     return figures
 
 

@@ -24,6 +24,7 @@ BY_THRESHOLD = {
     "iou": ("IoU by threshold", "IoU"),
     "biou": ("Boundary IoU by threshold", "boundary IoU"),
     "tiou": ("Thin IoU by threshold", "thin IoU"),
+    "msiou": ("Multiscale IoU by threshold", "multiscale IoU"),
 }
 """Curve -> title and vertical axis of its plot."""
 MAX_PLOTTED_CLASSES = 40

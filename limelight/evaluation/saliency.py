@@ -55,7 +55,7 @@ class SaliencyScoring:
     """Scores saliency predictors with one set of worker processes. A context manager."""
 
     def __init__(self, settings: Evaluate) -> None:
-        self._scorer = Scorer(settings.workers)
+        self._scorer = Scorer(settings.workers, settings.measures)
         self._batch_size = settings.batch_size
 
     def __enter__(self) -> Self:

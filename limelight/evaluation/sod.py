@@ -1,5 +1,7 @@
 """Metrics of salient object detection for one image, in one pass: the nine of PySODMetrics, IoUs and mBA.
 
+Slow ones are computed on request: multiscale IoU and human correction effort.
+
 The nine equal PySODMetrics 1.6's bit for bit (tests/evaluation/test_sod.py holds them to that), at about a third of
 its time, because what the measures share (normalised map, histograms, errors, distances) is computed once and because
 the weighted F-measure blurs only where the result is used. Importing this costs NumPy, SciPy's
@@ -10,6 +12,7 @@ salient where its grey value exceeds 128. IoU at one threshold and mBA use the m
 almost empty one into noise.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, distance_transform_edt
 
+from limelight.config import SlowMeasure
+from limelight.evaluation.correction_effort import correction_effort
 from limelight.evaluation.levels import at_thresholds, histogram
+from limelight.evaluation.multiscale import Outline
 from limelight.evaluation.overlap import boundary_iou_curve, iou_curve, thin_iou_curve
 
 EPS = np.spacing(1)
@@ -63,14 +69,22 @@ class ImageScores:
     """The ground truth has no salient pixel: F, wF and the curves of IoU are 0; S, E and `iou` reward an empty map."""
     full: bool
     """Every pixel of the ground truth is salient: S is the map's mean, E the share called salient."""
+    adpMSIoU: float | None = None
+    msiou_256: NDArray[np.float64] | None = None
+    """Multiscale IoU; None unless requested, as is `hce`."""
+    hce: float | None = None
+    """Human correction effort, in clicks."""
 
 
-def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> ImageScores:
-    """Compute all metrics of one map.
+def score_image(
+    saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8], slow: Collection[SlowMeasure] = ()
+) -> ImageScores:
+    """Compute the metrics of one map.
 
     Args:
         saliency_HW: 0 to 255.
         truth_HW: grey mask of the same size, salient where > 128.
+        slow: the slow measures to compute too.
 
     Raises:
         ValueError: the sizes differ.
@@ -87,7 +101,9 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
     levels_HW = (p * 255).astype(np.uint8)
     counts = _Counts.of(levels_HW, fg, salient)
     precision, recall, f = _f_curve(counts)
-    adaptive = counts.at(p, fg, min(2 * p.mean(), 1))
+    threshold = min(2 * p.mean(), 1)
+    adaptive = counts.at(p, fg, threshold)
+    outline = Outline(fg) if "msiou" in slow else None
     return ImageScores(
         Sm=float(_structure(p, fg, salient)),
         mae=float(np.mean(error)),
@@ -105,6 +121,9 @@ def score_image(saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]) -> 
         tiou_256=thin_iou_curve(levels_HW, fg),
         empty=salient == 0,
         full=salient == fg.size,
+        adpMSIoU=outline.msiou(p >= threshold) if outline else None,
+        msiou_256=outline.msiou_curve(levels_HW) if outline else None,
+        hce=float(correction_effort(p, fg)) if "hce" in slow else None,
     )
 
 

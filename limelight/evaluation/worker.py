@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from limelight.config import SlowMeasure
 from limelight.evaluation.sod import ImageScores, score_image
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_grey
@@ -53,17 +54,18 @@ def _end_with_owner() -> None:
         os._exit(1)
 
 
-def score_all(pairs: Sequence[tuple[Source | UserError, Source]]) -> list[Outcome]:
+def score_all(pairs: Sequence[tuple[Source | UserError, Source]], slow: Collection[SlowMeasure] = ()) -> list[Outcome]:
     """Apply `score_one` to each (map, ground truth)."""
-    return [score_one(saliency, truth) for saliency, truth in pairs]
+    return [score_one(saliency, truth, slow) for saliency, truth in pairs]
 
 
-def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
+def score_one(saliency: Source | UserError, truth: Source, slow: Collection[SlowMeasure] = ()) -> Outcome:
     """Score one map, at the ground truth's size.
 
     Args:
         saliency: uint8 (H, W), a file of it, or the error that took its place.
         truth: grey mask, uint8 (H, W) or a file.
+        slow: the slow measures to compute too.
     """
     try:
         if isinstance(saliency, UserError):
@@ -75,7 +77,7 @@ def score_one(saliency: Source | UserError, truth: Source) -> Outcome:
     if resized:
         resized_HW = cv2.resize(saliency_HW, truth_HW.shape[::-1], interpolation=cv2.INTER_LINEAR)
         saliency_HW = np.asarray(resized_HW, np.uint8)
-    return Outcome(score_image(saliency_HW, truth_HW), resized=resized)
+    return Outcome(score_image(saliency_HW, truth_HW, slow), resized=resized)
 
 
 def read_map(source: Source) -> NDArray[np.uint8]:

@@ -114,7 +114,15 @@ def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> d
 
 
 def _per_image_csv(evaluation: Evaluation) -> str:
-    names = evaluation.task.per_image
+    """Format a row per image and runtime; metrics that no image has are left out."""
+    measured = {
+        name
+        for result in evaluation.runtimes.values()
+        for scores in result.scores.values()
+        for figures in scores.per_image.values()
+        for name in figures
+    }
+    names = [name for name in evaluation.task.per_image if name in measured]
     rows = [
         [sample_id, dataset, runtime, *(f"{figures[name]:.6f}" if name in figures else "" for name in names)]
         for runtime, result in evaluation.runtimes.items()

@@ -53,12 +53,19 @@ def tables(board: Leaderboard) -> list[Table]:
     made = []
     for name, contest in board.contests.items():
         task, datasets = get_task(name), contest.datasets
-        made.append(_networks(task.title, contest, task.metrics))
+        metrics = measured(contest.rows, task.metrics)
+        made.append(_networks(task.title, contest, metrics))
         if len(datasets) > 1:
             means = {row.name: row.mean for row in contest.rows}
-            made.append(_metrics("Mean over the datasets", means, task.metrics))
-        made += [_metrics(dataset, _of_dataset(contest.rows, dataset), task.metrics) for dataset in datasets]
+            made.append(_metrics("Mean over the datasets", means, metrics))
+        made += [_metrics(dataset, _of_dataset(contest.rows, dataset), metrics) for dataset in datasets]
     return made
+
+
+def measured(rows: Sequence[Row], metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Return the metrics that some row has on some dataset."""
+    known = {name for row in rows for figures in row.datasets.values() for name in figures}
+    return {name: metric for name, metric in metrics.items() if name in known}
 
 
 def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Table:

@@ -50,10 +50,15 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         "avgBIoU": Metric("mean BIoU"),
         "maxTIoU": Metric("max TIoU"),
         "avgTIoU": Metric("mean TIoU"),
+        "adpMSIoU": Metric("adp MSIoU"),
+        "maxMSIoU": Metric("max MSIoU"),
+        "avgMSIoU": Metric("mean MSIoU"),
+        "hce": Metric("HCE", "lower"),
     }
     per_image = (
         *("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba", "maxEm", "avgEm", "maxFm", "avgFm"),
         *("maxIoU", "avgIoU", "maxBIoU", "avgBIoU", "maxTIoU", "avgTIoU"),
+        *("adpMSIoU", "maxMSIoU", "avgMSIoU", "hce"),
     )
     ranked_by = ("mae", "wFm")
     rule = Rule(metric="wFm")
@@ -102,7 +107,8 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
             return {}
         datasets = by_dataset(samples, ["rgb"])
         return {
-            name: evaluate_maps_folder(folder, datasets, settings.workers) for name, folder in settings.maps.items()
+            name: evaluate_maps_folder(folder, datasets, settings.workers, settings.measures)
+            for name, folder in settings.maps.items()
         }
 
 

@@ -108,7 +108,7 @@ class Task(ABC, Generic[P, S]):
     unit: ClassVar[str] = "picture"
     """What counts as one prediction, score or timing."""
     metrics: ClassVar[Mapping[str, Metric]]
-    """Metrics in table order."""
+    """Metrics in table order; tables and files leave out those that were not measured."""
     per_image: ClassVar[tuple[str, ...]]
     """Metrics of a single image, in the column order of per_image.csv."""
     ranked_by: ClassVar[tuple[str, ...]]

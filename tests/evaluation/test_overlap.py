@@ -205,7 +205,7 @@ def test_histograms_are_exact_however_large_the_picture(monkeypatch):
     """Counted in parts of fewer pixels than OpenCV's 32-bit floats can count."""
     rng = np.random.default_rng(0)
     levels_HW, where = rng.integers(0, 256, (37, 11), np.uint8), rng.random((37, 11)) > 0.4
-    monkeypatch.setattr(levels, "EXACT_IN_FLOAT32", 50)
+    monkeypatch.setattr(levels, "MOST_PIXELS", 50)
     np.testing.assert_array_equal(histogram(levels_HW), np.bincount(levels_HW.ravel(), minlength=256))
     np.testing.assert_array_equal(histogram(levels_HW, where), np.bincount(levels_HW[where], minlength=256))
     assert at_thresholds(histogram(levels_HW))[255 - 200] == np.count_nonzero(levels_HW >= 200)
