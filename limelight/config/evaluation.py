@@ -40,9 +40,12 @@ TaskName = Literal["saliency", "open-vocabulary"]
 
 
 class Rule(Section):
-    """The champion of a task is the best row that keeps within the limits."""
+    """The champion of a task is the best row that keeps within the limits; and what the result tables show."""
 
     metric: str = Field(description="one of the task's metrics")
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
     max_parameters: int | None = None
     max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")
+    table: list[str] | None = Field(
+        default=None, min_length=1, description="metrics of the result tables; null = all that were measured"
+    )

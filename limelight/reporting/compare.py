@@ -12,6 +12,7 @@ from limelight.evaluation.tiles import Tile
 from limelight.foundation.files import write_json, write_text
 from limelight.reporting.leaderboard import Contest, Leaderboard
 from limelight.reporting.page import Diagram, html, markdown
+from limelight.reporting.results import chosen_metrics, results_csv, results_tex
 from limelight.reporting.rows import Report, Row, read_reports, row_of_maps, rows_of, with_speed_ups
 from limelight.reporting.rule import choose_champion, metric_of
 from limelight.tasks import TASKS, get_task
@@ -91,9 +92,13 @@ def gallery(
 
 
 def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str) -> None:
-    """Write leaderboard.json, .md, .html, champion.json and, for each task, scatter-<task>.png and -dark.png."""
+    """Write leaderboard.json, .md, .html, champion.json and, for each task, results-<task>.csv and .tex and
+    scatter-<task>.png and -dark.png."""
     folder = Path(folder)
     diagrams = [_diagram(get_task(name), contest, folder) for name, contest in board.contests.items()]
+    for name, contest in board.contests.items():
+        write_text(folder / f"results-{name}.csv", results_csv(contest))
+        write_text(folder / f"results-{name}.tex", results_tex(contest, get_task(name).metrics))
     write_json(folder / "champion.json", board.champions())
     write_json(folder / "leaderboard.json", board.to_json())
     write_text(folder / "leaderboard.md", markdown(board))
@@ -108,7 +113,8 @@ def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:
         figures = row.mean if rule.dataset is None else row.datasets.get(rule.dataset, {})
         return sign * figures[rule.metric] if rule.metric in figures else float("inf"), row.name
 
-    return Contest(sorted(with_speed_ups(rows), key=key), choose_champion(rows, rule, task))
+    ranked = sorted(with_speed_ups(rows), key=key)
+    return Contest(ranked, choose_champion(rows, rule, task), chosen_metrics(rule, ranked, task))
 
 
 def _diagram(task: Task[Any, Any], contest: Contest, folder: Path) -> Diagram:

@@ -15,6 +15,8 @@ class Contest:
     rows: list[Row]
     """Best first."""
     champion: Champion
+    table: list[str]
+    """Metrics of the result tables, in their order."""
 
     @property
     def winner(self) -> Row:

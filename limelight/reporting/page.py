@@ -17,7 +17,8 @@ Diagram = tuple[Path, Path]
 """Plot of speed and quality, for a light and for a dark page."""
 
 _NOTE = (
-    "Latencies are medians of single images: of the network, and end to end with resizing and normalisation. GMAC "
+    "Of each metric the best value is bold and the second best underlined. Latencies are medians of single images: of "
+    "the network, and end to end with resizing and normalisation. GMAC "
     "counts multiply-accumulates of convolutions and linear layers."
 )
 
@@ -101,8 +102,12 @@ def _markdown_table(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    rows = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in table.rows]
+    rows = [[_markdown_cell(cell) for cell in row] for row in table.rows]
     return "\n".join([line(table.header), line(["---"] * len(table.header)), *map(line, rows)])
+
+
+def _markdown_cell(cell: Cell) -> str:
+    return f"**{cell.text}**" if cell.best else f"<ins>{cell.text}</ins>" if cell.second else cell.text
 
 
 def _html_table(table: Table, champions: set[str]) -> str:
@@ -122,7 +127,8 @@ def _html_table(table: Table, champions: set[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     sort = "" if cell.value is None else f' data-sort="{escape(str(cell.value))}"'
-    return f'<td class="{_kind(cell)}{" best" if cell.best else ""}"{sort}>{escape(cell.text)}</td>'
+    mark = " best" if cell.best else " second" if cell.second else ""
+    return f'<td class="{_kind(cell)}{mark}"{sort}>{escape(cell.text)}</td>'
 
 
 def _kind(cell: Cell) -> str:

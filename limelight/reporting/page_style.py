@@ -26,7 +26,7 @@ th[aria-sort=ascending]::after{content:" ▴"}th[aria-sort=descending]::after{co
 .text{text-align:left}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--card);font-weight:600}
 .champion-row td{background:var(--tint)}
-td.best{font-weight:750;color:var(--accent)}
+td.best{font-weight:750;color:var(--accent)}td.second{text-decoration:underline;text-underline-offset:.2em}
 .notes{color:var(--soft);font-size:.85rem;margin-top:.7rem;max-width:80ch}
 .wide{max-width:100%;width:860px;border-radius:8px;display:block;margin-bottom:.8rem}
 .strip{display:flex;flex-wrap:wrap;gap:.6rem}

@@ -17,11 +17,12 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's text, its sort value, and whether it is the best of its column."""
+    """A cell's text, its sort value, and whether it is the best or second best of its column."""
 
     text: str
     value: float | str | None = None
     best: bool = False
+    second: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Ta
     decisive = [row.mean if best.dataset == MEAN else row.datasets.get(best.dataset, {}) for row in contest.rows]
     metric = {best.metric: metrics[best.metric]}
     table = Table(title, ["row", *_headings(metric), *_FACTS], [])
-    for row, scores in zip(contest.rows, _scores(decisive, metric), strict=True):
+    for row, scores in zip(contest.rows, scored_cells(decisive, metric), strict=True):
         facts = [Cell(show(row), value(row)) for show, value in _FACTS.values()]
         table.rows.append([Cell(row.name, row.name), *scores, *facts])
     return table
@@ -92,7 +93,7 @@ def _of_dataset(rows: Sequence[Row], dataset: str) -> dict[str, dict[str, float]
 
 def _metrics(title: str, figures: dict[str, dict[str, float]], metrics: Mapping[str, Metric]) -> Table:
     """Build the table of the metrics of each row."""
-    scored = _scores(list(figures.values()), metrics)
+    scored = scored_cells(list(figures.values()), metrics)
     rows = [[Cell(name, name), *cells] for name, cells in zip(figures, scored, strict=True)]
     return Table(title, ["row", *_headings(metrics)], rows)
 
@@ -101,21 +102,22 @@ def _headings(metrics: Mapping[str, Metric]) -> list[str]:
     return [f"{metric.label} {ARROWS[metric.better]}" for metric in metrics.values()]
 
 
-def _scores(figures: Sequence[dict[str, float]], metrics: Mapping[str, Metric]) -> list[list[Cell]]:
-    """Build the rows of cells, marking each column's best; equal at three decimals counts as a tie."""
-    best: dict[str, float | None] = {}
+def scored_cells(figures: Sequence[Mapping[str, float]], metrics: Mapping[str, Metric]) -> list[list[Cell]]:
+    """Build the rows of cells, marking each column's best and second best; equal at three decimals counts as a tie."""
+    ranked = {}
     for name, metric in metrics.items():
-        values = [round(row[name], 3) for row in figures if name in row]
-        best[name] = min(values, key=partial(mul, metric.sign), default=None)
-    return [[_score(row, name, best[name]) for name in metrics] for row in figures]
+        values = {round(row[name], 3) for row in figures if name in row}
+        ranked[name] = sorted(values, key=partial(mul, metric.sign))
+    return [[_score(row, name, ranked[name]) for name in metrics] for row in figures]
 
 
-def _score(figures: dict[str, float], metric: str, best: float | None) -> Cell:
+def _score(figures: Mapping[str, float], metric: str, ranked: Sequence[float]) -> Cell:
     value = figures.get(metric)
     if value is None:
         return Cell("–")
     error = f" ± {figures[metric + ERROR]:.3f}" if metric + ERROR in figures else ""
-    return Cell(f"{value:.3f}{error}", value, round(value, 3) == best)
+    place = ranked.index(round(value, 3))
+    return Cell(f"{value:.3f}{error}", value, best=place == 0, second=place == 1)
 
 
 def _times(value: float | None) -> str:

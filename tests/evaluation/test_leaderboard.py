@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,8 +10,9 @@ from limelight.config import Evaluate, Rule
 from limelight.data.manifest import manifest_hash
 from limelight.foundation.errors import UserError
 from limelight.reporting.compare import compare, write_leaderboard
-from limelight.reporting.leaderboard import tracked_results
+from limelight.reporting.leaderboard import Contest, tracked_results
 from limelight.reporting.report import write_report
+from limelight.reporting.results import chosen_metrics, results_tex
 from limelight.reporting.rows import Row, read_reports, with_speed_ups
 from limelight.reporting.rule import TIE, choose_champion
 from limelight.reporting.tables import tables
@@ -142,6 +144,7 @@ def test_files(board, evaluation):
     text = (folder / "board" / "leaderboard.md").read_text()
     assert "dvc repro compare" in text
     assert "**0.000 ± 0.000**" in text  # the best MAE stands out
+    assert f"<ins>{contest.rows[1].mean['mae']:.3f} ± " in text  # and the second best
 
 
 def test_page_is_well_formed_escaped_and_needs_no_network(board):
@@ -172,11 +175,60 @@ def test_best_of_each_column_is_marked(board):
     assert [table.title for table in datasets] == ["ONE", "TWO"]
     assert all(cell.best for cell in mean.rows[0][1:])
     assert not any(cell.best for cell in mean.rows[-1][1:])
+    assert all(cell.second for cell in mean.rows[1][1:] if cell.value is not None)
     with_errors = [
         title for title, cell in zip(datasets[0].header, datasets[0].rows[1], strict=True) if "±" in cell.text
     ]
     assert with_errors == ["S ↑", "MAE ↓", "wF ↑", "IoU ↑", "mBA ↑"]
     assert "±" in mean.rows[1][2].text and "±" in networks.rows[1][1].text
+
+
+def test_result_table_as_csv(board):
+    folder, leaderboard, _ = board
+    contest = leaderboard.contests["saliency"]
+    rows = list(csv.DictReader((folder / "board" / "results-saliency.csv").open()))
+    names = [f"{group}/{metric}" for group in ("ONE", "TWO", "mean") for metric in contest.table]
+    assert list(rows[0]) == ["artifact", "runtime", *names]
+    assert contest.table == [name for name in TASK.metrics if name in contest.rows[0].mean]  # all that were measured
+    assert [(row["artifact"], row["runtime"]) for row in rows] == [(row.artifact, row.runtime) for row in contest.rows]
+    for row, own in zip(rows, contest.rows, strict=True):
+        assert float(row["ONE/maxBIoU"]) == pytest.approx(own.datasets["ONE"]["maxBIoU"], abs=1e-6)
+        assert float(row["mean/mae"]) == pytest.approx(own.mean["mae"], abs=1e-6)
+
+
+def ranked(*values):
+    """A contest of rows with these figures of MAE and wF on one dataset."""
+    rows = [row(f"net_{index}") for index in range(len(values))]
+    for each, (mae, wfm) in zip(rows, values, strict=True):
+        each.datasets.update(ONE={"mae": mae, "wFm": wfm}, TWO={"mae": mae})
+        each.mean.clear()
+    return Contest(rows, choose_champion(rows, Rule(metric="mae", dataset="ONE"), TASK), ["mae", "wFm"])
+
+
+def test_result_table_as_latex():
+    contest = ranked((0.05, 0.9), (0.0501, 0.7), (0.061, 0.8))
+    assert results_tex(contest, TASK.metrics).splitlines() == [
+        r"% Best in bold, second best underlined. Needs \usepackage{booktabs}.",
+        r"\begin{tabular}{l*{6}{r}}",
+        r"\toprule",
+        r" & \multicolumn{2}{c}{ONE} & \multicolumn{2}{c}{TWO} & \multicolumn{2}{c}{mean} \\",
+        r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}\cmidrule(lr){6-7}",
+        r"method" + r" & MAE $\downarrow$ & wF $\uparrow$" * 3 + r" \\",
+        r"\midrule",
+        r"net\_0 (torch) & \textbf{0.050} & \textbf{0.900} & \textbf{0.050} & -- & -- & -- \\",
+        r"net\_1 (torch) & \textbf{0.050} & 0.700 & \textbf{0.050} & -- & -- & -- \\",
+        r"net\_2 (torch) & \underline{0.061} & \underline{0.800} & \underline{0.061} & -- & -- & -- \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_metrics_of_the_result_table_can_be_chosen():
+    rows = [row("a")]
+    assert chosen_metrics(Rule(metric="wFm", table=["mae", "Sm"]), rows, TASK) == ["mae", "Sm"]
+    assert chosen_metrics(WFM, rows, TASK) == ["wFm"]
+    with pytest.raises(UserError, match=r"compare\.saliency\.table names 'mIoU'; choose of Sm, mae"):
+        chosen_metrics(Rule(metric="wFm", table=["mIoU"]), rows, TASK)
 
 
 def test_reports_on_other_data_are_left_out(board, samples):

@@ -68,5 +68,8 @@ def test_from_weights_to_champion(params):
     assert rows["tiny-deploy"]["form"] == "merged"
     assert rows["tiny-deploy"]["teacher"] == "big"
     assert rows["tiny"]["mean"]["mae"] == pytest.approx(rows["tiny-deploy"]["mean"]["mae"], abs=1e-4)
+    table = Path("reports/leaderboard/results-saliency.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["artifact", *rows]
+    assert Path("reports/leaderboard/results-saliency.tex").is_file()
     assert board["reproduce"]["profile"] == "small"
     assert "data:image/jpeg" in Path("reports/leaderboard/leaderboard.html").read_text()
