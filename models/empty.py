@@ -1,12 +1,28 @@
 """Building of networks without allocating parameters that loaded weights are about to replace."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 _LOCK = threading.RLock()
+_DRAWS = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
+"""What weights are drawn with, as far as it can be intercepted."""
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Within the block, this thread draws nothing into tensors without memory: PyTorch would import its compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in _DRAWS and (tensor := args[0] if args else given["tensor"]).is_meta:
+            return tensor
+        return func(*args, **given)
 
 
 @contextmanager
@@ -27,6 +43,7 @@ def empty_parameters() -> Iterator[None]:
 
         nn.Module.register_parameter = register_empty  # type: ignore[assignment,method-assign]
         try:
-            yield
+            with _NothingDrawn():
+                yield
         finally:
             nn.Module.register_parameter = register  # type: ignore[method-assign]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
+from limelight.models.light_timm import timm
 from limelight.models.padding import with_known_padding
 from limelight.models.pretrained import Origin, timm_name, timm_network
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from limelight.models.light_timm import timm
 
 
 class EvenSame(nn.Conv2d):
@@ -41,7 +42,7 @@ def with_known_padding(network: nn.Module) -> bool:
     Returns:
         Whether there was one: then the network needs sides that are multiples of its largest stride.
     """
-    found = [name for name, module in network.named_modules() if type(module) is Conv2dSame]
+    found = [name for name, module in network.named_modules() if type(module) is timm.layers.Conv2dSame]
     for name in found:
         network.set_submodule(name, EvenSame(network.get_submodule(name)))  # type: ignore[arg-type]
     return bool(found)

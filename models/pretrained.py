@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.card import Triple
+from limelight.models.light_timm import timm
 from limelight.models.state import load_strict
 
 OPTIONAL = "if-available"

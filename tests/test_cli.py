@@ -394,13 +394,13 @@ def test_main_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["limelight", "predict", "photo.jpg"])
+    monkeypatch.setattr(sys, "argv", ["limelight", "predict", "photo.jpg", "--model", "nothing"])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
     output = capsys.readouterr().err
     assert output.count("\n") == 1
-    assert output.startswith("error: no --model given and no champion yet")
+    assert output.startswith("error: nothing is not a weights folder")
 
 
 def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

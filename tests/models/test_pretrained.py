@@ -2,6 +2,8 @@
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -130,3 +132,20 @@ def test_such_a_backbone_takes_multiples_of_its_stride() -> None:
     assert create_model("scfnet", backbone="efficientnet-lite0").capabilities.divisor == 32
     assert create_model("scfnet", backbone="efficientnet-lite0", deepest=16).capabilities.divisor == 16
     assert create_model("scfnet-mobilenetv3").capabilities.divisor == 1
+
+
+@pytest.mark.slow
+def test_timm_comes_without_the_compiler_and_works_with_it() -> None:
+    """In a process of its own, whose first import it is; a network is built and filled without the compiler too."""
+    code = """
+import sys, torch
+from pathlib import Path
+from limelight import load
+load("limelight-base")
+assert "torch._dynamo" not in sys.modules
+from torchvision.ops import roi_align
+assert roi_align(torch.rand(1, 3, 8, 8), torch.tensor([[0, 0, 0, 4, 4.0]]), 2).shape == (1, 3, 2, 2)
+import torch._dynamo
+assert torch._dynamo.utils.is_compile_supported("cpu") is not None and torch.compiler.disable(len)("a") == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
