@@ -62,22 +62,23 @@ LOW = {"foundation", "models"}
 TOOLS = {"class_names", "journal", "one_line", "progress", "provenance", "store_home", "tracking"}
 LIBRARY = {
     *(LOW | TOOLS),
-    *("champions", "config", "data", "deploy", "evaluation", "imaging", "inference", "media", "packaging", "predict"),
-    *("reporting", "tasks", "training"),
+    *("champions", "config", "data", "deploy", "download", "evaluation", "imaging", "inference", "media", "packaging"),
+    *("predict", "reporting", "tasks", "training"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "foundation": set(),
-    "models": {"foundation"},
+    "progress": set(),
+    "download": {"foundation", "progress"},
+    "models": {"download", "foundation"},
     "class_names": LOW,
     "one_line": LOW,
-    "progress": LOW,
     "config": LOW,
     "provenance": {"config", *LOW},
     "journal": {"config", "provenance", *LOW},
     "store_home": {"config", *LOW},
     "tracking": {"config", "journal", "provenance", "store_home", *LOW},
     "imaging": LOW,
-    "data": {"class_names", "config", "imaging", "progress", *LOW},
+    "data": {"class_names", "config", "download", "imaging", "progress", *LOW},
     "media": {"imaging", *LOW},
     "inference": {"class_names", "imaging", *LOW},
     "evaluation": {"class_names", "config", "data", "imaging", "inference", "media", "progress", *LOW},

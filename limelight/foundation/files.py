@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from limelight.foundation.errors import UserError
 
@@ -118,9 +118,19 @@ def sha256_file(path: Path | str) -> str:
     Raises:
         UserError: the file cannot be read.
     """
+    return hash_file(path, "sha256")
+
+
+def hash_file(path: Path | str, algorithm: Literal["sha256", "md5"]) -> str:
+    """Hash of a file's bytes, lower-case hex digits.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         with Path(path).open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+            # Machines under FIPS refuse MD5 unless it is said not to be a matter of security.
+            return hashlib.file_digest(handle, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
 

@@ -1,10 +1,7 @@
 import hashlib
 import json
-import re
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,64 +11,14 @@ from limelight.config import DatasetRequest, Renderer
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.sources import fetch
-from limelight.data.sources.archive import download
 from limelight.foundation.errors import UserError
-
-PAYLOAD = bytes(range(256)) * 20_000  # 5 MB
-SHA256 = hashlib.sha256(PAYLOAD).hexdigest()
-
-
-class Server:
-    """Serves one body with Range and If-Range; can break off, answer with errors and change the body."""
-
-    def __init__(self) -> None:
-        self.body, self.etag = PAYLOAD, '"one"'
-        self.break_after: list[int] = []
-        self.statuses: list[int] = []
-        self.ranges: list[str | None] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/set.zip"
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        byte_range, unless_changed = request.headers.get("Range"), request.headers.get("If-Range")
-        self.ranges.append(byte_range)
-        if self.statuses:
-            request.send_response(self.statuses.pop(0))
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        start = int(re.findall(r"\d+", byte_range)[0]) if byte_range and unless_changed in (None, self.etag) else 0
-        piece = self.body[start:]
-        request.send_response(206 if start else 200)
-        request.send_header("Content-Length", str(len(piece)))
-        if self.etag:
-            request.send_header("ETag", self.etag)
-        request.end_headers()
-        if self.break_after:
-            request.wfile.write(piece[: self.break_after.pop(0)])
-            request.close_connection = True
-        else:
-            request.wfile.write(piece)
+from tests.file_server import FileServer, serving
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+def server() -> Iterator[FileServer]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -79,11 +26,6 @@ def here(tmp_path, monkeypatch) -> Path:
     """Stages run at the repository's root; every path is relative to it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def get(server: Server, here: Path, sha256: str = SHA256) -> tuple[Path, list[float]]:
-    waits: list[float] = []
-    return download(server.url, sha256, here / "downloads/set.zip", pause=waits.append), waits
 
 
 def ready(request: DatasetRequest) -> Entry:
@@ -95,86 +37,26 @@ def ready(request: DatasetRequest) -> Entry:
 
 
 # ------------------------------------------------------------------------------------------------------------- archives
-def test_resume_download_is_identical(server, here):
-    server.break_after = [1_500_000, 700_000]
-    file, waits = get(server, here)
-    assert file.read_bytes() == PAYLOAD
-    assert len(server.ranges) == 3 and server.ranges[0] is None
-    starts = [int(re.findall(r"\d+", byte_range)[0]) for byte_range in server.ranges[1:]]
-    assert 0 < starts[0] < starts[1] < len(PAYLOAD), "each attempt goes on where the last one stopped"
-    assert waits == [1, 2]
-    assert sorted(path.name for path in file.parent.iterdir() if path.suffix != ".lock") == ["set.zip"]
-
-
-def test_changed_file_is_not_spliced(server, here):
-    server.break_after = [1_500_000]
-    server.body, server.etag = bytes(len(PAYLOAD)), '"old"'
-    waits = []
-
-    def change(seconds: float) -> None:
-        waits.append(seconds)
-        server.body, server.etag = PAYLOAD, '"new"'
-
-    file = download(server.url, SHA256, here / "set.zip", pause=change)
-    assert file.read_bytes() == PAYLOAD and waits == [1]
-
-
-def test_splice_without_validator_is_caught_by_the_hash(server, here):
-    server.break_after, server.etag, server.body = [1_500_000], "", bytes(len(PAYLOAD))
-
-    def change(_: float) -> None:
-        server.body = PAYLOAD
-
-    assert download(server.url, SHA256, here / "set.zip", pause=change).read_bytes() == PAYLOAD
-    assert server.ranges[-1] is None, "the spliced file was thrown away and fetched from the start"
-
-
-def test_refuses_hash_mismatch_and_keeps_no_file(server, here):
-    with pytest.raises(UserError, match=f"has sha256 {SHA256}, not {'0' * 64}"):
-        get(server, here, "0" * 64)
-    assert [path.suffix for path in (here / "downloads").iterdir()] == [".lock"]
-    assert len(server.ranges) == 1, "a whole file with a wrong hash is not asked for again"
-
-
-def test_cache_hit_is_hashed_too(server, here):
-    file, _ = get(server, here)
-    get(server, here)
-    assert len(server.ranges) == 1
-    file.write_bytes(b"damaged")
-    assert get(server, here)[0].read_bytes() == PAYLOAD
-    assert len(server.ranges) == 2
-
-
-def test_server_errors(server, here):
-    server.statuses = [503, 429]
-    assert get(server, here)[1] == [1, 2]
-    server.statuses = [404]
-    with pytest.raises(UserError, match="HTTP 404"):
-        download(server.url, SHA256, here / "other.zip", pause=lambda _: None)
-    server.statuses = [500] * 6
-    with pytest.raises(UserError, match="broke off 6 times"):
-        download(server.url, SHA256, here / "other.zip", pause=lambda _: None)
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a.zip", "set.zip"])
-def test_other_schemes_are_refused(url, here):
-    with pytest.raises(UserError, match="not an http"):
-        download(url, SHA256, here / "a.zip")
-
-
 def test_archive_becomes_a_dataset(server, here):
     trees.stills(here / "made/wrapped", ["1", "2"])
     with zipfile.ZipFile(here / "set.zip", "w") as archive:
         for path in sorted((here / "made").rglob("*.*")):
             archive.write(path, path.relative_to(here / "made"))
-    server.body = (here / "set.zip").read_bytes()
-    request = DatasetRequest(name="mine", url=server.url, sha256=hashlib.sha256(server.body).hexdigest(), split="test")
+    server.files["/set.zip"] = body = (here / "set.zip").read_bytes()
+    sha256 = hashlib.sha256(body).hexdigest()
+    request = DatasetRequest(name="mine", url=f"{server.address}/set.zip", sha256=sha256, split="test")
     first = ready(request)
     assert (first.root, first.files, first.source) == ("data/datasets/mine", 4, "archive")
-    assert ready(request) == first and len(server.ranges) == 1
+    assert ready(request) == first and len(server.requests) == 1
     (here / "data/datasets/mine/wrapped/masks/1.png").write_bytes(b"edited")
     (here / "data/datasets/mine/wrapped/masks/3.png").write_bytes(b"added")
     with pytest.raises(UserError, match=r"3.png was added.*1.png has other contents.*delete the folder"):
+        ready(request)
+
+
+def test_a_hash_that_is_none_is_refused(here):
+    request = DatasetRequest(name="mine", url="http://127.0.0.1:9/set.zip", sha256="abc", split="test")
+    with pytest.raises(UserError, match=r"sha256 'abc' of .* is not 64 hex digits"):
         ready(request)
 
 

@@ -1,0 +1,113 @@
+"""Files by URL: downloaded once, resumed after an interruption, held to a hash before they get their name.
+
+What is left beside a file that is not there yet: '<file>.part', what was received; '<file>.part.json', how to know the
+server's file again; '<file>.lock', by which processes wait for each other.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from limelight.download.drive import is_drive, receive_drive
+from limelight.download.order import Announce, Order
+from limelight.download.transfer import Interrupted, forget, receive
+from limelight.download.turns import alone
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
+
+ATTEMPTS = 6
+OFFLINE = "LIMELIGHT_OFFLINE"
+"""Environment variable: nothing is downloaded while it is set, unless to 0."""
+
+
+def download(
+    order: Order, file: Path, *, attempts: int = ATTEMPTS, pause: Callable[[float], None] = time.sleep
+) -> Path:
+    """Fetch a file by HTTP or from Google Drive, unless one of the expected hash is there; one process at a time.
+
+    The transfer goes to '<file>.part' and is continued there (HTTP Range, with If-Range so that a changed file is not
+    spliced), after 1, 2, 4, ... seconds. The file gets its name once its hash is right. Proxies are those of the
+    environment (HTTPS_PROXY and so on).
+
+    Args:
+        file: where it goes. Without an expected hash, a file that is there is taken as it is.
+        pause: waits for so many seconds between attempts.
+
+    Raises:
+        UserError: the server refuses or sends a web page instead, the disk is full, every attempt was interrupted, the
+            file is too large or has another hash, or `LIMELIGHT_OFFLINE` is set. No file is left then.
+    """
+    url = order.url
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise UserError(f"url {url!r} is not an http(s) address; a file on this machine needs no download")
+    with alone(file):
+        if file.is_file() and (order.expected is None or order.expected.fits(file)):
+            return file
+        if os.environ.get(OFFLINE, "0").lower() not in ("", "0", "false", "no"):
+            raise UserError(
+                f"{file.name} is not here and {OFFLINE} is set; get it from {url} on another machine and put it at "
+                f"{file}"
+            )
+        if is_drive(url):
+            _from_drive(order, file, attempts)
+        else:
+            _transfer(order, file, attempts, pause)
+    return file
+
+
+def _from_drive(order: Order, file: Path, attempts: int) -> None:
+    with atomic_path(file) as temporary:
+        receive_drive(order, temporary, file, attempts)
+        _check(order, temporary)
+
+
+def _transfer(order: Order, file: Path, attempts: int, pause: Callable[[float], None]) -> None:
+    part = file.with_name(file.name + ".part")
+    order = replace(order, announce=_once(order.announce))
+    for attempt in range(attempts):
+        try:
+            spliced = receive(order, part)
+        except Interrupted as error:
+            if attempt == attempts - 1:
+                raise UserError(
+                    f"{order.url} broke off {attempts} times ({error}); run it again later: it resumes from what was "
+                    "received"
+                ) from None
+            pause(2.0**attempt)
+            continue
+        try:
+            _check(order, part)
+        except UserError:
+            forget(part)
+            if not spliced or attempt == attempts - 1:
+                raise
+            continue
+        part.replace(file)
+        forget(part)
+        return
+
+
+def _once(announce: Announce) -> Announce:
+    done = False
+
+    def wrapped(size: int | None) -> None:
+        nonlocal done
+        if not done:
+            announce(size)
+        done = True
+
+    return wrapped
+
+
+def _check(order: Order, path: Path) -> None:
+    """Compare a received file with the expected hash."""
+    expected = order.expected
+    if expected is None:
+        return
+    if (digest := expected.of(path)) != expected.digest:
+        raise UserError(
+            f"{order.url} has {expected.algorithm} {digest}, not {expected.digest}; nothing was kept: {order.advice}"
+        )
