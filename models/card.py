@@ -17,9 +17,9 @@ MODALITIES: tuple[str, ...] = get_args(Modality)
 Triple = tuple[float, float, float]
 """Per channel, of RGB in [0, 1]."""
 
-Filter = Literal["bilinear", "bicubic", "lanczos"]
-"""How pictures and maps are resized. bilinear: without antialiasing; bicubic, lanczos: with it, as Pillow does; lanczos
-works on 8 bits, cut off and not rounded, as rembg does."""
+Filter = Literal["bilinear", "bilinear-antialiased", "bicubic", "lanczos"]
+"""How pictures and maps are resized. bilinear: without antialiasing; the others: with it, as Pillow does; lanczos works
+on 8 bits, cut off and not rounded, as rembg does."""
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)

@@ -65,12 +65,20 @@ def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
 
     Returns:
         The card as written, with the hashes of the files and the number of parameters.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        save_file({key: value.cpu().contiguous() for key, value in model.state_dict().items()}, temporary / WEIGHTS)
+        state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
+        try:
+            save_file(state, temporary / WEIGHTS)
+        except SafetensorError as error:  # a full disk, say
+            raise UserError(f"cannot write {folder}: {error}; free some space or choose another place") from error
         # save_file makes it readable by the owner alone, whatever the umask says.
         (temporary / WEIGHTS).chmod(temporary.stat().st_mode & 0o666)
         model.write_assets(temporary / ASSETS)

@@ -75,7 +75,12 @@ def lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
     return resized.astype(np.float32) / 255 if is_map else resized
 
 
-RESIZE = {"bilinear": stretch, "bicubic": bicubic, "lanczos": lanczos}
+def antialiased(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize a picture or a float map as Pillow does: bilinear, with antialiasing."""
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+RESIZE = {"bilinear": stretch, "bilinear-antialiased": antialiased, "bicubic": bicubic, "lanczos": lanczos}
 """Resize functions by their names in cards."""
 
 

@@ -22,7 +22,8 @@ def import_published(model_name: str, folder: Path | str, files: Files, **facts:
         model_name: the network they belong to, of `limelight.models.list_models()`.
         folder: where the weights folder goes; it is written only if everything fits.
         files: what was published.
-        facts: `licence` and `trained_on`, for the card. A code licence does not cover weights by itself.
+        facts: `licence` and `trained_on`, for the card. A code licence does not cover weights by itself. Networks that
+            are published as one file take more, see `limelight.models.importers.checkpoint.import_checkpoint`.
 
     Returns:
         The card as written.

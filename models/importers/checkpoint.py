@@ -51,10 +51,20 @@ def import_checkpoint(
     *,
     licence: str = "not stated by the authors",
     trained_on: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    prepare: Mapping[str, Any] | None = None,
+    origin: str = "",
 ) -> Card:
     """Read a published checkpoint, map its names, load it strictly and write it as a weights folder.
 
     For a backbone alone, the rest of the network keeps its initial weights (seed 0), to be trained from there.
+
+    Args:
+        options: of the network, where this file needs others than its family's do.
+        size: side of the square that pictures are stretched to, pixels; None = the network's usual one.
+        prepare: of the card, where its authors prepare pictures in another way.
+        origin: where the file is from, for the card.
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
     """
@@ -67,7 +77,7 @@ def import_checkpoint(
     digest = check_sha256(path, files.sha256)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = create_model(model_name, **published.options).eval()
+        model = create_model(model_name, **published.options, **(options or {})).eval()
     state = mapping(READERS[path.suffix](path))
     if files.backbone_only:
         state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
@@ -76,10 +86,13 @@ def import_checkpoint(
         folder,
         model,
         name=model_name,
+        input_size=None if size is None else (size, size),
         mean=published.mean,
         std=published.std,
         licence=licence,
-        source=f"{'backbone ' if files.backbone_only else ''}imported from {path.name}, sha256 {digest}",
+        source=f"{'backbone ' if files.backbone_only else ''}imported from {path.name}, sha256 {digest}"
+        + (f", {origin}" if origin else ""),
         trained_on=tuple(trained_on),
+        prepare=prepare or {},
         finish=published.finish,
     )
