@@ -21,8 +21,9 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
     """Open a set of weights; see `limelight.inference.predictor.load`, which is imported when this is called.
 
     Args:
-        source: a weights folder, or the name of weights that come with the package. None = this folder's champion of
-            saliency, or 'limelight-base' where that comes with the package and there is no champion.
+        source: a weights folder, or the name of weights that come with the package or are published ('sdnet.duts', see
+            `limelight weights`), which the first use fetches. None = this folder's champion of saliency, or
+            'limelight-base' where that comes with the package and there is no champion.
         options: fields of `limelight.inference.plan.Request`.
     """
     from limelight.champions.record import champion

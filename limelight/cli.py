@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from limelight.cli_weights import base_weights, export, import_
+from limelight.cli_weights import base_weights, export, import_, weights
 from limelight.one_line import mistakes_in_one_line
 
 app = typer.Typer(
@@ -22,7 +22,9 @@ app = typer.Typer(
 Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched recursively), or - for stdin")]
 Model = Annotated[
     Path | None,
-    typer.Option(help="a weights folder or a name (limelight models) [the last pipeline run's champion]"),
+    typer.Option(
+        help="a weights folder or a name (limelight models, limelight weights) [the last pipeline run's champion]"
+    ),
 ]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails if there is no GPU")]
@@ -158,6 +160,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
         raise typer.Exit(1)
 
 
+app.add_typer(weights, name="weights")
 app.command("import")(import_)
 app.command()(export)
 app.command("base-weights")(base_weights)

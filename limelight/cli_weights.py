@@ -12,6 +12,40 @@ from limelight.foundation.errors import UserError
 if TYPE_CHECKING:
     from limelight.models.foreign.onnx_file import Preparation
 
+weights = typer.Typer(
+    help="List published weights by name, or fetch some before they are used.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@weights.callback(invoke_without_command=True)
+def list_published(context: typer.Context) -> None:
+    """List published weights by name, with size, input, licence and host, and where they are on this machine.
+
+    Any of them may stand where a weights folder may: limelight predict --model NAME. The first use fetches it.
+    """
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@weights.command("list")
+def list_() -> None:
+    """List published weights by name, as without a subcommand."""
+    from limelight.listing import published_lines
+
+    for line in published_lines():
+        print(line)
+
+
+@weights.command()
+def pull(names: Annotated[list[str], typer.Argument(help="names of limelight weights")]) -> None:
+    """Fetch and import published weights, for use without a network; what is here is checked."""
+    from limelight.models.zoo.names import pull_published
+
+    for folder in pull_published(names):
+        print(folder)
+
 
 def import_(
     checkpoint: Annotated[
@@ -106,7 +140,7 @@ def _triple(name: str, text: str) -> tuple[float, float, float]:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="a weights folder, or a name (limelight models)")],
+    model: Annotated[Path, typer.Argument(help="a weights folder, or a name (limelight models, limelight weights)")],
     runtime: Annotated[
         list[str], typer.Option(help="onnx-fp32, onnx-int8, openvino-fp32, openvino-int8; may be repeated")
     ],
@@ -118,9 +152,9 @@ def export(
 ) -> None:
     """Write weights in their inference form, with files for ONNX Runtime and OpenVINO; dvc repro also measures them."""
     from limelight.deploy.merged import export_weights
-    from limelight.models.shipped import weights_folder
+    from limelight.models.zoo.names import find_weights_folder
 
-    folder = weights_folder(model)
+    folder = find_weights_folder(model)
     beside = model if folder == model else Path("artifacts", model.name)
     target = output or beside.with_name(f"{model.name}-deploy")
     export_weights(folder, target, runtime, pictures)

@@ -9,6 +9,12 @@ from limelight.models.card import Card
 from limelight.models.registry import entry, list_models
 from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import CARD, read_card
+from limelight.models.zoo.folder import is_here
+from limelight.models.zoo.foreign import is_supported
+from limelight.models.zoo.obtain import found_elsewhere
+from limelight.models.zoo.pin import ByHand, Pin
+from limelight.models.zoo.pins import PINS
+from limelight.models.zoo.places import folder_of
 
 INDEX = Path("data/index.json")
 
@@ -49,7 +55,8 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
     return [
         *lines,
         "",
-        f"no weights of these in {artifacts}; train some (dvc repro) or import published ones (limelight import)",
+        f"no weights of these in {artifacts}; train some (dvc repro), import published ones (limelight import), or use "
+        "some by name (limelight weights)",
     ]
 
 
@@ -68,6 +75,35 @@ def _card(folder: Path) -> Card | UserError:
         return read_card(folder)
     except UserError as error:
         return error
+
+
+def published_lines() -> list[str]:
+    """List published weights by name, and where they are on this machine."""
+    rows = [("weights", "network", "MB", "input", "licence", "host", "here")]
+    for pin in PINS.values():
+        rows.append(
+            (
+                pin.name,
+                pin.content.network,
+                pin.megabytes(),
+                str(pin.content.size),
+                pin.terms_of_use,
+                pin.host,
+                _where(pin),
+            )
+        )
+    return _table(rows)
+
+
+def _where(pin: Pin) -> str:
+    if is_here(pin):
+        return str(folder_of(pin))
+    if isinstance(pin.content, ByHand):
+        return "to be imported by hand"
+    if not is_supported(pin):
+        return "not supported yet"
+    elsewhere = found_elsewhere(pin, checked=False)
+    return f"not imported, but the file: {elsewhere}" if elsewhere else "no"
 
 
 def data_lines() -> list[str]:

@@ -34,7 +34,10 @@ class Served(NamedTuple):
 @app.command()
 def serve(
     model: Annotated[
-        Path | None, typer.Option(help="serve this weights folder, or the weights of this name (limelight models)")
+        Path | None,
+        typer.Option(
+            help="serve this weights folder, or the weights of this name (limelight models, limelight weights)"
+        ),
     ] = None,
     bento: Annotated[Path | None, typer.Option(help="serve this exported bento")] = None,
     task: Annotated[
@@ -58,7 +61,7 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     """Check what is to be served, and set the environment for BentoML's workers.
 
     Args:
-        model: a weights folder.
+        model: a weights folder, or a name.
         bento: an exported bento. With neither: LIMELIGHT_MODEL or the packaged bento, else the champion.
         task: whose bento or champion. None = the default task's, or that of the only champion.
         host: an address or name of this machine.
@@ -99,7 +102,11 @@ def _only_champion() -> str | None:
 
 def _packed(bento: Path) -> Served:
     unpacked = unpack(bento, Path("work/serve"))
-    return Served(str(unpacked), packed_weights(unpacked), service_settings(unpacked / PACKED))
+    settings = service_settings(unpacked / PACKED)
+    if settings.model:
+        os.environ["LIMELIGHT_MODEL"] = str(with_export(settings.model, settings.runtime, lasting=True))
+        settings = service_settings(unpacked / PACKED)
+    return Served(str(unpacked), packed_weights(unpacked), settings)
 
 
 def _folder(model: Path | None, task: str) -> Served:

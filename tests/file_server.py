@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,25 @@ class FileServer:
         request.end_headers()
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """By which a server pretends to be some hosts over HTTPS."""
+
+    file: Path
+    """What clients have to trust."""
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file, self.key)
+        return context
+
+
 @contextmanager
-def serving() -> Iterator[FileServer]:
+def serving(certificate: Certificate | None = None) -> Iterator[FileServer]:
     """Run a server for the time of the block."""
     server = FileServer()
+    server.tls = certificate and certificate.context()
     threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server
@@ -118,8 +134,8 @@ def serving() -> Iterator[FileServer]:
         server.http.server_close()
 
 
-def certify(server: FileServer, folder: Path, *hosts: str) -> Path:
-    """Let a server pretend to be some hosts over HTTPS, and return the certificate that clients have to trust."""
+def make_certificate(folder: Path, *hosts: str) -> Certificate:
+    """Write a certificate of some hosts, and its key, into a folder."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -139,6 +155,4 @@ def certify(server: FileServer, folder: Path, *hosts: str) -> Path:
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(key.private_bytes(*form))
-    server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.tls.load_cert_chain(file, private)
-    return file
+    return Certificate(file, private)

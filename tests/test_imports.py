@@ -91,7 +91,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
     "listing": LIBRARY,
     "doctor": {"listing", *LIBRARY},
-    "cli_weights": LIBRARY,
+    "cli_weights": {"listing", *LIBRARY},
     "cli": {"cli_weights", "doctor", "listing", *LIBRARY},
     "services": LIBRARY,
     "stages": LIBRARY,

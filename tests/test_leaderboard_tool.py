@@ -54,7 +54,10 @@ def test_a_table_of_models_and_maps(untrained: Path, tmp_path: Path) -> None:
 def test_nothing_to_compare_and_no_place(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, message in (
-        (("--data", "photos=empty", "--model", "plain=nowhere"), "nowhere is not a weights folder"),
+        (
+            ("--data", "photos=empty", "--model", "plain=nowhere"),
+            "'nowhere' is neither a weights folder nor the name of weights",
+        ),
         (("--data", "photos=gone", "--maps", "a=empty"), "gone"),
     ):
         result = tool(tmp_path, *arguments)

@@ -1,12 +1,12 @@
-"""Exports of weights that come with the package: made when a runtime first needs them, in the user's cache."""
+"""Exports of weights that are used by name: made when a runtime first needs them, in the user's cache."""
 
-import os
 import sys
 from pathlib import Path
 
+from limelight.foundation.cache import cache_folder
 from limelight.inference.runtimes import parse
-from limelight.models import shipped
 from limelight.models.weights import read_card
+from limelight.models.zoo.names import find_weights_folder, is_ours
 
 FASTEST = "openvino-fp32"
 """What 'auto' stands for, where its package is installed."""
@@ -15,20 +15,21 @@ FASTEST = "openvino-fp32"
 def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> Path:
     """Return the weights folder of a path or a name that has the runtime's file.
 
-    Weights folders of the user's are returned as they are. Of weights that come with the package, whose folder may not
-    be writable, a copy with the export is made on first use below `cache()`, and used from then on.
+    Weights folders of the user's are returned as they are. Published weights are fetched at their first use. Of them,
+    and of weights that come with the package, whose folder may not be writable, a copy with the export is made on first
+    use below `cache()`, and used from then on.
 
     Args:
         runtime: 'auto' is served by an export that is there, and makes one only if `lasting`.
         lasting: many pictures are to come, which repay the seconds that an export takes.
 
     Raises:
-        UserError: an unknown runtime, weights that are damaged or cannot be exported, or a cache that cannot be
-            written.
+        UserError: an unknown name or runtime, weights that cannot be fetched, are damaged or cannot be exported, or a
+            cache that cannot be written.
     """
-    folder = shipped.weights_folder(source)
+    folder = find_weights_folder(source)
     chosen = parse(FASTEST if runtime == "auto" else runtime)
-    if folder.parent != shipped.FOLDER or not chosen.exported:
+    if not is_ours(folder) or not chosen.exported:
         return folder
     place = cache() / f"{folder.name}-{read_card(folder).provenance.sha256[:12]}-{chosen.export_name}"
     if chosen.file(place).is_file():
@@ -40,8 +41,8 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
 
 
 def cache() -> Path:
-    """Where these exports lie: below XDG_CACHE_HOME, or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limelight" / "exports"
+    """Where these exports lie."""
+    return cache_folder("exports")
 
 
 def _make(folder: Path, place: Path, runtime: str) -> None:

@@ -5,6 +5,7 @@ server's file again; '<file>.lock', by which processes wait for each other.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +39,7 @@ def download(
 
     Raises:
         UserError: the server refuses or sends a web page instead, the disk is full, every attempt was interrupted, the
-            file is too large or has another hash, or `LIMELIGHT_OFFLINE` is set. No file is left then.
+            file is too large or has another hash, or `LIMELIGHT_OFFLINE` is set. Nothing has its name then.
     """
     url = order.url
     if urlsplit(url).scheme not in ("http", "https"):
@@ -76,6 +77,7 @@ def _transfer(order: Order, file: Path, attempts: int, pause: Callable[[float], 
                     f"{order.url} broke off {attempts} times ({error}); run it again later: it resumes from what was "
                     "received"
                 ) from None
+            print(f"{order.url}: {error}; trying again in {2**attempt} s", file=sys.stderr)
             pause(2.0**attempt)
             continue
         try:

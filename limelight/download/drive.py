@@ -44,6 +44,8 @@ def receive_drive(order: Order, target: Path, place: Path, attempts: int) -> Non
             retries=attempts - 1,
             progress=lambda received, total: order.check_size(max(received, total or 0)),
         )
+    except TypeError as error:
+        raise UserError(f"{place.name} needs a later gdown ({error}): pip install 'limelight[drive]'") from error
     except Exception as error:  # gdown raises its own types, and those of what it parses Drive's pages with
         of_the_net = not isinstance(error, OSError) or type(error).__module__.startswith("requests")
         if isinstance(error, UserError) or not of_the_net:

@@ -71,6 +71,11 @@ def _response(url: str, headers: dict[str, str]) -> Iterator[Any]:
     except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UserError(f"{url} leads nowhere ({error}); check the address and the proxy of the environment") from error
     except (httpx.TransportError, httpx.StreamError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise UserError(
+                f"{url}: the host's certificate is not trusted ({error}); where a proxy has one of its own, name its "
+                "file in SSL_CERT_FILE"
+            ) from error
         raise Interrupted(str(error) or type(error).__name__) from error
 
 

@@ -16,7 +16,7 @@ from limelight.download import download
 from limelight.download.hashes import Hash
 from limelight.download.order import Order
 from limelight.foundation.errors import UserError
-from tests.file_server import FileServer, serving
+from tests.file_server import FileServer, make_certificate, serving
 
 PAYLOAD = bytes(range(256)) * 20_000  # 5 MB
 SHA256 = Hash("sha256", hashlib.sha256(PAYLOAD).hexdigest())
@@ -200,6 +200,15 @@ def test_proxies_that_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         download(
             Order("http://weights.example/set.zip", SHA256), tmp_path / "set.zip", attempts=2, pause=lambda _: None
         )
+
+
+def test_a_proxy_whose_certificate_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other attempt would help, so there is none."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with serving(make_certificate(tmp_path, "weights.example")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.address)
+        with pytest.raises(UserError, match=r"certificate is not trusted .*in SSL_CERT_FILE"):
+            get(Order("https://weights.example/set.zip", SHA256), tmp_path)
 
 
 # ----------------------------------------------------------------------------------------------------- limits and disks

@@ -14,7 +14,7 @@ from limelight.download import download
 from limelight.download.hashes import Hash
 from limelight.download.order import Order
 from limelight.foundation.errors import UserError
-from tests.file_server import FileServer, certify, serving
+from tests.file_server import FileServer, make_certificate, serving
 
 ID = "16Sd3jk44kDDhpkbO6fkZ4JrGDGT8rTcA"
 URL = f"https://drive.google.com/file/d/{ID}"
@@ -37,12 +37,12 @@ needs_gdown = pytest.mark.skipif(find_spec("gdown") is None, reason="gdown is no
 @pytest.fixture
 def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     """A proxy that pretends to be Drive; it knows a file of which it wants a confirmation."""
-    with serving() as server:
-        trusted = certify(server, tmp_path, "drive.google.com", "drive.usercontent.google.com")
+    certificate = make_certificate(tmp_path, "drive.google.com", "drive.usercontent.google.com")
+    with serving(certificate) as server:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("HTTPS_PROXY", server.address)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
         server.files = {ASKED: CONFIRM, CONFIRMED: PAYLOAD}
         server.headers_of = {ASKED: HTML, CONFIRMED: ATTACHED}
         yield server
@@ -122,3 +122,12 @@ def test_without_gdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "net.pdparams is on Google Drive, which needs the package gdown: pip install 'limelight[drive]'; or get "
         f"{URL} with a browser and put it at {tmp_path / 'downloads/net.pdparams'}"
     )
+
+
+def test_a_gdown_of_years_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gdown.py").write_text("def download(url, output, quiet=False):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gdown", raising=False)
+    with pytest.raises(UserError, match=r"net\.pdparams needs a later gdown .*pip install 'limelight\[drive\]'"):
+        get(tmp_path)
+    del sys.modules["gdown"]

@@ -102,7 +102,9 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch"}
     assert "torch==" in (folder / "env" / "python" / "requirements.txt").read_text()
     families = {path.name for path in (folder / "src/limelight/models").iterdir() if path.is_dir()}
-    assert families == {"importers", "losses", "sdnet", "shipped"}, "other families' code has no place in the bento"
+    assert families == {"importers", "losses", "sdnet", "shipped", "zoo"}, (
+        "other families' code has no place in the bento"
+    )
     assert not [*(folder / "src/limelight/models/shipped").glob("*/*.safetensors")], "nor have other weights"
     with tarfile.open(bento) as archive:
         assert not any(member.issym() or "__pycache__" in member.name for member in archive)
