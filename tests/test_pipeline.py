@@ -1,7 +1,6 @@
 """The whole pipeline by DVC, on a few rendered scenes: from nothing to a bento that answers."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,28 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.checkout import copy_checkout, dvc
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of this working tree, as a git checkout of its own, with settings for a minute."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if listed.returncode:
-        pytest.skip("needs a git checkout")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, tmp_path / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     run = {"size": {"input": 32}, "epochs": 1, "batch": {"size": 4}}
     student = {"objective": {"name": "distilled"}, "samples": {"unlabelled": ["unlabelled"]}}
-    params.update(
+    return copy_checkout(
+        tmp_path,
         profile="tiny",
         train={"teacher": "scfnet"},
         distil={"student": {"family": "sdnet", "teacher": "teacher"}},
@@ -52,17 +41,6 @@ def project(tmp_path: Path) -> Path:
             }
         },
     )
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@t commit -qm start"):
-        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
-    return tmp_path
-
-
-def dvc(project: Path, *arguments: str, fails: bool = False) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
-    answer = subprocess.run(["dvc", *arguments], cwd=project, env=environment, capture_output=True, text=True)
-    assert bool(answer.returncode) == fails, answer.stdout[-2000:] + answer.stderr[-4000:]
-    return answer.stdout + answer.stderr
 
 
 def stale(project: Path) -> set[str]:

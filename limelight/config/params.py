@@ -64,7 +64,8 @@ class Params(Section):
     train: dict[str, str] = Field(description=f"run -> family, {FAMILY}")
     finetune: dict[str, Finetune] = Field(default_factory=dict)
     imported: list[str] = Field(
-        default_factory=list, description="weights folders below artifacts/ that `limelight import` made"
+        default_factory=list,
+        description="published weights by name, and weights folders below artifacts/ that `limelight import` made",
     )
     distil: dict[str, Distil] = Field(default_factory=dict)
     deploy: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")

@@ -1,0 +1,52 @@
+"""weights: one artifact of `imported`: published weights by name, or a folder that `limelight import` made there."""
+
+import shutil
+from pathlib import Path
+
+from limelight.config import Params
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path
+from limelight.journal import noted_run
+from limelight.models.card import Card
+from limelight.models.weights import check_weights, read_card
+from limelight.models.zoo.names import advice
+from limelight.models.zoo.pins import PINS
+from limelight.stages.runner import stage_main
+
+
+def run(params: Params, name: str) -> None:
+    """Write artifacts/<name>, if it is a published name: fetched and imported at the first use on this machine.
+
+    Raises:
+        UserError: it is no published name and there is no such folder, its weights are damaged, or they cannot be
+            fetched.
+    """
+    with noted_run(params, "weights", name) as note:
+        target = Path("artifacts") / name
+        card = _placed(name, target) if name in PINS else _imported(name, target)
+        note.set_tags({"weights.sha256": card.provenance.sha256, "weights.source": card.provenance.source})
+        print(f"{target}: {card.provenance.source}")
+
+
+def _placed(name: str, target: Path) -> Card:
+    from limelight.models.zoo.folder import whole_folder
+
+    source = whole_folder(PINS[name])
+    with atomic_path(target) as folder:
+        shutil.copytree(source, folder)
+    return read_card(target)
+
+
+def _imported(name: str, target: Path) -> Card:
+    if not target.is_dir():
+        raise UserError(
+            f"imported: {target} does not exist, and {name!r} is not the name of published weights; {advice(name)}; "
+            f"limelight import ... -o {target} makes one of a file"
+        )
+    card = read_card(target)
+    check_weights(target, card)
+    return card
+
+
+if __name__ == "__main__":
+    stage_main(run)
