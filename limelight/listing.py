@@ -10,7 +10,6 @@ from limelight.models.registry import entry, list_models
 from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import CARD, read_card
 from limelight.models.zoo.folder import is_here
-from limelight.models.zoo.foreign import is_supported
 from limelight.models.zoo.obtain import found_elsewhere
 from limelight.models.zoo.pin import ByHand, Pin
 from limelight.models.zoo.pins import PINS
@@ -100,8 +99,6 @@ def _where(pin: Pin) -> str:
         return str(folder_of(pin))
     if isinstance(pin.content, ByHand):
         return "to be imported by hand"
-    if not is_supported(pin):
-        return "not supported yet"
     elsewhere = found_elsewhere(pin, checked=False)
     return f"not imported, but the file: {elsewhere}" if elsewhere else "no"
 

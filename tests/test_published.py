@@ -38,6 +38,7 @@ from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import cache, file_of, folder_of, places_elsewhere
 from limelight.services.launch import prepare
 from tests.file_server import Certificate, FileServer, make_certificate, serving
+from tests.models.onnx_nets import as_rembg_does, net
 from tests.models.published_scfnet import published_student, write_pickle
 from tests.models.published_sdnet import published_state
 
@@ -250,11 +251,20 @@ def test_files_that_the_user_has_to_unpack(hosts: Hosts) -> None:
     assert not hosts.server.requests
 
 
-@pytest.mark.skipif(find_spec("limelight.models.foreign") is not None, reason="ONNX models are supported")
-def test_onnx_files_are_not_fetched_in_vain(hosts: Hosts) -> None:
-    with pytest.raises(UserError, match="u2net: ONNX models are not supported yet"):
-        load("u2net")
-    assert not hosts.server.requests
+def test_an_onnx_file_of_rembg_s_is_used_where_it_lies(
+    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared and finished as rembg does; then it is a weights folder like any other."""
+    file = net(tmp_path / "home/models/u2netp/u2netp.onnx")
+    monkeypatch.setenv("REMBG_HOME", str(tmp_path / "home"))
+    small = replace(PINS["u2netp"].content, size=64)
+    monkeypatch.setitem(PINS, "u2netp", replace(PINS["u2netp"], content=small, hash=f"sha256:{sha256_file(file)}"))
+    predictor = load("u2netp")
+    picture = Image.open(PHOTO).convert("RGB").resize((90, 70))
+    expected = as_rembg_does(file, picture, *(np.array(each) for each in (IMAGENET_MEAN, IMAGENET_STD)), sigmoid=False)
+    found = np.rint(predictor.predict([np.array(picture)])[0].saliency_HW * 255)
+    assert np.abs(found - expected).max() <= 1
+    assert predictor.card.provenance.licence == "Apache-2.0" and not hosts.server.requests
 
 
 # ------------------------------------------------------------------------------------------ files without a known hash

@@ -10,7 +10,7 @@ from limelight.foundation.files import sha256_file
 from limelight.models.importers import import_published
 from limelight.models.importers.files import Files
 from limelight.models.weights import check_weights, read_card
-from limelight.models.zoo.foreign import import_foreign, is_supported
+from limelight.models.zoo.foreign import import_foreign
 from limelight.models.zoo.obtain import obtained
 from limelight.models.zoo.pin import ByHand, Onnx, Pin
 from limelight.models.zoo.places import folder_of
@@ -32,8 +32,6 @@ def published_folder(pin: Pin) -> Path:
             f"how the files of {pin.name} are packed is not known here; get {pin.file} from {pin.url}, unpack it, and: "
             f"{pin.content.command}"
         )
-    if not is_supported(pin):
-        raise UserError(f"{pin.name}: ONNX models are not supported yet")
     with alone(place):
         if not is_here(pin):
             _make(pin, place)
