@@ -38,7 +38,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(block, encoding="utf-8")
     (copy / "limelight/models/overview/__init__.py").touch()
-    replace(copy / "limelight/models/families.py", '"diffusion")', '"diffusion", "overview")')
+    replace(copy / "limelight/models/families.py", '"foreign")', '"foreign", "overview")')
     replace(
         copy / "tests/models/test_every_network.py", '    "sdnet-bn":', '    "overview": {"width": 4},\n    "sdnet-bn":'
     )
