@@ -400,7 +400,7 @@ def test_main_prints_one_line(
     assert stopped.value.code == 2
     output = capsys.readouterr().err
     assert output.count("\n") == 1
-    assert output.startswith("error: nothing is not a weights folder")
+    assert output.startswith("error: 'nothing' is neither a weights folder nor")
 
 
 def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
