@@ -23,7 +23,8 @@ Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched 
 Model = Annotated[
     Path | None,
     typer.Option(
-        help="a weights folder or a name (limelight models, limelight weights) [the last pipeline run's champion]"
+        help="a weights folder or a name (limelight models, limelight weights) [the last pipeline run's champion, else "
+        "limelight-base]"
     ),
 ]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
