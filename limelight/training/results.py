@@ -33,7 +33,7 @@ def write_run(
     """
     trained_on = tuple(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in by_split(samples))
     if init:
-        trained_on = tuple(dict.fromkeys((*init.provenance.trained_on, *trained_on)))
+        trained_on = (*init.provenance.trained_on, *trained_on)
         facts = {**facts, "licence": init.provenance.licence}
     save_weights(
         folder,
