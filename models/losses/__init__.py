@@ -48,6 +48,9 @@ LOSSES = {
         "cross-entropy weighted at boundaries plus pixels' IoU (InSPyReNet)",
         soft=True,
     ),
+    "structure": LossEntry(
+        "structure:structure", "cross-entropy and soft IoU, both weighted at boundaries (F3Net)", soft=True
+    ),
     "dice": LossEntry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
     "dice-boundary": LossEntry(
         "boundary_dice:dice_boundary", "Dice of maps and of their boundaries (KD-SCFNet)", changes=True

@@ -3,11 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from limelight.models.losses.boundaries import boundary_weight
 from limelight.models.losses.reduction import mean_over_samples
-
-WINDOW = 31
-"""Side of the square, pixels, whose mean a pixel is compared with."""
-BOUNDARY_WEIGHT = 5.0
 
 
 def weighted_bce_iou(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None) -> Tensor:
@@ -25,8 +22,7 @@ def weighted_bce_iou(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor 
         Scalar >= 0.
     """
     logits, target = logits_B1HW.float(), target_B1HW.float()
-    weight = 1 + BOUNDARY_WEIGHT * (F.avg_pool2d(target, WINDOW, 1, WINDOW // 2) - target).abs()
-    cross_entropy = weight * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    cross_entropy = boundary_weight(target) * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     product, total = logits.sigmoid() * target, logits.sigmoid() + target
     overlap = 1 - (product + 1) / (total - product + 1)
     return mean_over_samples((cross_entropy + overlap).mean((1, 2, 3)), weight_B)

@@ -66,6 +66,7 @@ export class Viewer {
     this.#fit(bitmap);
     put(find("before"), bitmap);
     find("before").hidden = find("frame").hidden = false;
+    this.#divide();
   }
 
   #showAfter(bitmap, problem) {
@@ -77,7 +78,11 @@ export class Viewer {
     find("result").setAttribute("aria-label", `${this.picture.name}: ${kind}`);
     put(find("result"), bitmap);
     find("after").hidden = find("frame").hidden = false;
-    find("frame").classList.toggle("divided", this.before);
+    this.#divide();
+  }
+
+  #divide() { // whichever of the two is drawn first
+    find("frame").classList.toggle("divided", this.before && !find("after").hidden);
   }
 
   #clear() {

@@ -14,9 +14,10 @@ from limelight.models.losses.bce import bce
 from limelight.models.losses.bce_iou import bce_iou, soft_iou
 from limelight.models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
 from limelight.models.losses.dice import dice
+from limelight.models.losses.structure import structure
 from limelight.models.losses.weighted_bce_iou import weighted_bce_iou
 
-LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou", "weighted-bce-iou")
+LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou", "weighted-bce-iou", "structure")
 
 
 def boundary_dice_5(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -31,6 +32,7 @@ LOSSES = {
     "bce_iou": bce_iou,
     "balanced_bce": balanced_bce,
     "weighted_bce_iou": weighted_bce_iou,
+    "structure": structure,
 }
 
 
@@ -74,13 +76,16 @@ def expected(name: str, z_HW: np.ndarray, t_HW: np.ndarray) -> float:
         return 1 - ((p * t_HW).sum() + 1) / ((p + t_HW - p * t_HW).sum() + 1)
     if name == "bce_iou":
         return expected("bce", z_HW, t_HW) + expected("soft_iou", z_HW, t_HW)
-    if name == "weighted_bce_iou":
+    if name in ("weighted_bce_iou", "structure"):
         padded = np.pad(t_HW, 15)  # zeros beyond the border count
         mean = np.array(
             [[padded[y : y + 31, x : x + 31].mean() for x in range(t_HW.shape[1])] for y in range(len(t_HW))]
         )
-        pixels = (1 + 5 * abs(mean - t_HW)) * cross_entropy + 1 - (p * t_HW + 1) / (p + t_HW - p * t_HW + 1)
-        return pixels.mean()
+        weight = 1 + 5 * abs(mean - t_HW)
+        if name == "structure":
+            overlap, union = (weight * p * t_HW).sum(), (weight * (p + t_HW - p * t_HW)).sum()
+            return np.average(cross_entropy, weights=weight) + 1 - (overlap + 1) / (union + 1)
+        return (weight * cross_entropy + 1 - (p * t_HW + 1) / (p + t_HW - p * t_HW + 1)).mean()
     positive, negative = (t_HW > 0.8).sum(), (t_HW < 0.01).sum()
     high, low = negative / (positive + negative), 1.1 * positive / (positive + negative)
     weight = np.full(t_HW.shape, (high + low) / 2)
@@ -191,7 +196,7 @@ def test_names() -> None:
     with pytest.raises(UserError, match="unknown loss 'mse'"):
         make_loss("mse", epoch=0, epochs=1)
     with pytest.raises(
-        ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, weighted-bce-iou, dice"
+        ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, weighted-bce-iou, structure, dice"
     ):
         check_soft_loss("balanced-bce")
 

@@ -41,9 +41,10 @@ def packaged_file() -> Path:
     ("photo", "classes"),
     [("cat.jpg", {281, 282, 285}), ("coffee.jpg", {504, 967, 968}), ("rocket.jpg", {657, 744, 812})],
 )
-def test_the_features_are_real(packaged_file: Path, photo: str, classes: set[int]) -> None:
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1"])
+def test_the_features_are_real(packaged_file: Path, name: str, photo: str, classes: set[int]) -> None:
     """The classifier knows a tabby, an espresso and a missile; without real weights one in 300 would pass."""
-    network, origin = timm_network("efficientnet-lite0", True)
+    network, origin = timm_network(name, True)
     assert origin
     picture_HW3 = cv2.cvtColor(cv2.imread(str(PHOTOS / photo)), cv2.COLOR_BGR2RGB)
     side = min(picture_HW3.shape[:2])
