@@ -43,7 +43,7 @@ def packaged_file() -> Path:
 )
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1"])
 def test_the_features_are_real(packaged_file: Path, name: str, photo: str, classes: set[int]) -> None:
-    """A tabby, an espresso and a missile are among the classifier's first three; without real weights one in 100 would pass."""
+    """The classifier's first three hold a tabby, an espresso, a missile; without real weights one in 100 would pass."""
     network, origin = timm_network(name, True)
     assert origin
     picture_HW3 = cv2.cvtColor(cv2.imread(str(PHOTOS / photo)), cv2.COLOR_BGR2RGB)
