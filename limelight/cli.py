@@ -92,6 +92,13 @@ def predict(
     size: Annotated[
         int | None, typer.Option(min=1, help="stretch pictures to a square of this side in pixels [as in training]")
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="stretch; shorter or longest: keep proportions, that side at most --size; native: each picture's own "
+            "size [as the weights' card says]"
+        ),
+    ] = None,
     processing_res: Annotated[
         int | None,
         typer.Option(min=0, help="instead of --size, keep proportions: pixels of the longer side, 0 = unchanged"),

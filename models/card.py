@@ -17,9 +17,14 @@ MODALITIES: tuple[str, ...] = get_args(Modality)
 Triple = tuple[float, float, float]
 """Per channel, of RGB in [0, 1]."""
 
-Filter = Literal["bilinear", "bilinear-antialiased", "bicubic", "lanczos"]
-"""How pictures and maps are resized. bilinear: without antialiasing; the others: with it, as Pillow does; lanczos works
-on 8 bits, cut off and not rounded, as rembg does."""
+Filter = Literal["bilinear", "bilinear-aligned", "bilinear-antialiased", "bicubic", "lanczos"]
+"""How pictures and maps are resized. bilinear: without antialiasing; bilinear-aligned: likewise, with the middles of
+corner pixels on each other; the others: with antialiasing, as Pillow does; lanczos works on 8 bits, cut off and not
+rounded, as rembg does."""
+Policy = Literal["stretch", "longest", "shorter", "native"]
+"""How pictures get the network's size. stretch: to it whatever the proportions; longest, shorter: proportions kept,
+that side at most as long; native: the picture's own size."""
+POLICIES: tuple[str, ...] = get_args(Policy)
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -62,12 +67,11 @@ class Prepare(Section):
     """How a picture becomes input."""
 
     size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the training, pixels")
-    policy: Literal["stretch", "longest", "shorter", "native"] = Field(
-        default="stretch",
-        description="stretch: to `size` whatever the proportions; longest, shorter: proportions kept, that side at "
-        "most as long as in `size`; native: the picture's own size",
-    )
+    policy: Policy = Field(default="stretch", description="how pictures get this size")
     divisor: PositiveInt = Field(default=1, description="both sides of the network's input are multiples of it")
+    rounding: Literal["up", "nearest"] = Field(
+        default="up", description="which multiples of the divisor, where proportions are kept"
+    )
     least: PositiveInt = Field(default=1, description="pixels; the smallest side that the network takes")
     filter: Filter = "bilinear"
     divide_by: Literal["range", "maximum"] = Field(

@@ -220,7 +220,8 @@ def test_weights_are_used_as_their_authors_do() -> None:
     pillow_HW3 = np.asarray(Image.fromarray(picture).resize((64, 64), Image.Resampling.BILINEAR)) / 255
     np.testing.assert_allclose(image_3HW.transpose(1, 2, 0), (pillow_HW3 - IMAGENET_MEAN) / IMAGENET_STD, atol=1e-5)
     assert card.architecture.options["attention"] == "published" and card.architecture.options["base_size"] == 64
-    assert card.prepare.size == (64, 64) and card.prepare.filter == "bilinear-antialiased" and card.finish.full_contrast
+    assert card.prepare.size == (64, 64) and card.prepare.filter == "bilinear-antialiased"
+    assert card.finish.full_contrast and card.finish.filter == "bilinear-aligned"
 
 
 @pytest.mark.parametrize("name", [name for name, pin in TABLE.items() if isinstance(pin.content, Checkpoint)])

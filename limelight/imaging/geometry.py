@@ -3,6 +3,8 @@
 Sizes are (height, width), pixels.
 """
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -29,26 +31,34 @@ def fixed_size(size: int | Size, prepare: Prepare) -> Size:
 
 
 def proportional_size(picture: Size, longest: int, prepare: Prepare) -> Size:
-    """Return the network input size with proportions kept, each side rounded up to what the network accepts.
+    """Return the network input size with proportions kept, each side rounded to what the network accepts.
 
     Args:
         longest: pixels of the longer side; 0 = the picture's own.
     """
-    most, divisor = max(picture), prepare.divisor
-    height, width = (max(prepare.least, -(-side * (longest or most) // (most * divisor)) * divisor) for side in picture)
-    return height, width
+    return _scaled(picture, longest or max(picture), max(picture), prepare)
 
 
 def network_size(picture: Size, prepare: Prepare) -> Size:
     """Return the network input size of a picture by the resizing policy that its weights were trained with."""
     if prepare.policy == "stretch":
         return fixed_size(prepare.size, prepare)
-    longest = max(picture)
     if prepare.policy == "longest":
-        longest = min(longest, max(prepare.size))
-    elif prepare.policy == "shorter":
-        longest = min(longest, round(longest * min(prepare.size) / min(picture)))
-    return proportional_size(picture, longest, prepare)
+        return _scaled(picture, min(max(picture), max(prepare.size)), max(picture), prepare)
+    if prepare.policy == "shorter":
+        return _scaled(picture, min(min(picture), min(prepare.size)), min(picture), prepare)
+    return proportional_size(picture, 0, prepare)
+
+
+def _scaled(picture: Size, pixels: int, of: int, prepare: Prepare) -> Size:
+    """Scale by pixels / of, each side to a multiple of the divisor."""
+    divisor, nearest = prepare.divisor, prepare.rounding == "nearest"
+    multiples = (
+        round(Fraction(side * pixels, of * divisor)) if nearest else -(-side * pixels // (of * divisor))
+        for side in picture
+    )
+    height, width = (max(prepare.least, divisor, multiple * divisor) for multiple in multiples)
+    return height, width
 
 
 def stretch(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -80,7 +90,26 @@ def antialiased(picture: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-RESIZE = {"bilinear": stretch, "bilinear-antialiased": antialiased, "bicubic": bicubic, "lanczos": lanczos}
+def aligned(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize a picture or a float map bilinearly, the middles of corner pixels on each other (align_corners=True)."""
+    resized = picture.astype(np.float32)
+    for axis, length in enumerate(size):
+        places = np.linspace(0, picture.shape[axis] - 1, length, dtype=np.float64)
+        below = places.astype(np.intp)
+        above = np.minimum(below + 1, picture.shape[axis] - 1)
+        share = (places - below).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(picture.ndim)])
+        low = resized.take(below, axis)
+        resized = low + share * (resized.take(above, axis) - low)
+    return resized if picture.dtype != np.uint8 else np.rint(resized).astype(np.uint8)
+
+
+RESIZE = {
+    "bilinear": stretch,
+    "bilinear-aligned": aligned,
+    "bilinear-antialiased": antialiased,
+    "bicubic": bicubic,
+    "lanczos": lanczos,
+}
 """Resize functions by their names in cards."""
 
 

@@ -12,7 +12,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.geometry import fixed_size
 from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime, parse
 from limelight.inference.sampling import ONE_STEP, Sampling
-from limelight.models.card import Card
+from limelight.models.card import POLICIES, Card, Policy
 from limelight.models.inputs import Size
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -39,6 +39,8 @@ class Request:
     """Stretch pictures to this size (pixels, or height and width) instead of the size in the weights' card."""
     processing_res: int | None = None
     """Keep proportions instead, with this many pixels on the longer side; 0 = each picture's own size."""
+    policy: Policy | None = None
+    """How pictures get the network's size, instead of the way on the card; `size` is then that size."""
     sampling: Sampling = ONE_STEP
     """Settings of a network that samples; without steps, those it was trained for."""
     half_precision: bool = False
@@ -59,12 +61,16 @@ class Request:
             raise UserError(
                 f"threads must be at least 1, got {self.threads}; leave it out for the runtime's own choice"
             )
-        if self.size is not None and self.processing_res is not None:
+        if self.policy is not None and self.policy not in POLICIES:
+            raise UserError(f"unknown policy {self.policy!r}; choose one of: {', '.join(POLICIES)}")
+        if self.size is not None and self.policy == "native":
+            raise UserError("pictures of their native size have no other size; leave the size or the policy out")
+        if self.processing_res is not None and (self.size is not None or self.policy is not None):
             raise UserError(
-                "a size stretches pictures, a processing resolution keeps their proportions; give one of them"
+                "a processing resolution keeps proportions, and is a size and a policy; give either it or these"
             )
-        if self.high_resolution and self.processing_res is not None:
-            raise UserError("high resolution is reached by tiles of one size; leave the processing resolution out")
+        if self.high_resolution and (self.processing_res is not None or self.policy not in (None, "stretch")):
+            raise UserError("high resolution is reached by tiles of one size; leave the other sizes out")
         if self.processing_res is not None and self.processing_res < 0:
             raise UserError(
                 f"the processing resolution must be positive, or 0 for each picture's own; got {self.processing_res}"
@@ -125,12 +131,11 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         raise UserError(f"{card.architecture.model} {what}, which high resolution does not support; leave it out")
     if request.calibrated and card.finish.temperature == 1:
         raise UserError("these weights are not calibrated (deploy.calibrate in params.yaml); leave calibrated out")
+    card = _sized(card, request)
     runtime = _runtime(folder, card, request, sampling)
     device = _device(request.device, runtime)
-    by_policy = request.size is None and card.prepare.policy != "stretch" and not request.high_resolution
-    fixed = None
-    if request.processing_res is None and not by_policy:
-        fixed = fixed_size(card.prepare.size if request.size is None else request.size, card.prepare)
+    stretched = card.prepare.policy == "stretch" and request.processing_res is None
+    fixed = fixed_size(card.prepare.size, card.prepare) if stretched else None
     return Plan(
         Path(folder),
         card,
@@ -144,6 +149,14 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         request.high_resolution,
         request.calibrated,
     )
+
+
+def _sized(card: Card, request: Request) -> Card:
+    """The card with the requested size and policy. A size alone, and high resolution, stretch."""
+    stretches = request.size is not None or request.high_resolution
+    policy = request.policy or ("stretch" if stretches else card.prepare.policy)
+    size = card.prepare.size if request.size is None else fixed_size(request.size, card.prepare)
+    return card.derived(policy=policy, size=size)
 
 
 def _runtime(folder: Path | str, card: Card, request: Request, sampling: Sampling) -> Runtime:

@@ -57,6 +57,7 @@ class Request:
     vae: Path | None
     size: int | None
     processing_res: int | None
+    policy: str | None
     output_processing_res: bool
     batch_size: int
     threshold: float | None
@@ -183,6 +184,7 @@ def _load(request: Request) -> AnyPredictor:
         threads=request.threads,
         size=request.size,
         processing_res=request.processing_res,
+        policy=request.policy,
         sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
         half_precision=request.half_precision,
         calibrated=request.calibrated,

@@ -240,14 +240,17 @@ class Job:
         """The settings that the results depend on besides the pictures, as JSON."""
         plan = self.predictor.plan
         sampled = {} if plan.sampling.steps is None else {"sampling": plan.sampling.note}
+        prepare = plan.card.prepare
         resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
+        policy = {} if prepare.policy == "stretch" else {"policy": prepare.policy}
         return {
             "weights": plan.card.provenance.sha256,
-            "size": list(plan.fixed or plan.card.prepare.size),
+            "size": list(plan.fixed or prepare.size),
             "number_format": plan.runtime.computed_in(),
             **self.style.settings,
             **sampled,
             **resolution,
+            **policy,
             **({"vae": path_text(plan.vae)} if plan.vae else {}),
             **({"output_processing_res": True} if self.output_processing_res else {}),
         }

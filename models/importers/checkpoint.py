@@ -39,8 +39,10 @@ class Published:
     std: Triple = IMAGENET_STD
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of the network, as published weights need them."""
+    prepare: Mapping[str, Any] = field(default_factory=dict)
+    """Of the card, where the authors prepare pictures in another way."""
     finish: Mapping[str, Any] = field(default_factory=dict)
-    """Of the card, where the authors finish their maps in another way."""
+    """The same for their maps."""
 
 
 def import_checkpoint(
@@ -63,7 +65,7 @@ def import_checkpoint(
     Args:
         options: of the network, where this file needs others than its family's do.
         size: side of the square that pictures are stretched to, pixels; None = the network's usual one.
-        prepare: of the card, where its authors prepare pictures in another way.
+        prepare: of the card, where this file's pictures are prepared in another way than its family's.
         origin: where the file is from, for the card.
 
     Args, returns, raises: as `limelight.models.importers.import_published`.
@@ -93,6 +95,6 @@ def import_checkpoint(
         source=f"{'backbone ' if files.backbone_only else ''}imported from {path.name}, sha256 {digest}"
         + (f", {origin}" if origin else ""),
         trained_on=tuple(trained_on),
-        prepare=prepare or {},
+        prepare={**published.prepare, **(prepare or {})},
         finish=published.finish,
     )

@@ -28,6 +28,11 @@ def _rename(key: str) -> str:
 
 import_published = partial(
     import_checkpoint,
-    Published(from_published, options={"attention": "published"}, finish={"full_contrast": True}),
+    Published(
+        from_published,
+        options={"attention": "published"},
+        prepare={"filter": "bilinear-antialiased", "rounding": "nearest"},
+        finish={"full_contrast": True, "filter": "bilinear-aligned"},
+    ),
 )
-"""See `limelight.models.importers.import_published`. Maps are stretched to full contrast, as the authors' are."""
+"""See `limelight.models.importers.import_published`. Pictures are resized, and maps stretched, as the authors do it."""

@@ -82,6 +82,7 @@ import_published = partial(
         from_classifier,
         mean=(124.55 / 255, 118.90 / 255, 102.94 / 255),
         std=(56.77 / 255, 55.97 / 255, 57.50 / 255),
+        finish={"filter": "bilinear-aligned"},
     ),
 )
 """See `limelight.models.importers.import_published`."""

@@ -19,12 +19,11 @@ def _drive(identifier: str) -> str:
 
 
 def _remover(version: str, file: str, size: int, hash: str, trained_on: tuple[str, ...]) -> Pin:
-    """InSPyReNet as transparent-background uses it: stretched to a square by Pillow."""
+    """InSPyReNet as transparent-background uses it: stretched to a square."""
     release = "https://github.com/plemeri/transparent-background/releases/download/1.2.12"
-    prepare = {"filter": "bilinear-antialiased"}
     return Pin(
         name=f"inspyrenet-swinb.{version}",
-        content=Checkpoint("inspyrenet-swinb", size, {"base_size": size}, prepare, trained_on),
+        content=Checkpoint("inspyrenet-swinb", size, {"base_size": size}, trained_on=trained_on),
         url=f"{release}/{file}",
         file=file,
         licence="MIT",
@@ -35,11 +34,11 @@ def _remover(version: str, file: str, size: int, hash: str, trained_on: tuple[st
 
 
 def _inspyrenet(backbone: str, identifier: str) -> Pin:
-    """InSPyReNet of the paper, trained at 384 pixels."""
-    prepare = {"filter": "bilinear-antialiased"}
+    """InSPyReNet of the paper: trained at 384 pixels, and blended with a second pass of larger pictures."""
+    prepare = {"policy": "shorter", "size": (1280, 1280)}
     return Pin(
         name=f"inspyrenet-{backbone}.duts",
-        content=Checkpoint(f"inspyrenet-{backbone}", 384, prepare=prepare, trained_on=_DUTS),
+        content=Checkpoint(f"inspyrenet-{backbone}", 384, {"blend_above": 512}, prepare, _DUTS),
         url=_drive(identifier),
         file="latest.pth",
         licence="MIT",

@@ -101,6 +101,21 @@ def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
         fixed_size(0, any_size)
 
 
+def test_a_policy_in_place_of_the_cards(untrained: Path) -> None:
+    """Equal to the size that it gives, requested as such."""
+    wide = picture(40, 150)
+    dynamic = load(untrained, device="cpu", policy="longest", size=64)
+    assert dynamic.plan.fixed is None
+    stretched = load(untrained, device="cpu", processing_res=64)
+    np.testing.assert_array_equal(dynamic.predict([wide])[0].saliency_HW, stretched.predict([wide])[0].saliency_HW)
+    with pytest.raises(UserError, match="unknown policy 'dynamic'; choose one of: stretch, longest, shorter, native"):
+        load(untrained, policy="dynamic")
+    with pytest.raises(UserError, match="leave the size or the policy out"):
+        load(untrained, policy="native", size=64)
+    with pytest.raises(UserError, match="give either it or these"):
+        load(untrained, policy="native", processing_res=0)
+
+
 @pytest.mark.parametrize("options", [{"size": 1}, {"processing_res": 0}, {"processing_res": 3}])
 def test_thin_pictures_are_brought_to_what_the_network_can_take(untrained: Path, options: dict[str, int]) -> None:
     predictor = load(untrained, device="cpu", **options)
