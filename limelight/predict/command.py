@@ -20,6 +20,7 @@ from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
+from limelight.models.card import Policy
 from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 
@@ -57,7 +58,7 @@ class Request:
     vae: Path | None
     size: int | None
     processing_res: int | None
-    policy: str | None
+    policy: Policy | None
     output_processing_res: bool
     batch_size: int
     threshold: float | None
