@@ -129,7 +129,7 @@ def predict_tree(
                 report.add(source.path, picture, error)
             advance(len(chunk), "")
     report.failures.sort()
-    _list_failures(folder / FAILURES, report.failures)
+    list_failures(folder / FAILURES, report.failures)
     return report
 
 
@@ -251,7 +251,8 @@ def _write(
     return failure, sizes
 
 
-def _list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:
+def list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:
+    """Write a table of the pictures that failed, each with the reason; none = remove an earlier one."""
     if not failures:
         path.unlink(missing_ok=True)
         return

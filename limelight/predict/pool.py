@@ -1,0 +1,148 @@
+"""A teacher's maps of a pool of pictures: a dataset that students learn from.
+
+Maps are kept by content: a map's file is named by its picture's hash, its folder by all that the maps depend on
+besides. So each is computed once, by whichever process comes to it, for whatever pools the picture is in; an
+interrupted run goes on where it was, and the result is the same for any number of workers.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from limelight.deploy.first_use import with_export
+from limelight.foundation.cache import cache_folder
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import atomic_path, sha256_file, write_bytes
+from limelight.imaging.images import encode, read_picture
+from limelight.inference.plan import Plan, Request, plan
+from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.media.sources import Source
+from limelight.models.weights import read_card
+
+IMAGES, MASKS = "images", "masks"
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What makes the maps."""
+
+    model: str
+    """A weights folder or a name."""
+    runtime: str = "auto"
+    threads: int = 1
+    """Of each worker; the maps' last digits may depend on it."""
+    size: int | None = None
+    """See `limelight.inference.plan.Request`."""
+
+    @cached_property
+    def folder(self) -> Path:
+        """Weights with the runtime's export, made or fetched where they are not there yet."""
+        return with_export(self.model, self.runtime, lasting=True)
+
+    def plan(self) -> Plan:
+        """
+        Raises:
+            UserError: as `limelight.inference.plan.plan`, or it makes no saliency maps.
+        """
+        card = read_card(self.folder)
+        if card.architecture.task != "saliency":
+            raise UserError(f"{self.model} makes no saliency maps ({card.architecture.task}); choose another teacher")
+        return plan(self.folder, card, self._request)
+
+    def store(self, root: Path | None = None) -> Path:
+        """The folder of its maps below `root`; None = the user's cache, which only this machine sees."""
+        planned = self.plan()
+        card, runtime = planned.card, planned.runtime
+        facts = [card.provenance.sha256, card.prepare.model_dump(), card.finish.model_dump(), runtime.engine]
+        text = json.dumps([*facts, runtime.computed_in(), self.threads], sort_keys=True)
+        return (root or cache_folder("maps")) / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def open(self) -> SaliencyPredictor:
+        predictor = load(self.folder, self._request)
+        assert isinstance(predictor, SaliencyPredictor), "see plan"
+        return predictor
+
+    @property
+    def _request(self) -> Request:
+        return Request(self.runtime, "cpu", self.threads, self.size)
+
+
+def add_maps(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Add the maps of pictures to a teacher's store, but those that are there.
+
+    Returns:
+        The pictures that cannot be read, each with the reason.
+    """
+    failures = []
+    for picture in pictures:
+        try:
+            target = map_path(store, picture)
+            if not target.is_file():
+                image_HW3 = read_picture(picture).photo.image_HW3
+                (prediction,) = _opened(teacher).predict([image_HW3], batch_size=1)
+                write_bytes(target, encode(np.rint(255 * prediction.saliency_HW).astype(np.uint8)))
+        except UserError as error:
+            failures.append((picture, str(error)))
+    return failures
+
+
+def map_path(store: Path, picture: Path) -> Path:
+    """Where the map of a picture is."""
+    digest = sha256_file(picture)
+    return store / digest[:2] / f"{digest}.png"
+
+
+def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
+    """Write a dataset of the pictures whose maps are in the store: `images` and `masks`, linked where possible.
+
+    Args:
+        folder: written anew if it is one of these datasets.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        UserError: two pictures differ by their suffix alone, or `folder` holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MASKS).is_dir():
+        raise UserError(f"{folder} is not empty, and no dataset of maps; choose another folder")
+    count = 0
+    with atomic_path(folder) as scratch:
+        for source, made in _made(store, sources):
+            _link(source.path, scratch / IMAGES / source.below)
+            _link(made, scratch / MASKS / source.below.with_suffix(".png"))
+            count += 1
+    return count
+
+
+def _made(store: Path, sources: Sequence[Source]) -> Iterator[tuple[Source, Path]]:
+    places: dict[str, Source] = {}
+    for source in sources:
+        other = places.setdefault(str(source.below.with_suffix("")), source)
+        if other is not source:
+            raise UserError(f"{other.path} and {source.path} would have the same map; rename one")
+        made = map_path(store, source.path)
+        if made.is_file():
+            yield source, made
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # another disk, or one without links
+        os.link(source.resolve(), target)
+        return
+    shutil.copyfile(source, target)
+
+
+@lru_cache(maxsize=1)
+def _opened(teacher: Teacher) -> SaliencyPredictor:
+    """The teacher, once in each process."""
+    return teacher.open()
