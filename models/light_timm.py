@@ -8,7 +8,6 @@ import importlib
 import sys
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import torch
 
@@ -32,13 +31,15 @@ def _import_timm() -> ModuleType:
     package.__path__ = []
     utils.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
     stand_ins = {package.__name__: package, utils.__name__: utils}
-    with patch.dict(sys.modules), patch.object(torch.compiler, "disable", _undecorated):
-        sys.modules |= stand_ins
-        timm = importlib.import_module("timm")
-        loaded = {name: module for name, module in sys.modules.items() if name not in stand_ins}
-    sys.modules |= loaded
-    vars(torch).pop("_dynamo", None)
-    return timm
+    disable, torch.compiler.disable = torch.compiler.disable, _undecorated  # type: ignore[assignment]
+    sys.modules |= stand_ins
+    try:
+        return importlib.import_module("timm")
+    finally:
+        torch.compiler.disable = disable
+        for name in stand_ins:
+            sys.modules.pop(name, None)
+        vars(torch).pop("_dynamo", None)
 
 
 timm: Any = _import_timm()

@@ -390,10 +390,16 @@ def test_mistakes_with_companions_are_one_line(
     assert message in str(result.exception) and "\n" not in str(result.exception)
 
 
+def test_a_missing_picture_is_reported_before_anything_is_loaded(run) -> None:
+    result = run("missing.jpg", "--model", "no-such-model")
+    assert str(result.exception) == "missing.jpg does not exist; give a picture or a folder of pictures"
+
+
 def test_main_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
     monkeypatch.setattr(sys, "argv", ["limelight", "predict", "photo.jpg", "--model", "nothing"])
     with pytest.raises(SystemExit) as stopped:
         main()

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def run(request: Request) -> int:
     style, second = _style(request, file_type), _second(request)
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
+    _check_sources(request.sources)
     predictor = _load(request)
     _check_task(predictor, style, request)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])
@@ -94,6 +96,15 @@ def run(request: Request) -> int:
     if single is not None:
         return _predict_one(job, request, single, second)
     return _predict_many(job, request, Path(target), second)
+
+
+def _check_sources(sources: Sequence[str]) -> None:
+    """Refuse what does not exist, before seconds are spent on loading."""
+    for path in (Path(source) for source in sources if source != STREAM):
+        check_link(path)
+        with suppress(PermissionError):  # said when it is read
+            if not path.exists():
+                raise UserError(f"{path} does not exist; give a picture or a folder of pictures")
 
 
 def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
