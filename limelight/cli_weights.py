@@ -63,7 +63,8 @@ def import_(
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="expected hash of the file (without one, of the UNet's)")] = None,
     backbone_only: Annotated[
-        bool, typer.Option("--backbone-only", help="the file is an ImageNet classifier of the backbone")
+        bool,
+        typer.Option("--backbone-only", help="the file is an ImageNet classifier of the backbone, or holds an encoder"),
     ] = False,
     licence: Annotated[str | None, typer.Option(help="licence, for the card [as far as it is known]")] = None,
     trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,

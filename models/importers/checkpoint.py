@@ -34,7 +34,9 @@ class Published:
     from_published: Callable[[State], State]
     """Maps published names to this project's."""
     from_classifier: Callable[[State], State] | None = None
-    """The same for an ImageNet classifier of the backbone."""
+    """The same for a file of the backbone, such as an ImageNet classifier."""
+    backbone: str = "backbone"
+    """The backbone's name in the network."""
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +84,8 @@ def import_checkpoint(
         model = create_model(model_name, **published.options, **(options or {})).eval()
     state = mapping(READERS[path.suffix](path))
     if files.backbone_only:
-        state = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")} | state
+        prefix = f"{published.backbone}."
+        state = {key: value for key, value in model.state_dict().items() if not key.startswith(prefix)} | state
     load_strict(model, state, str(path))
     return save_weights(
         folder,

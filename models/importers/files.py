@@ -17,7 +17,8 @@ class Files:
     base: str = "sd2"
     """What the UNet was trained from: a folder in the layout of Stable Diffusion 2, or 'sd2'."""
     backbone_only: bool = False
-    """The checkpoint is an ImageNet classifier (PaddleClas' MobileNetV3_large_x0_5_pretrained.pdparams, say)."""
+    """Of the checkpoint, the backbone alone counts: an ImageNet classifier's (PaddleClas'
+    MobileNetV3_large_x0_5_pretrained.pdparams, say), or the encoder of SDNet's authors."""
     sha256: str | None = None
     """Expected hash of the checkpoint, or without one of the UNet's weights; None = not checked."""
 

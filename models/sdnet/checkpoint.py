@@ -19,6 +19,15 @@ _NAMES = [
     (r"block(\d)_(\d)\.bn0\.(\w+)", r"encoder.stages.\1.\2.norm.\3"),
     (r"block(\d)_(\d)\.conv2\.(\w+)", r"encoder.stages.\1.\2.pointwise.\3"),
     (r"block(\d)_(\d)\.shortcut\.(\w+)", r"encoder.stages.\1.\2.shortcut.\3"),
+    (r"block(\d)_(\d)\.conv_pre\.weight", r"encoder.stages.\1.\2.reduce.weight"),
+    (r"block(\d)_(\d)\.transformer\.(\d)\.(norm\d)\.(\w+)", r"encoder.stages.\1.\2.layers.\3.\4.\5"),
+    (
+        r"block(\d)_(\d)\.transformer\.(\d)\.attn\.(qkv|out)_proj\.(\w+)",
+        r"encoder.stages.\1.\2.layers.\3.attention.\4.\5",
+    ),
+    (r"block(\d)_(\d)\.transformer\.(\d)\.mlp\.0\.(\w+)", r"encoder.stages.\1.\2.layers.\3.pointwise.0.\4"),
+    (r"block(\d)_(\d)\.norm\.(\w+)", r"encoder.stages.\1.\2.norm.\3"),
+    (r"block(\d)_(\d)\.conv_proj\.weight", r"encoder.stages.\1.\2.project.weight"),
     (r"dilations\.(\d)\.conv1\.(\w+)", r"contexts.\1.reduce.\2"),
     (r"dilations\.(\d)\.conv_dils\.(\d)\.weight", r"contexts.\1.dilated.\2.weight"),
     (r"attentions\.(\d)\.conv1\.(\w+)", r"gates.\1.reduce.\2"),
@@ -59,5 +68,10 @@ def _rename(key: str) -> str:
     raise UserError(f"{key!r} is not a name in published SDNet checkpoints; give an SDNet checkpoint")
 
 
-import_published = partial(import_checkpoint, Published(from_published))
+def from_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder of a published checkpoint, such as that of ImageNet or of the first stage of STDNet's training."""
+    return from_published({key: value for key, value in state.items() if "block" in key})
+
+
+import_published = partial(import_checkpoint, Published(from_published, from_encoder, backbone="encoder"))
 """See `limelight.models.importers.import_published`."""

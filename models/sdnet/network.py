@@ -1,4 +1,4 @@
-"""SDNet: a salient object detector under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
+"""SDNet and SDNet-A: salient object detectors under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,37 +12,32 @@ from limelight.models.companion import checked_modalities, inputs_of, with_compa
 from limelight.models.layers import resize_like
 from limelight.models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
 from limelight.models.sdnet.difference import DifferenceConv, run_branchwise
+from limelight.models.sdnet.mixer import Mixer
 
 PUBLISHED_WIDTH = 60
 STAGE_WIDTHS = (1, 2, 4, 4)
 """Channels of each stage, in multiples of the stem's."""
 STAGE_BLOCKS = (3, 4, 4, 4)
+MIXER_PATCHES = (2, 2, 1)
+"""SDNet-A: sides of the patches of the mixers that end stages 2 to 4, which have two difference blocks each then."""
 DILATIONS = ((1, 3), (1, 3, 5), (3, 5, 7, 9), (5, 7, 9, 11))
 DECODER_WIDTH = 24
 NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
-"""Branches of a layer; the last block of each stage is wide, and merges to a 5 x 5 kernel."""
+"""Branches of a layer. Where a stage ends with a difference block, that is wide, and merges to a 5 x 5 kernel."""
 
 
 class Encoder(nn.Module):
     """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it."""
 
-    def __init__(self, *, width: int, batch_norm: bool, merged: bool, in_channels: int = 3) -> None:
+    def __init__(
+        self, *, width: int, batch_norm: bool, merged: bool, in_channels: int = 3, mixers: bool = False
+    ) -> None:
         super().__init__()
         self.stem = difference_conv(in_channels, width, NARROW, merged=merged)
-        self.stages = nn.ModuleList()
         self.channels = [width * factor for factor in STAGE_WIDTHS]
-        channels = width
-        for out_channels, depth in zip(self.channels, STAGE_BLOCKS, strict=True):
-            blocks = []
-            for index in range(depth):
-                operators = WIDE if index == depth - 1 else NARROW
-                blocks.append(
-                    DifferenceBlock(
-                        channels, out_channels, operators, down=index == 0, batch_norm=batch_norm, merged=merged
-                    )
-                )
-                channels = out_channels
-            self.stages.append(nn.Sequential(*blocks))
+        patches = (0, *MIXER_PATCHES) if mixers else (0, 0, 0, 0)
+        stages = zip([width, *self.channels], self.channels, STAGE_BLOCKS, patches, strict=False)
+        self.stages = nn.ModuleList(_stage(*stage, batch_norm=batch_norm, merged=merged) for stage in stages)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8 and 1/16 of the image, with `channels` channels."""
@@ -51,6 +46,29 @@ class Encoder(nn.Module):
             features = stage(features)
             levels.append(features)
         return levels
+
+
+def _stage(
+    channels: int, out_channels: int, depth: int, patch: int, *, batch_norm: bool, merged: bool
+) -> nn.Sequential:
+    """Difference blocks, the first of which halves height and width.
+
+    Args:
+        patch: of the mixer that stands for the last two of them; 0 = none.
+    """
+    operators = [NARROW] * (depth - 2) if patch else [*[NARROW] * (depth - 1), WIDE]
+    blocks: list[nn.Module] = [
+        DifferenceBlock(
+            out_channels if index else channels,
+            out_channels,
+            branches,
+            down=index == 0,
+            batch_norm=batch_norm,
+            merged=merged,
+        )
+        for index, branches in enumerate(operators)
+    ]
+    return nn.Sequential(*blocks, *([Mixer(out_channels, patch)] if patch else []))
 
 
 class Fusion(nn.Module):
@@ -78,6 +96,7 @@ class SDNet(Network):
         batch_norm: batch norm in the encoder. The published SDNet is trained without.
         merged: the inference form, every difference layer one plain convolution; the result of `reparameterize`.
         width: channels of the stem, of which the stages have multiples; the published network has 60.
+        mixers: SDNet-A, whose stages 2 to 4 end with a mixer; its sides are multiples of 16.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel
             (ours). None = images alone, as published.
     """
@@ -90,14 +109,17 @@ class SDNet(Network):
         batch_norm: bool = False,
         merged: bool = False,
         width: int = PUBLISHED_WIDTH,
+        mixers: bool = False,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         takes = checked_modalities(modalities)
-        self.capabilities = replace(type(self).capabilities, modalities=takes)
+        self.capabilities = replace(type(self).capabilities, modalities=takes, divisor=16 if mixers else 1)
         self.inputs = inputs_of(takes)
         in_channels = 3 + len(companions_of(takes))
-        self.encoder = Encoder(width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels)
+        self.encoder = Encoder(
+            width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels, mixers=mixers
+        )
         self.contexts = nn.ModuleList(
             ContextModule(channels, DECODER_WIDTH, dilations)
             for channels, dilations in zip(self.encoder.channels, DILATIONS, strict=True)
@@ -120,11 +142,10 @@ class SDNet(Network):
         return [resize_like(fused, image_B3HW)]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """'mixing': the branch weights of difference layers; 'norm': batch norm; 'conv': all else."""
+        """'mixing': the branch weights of difference layers; 'norm': batch and group norm; 'conv': all else."""
         mixing = [module.mixing for module in self.modules() if isinstance(module, DifferenceConv)]
-        norm = [
-            value for module in self.modules() if isinstance(module, nn.BatchNorm2d) for value in module.parameters()
-        ]
+        norms = (nn.BatchNorm2d, nn.GroupNorm)
+        norm = [value for module in self.modules() if isinstance(module, norms) for value in module.parameters()]
         taken = {id(parameter) for parameter in (*mixing, *norm)}
         conv = [parameter for parameter in self.parameters() if id(parameter) not in taken]
         return {"conv": conv, "norm": norm, "mixing": mixing}

@@ -45,6 +45,20 @@ def _inspyrenet(backbone: str, identifier: str) -> Pin:
     )
 
 
+def _sdnet(network: str, size: int, start: str, length: int, sha256: str) -> Pin:
+    file = f"{network.replace('-', '')}_{start}.pth"
+    return Pin(
+        name=f"{network}.duts",
+        content=Checkpoint(network, size, trained_on=_DUTS),
+        url=f"https://github.com/hellozhuo/stdnet/raw/main/checkpoints/{file}",
+        file=file,
+        licence="MIT",
+        terms="contact the authors for any commercial use",
+        hash=f"sha256:{sha256}",
+        bytes=length,
+    )
+
+
 def _scfnet(name: str, size: int, identifier: str, trained_on: tuple[str, ...]) -> Pin:
     return Pin(
         name=name,
@@ -81,15 +95,9 @@ _ALL = (
     _remover("nightly", "ckpt_base_nightly.pth", 1024, "", ()),
     _inspyrenet("res2net50", "12moRuU8F0-xRvE16bVg6mkGWDuqYHJor"),
     _inspyrenet("swinb", "1k5hNJImgEgSmz-ZeJEEb_dVkrOnswVMq"),
-    Pin(
-        name="sdnet.duts",
-        content=Checkpoint("sdnet", 320, trained_on=_DUTS),
-        url="https://github.com/hellozhuo/stdnet/raw/main/checkpoints/sdnet_from_scratch.pth",
-        file="sdnet_from_scratch.pth",
-        licence="MIT",
-        terms="contact the authors for any commercial use",
-        hash="sha256:1be3d679e894ac7e5255ebe9f181d4f18e8a5e58627de1aec109f5cad7a1671b",
-        bytes=3_031_139,
+    _sdnet("sdnet", 320, "from_scratch", 3_031_139, "1be3d679e894ac7e5255ebe9f181d4f18e8a5e58627de1aec109f5cad7a1671b"),
+    _sdnet(
+        "sdnet-a", 384, "from_pretrained", 3_559_983, "fab5d3e8744a203a329ada6750e408430c2bb173da79bdf64b2d9ec313ba65d9"
     ),
     _scfnet("scfnet-mobilenetv3.fs", 352, "16Sd3jk44kDDhpkbO6fkZ4JrGDGT8rTcA", _DUTS),
     _scfnet("scfnet-mobilenetv3.kd-r50", 352, "1pzR914hF078dJ762DLFoVOk72AREtjVn", ("KD-SOD80K",)),

@@ -31,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "scfnet-resnet50": {"channels": 8},
     "scfnet-swinb": {"channels": 8},
     "sdnet": {"width": 12},
+    "sdnet-a": {"width": 12, "modalities": ["rgb", "rgbt"]},
     "sdnet-bn": {"width": 12, "modalities": ["rgb", "rgbd", "rgbt"]},
     "inspyrenet": {"backbone": "lcnet_050", "channels": 8, "base_size": 64, "modalities": ["rgb", "rgbd"]},
     "inspyrenet-swint": {"channels": 8, "base_size": 64},
@@ -43,7 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Options that make a network small enough to be run many times."""
 SLOW = ("scfnet-swinb", "inspyrenet-swint")
-EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-bn", "diffsod-tiny")
+EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-a", "sdnet-bn", "diffsod-tiny")
 """Each way of being exported once: free sizes, companions, attention. An export takes seconds to a minute."""
 
 NETWORKS = [name for name in list_models() if name != "onnx"]

@@ -20,6 +20,7 @@ from limelight.models.importers.paddle import BOOKKEEPING, read_pdparams
 from limelight.models.importers.torch_checkpoint import read_pth
 from limelight.models.weights import load_weights
 from tests.models.published_scfnet import published_student, write_pickle
+from tests.models.published_sdnet import published_state
 
 
 class Hostile:
@@ -213,12 +214,28 @@ def test_an_imagenet_backbone_is_imported_without_its_classifier(tmp_path: Path)
             "6 missing: backbone.stem.bn.bias",
         ),
         (published, "scfnet-mobilenetv3", "missing"),
-        (classifier, "sdnet", "no published backbone"),
+        (classifier, "inspyrenet", "no published backbone"),
     ):
         with pytest.raises(UserError, match=problem):
             written = write_pickle(tmp_path / "x.pdparams", content)
             import_published(model_name, tmp_path / "out", Files(written, backbone_only=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_of_sdnet_is_imported_alone(tmp_path: Path) -> None:
+    state = published_state("a")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "encoder.pth")
+    import_published("sdnet-a", tmp_path / "out", Files(tmp_path / "encoder.pth", backbone_only=True))
+    model = load_weights(tmp_path / "out")[0]
+    assert torch.equal(model.encoder.stages[1][2].reduce.weight, state["block2_3.conv_pre.weight"])
+    assert not torch.equal(model.gates[0].reduce.weight, state["attentions.0.conv1.weight"])
+
+
+def test_the_authors_encoder_is_imported(shared: Path, tmp_path: Path) -> None:
+    """What STDNet's training starts from."""
+    file = shared / "weights/sdnet_stage1_backbone.pth"
+    card = import_published("sdnet-bn", tmp_path / "out", Files(file, backbone_only=True))
+    assert card.provenance.source.startswith("backbone imported from sdnet_stage1_backbone.pth")
 
 
 def test_a_torch_checkpoint_is_imported(tmp_path: Path) -> None:

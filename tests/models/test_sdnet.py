@@ -19,12 +19,12 @@ from tests.tolerance import assert_agree, rounding
 
 
 def filled(kind: str) -> SDNet:
-    network = SDNet(batch_norm=kind == "bn")
+    network = SDNet(batch_norm=kind != "nobn", mixers=kind == "a")
     load_strict(network, from_published(published_state(kind)), "the authors' checkpoint")
     return network.eval()
 
 
-@pytest.mark.parametrize("kind", ["nobn", "bn"])
+@pytest.mark.parametrize("kind", ["nobn", "bn", "a"])
 @pytest.mark.parametrize("form", ["one convolution", "branches", "merged"])
 def test_equals_the_authors_network(kind: str, form: str) -> None:
     network = filled(kind)
@@ -40,22 +40,26 @@ def test_equals_the_authors_network(kind: str, form: str) -> None:
     assert (probability.mean(), probability.std()) == pytest.approx(expected, rel=0, abs=rounding(probability, network))
 
 
-@pytest.mark.parametrize(("name", "training", "merged"), [("sdnet", 745_197, 703_325), ("sdnet-bn", 765_717, 705_725)])
+@pytest.mark.parametrize(
+    ("name", "training", "merged"),
+    [("sdnet", 745_197, 703_325), ("sdnet-bn", 765_717, 705_725), ("sdnet-a", 851_502, 818_531)],
+)
 def test_parameter_counts(name: str, training: int, merged: int) -> None:
     network = create_model(name)
     assert sum(parameter.numel() for parameter in network.parameters()) == training
     assert sum(parameter.numel() for parameter in network.reparameterize().parameters()) == merged
 
 
+@pytest.mark.parametrize(("mixers", "expected"), [(False, 1.835), (True, 2.001)])
 @pytest.mark.parametrize("merged", [False, True])
-def test_multiply_accumulates(merged: bool) -> None:
+def test_multiply_accumulates(merged: bool, mixers: bool, expected: float) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        SDNet(merged=merged)(torch.empty(1, 3, 320, 320))
+        SDNet(merged=merged, mixers=mixers).eval()(torch.empty(1, 3, 320, 320))
     # Convolutions alone, two operations each; the training form adds only the few that make its kernels.
     convolutions = sum(count for op, count in counter.get_flop_counts()["Global"].items() if "conv" in str(op)) / 2
     # The authors upsample before the 1 x 1 fusions, at the finer of the two sizes.
     saved = sum(24 * width * (fine**2 - (fine // 2) ** 2) for width, fine in ((24, 40), (24, 80), (1, 160)))
-    assert round((convolutions + saved) / 1e9, 3) == 1.835
+    assert round((convolutions + saved) / 1e9, 3) == expected
 
 
 @pytest.mark.slow
