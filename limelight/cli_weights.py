@@ -68,7 +68,12 @@ def import_(
     ] = False,
     licence: Annotated[str | None, typer.Option(help="licence, for the card [as far as it is known]")] = None,
     trained_on: Annotated[list[str] | None, typer.Option(help="dataset, for the card; may be repeated")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="of an .onnx file: side of its pictures, pixels")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="side of the squares that pictures are stretched to [the network's own]")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="of a checkpoint's network, such as base_size=1024; may be repeated")
+    ] = None,
     mean: Annotated[
         str | None, typer.Option(help="of an .onnx file: of RGB in [0, 1], '.5,.5,.5' [ImageNet's]")
     ] = None,
@@ -83,12 +88,13 @@ def import_(
 ) -> None:
     """Turn published weights into a weights folder. Nothing in them is executed but, of ONNX files, their operators."""
     facts: dict[str, Any] = {"licence": licence} if licence else {}
-    onnx_options = {"--size": size, "--mean": mean, "--std": std, "--map-output": map_output}
+    onnx_options: dict[str, object] = {"--mean": mean, "--std": std, "--map-output": map_output}
     onnx_options |= {"--logits": logits or None, "--rembg": rembg or None}
     if checkpoint is not None and checkpoint.suffix.lower() == ".onnx":
         from limelight.models.foreign.onnx_file import import_onnx
 
-        _refuse({"--model": model, "--unet": unet, "--backbone-only": backbone_only or None}, "an .onnx file")
+        checkpoints = {"--model": model, "--unet": unet, "--backbone-only": backbone_only or None, "--option": option}
+        _refuse(checkpoints, "an .onnx file")
         folder = output or Path("artifacts") / checkpoint.stem
         preparation = _preparation(size, mean, std, logits=logits, rembg=rembg, output=map_output)
         import_onnx(checkpoint, folder, preparation, sha256=sha256, trained_on=tuple(trained_on or ()), **facts)
@@ -102,8 +108,25 @@ def import_(
 
     folder = output or Path("artifacts") / model
     files = Files(checkpoint, unet, base, backbone_only, sha256)
+    facts |= {name: value for name, value in (("size", size), ("options", _options(option or []))) if value}
     import_published(model, folder, files, trained_on=trained_on or [], **facts)
     print(folder)
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    """Parse 'base_size=1024', with a value as in params.yaml."""
+    import yaml
+
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise UserError(f"--option takes name=value, such as base_size=1024; got {text!r}")
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--option {name} has a value that is no YAML: {value!r}; correct it") from error
+    return options
 
 
 def _refuse(options: Mapping[str, object], what: str) -> None:

@@ -6,6 +6,7 @@ its files differ from ours.
 
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -36,4 +37,7 @@ def import_published(model_name: str, folder: Path | str, files: Files, **facts:
     if find_spec(module) is None:
         known = [name for name, each in REGISTRY.items() if find_spec(each.importer)]
         raise UserError(f"{model_name!r} has no published checkpoints; networks that have: {', '.join(known)}")
-    return import_module(module).import_published(model_name, folder, files, **facts)
+    importer = import_module(module).import_published
+    if foreign := [name for name in facts if name not in signature(importer).parameters]:
+        raise UserError(f"{model_name} is imported as it was published, without {' or '.join(foreign)}; leave it out")
+    return importer(model_name, folder, files, **facts)

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
+from typer.testing import CliRunner
 
+from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.importers import import_published
@@ -236,6 +239,23 @@ def test_the_authors_encoder_is_imported(shared: Path, tmp_path: Path) -> None:
     file = shared / "weights/sdnet_stage1_backbone.pth"
     card = import_published("sdnet-bn", tmp_path / "out", Files(file, backbone_only=True))
     assert card.provenance.source.startswith("backbone imported from sdnet_stage1_backbone.pth")
+
+
+def test_size_and_options_of_a_checkpoint_from_the_command_line(tmp_path: Path) -> None:
+    torch.save(published_state("nobn"), tmp_path / "net.pth")
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["import", str(tmp_path / "net.pth"), "-o", str(tmp_path / "out"), *arguments])
+
+    assert run("--model", "sdnet", "--size", "96", "--option", "modalities=[rgb]").exit_code == 0
+    card = load_weights(tmp_path / "out")[1]
+    assert card.prepare.size == (96, 96) and card.architecture.options["modalities"] == ["rgb"]
+    for arguments, message in (
+        (("--model", "sdnet", "--option", "width"), "--option takes name=value"),
+        (("--model", "sdnet", "--option", "depth=3"), "does not take these options"),
+        (("--model", "diffsod", "--size", "96"), "imported as it was published, without size"),
+    ):
+        assert message in str(run(*arguments).exception)
 
 
 def test_a_torch_checkpoint_is_imported(tmp_path: Path) -> None:
