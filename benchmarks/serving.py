@@ -1,10 +1,12 @@
-"""Benchmark of the packaged champion's service: requests per second, and latency.
+"""Benchmark of a service: requests per second, and latency.
 
     python -m benchmarks.serving                                  # the bento of the last pipeline run, a drawn picture
     python -m benchmarks.serving --image photo.jpg --clients 1 4 16
     python -m benchmarks.serving --url http://127.0.0.1:3000      # a service that runs already
+    python -m benchmarks.serving --model limelight-base --image photo.jpg
 
-Each client sends its next request when the last one is answered. Clients and service share the machine.
+Each client sends its next request when the last one is answered. Clients and service share the machine. Of a model's
+service, the rate is also compared with that of one process that decodes, predicts and encodes the same picture.
 """
 
 import argparse
@@ -18,8 +20,12 @@ from tempfile import TemporaryDirectory
 import httpx
 import numpy as np
 
-from limelight.imaging.images import encode
-from limelight.packaging.bento import served, unpack
+from limelight.deploy.first_use import with_export
+from limelight.imaging.images import encode, read_picture
+from limelight.inference.plan import Request
+from limelight.inference.predictor import load
+from limelight.packaging.bento import running, served, unpack
+from limelight.predict.styles import Style
 from limelight.reporting.speed import hardware
 
 BENTO = Path("artifacts/bento/limelight.bento")
@@ -51,16 +57,36 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
     }
 
 
-def _service(url: str | None, bento: Path, folder: Path) -> AbstractContextManager[str]:
-    """The URL of a service: the given one, or one started here from the bento, unpacked into `folder`."""
+def in_one_process(model: str, runtime: str, picture: bytes, requests: int) -> float:
+    """Pictures per second of decoding, predicting and encoding a map, one after the other, without a service."""
+    predictor = load(with_export(model, runtime, lasting=True), Request(runtime, "cpu"))
+    style = Style("map")
+    started = 0.0
+    for turn in range(requests + 3):
+        if turn == 3:  # the first are slower
+            started = time.perf_counter()
+        photo = read_picture(picture).photo
+        style.render(photo, predictor.predict([photo.image_HW3])[0])
+    return requests / (time.perf_counter() - started)
+
+
+def _service(
+    url: str | None, model: str | None, runtime: str, bento: Path, folder: Path
+) -> AbstractContextManager[str]:
+    """The URL of a service: the given one, or one started here of a model or of the bento, unpacked into `folder`."""
     if url:
         return nullcontext(url)
+    if model:
+        environment = {"BENTOML_HOME": str(folder / "home"), "LIMELIGHT_RUNTIME": runtime}
+        return running(["-m", "limelight.services.launch", "--model", model], environment)
     return served(str(unpack(bento, folder / "bento")), {"BENTOML_HOME": str(folder / "home")})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="of a running service")
+    parser.add_argument("--model", help="serve a weights folder or a name")
+    parser.add_argument("--runtime", default="openvino-fp32", help="of --model")
     parser.add_argument("--bento", type=Path, default=BENTO)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8])
@@ -68,10 +94,18 @@ def main() -> None:
     given = parser.parse_args()
     drawn = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     picture = given.image.read_bytes() if given.image else encode(drawn)
-    with TemporaryDirectory() as folder, _service(given.url, given.bento, Path(folder)) as url:
+    alone = in_one_process(given.model, given.runtime, picture, given.requests) if given.model else None
+    with (
+        TemporaryDirectory() as folder,
+        _service(given.url, given.model, given.runtime, given.bento, Path(folder)) as url,
+    ):
         measure(url, picture, 1, 10)
-        report = [measure(url, picture, clients, given.requests) for clients in given.clients]
-    print(json.dumps({"picture_bytes": len(picture), "hardware": hardware(), "load": report}, indent=2))
+        load_by_clients = [measure(url, picture, clients, given.requests) for clients in given.clients]
+    report = {"picture_bytes": len(picture), "hardware": hardware(), "load": load_by_clients}
+    if alone:
+        ratios = {f"{each['clients']} clients": each["requests_per_second"] / alone for each in load_by_clients}
+        report |= {"one_process_per_second": alone, "share_of_one_process": ratios}
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

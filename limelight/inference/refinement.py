@@ -59,7 +59,7 @@ def levels(picture: Size, tile: Size) -> list[Size]:
 def _sharpened(level_hw3: np.ndarray, map_hw: np.ndarray, run: Run, tile: Size) -> np.ndarray:
     """Add the Laplacians of one level's tiles to a map of its size, in place."""
     (rows, row_weights), (columns, column_weights) = (
-        _spans(side, length) for side, length in zip(map_hw.shape, tile, strict=True)
+        spans(side, length) for side, length in zip(map_hw.shape, tile, strict=True)
     )
     detail_hw = np.zeros_like(map_hw)
     for row, row_weight in zip(rows, row_weights, strict=True):
@@ -86,7 +86,7 @@ def _low(map_hw: np.ndarray) -> np.ndarray:
     return stretch(half, (height, width))
 
 
-def _spans(side: int, length: int) -> tuple[list[slice], list[np.ndarray]]:
+def spans(side: int, length: int) -> tuple[list[slice], list[np.ndarray]]:
     """Tiles along one side, evenly spread, and their weights, which sum to 1 at each pixel and fade over overlaps."""
     length = min(side, length)
     count = 1 if side == length else -(-(side - length) // max(1, int(length * (1 - OVERLAP)))) + 1

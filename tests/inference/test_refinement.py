@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from limelight import load
 from limelight.foundation.errors import UserError
-from limelight.inference.refinement import _spans, levels, refine
+from limelight.inference.refinement import levels, refine, spans
 
 TILE = (64, 64)
 
@@ -48,7 +48,7 @@ def test_tiles_leave_no_seams() -> None:
         return np.clip(brightness(picture_hw3) * generator.uniform(0.8, 1.2), 0, 1)
 
     refined_HW = refine(image_HW3, brightness(image_HW3), uncertain, TILE)
-    starts = {span.start for size in levels((400, 400), TILE)[-1:] for span in _spans(size[0], 64)[0]} - {0}
+    starts = {span.start for size in levels((400, 400), TILE)[-1:] for span in spans(size[0], 64)[0]} - {0}
     steps_HW = np.abs(np.diff(refined_HW, axis=1))
     across = steps_HW[:, [start - 1 for start in starts]].max()
     assert across <= steps_HW.max() and across < 0.02
@@ -73,19 +73,19 @@ def test_flat_tiles_are_not_computed() -> None:
     assert not calls
     image_HW3 = disk(640, 640)
     refine(image_HW3, brightness(image_HW3), counted, TILE)
-    every = sum(len(_spans(size[0], 64)[0]) * len(_spans(size[1], 64)[0]) for size in levels((640, 640), TILE))
+    every = sum(len(spans(size[0], 64)[0]) * len(spans(size[1], 64)[0]) for size in levels((640, 640), TILE))
     assert 0 < len(calls) < 0.8 * every
 
 
 @given(st.integers(1, 3000), st.integers(8, 400))
 def test_weights_of_tiles_sum_to_one(side: int, length: int) -> None:
-    spans, weights = _spans(side, length)
+    tiles, weights = spans(side, length)
     total = np.zeros(side)
-    for span, weight in zip(spans, weights, strict=True):
+    for span, weight in zip(tiles, weights, strict=True):
         assert len(weight) == span.stop - span.start == min(side, length)
         total[span] += weight
     np.testing.assert_allclose(total, 1, atol=1e-5)
-    overlaps = [before.stop - after.start for before, after in itertools.pairwise(spans)]
+    overlaps = [before.stop - after.start for before, after in itertools.pairwise(tiles)]
     assert all(overlap >= length // 4 - 1 for overlap in overlaps)
 
 
@@ -106,5 +106,5 @@ def test_a_predictor_refines(untrained: Path) -> None:
     assert np.array_equal(*(each.predict([small_HW3])[0].saliency_HW for each in (plain, high)))
     one, other = (each.predict([picture_HW3])[0].saliency_HW for each in (plain, high))
     assert one.shape == other.shape and not np.array_equal(one, other)
-    with pytest.raises(UserError, match="leave the processing resolution out"):
+    with pytest.raises(UserError, match="leave the other sizes out"):
         load(untrained, high_resolution=True, processing_res=128)
