@@ -8,13 +8,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from limelight.models.base import Network
 from limelight.models.examples import example
+from limelight.models.inputs import clip_frames
 
 COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 
 
 def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -> int:
-    """Count the multiply-accumulates of one picture's forward pass, with all other inputs of the network, in the
-    convolutions and linear layers.
+    """Count the multiply-accumulates of one picture's forward pass (of clips, one frame's), with all other inputs of
+    the network, in the convolutions and linear layers.
 
     Batch norms, activations, biases, resizing and the products within attention are not counted. Papers often print
     this number as 'FLOPs'; KD-SCFNet's own adds 1 per output of a biased convolution, 2 per output of a batch norm and
@@ -37,4 +38,5 @@ def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -
             with FlopCounterMode(display=False) as counter:
                 shadow(torch.empty(1, 3, height, width, device="meta"))
     # FlopCounterMode counts a multiplication and an addition as two.
-    return sum(flops for op, flops in counter.get_flop_counts()["Global"].items() if op in COUNTED) // 2
+    frames = (clip_frames(model.inputs) if isinstance(model, Network) else None) or 1
+    return sum(flops for op, flops in counter.get_flop_counts()["Global"].items() if op in COUNTED) // (2 * frames)

@@ -9,12 +9,15 @@ from limelight.foundation.errors import UserError
 
 Size = tuple[int, int]
 """(height, width), pixels."""
-Source = Literal["image", "companion", "modality", "prompt"]
-"""What an input is made from: the picture, its companion (depth or thermal picture), the companion's kind, or texts.
+Source = Literal["image", "clip", "companion", "modality", "prompt"]
+"""What an input is made from: the picture, the frames of a clip, the picture's companion (depth or thermal picture),
+the companion's kind, or texts.
 `limelight.imaging.feeds` makes each of them."""
 
 
-SHAPES: dict[Source, str] = {"image": "B3HW", "companion": "B1HW", "modality": "B", "prompt": "KTC"}
+SHAPES: dict[Source, str] = {
+    "image": "B3HW", "clip": "BT3HW", "companion": "B1HW", "modality": "B", "prompt": "KTC"
+}  # fmt: skip
 
 
 class Input(BaseModel):
@@ -30,11 +33,12 @@ class Input(BaseModel):
     source: Source
     scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the requested size")
     side: int | None = Field(default=None, ge=1, description="pixels of its own square, whatever the requested size")
+    frames: int = Field(default=1, ge=1, description="of a clip in training and in exports; others are possible")
     optional: bool = Field(default=False, description="it may be left out of a call if no row of the batch has one")
 
     @property
     def shape(self) -> str:
-        """A letter or digit per dimension: B batch, H height, W width, K prompts, T positions, C channels."""
+        """A letter or digit per dimension: B batch, H height, W width, K prompts, T positions or frames, C channels."""
         return SHAPES[self.source]
 
     @property
@@ -54,6 +58,8 @@ class Input(BaseModel):
         """
         height, width = self.scaled(size)
         letters = {"B": batch, "H": height, "W": width}
+        if self.source == "clip":
+            letters["T"] = self.frames
         return tuple(int(letter) if letter.isdigit() else letters[letter] for letter in self.shape)
 
     def scaled(self, size: Size) -> Size:
@@ -65,6 +71,7 @@ class Input(BaseModel):
 
 IMAGE = Input(name="image", source="image")
 """float32, normalised."""
+
 COMPANION = Input(name="companion", source="companion", optional=True)
 """float32 in [0, 1], the share of the sensor's range; zeros where a row has none."""
 MODALITY = Input(name="modality", source="modality", optional=True)
@@ -111,3 +118,13 @@ def union(*declarations: Iterable[Input]) -> tuple[Input, ...]:
         if other.optional:
             inputs_by_name[each.name] = each
     return tuple(inputs_by_name.values())
+
+
+def as_stills(inputs: Iterable[Input]) -> tuple[Input, ...]:
+    """The inputs with single images in place of clips, whose frames are rows of a batch."""
+    return tuple(IMAGE if each.source == "clip" else each for each in inputs)
+
+
+def clip_frames(inputs: Iterable[Input]) -> int | None:
+    """Frames of the clips that a network is trained on and exported for; None for a network of stills."""
+    return next((each.frames for each in inputs if each.source == "clip"), None)

@@ -19,6 +19,8 @@ class Splits(Section):
     balance_modalities: bool = Field(
         default=False, description="each batch holds the modalities as equally as the batch size allows"
     )
+    frames: int = Field(default=1, ge=1, description="of the windows of clips that are seen together; 1 = stills")
+    stride: int = Field(default=1, ge=1, description="from one frame of a window to the next")
 
     @model_validator(mode="after")
     def _check(self) -> "Splits":

@@ -36,7 +36,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
 from limelight.imaging.geometry import stretch
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, MODALITIES, Triple
-from limelight.models.inputs import WITH_COMPANION, Input, Size
+from limelight.models.inputs import WITH_COMPANION, Input, Size, as_stills
 
 PREFETCHED_BATCHES = 3
 """Batches prefetched."""
@@ -57,16 +57,16 @@ class Plan:
     """How often each window was already used in this pass; irrelevant without augmentation."""
 
 
-def batches_per_epoch(samples: int, run: Run, world: int = 1) -> int:
+def batches_per_epoch(windows: int, run: Run, world: int = 1) -> int:
     """Return how many batches each of `world` processes sees in an epoch.
 
     Args:
-        samples: number of samples, labelled and unlabelled; for clips, of their windows.
+        windows: number of windows, labelled and unlabelled; of stills, of samples.
 
     Raises:
         UserError: there are fewer samples than processes.
     """
-    return _passes(run) * _whole_batches(samples, run, world)[0]
+    return _passes(run) * _whole_batches(windows, run, world)[0]
 
 
 def epoch_batches(
@@ -102,7 +102,7 @@ def epoch_batches(
 
     Raises:
         UserError: a file is missing or damaged (names the sample), there are fewer windows than processes, or frames of
-            one clip differ in size; see also `training_windows`.
+            one clip differ in size.
     """
     samples = tuple(samples)
     windows = training_windows(samples, frames, stride)
@@ -240,7 +240,7 @@ class BatchMaker:
         rows = [row for at in range(len(plan.indices)) for row in self._rows(at, plan)]
         samples = [row.sample for row in rows]
         labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
-        feeds = stack(self.inputs, [row.pixels for row in rows], size, [row.table(size) for row in rows])
+        feeds = stack(as_stills(self.inputs), [row.pixels for row in rows], size, [row.table(size) for row in rows])
         tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
         has_labels = any(row.decoded.labels_HW is not None for row in rows)
         mask_BHW = np.zeros((len(rows), *size), np.float32)

@@ -93,7 +93,7 @@ class Batch:
         """Inputs by the names that networks declare; without companions, 'modality' is None as well."""
         modality_B = None if self.companion_B1HW is None else self.modality_B
         given = {"image": self.image_B3HW, "companion": self.companion_B1HW, "modality": modality_B}
-        return given | self.further
+        return given | {"clip": self.image_B3HW.unflatten(0, (-1, self.frames))} | self.further
 
     def to(self, device: torch.device | str, channels_last: bool = True) -> "Batch":
         """Copy to a device; from pinned memory the copy runs beside the computation.

@@ -1,43 +1,30 @@
 """Windows of clips: which frames a network sees together.
 
 A window holds `frames` frames of one clip, `stride` apart, in their order. Frames missing from the dataset
-do not count: the next one takes their place. A still is a window of one frame.
+do not count: the next one takes their place. A still is a clip of one frame.
 """
 
 from collections.abc import Sequence
 
 from limelight.data.manifest import Sample
-from limelight.foundation.errors import UserError
 
 Window = tuple[int, ...]
 """Indices of samples."""
 
 
 def training_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1) -> list[Window]:
-    """List all overlapping windows of `frames` frames; clips that are too short have none.
+    """List all overlapping windows of `frames` frames.
+
+    A clip that is too short is played to and fro until it is long enough; a still stands still.
 
     Returns:
         Ordered by first frame; with one frame each, the samples in their order.
-
-    Raises:
-        UserError: `frames` is more than 1, and a sample is a still or no clip is long enough.
     """
     if frames == 1:
         return [(index,) for index in range(len(samples))]
-    if still := next((sample for sample in samples if sample.clip is None), None):
-        raise UserError(
-            f"sample {still.sample_id} is not a frame of a clip, and windows have {frames} frames; leave its dataset "
-            "out, or train on 1 frame"
-        )
-    reach = (frames - 1) * stride
-    clips = _clips(samples)
-    windows = [tuple(clip[first : first + reach + 1 : stride]) for clip in clips for first in range(len(clip) - reach)]
-    if not windows:
-        raise UserError(
-            f"no clip has {reach + 1} frames, the longest of {len(clips)} has {max(map(len, clips), default=0)}; give "
-            f"fewer than {frames} frames, or a smaller stride than {stride}"
-        )
-    return windows
+    reach = (frames - 1) * stride + 1
+    clips = [_lengthened(clip, reach) for clip in _clips(samples)]
+    return [tuple(clip[first : first + reach : stride]) for clip in clips for first in range(len(clip) - reach + 1)]
 
 
 def evaluation_windows(samples: Sequence[Sample], frames: int = 1, stride: int = 1) -> list[Window]:
@@ -60,3 +47,9 @@ def _clips(samples: Sequence[Sample]) -> list[list[int]]:
         key = (sample.sample_id,) if sample.clip is None else (sample.dataset, sample.split, sample.clip)
         clips.setdefault(key, []).append(index)
     return [sorted(clip, key=lambda index: samples[index].frame or 0) for clip in clips.values()]
+
+
+def _lengthened(clip: list[int], length: int) -> list[int]:
+    """Play a clip to and fro up to `length` frames; a longer one stays as it is."""
+    round_trip = clip + clip[-2:0:-1]
+    return clip if len(clip) >= length else [round_trip[at % len(round_trip)] for at in range(length)]

@@ -3,8 +3,9 @@
 Every export maps the inputs that its network declares, under their names, to `probability` (B, 1, H, W) float32 in
 [0, 1]: `image` (B, 3, H, W) float32, normalised; of a network which takes depth or thermal pictures also `companion`
 (B, 1, H, W) float32 in [0, 1] and `modality` (B) int64, the index into `limelight.models.card.MODALITIES`, 0 where a
-picture comes alone. Batch, height and width are free; of networks with attention, the batch alone. The 8-bit ones are
-quantised after training, with value ranges measured on real images.
+picture comes alone. Networks of clips take `clip` (B, T, 3, H, W), and give a map per frame. Batch, frames, height and
+width are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
+ranges measured on real images.
 """
 
 import contextlib
@@ -117,9 +118,7 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
         return
     # A batch of two, since the tracer treats a dimension of one as a constant.
     feeds = example(model, 2, card.prepare.size)
-    free = torch.export.Dim.DYNAMIC
-    open_sides = {} if model.capabilities.fixed_export else {2: free, 3: free}
-    shapes = {name: {0: free, **(open_sides if part.ndim == 4 else {})} for name, part in feeds.items()}
+    shapes = {name: _free_dimensions(part, fixed=model.capabilities.fixed_export) for name, part in feeds.items()}
     program = torch.onnx.export(
         _Maps(model).eval(),
         kwargs={"feeds": feeds},
@@ -131,6 +130,13 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
     )
     assert program is not None  # as always with `dynamo`
     program.save(path)
+
+
+def _free_dimensions(part: Tensor, *, fixed: bool) -> dict[int, object]:
+    """The dimensions of an input that an export leaves open: batch, frames of a clip, and unless `fixed` the sides."""
+    frames = range(1, part.ndim - 3)
+    sides = range(part.ndim - 2, part.ndim) if part.ndim > 3 and not fixed else ()
+    return dict.fromkeys([0, *frames, *sides], torch.export.Dim.DYNAMIC)
 
 
 def _copy_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:

@@ -2,7 +2,8 @@
 
 Value x 255 is truncated, as in every published evaluation; metrics of float maps would differ in the fourth decimal.
 
-A network gets each sample's depth or thermal picture if it supports that kind, else the image alone.
+A network gets each sample's depth or thermal picture if it supports that kind, else the image alone. A network of clips
+gets the frames of a clip as many at a time as it was trained on, each once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
 from limelight.inference.pictures import modality_of, read_sample
 from limelight.inference.predictor import SaliencyPredictor
+from limelight.models.inputs import clip_frames
 
 
 def by_dataset(samples: Sequence[Sample], modalities: Sequence[str]) -> Datasets:
@@ -90,12 +92,15 @@ def predicted(
 ) -> Iterator[Pair]:
     """Predict lazily, in order, for `Scorer.score`; for the arguments see `limelight.tasks.task.Scoring.score`."""
 
-    def seen_as(sample: Sample) -> str:
-        return modality_of(sample, predictor.card) if companions else "rgb"
+    frames = clip_frames(predictor.card.architecture.inputs)
 
-    for modality, alike in groupby(samples, seen_as):
-        while batch := list(islice(alike, batch_size)):
-            yield from _predict_batch(predictor, batch, modality, keep, store)
+    def seen_as(sample: Sample) -> tuple[str, str | None]:
+        modality = modality_of(sample, predictor.card) if companions else "rgb"
+        return modality, sample.clip if frames else None
+
+    for (modality, clip), alike in groupby(samples, seen_as):
+        while batch := list(islice(alike, frames if frames and clip else batch_size)):
+            yield from _predict_batch(predictor, batch, modality, keep, store, is_clip=clip is not None)
 
 
 def timed_prediction(predictor: SaliencyPredictor, datasets: Datasets) -> Callable[[], float]:
@@ -143,7 +148,13 @@ def to_8bit(saliency_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _predict_batch(
-    predictor: SaliencyPredictor, batch: list[Sample], modality: str, keep: Examples, store: Path | None
+    predictor: SaliencyPredictor,
+    batch: list[Sample],
+    modality: str,
+    keep: Examples,
+    store: Path | None,
+    *,
+    is_clip: bool = False,
 ) -> Iterator[Pair]:
     pictures: dict[str, Picture] = {}
     failures: dict[str, UserError] = {}
@@ -155,7 +166,10 @@ def _predict_batch(
             failures[sample.sample_id] = error
     images = [picture.photo.image_HW3 for picture in pictures.values()]
     companions = [picture.companion_HW for picture in pictures.values()]
-    predictions = predictor.predict(images, companions, modality=modality, batch_size=len(batch))
+    if is_clip:
+        predictions = predictor.predict_clip(images)
+    else:
+        predictions = predictor.predict(images, companions, modality=modality, batch_size=len(batch))
     maps = dict(zip(pictures, (to_8bit(prediction.saliency_HW) for prediction in predictions), strict=True))
     for sample in batch:
         saliency = maps.get(sample.sample_id)

@@ -65,6 +65,11 @@ def _images(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray:
     return image_BHW3.transpose(0, 3, 1, 2)
 
 
+def _clips(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 (B, 1, 3, H, W): each picture a clip of its own, see `as_clip`."""
+    return _images(rows, tables)[:, None]
+
+
 def _companions(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndarray | None:
     """float32 (B, 1, H, W) in [0, 1], zeros where a row has none; None where no row has one."""
     if all(row.companion_HW is None for row in rows):
@@ -85,6 +90,7 @@ def _modalities(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndar
 
 MAKERS: Mapping[Source, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.ndarray | None]] = {
     "image": _images,
+    "clip": _clips,
     "companion": _companions,
     "modality": _modalities,
 }
@@ -151,6 +157,12 @@ def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, 
     return at
 
 
+def as_clip(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
+    """Join the frames in `feeds`, of which each is a clip of its own, to a single clip."""
+    clips = {each.name for each in inputs if each.source == "clip"}
+    return {name: array.swapaxes(0, 1) if name in clips else array for name, array in feeds.items()}
+
+
 def single_rows(feeds: Feeds) -> Iterator[Feeds]:
     """Yield the rows one after another, as batches of one."""
     count = len(next(iter(feeds.values()))) if feeds else 0
@@ -167,7 +179,7 @@ def complete(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
     if missing := [each.name for each in inputs if each.name not in feeds and not each.optional]:
         raise UserError(f"the network needs {', '.join(missing)}, got {', '.join(feeds) or 'nothing'}")
     scale = inputs[0].scale
-    batch, _, height, width = feeds[inputs[0].name].shape
+    batch, *_, height, width = feeds[inputs[0].name].shape
     size = round(height / scale), round(width / scale)
     return {
         each.name: np.ascontiguousarray(feeds[each.name])

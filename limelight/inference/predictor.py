@@ -18,7 +18,7 @@ import numpy as np
 
 from limelight.class_names import checked_classes, in_template
 from limelight.foundation.errors import UserError, raising_shortage
-from limelight.imaging.feeds import Feeds, check_picture, picture_feeds
+from limelight.imaging.feeds import Feeds, as_clip, check_picture, picture_feeds
 from limelight.imaging.geometry import network_size, proportional_size, to_picture
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend, check_size
@@ -26,7 +26,7 @@ from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.refinement import refine
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 from limelight.models.card import Card, Finish
-from limelight.models.inputs import Size
+from limelight.models.inputs import Size, clip_frames
 from limelight.models.registry import entry
 from limelight.models.shipped import weights_folder
 from limelight.models.weights import check_weights, read_card
@@ -177,9 +177,13 @@ class Predictor(Generic[Result]):
         prompts: Sequence[str],
         finish: Finisher[Result],
         keep_size: bool,
+        *,
+        is_clip: bool = False,
     ) -> Iterator[Result]:
         started = time.perf_counter()
         feeds: Feeds = picture_feeds(images, companions, modalities, self.card, size)
+        if is_clip:
+            feeds = as_clip(self.card.architecture.inputs, feeds)
         prepared = time.perf_counter()
         if prompts:
             feeds["prompt"] = self._backend.encode_prompts(prompts)
@@ -267,6 +271,27 @@ class SaliencyPredictor(Predictor[Prediction]):
             batch_size=batch_size,
             output_processing_res=output_processing_res,
         )
+
+    def predict_clip(self, frames: Sequence[np.ndarray], *, output_processing_res: bool = False) -> list[Prediction]:
+        """Predict the saliency maps of a clip's frames, which a network of clips sees together; others one by one.
+
+        Args:
+            frames: uint8 HxWx3 RGB, of one size, in their order.
+            output_processing_res: as in `predict`.
+
+        Raises:
+            UserError: a frame is not a uint8 HxWx3 array, or they differ in size.
+        """
+        if clip_frames(self.card.architecture.inputs) is None or len(frames) < 2:
+            return self.predict(frames, output_processing_res=output_processing_res)
+        if len({frame.shape for frame in frames}) > 1:
+            raise UserError("the frames of a clip differ in size; bring them to one")
+        check_picture(frames[0])
+        size = self._size_of((frames[0].shape[0], frames[0].shape[1]))
+        finish = partial(prediction, finish=self.finish)
+        with self._turn, raising_shortage():
+            none, rgb = [None] * len(frames), ["rgb"] * len(frames)
+            return list(self._predict_batch(frames, none, rgb, size, (), finish, output_processing_res, is_clip=True))
 
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):

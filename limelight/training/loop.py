@@ -18,6 +18,7 @@ from limelight.config import Run
 from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
+from limelight.data.windows import training_windows
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
@@ -75,7 +76,8 @@ def fit(
         interruptible() as interruption,
         raising_shortage(_memory_advice(learner, run)),
     ):
-        training = _begin(learner, run, len(samples), folder, seed, accelerator, interruption)
+        windows = len(training_windows(samples, run.samples.frames, run.samples.stride))
+        training = _begin(learner, run, windows, folder, seed, accelerator, interruption)
         training.mean, training.std = mean, std
         with training.progress_bar() as advance:
             while training.at.epoch < run.epochs:
@@ -110,7 +112,7 @@ def _memory_advice(learner: Learner, run: Run) -> str:
 def _begin(
     learner: Learner,
     run: Run,
-    samples: int,
+    windows: int,
     folder: Path,
     seed: int,
     accelerator: Accelerator,
@@ -134,11 +136,11 @@ def _begin(
         checkpoints=Checkpoints(folder, run.compute.checkpoint_minutes, writes=accelerator.is_main_process),
         run=run,
         seed=seed,
-        batches=batches_per_epoch(samples, run, accelerator.num_processes),
+        batches=batches_per_epoch(windows, run, accelerator.num_processes),
         interruption=interruption,
     )
     training.at = training.checkpoints.restore(training.parts)
-    training.announce(samples, sorted(run.optimiser.groups.keys() - roles.keys()))
+    training.announce(windows, sorted(run.optimiser.groups.keys() - roles.keys()))
     return training
 
 
@@ -186,6 +188,8 @@ class _Training:
             inputs=self.learner.inputs,
             mean=self.mean,
             std=self.std,
+            frames=self.run.samples.frames,
+            stride=self.run.samples.stride,
         )
         with closing(batches):
             while self.at.step < self.steps:
@@ -250,7 +254,7 @@ class _Training:
         batches = evaluation_batches(
             samples,
             self.run.size.input,
-            VALIDATION_BATCH,
+            max(1, VALIDATION_BATCH // self.run.samples.frames),
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
             device=self.accelerator.device,
@@ -258,6 +262,8 @@ class _Training:
             inputs=self.learner.inputs,
             mean=self.mean,
             std=self.std,
+            frames=self.run.samples.frames,
+            stride=self.run.samples.stride,
         )
         with closing(batches), averaged_weights(self.learner, self.averaged):
             return self.learner.validate(self.until_interrupted(batches), self.accelerator)
@@ -325,17 +331,18 @@ class _Training:
     def name(self) -> str:
         return self.checkpoints.folder.parent.name
 
-    def announce(self, samples: int, strange_roles: list[str]) -> None:
+    def announce(self, windows: int, strange_roles: list[str]) -> None:
         """Report what is about to be trained, and from which state."""
         parameters = sum(value.numel() for value in self.network.parameters())
         trained = sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
         share = f" ({trained:,} trained)" if trained < parameters else ""
         world = self.accelerator.num_processes
-        images = self.batches * min(self.run.batch.size, samples // world) * world
+        drawn = self.batches * min(self.run.batch.size, windows // world) * world
+        seen = ("samples", "images") if self.run.samples.frames == 1 else ("windows", "of them")
         print_on_main(
             self.accelerator,
-            f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {samples} "
-            f"samples, {images} images and {self.steps} steps per epoch, {self.run.epochs} epochs",
+            f"{self.name}: {parameters:,} parameters{share} on {describe(self.accelerator, self.run)}; {windows} "
+            f"{seen[0]}, {drawn} {seen[1]} and {self.steps} steps per epoch, {self.run.epochs} epochs",
         )
         if strange_roles:
             known = ", ".join(group["role"] for group in self.optimiser.param_groups)

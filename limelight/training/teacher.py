@@ -99,7 +99,7 @@ class NetworkTeacher(Teacher):
             value = given.get(each.name)
             if value is None:
                 continue
-            if each.source == "image":
+            if each.source in ("image", "clip"):
                 value = value * self.scale + self.shift
             inputs[each.name] = value if each.source == "modality" else _resize(value, each.scaled((height, width)))
         return inputs
@@ -118,4 +118,6 @@ class NetworkTeacher(Teacher):
 def _resize(maps_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     if maps_BCHW.shape[-2:] == torch.Size(size):
         return maps_BCHW
+    if maps_BCHW.ndim == 5:  # clips
+        return _resize(maps_BCHW.flatten(0, 1), size).unflatten(0, maps_BCHW.shape[:2])
     return F.interpolate(maps_BCHW, size=size, mode="bilinear", align_corners=False)

@@ -51,6 +51,9 @@ LOSSES = {
     "structure": LossEntry(
         "structure:structure", "cross-entropy and soft IoU, both weighted at boundaries (F3Net)", soft=True
     ),
+    "bce-ssim-iou": LossEntry(
+        "ssim:bce_ssim_iou", "cross-entropy plus structural similarity plus soft IoU (STDNet)", soft=True
+    ),
     "dice": LossEntry("dice:dice", "Dice (KD-SCFNet's distillation)", soft=True),
     "dice-boundary": LossEntry(
         "boundary_dice:dice_boundary", "Dice of maps and of their boundaries (KD-SCFNet)", changes=True

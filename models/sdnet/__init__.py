@@ -1,1 +1,1 @@
-"""SDNet: salient object detection with difference convolutions (Su et al., TPAMI 2025, arXiv 2507.01182)."""
+"""SDNet, and STDNet for video: salient objects by difference convolutions (Su et al., TPAMI 2025, arXiv 2507.01182)."""

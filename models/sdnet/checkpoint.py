@@ -1,6 +1,7 @@
 """Mapping of the authors' checkpoint names (hellozhuo/stdnet, image networks) to this project's."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from limelight.foundation.errors import UserError
 from limelight.models.importers.checkpoint import Published, import_checkpoint
 from limelight.models.sdnet.network import DECODER_WIDTH
 
-_NAMES = [
+ENCODER = [
     (r"init_block\.scales", r"encoder.stem.mixing"),
     (r"init_block\.conv\.(\d)\.weight", r"encoder.stem.weight#\1"),
     (r"block(\d)_(\d)\.scales", r"encoder.stages.\1.\2.depthwise.mixing"),
@@ -28,6 +29,10 @@ _NAMES = [
     (r"block(\d)_(\d)\.transformer\.(\d)\.mlp\.0\.(\w+)", r"encoder.stages.\1.\2.layers.\3.pointwise.0.\4"),
     (r"block(\d)_(\d)\.norm\.(\w+)", r"encoder.stages.\1.\2.norm.\3"),
     (r"block(\d)_(\d)\.conv_proj\.weight", r"encoder.stages.\1.\2.project.weight"),
+]
+"""Patterns of the authors' names, and ours."""
+NAMES = [
+    *ENCODER,
     (r"dilations\.(\d)\.conv1\.(\w+)", r"contexts.\1.reduce.\2"),
     (r"dilations\.(\d)\.conv_dils\.(\d)\.weight", r"contexts.\1.dilated.\2.weight"),
     (r"attentions\.(\d)\.conv1\.(\w+)", r"gates.\1.reduce.\2"),
@@ -45,11 +50,7 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         UserError: a name that no published SDNet has.
     """
-    renamed = {_rename(key): value for key, value in state.items()}
-    merged = {key: value for key, value in renamed.items() if "#" not in key}
-    branches = sorted(key for key in renamed if "#" in key)
-    for name in dict.fromkeys(key.partition("#")[0] for key in branches):
-        merged[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
+    merged = rename(state, NAMES, "SDNet")
     # The published fusion concatenates fine and coarse features; `Fusion` has one convolution for each.
     for key in [key for key in merged if key.startswith("fusions.") and key.endswith(".weight")]:
         merged[key.replace(".fine.", ".coarse.")] = merged[key][:, DECODER_WIDTH:]
@@ -57,20 +58,38 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return merged
 
 
-def _rename(key: str) -> str:
-    for pattern, replacement in _NAMES:
+def from_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder of a published checkpoint, such as that of ImageNet or of the first stage of STDNet's training."""
+    return from_published({key: value for key, value in state.items() if "block" in key})
+
+
+def rename(state: dict[str, Tensor], names: Sequence[tuple[str, str]], network: str) -> dict[str, Tensor]:
+    """Rename a state dict of the authors', and join the weights of a layer's branches.
+
+    Args:
+        names: patterns of whole names, and their replacements; '#' goes before a branch's number.
+        network: for the error.
+
+    Raises:
+        UserError: a name that no pattern fits.
+    """
+    renamed = {_rename(key, names, network): value for key, value in state.items()}
+    joined = {key: value for key, value in renamed.items() if "#" not in key}
+    branches = sorted(key for key in renamed if "#" in key)
+    for name in dict.fromkeys(key.partition("#")[0] for key in branches):
+        joined[name] = torch.cat([renamed[key] for key in branches if key.partition("#")[0] == name])
+    return joined
+
+
+def _rename(key: str, names: Sequence[tuple[str, str]], network: str) -> str:
+    for pattern, replacement in names:
         match = re.fullmatch(pattern, key)
         if match:
             # Stages and blocks are counted from one in the published names.
             return re.sub(
                 r"stages\.(\d)\.(\d)", lambda at: f"stages.{int(at[1]) - 1}.{int(at[2]) - 1}", match.expand(replacement)
             )
-    raise UserError(f"{key!r} is not a name in published SDNet checkpoints; give an SDNet checkpoint")
-
-
-def from_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder of a published checkpoint, such as that of ImageNet or of the first stage of STDNet's training."""
-    return from_published({key: value for key, value in state.items() if "block" in key})
+    raise UserError(f"{key!r} is not a name in published {network} checkpoints; give a checkpoint of {network}")
 
 
 import_published = partial(import_checkpoint, Published(from_published, from_encoder, backbone="encoder"))

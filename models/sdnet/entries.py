@@ -15,4 +15,16 @@ ENTRIES = {
         {"batch_norm": True, "mixers": True},
         384,
     ),
+    "stdnet": Entry(
+        "sdnet.video.network:STDNet", "STDNet for clips: 1 268 181 parameters in training, 874 157 merged", {}, 256
+    ),
+    "stdnet-a": Entry(
+        "sdnet.video.network:STDNet",
+        "STDNet-A for clips, with linear attention: 1 353 966 in training, 986 963 merged",
+        {"mixers": True},
+        256,
+    ),
+    "stdnet-causal": Entry(
+        "sdnet.video.network:STDNet", "STDNet that looks at past frames alone, for streams", {"causal": True}, 256
+    ),
 }

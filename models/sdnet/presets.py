@@ -36,4 +36,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [90, 150], "gamma": 0.1},
         "objective": {"name": "supervised", "loss": "balanced-bce"},
     },
+    # STDNet (ibid.) on DUTS-TR's stills and the clips of DAVIS, DAVSOD and VOS; its encoder starts from that of an SDNet
+    # with batch norm (`parts`). Ours: windows at every frame of a clip, where theirs are cut from it once at each of
+    # three strides.
+    "stdnet": {
+        "epochs": 60,
+        "batch": {"size": 8},
+        "size": {"input": 256},
+        "samples": {"frames": 8, "stride": 4},
+        "augment": AUGMENTATIONS["stdnet"],
+        "optimiser": {
+            "name": "adam",
+            "lr": 1e-3,
+            "betas": [0.9, 0.99],
+            "weight_decay": 1e-4,
+            "groups": {
+                "encoder": {"lr_scale": 0.05, "weight_decay": 5e-5},
+                "norm": {"weight_decay": 1e-5},
+                "mixing": {"weight_decay": 5e-5},
+            },
+        },
+        "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [30, 50], "gamma": 0.1},
+        "objective": {"name": "supervised", "loss": "bce-ssim-iou"},
+    },
 }

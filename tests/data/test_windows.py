@@ -81,14 +81,13 @@ def test_training_windows_hold_frames_of_one_clip_in_order(
 def test_clips_of_one_name_in_two_splits_are_two(clips: list[Sample]) -> None:
     both = [*clips[:2], *(replace(sample, split="val", frame=(sample.frame or 0) + 2) for sample in clips[2:4])]
     assert len(training_windows(both, 2)) == 2
-    with pytest.raises(UserError, match=r"no clip has 3 frames, the longest of 2 has 2; give fewer than 3 frames"):
-        training_windows(both, 3)
 
 
-def test_stills_and_windows_do_not_go_together(clips: list[Sample]) -> None:
+def test_short_clips_go_to_and_fro_and_stills_stand_still(clips: list[Sample]) -> None:
     still = replace(clips[0], sample_id="set/still", clip=None, frame=None)
-    with pytest.raises(UserError, match=r"sample set/still is not a frame of a clip, and windows have 2 frames"):
-        training_windows([*clips, still], 2)
+    samples = [*clips[:3], still]
+    assert training_windows(samples, 8) == [(0, 1, 2, 1, 0, 1, 2, 1), (3,) * 8]
+    assert training_windows(samples, 3, 2) == [(0, 2, 0), (3, 3, 3)]
     assert evaluation_windows([*clips[:2], still], 2) == [(0, 1), (2,)]
 
 

@@ -7,8 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GOLDEN = json.loads((Path(__file__).parent / "golden_sdnet.json").read_text(encoding="utf-8"))
-"""What the authors' networks, filled by `published_state`, put out; every eighth pixel of the probability map."""
+GOLDEN = {
+    kind: golden
+    for name in ("golden_sdnet.json", "golden_stdnet.json")
+    for kind, golden in json.loads((Path(__file__).parent / name).read_text(encoding="utf-8")).items()
+}
+"""What the authors' networks, filled by `published_state`, put out; every eighth pixel of the probability map. 'a' is
+SDNet-A; those of clips have a row per frame."""
 
 
 def published_state(kind: str) -> dict[str, Tensor]:

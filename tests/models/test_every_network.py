@@ -18,7 +18,7 @@ from limelight.inference.plan import Request, plan
 from limelight.models.base import Network
 from limelight.models.cost import count_macs
 from limelight.models.examples import example
-from limelight.models.inputs import Size, bind
+from limelight.models.inputs import Size, bind, clip_frames
 from limelight.models.registry import create_model, list_models
 from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
@@ -33,6 +33,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "sdnet": {"width": 12},
     "sdnet-a": {"width": 12, "modalities": ["rgb", "rgbt"]},
     "sdnet-bn": {"width": 12, "modalities": ["rgb", "rgbd", "rgbt"]},
+    "stdnet": {"width": 12, "frames": 3},
+    "stdnet-a": {"width": 12, "frames": 2},
+    "stdnet-causal": {"width": 12, "frames": 4},
     "inspyrenet": {"backbone": "lcnet_050", "channels": 8, "base_size": 64, "modalities": ["rgb", "rgbd"]},
     "inspyrenet-swint": {"channels": 8, "base_size": 64},
     **{f"inspyrenet-{name}": INSPYRENET for name in ("swins", "swinb", "swinl", "res2net50", "res2net101")},
@@ -44,7 +47,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Options that make a network small enough to be run many times."""
 SLOW = ("scfnet-swinb", "inspyrenet-swint")
-EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-a", "sdnet-bn", "diffsod-tiny")
+EXPORTED = ("scfnet", "inspyrenet", "scfnet-mobilenetv3", "sdnet-a", "sdnet-bn", "stdnet", "diffsod-tiny")
 """Each way of being exported once: free sizes, companions, attention. An export takes seconds to a minute."""
 
 NETWORKS = [name for name in list_models() if name != "onnx"]
@@ -69,7 +72,7 @@ def pictures(network: Network, batch: int, size: Size, seed: int = 0) -> dict[st
     generator = torch.Generator().manual_seed(seed)
     given = example(network, batch, size, prompts=2)
     for each in network.inputs:
-        if each.source in ("image", "companion"):
+        if each.source in ("image", "clip", "companion"):
             given[each.name] = torch.rand(given[each.name].shape, generator=generator)
     if "modality" in given:
         given["modality"][-1] = {"rgbd": 1, "rgbt": 2}[network.capabilities.modalities[-1]]
@@ -79,6 +82,11 @@ def pictures(network: Network, batch: int, size: Size, seed: int = 0) -> dict[st
 def row(network: Network, given: dict[str, Tensor], index: int) -> dict[str, Tensor]:
     shared = {each.name for each in network.inputs if each.source == "prompt"}
     return {name: value if name in shared else value[index : index + 1] for name, value in given.items()}
+
+
+def frames(network: Network) -> int:
+    """Rows of the result for a row of the inputs."""
+    return clip_frames(network.inputs) or 1
 
 
 def sizes(network: Network) -> list[Size]:
@@ -93,7 +101,9 @@ def sizes(network: Network) -> list[Size]:
 @every_network
 def test_names_and_roles(name: str) -> None:
     network = build(name)
-    assert network.inputs[0].name == "image" and len({each.name for each in network.inputs}) == len(network.inputs)
+    assert network.inputs[0].name in ("image", "clip") and len({each.name for each in network.inputs}) == len(
+        network.inputs
+    )
     groups = [parameter for group in network.parameter_groups().values() for parameter in group]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     assert len(groups) == len({*map(id, groups)}) and {*map(id, groups)} == {*map(id, trained)}
@@ -107,7 +117,7 @@ def test_any_size_that_it_declares(name: str) -> None:
     network = build(name)
     for size in sizes(network):
         logits = network.logits(pictures(network, 2, size))
-        assert all(level.shape[0] == 2 and level.shape[2:] == size for level in logits)
+        assert all(level.shape[0] == 2 * frames(network) and level.shape[2:] == size for level in logits)
         maps = network.maps(pictures(network, 2, size))
         assert maps.dtype == torch.float32 and maps.shape[2:] == size and 0 <= maps.min() <= maps.max() <= 1
 

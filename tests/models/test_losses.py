@@ -14,10 +14,11 @@ from limelight.models.losses.bce import bce
 from limelight.models.losses.bce_iou import bce_iou, soft_iou
 from limelight.models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
 from limelight.models.losses.dice import dice
+from limelight.models.losses.ssim import bce_ssim_iou
 from limelight.models.losses.structure import structure
 from limelight.models.losses.weighted_bce_iou import weighted_bce_iou
 
-LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou", "weighted-bce-iou", "structure")
+LABEL_LOSSES = ("dice-boundary", "balanced-bce", "bce-iou", "weighted-bce-iou", "structure", "bce-ssim-iou")
 
 
 def boundary_dice_5(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -33,6 +34,7 @@ LOSSES = {
     "balanced_bce": balanced_bce,
     "weighted_bce_iou": weighted_bce_iou,
     "structure": structure,
+    "bce_ssim_iou": bce_ssim_iou,
 }
 
 
@@ -76,6 +78,18 @@ def expected(name: str, z_HW: np.ndarray, t_HW: np.ndarray) -> float:
         return 1 - ((p * t_HW).sum() + 1) / ((p + t_HW - p * t_HW).sum() + 1)
     if name == "bce_iou":
         return expected("bce", z_HW, t_HW) + expected("soft_iou", z_HW, t_HW)
+    if name == "bce_ssim_iou":
+        axis = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
+        window = np.outer(axis, axis) / axis.sum() ** 2
+        padded = [np.pad(z, 5) for z in (p, t_HW, p * p, t_HW * t_HW, p * t_HW)]
+        rows, columns = t_HW.shape
+        mp, mt, pp, tt, pt = (
+            np.array([[(z[y : y + 11, x : x + 11] * window).sum() for x in range(columns)] for y in range(rows)])
+            for z in padded
+        )
+        similarity = (2 * mp * mt + 1e-4) * (2 * (pt - mp * mt) + 9e-4)
+        similarity /= (mp**2 + mt**2 + 1e-4) * (pp - mp**2 + tt - mt**2 + 9e-4)
+        return expected("bce_iou", z_HW, t_HW) + 1 - similarity.mean()
     if name in ("weighted_bce_iou", "structure"):
         padded = np.pad(t_HW, 15)  # zeros beyond the border count
         mean = np.array(
@@ -196,7 +210,8 @@ def test_names() -> None:
     with pytest.raises(UserError, match="unknown loss 'mse'"):
         make_loss("mse", epoch=0, epochs=1)
     with pytest.raises(
-        ValueError, match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, weighted-bce-iou, structure, dice"
+        ValueError,
+        match="unknown loss 'balanced-bce'; choose one of: bce-iou, bce, weighted-bce-iou, structure, bce-ssim-iou, d",
     ):
         check_soft_loss("balanced-bce")
 

@@ -31,12 +31,12 @@ class OnnxBackend(ExportedBackend):
         self._inputs = inputs
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         shapes = {known.name: known.shape for known in self._session.get_inputs()}
-        batch, _, *sides = (side if isinstance(side, int) else None for side in shapes["image"])
-        self.takes = (sides[0], sides[1])
+        batch, *_, height, width = (side if isinstance(side, int) else None for side in shapes[inputs[0].name])
+        self.takes = (height, width)
         self._single_rows = batch == 1  # of another project's file
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
-        check_size(self.takes, feeds["image"].shape[2:])
+        check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
         given = complete(self._inputs, feeds)
         rows = single_rows(given) if self._single_rows else [given]
         return Maps(np.concatenate([self._session.run(["probability"], row)[0] for row in rows]))

@@ -12,7 +12,7 @@ from openvino import opset13 as opset
 
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
-from limelight.models.inputs import Input, Size
+from limelight.models.inputs import Input
 
 _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
@@ -43,8 +43,8 @@ class OpenVinoBackend(ExportedBackend):
         self._inputs = inputs
         self._core = openvino.Core()
         self._model = self._core.read_model(path)
-        free = self._model.input("image").get_partial_shape()
-        height, width = (side.get_length() if side.is_static else None for side in list(free)[2:])
+        free = self._model.input(inputs[0].name).get_partial_shape()
+        height, width = (side.get_length() if side.is_static else None for side in list(free)[-2:])
         self.takes = (height, width)
         self._config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -55,19 +55,19 @@ class OpenVinoBackend(ExportedBackend):
         }
         if threads:
             self._config["INFERENCE_NUM_THREADS"] = threads
-        self._requests: OrderedDict[tuple[int, int], openvino.InferRequest] = OrderedDict()
+        self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # an infer request has buffers for one image only
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
-        size = feeds["image"].shape[2:]
-        check_size(self.takes, size)
+        check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
         with self._lock:
             rows = list(single_rows(complete(self._inputs, feeds)))
-            request = self._request(size, rows[0])
+            request = self._request(rows[0])
             return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
-    def _request(self, size: Size, row: Feeds) -> openvino.InferRequest:
-        """Return the infer request for a row of this size, compiled on first use."""
+    def _request(self, row: Feeds) -> openvino.InferRequest:
+        """Return the infer request for a row of this size (of a clip also of so many frames), compiled on first use."""
+        size = row[self._inputs[0].name].shape[1:]
         if size not in self._requests:
             fixed = self._model.clone()
             fixed.reshape({name: list(array.shape) for name, array in row.items()})

@@ -113,7 +113,7 @@ class PyTorchBackend:
         tensor, device = torch.from_numpy(array), self.planned.device
         if name == "prompt" or not tensor.is_floating_point():
             return tensor.to(device)
-        layout = torch.channels_last if tensor.shape[1] > 1 else torch.preserve_format
+        layout = torch.channels_last if tensor.ndim == 4 and tensor.shape[1] > 1 else torch.preserve_format
         return tensor.to(device=device, dtype=self.dtype, memory_format=layout)
 
     @contextmanager

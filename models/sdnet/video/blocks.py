@@ -1,0 +1,88 @@
+"""One level of STDNet's decoder: what space says, what time says, and a gate."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limelight.models.layers import resize_like
+from limelight.models.sdnet.blocks import SpatialGate
+from limelight.models.sdnet.video.temporal import temporal_conv
+
+WIDTH = 24
+"""Channels that a level gives; within it, twice as many."""
+RATES = (3, 5)
+"""Of the spatial branch's dilated convolutions."""
+
+
+class Projection(nn.Module):
+    """1 x 1 convolution with batch norm, which the merged form has folded into it."""
+
+    def __init__(self, inputs: int, outputs: int, *, merged: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, bias=merged)
+        self.norm = nn.Identity() if merged else nn.BatchNorm2d(outputs)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        projected: Tensor = self.norm(self.conv(features_BCHW))
+        return projected
+
+
+class ChannelScale(nn.Module):
+    """gain * x + bias per channel: what batch norm leaves of a path without a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        return self.gain * features_BCHW + self.bias
+
+
+class SpatialBranch(nn.Module):
+    """Reduction, then the sum of the identity and of dilated convolutions, batch norm, ReLU."""
+
+    def __init__(self, *, merged: bool) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(2 * WIDTH, WIDTH, 1)
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=rate, dilation=rate, bias=False) for rate in RATES
+        )
+        self.identity = ChannelScale(WIDTH) if merged else nn.Identity()
+        self.norm = nn.Identity() if merged else nn.BatchNorm2d(WIDTH)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        reduced = self.reduce(features_BCHW)
+        summed = sum((branch(reduced) for branch in self.dilated), self.identity(reduced))
+        return F.relu(self.norm(summed))
+
+
+class Level(nn.Module):
+    """A level of the decoder.
+
+    Args:
+        channels: of the encoder's features.
+        deepest: no coarser level goes before it.
+    """
+
+    def __init__(self, channels: int, *, deepest: bool, merged: bool, causal: bool) -> None:
+        super().__init__()
+        self.project = Projection(channels, 2 * WIDTH if deepest else WIDTH, merged=merged)
+        self.spatial = SpatialBranch(merged=merged)
+        self.temporal1 = temporal_conv(2 * WIDTH, "width", causal=causal, merged=merged)
+        self.temporal2 = temporal_conv(2 * WIDTH, "height", causal=causal, merged=merged)
+        self.project_temporal = Projection(2 * WIDTH, WIDTH, merged=merged)
+        self.fuse = Projection(2 * WIDTH, WIDTH, merged=merged)
+        self.gate = SpatialGate(WIDTH)
+
+    def forward(self, features_BCHW: Tensor, coarse_BDhw: Tensor | None, frames: int) -> Tensor:
+        """Rows of the level's features, (B, WIDTH, H, W); every `frames` of them are a clip."""
+        joint = F.relu(self.project(features_BCHW))
+        if coarse_BDhw is not None:
+            joint = torch.cat([joint, resize_like(coarse_BDhw, joint)], 1)
+        moving = joint
+        for temporal in (self.temporal1, self.temporal2):
+            moving = moving + F.relu(temporal(moving.unflatten(0, (-1, frames))))
+        both = torch.cat([self.spatial(joint), F.relu(self.project_temporal(moving))], 1)
+        gated: Tensor = self.gate(self.fuse(both))
+        return gated

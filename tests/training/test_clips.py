@@ -1,0 +1,101 @@
+"""Networks of clips: trained on windows, taught by a network of stills, evaluated and used on clips and on stills."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy import ToyNetwork, toy_network, toy_run, toy_samples
+
+from limelight.data.manifest import Sample
+from limelight.evaluation.saliency import predicted, to_8bit
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import read_image
+from limelight.inference.predictor import load
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.registry import create_model
+from limelight.models.weights import save_weights
+from limelight.training.loop import fit
+from limelight.training.objectives import make_learner
+from limelight.training.teacher import NetworkTeacher
+
+CARD = Card(
+    architecture={"model": "toy", "family": "toy", "parameters": 1},
+    prepare={"size": (32, 32)},
+    provenance={"sha256": "0" * 64},
+)
+CLIP = {"labelled": ["train"], "validation": "val", "frames": 3}
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Sample]:
+    """Two clips of four frames, and a still."""
+    samples = toy_samples(tmp_path, 9)
+    return [
+        replace(sample, clip=f"clip{at // 4}", frame=at % 4) if at < 8 else sample for at, sample in enumerate(samples)
+    ]
+
+
+@pytest.mark.parametrize("teacher", [None, "toy"])
+def test_it_learns_from_windows_of_clips_and_stills(teacher: str | None, clips: list[Sample], tmp_path: Path) -> None:
+    objective = {"name": "distilled", "label_weight": 0.5} if teacher else {"name": "supervised", "loss": "bce-iou"}
+    run = toy_run(
+        epochs=3, samples=CLIP, objective=objective, batch={"size": 2}, optimiser={"name": "adamw", "lr": 3e-3}
+    )
+    torch.manual_seed(0)
+    network = create_model("stdnet", width=8, frames=3)
+    still: ToyNetwork = toy_network()
+    taught = NetworkTeacher(still, CARD, mean=IMAGENET_MEAN, std=IMAGENET_STD, size=None, classes=())
+    learner = make_learner(run.objective, network, epochs=run.epochs, teacher=taught if teacher else None)
+    history = fit(learner, run, samples=clips, validation=clips, folder=tmp_path / "k", seed=0, device="cpu")
+    losses = [record["loss"] for record in history.records]
+    assert losses[-1] < losses[0] and 0 < history.last["val_mae"] < 0.6
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("clips") / "stdnet"
+    network = create_model("stdnet", width=8, frames=3)
+    with torch.no_grad():
+        network.head.bias.fill_(0.3)
+        network.head.weight.mul_(20)
+    save_weights(folder, network, name="stdnet", input_size=(32, 32))
+    return folder
+
+
+def test_frames_are_seen_together(weights: Path, clips: list[Sample]) -> None:
+    predictor = load(weights, device="cpu")
+    frames = [read_image(sample.image) for sample in clips[:4]]
+    together = [each.saliency_HW for each in predictor.predict_clip(frames)]
+    alone = [each.saliency_HW for each in predictor.predict(frames)]
+    assert [each.shape for each in together] == [(40, 48)] * 4
+    assert all(not np.array_equal(*pair) for pair in zip(together, alone, strict=True))
+    with pytest.raises(UserError, match="frames of a clip differ in size"):
+        predictor.predict_clip([frames[0], frames[1][:20]])
+
+
+def test_clips_are_scored_window_by_window_and_stills_alone(weights: Path, clips: list[Sample]) -> None:
+    predictor = load(weights, device="cpu")
+    scored = {name: saliency for name, saliency, _ in predicted(predictor, clips, 8, {})}
+    frames = [read_image(sample.image) for sample in clips]
+    windows = [frames[0:3], frames[3:4], frames[4:7], frames[7:8], frames[8:9]]
+    expected = [to_8bit(each.saliency_HW) for window in windows for each in predictor.predict_clip(window)]
+    assert list(scored) == [sample.sample_id for sample in clips]
+    assert all(np.array_equal(*pair) for pair in zip(scored.values(), expected, strict=True))
+
+
+def test_a_clip_network_teaches_clips(weights: Path, clips: list[Sample]) -> None:
+    """Its maps as targets are its maps, whatever its own size."""
+    from limelight.data.loader import evaluation_batches
+    from limelight.models.weights import load_weights
+
+    network, card = load_weights(weights)
+    teacher = NetworkTeacher(network, card, mean=card.prepare.mean, std=card.prepare.std, size=None, classes=())
+    (batch, *_) = evaluation_batches(clips[:4], 32, 1, frames=4, mean=card.prepare.mean, std=card.prepare.std)
+    with torch.no_grad():
+        expected = network.eval().maps(batch.inputs)
+    assert torch.equal(teacher.targets(batch), expected)
+    smaller = NetworkTeacher(network, card, mean=card.prepare.mean, std=card.prepare.std, size=16, classes=())
+    assert smaller.targets(batch).shape == expected.shape
