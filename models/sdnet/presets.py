@@ -36,9 +36,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": {"name": "steps", "warmup_epochs": 0, "milestones": [90, 150], "gamma": 0.1},
         "objective": {"name": "supervised", "loss": "balanced-bce"},
     },
-    # STDNet (ibid.) on DUTS-TR's stills and the clips of DAVIS, DAVSOD and VOS; its encoder starts from that of an SDNet
-    # with batch norm (`parts`). Ours: windows at every frame of a clip, where theirs are cut from it once at each of
-    # three strides.
+    # STDNet (ibid.) on DUTS-TR's stills and the clips of DAVIS, DAVSOD and VOS; its encoder starts from that of an
+    # SDNet with batch norm (`parts`). Ours: windows at every frame of a clip, where theirs are cut from it once at each
+    # of three strides.
     "stdnet": {
         "epochs": 60,
         "batch": {"size": 8},
