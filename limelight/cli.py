@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 
-Sources = Annotated[list[str], typer.Argument(help="pictures, folders (searched recursively), or - for stdin")]
+Sources = Annotated[list[str], typer.Argument(help="pictures, videos, folders (searched recursively), or - for stdin")]
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -107,11 +107,16 @@ def predict(
         bool, typer.Option("--output-processing-res", help="write results at the size they were computed at")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=0, help="pictures at once; 0 = as memory allows")] = 8,
+    smoothing: Annotated[
+        float, typer.Option(min=0, max=0.99, help="of videos: share of the frame before in each frame's map")
+    ] = 0.0,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="make the map black and white, divided at this value")
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="keep the background instead of the object")] = False,
-    format: Annotated[str | None, typer.Option(help="png, webp or jpg [by the suffix of --output, else png]")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="png, webp or jpg, of videos mp4, mov, mkv or webm [by the suffix of --output]")
+    ] = None,
     quality: Annotated[
         int | None,
         typer.Option(

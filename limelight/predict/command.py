@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limelight.champions.record import champion
@@ -19,13 +19,17 @@ from limelight.inference.plan import Request as LoadRequest
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
-from limelight.media.sources import check_link, find_companions, find_sources, scan
+from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
 from limelight.media.suffixes import check_is_read
+from limelight.media.walk import Walk
 from limelight.models.card import Policy
 from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
+from limelight.predict.video import find_videos, predict_video, say, video_suffix
 
 STREAM = "-"
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 _NOTES = 5
 """Number of notes printed."""
 AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
@@ -62,6 +66,7 @@ class Request:
     policy: Policy | None
     output_processing_res: bool
     batch_size: int
+    smoothing: float
     threshold: float | None
     reverse: bool
     format: str | None
@@ -75,16 +80,72 @@ def run(request: Request) -> int:
     """Predict, and write the requested results.
 
     Returns:
-        The exit status: 1 where some pictures failed and are listed.
+        The exit status: 1 where some pictures failed and are listed, or a video; 130 after Ctrl-C in a video.
 
     Raises:
-        UserError: an error found before work begins, or in a single picture.
+        UserError: an error found before work begins, or in a single picture or video.
     """
+    _check_sources(request.sources)
+    paths = [Path(source) for source in request.sources if source != STREAM]
+    videos = find_videos(paths, Path(request.output or "results"))
+    if not videos:
+        return _run_pictures(request)
+    status = run_videos(request, videos)
+    others = [str(path) for path in paths if path not in videos]
+    if status == INTERRUPTED or not Walk([Path(each).resolve() for each in others], marker=RECORD).pictures:
+        return status
+    return max(status, _run_pictures(replace(request, sources=others)))
+
+
+def run_videos(request: Request, videos: Mapping[Path, Path]) -> int:
+    """Predict videos, and write the results.
+
+    Args:
+        videos: see `find_videos`.
+    """
+    only_pictures = {
+        "--depth": request.depth,
+        "--thermal": request.thermal,
+        "--output-processing-res": request.output_processing_res or None,
+    }
+    if given := [name for name, value in only_pictures.items() if value is not None]:
+        raise UserError(f"{' and '.join(given)} cannot be given with videos; leave it out")
+    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
+    output = request.output or ""
+    named = Path(output).suffix.lower()
+    single = len(videos) == 1 and named != "" and not output.endswith("/") and not Path(output).is_dir()
+    style = _style(request, ".png")
+    suffix = video_suffix(style, named if single else requested)
+    predictor = _load(request)
+    _check_task(predictor, style, request)
+    assert isinstance(predictor, SaliencyPredictor), "see _check_task"
+    if not request.quiet:
+        print(predictor.description, file=sys.stderr)
+    status = 0
+    for video, place in videos.items():
+        target = Path(output) if single else Path(output or f"results/{style.name}", place).with_suffix(suffix)
+        if not single and target.exists() and not request.overwrite:
+            print(f"{target} is already there (--overwrite makes it again)", file=sys.stderr)
+            continue
+        try:
+            report = predict_video(predictor, style, video, target, smoothing=request.smoothing, quiet=request.quiet)
+        except UserError as error:
+            if len(videos) == 1:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+            continue
+        say(report, video)
+        if report.interrupted:
+            return INTERRUPTED
+    return status
+
+
+def _run_pictures(request: Request) -> int:
     file_type = _file_type(request)
     style, second = _style(request, file_type), _second(request)
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
-    _check_sources(request.sources)
     predictor = _load(request)
     _check_task(predictor, style, request)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])

@@ -111,6 +111,10 @@ class Style:
             files.append(encode(np.rint(2 * 65535 * prediction.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
         return files
 
+    def pixels(self, image_HW3: np.ndarray, saliency_HW: np.ndarray) -> np.ndarray:
+        """Render the result of an opaque picture, such as a video's frame; see `Output.render`."""
+        return self.output.render(image_HW3, self._adjusted(saliency_HW))
+
     def _endings(self) -> list[str]:
         return [self.suffix]
 

@@ -1,0 +1,93 @@
+"""Which files are videos, and how each kind of result file is encoded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from limelight.foundation.errors import UserError
+
+SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
+)
+"""Of files that are read as videos."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded."""
+
+    codec: str
+    pixel_format: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def even(self) -> bool:
+        """Whether both sides must be even: colour has half the resolution."""
+        return "420" in self.pixel_format
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of result file."""
+
+    opaque: Encoding
+    transparent: Encoding | None
+    """None = it cannot hold an alpha channel."""
+    sound: tuple[str, ...]
+    """Codecs of sound that are taken over as they are."""
+    sound_codec: str
+    """What other sound is encoded with."""
+
+
+_H264 = Encoding("libx264", "yuv420p", {"crf": "16", "preset": "veryfast"})
+_PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"})
+_VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+FORMATS = {
+    ".mp4": Format(_H264, None, ("aac", "ac3", "alac", "mp3", "opus"), "aac"),
+    ".mkv": Format(_H264, None, ("aac", "ac3", "alac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"), "aac"),
+    ".mov": Format(_H264, _PRORES, ("aac", "ac3", "alac", "mp3", "pcm_s16le"), "aac"),
+    ".webm": Format(
+        Encoding("libvpx-vp9", "yuv420p", _VP9), Encoding("libvpx-vp9", "yuva420p", _VP9), ("opus", "vorbis"), "libopus"
+    ),
+}
+"""Result files by suffix."""
+USUAL, USUAL_TRANSPARENT = ".mp4", ".mov"
+
+
+def is_video(path: Path | str) -> bool:
+    """Whether a file's suffix is a video's."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def encoding(suffix: str, *, transparent: bool) -> Encoding:
+    """How a result file of this suffix is encoded.
+
+    Raises:
+        UserError: no such files are written, or they have no transparency.
+    """
+    if suffix not in FORMATS:
+        raise UserError(f"videos are written as {', '.join(FORMATS)} files, not {suffix or 'without a suffix'}")
+    made = FORMATS[suffix]
+    if not transparent:
+        return made.opaque
+    if made.transparent is None:
+        able = " and ".join(name for name, each in FORMATS.items() if each.transparent)
+        raise UserError(
+            f"a {suffix} video has no transparency, which kind rgba needs; {able} have, or choose another kind"
+        )
+    return made.transparent
+
+
+def av() -> Any:
+    """PyAV.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import av as module
+    except ModuleNotFoundError as error:
+        raise UserError("videos need the package av; install it with: pip install 'limelight[video]'") from error
+    module.logging.set_level(module.logging.PANIC)  # its notes about damaged files are given as notes of ours
+    return module

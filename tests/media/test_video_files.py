@@ -1,0 +1,176 @@
+"""Video files in and out: frames, times, turning, sound, odd sizes, damage."""
+
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limelight.foundation.errors import UserError
+from limelight.media.video.formats import encoding
+from limelight.media.video.reader import VideoReader
+from limelight.media.video.threads import Behind, ahead
+from limelight.media.video.writer import VideoWriter
+from tests.video_files import frame, library, read_video, turn_right, write_video
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    library()
+
+
+def copied(source: Path, target: Path, channels: int = 3) -> list[str]:
+    """Write a video's frames anew, and return the notes."""
+    with VideoReader(source) as reader:
+        with VideoWriter(target, encoding(target.suffix, transparent=channels == 4), reader) as writer:
+            for each in reader:
+                alpha_HW1 = np.full((*reader.size, 1), 128, np.uint8)
+                pixels = each.image_HW3 if channels == 3 else np.dstack((each.image_HW3, alpha_HW1))
+                writer.add(pixels[..., 0] if channels == 1 else pixels, each.time)
+            writer.add_sound()
+        return [*reader.notes, *writer.notes]
+
+
+def test_frames_come_in_order(tmp_path: Path) -> None:
+    with VideoReader(write_video(tmp_path / "a.mp4")) as reader:
+        assert (reader.size, reader.rate, reader.count, reader.sound) == ((48, 64), 25, 12, None)
+        frames = list(reader)
+    assert [each.time * reader.time_base for each in frames] == [Fraction(at, 25) for at in range(12)]
+    for at, each in enumerate(frames):
+        assert np.abs(each.image_HW3.astype(int) - frame(at)).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
+def test_rate_times_and_sound_are_kept(tmp_path: Path, suffix: str) -> None:
+    """Times that are not even too, and sound in a format that cannot take it over."""
+    uneven = [0, 1, 2, 5, 6, 7, 11, 12, 13, 14, 20, 21]
+    source = write_video(tmp_path / "a.mp4", sound=True, times=uneven)
+    notes = copied(source, tmp_path / f"b{suffix}")
+    frames, times, seconds = read_video(tmp_path / f"b{suffix}")
+    assert notes == [] and len(frames) == 12
+    np.testing.assert_allclose(np.subtract(times, times[0]), np.array(uneven) / 25, atol=0.002)
+    assert seconds == pytest.approx(12 / 25, abs=0.06)
+
+
+def test_frames_are_turned_as_players_show_them(tmp_path: Path) -> None:
+    turn_right(write_video(tmp_path / "a.mp4"))
+    with VideoReader(tmp_path / "a.mp4") as reader:
+        first = next(iter(reader)).image_HW3
+        assert reader.size == (64, 48) and first.shape == (64, 48, 3)
+    difference = np.abs(first.astype(int) - np.rot90(frame(0), -1)).mean()
+    assert difference < 6, "turned to the right"
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mkv", aspect=Fraction(4, 3))
+    copied(source, tmp_path / "b.mkv")
+    with VideoReader(tmp_path / "b.mkv") as reader:
+        assert reader.aspect == Fraction(4, 3)
+
+
+def test_alpha_is_kept(tmp_path: Path) -> None:
+    copied(write_video(tmp_path / "a.mp4"), tmp_path / "b.mov", channels=4)
+    frames, _, _ = read_video(tmp_path / "b.mov")
+    assert frames[0].shape == (48, 64, 4) and abs(int(frames[0][..., 3].mean()) - 128) <= 1
+    copied(write_video(tmp_path / "c.mp4"), tmp_path / "d.webm", channels=4)
+    with library().open(str(tmp_path / "d.webm")) as container:
+        assert container.streams.video[0].metadata.get("alpha_mode") == "1"
+    with pytest.raises(
+        UserError, match=r"a \.mp4 video has no transparency, which kind rgba needs; \.mov and \.webm have"
+    ):
+        encoding(".mp4", transparent=True)
+    with pytest.raises(UserError, match=r"videos are written as \.mp4, \.mkv, \.mov, \.webm files, not \.avi"):
+        encoding(".avi", transparent=False)
+
+
+def test_odd_sides_become_even(tmp_path: Path) -> None:
+    notes = copied(write_video(tmp_path / "a.mp4", size=(47, 63)), tmp_path / "b.mp4")
+    assert notes == ["63 x 47 pixels became even, as the format needs: the last line is repeated"]
+    assert read_video(tmp_path / "b.mp4")[0][0].shape == (48, 64, 3)
+
+
+def test_grey_is_grey(tmp_path: Path) -> None:
+    copied(write_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", channels=1)
+    frames, _, _ = read_video(tmp_path / "b.mp4")
+    assert np.ptp(frames[0].astype(int), axis=2).max() <= 3
+
+
+def test_one_frame_is_a_video(tmp_path: Path) -> None:
+    copied(write_video(tmp_path / "a.mp4", frames=1), tmp_path / "b.mp4")
+    assert len(read_video(tmp_path / "b.mp4")[0]) == 1
+
+
+def test_a_video_that_ends_early_gives_what_it_has(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mkv", frames=60, size=(96, 128))
+    source.write_bytes(source.read_bytes()[: -source.stat().st_size // 3])
+    with VideoReader(source) as reader:
+        count = len(list(reader))
+    assert 0 < count < 60
+
+
+def test_damage_is_skipped_and_said(tmp_path: Path) -> None:
+    """Zeros in the middle of an MPEG-4 stream."""
+    source = write_video(tmp_path / "a.avi", frames=60, size=(96, 128), codec="mpeg4")
+    content = bytearray(source.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + len(content) // 8] = bytes(len(content) // 8)
+    source.write_bytes(content)
+    with VideoReader(source) as reader:
+        count = len(list(reader))
+    assert count > 20 and (count < 60 or reader.notes or count == 60)
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all", b"\0" * 4096])
+def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read .*a\.mp4: [a-z].*; convert or replace it"):
+        VideoReader(tmp_path / "a.mp4")
+
+
+def test_sound_alone_and_large_frames_are_refused(tmp_path: Path) -> None:
+    av = library()
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        voice = container.add_stream("aac", rate=44100)
+        voice.layout = "mono"
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        heard.sample_rate = 44100
+        container.mux(voice.encode(heard))
+        container.mux(voice.encode(None))
+    with pytest.raises(UserError, match="has no video stream"):
+        VideoReader(tmp_path / "sound.mp4")
+    with pytest.raises(UserError, match=r"frames of 64 x 48 pixels, more than 3000; raise the limit"):
+        VideoReader(write_video(tmp_path / "a.mp4"), max_pixels=3000)
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+def test_ahead_is_bounded_keeps_order_and_passes_errors() -> None:
+    made = []
+
+    def items():
+        for number in range(100):
+            made.append(number)
+            yield number
+        raise UserError("the end is broken")
+
+    taken = ahead(items(), 3)
+    assert next(taken) == 0
+    time.sleep(0.2)
+    assert len(made) <= 6  # one taken, three kept, one in hand
+    with pytest.raises(UserError, match="the end is broken"):
+        assert list(taken) == list(range(1, 100))
+    stopped = ahead(iter(range(10**9)), 3)
+    assert next(stopped) == 0
+    stopped.close()  # the thread ends
+
+
+def test_behind_is_bounded_keeps_order_and_passes_errors() -> None:
+    done: list[int] = []
+    with Behind(2) as behind:
+        for number in range(20):
+            behind.call(done.append, number)
+            assert number - len(done) <= 3
+    assert done == list(range(20))
+    with pytest.raises(ZeroDivisionError), Behind(2) as behind:
+        for number in (1, 0, 1, 1, 1):
+            behind.call(divmod, 1, number)

@@ -1,0 +1,121 @@
+"""Videos from the command line: kinds, folders, what is there already, Ctrl-C."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from limelight.cli import app
+from limelight.foundation.errors import UserError
+from limelight.imaging.images import write_png
+from limelight.inference.predictor import load
+from limelight.inference.stream import Stream
+from limelight.media.video.reader import VideoReader
+from tests.video_files import frame, library, read_video, write_video
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    library()
+
+
+@pytest.fixture
+def run(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(
+        app, ["predict", "--model", str(untrained), "--device", "cpu", *map(str, arguments)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["map", "green", "white", "#102030", "blur", "overlay", "rgba"])
+def test_every_kind_is_that_of_pictures(run: Run, untrained: Path, tmp_path: Path, kind: str) -> None:
+    source = write_video(tmp_path / "a.mp4", frames=3, sound=True)
+    suffix = ".mov" if kind == "rgba" else ".mp4"
+    result = run(source, "--kind", kind, "-o", f"out{suffix}")
+    assert result.exit_code == 0, result.output
+    assert f"out{suffix}: 3 frames written" in result.output
+    frames, _, seconds = read_video(tmp_path / f"out{suffix}")
+    assert seconds == pytest.approx(0.12, abs=0.06)
+    with VideoReader(source) as reader:
+        write_png(tmp_path / "first.png", next(iter(reader)).image_HW3)
+    assert run("first.png", "--kind", kind, "-o", "first-result.png").exit_code == 0
+    from PIL import Image
+
+    expected = np.asarray(
+        Image.open(tmp_path / "first-result.png").convert("RGBA" if kind == "rgba" else "RGB")
+    ).astype(int)
+    assert len(frames) == 3 and frames[0].shape == expected.shape
+    assert np.abs(frames[0].astype(int) - expected)[..., -1 if kind == "rgba" else slice(None)].mean() < 6
+
+
+def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/sub").mkdir(parents=True)
+    write_video(tmp_path / "in/sub/a.mp4", frames=2)
+    (tmp_path / "in/b.mp4").write_bytes(b"no video")
+    write_png(tmp_path / "in/c.png", frame(0))
+    result = run("in", "-o", "out/")
+    assert result.exit_code == 1 and "cannot read in/b.mp4" in result.output
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*") if "limelight" not in path.name) == [
+        "a.mp4",
+        "c.png",
+    ]
+    again = run("in", "-o", "out/")
+    assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--kind", "rgba", "-o", "x.mp4"), "a .mp4 video has no transparency"),
+        (("--kind", "npy"), "videos have no kind npy; choose map, rgba"),
+        (("-o", "x.avi"), "videos are written as .mp4, .mkv, .mov, .webm files, not .avi"),
+        (("--depth", "a.mp4"), "--depth cannot be given with videos; leave it out"),
+        (("-o", "a.mp4"), "a.mp4 is the video itself; choose another --output"),
+        (("--smoothing", "1.0"), "less than or equal to 0.99"),
+    ],
+)
+def test_mistakes_are_one_line(run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    write_video(tmp_path / "a.mp4", frames=2)
+    result = run("a.mp4", *arguments)
+    assert result.exit_code != 0 and message in str(result.exception) + result.output
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_what_is_done_playable(untrained: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=1500, size=(240, 320), sound=True)
+    command = [sys.executable, "-m", "limelight.cli", "predict", "a.mp4", "--model", str(untrained), "-o", "out.mp4"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".limelight.*/out.mp4")):
+        time.sleep(0.1)
+        assert process.poll() is None
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "frames interrupted; playable so far" in errors
+    assert not (tmp_path / "out.mp4").exists() and not list(tmp_path.glob(".limelight.*/*"))
+    frames, _, _ = read_video(tmp_path / "out.partial.mp4")
+    assert 0 < len(frames) < 1500
+
+
+def test_a_stream_gives_frames_in_order_and_smooths_within_a_scene(untrained: Path) -> None:
+    predictor = load(untrained, device="cpu")
+    frames = [frame(at) for at in range(3)] + [255 - frame(at) for at in range(2)]
+    plain = [each.saliency_HW for each in predictor.predict(frames)]
+    stream = Stream(predictor, smoothing=0.5)
+    assert stream.look_ahead == 0
+    smoothed = [each.saliency_HW for image_HW3 in frames for each in stream.push(image_HW3)]
+    assert stream.flush() == []
+    np.testing.assert_allclose(smoothed[0], plain[0], atol=1e-6)
+    np.testing.assert_allclose(smoothed[1], (plain[0] + plain[1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(smoothed[3], plain[3], atol=1e-6)  # another scene
+    with pytest.raises(UserError, match="smoothing must be at least 0 and below 1, got 1"):
+        Stream(predictor, smoothing=1.0)
