@@ -32,6 +32,8 @@ class Capabilities:
     """What it can be trained for, by the names of a run's `objective`."""
     merge: bool = False
     """`reparameterize` gives a form with fewer operations."""
+    stream: bool = False
+    """`step` takes the frames of a clip one by one, each as it comes."""
     sample: bool = False
     """`denoise` draws from noise in several steps."""
     divisor: int = 1
@@ -215,6 +217,16 @@ class Network(nn.Module):
         Only where `capabilities.merge`. The result's `build_options` re-create its graph.
         """
         raise NotImplementedError(f"{type(self).__name__} has no merged form")
+
+    def step(self, image_B3HW: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The next frame of streams: its logits_B1HW, and the state for the frame after it.
+
+        Only where `capabilities.stream`.
+
+        Args:
+            state: what the call for the frame before returned; None at the first frame.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
 
     def unmerged(self) -> AbstractContextManager[None]:
         """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it."""

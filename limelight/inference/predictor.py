@@ -293,6 +293,34 @@ class SaliencyPredictor(Predictor[Prediction]):
             none, rgb = [None] * len(frames), ["rgb"] * len(frames)
             return list(self._predict_batch(frames, none, rgb, size, (), finish, output_processing_res, is_clip=True))
 
+    @property
+    def streams(self) -> bool:
+        """Whether `predict_next` takes the frames of a clip one by one: causal networks in PyTorch do."""
+        return self._backend.streams
+
+    def predict_next(self, frame_HW3: np.ndarray, state: Any = None) -> tuple[Prediction, Any]:
+        """Predict the next frame of a stream, only where `streams`.
+
+        Args:
+            frame_HW3: uint8 RGB, of the stream's size.
+            state: what the call for the frame before returned; None at the first.
+
+        Raises:
+            UserError: the frame is not a uint8 HxWx3 array.
+        """
+        check_picture(frame_HW3)
+        started = time.perf_counter()
+        height, width, _ = frame_HW3.shape
+        feeds = picture_feeds([frame_HW3], [None], ["rgb"], self.card, self._size_of((height, width)))
+        prepared = time.perf_counter()
+        with self._turn:
+            maps, after = self._backend.step(feeds[self.card.architecture.inputs[0].name][:, 0], state)
+        finished = time.perf_counter()
+        milliseconds = {"pre": 1000 * (prepared - started), "net": 1000 * (finished - prepared)}
+        result = prediction(maps.probability_BKhw[0], None, (height, width), milliseconds, finish=self.finish)
+        result.milliseconds["post"] = 1000 * (time.perf_counter() - finished)
+        return result, after
+
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):
     """Segments the classes that text prompts name.

@@ -1,6 +1,7 @@
 """Predictions of frames that come one after another."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,9 @@ _GLANCE = 32
 class Stream:
     """Frames in, predictions out, in the same order.
 
-    A network of stills answers each frame at once. A network of clips answers as many frames at a time as it was
-    trained on; its look-ahead is one less.
+    A network of stills answers each frame at once, and so does a causal one of clips in PyTorch, in memory that does
+    not grow. Another network of clips answers as many frames at a time as it was trained on; its look-ahead is one
+    less.
 
     Args:
         smoothing: share of the map before in each map, in [0, 1): less flicker of networks of stills, and more delay.
@@ -41,7 +43,8 @@ class Stream:
         if not 0 <= smoothing < 1:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
         self._predictor, self._smoothing = predictor, smoothing
-        self._together = clip_frames(predictor.card.architecture.inputs) or 1
+        self._together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
+        self._state: Any = None
         self._waiting: list[np.ndarray] = []
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -67,7 +70,11 @@ class Stream:
         frames, self._waiting = self._waiting, []
         if not frames:
             return []
-        predictions = self._predictor.predict_clip(frames)
+        if self._predictor.streams:
+            prediction, self._state = self._predictor.predict_next(frames[0], self._state)
+            predictions = [prediction]
+        else:
+            predictions = self._predictor.predict_clip(frames)
         return self._smoothed(frames, predictions) if self._smoothing else predictions
 
     def _smoothed(self, frames: Sequence[np.ndarray], predictions: Sequence[Prediction]) -> list[Prediction]:

@@ -9,7 +9,7 @@ from limelight.models.registry import create_model
 from limelight.models.sdnet.difference import plain_kernel
 from limelight.models.sdnet.video.checkpoint import from_published
 from limelight.models.sdnet.video.network import STDNet
-from limelight.models.sdnet.video.temporal import TemporalDifferenceConv, convolve_frames
+from limelight.models.sdnet.video.temporal import TemporalDifferenceConv, convolve_stack, stack_frames
 from limelight.models.state import load_strict
 from tests.models.published_sdnet import GOLDEN, published_state
 from tests.tolerance import assert_agree
@@ -55,18 +55,21 @@ def test_a_plane_is_a_three_dimensional_convolution() -> None:
     for axis, taps, padding in (("width", kernel[:, :, :, None], (0, 0, 1)), ("height", kernel[..., None], (0, 1, 0))):
         expected = torch.nn.functional.conv3d(volume, taps, padding=padding).transpose(1, 2).flatten(0, 1)
         torch.testing.assert_close(
-            convolve_frames(clip, kernel, None, axis, causal=False), expected, atol=1e-5, rtol=1e-5
+            convolve_stack(stack_frames(clip.flatten(0, 1), 5, causal=False), kernel, None, axis),
+            expected,
+            atol=1e-5,
+            rtol=1e-5,
         )
 
 
 def test_differences_are_of_time_and_space() -> None:
     """Central differences of a clip that neither moves nor varies are zero, of a flicker they are not."""
-    layer = TemporalDifferenceConv(3, "width", causal=False)
+    layer = TemporalDifferenceConv(3, "width")
     still = torch.ones(1, 4, 3, 5, 9)
     flicker = still * torch.tensor([1.0, 2.0, 1.0, 2.0])[:, None, None, None]
     kernel = plain_kernel(layer._branch_weights()[1], "cd")
     for clip, moves in ((still, False), (flicker, True)):
-        inside = layer.convolve(clip, kernel)[..., 1:-1]
+        inside = layer.convolve(stack_frames(clip.flatten(0, 1), 4, causal=False), kernel)[..., 1:-1]
         assert (inside.abs().max() > 1e-3) == moves
 
 
@@ -83,3 +86,28 @@ def test_what_a_frame_sees() -> None:
     both, causal = (STDNet(width=12, causal=each).eval() for each in (False, True))
     assert seen_by(both, 12, 24) == list(range(4, 21))  # two frames a level, four levels
     assert seen_by(causal, 20, 24) == list(range(4, 21))  # twice as far back, and nothing of what comes
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("mixers", [False, True])
+def test_frame_by_frame_is_the_whole_clip(mixers: bool, merged: bool) -> None:
+    torch.manual_seed(0)
+    network = STDNet(width=12, causal=True, mixers=mixers).eval()
+    for name, value in network.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            value.uniform_(0.5, 2.0)
+    network = network.reparameterize() if merged else network
+    clips, state, steps = torch.rand(2, 9, 3, 48, 64), None, []
+    with torch.no_grad():
+        whole = network(clips)[0].unflatten(0, (2, 9))
+        for at in range(9):
+            logits, state = network.step(clips[:, at], state)
+            steps.append(logits)
+    assert_agree(torch.stack(steps, 1), whole, network)
+    assert state is not None and sum(len(maps) for maps in state.values()) == 16  # whatever the number of frames
+
+
+def test_only_the_causal_form_takes_single_frames() -> None:
+    assert not STDNet(width=8).capabilities.stream and STDNet(width=8, causal=True).capabilities.stream
+    with pytest.raises(NotImplementedError, match="looks at later frames too"):
+        STDNet(width=8).step(torch.zeros(1, 3, 32, 32))

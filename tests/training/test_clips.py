@@ -13,6 +13,7 @@ from limelight.evaluation.saliency import predicted, to_8bit
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
 from limelight.inference.predictor import load
+from limelight.inference.stream import Stream
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
@@ -99,3 +100,32 @@ def test_a_clip_network_teaches_clips(weights: Path, clips: list[Sample]) -> Non
     assert torch.equal(teacher.targets(batch), expected)
     smaller = NetworkTeacher(network, card, mean=card.prepare.mean, std=card.prepare.std, size=16, classes=())
     assert smaller.targets(batch).shape == expected.shape
+
+
+def test_a_causal_network_streams_what_it_sees_in_the_whole_clip(clips: list[Sample], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model("stdnet-causal", width=8, frames=3)
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    save_weights(tmp_path / "w", network, name="stdnet-causal", input_size=(32, 32))
+    predictor = load(tmp_path / "w", device="cpu")
+    frames = [read_image(sample.image) for sample in clips[:8]]
+    stream = Stream(predictor)
+    assert predictor.streams and stream.look_ahead == 0
+    streamed = [each.saliency_HW for frame in frames for each in stream.push(frame)]
+    whole = [each.saliency_HW for each in predictor.predict_clip(frames)]
+    assert len(streamed) == 8
+    for pair in zip(streamed, whole, strict=True):
+        np.testing.assert_allclose(*pair, atol=1e-5)
+
+
+def test_a_stream_of_windows_keeps_order_and_loses_nothing(weights: Path, clips: list[Sample]) -> None:
+    predictor = load(weights, device="cpu")
+    frames = [read_image(sample.image) for sample in clips[:8]]
+    stream = Stream(predictor)
+    assert not predictor.streams and stream.look_ahead == 2
+    streamed = [each for frame in frames for each in stream.push(frame)] + stream.flush()
+    expected = [each for at in (0, 3, 6) for each in predictor.predict_clip(frames[at : at + 3])]
+    assert all(
+        np.array_equal(one.saliency_HW, other.saliency_HW) for one, other in zip(streamed, expected, strict=True)
+    )

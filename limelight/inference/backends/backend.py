@@ -1,7 +1,7 @@
 """The interface that every inference backend implements, and a base class for exported networks."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Backend(Protocol):
     """Height and width that the network accepts; None where it accepts any."""
     concurrent: bool
     """Whether several threads may call it concurrently."""
+    streams: bool
+    """Whether `step` takes the frames of a clip one by one."""
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         """Run a batch.
@@ -39,6 +41,18 @@ class Backend(Protocol):
 
         Raises:
             UserError: an input is missing or of a size that the network does not accept, or memory runs out.
+        """
+        ...
+
+    def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        """Run the next frame of a stream, only where `streams`.
+
+        Args:
+            image_13HW: normalised.
+            state: what the call for the frame before returned; None at the first.
+
+        Returns:
+            The frame's map, and the state for the next.
         """
         ...
 
@@ -73,6 +87,10 @@ class ExportedBackend:
 
     takes: Sides
     concurrent = True
+    streams = False
+
+    def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        raise NotImplementedError("exports take whole clips")
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
         raise UserError("exports take no text prompts; use runtime 'torch'")

@@ -48,6 +48,7 @@ class PyTorchBackend:
                 self.network.take_autoencoder(planned.vae)
             self.network.to(device=planned.device, dtype=self.dtype)
             self.network.to(memory_format=torch.channels_last)
+        self.streams = self.network.capabilities.stream
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         with self._computing(), raising_shortage():
@@ -62,6 +63,11 @@ class PyTorchBackend:
         if sampling.steps is None:
             return self.network.maps(given), None
         return self.network.draw(given, steps=sampling.steps, ensemble_size=sampling.ensemble_size, seeds=seeds)
+
+    def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        with self._computing(), raising_shortage():
+            logits, after = self.network.step(self._tensor("image", image_13HW), state)
+            return Maps(logits.float().sigmoid().cpu().numpy()), after
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
         with self._computing():

@@ -1,5 +1,7 @@
 """One level of STDNet's decoder: what space says, what time says, and a gate."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,6 +59,10 @@ class SpatialBranch(nn.Module):
         return F.relu(self.norm(summed))
 
 
+Neighbours = Callable[[Tensor, int], Tensor]
+"""(features_BCHW, which of a level's two temporal layers) -> stack_B3CHW, each frame with two of its neighbours."""
+
+
 class Level(nn.Module):
     """A level of the decoder.
 
@@ -65,24 +71,28 @@ class Level(nn.Module):
         deepest: no coarser level goes before it.
     """
 
-    def __init__(self, channels: int, *, deepest: bool, merged: bool, causal: bool) -> None:
+    def __init__(self, channels: int, *, deepest: bool, merged: bool) -> None:
         super().__init__()
         self.project = Projection(channels, 2 * WIDTH if deepest else WIDTH, merged=merged)
         self.spatial = SpatialBranch(merged=merged)
-        self.temporal1 = temporal_conv(2 * WIDTH, "width", causal=causal, merged=merged)
-        self.temporal2 = temporal_conv(2 * WIDTH, "height", causal=causal, merged=merged)
+        self.temporal1 = temporal_conv(2 * WIDTH, "width", merged=merged)
+        self.temporal2 = temporal_conv(2 * WIDTH, "height", merged=merged)
         self.project_temporal = Projection(2 * WIDTH, WIDTH, merged=merged)
         self.fuse = Projection(2 * WIDTH, WIDTH, merged=merged)
         self.gate = SpatialGate(WIDTH)
 
-    def forward(self, features_BCHW: Tensor, coarse_BDhw: Tensor | None, frames: int) -> Tensor:
-        """Rows of the level's features, (B, WIDTH, H, W); every `frames` of them are a clip."""
-        joint = F.relu(self.project(features_BCHW))
+    def encode(self, features_BCHW: Tensor) -> Tensor:
+        """What the level needs of a frame alone."""
+        return F.relu(self.project(features_BCHW))
+
+    def forward(self, encoded_BDHW: Tensor, coarse_BDhw: Tensor | None, neighbours: Neighbours) -> Tensor:
+        """Features of the level, (B, WIDTH, H, W)."""
+        joint = encoded_BDHW
         if coarse_BDhw is not None:
             joint = torch.cat([joint, resize_like(coarse_BDhw, joint)], 1)
         moving = joint
-        for temporal in (self.temporal1, self.temporal2):
-            moving = moving + F.relu(temporal(moving.unflatten(0, (-1, frames))))
+        for place, temporal in enumerate((self.temporal1, self.temporal2)):
+            moving = moving + F.relu(temporal(neighbours(moving, place)))
         both = torch.cat([self.spatial(joint), F.relu(self.project_temporal(moving))], 1)
         gated: Tensor = self.gate(self.fuse(both))
         return gated
