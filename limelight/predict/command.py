@@ -91,10 +91,11 @@ def run(request: Request) -> int:
     if not videos:
         return _run_pictures(request)
     status = run_videos(request, videos)
-    others = [str(path) for path in paths if path not in videos]
-    if status == INTERRUPTED or not Walk([Path(each).resolve() for each in others], marker=RECORD).pictures:
+    others = [path for path in paths if path not in videos]
+    folders = [path.resolve() for path in others if path.is_dir()]
+    if status == INTERRUPTED or (len(folders) == len(others) and not Walk(folders, marker=RECORD).pictures):
         return status
-    return max(status, _run_pictures(replace(request, sources=others)))
+    return max(status, _run_pictures(replace(request, sources=[str(path) for path in others])))
 
 
 def run_videos(request: Request, videos: Mapping[Path, Path]) -> int:
@@ -113,7 +114,8 @@ def run_videos(request: Request, videos: Mapping[Path, Path]) -> int:
     requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
     output = request.output or ""
     named = Path(output).suffix.lower()
-    single = len(videos) == 1 and named != "" and not output.endswith("/") and not Path(output).is_dir()
+    one = len(videos) == len(request.sources) == 1 and Path(request.sources[0]) in videos
+    single = one and named != "" and not output.endswith("/") and not Path(output).is_dir()
     style = _style(request, ".png")
     suffix = video_suffix(style, named if single else requested)
     predictor = _load(request)

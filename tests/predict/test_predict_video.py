@@ -72,6 +72,15 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
 
 
+def test_a_video_and_a_picture_by_name(run: Run, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=2)
+    write_png(tmp_path / "b.png", frame(0))
+    assert run("a.mp4", "b.png", "-o", "out/", "--kind", "white").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("[ab].*")) == ["a.mp4", "b.png"]
+    assert run("a.mp4", "-o", "named/", "--format", "webm").exit_code == 0
+    assert len(read_video(tmp_path / "named/a.webm")[0]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
