@@ -6,6 +6,7 @@ from pathlib import Path
 
 from limelight.config import SlowMeasure
 from limelight.data.manifest import Sample
+from limelight.evaluation.clips import score_with_clips
 from limelight.evaluation.metrics import Scorer
 from limelight.evaluation.scored import Datasets, Method
 from limelight.foundation.errors import UserError
@@ -34,7 +35,7 @@ def evaluate_maps_folder(
     map_paths, results = find_maps(folder, datasets), {}
     with Scorer(workers, slow) as scorer:
         for dataset, paths in map_paths.items():
-            results[dataset] = scorer.score((sample.sample_id, path, sample.mask or "") for sample, path in paths)
+            results[dataset] = score_with_clips(scorer, paths)
             if resized := results[dataset].resized:
                 print(
                     f"{folder}: {len(resized)} of {len(paths)} maps of {dataset} had another size than their masks and "

@@ -8,7 +8,7 @@ run of PySODMetrics bit for bit.
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -60,12 +60,18 @@ class SaliencyScores:
     """Images where PySODMetrics' S is NaN (object centroid on the last row or column); excluded from mean S."""
     resized: list[str]
     """Images whose map was resized (bilinear) to the ground truth's size."""
+    clips: dict[str, list[str]] = field(default_factory=dict)
+    """Clip -> its images. Where there are any, metrics, curves and errors are over the clips' own means, not over
+    images (see `limelight.evaluation.clips`); images without a clip are one each."""
 
     @property
     def figures(self) -> dict[str, float]:
         """The metrics, and standard errors '<metric>_se' of those in QUOTED; undefined ones are omitted."""
         quoted = [name for name in QUOTED if name in self.metrics]
-        errors = {name + ERROR: standard_error([row[name] for row in self.per_image.values()]) for name in quoted}
+        groups = list(self.clips.values()) or [[name] for name in self.per_image]
+        errors = {
+            name + ERROR: standard_error([_mean(self.per_image, group, name) for group in groups]) for name in quoted
+        }
         return {name: value for name, value in (self.metrics | errors).items() if not np.isnan(value)}
 
     @property
@@ -119,9 +125,13 @@ class Scorer:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def score(self, pairs: Iterable[Pair]) -> SaliencyScores:
-        """Score maps as `score_maps` does."""
-        totals = _Totals()
+    def score(self, pairs: Iterable[Pair], clips: Mapping[str, str] | None = None) -> SaliencyScores:
+        """Score maps as `score_maps` does.
+
+        Args:
+            clips: id -> clip of images that are frames; may be filled while `pairs` are made.
+        """
+        totals = _Totals({} if clips is None else clips)
         try:
             for name, outcome in self._outcomes(pairs):
                 totals.add(name, outcome)
@@ -167,12 +177,16 @@ def _unpack(names: list[str], future: "Future[list[Outcome]]") -> Iterator[tuple
 class _Totals:
     """Running sums. Curves are summed row by row, which is how NumPy averages a stack of rows."""
 
+    clips: Mapping[str, str]
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     marked: dict[str, list[str]] = field(
         default_factory=lambda: {"empty": [], "full": [], "undefined": [], "resized": []}
     )
-    curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """Clip -> its images; '' holds all stills of a set without clips."""
+    curves: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Group -> the sums of its images' curves."""
 
     def add(self, name: str, outcome: Outcome) -> None:
         if name in self.per_image or name in self.failures:
@@ -182,7 +196,10 @@ class _Totals:
             self.failures[name] = outcome.error
             return
         curves = {curve: own for curve in CURVES if (own := getattr(scores, f"{curve}_256")) is not None}
-        self.curves = {curve: self.curves[curve] + own for curve, own in curves.items()} if self.curves else curves
+        group = self.clips.get(name, name if self.clips else "")
+        self.groups.setdefault(group, []).append(name)
+        before = self.curves.get(group)
+        self.curves[group] = {curve: before[curve] + own for curve, own in curves.items()} if before else curves
         row = {name: own for name in (*PER_IMAGE, *SLOW) if (own := getattr(scores, name)) is not None}
         self.per_image[name] = row | _summaries(curves)
         facts = {"empty": scores.empty, "full": scores.full, "resized": outcome.resized}
@@ -194,15 +211,34 @@ class _Totals:
         if not self.per_image:
             reason = next(iter(self.failures.values()), "there were none")
             raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
-        curves = {curve: total / len(self.per_image) for curve, total in self.curves.items()}
         measured = next(iter(self.per_image.values()))
-        metrics = {metric: self._mean(metric) for metric in measured} | _summaries(curves)
-        return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked)
+        curves = {
+            curve: _mean_of([self.curves[group][curve] / len(names) for group, names in self.groups.items()])
+            for curve in next(iter(self.curves.values()))
+        }
+        metrics = {
+            metric: _defined_mean([_mean(self.per_image, names, metric) for names in self.groups.values()])
+            for metric in measured
+        } | _summaries(curves)
+        clips = self.groups if self.clips else {}
+        return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked, clips=clips)
 
-    def _mean(self, metric: str) -> float:
-        values = np.array([row[metric] for row in self.per_image.values()])
-        defined = values[~np.isnan(values)]
-        return float(np.mean(defined)) if len(defined) else float("nan")
+
+def _mean_of(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The mean of several curves; of one, that curve."""
+    mean: NDArray[np.float64] = sum(curves[1:], start=curves[0]) / len(curves)
+    return mean
+
+
+def _mean(per_image: Mapping[str, Mapping[str, float]], names: Iterable[str], metric: str) -> float:
+    return _defined_mean([per_image[name][metric] for name in names])
+
+
+def _defined_mean(values: Sequence[float]) -> float:
+    """The mean of those that are defined; NaN if none is."""
+    known = np.array(values)
+    defined = known[~np.isnan(known)]
+    return float(np.mean(defined)) if len(defined) else float("nan")
 
 
 def _summaries(curves: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
+from limelight.evaluation.clips import Found, score_with_clips
 from limelight.evaluation.map_pictures import panel
-from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
+from limelight.evaluation.metrics import SaliencyScores, Scorer
 from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
 from limelight.evaluation.worker import read_map, read_truth, score_one
@@ -78,7 +79,8 @@ class SaliencyScoring:
         companions: bool = True,
     ) -> SaliencyScores:
         """Score as `limelight.tasks.task.Scoring.score`."""
-        return self._scorer.score(predicted(predictor, samples, self._batch_size, keep, store, companions=companions))
+        predictions = predicted(predictor, samples, self._batch_size, keep, store, companions=companions)
+        return score_with_clips(self._scorer, predictions)
 
 
 def predicted(
@@ -89,8 +91,8 @@ def predicted(
     store: Path | None = None,
     *,
     companions: bool = True,
-) -> Iterator[Pair]:
-    """Predict lazily, in order, for `Scorer.score`; for the arguments see `limelight.tasks.task.Scoring.score`."""
+) -> Iterator[Found]:
+    """Predict lazily, in order; for the arguments see `limelight.tasks.task.Scoring.score`."""
 
     frames = clip_frames(predictor.card.architecture.inputs)
 
@@ -155,7 +157,7 @@ def _predict_batch(
     store: Path | None,
     *,
     is_clip: bool = False,
-) -> Iterator[Pair]:
+) -> Iterator[Found]:
     pictures: dict[str, Picture] = {}
     failures: dict[str, UserError] = {}
     for sample in batch:
@@ -174,13 +176,13 @@ def _predict_batch(
     for sample in batch:
         saliency = maps.get(sample.sample_id)
         if saliency is None:
-            yield sample.sample_id, failures[sample.sample_id], _mask(sample)
+            yield sample, failures[sample.sample_id]
             continue
         if sample.sample_id in keep:
             keep[sample.sample_id] = saliency
         if store is not None:
             write_png(store / f"{sample.sample_id}.png", saliency)
-        yield sample.sample_id, saliency, _mask(sample)
+        yield sample, saliency
 
 
 def _first_picture(datasets: Datasets, predictor: SaliencyPredictor) -> Picture:

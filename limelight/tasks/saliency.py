@@ -30,7 +30,8 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         "Figures of saliency are computed on 8-bit maps at the ground truth's size and equal PySODMetrics'; IoU is "
         "that of the map from 128 on, 1 where map and mask are empty; mBA is the mean accuracy at the boundary; max "
         "and mean are over the thresholds; BIoU is boundary IoU, TIoU that of a thin band about the boundary. ± is "
-        "the standard error over the images."
+        "the standard error over the images. Clips count without their first and last frame, figures and errors are "
+        "over the clips' means, and dtSSD is how much the error changes from frame to frame."
     )
     metrics: ClassVar[Mapping[str, Metric]] = {
         "Sm": Metric("S"),
@@ -54,6 +55,7 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
         "maxMSIoU": Metric("max MSIoU"),
         "avgMSIoU": Metric("mean MSIoU"),
         "hce": Metric("HCE", "lower"),
+        "dtssd": Metric("dtSSD", "lower"),
     }
     per_image = (
         *("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba", "maxEm", "avgEm", "maxFm", "avgFm"),

@@ -72,7 +72,7 @@ def test_equals_the_library_whatever_the_number_of_workers(images, workers):
     assert ours["iou"] == pytest.approx(np.mean([iou(*maps) for _, *maps in images]), abs=1e-12)
     # Pictures without a boundary count nothing: an empty and a full mask.
     assert ours["mba"] == pytest.approx(np.mean([boundary_accuracy(m > 128, t > 128) for _, m, t in images[:-2]]))
-    assert TASK.metrics.keys() - scores.metrics.keys() == {"adpMSIoU", "maxMSIoU", "avgMSIoU", "hce"}
+    assert TASK.metrics.keys() - scores.metrics.keys() == {"adpMSIoU", "maxMSIoU", "avgMSIoU", "hce", "dtssd"}
     assert scores.metrics.keys() < TASK.metrics.keys()
     for name, curve in curves.items():
         np.testing.assert_array_equal(scores.curves[name], curve)

@@ -79,7 +79,7 @@ def test_frames_are_seen_together(weights: Path, clips: list[Sample]) -> None:
 
 def test_clips_are_scored_window_by_window_and_stills_alone(weights: Path, clips: list[Sample]) -> None:
     predictor = load(weights, device="cpu")
-    scored = {name: saliency for name, saliency, _ in predicted(predictor, clips, 8, {})}
+    scored = {sample.sample_id: saliency for sample, saliency in predicted(predictor, clips, 8, {})}
     frames = [read_image(sample.image) for sample in clips]
     windows = [frames[0:3], frames[3:4], frames[4:7], frames[7:8], frames[8:9]]
     expected = [to_8bit(each.saliency_HW) for window in windows for each in predictor.predict_clip(window)]

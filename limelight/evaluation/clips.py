@@ -1,0 +1,78 @@
+"""Scoring of clips by the protocol of video salient object detection.
+
+Without a clip's first and last frame, figures are averaged over its frames, then over the clips (Su et al., TPAMI 2025,
+and their predecessors). Beside them stands dtSSD, how much the error changes from frame to frame.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limelight.data.manifest import Sample
+from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
+from limelight.evaluation.worker import Source, read_map, read_truth
+from limelight.foundation.errors import UserError
+
+Found = tuple[Sample, Source | UserError]
+"""A sample with its map, or why it has none."""
+
+
+def score_with_clips(scorer: Scorer, found: Iterable[Found]) -> SaliencyScores:
+    """Score maps of stills and of clips' frames, each clip's one after another.
+
+    Raises:
+        UserError: as `Scorer.score`.
+    """
+    clips: dict[str, str] = {}
+    changes = Changes()
+    scores = scorer.score(_scored(found, clips, changes), clips)
+    return replace(scores, metrics=scores.metrics | changes.metrics())
+
+
+@dataclass
+class Changes:
+    """How much the error of maps changes from one frame of a clip to the next: dtSSD.
+
+    The root mean square over the pixels of (p_t - p_(t-1)) - (g_t - g_(t-1)), maps and masks in [0, 1], a mean over a
+    clip's frames, then over the clips. Erofeev et al., 'Perceptually motivated benchmark for video matting' (BMVC
+    2015).
+    """
+
+    by_clip: dict[str, list[float]] = field(default_factory=dict)
+    _before: tuple[str, NDArray[np.float32]] | None = None
+
+    def add(self, clip: str, saliency: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+        """Add the next frame of a clip; one whose map has another size than its mask counts as missing."""
+        before, self._before = self._before, None
+        if saliency.shape != truth.shape:
+            return
+        error_HW = saliency.astype(np.float32) / np.float32(255) - (truth > 127).astype(np.float32)
+        if before is not None and before[0] == clip and before[1].shape == error_HW.shape:
+            change = float(np.sqrt(np.square(error_HW - before[1]).mean()))
+            self.by_clip.setdefault(clip, []).append(change)
+        self._before = clip, error_HW
+
+    def metrics(self) -> dict[str, float]:
+        """'dtssd'; nothing without clips."""
+        if not self.by_clip:
+            return {}
+        return {"dtssd": float(np.mean([np.mean(changes) for changes in self.by_clip.values()]))}
+
+
+def _scored(found: Iterable[Found], clips: dict[str, str], changes: Changes) -> Iterator[Pair]:
+    """Yield what is scored; note which clip frames are of, and how their errors change."""
+    for clip, group in groupby(found, lambda each: each[0].clip):
+        if clip is None:
+            yield from ((sample.sample_id, saliency, sample.mask or "") for sample, saliency in group)
+            continue
+        frames = list(group)
+        for place, (sample, saliency) in enumerate(frames):
+            mask = sample.mask or ""
+            clips[sample.sample_id] = clip
+            if not isinstance(saliency, UserError):
+                changes.add(clip, read_map(saliency), read_truth(mask))
+            if len(frames) < 3 or 0 < place < len(frames) - 1:
+                yield sample.sample_id, saliency, mask

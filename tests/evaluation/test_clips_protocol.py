@@ -1,0 +1,73 @@
+"""The video protocol: means over clips, without their ends, and how much errors change."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limelight.data.manifest import Sample
+from limelight.evaluation.clips import Changes, Found, score_with_clips
+from limelight.evaluation.metrics import Scorer
+from limelight.evaluation.worker import read_truth
+from limelight.imaging.images import write_png
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> list[Found]:
+    """A clip of five frames, one of two, and a still, with maps of noise."""
+    random, made = np.random.default_rng(0), []
+    for clip, count in (("long", 5), ("short", 2), (None, 1)):
+        for frame in range(count):
+            name = f"set/{clip}/{frame}"
+            truth = np.zeros((20, 30), np.uint8)
+            truth[5:15, 3 + 2 * frame : 15 + 2 * frame] = 255
+            path = tmp_path / f"{clip}-{frame}.png"
+            write_png(path, truth)
+            rest = (str(path), None, str(path), clip, None if clip is None else frame, (), 30, 20, "")
+            made.append(
+                (Sample(name, "set", "test", "rgb", "mask", *rest), random.integers(0, 256, (20, 30), np.uint8))
+            )
+    return made
+
+
+def test_figures_are_means_over_clips_without_their_ends(found: list[Found]) -> None:
+    with Scorer(0) as scorer:
+        scores = score_with_clips(scorer, found)
+        each = scorer.score((sample.sample_id, saliency, sample.mask or "") for sample, saliency in found)
+    assert list(scores.per_image) == [f"set/long/{at}" for at in (1, 2, 3)] + [f"set/short/{at}" for at in (0, 1)] + [
+        "set/None/0"
+    ]
+    groups = [[f"set/long/{at}" for at in (1, 2, 3)], [f"set/short/{at}" for at in (0, 1)], ["set/None/0"]]
+    for metric in ("mae", "Sm", "wFm"):
+        means = [np.mean([each.per_image[name][metric] for name in group]) for group in groups]
+        assert scores.metrics[metric] == pytest.approx(np.mean(means))
+        assert scores.figures[f"{metric}_se"] == pytest.approx(np.std(means, ddof=1) / np.sqrt(3))
+    assert scores.clips == dict(zip(("long", "short", "set/None/0"), groups, strict=True))
+
+
+def test_sets_of_stills_are_scored_as_ever(found: list[Found]) -> None:
+    stills = [(sample, saliency) for sample, saliency in found if sample.clip is None]
+    with Scorer(0) as scorer:
+        scores = score_with_clips(scorer, stills)
+        expected = scorer.score((sample.sample_id, saliency, sample.mask or "") for sample, saliency in stills)
+    assert scores.metrics == expected.metrics and scores.clips == {} and "dtssd" not in scores.metrics
+
+
+def test_the_change_of_errors(found: list[Found]) -> None:
+    """Zero for maps that are wrong in the same way in each frame; as written down otherwise."""
+    changes, errors = Changes(), []
+    for sample, saliency in found[:5]:
+        truth = read_truth(sample.mask or "")
+        changes.add("long", saliency, truth)
+        errors.append(saliency / 255 - truth / 255)
+    expected = [np.sqrt(np.mean((later - before) ** 2)) for before, later in itertools.pairwise(errors)]
+    assert changes.metrics()["dtssd"] == pytest.approx(np.mean(expected), rel=1e-5)
+    same = Changes()
+    for _ in range(3):
+        same.add("a", np.full((4, 4), 90, np.uint8), np.zeros((4, 4), np.uint8))
+    assert same.metrics() == {"dtssd": 0.0} and Changes().metrics() == {}
+    apart = Changes()
+    for clip in ("a", "b"):
+        apart.add(clip, np.full((4, 4), 90, np.uint8), np.zeros((4, 4), np.uint8))
+    assert apart.metrics() == {}  # the first frames of two clips
