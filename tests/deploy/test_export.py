@@ -159,7 +159,7 @@ def test_threads_are_honoured(folder: Path) -> None:
     assert torch.get_num_threads() == before
     compiled = opened(folder, "openvino-fp32", threads=1)
     compiled.run(feeds(1))
-    model = compiled._requests[SIZE].get_compiled_model()
+    model = compiled._requests[(3, *SIZE)].get_compiled_model()
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
     session = opened(folder, "onnx-fp32", threads=1)._session
     assert session.get_session_options().intra_op_num_threads == 1
