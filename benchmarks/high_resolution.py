@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from limelight.deploy.first_use import with_export
 from limelight.foundation.files import write_json
 from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_image
@@ -57,7 +58,7 @@ def one_pass(options: argparse.Namespace) -> dict[str, Any]:
     request = Request(
         options.runtime, "cpu", options.threads, None if refined else NETWORK_SIDE, high_resolution=refined
     )
-    predictor = load(options.model, request)
+    predictor = load(with_export(options.model, options.runtime, lasting=True), request)
     assert isinstance(predictor, SaliencyPredictor)
     started = time.perf_counter()
     (prediction,) = predictor.predict([image_HW3])

@@ -63,7 +63,7 @@ class Block(nn.Module):
         padded = x_BHWC.shape[1], x_BHWC.shape[2]
         if shift:
             x_BHWC = torch.roll(x_BHWC, (-shift, -shift), (1, 2))
-        mask_WNN = shift_mask(*padded, self.window, shift).to(x_BHWC) if shift else None
+        mask_WNN = torch.from_numpy(shift_mask(*padded, self.window, shift)).to(x_BHWC) if shift else None
         windows_WNC = window_partition(x_BHWC, window).flatten(1, 2)
         attended = self.attn(windows_WNC, mask=mask_WNN).unflatten(1, window)
         x_BHWC = window_reverse(attended, window, *padded)
@@ -73,14 +73,18 @@ class Block(nn.Module):
 
 
 @lru_cache(maxsize=32)
-def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
-    """mask_WNN, -100 between pixels of a window that are no neighbours in the map that was not shifted."""
-    region_1HW1 = torch.zeros(1, height, width, 1)
+def shift_mask(height: int, width: int, window: int, shift: int) -> np.ndarray:
+    """mask_WNN, -100 between pixels of a window that are no neighbours in the map that was not shifted.
+
+    No tensor is kept: one that is made while a network is exported is not a real one.
+    """
+    region_HW = np.zeros((height, width), np.float32)
     cuts = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     for number, (rows, columns) in enumerate((rows, columns) for rows in cuts for columns in cuts):
-        region_1HW1[:, rows, columns] = number
-    regions_WN = window_partition(region_1HW1, (window, window)).flatten(1)
-    return (regions_WN[:, :, None] != regions_WN[:, None]).float() * -100
+        region_HW[rows, columns] = number
+    windows = region_HW.reshape(height // window, window, width // window, window).swapaxes(1, 2)
+    regions_WN = windows.reshape(-1, window * window)
+    return np.where(regions_WN[:, :, None] != regions_WN[:, None], np.float32(-100), np.float32(0))
 
 
 class Stage(nn.Module):
