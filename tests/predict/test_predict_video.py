@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,9 @@ def test_ctrl_c_leaves_what_is_done_playable(untrained: Path, tmp_path: Path) ->
     write_video(tmp_path / "a.mp4", frames=500, size=(480, 640), sound=True)
     command = [sys.executable, "-m", "limelight.cli", "predict", "a.mp4", "--model", str(untrained), "--kind", "rgba"]
     command += ["-o", "out.mov"]  # whose encoding takes long
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # Of a shell's background jobs, which tests may be, SIGINT is ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list(tmp_path.glob(".limelight.*/out.mov")):
         time.sleep(0.1)
         assert process.poll() is None
