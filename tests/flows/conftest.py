@@ -21,7 +21,7 @@ with prefect_test_harness(server_startup_timeout=120):
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server, on an empty database.
 
@@ -32,3 +32,7 @@ def server() -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().strip()
         process.stdin.close()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:  # a process that was forked meanwhile holds the pipe open
+            process.terminate()
