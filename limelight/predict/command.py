@@ -88,6 +88,8 @@ def run(request: Request) -> int:
     _check_sources(request.sources)
     paths = [Path(source) for source in request.sources if source != STREAM]
     videos = find_videos(paths, Path(request.output or "results"))
+    if not videos and request.smoothing:
+        raise UserError("--smoothing is for videos, and there is none; leave it out")
     if not videos:
         return _run_pictures(request)
     status = run_videos(request, videos)

@@ -73,6 +73,11 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
 
 
+def test_smoothing_of_pictures_is_refused(run: Run, tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", frame(0))
+    assert "--smoothing is for videos" in str(run("a.png", "--smoothing", "0.5").exception)
+
+
 def test_a_video_and_a_picture_by_name(run: Run, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", frames=2)
     write_png(tmp_path / "b.png", frame(0))
