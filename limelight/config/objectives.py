@@ -33,6 +33,11 @@ class DistilledSettings(Section):
     teacher_size: int | None = Field(
         default=None, ge=32, description="pixels, the side of the teacher's input; null = the student's"
     )
+    teacher_maps: Literal["each-step", "once"] = Field(
+        default="each-step",
+        description="each-step: of the augmented batch, as published; once: of each whole picture, before the training",
+    )
+    teacher_flip: bool = Field(default=False, description="the mean of its maps of the picture and of its mirror image")
     teacher_classes: list[str] = Field(
         default_factory=list,
         description="an open-vocabulary teacher's map is the union of these; empty = all that it learnt",

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -84,6 +85,7 @@ def epoch_batches(
     inputs: Sequence[Input] = WITH_COMPANION,
     frames: int = 1,
     stride: int = 1,
+    maps: Path | None = None,
 ) -> Generator[Batch]:
     """Yield one epoch's augmented training batches, prefetched by a thread (`compute.workers` = 0) or by processes.
 
@@ -99,6 +101,7 @@ def epoch_batches(
         mean, std: the model card's normalisation, per channel of RGB in [0, 1].
         inputs: what the batches must hold, see `Learner.inputs`.
         frames, stride: of windows, see `limelight.data.windows`; a batch has `batch.size` windows.
+        maps: folder of a teacher's maps, which are augmented as the masks are.
 
     Raises:
         UserError: a file is missing or damaged (names the sample), there are fewer windows than processes, or frames of
@@ -110,7 +113,7 @@ def epoch_batches(
     plans = islice(_plans(_groups(firsts, run), run, seed, epoch, rank, world), start, None)
     workers = run.compute.workers
     share = max(workers, 1)  # each worker has its own cache
-    store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.compute.cache_mb << 20) // share)
+    store = _store(samples, round(OVERSIZE * max(_sizes(run))), (run.compute.cache_mb << 20) // share, maps)
     unlabelled = frozenset(run.samples.unlabelled)
     maker = BatchMaker(store, tuple(windows), unlabelled, mean, std, tuple(inputs), tuple(run.augment))
     pin = torch.device(device).type == "cuda"
@@ -245,12 +248,15 @@ class BatchMaker:
         has_labels = any(row.decoded.labels_HW is not None for row in rows)
         mask_BHW = np.zeros((len(rows), *size), np.float32)
         labels_BHW = np.full(mask_BHW.shape, VOID, np.int64) if has_labels else None
+        teacher_BHW = np.zeros_like(mask_BHW) if self.store.maps else None
         for at, row in enumerate(rows):
             moved = row.moved(size)
             if labelled[at] and moved.mask_HW is not None:
                 np.divide(moved.mask_HW, np.float32(255), out=mask_BHW[at])
             if labelled[at] and labels_BHW is not None and moved.labels_HW is not None:
                 labels_BHW[at] = moved.labels_HW
+            if teacher_BHW is not None and moved.teacher_HW is not None:
+                np.divide(moved.teacher_HW, np.float32(255), out=teacher_BHW[at])
         tensors.pop("modality", None)  # every batch has it, even without companions
         return Batch(
             tensors.pop("image"),
@@ -263,6 +269,7 @@ class BatchMaker:
             None if labels_BHW is None else torch.from_numpy(labels_BHW),
             tuple(_classes(sample) for sample in samples) if has_labels else (),
             len(rows) // len(plan.indices),
+            None if teacher_BHW is None else torch.from_numpy(teacher_BHW)[:, None],
         )
 
     def _rows(self, at: int, plan: Plan) -> list["_Row"]:
@@ -312,7 +319,7 @@ class _Row:
         decoded = self.decoded
         if self.drawn is None and decoded.size != size:
             decoded = _stretched(decoded, size)
-        parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW)
+        parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW, decoded.teacher_HW)
         picture = Picture(*parts, void=VOID, modality=self.sample.modality)
         return picture if self.drawn is None else augmentation.apply(picture, self.drawn, size)
 
@@ -339,8 +346,8 @@ def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
 
 # One training and one validation set at a time; an older set's images are released.
 @lru_cache(maxsize=1)
-def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int) -> SampleStore:
-    return SampleStore(samples, partial(shrink, shorter_side=shorter_side), capacity)
+def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int, maps: Path | None) -> SampleStore:
+    return SampleStore(samples, partial(shrink, shorter_side=shorter_side), capacity, maps)
 
 
 @lru_cache(maxsize=1)

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from limelight.data.classes import Vocabulary, label_map, vocabulary
 from limelight.data.manifest import Sample
+from limelight.data.teacher_maps import read_map
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_to, spread
+from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.models.inputs import Size
@@ -33,6 +35,8 @@ class Decoded:
     """uint16: depth sensors give more than 8 bits."""
     labels_HW: np.ndarray | None = None
     """int16, see `limelight.data.classes.Vocabulary`; only of samples with labels 'classes'."""
+    teacher_HW: np.ndarray | None = None
+    """uint8, a teacher's map, 255 = salient; only where maps were made before the training."""
 
     @property
     def size(self) -> Size:
@@ -42,7 +46,7 @@ class Decoded:
 
     @property
     def nbytes(self) -> int:
-        parts = (self.image_HW3, self.mask_HW, self.companion_HW, self.labels_HW)
+        parts = (self.image_HW3, self.mask_HW, self.companion_HW, self.labels_HW, self.teacher_HW)
         return sum(part.nbytes for part in parts if part is not None)
 
     def map(
@@ -58,6 +62,7 @@ class Decoded:
             None if self.mask_HW is None else change(self.mask_HW),
             None if self.companion_HW is None else change(self.companion_HW),
             None if self.labels_HW is None else change_labels(self.labels_HW),
+            None if self.teacher_HW is None else change(self.teacher_HW),
         )
 
 
@@ -84,6 +89,8 @@ class Batch:
     """Vocabulary of each sample, with no names if it has no labels. Empty if no sample has labels."""
     frames: int = 1
     """How many samples in a row are frames of one clip, in their order; 1 = stills. Divides the number of samples."""
+    teacher_B1HW: Tensor | None = None
+    """float32 in [0, 1], maps that a teacher made before the training."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -131,6 +138,8 @@ class SampleStore:
     """Applied to every sample, cached or not, so that what is returned never depends on the room left."""
     capacity: int
     """Bytes."""
+    maps: Path | None = None
+    """Folder of a teacher's maps, see `limelight.data.teacher_maps`."""
     _kept: dict[int, Decoded] = field(default_factory=dict, init=False, repr=False)
     _used: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -144,7 +153,7 @@ class SampleStore:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
-        decoded = self.prepare(decode(self.samples[index]))
+        decoded = self.prepare(decode(self.samples[index], self.maps))
         with self._lock:
             if index not in self._kept and self._used + decoded.nbytes <= self.capacity:
                 self._kept[index] = decoded
@@ -152,8 +161,11 @@ class SampleStore:
         return decoded
 
 
-def decode(sample: Sample) -> Decoded:
-    """Read a sample's files. Mask and companion take the image's size.
+def decode(sample: Sample, maps: Path | None = None) -> Decoded:
+    """Read a sample's files. All take the image's size.
+
+    Args:
+        maps: folder of a teacher's maps; one is read too.
 
     Raises:
         UserError: a file is missing or damaged, or its parts do not fit together; names the sample.
@@ -161,7 +173,7 @@ def decode(sample: Sample) -> Decoded:
     try:
         image_HW3 = read_image(sample.image)
         size = image_HW3.shape[:2]
-        mask_HW = labels_HW = companion_HW = None
+        mask_HW = labels_HW = companion_HW = teacher_HW = None
         if sample.mask is not None and sample.labels == "classes":
             labels_HW = read_labels(sample, size)
             mask_HW = np.where(labels_HW > 0, np.uint8(255), np.uint8(0))
@@ -172,9 +184,11 @@ def decode(sample: Sample) -> Decoded:
             if companion_HW.shape != size:
                 companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
             companion_HW = _quantised(spread(companion_HW, sample.sensor), np.uint16)
+        if maps is not None:
+            teacher_HW = stretch(read_map(maps, sample), size)
     except UserError as error:
         raise UserError(f"sample {sample.sample_id}: {error}") from error
-    return Decoded(image_HW3, mask_HW, companion_HW, labels_HW)
+    return Decoded(image_HW3, mask_HW, companion_HW, labels_HW, teacher_HW)
 
 
 def read_labels(sample: Sample, size: Size) -> np.ndarray:

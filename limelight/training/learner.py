@@ -1,16 +1,17 @@
 """Base class of the objectives: what the training loop needs of each."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from limelight.config import Labels
+from limelight.config import Labels, Run
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.models.base import Network
-from limelight.models.card import Card
+from limelight.models.card import Card, Triple
 from limelight.models.inputs import Input
 from limelight.training.validation import share_buffers, validate
 
@@ -52,6 +53,16 @@ class Learner(nn.Module):
         Raises:
             UserError: they are.
         """
+
+    @property
+    def maps(self) -> Path | None:
+        """Folder of a teacher's maps that the loader reads with the training samples."""
+        return None
+
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
+    ) -> None:
+        """Do what is done once, before the training; see `limelight.training.teacher.Teacher.prepare`."""
 
     # ------------------------------------------------------------------------------------------------------- learning
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -71,6 +71,8 @@ def fit(
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.compute.precision)
+    with deterministic(accelerator.device), raising_shortage(_memory_advice(learner, run)):
+        learner.prepare(samples, run, accelerator, mean, std, seed)
     with (
         deterministic(accelerator.device),
         interruptible() as interruption,
@@ -190,6 +192,7 @@ class _Training:
             std=self.std,
             frames=self.run.samples.frames,
             stride=self.run.samples.stride,
+            maps=self.learner.maps,
         )
         with closing(batches):
             while self.at.step < self.steps:

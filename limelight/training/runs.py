@@ -1,5 +1,7 @@
 """One training of params.yaml, from the manifest to a weights folder and a report."""
 
+import hashlib
+import json
 import os
 import shutil
 import time
@@ -21,6 +23,7 @@ from limelight.models.weights import assets_option, load_weights
 from limelight.tracking import Tracker, tracked_run
 from limelight.training.checkpoints import state_key
 from limelight.training.history import History
+from limelight.training.kept_maps import KeptMaps
 from limelight.training.loop import fit
 from limelight.training.objectives import make_learner
 from limelight.training.results import by_split, validation_figures, write_report, write_run
@@ -47,7 +50,7 @@ def train(params: Params, name: str) -> History:
     taught = params.distil[name].teacher if name in params.distil else None
     try:
         start = _start(run, params.seed)
-        teacher, teaching = _teacher(run, start, taught)
+        teacher, teaching = _teacher(run, start, taught, params.seed)
         learner = make_learner(run.objective, start.network, epochs=run.epochs, teacher=teacher)
         samples = training_samples(run, learner)
     except UserError as error:
@@ -146,16 +149,22 @@ def _continued_options(run: Run, init: Card) -> dict[str, Any]:
     return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
-def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None]:
+def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teacher | None, Card | None]:
     """Load the teacher of a distilled run, and its card."""
     if run.objective.name != "distilled":
         return None, None
     if name is None:
         raise UserError("it has no teacher; name one under 'distil' in params.yaml, or set another objective")
     network, card = load_weights(ARTIFACTS / name)
-    size, classes = run.objective.teacher_size, run.objective.teacher_classes
+    size, classes, flip = run.objective.teacher_size, run.objective.teacher_classes, run.objective.teacher_flip
     try:
-        return NetworkTeacher(network, card, mean=start.mean, std=start.std, size=size, classes=classes), card
+        teacher = NetworkTeacher(network, card, mean=start.mean, std=start.std, size=size, classes=classes, flip=flip)
+        if run.objective.teacher_maps == "each-step":
+            return teacher, card
+        side, drawn = teacher.side or run.size.input, seed if teacher.steps else None
+        facts = [card.provenance.sha256, start.mean, start.std, side, classes, flip, drawn]
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return KeptMaps(teacher, WORK / "maps" / digest[:16]), card
     except UserError as error:
         raise UserError(f"teacher {name!r}: {error}") from error
 

@@ -1,12 +1,16 @@
 """Teachers, whose maps a student learns from."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limelight.config import Run
+from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
@@ -22,6 +26,19 @@ class Teacher(nn.Module):
 
     inputs: tuple[Input, ...] = ()
     """What the loader must put into a batch for it."""
+
+    maps: Path | None = None
+    """Folder of maps that the loader is to read with the training samples."""
+
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
+    ) -> None:
+        """Do what is done once, before the training.
+
+        Args:
+            samples: of the training.
+            mean, std: the batches' normalisation.
+        """
 
     def targets(self, batch: Batch) -> Tensor:
         """probability_B1HW in [0, 1] at the batch's size, float32."""
@@ -42,6 +59,7 @@ class NetworkTeacher(Teacher):
         size: height and width of its inputs, pixels; None = the batch's, rounded to what the network takes, or the only
             size that it takes.
         classes: prompts, for a network that takes prompts; empty = all classes that it learnt.
+        flip: the mean of its maps of the picture and of its mirror image.
 
     Raises:
         UserError: its maps are not saliency maps, the network does not take `size`, it takes no prompts and there are
@@ -53,7 +71,15 @@ class NetworkTeacher(Teacher):
     prompt_KTC: Tensor | None
 
     def __init__(
-        self, network: Network, card: Card, *, mean: Triple, std: Triple, size: int | None, classes: Sequence[str]
+        self,
+        network: Network,
+        card: Card,
+        *,
+        mean: Triple,
+        std: Triple,
+        size: int | None,
+        classes: Sequence[str],
+        flip: bool = False,
     ) -> None:
         super().__init__()
         prompted = any(each.source == "prompt" for each in network.inputs)
@@ -69,6 +95,10 @@ class NetworkTeacher(Teacher):
         self.network = network.requires_grad_(False).eval()
         self.inputs = tuple(each for each in network.inputs if each.source != "prompt")
         self.size = size
+        only = network.capabilities.size
+        self.side = max(only) if only else size
+        """Of its inputs, pixels; None = the batch's."""
+        self.flip = flip
         self.steps = card.use.denoise_steps
         # Batch norms of published weights may make predictions depend on the other pictures of a batch.
         self.single_rows = not card.use.independent
@@ -87,8 +117,16 @@ class NetworkTeacher(Teacher):
         height, width = batch.image_B3HW.shape[-2:]
         given = self._teacher_inputs(batch.inputs, (height, width))
         step = 1 if self.single_rows else len(batch)
+        maps_B1HW = self._answers(given, step)
+        if self.flip:
+            mirrored = {name: value.flip(-1) if value.ndim > 3 else value for name, value in given.items()}
+            maps_B1HW = (maps_B1HW + self._answers(mirrored, step).flip(-1)) / 2
+        return _resize(maps_B1HW, (height, width))
+
+    def _answers(self, given: Mapping[str, Tensor], step: int) -> Tensor:
+        """Predict probability_B1HW, `step` rows at a time."""
         rows = zip(*(value.split(step) for value in given.values()), strict=True)
-        return _resize(torch.cat([self._answer(dict(zip(given, row, strict=True))) for row in rows]), (height, width))
+        return torch.cat([self._answer(dict(zip(given, row, strict=True))) for row in rows])
 
     def _teacher_inputs(self, given: Mapping[str, Tensor | None], size: tuple[int, int]) -> dict[str, Tensor]:
         """Convert the batch's inputs to the form that the teacher was trained on."""

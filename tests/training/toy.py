@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limelight.config import Run
 from limelight.data.manifest import Sample
+from limelight.foundation.files import sha256_file
 from limelight.models.base import Network
 from limelight.training.objectives.supervised import Supervised
 
@@ -59,7 +60,7 @@ def toy_samples(folder: Path, count: int, split: str = "train", labelled: bool =
             cv2.imwrite(f"{stem}-mask.png", mask_HW)
         mask = f"{stem}-mask.png" if labelled else None
         name = f"toy/{split}/{number:03}"
-        rest = (f"{stem}.png", None, mask, None, None, (), 48, 40, "0" * 64)
+        rest = (f"{stem}.png", None, mask, None, None, (), 48, 40, sha256_file(f"{stem}.png"))
         samples.append(Sample(name, "toy", split, "rgb", "mask" if mask else "none", *rest))
     return samples
 

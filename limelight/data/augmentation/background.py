@@ -69,6 +69,7 @@ def _filled(picture: Picture) -> Picture:
         picture,
         image_HW3=fill(picture.image_HW3),
         mask_HW=np.zeros_like(picture.mask_HW),
+        teacher_HW=None if picture.teacher_HW is None else np.zeros_like(picture.teacher_HW),
         companion_HW=None if picture.companion_HW is None else fill(picture.companion_HW),
         labels_HW=None
         if picture.labels_HW is None

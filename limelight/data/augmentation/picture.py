@@ -14,7 +14,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Picture:
-    """Image, mask, companion and labels that are transformed together; all of one size."""
+    """Image, mask, companion, labels and a teacher's map that are transformed together; all of one size."""
 
     image_HW3: np.ndarray
     """uint8 RGB."""
@@ -24,6 +24,8 @@ class Picture:
     """uint16, spread over the whole range; depth 0 = not measured."""
     labels_HW: np.ndarray | None = None
     """int16."""
+    teacher_HW: np.ndarray | None = None
+    """uint8, 255 = salient."""
     void: int = -1
     """The label of unknown pixels."""
     modality: str = "rgb"
@@ -51,6 +53,7 @@ class Picture:
             mask_HW=None if self.mask_HW is None else change(self.mask_HW),
             companion_HW=None if self.companion_HW is None else change(self.companion_HW),
             labels_HW=None if self.labels_HW is None else of_labels(self.labels_HW),
+            teacher_HW=None if self.teacher_HW is None else change(self.teacher_HW),
         )
 
     def with_photometry_applied(self) -> "Picture":

@@ -1,10 +1,17 @@
 """Learning from a teacher's maps."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate import Accelerator
 from torch import Tensor
 
+from limelight.config import Run
 from limelight.config.objectives import DistilledSettings
+from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.models.base import Network
+from limelight.models.card import Triple
 from limelight.models.inputs import Input, union
 from limelight.models.losses import deep_supervision, make_loss
 from limelight.training.objectives.supervised import Supervised
@@ -14,9 +21,9 @@ from limelight.training.teacher import Teacher
 class Distilled(Supervised):
     """Every output of the student against the teacher's finest map: KD-SCFNet, arXiv 2208.02178, section 3.4.
 
-    The teacher sees the student's own augmented batch. With a `label_weight` of w the loss is (1 - w) * distillation +
-    w * label loss of the labelled samples; the published form is w = 0. Of the label losses, 'balanced-bce' sums over
-    pixels and so outweighs any w.
+    The teacher sees the student's own augmented batch, or each picture once, before the training. With a `label_weight`
+    of w the loss is (1 - w) * distillation + w * label loss of the labelled samples; the published form is w = 0. Of
+    the label losses, 'balanced-bce' sums over pixels and so outweighs any w.
 
     Args:
         network: the student, trained in place.
@@ -36,6 +43,15 @@ class Distilled(Supervised):
     @property
     def unlabelled(self) -> bool:
         return True
+
+    @property
+    def maps(self) -> Path | None:
+        return self.teacher.maps
+
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
+    ) -> None:
+        self.teacher.prepare(samples, run, accelerator, mean, std, seed)
 
     def memory_savers(self) -> list[str]:
         return [*super().memory_savers(), "a smaller objective.teacher_size"]

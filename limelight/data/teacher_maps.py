@@ -1,0 +1,38 @@
+"""Files of a teacher's maps, one for each training picture, named by its content."""
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from limelight.data.manifest import Sample
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file, write_bytes
+from limelight.imaging.images import encode
+
+
+def map_path(folder: Path, sample: Sample) -> Path:
+    """Where the map of a picture is; of a picture and its companion, where it has one."""
+    digest = sample.sha256
+    if sample.companion is not None:
+        digest = hashlib.sha256(f"{digest} {sha256_file(sample.companion)}".encode()).hexdigest()
+    return folder / digest[:2] / f"{digest}.png"
+
+
+def write_map(folder: Path, sample: Sample, probability_HW: np.ndarray) -> None:
+    """Write a map in [0, 1], in 256 levels."""
+    write_bytes(map_path(folder, sample), encode(np.rint(255 * probability_HW).astype(np.uint8)))
+
+
+def read_map(folder: Path, sample: Sample) -> np.ndarray:
+    """uint8 (H, W), 255 = salient, at the size that the teacher saw.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = map_path(folder, sample)
+    level_HW = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+    if level_HW is None:
+        raise UserError(f"the teacher's map {path} is missing or damaged; remove {folder} and start the training again")
+    return level_HW

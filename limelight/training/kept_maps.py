@@ -1,0 +1,89 @@
+"""A teacher that sees each picture once, before the training."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from limelight.config import Run
+from limelight.data.loader import evaluation_batches
+from limelight.data.manifest import Sample
+from limelight.data.samples import Batch
+from limelight.data.teacher_maps import map_path, write_map
+from limelight.foundation.errors import UserError
+from limelight.models.card import Triple
+from limelight.progress import track
+from limelight.training.teacher import NetworkTeacher, Teacher
+
+_BATCH = 8
+
+
+class KeptMaps(Teacher):
+    """The maps of whole pictures, stretched to the size that the teacher sees, augmented as the masks are.
+
+    A training of E epochs asks the teacher once for each picture instead of E times, and further trainings not at all.
+    The maps are kept by content, in 256 levels; a training that was stopped goes on with those that are there.
+
+    Args:
+        teacher: released once the maps are made.
+        maps: their folder, named by all that they depend on besides the pictures.
+
+    Raises:
+        UserError: the teacher sees clips.
+    """
+
+    def __init__(self, teacher: NetworkTeacher, maps: Path) -> None:
+        super().__init__()
+        if any(each.source == "clip" for each in teacher.inputs):
+            raise UserError("its maps depend on the neighbouring frames; set objective.teacher_maps: each-step")
+        self.teacher: NetworkTeacher | None = teacher
+        self.folder = self.maps = maps
+
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
+    ) -> None:
+        teacher, self.teacher = self.teacher, None
+        assert teacher is not None, "it is called once"
+        missing = {sample.sample_id: sample for sample in samples if not map_path(self.folder, sample).is_file()}
+        rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+        if missing:
+            teacher.to(device)
+            batches = evaluation_batches(
+                list(missing.values()),
+                teacher.side or run.size.input,
+                1 if teacher.single_rows or teacher.steps else _BATCH,
+                rank=rank,
+                world=world,
+                device=device,
+                cache_mb=0,
+                mean=mean,
+                std=std,
+                inputs=teacher.inputs,
+            )
+            with closing(batches):
+                total = -(-len(missing) // world)
+                for sample_id, probability_HW in track(
+                    _maps(teacher, batches, accelerator, seed), total, "making the teacher's maps"
+                ):
+                    write_map(self.folder, missing[sample_id], probability_HW)
+        accelerator.wait_for_everyone()
+
+    def targets(self, batch: Batch) -> Tensor:
+        assert batch.teacher_B1HW is not None, "the loader reads the maps"
+        return batch.teacher_B1HW
+
+
+def _maps(
+    teacher: NetworkTeacher, batches: Iterable[Batch], accelerator: Accelerator, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the ids of samples with their maps, float32 (H, W) in [0, 1]."""
+    for batch in batches:
+        # Maps that are sampled depend on the picture alone, not on those that were made before it.
+        torch.manual_seed(seed)
+        with accelerator.autocast():
+            maps_B1HW = teacher.targets(batch.to(accelerator.device))
+        yield from zip(batch.ids, maps_B1HW[:, 0].float().cpu().numpy(), strict=True)
