@@ -52,6 +52,8 @@ class KeptMaps(Teacher):
         rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
         if missing:
             teacher.to(device)
+            if run.compute.channels_last:
+                teacher.to(memory_format=torch.channels_last)
             batches = evaluation_batches(
                 list(missing.values()),
                 teacher.side or run.size.input,

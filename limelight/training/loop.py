@@ -24,7 +24,14 @@ from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
-from limelight.training.device import describe, deterministic, make_accelerator, print_on_main, seed_step
+from limelight.training.device import (
+    describe,
+    deterministic,
+    keep_freed_memory,
+    make_accelerator,
+    print_on_main,
+    seed_step,
+)
 from limelight.training.ema import averaged_network, averaged_weights, make_average
 from limelight.training.freezing import freeze
 from limelight.training.history import History, Record
@@ -71,6 +78,8 @@ def fit(
         SystemExit: 143 or 130 after SIGTERM or SIGINT, the state saved.
     """
     accelerator = make_accelerator(device, run.compute.precision)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     with deterministic(accelerator.device), raising_shortage(_memory_advice(learner, run)):
         learner.prepare(samples, run, accelerator, mean, std, seed)
     with (

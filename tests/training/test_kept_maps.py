@@ -102,7 +102,7 @@ def test_maps_are_those_that_the_teacher_would_make_in_each_step(flip: bool, tmp
     assert batch.teacher_B1HW is not None
     # The map is made at 32 pixels, kept in 256 levels, enlarged to the picture's size and made smaller again.
     assert (batch.teacher_B1HW - online).abs().mean() < 0.03
-    assert (batch.teacher_B1HW - online.roll(1, 0)).abs().mean() > 0.1
+    assert (batch.teacher_B1HW - online.roll(1, 0)).abs().mean() > 0.06
 
 
 def test_the_mean_with_the_mirror_image(tmp_path: Path):
