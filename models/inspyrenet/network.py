@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from limelight.models.companion import checked_modalities, inputs_of, with_compa
 from limelight.models.features import TimmFeatures, check_name
 from limelight.models.inputs import IMAGE, Input
 from limelight.models.inspyrenet.context import PAADecoder, PAAEncoder
+from limelight.models.inspyrenet.levels import COARSEST, Levels
+from limelight.models.inspyrenet.patches import merge_patches
 from limelight.models.inspyrenet.res2net import TIMM, Res2Net
 from limelight.models.inspyrenet.sica import SICA
 from limelight.models.inspyrenet.swin import SHAPES, Swin
@@ -24,15 +26,6 @@ STRIDES = (2, 4, 8, 16, 32)
 """Of a backbone of timm; the published ones have two maps at 1/4 and none at 1/2."""
 BANDS = (5, 9, 17)
 """Widths of the bands about boundaries at 1/4, 1/2 and full size, in which a second pass adds detail."""
-
-
-class Levels(NamedTuple):
-    """Logits of one pass, coarse to fine."""
-
-    saliency: tuple[Tensor, Tensor, Tensor, Tensor]
-    """map_B1hw at 1/8, 1/4, 1/2 and full size."""
-    laplacian: tuple[Tensor, Tensor, Tensor]
-    """map_B1hw at 1/4, 1/2 and full size."""
 
 
 class InSPyReNet(Network):
@@ -56,9 +49,12 @@ class InSPyReNet(Network):
         blend_above: a picture whose sides are both longer, pixels, is computed twice, at its size and at `base_size`,
             and the two are blended; any other at `base_size` alone. 512 as published for weights of 384 pixels. Needs
             a second input, 'overview'; in evaluation mode only. None = one pass.
+        patch_stride: a larger picture is cut into patches of `base_size`, this many pixels apart, and they are merged:
+            the seed's way, 96 or 192 pixels; see `merge_patches`. In evaluation mode and in PyTorch only: exports are
+            of one size. The card must let pictures keep their size. None = one pass.
 
     Raises:
-        UserError: blending is asked of a network that takes companions.
+        UserError: blending is asked of a network that takes companions or patches, or a stride is none of patches.
     """
 
     capabilities = Capabilities(
@@ -75,10 +71,16 @@ class InSPyReNet(Network):
         version: Literal["final", "seed"] = "final",
         modalities: Sequence[str] | None = None,
         blend_above: int | None = None,
+        patch_stride: int | None = None,
     ) -> None:
         super().__init__()
         takes = checked_modalities(modalities)
-        self.blend_above = blend_above
+        self.blend_above, self.base_size, self.patch_stride = blend_above, base_size, patch_stride
+        if patch_stride is not None and (blend_above or patch_stride % COARSEST or not 0 < patch_stride <= base_size):
+            raise UserError(
+                f"patch_stride {patch_stride}: patches are a multiple of {COARSEST} pixels apart, at most base_size "
+                f"({base_size}), and are not blended; correct it, or leave out patch_stride or blend_above"
+            )
         self.backbone = _backbone(backbone, pretrained, 3 + len(companions_of(takes)))
         if origin := self.backbone.origin:
             self.base, self.mean, self.std = origin.source, origin.mean, origin.std
@@ -107,13 +109,21 @@ class InSPyReNet(Network):
     ) -> list[Tensor]:
         if overview_B3HW is None or self.blend_above is None or self.training:
             seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
-            saliency = self.levels(seen_BCHW).saliency
+            saliency = self._pass(seen_BCHW).saliency
         else:
             levels = self.levels(overview_B3HW)
             if min(image_B3HW.shape[-2:]) > self.blend_above:
                 levels = self.blend(levels, self.levels(image_B3HW))
             saliency = levels.saliency
         return [F.interpolate(logits, image_B3HW.shape[-2:], mode="nearest") for logits in reversed(saliency)]
+
+    def _pass(self, seen_BCHW: Tensor) -> Levels:
+        """Compute all levels of a picture, of its patches if it has several."""
+        side, stride = self.base_size, self.patch_stride
+        height, width = seen_BCHW.shape[-2:]
+        if stride is None or self.training or min(height, width) < side or (height, width) == (side, side):
+            return self.levels(seen_BCHW)
+        return merge_patches(seen_BCHW, self.levels, self.pyramid, side, stride)
 
     def levels(self, seen_BCHW: Tensor) -> Levels:
         """Compute all levels of one pass. No gradient flows through a coarser saliency map, but through features."""

@@ -15,7 +15,8 @@ from limelight.models.importers import import_published
 from limelight.models.importers.files import Files
 from limelight.models.inspyrenet.blocks import AxialAttention
 from limelight.models.inspyrenet.checkpoint import from_published
-from limelight.models.inspyrenet.network import InSPyReNet, Levels
+from limelight.models.inspyrenet.levels import Levels
+from limelight.models.inspyrenet.network import InSPyReNet
 from limelight.models.inspyrenet.sica import SICA
 from limelight.models.pyramid import ImagePyramid, boundary_band
 from limelight.models.registry import create_model
@@ -100,6 +101,38 @@ def test_large_pictures_are_blended_with_an_overview() -> None:
         torch.testing.assert_close(alone, enlarged)
     with pytest.raises(UserError, match="leave out blend_above or modalities"):
         create_model("inspyrenet", **options, modalities=["rgb", "rgbd"])
+
+
+def test_patches_are_merged_as_the_seed_did() -> None:
+    """All patches at once, stacked with nothing where they are not, and the index of the largest."""
+    network = create_model("inspyrenet", **SMALL, patch_stride=32).eval()
+    image = noise(3, 96, 144)  # the last column of patches ends with the picture
+    corners = [(row, column) for row in (0, 32) for column in (0, 32, 64, 80)]
+    with torch.inference_mode():
+        merged = network.maps({"image": image})
+        found = [network.levels(image[..., row : row + 64, column : column + 64]) for row, column in corners]
+
+        def spread(parts: list[Tensor], scale: int, nothing: float) -> Tensor:
+            whole = torch.full((len(parts), 1, 96 // scale, 144 // scale), nothing)
+            for place, (part, (row, column)) in enumerate(zip(parts, corners, strict=True)):
+                top, left, side = row // scale, column // scale, 64 // scale
+                whole[place, :, top : top + side, left : left + side] = part[0]
+            return whole
+
+        stacks = [spread([each.saliency[level] for each in found], 8 >> level, -torch.inf) for level in range(3)]
+        expected = stacks[0].amax(0, keepdim=True)
+        for level, stack in enumerate(stacks):
+            index = stack.argmax(0, keepdim=True).repeat_interleave(2, -1).repeat_interleave(2, -2)
+            details = spread([each.laplacian[level] for each in found], 4 >> level, 0.0)
+            expected = network.pyramid.reconstruct(expected, details.gather(0, index))
+        torch.testing.assert_close(merged, expected.sigmoid())
+        small = noise(4, 64, 64)
+        torch.testing.assert_close(network.maps({"image": small}), network.levels(small).saliency[-1].sigmoid())
+    assert (merged - create_model("inspyrenet", **SMALL).eval().maps({"image": image})).abs().max() > 1e-3
+    with pytest.raises(UserError, match="patches are a multiple of 8 pixels apart"):
+        create_model("inspyrenet", **SMALL, patch_stride=20)
+    with pytest.raises(UserError, match="leave out patch_stride or blend_above"):
+        create_model("inspyrenet", **SMALL, patch_stride=32, blend_above=96)
 
 
 @pytest.mark.parametrize(
