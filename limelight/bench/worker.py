@@ -104,19 +104,18 @@ def _ending(code: int) -> str:
 def _serve(job: Job, pipe: Connection) -> None:
     """Run in the child process: load, then answer the parent until it wants no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
-    try:
-        subject = _opened(job)
-    except UserError as error:
-        pipe.send(Failure(str(error)))
-        return
-    quick = _warm_up(subject) < _QUICK_MS
-    pipe.send(Ready(subject.description, subject.frames, subject.is_video, subject.size))
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while (calls := pipe.recv()) is not None:
-            if quick:
-                subject.call()
-            pipe.send([subject.timed() for _ in range(calls)])
-        pipe.send(Memory(peak_memory_mb(), _gpu_mb(job)))
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone, or has no use for this row
+        try:
+            subject = _opened(job)
+            quick = _warm_up(subject) < _QUICK_MS
+            pipe.send(Ready(subject.description, subject.frames, subject.is_video, subject.size))
+            while (calls := pipe.recv()) is not None:
+                if quick:
+                    subject.call()
+                pipe.send([subject.timed() for _ in range(calls)])
+            pipe.send(Memory(peak_memory_mb(), _gpu_mb(job)))
+        except UserError as error:
+            pipe.send(Failure(str(error)))
 
 
 def _opened(job: Job) -> Subject:
