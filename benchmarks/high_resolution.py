@@ -10,7 +10,6 @@ compared with those across all other lines.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ from limelight.imaging.images import read_image
 from limelight.inference.plan import Request
 from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.inference.refinement import levels, spans
-from limelight.reporting.speed import hardware
+from limelight.reporting.speed import hardware, peak_memory_mb
 
 PHOTO = Path(__file__).parent.parent / "tests/photos/cat.jpg"
 NETWORK_SIDE = 1024
@@ -63,8 +62,7 @@ def one_pass(options: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     (prediction,) = predictor.predict([image_HW3])
     figures = {"seconds": round(time.perf_counter() - started, 2)}
-    # Linux counts in kilobytes.
-    figures["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    figures["peak_mb"] = round(peak_memory_mb())
     assert predictor.plan.fixed is not None
     return figures | (steps(prediction.saliency_HW, predictor.plan.fixed) if refined else {})
 

@@ -142,6 +142,58 @@ def predict(
 
 
 @app.command()
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="weights folders, names of artifacts/ and of limelight weights, or networks of limelight models, "
+            "which have random weights then [the weights that come with Limelight]"
+        ),
+    ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(help="torch, onnx-fp32, openvino-int8, ...; may be repeated [all that this machine has]"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="a folder of pictures, or of a clip's frames [photos and a drawn clip of the package]"),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="pictures: from pixels to map; authors: as SDNet's authors, random numbers through the network alone, "
+            "320 pixels, of clips 8 frames of 256"
+        ),
+    ] = "pictures",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="side of the network's input, pixels [as on the card; authors: theirs]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="of every runtime [one per core]")] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=2, help="calls that are timed [50, of clips 10; authors: 110 and 11]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; exports run on the CPU alone")] = "cpu",
+    json: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
+    plot: Annotated[Path | None, typer.Option(help="plot speed and accuracy: a .png, .svg or .pdf file")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(help="take accuracy from here, such as reports/eval [from the weights' cards]")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="of the plot, by its name on the cards or in the reports [MAE]")
+    ] = None,
+) -> None:
+    """Compare models in every runtime and number format: latency, throughput, memory, cost, and the gain over the
+    training form, in one run, by turns.
+
+    Exports that are not there are made first.
+    """
+    options = {**locals(), "models": models or (), "runtime": runtime or ()}
+    from limelight.bench.command import Request, run
+
+    raise typer.Exit(run(Request(**options)))
+
+
+@app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="shell pattern of names")] = "*",
     artifacts: Annotated[Path, typer.Option(help="the folder that holds weights folders")] = Path("artifacts"),

@@ -62,7 +62,19 @@ LOW = {"foundation", "models"}
 TOOLS = {"class_names", "journal", "one_line", "progress", "provenance", "store_home", "tracking"}
 LIBRARY = {
     *(LOW | TOOLS),
-    *("champions", "config", "data", "deploy", "download", "evaluation", "imaging", "inference", "media", "packaging"),
+    *(
+        "bench",
+        "champions",
+        "config",
+        "data",
+        "deploy",
+        "download",
+        "evaluation",
+        "imaging",
+        "inference",
+        "media",
+        "packaging",
+    ),
     *("predict", "reporting", "tasks", "training"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -86,6 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"config", "data", "evaluation", "imaging", "inference", "media", *TOOLS, *LOW},
     "reporting": {"config", "data", "evaluation", "imaging", "inference", "tasks", *TOOLS, *LOW},
     "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
+    "bench": {"data", "deploy", "evaluation", "imaging", "inference", "media", "progress", "reporting", *LOW},
     "champions": {"config", "reporting", "tasks", *TOOLS, *LOW},
     "packaging": {"config", "data", "imaging", "inference", "tasks", *LOW},
     "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},

@@ -1,10 +1,11 @@
 """Exports of weights that are used by name: made when a runtime first needs them, in the user's cache."""
 
+import hashlib
 import sys
 from pathlib import Path
 
 from limelight.foundation.cache import cache_folder
-from limelight.inference.runtimes import parse
+from limelight.inference.runtimes import Runtime, parse
 from limelight.models.weights import read_card
 from limelight.models.zoo.names import find_weights_folder, is_ours
 
@@ -31,12 +32,23 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
     chosen = parse(FASTEST if runtime == "auto" else runtime)
     if not is_ours(folder) or not chosen.exported:
         return folder
-    place = cache() / f"{folder.name}-{read_card(folder).provenance.sha256[:12]}-{chosen.export_name}"
-    if chosen.file(place).is_file():
-        return place
-    if runtime == "auto" and not (lasting and chosen.installed):
+    if runtime == "auto" and not (lasting and chosen.installed) and not chosen.file(_place(folder, chosen)).is_file():
         return folder
-    _make(folder, place, chosen.export_name)
+    return inference_form(folder, chosen)
+
+
+def inference_form(folder: Path, runtime: Runtime, *, pictures: Path | None = None) -> Path:
+    """Return a copy of a weights folder in its inference form, with a runtime's export; made unless it is there.
+
+    Args:
+        pictures: to calibrate 8-bit exports with.
+
+    Raises:
+        UserError: see `limelight.deploy.merged.export_weights`.
+    """
+    place = _place(folder, runtime, pictures)
+    if not runtime.file(place).is_file():
+        _make(folder, place, runtime, pictures)
     return place
 
 
@@ -45,8 +57,22 @@ def cache() -> Path:
     return cache_folder("exports")
 
 
-def _make(folder: Path, place: Path, runtime: str) -> None:
+def _place(folder: Path, runtime: Runtime, pictures: Path | None = None) -> Path:
+    name = f"{folder.name}-{read_card(folder).provenance.sha256[:12]}-{runtime.export_name}"
+    if runtime.number_format == "int8" and pictures is not None:
+        name += f"-{_state_of(pictures)}"
+    return cache() / name
+
+
+def _state_of(pictures: Path) -> str:
+    """A short hash that changes with the files of a folder, or with a file."""
+    files = sorted(path for path in (pictures.rglob("*") if pictures.is_dir() else [pictures]) if path.is_file())
+    lines = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:8]
+
+
+def _make(folder: Path, place: Path, runtime: Runtime, pictures: Path | None) -> None:
     from limelight.deploy.merged import export_weights
 
-    print(f"exporting {folder.name} to {runtime}, once; it stays in {place}", file=sys.stderr)
-    export_weights(folder, place, [runtime])
+    print(f"exporting {folder.name} to {runtime.export_name}, once; it stays in {place}", file=sys.stderr)
+    export_weights(folder, place, [runtime.export_name], pictures if runtime.number_format == "int8" else None)

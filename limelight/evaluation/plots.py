@@ -120,13 +120,16 @@ def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], title: st
         figure.savefig(temporary, dpi=110)
 
 
-def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dark: bool = False) -> None:
+def plot_scatter(
+    points: Sequence[Point], quality: str, path: Path | str, *, dark: bool = False, group: str = "run"
+) -> None:
     """Plot quality over the network's latency; a point's area shows its number of parameters.
 
     Args:
         points: one per row with weights.
         quality: label of the vertical axis.
         dark: whether the plot is for a dark page.
+        group: what the points of one colour have in common.
     """
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -159,7 +162,7 @@ def plot_scatter(points: Sequence[Point], quality: str, path: Path | str, *, dar
         axes.margins(0.1)
         axes.grid(alpha=0.25)
         figure.legend(
-            loc="outside right upper", fontsize="small", title="colour: run\nshape: runtime\narea: parameters"
+            loc="outside right upper", fontsize="small", title=f"colour: {group}\nshape: runtime\narea: parameters"
         )
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=130)
