@@ -85,10 +85,10 @@ def convert(network: nn.Module, difference: Difference) -> dict[str, Any]:
     plain = dict(_plain_convolutions(network))
     for pattern in difference.layers:
         if not any(_fits(name, pattern) for name in plain):
-            some = f"such as {', '.join([*plain][:NAMED])}" if plain else "none at all"
+            some = f"{len(plain)}, such as {', '.join([*plain][:NAMED])}" if plain else "none at all"
             raise UserError(
                 f"difference.layers: {pattern!r} is no plain 3 x 3 convolution of {type(network).__name__} and holds "
-                f"none; it has {len(plain)}, {some}"
+                f"none; the network has {some}"
             )
     chosen = [name for name in plain if any(_fits(name, pattern) for pattern in difference.layers)]
     if len(difference.kinds) > len(chosen):
