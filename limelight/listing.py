@@ -5,7 +5,7 @@ from pathlib import Path
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.models.card import Card
+from limelight.models.card import Architecture, Card
 from limelight.models.registry import entry, list_models
 from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import CARD, read_card
@@ -40,7 +40,7 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
             known, origin = card.architecture, card.provenance
             row = (
                 known.model,
-                known.form,
+                _form(known),
                 "+".join(known.modalities),
                 "x".join(str(side) for side in card.prepare.size),
                 f"{known.parameters:,}",
@@ -57,6 +57,12 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
         f"no weights of these in {artifacts}; train some (dvc repro), import published ones (limelight import), or use "
         "some by name (limelight weights)",
     ]
+
+
+def _form(known: Architecture) -> str:
+    """Training or merged, and the kinds of difference convolutions of the option `difference`."""
+    option = known.options.get("difference")
+    return f"{known.form}, difference {' '.join(option['kinds'])}" if option else known.form
 
 
 def _shipped() -> dict[Path, Card | UserError]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
+from limelight.models.difference.layer import run_branchwise
+from limelight.models.difference.option import convert, from_plain, merge, read_option
 from limelight.models.inputs import IMAGE, Input, Size, bind
 from limelight.models.state import load_strict
 
@@ -71,6 +74,8 @@ class Network(nn.Module):
     """Maps that are computed at once, whatever the batch size; None = all. May be changed at any time."""
     published_steps: ClassVar[int] = 1
     """Denoising steps for weights that were trained to predict velocities."""
+    difference_layers: tuple[str, ...] = ("*",)
+    """What the option `difference` converts where it names no layers; patterns, see `limelight.models.difference`."""
     base: str | None = None
     """Name of the published weights that it was built on; None if there are none."""
     build_options: dict[str, Any]
@@ -163,7 +168,7 @@ class Network(nn.Module):
                 f"{type(source_network).__name__} in {source_name} and {type(self).__name__}, which is to be trained, "
                 f"do not both have a part {part!r}; leave it out of `parts`"
             )
-        load_strict(own_part, source_part.state_dict(), f"{source_name} ({part})")
+        load_strict(own_part, from_plain(own_part, source_part.state_dict()), f"{source_name} ({part})")
 
     def velocity_error(
         self, given: Mapping[str, Tensor | None], mask_BKHW: Tensor, *, levels: int, discount: float
@@ -206,6 +211,18 @@ class Network(nn.Module):
     def merge_adapters(self) -> None:
         """Add what the adapters have learnt to the weights, in place; without adapters nothing changes."""
 
+    def add_differences(self, option: Any) -> None:
+        """Replace plain 3 x 3 convolutions by difference convolutions, in place, and record it in `build_options`.
+
+        Args:
+            option: see `limelight.models.difference.option.read_option`.
+
+        Raises:
+            UserError: the option is malformed, or names layers that are no such convolutions.
+        """
+        self.build_options["difference"] = convert(self, read_option(option, self.difference_layers))
+        self.capabilities = replace(self.capabilities, merge=True)
+
     def memory_savers(self) -> list[str]:
         """Settings of a run that would reduce the memory of training this network, given how it is built."""
         return []
@@ -214,9 +231,15 @@ class Network(nn.Module):
     def reparameterize(self) -> Network:
         """A new network in evaluation mode that computes the same function with fewer operations.
 
-        Only where `capabilities.merge`. The result's `build_options` re-create its graph.
+        Only where `capabilities.merge`. The result's `build_options` re-create its graph. Here the layers of the option
+        `difference` are merged; a network that merges more overrides this.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no merged form")
+        if "difference" not in self.build_options:
+            raise NotImplementedError(f"{type(self).__name__} has no merged form")
+        merged = copy.deepcopy(self).eval()
+        merge(merged)
+        merged.build_options["difference"]["merged"] = True
+        return merged
 
     def step(self, image_B3HW: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """The next frame of streams: its logits_B1HW, and the state for the frame after it.
@@ -228,9 +251,15 @@ class Network(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
 
-    def unmerged(self) -> AbstractContextManager[None]:
-        """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it."""
-        return nullcontext()
+    @contextmanager
+    def unmerged(self) -> Iterator[None]:
+        """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it: the
+        branches of difference layers run one by one, not as a sum of kernels formed on the fly."""
+        run_branchwise(self)
+        try:
+            yield
+        finally:
+            run_branchwise(self, False)
 
     def write_onnx(self, path: Path) -> None:
         """Write the export's graph, only where `capabilities.opaque`; see `limelight.deploy.export`."""

@@ -86,11 +86,14 @@ def fitted_channels(
     fitted = dict(state)
     for key, value in state.items():
         target_shape = own[key].shape if key in own else value.shape
-        channels = (*value.shape[:1], 3 + len(new), *value.shape[2:])
-        if old == new or value.ndim != 4 or value.shape[1] != 3 + len(old) or target_shape != channels:
+        # Of several pixels at once where the layer sees blocks of them, one input channel after another.
+        pixels = value.shape[1] // (3 + len(old)) if value.ndim == 4 else 0
+        channels = (*value.shape[:1], pixels * (3 + len(new)), *value.shape[2:])
+        if old == new or not pixels or value.shape[1] != pixels * (3 + len(old)) or target_shape != channels:
             continue  # not a first layer, or another difference, which loading will report
         fitted[key] = value.new_zeros(target_shape)
-        fitted[key][:, :3] = value[:, :3]
+        given, own_weight = value.unflatten(1, (-1, pixels)), fitted[key].unflatten(1, (-1, pixels))
+        own_weight[:, :3] = given[:, :3]
         for kind, place in kept:
-            fitted[key][:, 3 + new.index(kind)] = value[:, 3 + place]
+            own_weight[:, 3 + new.index(kind)] = given[:, 3 + place]
     return fitted

@@ -52,16 +52,20 @@ def create_model(name: str, **options: Any) -> "Network":
         options: override the entry's options, e.g. `pretrained=True` for ImageNet weights of the backbone,
             `merged=True` for the inference form of a network with difference convolutions, or
             `modalities=["rgb", "rgbd"]` for one that takes depth beside its image where there is any. A network that
-            needs more than its weights reads that from the folder `assets`.
+            needs more than its weights reads that from the folder `assets`. Every network takes `difference`, see
+            `Network.add_differences`.
 
     Raises:
         UserError: unknown name, or an option the network does not take.
     """
     merged = {**entry(name).options, **options}
+    difference = merged.pop("difference", None)
     try:
         model = network_class(name)(**merged)
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
         raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
+    if difference is not None:
+        model.add_differences(difference)
     return model

@@ -17,6 +17,7 @@ from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.card import Card, Triple
 from limelight.models.companion import fitted_channels
+from limelight.models.difference.option import from_plain
 from limelight.models.registry import create_model
 from limelight.models.state import load_strict
 from limelight.models.weights import assets_option, load_weights
@@ -129,7 +130,8 @@ def _start(run: Run, seed: int) -> _Start:
     else:
         network = create_model(run.model, **_continued_options(run, init), **assets_option(str(run.init), init))
         takes = network.capabilities.modalities
-        state = fitted_channels(loaded.state_dict(), network.state_dict(), init.architecture.modalities, takes)
+        state = from_plain(network, loaded.state_dict())
+        state = fitted_channels(state, network.state_dict(), init.architecture.modalities, takes)
         load_strict(network, state, str(run.init))
         mean, std = init.prepare.mean, init.prepare.std
     parts = {}

@@ -32,6 +32,7 @@ class SCFNet(Network):
     """
 
     capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
+    difference_layers: tuple[str, ...] = ("mappings", "context", "fusions")  # not those that make the maps
 
     def __init__(
         self,
@@ -61,6 +62,8 @@ class SCFNet(Network):
         self.fusions = nn.ModuleList(SCFM(channels) for _ in levels[1:])
         self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=1) for _ in levels)
         self.detail = Detail(self.backbone.channels[0], channels, detail) if detail else None
+        if detail:
+            self.difference_layers = (*self.difference_layers, "detail.*.conv")
 
     def forward(
         self, image_B3HW: Tensor, companion_B1HW: Tensor | None = None, modality_B: Tensor | None = None

@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limelight.models.difference.layer import DifferenceConv, footprint
 from limelight.models.layers import zero_bias
-from limelight.models.sdnet.difference import FOOTPRINT, DifferenceConv
+
+NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
+"""Branches of a layer. Where a stage ends with a difference block, that is wide, and merges to a 5 x 5 kernel."""
 
 
 def difference_conv(
@@ -22,7 +25,7 @@ def difference_conv(
     """A difference layer in its training form, or the plain convolution that it merges to."""
     if not merged:
         return DifferenceConv(in_channels, out_channels, operators, groups=groups, batch_norm=batch_norm)
-    size = max(FOOTPRINT[operator] for operator in operators)
+    size = footprint(operators)
     return nn.Conv2d(in_channels, out_channels, size, padding=size // 2, groups=groups, bias=batch_norm)
 
 

@@ -1,18 +1,20 @@
 """SDNet and SDNet-A: salient object detectors under a million parameters (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
 
-from limelight.models.base import Capabilities, Network
+from limelight.foundation.errors import UserError
+from limelight.models.base import Capabilities
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
+from limelight.models.difference.layer import DifferenceConv
 from limelight.models.layers import resize_like
-from limelight.models.sdnet.blocks import ContextModule, DifferenceBlock, SpatialGate, difference_conv
-from limelight.models.sdnet.difference import DifferenceConv, run_branchwise
+from limelight.models.sdnet.blocks import NARROW, WIDE, ContextModule, DifferenceBlock, SpatialGate
 from limelight.models.sdnet.mixer import Mixer
+from limelight.models.sdnet.reparameterize import MergingNetwork
+from limelight.models.sdnet.stem import STEMS, Stem, make_stem
 
 PUBLISHED_WIDTH = 60
 STAGE_WIDTHS = (1, 2, 4, 4)
@@ -22,21 +24,35 @@ MIXER_PATCHES = (2, 2, 1)
 """SDNet-A: sides of the patches of the mixers that end stages 2 to 4, which have two difference blocks each then."""
 DILATIONS = ((1, 3), (1, 3, 5), (3, 5, 7, 9), (5, 7, 9, 11))
 DECODER_WIDTH = 24
-NARROW, WIDE = ("cv", "cd", "ad"), ("cv", "cd", "ad", "rd")
-"""Branches of a layer. Where a stage ends with a difference block, that is wide, and merges to a 5 x 5 kernel."""
 
 
 class Encoder(nn.Module):
-    """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it."""
+    """Stem at full resolution and four stages that each halve it; per frame, so that video networks can share it.
+
+    With a stem at half resolution, the first stage keeps it.
+
+    Raises:
+        UserError: an unknown stem.
+    """
 
     def __init__(
-        self, *, width: int, batch_norm: bool, merged: bool, in_channels: int = 3, mixers: bool = False
+        self,
+        *,
+        width: int,
+        batch_norm: bool,
+        merged: bool,
+        in_channels: int = 3,
+        mixers: bool = False,
+        stem: Stem = "full",
     ) -> None:
         super().__init__()
-        self.stem = difference_conv(in_channels, width, NARROW, merged=merged)
+        if stem not in STEMS:
+            raise UserError(f"unknown stem {stem!r}; choose one of: {', '.join(STEMS)}")
+        self.stem = make_stem(stem, in_channels, width, merged=merged)
         self.channels = [width * factor for factor in STAGE_WIDTHS]
         patches = (0, *MIXER_PATCHES) if mixers else (0, 0, 0, 0)
-        stages = zip([width, *self.channels], self.channels, STAGE_BLOCKS, patches, strict=False)
+        halves = (stem == "full", True, True, True)
+        stages = zip([width, *self.channels], self.channels, STAGE_BLOCKS, patches, halves, strict=False)
         self.stages = nn.ModuleList(_stage(*stage, batch_norm=batch_norm, merged=merged) for stage in stages)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
@@ -49,12 +65,13 @@ class Encoder(nn.Module):
 
 
 def _stage(
-    channels: int, out_channels: int, depth: int, patch: int, *, batch_norm: bool, merged: bool
+    channels: int, out_channels: int, depth: int, patch: int, halves: bool, *, batch_norm: bool, merged: bool
 ) -> nn.Sequential:
-    """Difference blocks, the first of which halves height and width.
+    """Difference blocks.
 
     Args:
         patch: of the mixer that stands for the last two of them; 0 = none.
+        halves: the first of them halves height and width.
     """
     operators = [NARROW] * (depth - 2) if patch else [*[NARROW] * (depth - 1), WIDE]
     blocks: list[nn.Module] = [
@@ -62,7 +79,7 @@ def _stage(
             out_channels if index else channels,
             out_channels,
             branches,
-            down=index == 0,
+            down=halves and index == 0,
             batch_norm=batch_norm,
             merged=merged,
         )
@@ -87,7 +104,7 @@ class Fusion(nn.Module):
         return self.fine(fine_BCHW) + resize_like(self.coarse(coarse_BChw), fine_BCHW)
 
 
-class SDNet(Network):
+class SDNet(MergingNetwork):
     """Encoder of difference blocks, a context module and a gate per level, top-down fusion, one output.
 
     Images of any height and width from 16 pixels on.
@@ -99,9 +116,11 @@ class SDNet(Network):
         mixers: SDNet-A, whose stages 2 to 4 end with a mixer; its sides are multiples of 16.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel
             (ours). None = images alone, as published.
+        stem: 'full' is the published one; 'space-to-depth' works at half resolution from the first layer on (ours).
     """
 
     capabilities = Capabilities(merge=True, min_side=16)  # it is halved four times
+    difference_layers = ("contexts",)
 
     def __init__(
         self,
@@ -111,6 +130,7 @@ class SDNet(Network):
         width: int = PUBLISHED_WIDTH,
         mixers: bool = False,
         modalities: Sequence[str] | None = None,
+        stem: Stem = "full",
     ) -> None:
         super().__init__()
         takes = checked_modalities(modalities)
@@ -118,7 +138,7 @@ class SDNet(Network):
         self.inputs = inputs_of(takes)
         in_channels = 3 + len(companions_of(takes))
         self.encoder = Encoder(
-            width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels, mixers=mixers
+            width=width, batch_norm=batch_norm, merged=merged, in_channels=in_channels, mixers=mixers, stem=stem
         )
         self.contexts = nn.ModuleList(
             ContextModule(channels, DECODER_WIDTH, dilations)
@@ -149,20 +169,3 @@ class SDNet(Network):
         taken = {id(parameter) for parameter in (*mixing, *norm)}
         conv = [parameter for parameter in self.parameters() if id(parameter) not in taken]
         return {"conv": conv, "norm": norm, "mixing": mixing}
-
-    def reparameterize(self) -> "SDNet":
-        """The merged form, computed in float64; a copy where this is merged already."""
-        from limelight.models.sdnet.reparameterize import merged_state
-
-        merged = SDNet(**{**self.build_options, "merged": True})
-        merged.load_state_dict(merged_state(self))
-        return merged.eval()
-
-    @contextmanager
-    def unmerged(self) -> Iterator[None]:
-        """Within the block, the branches run one by one, not as a sum of kernels formed on the fly."""
-        run_branchwise(self)
-        try:
-            yield
-        finally:
-            run_branchwise(self, False)

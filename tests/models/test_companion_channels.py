@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.companion import fitted_channels, with_companion
+from limelight.models.difference.layer import run_branchwise
 from limelight.models.registry import create_model
-from limelight.models.sdnet.difference import run_branchwise
 from limelight.models.state import load_strict
 from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree

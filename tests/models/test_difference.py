@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limelight.models.sdnet.difference import DifferenceConv, operator_matrix, plain_kernel, run_branchwise
+from limelight.models.difference.layer import DifferenceConv, operator_matrix, plain_kernel, run_branchwise
 
 # The eight pixels of the ring, clockwise from the upper left; flat index of each in the 3 x 3 window.
 CLOCKWISE = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from limelight.foundation.errors import UserError
+from limelight.models.difference.layer import run_branchwise
 from limelight.models.registry import create_model
 from limelight.models.sdnet.checkpoint import from_published
-from limelight.models.sdnet.difference import run_branchwise
 from limelight.models.sdnet.network import SDNet
 from limelight.models.state import load_strict
 from limelight.models.weights import load_weights, save_weights

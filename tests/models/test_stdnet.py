@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from limelight.models.cost import count_macs
+from limelight.models.difference.layer import plain_kernel
 from limelight.models.registry import create_model
-from limelight.models.sdnet.difference import plain_kernel
 from limelight.models.sdnet.video.checkpoint import from_published
 from limelight.models.sdnet.video.network import STDNet
 from limelight.models.sdnet.video.temporal import TemporalDifferenceConv, convolve_stack, stack_frames

@@ -6,12 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limelight.foundation.errors import UserError
 from limelight.models.layers import resize_like
 from limelight.models.sdnet.blocks import SpatialGate
 from limelight.models.sdnet.video.temporal import temporal_conv
 
 WIDTH = 24
 """Channels that a level gives; within it, twice as many."""
+PLANES = 2 * WIDTH
+"""Channels of its temporal layers."""
 RATES = (3, 5)
 """Of the spatial branch's dilated convolutions."""
 
@@ -69,15 +72,22 @@ class Level(nn.Module):
     Args:
         channels: of the encoder's features.
         deepest: no coarser level goes before it.
+        planes: channels of its temporal layers, up to `PLANES`; fewer come by a projection.
+
+    Raises:
+        UserError: `planes` is none of these.
     """
 
-    def __init__(self, channels: int, *, deepest: bool, merged: bool) -> None:
+    def __init__(self, channels: int, *, deepest: bool, merged: bool, planes: int = PLANES) -> None:
         super().__init__()
+        if not 0 < planes <= PLANES:
+            raise UserError(f"fine_planes must be 1 to {PLANES} channels, got {planes}")
         self.project = Projection(channels, 2 * WIDTH if deepest else WIDTH, merged=merged)
         self.spatial = SpatialBranch(merged=merged)
-        self.temporal1 = temporal_conv(2 * WIDTH, "width", merged=merged)
-        self.temporal2 = temporal_conv(2 * WIDTH, "height", merged=merged)
-        self.project_temporal = Projection(2 * WIDTH, WIDTH, merged=merged)
+        self.thin = Projection(2 * WIDTH, planes, merged=merged) if planes < PLANES else nn.Identity()
+        self.temporal1 = temporal_conv(planes, "width", merged=merged)
+        self.temporal2 = temporal_conv(planes, "height", merged=merged)
+        self.project_temporal = Projection(planes, WIDTH, merged=merged)
         self.fuse = Projection(2 * WIDTH, WIDTH, merged=merged)
         self.gate = SpatialGate(WIDTH)
 
@@ -90,7 +100,7 @@ class Level(nn.Module):
         joint = encoded_BDHW
         if coarse_BDhw is not None:
             joint = torch.cat([joint, resize_like(coarse_BDhw, joint)], 1)
-        moving = joint
+        moving = self.thin(joint)
         for place, temporal in enumerate((self.temporal1, self.temporal2)):
             moving = moving + F.relu(temporal(neighbours(moving, place)))
         both = torch.cat([self.spatial(joint), F.relu(self.project_temporal(moving))], 1)

@@ -1,7 +1,6 @@
 """STDNet and STDNet-A: salient objects in clips (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -9,12 +8,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from limelight.models.base import Capabilities, Network
+from limelight.models.base import Capabilities
+from limelight.models.difference.layer import DifferenceConv
 from limelight.models.inputs import Input
 from limelight.models.layers import resize_like
-from limelight.models.sdnet.difference import DifferenceConv, run_branchwise
 from limelight.models.sdnet.network import PUBLISHED_WIDTH, Encoder
-from limelight.models.sdnet.video.blocks import WIDTH, Level
+from limelight.models.sdnet.reparameterize import MergingNetwork
+from limelight.models.sdnet.stem import Stem
+from limelight.models.sdnet.video.blocks import PLANES, WIDTH, Level
+from limelight.models.sdnet.video.reparameterize import merged_state
 from limelight.models.sdnet.video.temporal import stack_frames
 
 CLIP_FRAMES = 8
@@ -22,7 +24,7 @@ State = dict[tuple[int, int], tuple[Tensor, Tensor]]
 """Of a stream: (level, temporal layer) -> what the two frames before gave it."""
 
 
-class STDNet(Network):
+class STDNet(MergingNetwork):
     """SDNet's encoder for each frame, and a decoder that looks at neighbouring frames at every level.
 
     `forward(clip_BT3HW) -> [logits_B1HW]`, a row per frame. Clips of any number of frames. In the published form a
@@ -35,9 +37,12 @@ class STDNet(Network):
         merged: the inference form; the result of `reparameterize`.
         width: channels of the encoder's stem.
         frames: of the clips that it is trained on and exported for.
+        stem: 'full' is the published one; 'space-to-depth' works at half resolution from the first layer on (ours).
+        fine_planes: channels of the finest level's temporal layers; 48 as published. Fewer come by a projection (ours).
     """
 
     capabilities = Capabilities(merge=True, min_side=16)
+    difference_layers = ("levels.*.spatial",)
 
     def __init__(
         self,
@@ -47,15 +52,17 @@ class STDNet(Network):
         merged: bool = False,
         width: int = PUBLISHED_WIDTH,
         frames: int = CLIP_FRAMES,
+        stem: Stem = "full",
+        fine_planes: int = PLANES,
     ) -> None:
         super().__init__()
         self.causal = causal
         self.capabilities = replace(type(self).capabilities, divisor=16 if mixers else 1, stream=causal)
         self.inputs = (Input(name="clip", source="clip", frames=frames),)
-        self.encoder = Encoder(width=width, batch_norm=True, merged=merged, mixers=mixers)
+        self.encoder = Encoder(width=width, batch_norm=True, merged=merged, mixers=mixers, stem=stem)
         deepest = len(self.encoder.channels) - 1
         self.levels = nn.ModuleList(
-            Level(channels, deepest=place == deepest, merged=merged)
+            Level(channels, deepest=place == deepest, merged=merged, planes=PLANES if place else fine_planes)
             for place, channels in enumerate(self.encoder.channels)
         )
         self.head = nn.Conv2d(WIDTH, 1, 1)
@@ -114,22 +121,9 @@ class STDNet(Network):
         conv = [parameter for parameter in self.parameters() if id(parameter) not in taken]
         return {"encoder": encoder, "conv": conv, "norm": norm, "mixing": mixing}
 
-    def reparameterize(self) -> "STDNet":
-        """The merged form, computed in float64; a copy where this is merged already."""
-        from limelight.models.sdnet.video.reparameterize import merged_state
-
-        merged = STDNet(**{**self.build_options, "merged": True})
-        merged.load_state_dict(merged_state(self))
-        return merged.eval()
-
-    @contextmanager
-    def unmerged(self) -> Iterator[None]:
-        """Within the block, the branches run one by one, not as a sum of kernels formed on the fly."""
-        run_branchwise(self)
-        try:
-            yield
-        finally:
-            run_branchwise(self, False)
+    def merged_state(self) -> dict[str, Tensor]:
+        """The merged form's state dict, float64, computed from a copy."""
+        return merged_state(self)
 
 
 def _of_level(

@@ -2,19 +2,18 @@
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
-from limelight.models.sdnet.difference import frozen
-from limelight.models.sdnet.reparameterize import merged_state as merged_differences
+from limelight.models.difference.layer import frozen
+from limelight.models.sdnet.reparameterize import merged_differences
 from limelight.models.sdnet.video.blocks import Projection, SpatialBranch
 
 
-@torch.no_grad()
 def merged_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state dict, float32, of `network`'s merged form. `network` itself is left as it is."""
-    state = merged_differences(network)
-    for name, module in copy.deepcopy(network).double().named_modules():
+    """The state dict, float64, of `network`'s merged form. `network` itself is left as it is."""
+    source = copy.deepcopy(network).double()
+    state = merged_differences(source)
+    for name, module in source.named_modules():
         norm = getattr(module, "norm", None)
         if not isinstance(module, Projection | SpatialBranch) or not isinstance(norm, nn.BatchNorm2d):
             continue
@@ -22,13 +21,11 @@ def merged_state(network: nn.Module) -> dict[str, Tensor]:
         for key in [key for key in state if key.startswith(f"{name}.norm.")]:
             del state[key]
         if isinstance(module, Projection):
-            folded = {"conv.weight": module.conv.weight * gain[:, None, None, None], "conv.bias": bias - mean * gain}
+            state[f"{name}.conv.weight"] = module.conv.weight * gain[:, None, None, None]
+            state[f"{name}.conv.bias"] = bias - mean * gain
         else:
-            folded = {
-                key: value * gain[:, None, None, None]
-                for key, value in module.named_parameters()
-                if key.startswith("dilated.")
-            }
-            folded |= {"identity.gain": gain[:, None, None], "identity.bias": (bias - mean * gain)[:, None, None]}
-        state |= {f"{name}.{key}": value.float() for key, value in folded.items()}
+            for key in [key for key in state if key.startswith(f"{name}.dilated.")]:
+                state[key] = state[key] * gain[:, None, None, None]
+            state[f"{name}.identity.gain"] = gain[:, None, None]
+            state[f"{name}.identity.bias"] = (bias - mean * gain)[:, None, None]
     return state

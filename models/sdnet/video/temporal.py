@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limelight.models.sdnet.difference import DifferenceConv
+from limelight.models.difference.layer import DifferenceConv
 
 Axis = Literal["width", "height"]
 BRANCHES = ("cv", "cd", "ad")
