@@ -16,7 +16,7 @@ from limelight.bench.worker import Ready
 from limelight.foundation.files import write_json
 from limelight.imaging.images import write_png
 from limelight.inference.plan import Request, plan
-from limelight.models.sdnet.difference import DifferenceConv
+from limelight.models.difference.layer import DifferenceConv
 from limelight.models.weights import read_card
 from limelight.reporting.speed import peak_memory_mb
 from tests.tolerance import assert_agree
