@@ -34,6 +34,8 @@ class Capabilities:
     """`reparameterize` gives a form with fewer operations."""
     stream: bool = False
     """`step` takes the frames of a clip one by one, each as it comes."""
+    windows: bool = False
+    """Windows of a clip's frames can share what each frame needs alone: `encode_frame` and `decode_frame`."""
     sample: bool = False
     """`denoise` draws from noise in several steps."""
     divisor: int = 1
@@ -227,6 +229,25 @@ class Network(nn.Module):
             state: what the call for the frame before returned; None at the first frame.
         """
         raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
+
+    def encode_frame(self, image_B3HW: Tensor) -> Any:
+        """What windows of B clips that hold this frame share of it; for `decode_frame`.
+
+        Only where `capabilities.windows`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not look at windows of frames")
+
+    def decode_frame(self, window: Sequence[Any], place: int, size: Size) -> Tensor:
+        """Logits_B1HW of one frame of a window, equal to that row of `forward` of the window.
+
+        Only where `capabilities.windows`.
+
+        Args:
+            window: its frames' `encode_frame`, one or more.
+            place: of the frame, from 0.
+            size: of the frames, (height, width).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not look at windows of frames")
 
     def unmerged(self) -> AbstractContextManager[None]:
         """Within the block, compute separately what `reparameterize` merges, as published, for comparisons with it."""

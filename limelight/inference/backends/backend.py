@@ -31,6 +31,8 @@ class Backend(Protocol):
     """Whether several threads may call it concurrently."""
     streams: bool
     """Whether `step` takes the frames of a clip one by one."""
+    windows: bool
+    """Whether `encode` and `decode` spare windows that overlap what they share."""
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         """Run a batch.
@@ -54,6 +56,14 @@ class Backend(Protocol):
         Returns:
             The frame's map, and the state for the next.
         """
+        ...
+
+    def encode(self, image_13HW: np.ndarray) -> Any:
+        """Compute what windows share of a frame, only where `windows`; see `Network.encode_frame`."""
+        ...
+
+    def decode(self, window: Sequence[Any], place: int, size: Size) -> Maps:
+        """Compute the map of one frame of a window, only where `windows`; see `Network.decode_frame`."""
         ...
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
@@ -88,8 +98,15 @@ class ExportedBackend:
     takes: Sides
     concurrent = True
     streams = False
+    windows = False
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        raise NotImplementedError("this export takes whole clips")
+
+    def encode(self, image_13HW: np.ndarray) -> Any:
+        raise NotImplementedError("exports take whole clips")
+
+    def decode(self, window: Sequence[Any], place: int, size: Size) -> Maps:
         raise NotImplementedError("exports take whole clips")
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
