@@ -226,7 +226,17 @@ class Network(nn.Module):
         Only where `capabilities.stream`.
 
         Args:
-            state: what the call for the frame before returned; None at the first frame.
+            state: what the call for the frame before returned; at the first frame None, or `first_state`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
+
+    def first_state(self, batch: int, size: Size) -> dict[str, Tensor]:
+        """A state of `step` that stands for no frame yet: zeros by name, of the shapes of every later state.
+
+        Only where `capabilities.stream`; for exports, whose state is inputs and outputs of these names.
+
+        Args:
+            size: of the frames, (height, width).
         """
         raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
 

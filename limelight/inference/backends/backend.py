@@ -1,6 +1,7 @@
 """The interface that every inference backend implements, and a base class for exported networks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -99,6 +100,21 @@ class ExportedBackend:
     concurrent = True
     streams = False
     windows = False
+    step_path: Path
+    """The exported step, where `streams`."""
+
+    def open_step(self, path: Path, size: Size | None) -> None:
+        """Stream by an exported step, if there is one for frames of this size.
+
+        Args:
+            size: of the network's input; None = not always the same.
+        """
+        if path.is_file() and size is not None and self.step_size(path) == size:
+            self.streams, self.step_path = True, path
+
+    def step_size(self, path: Path) -> Size:
+        """Read the height and width that a step was exported for."""
+        raise NotImplementedError
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
         raise NotImplementedError("this export takes whole clips")

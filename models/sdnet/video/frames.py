@@ -17,8 +17,15 @@ LAYERS = 2
 """Temporal layers of a level."""
 Span = tuple[int, int]
 """First and last frame of a window."""
-State = dict[int, Tensor]
-"""Of a stream: temporal layer, counted from the finest level -> what the two frames before gave it, (B, 2 C, H, W)."""
+State = dict[str, Tensor]
+"""Of a stream: 'layer0' and so on, counted from the finest level -> what the two frames before gave it, (B, 2 C, h, w).
+With 'begun', (B, 1, 1, 1), where a row is 0, its stream has not begun, and the rest of its state is of no account."""
+BEGUN = "begun"
+
+
+def layer_name(level: int, place: int) -> str:
+    """The key of a temporal layer in a `State`."""
+    return f"layer{LAYERS * level + place}"
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,12 @@ class OfStream:
     """What the frame after this one will need; filled here."""
 
     def around(self, features_BCHW: Tensor, place: int) -> Tensor:
-        layer = LAYERS * self.level + place
-        earlier = self.before[layer] if self.before else torch.cat([features_BCHW, features_BCHW], 1)
+        layer = layer_name(self.level, place)
+        if BEGUN in self.before:
+            alike = torch.cat([features_BCHW, features_BCHW], 1)
+            earlier = torch.where(self.before[BEGUN] > 0, self.before[layer], alike)
+        else:
+            earlier = self.before[layer] if self.before else torch.cat([features_BCHW, features_BCHW], 1)
         stack_B3CHW = torch.cat([earlier, features_BCHW], 1)
         self.after[layer] = stack_B3CHW[:, features_BCHW.shape[1] :]
         return stack_B3CHW

@@ -15,7 +15,7 @@ from limelight.models.layers import resize_like
 from limelight.models.sdnet.difference import DifferenceConv, run_branchwise
 from limelight.models.sdnet.network import PUBLISHED_WIDTH, Encoder
 from limelight.models.sdnet.video.blocks import WIDTH, Frames, Level
-from limelight.models.sdnet.video.frames import OfClips, OfStream, OfWindow, State, spans_of
+from limelight.models.sdnet.video.frames import BEGUN, LAYERS, OfClips, OfStream, OfWindow, State, layer_name, spans_of
 
 CLIP_FRAMES = 8
 
@@ -72,7 +72,7 @@ class STDNet(Network):
         Only where `causal`.
 
         Args:
-            state: what the call for the frame before returned; None at the first frame.
+            state: what the call for the frame before returned; at the first frame None, or `first_state`.
 
         Returns:
             logits_B1HW, and the state for the next call.
@@ -80,8 +80,19 @@ class STDNet(Network):
         if not self.causal:
             raise NotImplementedError("this STDNet looks at later frames too; only the causal form takes single frames")
         before, after = state or {}, State()
+        if BEGUN in before:
+            after[BEGUN] = torch.ones_like(before[BEGUN])
         of_stream = [OfStream(level, before, after) for level in range(len(self.levels))]
         return resize_like(self._decode(self._encode(image_B3HW), of_stream), image_B3HW), after
+
+    def first_state(self, batch: int, size: Size) -> State:
+        """Zeros for every tensor of a state, with 'begun'. Only where `causal`."""
+        state, (height, width) = {BEGUN: torch.zeros(batch, 1, 1, 1)}, size
+        for level in range(len(self.levels)):
+            height, width = height // 2, width // 2
+            for place in range(LAYERS):
+                state[layer_name(level, place)] = torch.zeros(batch, 4 * WIDTH, height, width)
+        return state
 
     def encode_frame(self, image_B3HW: Tensor) -> list[Tensor]:
         """What windows share: encoder and projections see each frame alone. See `Network.encode_frame`."""
