@@ -110,6 +110,13 @@ def predict(
     smoothing: Annotated[
         float, typer.Option(min=0, max=0.99, help="of videos: share of the frame before in each frame's map")
     ] = 0.0,
+    look_ahead: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="of videos, for networks of clips: give each frame a window of its own, with this many later frames",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="make the map black and white, divided at this value")
     ] = None,

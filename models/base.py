@@ -37,6 +37,8 @@ class Capabilities:
     """`reparameterize` gives a form with fewer operations."""
     stream: bool = False
     """`step` takes the frames of a clip one by one, each as it comes."""
+    windows: bool = False
+    """Windows of a clip's frames can share what each frame needs alone: `encode_frame` and `decode_frame`."""
     sample: bool = False
     """`denoise` draws from noise in several steps."""
     divisor: int = 1
@@ -247,9 +249,38 @@ class Network(nn.Module):
         Only where `capabilities.stream`.
 
         Args:
-            state: what the call for the frame before returned; None at the first frame.
+            state: what the call for the frame before returned; at the first frame None, or `first_state`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
+
+    def first_state(self, batch: int, size: Size) -> dict[str, Tensor]:
+        """A state of `step` that stands for no frame yet: zeros by name, of the shapes of every later state.
+
+        Only where `capabilities.stream`; for exports, whose state is inputs and outputs of these names.
+
+        Args:
+            size: of the frames, (height, width).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take single frames of a stream")
+
+    def encode_frame(self, image_B3HW: Tensor) -> Any:
+        """What windows of B clips that hold this frame share of it; for `decode_frame`.
+
+        Only where `capabilities.windows`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not look at windows of frames")
+
+    def decode_frame(self, window: Sequence[Any], place: int, size: Size) -> Tensor:
+        """Logits_B1HW of one frame of a window, equal to that row of `forward` of the window.
+
+        Only where `capabilities.windows`.
+
+        Args:
+            window: its frames' `encode_frame`, one or more.
+            place: of the frame, from 0.
+            size: of the frames, (height, width).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not look at windows of frames")
 
     @contextmanager
     def unmerged(self) -> Iterator[None]:

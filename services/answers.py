@@ -7,6 +7,7 @@ a request's path.
 import json
 import logging
 import time
+from collections.abc import Set
 from contextvars import Context
 from http import HTTPStatus
 from typing import Any
@@ -35,10 +36,17 @@ class Answers:
     query nor a header is logged: a token may be in them.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, sockets: Set[str] = frozenset()) -> None:
+        """
+        Args:
+            sockets: paths that take WebSockets.
+        """
+        self._app, self._sockets = app, sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] in self._sockets:
+            await self._app(scope, receive, _Connection(scope, send).send)
+            return
         if scope["type"] == "websocket":  # closed before it is accepted, which the server answers with 403
             await send({"type": "websocket.close"})
             LOG.warning("%s 403: there are no WebSockets here", _request(scope))
@@ -114,6 +122,31 @@ class _Answer:
         reason = f": {printable(self._reason)}" if self._reason else ""
         # In an empty context: BentoML's log adds the context's trace, which may be of an earlier request.
         Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)
+
+
+class _Connection:
+    """A WebSocket, whose refusal or end by this side is logged in one line."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._started = time.perf_counter()
+        self._status = 0
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.http.response.start":
+            self._status = message["status"]
+        elif kind == "websocket.http.response.body":
+            self._log(logging.WARNING, self._status, _error_text(message.get("body", b"")))
+        elif kind == "websocket.close":
+            code = message.get("code", 1000)
+            self._log(logging.INFO if code == 1000 else logging.WARNING, code, message.get("reason") or "")
+        await self._send(message)
+
+    def _log(self, level: int, status: int, reason: str) -> None:
+        spent_ms = (time.perf_counter() - self._started) * 1000
+        text = f": {printable(reason)}" if reason else ""
+        Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), status, spent_ms, text)
 
 
 def printable(text: str, longest: int = MAX_REASON_CHARS) -> str:

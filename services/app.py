@@ -1,17 +1,19 @@
 """The middleware around a service, and its order.
 
-Outermost first: `Answers` (JSON errors, the log), `Cors` where origins are allowed, BentoML's own (metrics, timeout,
-concurrency limit), `Failures`, `Guard`. CORS is outside of the guard since a browser sends no token with its preflight
-request, and reads a refusal only if that carries the CORS headers; BentoML's `http.cors` would be inside.
+Outermost first: `Answers` (JSON errors, the log), `Cors` where origins are allowed, what stands beside BentoML (videos
+and streams, with checks of their own), BentoML's own (metrics, timeout, concurrency limit), `Failures`, `Guard`. CORS
+is outside of the guard since a browser sends no token with its preflight request, and reads a refusal only if that
+carries the CORS headers; BentoML's `http.cors` would be inside.
 """
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from types import MappingProxyType
 from typing import Any
 
 from bentoml import Service
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limelight.services.answers import Answers, Failures
 from limelight.services.cors import Cors
@@ -29,7 +31,15 @@ CONFIG: dict[str, Any] = {
 
 
 class GuardedService(Service):
-    """A BentoML service whose every request and answer pass through this project's middleware."""
+    """A BentoML service whose every request and answer pass through this project's middleware.
+
+    Attributes:
+        beside: path -> application that stands beside BentoML's own, without its time limit and its queue.
+        sockets: of these paths, those that take WebSockets.
+    """
+
+    beside: Mapping[str, ASGIApp] = MappingProxyType({})
+    sockets: Set[str] = frozenset()
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Build the application that the server runs."""
@@ -37,17 +47,35 @@ class GuardedService(Service):
         logging.getLogger("uvicorn.error").propagate = False
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        app: ASGIApp = super().to_asgi(is_main)
+        app: ASGIApp = _Beside(super().to_asgi(is_main), self.beside)
         if SETTINGS.cors_origins:
             app = Cors(app, SETTINGS.cors_origins)
-        return Answers(app)
+        return Answers(app, self.sockets)
 
 
-def guard(service: Any, uploads: Mapping[str, Form]) -> None:
+class _Beside:
+    """Passes requests of some paths to other applications."""
+
+    def __init__(self, app: ASGIApp, beside: Mapping[str, ASGIApp]) -> None:
+        self._app, self._beside = app, {path: Failures(other) for path, other in beside.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._beside.get(scope.get("path", ""), self._app)(scope, receive, send)
+
+
+def guard(
+    service: Any,
+    uploads: Mapping[str, Form],
+    *,
+    beside: Mapping[str, ASGIApp] = MappingProxyType({}),
+    sockets: Set[str] = frozenset(),
+) -> None:
     """Add middleware that passes only these forms, by path, and elsewhere only JSON.
 
     Args:
         service: the class, as BentoML knows it: a `GuardedService`.
+        beside, sockets: see there; these applications check their requests themselves.
     """
+    service.beside, service.sockets = beside, sockets
     service.add_asgi_middleware(Failures)
     service.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)

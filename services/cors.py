@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ANY_ORIGIN = "*"
 METHODS = ("GET", "HEAD", "POST")
-EXPOSED = ("Server-Timing", "X-Limelight-Classes", "X-Limelight-Notes", "Retry-After")
+EXPOSED = ("Server-Timing", "X-Limelight-Classes", "X-Limelight-Frames", "X-Limelight-Notes", "Retry-After")
 """Headers of answers that a page's script may read."""
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _USUAL_PORTS = {"http": 80, "https": 443}

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -25,12 +25,16 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """The fields of one kind of upload. Each may come once; the picture must."""
+    """The fields of one kind of upload. Each may come once; the picture, or what is sent in its place, must."""
 
     fields_message: str
     """End of the error message for a form with other fields; it begins "the form must have the picture's file as"."""
+    file_field: str = FIELD
+    """Name of the field with the file that must come."""
+    what: str = "picture"
+    """What is in it."""
     files: frozenset[str] = frozenset()
-    """Fields that may hold a file besides the picture."""
+    """Fields that may hold a file besides it."""
     texts: frozenset[str] = frozenset()
     """Fields that may hold text."""
     needs: frozenset[str] = frozenset()
@@ -47,39 +51,72 @@ class Form:
             Refusal: 415 if it is not a form, or has text in place of a file, which BentoML would fetch as a URL; 400 if
                 it cannot be parsed or holds something else.
         """
-        kind = media_type(headers)
-        if kind != "multipart/form-data":
-            reason = f"content type {kind!r} is not accepted; send multipart/form-data with the file as {FIELD!r}"
-            raise Refusal(415, reason)
-        form = await self._read(headers, body)
+
+        async def stream() -> AsyncGenerator[bytes, None]:
+            yield body
+
+        form = await self.read(headers, stream(), _InMemoryParser)
         fields = form.multi_items()
         await form.close()
+        self.check_fields(fields)
+
+    def check_file_name(self, name: str) -> None:
+        """Check that a field may hold a file.
+
+        Raises:
+            Refusal: 400.
+        """
+        if name not in {self.file_field, *self.files}:
+            raise self._refusal
+
+    def check_fields(self, fields: Sequence[tuple[str, UploadFile | str]]) -> None:
+        """Check the fields of a form that has been read.
+
+        Raises:
+            Refusal: as `check`.
+        """
         self._check_names([name for name, _ in fields])
         for name, value in fields:
             if name in self.texts:
                 _check_text(name, value, self.choices.get(name))
             else:
-                _check_file(name, value)
+                _check_file(name, value, self.what)
 
-    async def _read(self, headers: Headers, body: bytes) -> FormData:
-        async def stream() -> AsyncGenerator[bytes, None]:
-            yield body
+    async def read(
+        self, headers: Headers, stream: AsyncGenerator[bytes, None], parser: Callable[..., MultiPartParser]
+    ) -> FormData:
+        """Read a body as a form, whose fields `check_fields` is still to check.
 
+        Raises:
+            Refusal: it is none, or cannot be parsed; or what `stream` raises.
+        """
+        kind = media_type(headers)
+        if kind != "multipart/form-data":
+            reason = (
+                f"content type {kind!r} is not accepted; send multipart/form-data with the file as {self.file_field!r}"
+            )
+            raise Refusal(415, reason)
         limits = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": MAX_TEXT_BYTES}
         try:
-            return await _InMemoryParser(headers, stream(), **limits).parse()
+            return await parser(headers, stream, **limits).parse()
+        except Refusal:
+            raise
         except Exception as error:  # hostile bytes can raise anything, and an escaping exception stalls the request
             reason = getattr(error, "message", "its encoding is wrong")
-            raise Refusal(400, f"the form cannot be read ({reason}); send one file as {FIELD!r}") from error
+            raise Refusal(400, f"the form cannot be read ({reason}); send one file as {self.file_field!r}") from error
 
     def _check_names(self, names: list[str]) -> None:
         given = set(names)
-        complete = {FIELD, *self.needs} <= given <= {FIELD, *self.files, *self.texts}
+        complete = {self.file_field, *self.needs} <= given <= {self.file_field, *self.files, *self.texts}
         missing_partner = [name for name, other in self.requires_field.items() if name in given and other not in given]
         if not complete or missing_partner or len(names) > len(given):
-            raise Refusal(
-                400, f"the form must have the picture's file as {FIELD!r} {self.fields_message}; nothing else"
-            )
+            raise self._refusal
+
+    @property
+    def _refusal(self) -> Refusal:
+        return Refusal(
+            400, f"the form must have the {self.what}'s file as {self.file_field!r} {self.fields_message}; nothing else"
+        )
 
 
 def media_type(headers: Headers) -> str:
@@ -98,9 +135,9 @@ def _check_text(name: str, value: UploadFile | str, choices: tuple[str, ...] | N
         raise Refusal(400, f"{name!r} cannot be read; send plain text") from error
 
 
-def _check_file(name: str, value: UploadFile | str) -> None:
+def _check_file(name: str, value: UploadFile | str, what: str) -> None:
     if not isinstance(value, UploadFile):
-        raise Refusal(415, f"{name!r} holds text, not a file; send the picture itself, not its address")
+        raise Refusal(415, f"{name!r} holds text, not a file; send the {what} itself, not its address")
     given = value.filename or ""
     # Other unprintable characters are common: macOS screenshots have a narrow space in their names.
     if len(given.encode()) > MAX_NAME_BYTES or any(unicodedata.category(letter) == "Cc" for letter in given):

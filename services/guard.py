@@ -7,7 +7,7 @@ place of a file. Such requests are refused here, before it sees them.
 import asyncio
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -56,10 +56,7 @@ class Guard:
             body = await self._read(headers, receive)
             await self._check(scope, headers, body)
         except Refusal as refusal:
-            response_headers = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
-            if refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
-                response_headers["connection"] = "close"
-            await JSONResponse({"error": str(refusal)}, refusal.status, response_headers)(scope, receive, send)
+            await refuse(refusal, scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -75,34 +72,75 @@ class Guard:
             _check_json(headers)
 
     def _authorise(self, path: str, headers: Headers) -> None:
-        if self._token is None or path in OPEN:
-            return
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        # Compared in constant time: the time of an ordinary comparison tells how much of a guess was right.
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token.encode()):
-            raise Refusal(401, "a token is needed: send the header Authorization: Bearer <token>")
+        if path not in OPEN:
+            check_token(headers, self._token)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        """Read the whole body, counting bytes as they come: a chunked request does not announce its length."""
-        limit = self._max_body
-        declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
-            raise Refusal(413, f"the request has {declared} bytes, the limit is {limit}; send a smaller picture")
         body = bytearray()
-        more = True
-        while more:
-            try:
-                async with asyncio.timeout(STALL_S):
-                    message = await receive()
-            except TimeoutError as error:
-                raise Refusal(408, f"no more data of the request arrived for {STALL_S} s; send it again") from error
-            if message["type"] == "http.disconnect":
-                raise Refusal(400, "the request ended early; send it again")
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise Refusal(413, f"the request has more than the limit of {limit} bytes; send a smaller picture")
-            more = message.get("more_body", False)
+        async for chunk in body_chunks(headers, receive, self._max_body):
+            body += chunk
         return bytes(body)
+
+
+def check_token(headers: Headers, token: str | None) -> None:
+    """Check that a request carries the token.
+
+    Args:
+        token: None lets all in.
+
+    Raises:
+        Refusal: 401.
+    """
+    if token is None:
+        return
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    # Compared in constant time: the time of an ordinary comparison tells how much of a guess was right.
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Refusal(401, "a token is needed: send the header Authorization: Bearer <token>")
+
+
+async def body_chunks(
+    headers: Headers, receive: Receive, limit: int, what: str = "picture"
+) -> AsyncGenerator[bytes, None]:
+    """Yield a request's body, counting bytes as they come: a chunked request does not announce its length.
+
+    Args:
+        limit: bytes of the whole body.
+        what: is sent, for the message.
+
+    Raises:
+        Refusal: 413 above the limit, 408 where no more comes, 400 where the request ends early.
+    """
+    declared = headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise Refusal(413, f"the request has {declared} bytes, the limit is {limit}; send a smaller {what}")
+    count, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(STALL_S):
+                message = await receive()
+        except TimeoutError as error:
+            raise Refusal(408, f"no more data of the request arrived for {STALL_S} s; send it again") from error
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the request ended early; send it again")
+        chunk = message.get("body", b"")
+        count += len(chunk)
+        if count > limit:
+            raise Refusal(413, f"the request has more than the limit of {limit} bytes; send a smaller {what}")
+        more = message.get("more_body", False)
+        yield chunk
+
+
+async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, close: bool = False) -> None:
+    """Answer {"error": "one line"}.
+
+    Args:
+        close: the connection, instead of reading the rest of the body.
+    """
+    headers = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
+    if close or refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
+        headers["connection"] = "close"
+    await JSONResponse({"error": str(refusal)}, refusal.status, headers)(scope, receive, send)
 
 
 def _check_empty(headers: Headers, body: bytes) -> None:

@@ -5,6 +5,7 @@
     curl -F image=@photo.jpg -F companion=@depth.png 127.0.0.1:3000/predict -o mask.png
     curl -F image=@photo.jpg -F kind=blur 127.0.0.1:3000/predict -o blurred.png
     curl -F image=@photo.jpg -F threshold=0.5 127.0.0.1:3000/cutout -o cutout.png
+    curl -F video=@clip.mp4 -F kind=green 127.0.0.1:3000/video -o green.mp4
 
 No batching: on a CPU it gains little, and one bad picture would fail the others of its batch.
 """
@@ -27,7 +28,21 @@ from limelight.services.app import CONFIG, GuardedService, guard
 from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
-from limelight.services.uploads import SETTINGS, answer_error, description, notes_of, read_upload, timing, weights_of
+from limelight.services.streams import PATH as STREAM
+from limelight.services.streams import Streams
+from limelight.services.uploads import (
+    LIMITS,
+    SETTINGS,
+    answer_error,
+    description,
+    notes_of,
+    read_upload,
+    timing,
+    weights_of,
+)
+from limelight.services.videos import PATH as VIDEO
+from limelight.services.videos import Videos
+from limelight.services.wishes import KINDS
 
 NAME = "limelight"
 CUTOUT_UPLOAD = Form(
@@ -38,8 +53,6 @@ CUTOUT_UPLOAD = Form(
     requires_field={"modality": "companion"},
 )
 MAP, CUTOUT = "map", "rgba"
-KINDS = (MAP, CUTOUT, "green", "white", "blur", "overlay")
-"""Kinds of `limelight.media.outputs` that are 8-bit PNGs; its other kinds, a path or a colour, are refused."""
 UPLOAD = replace(
     CUTOUT_UPLOAD,
     fields_message=f"{CUTOUT_UPLOAD.fields_message} and the kind of result as 'kind'",
@@ -47,6 +60,7 @@ UPLOAD = replace(
     choices={**CUTOUT_UPLOAD.choices, "kind": KINDS},
 )
 
+VIDEO_LIMITS = {"max_video_body", "max_frames", "max_seconds", "max_frame_pixels"}
 PngFile = Annotated[Path, ContentType("image/png")]
 NONE: list[Path] = []
 """Default of an optional file, which BentoML can only express as a list. The guard passes one file at most."""
@@ -101,7 +115,7 @@ class Limelight:
     @bentoml.api
     def describe(self) -> dict[str, Any]:
         """What is being served: the model's card, one line on how it runs, and the limits of a request."""
-        return description(self._predictor.plan)
+        return description(self._predictor.plan, LIMITS | VIDEO_LIMITS)
 
     def _answer(
         self, path: Path, companions: list[Path], modality: str | None, kind: str, threshold: str | None = None
@@ -121,4 +135,15 @@ class Limelight:
         return Response(content, media_type="image/png", headers=timing(prediction.milliseconds) | notes_of(picture))
 
 
-guard(Limelight, {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD})
+def _ready() -> SaliencyPredictor | None:
+    """The predictor of the running service; None before it has started."""
+    service = bentoml.get_current_service()
+    return None if service is None else service._predictor
+
+
+guard(
+    Limelight,
+    {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD},
+    beside={VIDEO: Videos(_ready, SETTINGS), STREAM: Streams(_ready, SETTINGS)},
+    sockets={STREAM},
+)

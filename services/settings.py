@@ -29,6 +29,16 @@ class ServiceSettings(BaseModel):
     """Width times height, from the picture's header, before anything is decoded; beyond it, 413."""
     max_classes: int = Field(default=64, ge=1, le=255)
     """Classes in one request to an open-vocabulary model; beyond it, 400. Each class costs a full model run."""
+    max_video_body: int = Field(default=200 << 20, ge=1)
+    """Bytes of a request with a video; beyond it, 413. Videos are kept in files, not in memory."""
+    max_frames: int = Field(default=10_000, ge=1)
+    """Of a video, and of a stream; beyond it, 413, and the stream is closed."""
+    max_seconds: float = Field(default=600, gt=0)
+    """That a video lasts; beyond it, 413. And that a stream is open, which is then closed."""
+    max_frame_pixels: int = Field(default=4096 * 2304, ge=1)
+    """Width times height of the frames of videos and streams, of which many are in memory at once; beyond it, 413."""
+    video_timeout: float = Field(default=600, gt=0)
+    """Seconds from a video's arrival until its result is ready; beyond it, 504."""
     runtime: str = "auto"
     threads: int | None = Field(default=None, ge=1)
     """Threads of the runtime; None leaves the choice to it."""

@@ -35,3 +35,7 @@ class Package(Section):
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
     max_classes: int = Field(default=64, ge=1, le=255, description="prompts per request to an open-vocabulary model")
+    max_video_mb: float = Field(default=200, gt=0, description="of a request with a video")
+    max_frames: int = Field(default=10_000, ge=1, description="of a video, and of a stream of frames")
+    max_seconds: float = Field(default=600, gt=0, description="that a video lasts, and that a stream is open")
+    max_frame_pixels: int = Field(default=4096 * 2304, ge=1, description="of the frames of videos and streams")

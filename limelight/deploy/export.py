@@ -6,6 +6,10 @@ Every export maps the inputs that its network declares, under their names, to `p
 picture comes alone. Networks of clips take `clip` (B, T, 3, H, W), and give a map per frame. Batch, frames, height and
 width are free; of networks with attention, the batch alone. The 8-bit ones are quantised after training, with value
 ranges measured on real images.
+
+Causal networks have a second file, `step`: it maps `image` (1, 3, H, W), the next frame of a stream, and its state by
+names, to `probability` and to the state for the frame after it, whose names begin with `next_`. Its size is the card's;
+a state of zeros begins a stream.
 """
 
 import contextlib
@@ -25,7 +29,7 @@ from torch import Tensor, nn
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 from limelight.imaging.feeds import Feeds, complete, single_rows
-from limelight.inference.runtimes import EXPORTED, RUNTIMES
+from limelight.inference.runtimes import EXPORTED, NEXT, RUNTIMES, STEP
 from limelight.models.base import Network
 from limelight.models.card import Card
 from limelight.models.examples import example
@@ -88,13 +92,18 @@ def export(
     targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))
     rows = [complete(card.architecture.inputs, row) for row in single_rows(calibration)]
     with tempfile.TemporaryDirectory() as scratch, _quiet():
-        onnx_path = Path(scratch) / "model.onnx"
+        onnx_path, step_path = Path(scratch) / "model.onnx", Path(scratch) / f"{STEP}.onnx"
         try:
             _write_onnx(model, card, onnx_path)
+            if model.capabilities.stream and _WITH_STEP & {target.parent.name for target in targets}:
+                _write_step(model, card, step_path)
             for target in targets:
                 with atomic_path(target.parent) as temporary:
                     temporary.mkdir()
                     _WRITERS[target.parent.name](onnx_path, temporary / target.name, rows)
+                    if step_path.exists() and target.parent.name in _WITH_STEP:
+                        step = f"{STEP}{target.suffix}"
+                        _WRITERS[target.parent.name](step_path, temporary / step, rows)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"exporting needs the package {error.name}; install it with: pip install 'limelight[export]'"
@@ -125,6 +134,33 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
         input_names=list(feeds),
         output_names=["probability"],
         dynamic_shapes={"feeds": shapes},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # as always with `dynamo`
+    program.save(path)
+
+
+class _Step(nn.Module):
+    """The exported module: a stream's next map and state, from its frame and state by name."""
+
+    def __init__(self, model: Network) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        logits_B1HW, after = self.model.step(image, state)
+        return logits_B1HW.float().sigmoid(), *(after[name] for name in state)
+
+
+def _write_step(model: Network, card: Card, path: Path) -> None:
+    size = card.prepare.size
+    state = model.first_state(1, size)
+    program = torch.onnx.export(
+        _Step(model).eval(),
+        kwargs={"image": torch.zeros(1, 3, *size), "state": state},
+        input_names=["image", *state],
+        output_names=["probability", *(f"{NEXT}{name}" for name in state)],
         dynamo=True,
         verbose=False,
     )
@@ -203,6 +239,8 @@ _WRITERS = {
     "openvino-fp32": _write_openvino,
     "openvino-int8": _quantise_openvino,
 }
+_WITH_STEP = {"onnx-fp32", "openvino-fp32"}
+"""8-bit exports have none: their value ranges would have to be measured on states, not on pictures."""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds, as_clip, check_picture, picture_feeds
 from limelight.imaging.geometry import network_size, proportional_size, to_picture
 from limelight.inference.backends import open_backend
-from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend, check_size
+from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend, Maps, check_size
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.refinement import refine
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
@@ -32,6 +32,7 @@ from limelight.models.shipped import weights_folder
 from limelight.models.weights import check_weights, read_card
 
 _KINDS = {"rgbd": "depth", "rgbt": "thermal"}
+_SIZES_DIFFER = "the frames of a clip differ in size; bring them to one"
 MAX_MAPS_PER_BATCH = 64
 """Upper limit of maps (pictures times classes) held between the network and the labels."""
 
@@ -46,6 +47,18 @@ class Prediction:
     """Time for this picture: 'pre' (resize, normalise), 'net' (its share of its batch), 'post' (resize back)."""
     uncertainty_HW: np.ndarray | None = None
     """float32 in [0, 0.5]: how much the ensemble's members differ. None without an ensemble."""
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """What windows share of a frame; see `SaliencyPredictor.encode_frame`."""
+
+    features: Any
+    """The backend's own."""
+    size: Size
+    """The frame's (height, width)."""
+    input_size: Size
+    milliseconds: dict[str, float]
 
 
 Result = TypeVar("Result", Prediction, Segmentation)
@@ -285,7 +298,7 @@ class SaliencyPredictor(Predictor[Prediction]):
         if clip_frames(self.card.architecture.inputs) is None or len(frames) < 2:
             return self.predict(frames, output_processing_res=output_processing_res)
         if len({frame.shape for frame in frames}) > 1:
-            raise UserError("the frames of a clip differ in size; bring them to one")
+            raise UserError(_SIZES_DIFFER)
         check_picture(frames[0])
         size = self._size_of((frames[0].shape[0], frames[0].shape[1]))
         finish = partial(prediction, finish=self.finish)
@@ -308,18 +321,64 @@ class SaliencyPredictor(Predictor[Prediction]):
         Raises:
             UserError: the frame is not a uint8 HxWx3 array.
         """
-        check_picture(frame_HW3)
+        image_13HW, size, _, milliseconds = self._prepared(frame_HW3)
         started = time.perf_counter()
-        height, width, _ = frame_HW3.shape
-        feeds = picture_feeds([frame_HW3], [None], ["rgb"], self.card, self._size_of((height, width)))
-        prepared = time.perf_counter()
         with self._turn:
-            maps, after = self._backend.step(feeds[self.card.architecture.inputs[0].name][:, 0], state)
-        finished = time.perf_counter()
-        milliseconds = {"pre": 1000 * (prepared - started), "net": 1000 * (finished - prepared)}
-        result = prediction(maps.probability_BKhw[0], None, (height, width), milliseconds, finish=self.finish)
-        result.milliseconds["post"] = 1000 * (time.perf_counter() - finished)
-        return result, after
+            maps, after = self._backend.step(image_13HW, state)
+        milliseconds["net"] = 1000 * (time.perf_counter() - started)
+        return self._finished(maps, size, milliseconds), after
+
+    @property
+    def windows(self) -> bool:
+        """Whether windows of frames that overlap can share work, by `encode_frame`: networks of clips in PyTorch do."""
+        return self._backend.windows
+
+    def encode_frame(self, frame_HW3: np.ndarray) -> EncodedFrame:
+        """Compute what all windows that hold a frame share of it, only where `windows`.
+
+        Raises:
+            UserError: the frame is not a uint8 HxWx3 array.
+        """
+        image_13HW, size, input_size, milliseconds = self._prepared(frame_HW3)
+        started = time.perf_counter()
+        with self._turn:
+            features = self._backend.encode(image_13HW)
+        milliseconds["net"] = 1000 * (time.perf_counter() - started)
+        return EncodedFrame(features, size, input_size, milliseconds)
+
+    def decode_frame(self, window: Sequence[EncodedFrame], place: int) -> Prediction:
+        """Predict one frame of a window: what `predict_clip` of its frames gives there.
+
+        Args:
+            place: of the frame, from 0.
+
+        Raises:
+            UserError: frames differ in size.
+        """
+        frame = window[place]
+        if len({each.size for each in window}) > 1:
+            raise UserError(_SIZES_DIFFER)
+        started = time.perf_counter()
+        with self._turn:
+            maps = self._backend.decode([each.features for each in window], place, frame.input_size)
+        net = frame.milliseconds["net"] + 1000 * (time.perf_counter() - started)
+        return self._finished(maps, frame.size, frame.milliseconds | {"net": net})
+
+    def _prepared(self, frame_HW3: np.ndarray) -> tuple[np.ndarray, Size, Size, dict[str, float]]:
+        """A frame as the network's image_13HW, its own size and the image's, and the time that this took."""
+        started = time.perf_counter()
+        check_picture(frame_HW3)
+        height, width, _ = frame_HW3.shape
+        size = self._size_of((height, width))
+        feeds = picture_feeds([frame_HW3], [None], ["rgb"], self.card, size)
+        image_13HW = feeds[self.card.architecture.inputs[0].name][:, 0]
+        return image_13HW, (height, width), size, {"pre": 1000 * (time.perf_counter() - started)}
+
+    def _finished(self, maps: Maps, size: Size, milliseconds: dict[str, float]) -> Prediction:
+        started = time.perf_counter()
+        result = prediction(maps.probability_BKhw[0], None, size, milliseconds, finish=self.finish)
+        result.milliseconds["post"] = 1000 * (time.perf_counter() - started)
+        return result
 
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):

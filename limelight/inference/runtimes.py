@@ -11,6 +11,8 @@ Engine = Literal["torch", "onnx", "openvino"]
 NumberFormat = Literal["fp32", "bf16", "int8"]
 _PACKAGES: dict[Engine, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 _FILES: dict[Engine, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "openvino": "model.xml"}
+STEP, NEXT = "step", "next_"
+"""Name of an exported step's file; its outputs of state are called as its inputs, after this prefix."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Runtime:
         """Return the file that it reads from a weights folder; an OpenVINO .xml has its .bin beside it."""
         place = Path(folder) / "exports" / self.export_name if self.exported else Path(folder)
         return place / _FILES[self.engine]
+
+    def step_file(self, folder: Path | str) -> Path:
+        """Return the file of an exported network's step, beside `file`; causal networks have one in full precision."""
+        file = self.file(folder)
+        return file.with_name(f"{STEP}{file.suffix}")
 
     def size_bytes(self, folder: Path | str) -> int:
         """Return the total size of the files that it reads."""

@@ -1,7 +1,8 @@
 """Predictions of frames that come one after another."""
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,15 +18,19 @@ _GLANCE = 32
 
 
 class Stream:
-    """Frames in, predictions out, in the same order.
+    """Frames in, predictions out, in the same order, in memory that does not grow.
 
-    A network of stills answers each frame at once, and so does a causal one of clips in PyTorch, in memory that does
-    not grow. Another network of clips answers as many frames at a time as it was trained on; its look-ahead is one
-    less.
+    A network of stills answers each frame at once, and so does a causal one of clips. Another network of clips answers
+    as many frames at a time as it was trained on: each window begins after the one before. With a `look_ahead` each
+    frame has a window of its own, of the latest frames, and waits for that many later ones: all frames but the first
+    and last then see equally far, which costs more time. What windows share is computed once in PyTorch; exports,
+    which take whole windows, compute it anew.
 
     Args:
         smoothing: share of the map before in each map, in [0, 1): less flicker of networks of stills, and more delay.
             It ends at a change of scene.
+        look_ahead: later frames that each frame waits for, 0 to `frames` - 1 of the network's clips; None = windows one
+            after another. For networks that need no later frames, None or 0.
 
     Example:
         stream = Stream(load("artifacts/stdnet-deploy"))
@@ -36,22 +41,32 @@ class Stream:
             ...
 
     Raises:
-        UserError: `smoothing` is not in [0, 1).
+        UserError: `smoothing` is not in [0, 1), or the network has no such look-ahead.
     """
 
-    def __init__(self, predictor: SaliencyPredictor, *, smoothing: float = 0.0) -> None:
+    def __init__(self, predictor: SaliencyPredictor, *, smoothing: float = 0.0, look_ahead: int | None = None) -> None:
         if not 0 <= smoothing < 1:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
-        self._predictor, self._smoothing = predictor, smoothing
-        self._together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
-        self._state: Any = None
-        self._waiting: list[np.ndarray] = []
+        together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
+        if look_ahead is not None and not 0 <= look_ahead < together:
+            raise UserError(
+                f"the look-ahead of {predictor.card.architecture.model} is 0 to {together - 1} frames, got {look_ahead}"
+            )
+        self._smoothing = smoothing
+        self._windows: _Windows
+        if predictor.streams:
+            self._windows = _Steps(predictor)
+        elif look_ahead is None or together == 1:
+            self._windows = _OneAfterAnother(predictor, together)
+        else:
+            self._windows = _Sliding(predictor, together, look_ahead)
+        self._waiting: deque[np.ndarray] = deque()
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def look_ahead(self) -> int:
         """How many later frames a frame may wait for."""
-        return self._together - 1
+        return self._windows.look_ahead
 
     def push(self, frame_HW3: np.ndarray) -> list[Prediction]:
         """Take the next frame, and return the predictions that are ready.
@@ -63,18 +78,14 @@ class Stream:
             UserError: as `SaliencyPredictor.predict_clip`.
         """
         self._waiting.append(frame_HW3)
-        return self.flush() if len(self._waiting) == self._together else []
+        return self._answered(self._windows.push(frame_HW3))
 
     def flush(self) -> list[Prediction]:
-        """Return the predictions of all frames that wait."""
-        frames, self._waiting = self._waiting, []
-        if not frames:
-            return []
-        if self._predictor.streams:
-            prediction, self._state = self._predictor.predict_next(frames[0], self._state)
-            predictions = [prediction]
-        else:
-            predictions = self._predictor.predict_clip(frames)
+        """Return the predictions of all frames that wait. The stream goes on after it with the next frame."""
+        return self._answered(self._windows.flush())
+
+    def _answered(self, predictions: list[Prediction]) -> list[Prediction]:
+        frames = [self._waiting.popleft() for _ in predictions]
         return self._smoothed(frames, predictions) if self._smoothing else predictions
 
     def _smoothed(self, frames: Sequence[np.ndarray], predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -89,3 +100,74 @@ class Stream:
             self._before = glance, map_HW
             smoothed.append(Prediction(map_HW, prediction.milliseconds, prediction.uncertainty_HW))
         return smoothed
+
+
+class _Windows(Protocol):
+    """Which frames the network sees together, and when."""
+
+    look_ahead: int
+
+    def push(self, frame_HW3: np.ndarray) -> list[Prediction]: ...
+
+    def flush(self) -> list[Prediction]: ...
+
+
+class _Steps:
+    """Each frame as it comes, with what the network keeps of those before."""
+
+    look_ahead = 0
+
+    def __init__(self, predictor: SaliencyPredictor) -> None:
+        self._predictor = predictor
+        self._state: Any = None
+
+    def push(self, frame_HW3: np.ndarray) -> list[Prediction]:
+        prediction, self._state = self._predictor.predict_next(frame_HW3, self._state)
+        return [prediction]
+
+    def flush(self) -> list[Prediction]:
+        return []
+
+
+class _OneAfterAnother:
+    """Windows that share no frame."""
+
+    def __init__(self, predictor: SaliencyPredictor, frames: int) -> None:
+        self._predictor, self.look_ahead = predictor, frames - 1
+        self._frames: list[np.ndarray] = []
+
+    def push(self, frame_HW3: np.ndarray) -> list[Prediction]:
+        self._frames.append(frame_HW3)
+        return self.flush() if len(self._frames) > self.look_ahead else []
+
+    def flush(self) -> list[Prediction]:
+        frames, self._frames = self._frames, []
+        return self._predictor.predict_clip(frames) if frames else []
+
+
+class _Sliding:
+    """A window for each frame, of the latest ones; the map is that of the frame `look_ahead` before its last."""
+
+    def __init__(self, predictor: SaliencyPredictor, frames: int, look_ahead: int) -> None:
+        self._predictor, self.look_ahead = predictor, look_ahead
+        self._window: deque[Any] = deque(maxlen=frames)
+        self._open = 0
+        """How many of the latest frames wait for their map."""
+
+    def push(self, frame_HW3: np.ndarray) -> list[Prediction]:
+        self._window.append(self._predictor.encode_frame(frame_HW3) if self._predictor.windows else frame_HW3)
+        self._open += 1
+        return self._answer(1) if self._open > self.look_ahead else []
+
+    def flush(self) -> list[Prediction]:
+        return self._answer(self._open)
+
+    def _answer(self, count: int) -> list[Prediction]:
+        """The maps of the first `count` frames that wait."""
+        window, first = list(self._window), len(self._window) - self._open
+        self._open -= count
+        places = range(first, first + count)
+        if self._predictor.windows:
+            return [self._predictor.decode_frame(window, place) for place in places]
+        predictions = self._predictor.predict_clip(window) if window else []
+        return [predictions[place] for place in places]

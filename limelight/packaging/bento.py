@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires
 from pathlib import Path
@@ -36,6 +36,7 @@ CODE = {"limelight": "limelight", "models": "limelight/models", "services": "lim
 _CACHES = shutil.ignore_patterns("__pycache__")
 START_S = 300.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
+_VIDEO = ("av", "websockets")
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
 
 
@@ -86,9 +87,15 @@ def _stage(context: Path, card: Card, service: Service, runtime: str, settings: 
     for source, place in CODE.items():
         shutil.copytree(source, context / place, ignore=_other_families(card) if source == "models" else _CACHES)
     shutil.copy(service.bentofile, context)
-    write_text(context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.model)))
+    extra = _VIDEO if service.videos else ()
+    write_text(
+        context / "requirements.txt", "".join(f"{line}\n" for line in pinned(runtime, card.architecture.model, extra))
+    )
     limits = {"max_body": int(settings.max_body_mb * (1 << 20)), "max_pixels": settings.max_pixels, "runtime": runtime}
     limits |= {name: getattr(settings, name) for name in service.limits}
+    if service.videos:
+        limits["max_video_body"] = int(settings.max_video_mb * (1 << 20))
+        limits |= {name: getattr(settings, name) for name in ("max_frames", "max_seconds", "max_frame_pixels")}
     write_json(context / CODE["services"] / "settings.json", limits)
 
 
@@ -102,12 +109,13 @@ def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
     return ignored
 
 
-def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> list[str]:
+def pinned(runtime: str, model: str, others: Sequence[str] = (), lock: Path = Path("requirements.lock")) -> list[str]:
     """Pin the packages that the service needs with this runtime, transitively, at the versions of the lock file.
 
     Args:
         runtime: torch, onnx-fp32, openvino-int8, ...; only its own engine is required.
         model: name of the network; its packages are not needed for an export.
+        others: packages that are needed too.
 
     Returns:
         'name==version', sorted.
@@ -126,7 +134,7 @@ def pinned(runtime: str, model: str, lock: Path = Path("requirements.lock")) -> 
     pinned: dict[str, str] = {}
     engine = runtime.partition("-")[0]
     own = entry(model).packages if engine == "torch" else ()
-    pending = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own)]
+    pending = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own, *others)]
     while pending:
         package = pending.pop()
         name = canonicalize_name(package.name)

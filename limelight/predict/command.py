@@ -67,6 +67,7 @@ class Request:
     output_processing_res: bool
     batch_size: int
     smoothing: float
+    look_ahead: int | None
     threshold: float | None
     reverse: bool
     format: str | None
@@ -88,8 +89,9 @@ def run(request: Request) -> int:
     _check_sources(request.sources)
     paths = [Path(source) for source in request.sources if source != STREAM]
     videos = find_videos(paths, Path(request.output or "results"))
-    if not videos and request.smoothing:
-        raise UserError("--smoothing is for videos, and there is none; leave it out")
+    for_videos = {"--smoothing": request.smoothing > 0, "--look-ahead": request.look_ahead is not None}
+    if not videos and (given := [name for name, is_given in for_videos.items() if is_given]):
+        raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
     if not videos:
         return _run_pictures(request)
     status = run_videos(request, videos)
@@ -132,7 +134,15 @@ def run_videos(request: Request, videos: Mapping[Path, Path]) -> int:
             print(f"{target} is already there (--overwrite makes it again)", file=sys.stderr)
             continue
         try:
-            report = predict_video(predictor, style, video, target, smoothing=request.smoothing, quiet=request.quiet)
+            report = predict_video(
+                predictor,
+                style,
+                video,
+                target,
+                smoothing=request.smoothing,
+                look_ahead=request.look_ahead,
+                quiet=request.quiet,
+            )
         except UserError as error:
             if len(videos) == 1:
                 raise

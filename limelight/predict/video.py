@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from limelight.foundation.files import scratch_folder
 from limelight.inference.predictor import Prediction, SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.media.video.formats import USUAL, USUAL_TRANSPARENT, encoding, is_video
-from limelight.media.video.reader import Frame, VideoReader
+from limelight.media.video.reader import UNLIMITED, Frame, Limits, VideoReader
 from limelight.media.video.threads import Behind, ahead
 from limelight.media.video.writer import VideoWriter
 from limelight.predict.styles import EXACT, LabelStyle, Style
@@ -74,6 +74,9 @@ def predict_video(
     target: Path,
     *,
     smoothing: float = 0.0,
+    look_ahead: int | None = None,
+    limits: Limits = UNLIMITED,
+    watch: Callable[[], None] | None = None,
     quiet: bool = False,
 ) -> VideoReport:
     """Make the result of a video, whole or (after Ctrl-C) up to where it was, under a name that says so.
@@ -82,29 +85,37 @@ def predict_video(
 
     Args:
         target: file of one of `limelight.media.video.formats.FORMATS`; replaced.
-        smoothing: see `limelight.inference.stream.Stream`.
+        smoothing, look_ahead: see `limelight.inference.stream.Stream`.
+        limits: of frames and seconds.
+        watch: called for each frame and each part of the sound; what it raises ends the work, and leaves no file.
 
     Raises:
-        UserError: as `VideoReader` and `VideoWriter`, or the target is the video itself.
+        UserError: as `Stream`, `VideoReader` and `VideoWriter`, or the target is the video itself.
     """
     if target.resolve() == path.resolve():
         raise UserError(f"{target} is the video itself; choose another --output")
     report = VideoReport(target)
+    stream = Stream(predictor, smoothing=smoothing, look_ahead=look_ahead)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with VideoReader(path, max_pixels=style.max_pixels) as reader, scratch_folder(target.parent) as scratch:
+    with (
+        VideoReader(path, max_pixels=style.max_pixels, limits=limits) as reader,
+        scratch_folder(target.parent) as scratch,
+    ):
         made = encoding(target.suffix.lower(), transparent=style.kind == "rgba")
         temporary = scratch / target.name
         with VideoWriter(temporary, made, reader) as writer:
             show = nullcontext(lambda items, note: None) if quiet else progress(reader.count, path.name, "frames")
             try:
                 with show as advance, Behind(_QUEUE) as behind:
-                    for frame, prediction in _predicted(Stream(predictor, smoothing=smoothing), reader):
+                    for frame, prediction in _predicted(stream, reader):
+                        if watch:
+                            watch()
                         behind.call(_finish, style, writer, frame, prediction)
                         report.frames += 1
                         advance(1, "")
             except KeyboardInterrupt:
                 report.interrupted = True
-            writer.add_sound()
+            writer.add_sound(watch)
         report.notes += [*reader.notes, *writer.notes]
         if report.interrupted:
             report.target = target.with_name(f"{target.stem}{PARTIAL}{target.suffix}")

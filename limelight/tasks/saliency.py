@@ -64,7 +64,7 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
     )
     ranked_by = ("mae", "wFm")
     rule = Rule(metric="wFm")
-    service = Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight")
+    service = Service("limelight", "bentofile.yaml", "limelight.services.saliency:Limelight", videos=True)
 
     def datasets(self, samples: "Sequence[Sample]", card: "Card") -> Datasets:
         from limelight.evaluation.saliency import by_dataset

@@ -50,6 +50,9 @@ class Service:
     limits: tuple[str, ...] = ()
     """Fields of `package` in params.yaml that this service accepts besides those common to all services."""
 
+    videos: bool = False
+    """Whether it takes videos and streams of frames."""
+
     @property
     def bento(self) -> Path:
         """Path of the exported bento file."""

@@ -137,3 +137,20 @@ def test_exports_agree(name: str, options: dict[str, Any], tmp_path: Path) -> No
     for runtime in runtimes:
         actual = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu"))).run(feeds).probability_BKhw
         assert_agree(actual, expected, network)
+
+
+@torch.inference_mode()
+def test_other_shapes_stream_and_look_at_windows_too() -> None:
+    """A causal one frame by frame, from its first state; another a window's frame at a time."""
+    torch.manual_seed(0)
+    clip_1T3HW = torch.randn(1, 5, 3, 48, 64)
+    shape = {"width": 12, "stem": "space-to-depth", "fine_planes": 16}
+    causal = create_model("stdnet-causal", **shape).eval().reparameterize()
+    state = causal.first_state(1, (48, 64))
+    for frame, expected_1HW in enumerate(causal(clip_1T3HW)[0]):
+        logits_B1HW, state = causal.step(clip_1T3HW[:, frame], state)
+        torch.testing.assert_close(logits_B1HW[0], expected_1HW, atol=1e-5, rtol=1e-4)
+    network = create_model("stdnet", **shape).eval().reparameterize()
+    window = [network.encode_frame(clip_1T3HW[:, frame]) for frame in range(5)]
+    for frame, expected_1HW in enumerate(network(clip_1T3HW)[0]):
+        torch.testing.assert_close(network.decode_frame(window, frame, (48, 64))[0], expected_1HW, atol=1e-5, rtol=1e-4)

@@ -34,7 +34,12 @@ def project(untrained: Path, tmp_path: Path) -> Path:
     champion.write_text(json.dumps({"saliency": {"artifact": "best", "runtime": "torch"}}))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["tracking"]["enabled"] = False
-    params["profiles"]["demo"]["package"] = {"max_body_mb": 2, "max_pixels": 123_456}
+    params["profiles"]["demo"]["package"] = {
+        "max_body_mb": 2,
+        "max_pixels": 123_456,
+        "max_video_mb": 3,
+        "max_frames": 99,
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     return tmp_path
 
@@ -99,8 +104,10 @@ def test_package_is_whole_and_answers(project: Path) -> None:
         packed = code if code.startswith("limelight/") else f"limelight/{code}"
         assert (folder / "src" / packed).read_bytes() == (ROOT / code).read_bytes()
     settings = json.loads((folder / "src/limelight/services/settings.json").read_text())
-    assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch"}
-    assert "torch==" in (folder / "env" / "python" / "requirements.txt").read_text()
+    video = {"max_video_body": 3 << 20, "max_frames": 99, "max_seconds": 600, "max_frame_pixels": 4096 * 2304}
+    assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch", **video}
+    requirements = (folder / "env" / "python" / "requirements.txt").read_text()
+    assert all(f"{package}==" in requirements for package in ("torch", "av", "websockets"))
     families = {path.name for path in (folder / "src/limelight/models").iterdir() if path.is_dir()}
     assert families == {"importers", "losses", "sdnet", "shipped", "zoo"}, (
         "other families' code has no place in the bento"
@@ -112,12 +119,12 @@ def test_package_is_whole_and_answers(project: Path) -> None:
 
 def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
     locked = LOCK.read_text()
-    served = {line.partition("==")[0]: line for line in pinned("openvino-int8", "diffsod", LOCK)}
+    served = {line.partition("==")[0]: line for line in pinned("openvino-int8", "diffsod", lock=LOCK)}
     assert {"bentoml", "numpy", "pillow", "openvino", "starlette"} <= served.keys()
     assert not {"torch", "timm", "mlflow", "dvc", "onnxruntime"} & served.keys()
     assert all(f"\n{line} " in locked for line in served.values() if line != locked.split(" ")[0])
     plain, diffusion = (
-        {line.partition("==")[0] for line in pinned("torch", name, LOCK)} for name in ("sdnet", "diffsod")
+        {line.partition("==")[0] for line in pinned("torch", name, lock=LOCK)} for name in ("sdnet", "diffsod")
     )
     assert "torch" in plain and not {"diffusers", "transformers"} & plain
     assert {"torch", "timm", "diffusers", "transformers", "tokenizers"} <= diffusion

@@ -7,7 +7,7 @@ maps = backend.run(feeds)  # see limelight.imaging.feeds.picture_feeds
 from typing import Literal
 
 from limelight.foundation.errors import UserError
-from limelight.inference.backends.backend import Backend
+from limelight.inference.backends.backend import Backend, ExportedBackend
 from limelight.inference.plan import Plan
 
 
@@ -28,16 +28,21 @@ def open_backend(planned: Plan) -> Backend:
             f"{path} does not exist, but runtime {runtime.name!r} needs it; make it with `limelight export` (in the "
             "pipeline: deploy.runtimes), or use runtime 'torch'"
         )
+    backend: ExportedBackend
     try:
         if runtime.engine == "onnx":
             from limelight.inference.backends.onnx import OnnxBackend
 
-            return OnnxBackend(path, inputs, threads=planned.threads)
+            backend = OnnxBackend(path, inputs, threads=planned.threads)
+            backend.open_step(runtime.step_file(folder), planned.fixed)
+            return backend
         from limelight.inference.backends.openvino import OpenVinoBackend
 
         # bf16 in an 8-bit network applies to the operations that were not quantised.
         precision: Literal["f32", "bf16"] = "f32" if runtime.number_format == "fp32" else "bf16"
-        return OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
+        backend = OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
+        backend.open_step(runtime.step_file(folder), planned.fixed)
+        return backend
     except ModuleNotFoundError as error:
         raise UserError(
             f"runtime {runtime.name!r} needs the package {error.name}; install it with: pip install 'limelight[export]'"

@@ -1,6 +1,7 @@
 """The interface that every inference backend implements, and a base class for exported networks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,8 @@ class Backend(Protocol):
     """Whether several threads may call it concurrently."""
     streams: bool
     """Whether `step` takes the frames of a clip one by one."""
+    windows: bool
+    """Whether `encode` and `decode` spare windows that overlap what they share."""
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         """Run a batch.
@@ -54,6 +57,14 @@ class Backend(Protocol):
         Returns:
             The frame's map, and the state for the next.
         """
+        ...
+
+    def encode(self, image_13HW: np.ndarray) -> Any:
+        """Compute what windows share of a frame, only where `windows`; see `Network.encode_frame`."""
+        ...
+
+    def decode(self, window: Sequence[Any], place: int, size: Size) -> Maps:
+        """Compute the map of one frame of a window, only where `windows`; see `Network.decode_frame`."""
         ...
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
@@ -88,8 +99,30 @@ class ExportedBackend:
     takes: Sides
     concurrent = True
     streams = False
+    windows = False
+    step_path: Path
+    """The exported step, where `streams`."""
+
+    def open_step(self, path: Path, size: Size | None) -> None:
+        """Stream by an exported step, if there is one for frames of this size.
+
+        Args:
+            size: of the network's input; None = not always the same.
+        """
+        if path.is_file() and size is not None and self.step_size(path) == size:
+            self.streams, self.step_path = True, path
+
+    def step_size(self, path: Path) -> Size:
+        """Read the height and width that a step was exported for."""
+        raise NotImplementedError
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        raise NotImplementedError("this export takes whole clips")
+
+    def encode(self, image_13HW: np.ndarray) -> Any:
+        raise NotImplementedError("exports take whole clips")
+
+    def decode(self, window: Sequence[Any], place: int, size: Size) -> Maps:
         raise NotImplementedError("exports take whole clips")
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:

@@ -1,14 +1,17 @@
 """ONNX Runtime on the CPU."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
-from limelight.models.inputs import Input
+from limelight.inference.runtimes import NEXT
+from limelight.models.inputs import Input, Size
 
 _ERRORS_ONLY = 3
 
@@ -29,11 +32,31 @@ class OnnxBackend(ExportedBackend):
         if threads:
             options.intra_op_num_threads = threads
         self._inputs = inputs
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._options = options
+        self._session = self._opened(path)
         shapes = {known.name: known.shape for known in self._session.get_inputs()}
         batch, *_, height, width = (side if isinstance(side, int) else None for side in shapes[inputs[0].name])
         self.takes = (height, width)
         self._single_rows = batch == 1  # of another project's file
+
+    def _opened(self, path: Path) -> onnxruntime.InferenceSession:
+        return onnxruntime.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _step(self) -> onnxruntime.InferenceSession:
+        return self._opened(self.step_path)
+
+    def step_size(self, path: Path) -> Size:
+        self.step_path = path
+        height, width = self._step.get_inputs()[0].shape[2:]
+        return height, width
+
+    def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        if state is None:
+            state = {known.name: np.zeros(known.shape, np.float32) for known in self._step.get_inputs()[1:]}
+        given = {"image": np.ascontiguousarray(image_13HW), **state}
+        probability_11HW, *after = self._step.run(["probability", *(f"{NEXT}{name}" for name in state)], given)
+        return Maps(probability_11HW), dict(zip(state, after, strict=True))
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])

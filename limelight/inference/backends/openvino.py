@@ -3,8 +3,9 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import openvino
@@ -12,7 +13,8 @@ from openvino import opset13 as opset
 
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
-from limelight.models.inputs import Input
+from limelight.inference.runtimes import NEXT
+from limelight.models.inputs import Input, Size
 
 _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
@@ -57,6 +59,27 @@ class OpenVinoBackend(ExportedBackend):
             self._config["INFERENCE_NUM_THREADS"] = threads
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # an infer request has buffers for one image only
+
+    @cached_property
+    def _step(self) -> openvino.InferRequest:
+        model = self._core.read_model(self.step_path)
+        _resize_by_products(model)
+        return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+
+    def step_size(self, path: Path) -> Size:
+        height, width = list(self._core.read_model(path).input("image").get_shape())[2:]
+        return height, width
+
+    def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
+        with self._lock:
+            request = self._step
+            compiled = request.get_compiled_model()
+            if state is None:
+                names = [known.get_any_name() for known in compiled.inputs if known.get_any_name() != "image"]
+                state = {name: np.zeros(list(compiled.input(name).get_shape()), np.float32) for name in names}
+            # What it returns are copies: the request's own buffers are filled anew by the next frame, of any stream.
+            found = request.infer({"image": np.ascontiguousarray(image_13HW), **state}, share_inputs=True)
+            return Maps(found["probability"]), {name: found[f"{NEXT}{name}"] for name in state}
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])

@@ -48,7 +48,7 @@ class PyTorchBackend:
                 self.network.take_autoencoder(planned.vae)
             self.network.to(device=planned.device, dtype=self.dtype)
             self.network.to(memory_format=torch.channels_last)
-        self.streams = self.network.capabilities.stream
+        self.streams, self.windows = self.network.capabilities.stream, self.network.capabilities.windows
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         with self._computing(), raising_shortage():
@@ -68,6 +68,15 @@ class PyTorchBackend:
         with self._computing(), raising_shortage():
             logits, after = self.network.step(self._tensor("image", image_13HW), state)
             return Maps(logits.float().sigmoid().cpu().numpy()), after
+
+    def encode(self, image_13HW: np.ndarray) -> Any:
+        with self._computing(), raising_shortage():
+            return self.network.encode_frame(self._tensor("image", image_13HW))
+
+    def decode(self, window: Sequence[Any], place: int, size: Size) -> Maps:
+        with self._computing(), raising_shortage():
+            logits_B1HW = self.network.decode_frame(window, place, size)
+            return Maps(logits_B1HW.float().sigmoid().cpu().numpy())
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
         with self._computing():

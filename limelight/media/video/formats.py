@@ -11,6 +11,8 @@ SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 )
 """Of files that are read as videos."""
+_DEMUXERS = ("mov", "matroska", "avi", "flv", "m4v", "mpeg", "mpegvideo", "mpegts", "ogg", "asf")
+"""FFmpeg's names of their formats."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,14 @@ def av() -> Any:
         raise UserError("videos need the package av; install it with: pip install 'limelight[video]'") from error
     module.logging.set_level(module.logging.PANIC)  # its notes about damaged files are given as notes of ours
     return module
+
+
+def open_video(path: Path) -> Any:
+    """A container that is open for reading.
+
+    Raises:
+        av.error.FFmpegError: it is none of the formats that are read, or damaged.
+    """
+    # FFmpeg goes by content: a playlist, whatever its name, would be followed to other files, or over the network.
+    options = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
+    return av().open(str(path), metadata_errors="ignore", options=options)

@@ -1,5 +1,6 @@
 """Video files of results, with the times and the sound of the video that they were made from."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.media.video.formats import FORMATS, Encoding, av
+from limelight.media.video.formats import FORMATS, Encoding, av, open_video
 from limelight.media.video.reader import VideoReader
 
 
@@ -80,16 +81,22 @@ class VideoWriter:
         rate = 48_000 if codec == "libopus" else sound.codec_context.sample_rate
         return self._container.add_stream(codec, rate=rate)
 
-    def add_sound(self) -> None:
-        """Add the source's sound, which is read anew: as it is where the format takes it, else encoded."""
+    def add_sound(self, watch: Callable[[], None] | None = None) -> None:
+        """Add the source's sound, which is read anew: as it is where the format takes it, else encoded.
+
+        Args:
+            watch: called for each part; what it raises ends the work.
+        """
         own = self._source.sound
         if self._sound is None or own is None:
             return
-        with self._av.open(str(self._source.path), metadata_errors="ignore") as container:
+        with open_video(self._source.path) as container:
             stream = container.streams[own.index]
             copied = self._sound.codec_context.name == own.codec_context.name
             try:
                 for packet in container.demux(stream):
+                    if watch:
+                        watch()
                     if copied and packet.dts is not None:
                         packet.stream = self._sound
                         self._container.mux(packet)

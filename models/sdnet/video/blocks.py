@@ -1,6 +1,6 @@
 """One level of STDNet's decoder: what space says, what time says, and a gate."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -62,8 +62,16 @@ class SpatialBranch(nn.Module):
         return F.relu(self.norm(summed))
 
 
-Neighbours = Callable[[Tensor, int], Tensor]
-"""(features_BCHW, which of a level's two temporal layers) -> stack_B3CHW, each frame with two of its neighbours."""
+class Frames(Protocol):
+    """Where a level's two temporal layers, of which `place` is 0 or 1, find each frame's neighbours."""
+
+    def around(self, features_BCHW: Tensor, place: int) -> Tensor:
+        """stack_B3CHW: each frame that the layer is computed for, with two of its neighbours."""
+        ...
+
+    def kept(self, features_BCHW: Tensor, place: int) -> Tensor:
+        """Of the frames in `features_BCHW`, those that the layer is computed for."""
+        ...
 
 
 class Level(nn.Module):
@@ -82,6 +90,7 @@ class Level(nn.Module):
         super().__init__()
         if not 0 < planes <= PLANES:
             raise UserError(f"fine_planes must be 1 to {PLANES} channels, got {planes}")
+        self.planes = planes
         self.project = Projection(channels, 2 * WIDTH if deepest else WIDTH, merged=merged)
         self.spatial = SpatialBranch(merged=merged)
         self.thin = Projection(2 * WIDTH, planes, merged=merged) if planes < PLANES else nn.Identity()
@@ -95,14 +104,15 @@ class Level(nn.Module):
         """What the level needs of a frame alone."""
         return F.relu(self.project(features_BCHW))
 
-    def forward(self, encoded_BDHW: Tensor, coarse_BDhw: Tensor | None, neighbours: Neighbours) -> Tensor:
-        """Features of the level, (B, WIDTH, H, W)."""
+    def forward(self, encoded_BDHW: Tensor, coarse_BDhw: Tensor | None, frames: Frames) -> Tensor:
+        """Features of the level, (B, WIDTH, H, W), of the frames that its last temporal layer is computed for."""
         joint = encoded_BDHW
         if coarse_BDhw is not None:
             joint = torch.cat([joint, resize_like(coarse_BDhw, joint)], 1)
-        moving = self.thin(joint)
+        moving, still = self.thin(joint), joint
         for place, temporal in enumerate((self.temporal1, self.temporal2)):
-            moving = moving + F.relu(temporal(neighbours(moving, place)))
-        both = torch.cat([self.spatial(joint), F.relu(self.project_temporal(moving))], 1)
+            moving = frames.kept(moving, place) + F.relu(temporal(frames.around(moving, place)))
+            still = frames.kept(still, place)
+        both = torch.cat([self.spatial(still), F.relu(self.project_temporal(moving))], 1)
         gated: Tensor = self.gate(self.fuse(both))
         return gated

@@ -1,27 +1,25 @@
 """STDNet and STDNet-A: salient objects in clips (Su et al., TPAMI 2025, arXiv 2507.01182)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limelight.models.base import Capabilities
 from limelight.models.difference.layer import DifferenceConv
-from limelight.models.inputs import Input
+from limelight.models.inputs import Input, Size
 from limelight.models.layers import resize_like
 from limelight.models.sdnet.network import PUBLISHED_WIDTH, Encoder
 from limelight.models.sdnet.reparameterize import MergingNetwork
 from limelight.models.sdnet.stem import Stem
-from limelight.models.sdnet.video.blocks import PLANES, WIDTH, Level
+from limelight.models.sdnet.video.blocks import PLANES, WIDTH, Frames, Level
+from limelight.models.sdnet.video.frames import BEGUN, LAYERS, OfClips, OfStream, OfWindow, State, layer_name, spans_of
 from limelight.models.sdnet.video.reparameterize import merged_state
-from limelight.models.sdnet.video.temporal import stack_frames
 
 CLIP_FRAMES = 8
-State = dict[tuple[int, int], tuple[Tensor, Tensor]]
-"""Of a stream: (level, temporal layer) -> what the two frames before gave it."""
 
 
 class STDNet(MergingNetwork):
@@ -57,7 +55,9 @@ class STDNet(MergingNetwork):
     ) -> None:
         super().__init__()
         self.causal = causal
-        self.capabilities = replace(type(self).capabilities, divisor=16 if mixers else 1, stream=causal)
+        self.capabilities = replace(
+            type(self).capabilities, divisor=16 if mixers else 1, stream=causal, windows=not causal
+        )
         self.inputs = (Input(name="clip", source="clip", frames=frames),)
         self.encoder = Encoder(width=width, batch_norm=True, merged=merged, mixers=mixers, stem=stem)
         deepest = len(self.encoder.channels) - 1
@@ -70,11 +70,8 @@ class STDNet(MergingNetwork):
     def forward(self, clip_BT3HW: Tensor) -> list[Tensor]:
         """One map of logits_B1HW, in a list; frame after frame, clip after clip."""
         rows_B3HW, frames = clip_BT3HW.flatten(0, 1), clip_BT3HW.shape[1]
-
-        def neighbours(features_BCHW: Tensor, level: int, place: int) -> Tensor:
-            return stack_frames(features_BCHW, frames, causal=self.causal)
-
-        return [resize_like(self._decode(self._encode(rows_B3HW), neighbours), rows_B3HW)]
+        of_clips = [OfClips(frames, self.causal)] * len(self.levels)
+        return [resize_like(self._decode(self._encode(rows_B3HW), of_clips), rows_B3HW)]
 
     def step(self, image_B3HW: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The next frame of B streams, in memory that does not grow: equal to `forward` of all frames so far.
@@ -82,7 +79,7 @@ class STDNet(MergingNetwork):
         Only where `causal`.
 
         Args:
-            state: what the call for the frame before returned; None at the first frame.
+            state: what the call for the frame before returned; at the first frame None, or `first_state`.
 
         Returns:
             logits_B1HW, and the state for the next call.
@@ -90,24 +87,55 @@ class STDNet(MergingNetwork):
         if not self.causal:
             raise NotImplementedError("this STDNet looks at later frames too; only the causal form takes single frames")
         before, after = state or {}, State()
+        if BEGUN in before:
+            after[BEGUN] = torch.ones_like(before[BEGUN])
+        of_stream = [OfStream(level, before, after) for level in range(len(self.levels))]
+        return resize_like(self._decode(self._encode(image_B3HW), of_stream), image_B3HW), after
 
-        def neighbours(features_BCHW: Tensor, level: int, place: int) -> Tensor:
-            earlier, last = before.get((level, place), (features_BCHW, features_BCHW))
-            after[level, place] = last, features_BCHW
-            return torch.cat([earlier, last, features_BCHW], 1)
+    def first_state(self, batch: int, size: Size) -> State:
+        """Zeros for every tensor of a state, with 'begun'. Only where `causal`."""
+        state, (height, width) = {BEGUN: torch.zeros(batch, 1, 1, 1)}, size
+        for number, level in enumerate(cast("Sequence[Level]", self.levels)):
+            height, width = height // 2, width // 2
+            for place in range(LAYERS):
+                state[layer_name(number, place)] = torch.zeros(batch, 2 * level.planes, height, width)
+        return state
 
-        return resize_like(self._decode(self._encode(image_B3HW), neighbours), image_B3HW), after
+    def encode_frame(self, image_B3HW: Tensor) -> list[Tensor]:
+        """What windows share: encoder and projections see each frame alone. See `Network.encode_frame`."""
+        return self._encode(image_B3HW)
+
+    def decode_frame(self, window: Sequence[list[Tensor]], place: int, size: Size) -> Tensor:
+        """Logits_B1HW of a window's frame, equal to `forward` of the window. Only where not `causal`.
+
+        The temporal layers repeat a window's first and last frame, so that next to them the same frame has other
+        features in each window, and with every level two frames more: these layers are computed anew. They are not
+        computed for frames that the map does not depend on.
+        """
+        if self.causal:
+            raise NotImplementedError("this STDNet has no windows; `step` takes frames one by one")
+        spans = spans_of(place, len(window), len(self.levels))
+        encoded = [
+            torch.cat([frame[level] for frame in window[first : last + 1]])
+            for level, ((first, last), *_) in enumerate(spans)
+        ]
+        logits_B1hw = self._decode(encoded, [OfWindow(len(window), each) for each in spans])
+        return F.interpolate(logits_B1hw, size, mode="bilinear", align_corners=False)
 
     def _encode(self, rows_B3HW: Tensor) -> list[Tensor]:
         """What each level needs of each frame, finest first."""
         levels = cast("Sequence[Level]", self.levels)
         return [level.encode(x_BCHW) for level, x_BCHW in zip(levels, self.encoder(rows_B3HW), strict=True)]
 
-    def _decode(self, encoded: list[Tensor], neighbours: Callable[[Tensor, int, int], Tensor]) -> Tensor:
-        """Logits at half the size."""
+    def _decode(self, encoded: list[Tensor], frames: Sequence[Frames]) -> Tensor:
+        """Logits at half the size.
+
+        Args:
+            frames: of each level.
+        """
         fused: Tensor | None = None
         for place, level in reversed(list(enumerate(self.levels))):
-            fused = level(encoded[place], fused, partial(_of_level, neighbours, place))
+            fused = level(encoded[place], fused, frames[place])
         logits_B1hw: Tensor = self.head(fused)
         return logits_B1hw
 
@@ -124,9 +152,3 @@ class STDNet(MergingNetwork):
     def merged_state(self) -> dict[str, Tensor]:
         """The merged form's state dict, float64, computed from a copy."""
         return merged_state(self)
-
-
-def _of_level(
-    neighbours: Callable[[Tensor, int, int], Tensor], level: int, features_BCHW: Tensor, place: int
-) -> Tensor:
-    return neighbours(features_BCHW, level, place)

@@ -1,0 +1,226 @@
+"""`/stream`: frames in over a WebSocket, a result for each of them out, in their order.
+
+Each binary message is a frame's file (JPEG, PNG, ...), each binary answer its result. The text 'end' asks for what is
+left, and for the end. A frame that cannot be used closes the connection with a reason, and so does any other text.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from limelight.foundation.errors import Shortage, TooLarge, UserError, raising_shortage
+from limelight.imaging.images import Photo, read_photo
+from limelight.inference.predictor import Prediction, SaliencyPredictor
+from limelight.inference.stream import Stream
+from limelight.predict.styles import Style
+from limelight.services.answers import FAILED, LOG
+from limelight.services.cors import ANY_ORIGIN, as_origin
+from limelight.services.forms import Refusal
+from limelight.services.guard import STALL_S, check_token, refuse
+from limelight.services.settings import ServiceSettings
+from limelight.services.videos import ready
+from limelight.services.wishes import NAMES, Wishes
+
+PATH = "/stream"
+MAX_STREAMS = 4
+"""Streams at once; each holds some frames in memory."""
+IDLE_S = 60
+"""Longest time without a frame."""
+END = "end"
+FORMATS = ("png", "jpg", "webp")
+DONE, UNSUPPORTED, UNUSABLE, POLICY, TOO_BIG, BROKEN = 1000, 1003, 1007, 1008, 1009, 1011
+"""Codes of a WebSocket's end (RFC 6455, section 7.4.1)."""
+_MAX_REASON_BYTES = 123
+
+
+class Closed(Exception):
+    """The reason for which this side closes a WebSocket."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Streams:
+    """ASGI application: one `Stream` per WebSocket.
+
+    Args:
+        predictor: returns it, or None until the service is ready.
+    """
+
+    def __init__(self, predictor: Callable[[], SaliencyPredictor | None], settings: ServiceSettings) -> None:
+        self._predictor, self._settings = predictor, settings
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            refusal = Refusal(HTTPStatus.UPGRADE_REQUIRED, f"{PATH} takes frames over a WebSocket; connect with one")
+            await refuse(refusal, scope, receive, send, close=True)
+            return
+        socket = WebSocket(scope, receive, send)
+        await socket.receive()  # 'websocket.connect'
+        try:
+            frames = self._admitted(socket)
+        except (Refusal, UserError) as error:
+            status = getattr(error, "status", HTTPStatus.BAD_REQUEST)
+            await socket.send_denial_response(JSONResponse({"error": str(error)}, status))
+            return
+        self._open += 1
+        try:
+            await socket.accept()
+            closed = await self._closed(socket, frames)
+            await socket.close(closed.code, _short(str(closed)))
+        except (WebSocketDisconnect, OSError):
+            pass  # the client is gone
+        finally:
+            self._open -= 1
+
+    def _admitted(self, socket: WebSocket) -> "_Frames":
+        """Check a handshake.
+
+        Raises:
+            Refusal: the token is wrong, another origin's page asks, or too many streams are open.
+            UserError: a parameter is unknown, or cannot be served.
+        """
+        check_token(socket.headers, self._settings.token)
+        check_origin(socket.headers, self._settings.cors_origins)
+        predictor = ready(self._predictor)
+        if self._open >= MAX_STREAMS:
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"{MAX_STREAMS} streams are open; connect again later")
+        given = parse_qsl(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        texts = dict(given)
+        if len(texts) < len(given) or not texts.keys() <= set(NAMES):
+            raise UserError(f"the address takes {', '.join(NAMES)}, each once; leave out all else")
+        wishes = Wishes(texts, FORMATS)
+        style = wishes.style(self._settings.max_frame_pixels, file_type=wishes.suffix or ".png")
+        return _Frames(wishes.stream(predictor), style)
+
+    async def _closed(self, socket: WebSocket, frames: "_Frames") -> "Closed":
+        """Answer frames until this side has to close, and return why.
+
+        Raises:
+            WebSocketDisconnect: the client has gone.
+        """
+        try:
+            await self._answer_all(socket, frames)
+        except Closed as closed:
+            return closed
+        except (WebSocketDisconnect, OSError):
+            raise
+        except Exception:
+            LOG.exception("%s", PATH)
+            return Closed(BROKEN, FAILED)
+        return Closed(DONE, "")
+
+    async def _answer_all(self, socket: WebSocket, frames: "_Frames") -> None:
+        settings, count = self._settings, 0
+        deadline = asyncio.get_running_loop().time() + settings.max_seconds
+        while (data := await _next_frame(socket, deadline, settings)) is not None:
+            count += 1
+            if count > settings.max_frames:
+                raise Closed(POLICY, f"the limit is {settings.max_frames} frames; connect again for more")
+            await self._send(socket, frames.push, data)
+        await self._send(socket, frames.flush)
+
+    async def _send(self, socket: WebSocket, work: Callable[..., list[bytes]], *arguments: Any) -> None:
+        """Run work in a thread, and send its results before anything else is received: a slow client must wait."""
+        try:
+            results = await asyncio.to_thread(work, *arguments)
+        except Shortage as error:
+            raise Closed(TOO_BIG, "the frame needs more memory than there is; send smaller ones") from error
+        except TooLarge as error:
+            limit = self._settings.max_frame_pixels
+            raise Closed(TOO_BIG, f"the frame has more than the limit of {limit} pixels; send smaller ones") from error
+        except UserError as error:
+            raise Closed(UNUSABLE, str(error)) from error
+        for content in results:
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await socket.send_bytes(content)
+            except TimeoutError as error:
+                raise Closed(POLICY, f"no result was taken for {STALL_S} s") from error
+
+
+class _Frames:
+    """Files of frames in, files of results out."""
+
+    def __init__(self, stream: Stream, style: Style) -> None:
+        self._stream, self._style = stream, style
+        self._waiting: deque[Photo] = deque()
+
+    def push(self, data: bytes) -> list[bytes]:
+        with raising_shortage():
+            photo = read_photo(data, max_pixels=self._style.max_pixels)
+            predictions = self._stream.push(photo.image_HW3)
+            self._waiting.append(photo)
+            return self._rendered(predictions)
+
+    def flush(self) -> list[bytes]:
+        with raising_shortage():
+            return self._rendered(self._stream.flush())
+
+    def _rendered(self, predictions: list[Prediction]) -> list[bytes]:
+        return [self._style.render(self._waiting.popleft(), prediction)[0] for prediction in predictions]
+
+
+async def _next_frame(socket: WebSocket, deadline: float, settings: ServiceSettings) -> bytes | None:
+    """The next frame's file; None at the end.
+
+    Raises:
+        Closed: it is none, too large or too late.
+        WebSocketDisconnect: the client has gone.
+    """
+    left = deadline - asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(min(left, IDLE_S)):
+            message = await socket.receive()
+    except TimeoutError as error:
+        if left < IDLE_S:
+            reason = f"a stream is open for {settings.max_seconds:g} seconds at most; connect again for more"
+        else:
+            reason = f"no frame came for {IDLE_S} s; connect again"
+        raise Closed(POLICY, reason) from error
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    data, text = message.get("bytes"), message.get("text")
+    if text == END:
+        return None
+    if data is None:
+        raise Closed(UNSUPPORTED, f"send each frame as a binary message, and {END!r} as text after the last")
+    if len(data) > settings.max_body:
+        raise Closed(TOO_BIG, f"the frame has {len(data)} bytes, the limit is {settings.max_body}; send smaller ones")
+    return data
+
+
+def check_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
+    """Check that a page of another origin may connect: browsers let every page open a WebSocket, and read it.
+
+    Args:
+        allowed: as `as_origin` returns them.
+
+    Raises:
+        Refusal: 403.
+    """
+    origin = headers.get("origin")
+    if origin is None or ANY_ORIGIN in allowed:
+        return  # no browser; or any page
+    try:
+        known = as_origin(origin)
+    except ValueError:
+        known = ""
+    own = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
+    if known not in allowed and origin not in own:
+        raise Refusal(HTTPStatus.FORBIDDEN, f"the origin {origin[:200]!r} is not among those of LIMELIGHT_CORS_ORIGINS")
+
+
+def _short(reason: str) -> str:
+    """A reason in one line that fits into a closing message."""
+    return " ".join(reason.split()).encode()[:_MAX_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,232 @@
+"""`POST /video`: a video in, the result video out.
+
+    curl -F video=@clip.mp4 -F kind=green 127.0.0.1:3000/video -o green.mp4
+
+One video at a time is predicted; a few others wait for their turn, on disk, and further ones are refused. It stands
+beside BentoML's own paths, whose time limit is one for pictures.
+"""
+
+import asyncio
+import importlib.util
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartParser
+from starlette.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from limelight.foundation.errors import Shortage, TooLarge, UserError
+from limelight.foundation.files import scratch_folder
+from limelight.inference.predictor import SaliencyPredictor
+from limelight.media.video.formats import FORMATS
+from limelight.media.video.reader import Limits
+from limelight.predict.video import VideoReport, predict_video, video_suffix
+from limelight.services.forms import Form, Refusal
+from limelight.services.guard import STALL_S, body_chunks, check_token, refuse
+from limelight.services.settings import ServiceSettings
+from limelight.services.uploads import notes_header
+from limelight.services.wishes import NAMES, Wishes
+
+PATH = "/video"
+MAX_WAITING = 4
+"""Videos that are being received, predicted or sent at once; each is a file or two on disk."""
+TRANSFER_S = 600
+"""Longest time to send a video, and longest time to receive its result."""
+FORM = Form(
+    "and may have 'kind' or a picture as 'background', 'threshold', 'smoothing', 'look_ahead' and 'format'",
+    file_field="video",
+    what="video",
+    files=frozenset({"background"}),
+    texts=frozenset(NAMES),
+)
+_TYPES = {".mp4": "video/mp4", ".mkv": "video/x-matroska", ".mov": "video/quicktime", ".webm": "video/webm"}
+
+
+class Abandoned(Exception):
+    """Nobody waits for this video any more."""
+
+
+class Videos:
+    """ASGI application: the form `FORM` in, a video file out, or {"error": "one line"}.
+
+    Args:
+        predictor: returns it, or None until the service is ready.
+    """
+
+    def __init__(self, predictor: Callable[[], SaliencyPredictor | None], settings: ServiceSettings) -> None:
+        self._predictor, self._settings = predictor, settings
+        self._inside = 0
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] != "http":
+                return
+            if scope["method"] != "POST":
+                raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a form with POST")
+            check_token(Headers(scope=scope), self._settings.token)
+            predictor = ready(self._predictor)
+            if self._inside >= MAX_WAITING:
+                raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "other videos are being processed; send it again later")
+            self._inside += 1
+            try:
+                await self._answer(predictor, scope, receive, send)
+            finally:
+                self._inside -= 1
+        except Refusal as refusal:
+            await refuse(refusal, scope, receive, send, close=True)  # most of the body may still be to come
+
+    async def _answer(self, predictor: SaliencyPredictor, scope: Scope, receive: Receive, send: Send) -> None:
+        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+            headers = Headers(scope=scope)
+            texts = await self._received(headers, receive, folder)
+            try:
+                report, suffix = await self._made(predictor, texts, folder, receive)
+            except UserError as error:
+                raise _as_refusal(error, folder) from error
+            notes = notes_header([note.replace(f"{folder}/", "") for note in report.notes])
+            facts = {"X-Limelight-Frames": str(report.frames), "Accept-Ranges": "none", **notes}
+            answer = FileResponse(report.target, headers=facts, media_type=_TYPES[suffix])
+            whole = {**scope, "headers": []}  # whatever range of it is asked for
+            with suppress(TimeoutError):  # a client that takes nothing: the server closes the connection
+                async with asyncio.timeout(TRANSFER_S):
+                    await answer(whole, receive, _without_stalls(send))
+
+    async def _received(self, headers: Headers, receive: Receive, folder: Path) -> dict[str, str]:
+        """Store the form's files in `folder` under their fields' names, and return its texts."""
+        chunks = body_chunks(headers, receive, self._settings.max_video_body, "video")
+        try:
+            async with asyncio.timeout(TRANSFER_S):
+                form = await FORM.read(headers, chunks, partial(_ToFolder, folder))
+        except TimeoutError as error:
+            raise Refusal(408, f"the video was not there after {TRANSFER_S} s; send a smaller one") from error
+        fields = form.multi_items()
+        await form.close()
+        FORM.check_fields(fields)
+        return {name: value for name, value in fields if isinstance(value, str)}
+
+    async def _made(
+        self, predictor: SaliencyPredictor, texts: Mapping[str, str], folder: Path, receive: Receive
+    ) -> tuple[VideoReport, str]:
+        wishes, background = Wishes(texts, tuple(name[1:] for name in FORMATS)), folder / "background"
+        settings = self._settings
+        style = wishes.style(settings.max_frame_pixels, background=background if background.exists() else None)
+        suffix = video_suffix(style, wishes.suffix)
+        wishes.stream(predictor)  # refuses what does not fit before the video waits for its turn
+        stopped = threading.Event()
+
+        def watch() -> None:
+            if stopped.is_set():
+                raise Abandoned
+
+        call = partial(
+            predict_video,
+            predictor,
+            style,
+            folder / FORM.file_field,
+            folder / f"result{suffix}",
+            smoothing=wishes.smoothing,
+            look_ahead=wishes.look_ahead,
+            limits=Limits(settings.max_frames, settings.max_seconds),
+            watch=watch,
+            quiet=True,
+        )
+        return await self._in_turn(call, stopped, receive), suffix
+
+    async def _in_turn(
+        self, call: Callable[[], VideoReport], stopped: threading.Event, receive: Receive
+    ) -> VideoReport:
+        """Run a call in a thread, one at a time, unless it takes too long or the client goes."""
+        begun = asyncio.Event()
+        work = asyncio.ensure_future(self._run(call, begun))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({work, gone}, timeout=self._settings.video_timeout, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            if gone.done():
+                raise Refusal(HTTPStatus.BAD_REQUEST, "the request ended early; send it again")
+            raise Refusal(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                f"the video was not done in {self._settings.video_timeout:g} seconds; send a shorter one",
+            )
+        finally:
+            stopped.set()
+            gone.cancel()
+            if not begun.is_set():
+                work.cancel()
+            # Its thread reads and writes files that are about to be removed. What it raises has been raised here.
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _run(self, call: Callable[[], VideoReport], begun: asyncio.Event) -> VideoReport:
+        async with self._turn:
+            begun.set()
+            return await asyncio.to_thread(call)
+
+
+def ready(predictor: Callable[[], SaliencyPredictor | None]) -> SaliencyPredictor:
+    """The predictor, if videos can be predicted.
+
+    Raises:
+        Refusal: 503 until the service is ready, 501 without the package for videos.
+    """
+    loaded = predictor()
+    if loaded is None:
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is not ready; send it again")
+    if importlib.util.find_spec("av") is None:
+        reason = "this service has no package for videos; it is installed with: pip install 'limelight[video]'"
+        raise Refusal(HTTPStatus.NOT_IMPLEMENTED, reason)
+    return loaded
+
+
+def _as_refusal(error: UserError, folder: Path) -> Refusal:
+    """An error without names of this machine, and with what helps a client."""
+    large = isinstance(error, TooLarge | Shortage)
+    if isinstance(error, Shortage):
+        return Refusal(413, "the video needs more memory than there is; send one of smaller frames")
+    text = str(error).replace(f"{folder}/{FORM.file_field}", "the video").replace(f"{folder}/", "")
+    return Refusal(413 if large else 400, text.replace("raise the limit (--max-pixels), or ", ""))
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _without_stalls(send: Send) -> Send:
+    """Give up where a client takes nothing for a while: its connection ends, and its files are removed."""
+
+    async def sending(message: Message) -> None:
+        async with asyncio.timeout(STALL_S):
+            await send(message)
+
+    return sending
+
+
+class _ToFolder(MultiPartParser):
+    """Form parser that writes files into a folder as they come, under their fields' names."""
+
+    def __init__(self, folder: Path, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._folder = folder
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        part = self._current_part
+        if part.file is None:
+            return
+        FORM.check_file_name(part.field_name)
+        try:
+            opened = (self._folder / part.field_name).open("xb")
+        except FileExistsError:
+            raise Refusal(400, f"the form has {part.field_name!r} twice; send it once") from None
+        part.file.file.close()
+        part.file = UploadFile(cast("BinaryIO", opened), size=0, filename=part.file.filename, headers=part.file.headers)
+        self._files_to_close_on_error.append(cast("Any", opened))

@@ -1,0 +1,74 @@
+"""The step of a causal network as an export: a stream without PyTorch, equal to the network's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limelight.deploy.export import export
+from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.stream import Stream
+from limelight.models.registry import create_model
+from limelight.models.sdnet.video.network import STDNet
+from limelight.models.weights import save_weights
+from tests.tolerance import assert_agree, assert_runtime_agrees
+
+SIZE = (32, 48)
+
+
+def network() -> STDNet:
+    torch.manual_seed(0)
+    made = create_model("stdnet-causal", width=8).eval().reparameterize()
+    assert isinstance(made, STDNet)
+    return made
+
+
+def test_a_state_of_zeros_begins_a_stream() -> None:
+    """Row by row: one stream may begin while another goes on."""
+    made, clips_BT3HW = network(), torch.rand(2, 4, 3, *SIZE)
+    state = made.first_state(2, SIZE)
+    with torch.no_grad():
+        plain_logits, plain_state = made.step(clips_BT3HW[:, 0])
+        logits, after = made.step(clips_BT3HW[:, 0], state)
+        assert_agree(logits, plain_logits, made)
+        assert state.keys() == after.keys() and {*after} - {*plain_state} == {"begun"}
+        assert all(after[name].shape == tensor.shape for name, tensor in state.items())
+        after["begun"][1] = 0
+        mixed, _ = made.step(clips_BT3HW[:, 1], after)
+        assert_agree(mixed[:1], made.step(clips_BT3HW[:1, 1], {k: v[:1] for k, v in plain_state.items()})[0], made)
+        assert_agree(mixed[1:], made.step(clips_BT3HW[1:, 1])[0], made)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for package in ("onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package, reason="the extra `export` is not installed")
+    folder = tmp_path_factory.mktemp("step") / "w"
+    made = network()
+    card = save_weights(folder, made, name="stdnet-causal", input_size=SIZE, form="merged")
+    export(made, card, folder, ["onnx-fp32", "openvino-fp32"], {})
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32", "openvino-bf16"])
+def test_an_export_streams_as_the_network_does(folder: Path, runtime: str) -> None:
+    own, exported = load(folder, device="cpu"), load(folder, runtime=runtime)
+    assert isinstance(own, SaliencyPredictor) and isinstance(exported, SaliencyPredictor)
+    assert exported.streams
+    frames = list(np.random.default_rng(0).integers(0, 256, (6, 40, 60, 3), np.uint8))
+    one, other, late = Stream(own), Stream(exported), Stream(exported)
+    assert other.look_ahead == 0
+    for at, image_HW3 in enumerate(frames):
+        (expected,), (found,) = one.push(image_HW3), other.push(image_HW3)
+        if at:
+            late.push(frames[0])  # another stream of the same predictor has a state of its own
+        assert_runtime_agrees(runtime, found.saliency_HW, expected.saliency_HW, "stdnet-causal")
+
+
+@pytest.mark.slow
+def test_at_another_size_it_takes_windows(folder: Path) -> None:
+    other = load(folder, runtime="onnx-fp32", size=64)
+    assert isinstance(other, SaliencyPredictor)
+    assert not other.streams and Stream(other).look_ahead == 7
