@@ -40,6 +40,8 @@ class Figures:
     macs_each: int | None
     times_faster: float | None
     """How many times as many pictures or frames the network computes in the time of the training form, by medians."""
+    times_less_cpu: float | None
+    """The training form's processor time of a picture or frame, divided by this one's."""
     why_no_ratio: str = ""
 
     def as_dict(self) -> dict[str, object]:
@@ -49,7 +51,7 @@ class Figures:
 
 def make_figures(measured: Sequence[Measured]) -> list[Figures]:
     """Summarise the rows, and count the cost of their networks."""
-    references = {each.row.model.name: _network_ms_each(each) for each in measured if each.row.runtime == REFERENCE}
+    references = {each.row.model.name: each for each in measured if each.row.runtime == REFERENCE}
     costs: dict[tuple[object, ...], dict[str, int | None]] = {}
     rows = []
     for each in measured:
@@ -61,9 +63,9 @@ def make_figures(measured: Sequence[Measured]) -> list[Figures]:
     return rows
 
 
-def _figures(each: Measured, cost: Mapping[str, int | None], reference_ms: float | None) -> Figures:
+def _figures(each: Measured, cost: Mapping[str, int | None], reference: Measured | None) -> Figures:
     model, ready = each.row.model, each.ready
-    total, cpu = (np.array([getattr(timing, name) for timing in each.timings]) for name in ("total_ms", "cpu_ms"))
+    total = np.array([timing.total_ms for timing in each.timings])
     return Figures(
         model=model.name,
         weights=model.weights,
@@ -79,18 +81,23 @@ def _figures(each: Measured, cost: Mapping[str, int | None], reference_ms: float
         latency_fastest_ms=_rounded(total.min()),
         network_p50_ms=_rounded(_network_ms_each(each) * ready.frames),
         per_second=_rounded(1000 * ready.frames / total.mean()),
-        cpu_ms_each=_rounded(np.median(cpu) / ready.frames),
+        cpu_ms_each=_rounded(_cpu_ms_each(each)),
         peak_memory_mb=each.memory.resident_mb,
         peak_gpu_mb=each.memory.gpu_mb,
         parameters=cost["parameters"],
         macs_each=cost["macs"],
-        times_faster=None if reference_ms is None else _rounded(reference_ms / _network_ms_each(each)),
-        why_no_ratio="" if reference_ms is not None else model.without_training_form or "training form not measured",
+        times_faster=None if reference is None else _rounded(_network_ms_each(reference) / _network_ms_each(each)),
+        times_less_cpu=None if reference is None else _rounded(_cpu_ms_each(reference) / _cpu_ms_each(each)),
+        why_no_ratio="" if reference else model.without_training_form or "training form not measured",
     )
 
 
 def _network_ms_each(each: Measured) -> float:
     return float(np.median([timing.network_ms for timing in each.timings])) / each.ready.frames
+
+
+def _cpu_ms_each(each: Measured) -> float:
+    return float(np.median([timing.cpu_ms for timing in each.timings])) / each.ready.frames
 
 
 def _rounded(value: float | np.floating) -> float:

@@ -67,6 +67,7 @@ def test_models_side_by_side(run: Run) -> None:
     assert trained["times_faster"] == 1 and trained["calls"] == 3
     ratio = trained["network_p50_ms"] / onnx["network_p50_ms"]
     assert onnx["times_faster"] == pytest.approx(ratio, rel=0.01)
+    assert onnx["times_less_cpu"] == pytest.approx(trained["cpu_ms_each"] / onnx["cpu_ms_each"], rel=0.01)
     assert trained["parameters"] > torch_row["parameters"] == rows["merged", "torch"]["parameters"]
     # Branches are convolutions of their own in the training form, and one in the merged.
     assert trained["macs_each"] > torch_row["macs_each"] == rows["merged", "onnx-fp32"]["macs_each"]
