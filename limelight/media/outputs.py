@@ -20,6 +20,7 @@ from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import read_image
 from limelight.imaging.transparency import Transparency
+from limelight.media.video.formats import is_video
 
 GREEN = (120, 255, 155)
 CONTOUR_LEVEL = 0.5
@@ -74,9 +75,15 @@ class Output:
     draw: Draw
     background_sha256: str | None = None
     """Hash of the background picture, which its name alone does not identify."""
+    moving: Path | None = None
+    """The background video, whose frame each call of `render` needs."""
 
     def render(
-        self, image_HW3: np.ndarray, saliency_HW: np.ndarray, transparency: Transparency | None = None
+        self,
+        image_HW3: np.ndarray,
+        saliency_HW: np.ndarray,
+        transparency: Transparency | None = None,
+        backdrop_HW3: np.ndarray | None = None,
     ) -> np.ndarray:
         """Render the result: uint8; uint16 for 'map16', float32 for 'npy'.
 
@@ -84,19 +91,21 @@ class Output:
             image_HW3: uint8 RGB.
             saliency_HW: float32 in [0, 1], of the image's size.
             transparency: the image's; None if it is opaque.
+            backdrop_HW3: uint8 RGB of any size, only where `moving`.
         """
-        return self.draw(Layer(image_HW3, saliency_HW, transparency))
+        draw = self.draw if backdrop_HW3 is None else _on_picture(backdrop_HW3)
+        return draw(Layer(image_HW3, saliency_HW, transparency))
 
 
 def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
     """Return the output named by `kind`.
 
     Args:
-        kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture to put behind the object.
+        kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture or video to put behind the object.
         max_pixels: limit for that picture.
 
     Raises:
-        UserError: an unknown kind, or the picture cannot be read.
+        UserError: an unknown kind, or the picture cannot be read; videos are not opened here.
     """
     if kind in _KINDS:
         return Output(kind, _KINDS[kind])
@@ -105,8 +114,11 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
         return Output(f"colour-{kind[1:].lower()}", _on_colour(colour))
     if not Path(kind).is_file():
         raise UserError(
-            f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or a picture's path"
+            f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or the path of a picture "
+            "or video"
         )
+    if is_video(kind):
+        return Output(f"on-{Path(kind).stem}", _on_nothing, moving=Path(kind))
     return Output(f"on-{Path(kind).stem}", _on_picture(read_image(kind, max_pixels=max_pixels)), sha256_file(kind))
 
 
@@ -216,6 +228,10 @@ def _cut_out(layer: Layer) -> np.ndarray:
 
 def _on_colour(colour: tuple[int, int, int]) -> Draw:
     return lambda layer: _blend(layer, np.array(colour, np.float32))
+
+
+def _on_nothing(layer: Layer) -> np.ndarray:
+    raise UserError("a video is a background for videos, and this is none; give a picture or a colour (--kind)")
 
 
 def _on_blur(layer: Layer) -> np.ndarray:

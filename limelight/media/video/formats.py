@@ -31,6 +31,8 @@ class Encoding:
 class Format:
     """A kind of result file."""
 
+    container: str
+    """FFmpeg's name of it."""
     opaque: Encoding
     transparent: Encoding | None
     """None = it cannot hold an alpha channel."""
@@ -38,21 +40,32 @@ class Format:
     """Codecs of sound that are taken over as they are."""
     sound_codec: str
     """What other sound is encoded with."""
+    streamed: Mapping[str, str] = field(default_factory=dict)
+    """Options where it is written from beginning to end, as into a pipe."""
 
 
 _H264 = Encoding("libx264", "yuv420p", {"crf": "16", "preset": "veryfast"})
 _PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"})
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_CLUSTERS = {"live": "1", "flush_packets": "1"}
 FORMATS = {
-    ".mp4": Format(_H264, None, ("aac", "ac3", "alac", "mp3", "opus"), "aac"),
-    ".mkv": Format(_H264, None, ("aac", "ac3", "alac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"), "aac"),
-    ".mov": Format(_H264, _PRORES, ("aac", "ac3", "alac", "mp3", "pcm_s16le"), "aac"),
+    ".mp4": Format("mp4", _H264, None, ("aac", "ac3", "alac", "mp3", "opus"), "aac", _FRAGMENTS),
+    ".mkv": Format(
+        "matroska", _H264, None, ("aac", "ac3", "alac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"), "aac", _CLUSTERS
+    ),
+    ".mov": Format("mov", _H264, _PRORES, ("aac", "ac3", "alac", "mp3", "pcm_s16le"), "aac", _FRAGMENTS),
     ".webm": Format(
-        Encoding("libvpx-vp9", "yuv420p", _VP9), Encoding("libvpx-vp9", "yuva420p", _VP9), ("opus", "vorbis"), "libopus"
+        "webm",
+        Encoding("libvpx-vp9", "yuv420p", _VP9),
+        Encoding("libvpx-vp9", "yuva420p", _VP9),
+        ("opus", "vorbis"),
+        "libopus",
+        _CLUSTERS,
     ),
 }
 """Result files by suffix."""
-USUAL, USUAL_TRANSPARENT = ".mp4", ".mov"
+USUAL, USUAL_TRANSPARENT, USUAL_STREAMED = ".mp4", ".mov", ".mkv"
 
 
 def is_video(path: Path | str) -> bool:
