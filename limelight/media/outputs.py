@@ -163,10 +163,21 @@ def _band_colours(layer: Layer) -> np.ndarray:
     if layer.transparency is not None:
         image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)[..., None]
         alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
-    mixed = bool(((alpha > 0) & (alpha < 1)).any())  # not after a threshold
-    colours_HW3 = _unmixed(image, alpha[..., None], opacity) if mixed else image.copy()
+    colours_HW3 = image.copy()
+    if (around := _around((alpha > 0) & (alpha < 1))) is not None:  # not after a threshold
+        part = None if opacity is None else opacity[around]
+        colours_HW3[around] = _unmixed(image[around], alpha[around][..., None], part)
     colours_HW3[kept_HW == 0] = 0
     return colours_HW3
+
+
+def _around(mixed_HW: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the rows and columns that colours of these pixels depend on; None for no pixel."""
+    sides = [np.flatnonzero(mixed_HW.any(axis=axis)) for axis in (1, 0)]
+    if not len(sides[0]):
+        return None
+    rows, columns = (slice(max(0, int(side[0]) - _HALO), int(side[-1]) + _HALO + 1) for side in sides)
+    return rows, columns
 
 
 def _unmixed(image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
@@ -211,7 +222,7 @@ def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
 
 
 def _grey(layer: Layer) -> np.ndarray:
-    return np.rint(layer.alpha_HW * 255).astype(np.uint8)
+    return cv2.convertScaleAbs(layer.alpha_HW * np.float32(255))  # to the nearest, ties to even, as np.rint
 
 
 def _grey_16(layer: Layer) -> np.ndarray:

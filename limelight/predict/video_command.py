@@ -13,7 +13,7 @@ from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import Clip
 from limelight.media.video.formats import FORMATS, av
 from limelight.media.video.reader import VideoReader
-from limelight.media.video.webcam import Webcam
+from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
 from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
 from limelight.predict.request import STREAM, Request, check_task, load_predictor, style_of
@@ -106,6 +106,7 @@ def run_webcam(request: Request) -> int:
     if request.sources:
         raise UserError(f"{request.sources[0]} and a webcam cannot be predicted together; leave out one")
     _refuse_options(request, {"--video": request.video or None}, "a webcam")
+    check_is_there(request.webcam)
     target = request.output
 
     def camera(job: VideoJob) -> Webcam:

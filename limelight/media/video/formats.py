@@ -44,7 +44,9 @@ class Format:
     """Options where it is written from beginning to end, as into a pipe."""
 
 
-_H264 = Encoding("libx264", "yuv420p", {"crf": "16", "preset": "veryfast"})
+# Nearer to the frames than veryfast at 16 in less than half of the processor's time, which the network needs; for it,
+# files are up to twice as large.
+_H264 = Encoding("libx264", "yuv420p", {"crf": "17", "preset": "ultrafast"})
 _PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"})
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}

@@ -40,8 +40,8 @@ class Webcam(Clip):
         self.name, self._seconds = f"webcam {device}", seconds
         self.time_base = Fraction(1, 1000)
         self._stopped = threading.Event()
-        path = Path(f"/dev/video{device}") if device.isdigit() else Path(device)
-        self._check_is_there(path, device)
+        check_is_there(device)
+        path = _path(device)
         cv2.utils.logging.setLogLevel(0)  # of its back ends' notes; ours follows
         self._capture: Any = cv2.VideoCapture(int(device) if device.isdigit() else device)
         read, image_HW3 = self._capture.read()
@@ -90,10 +90,20 @@ class Webcam(Clip):
     def close(self) -> None:
         self._capture.release()
 
-    @staticmethod
-    def _check_is_there(path: Path, device: str) -> None:
-        if not sys.platform.startswith("linux") or path.exists():
-            return
-        there = sorted(str(each) for each in Path("/dev").glob("video*"))
-        known = f"this machine has {', '.join(there)}" if there else "this machine has none"
-        raise UserError(f"there is no webcam {device} ({path} does not exist); {known}")
+
+def check_is_there(device: str) -> None:
+    """Refuse an absent webcam, without opening it.
+
+    Raises:
+        UserError: there is none of this index or path.
+    """
+    path = _path(device)
+    if not sys.platform.startswith("linux") or path.exists():
+        return
+    there = sorted(str(each) for each in Path("/dev").glob("video*"))
+    known = f"this machine has {', '.join(there)}" if there else "this machine has none"
+    raise UserError(f"there is no webcam {device} ({path} does not exist); {known}")
+
+
+def _path(device: str) -> Path:
+    return Path(f"/dev/video{device}") if device.isdigit() else Path(device)
