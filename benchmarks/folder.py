@@ -51,9 +51,9 @@ def main() -> None:
 
     def network() -> None:
         for each in feeds:
-            backend.run(_contiguous(each))
+            backend.run(contiguous(each))
 
-    seconds = _take_turns({"command": command, "network": network}, options.rounds)
+    seconds = take_turns({"command": command, "network": network}, options.rounds)
     report = {
         "machine": hardware(),
         "model": predictor.description,
@@ -67,11 +67,11 @@ def main() -> None:
         write_json(options.json, report)
 
 
-def _contiguous(feeds: Feeds) -> Feeds:
+def contiguous(feeds: Feeds) -> Feeds:
     return {name: np.ascontiguousarray(array) for name, array in feeds.items()}
 
 
-def _take_turns(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+def take_turns(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
     """Median seconds of each candidate over the rounds, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):

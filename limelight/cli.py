@@ -19,7 +19,10 @@ app = typer.Typer(
 )
 
 
-Sources = Annotated[list[str], typer.Argument(help="pictures, videos, folders (searched recursively), or - for stdin")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="pictures, videos, folders (searched recursively), or - for stdin"),
+]
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -40,16 +43,29 @@ def main() -> None:
 
 @app.command()
 def predict(
-    sources: Sources,
+    sources: Sources = None,
     model: Model = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="folder, file, or - for stdout [results/<kind>]")
     ] = None,
+    webcam: Annotated[
+        str | None,
+        typer.Option(
+            help="predict a webcam, by index or device, into a window [unless there is --output], until Ctrl-C"
+        ),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.001, max=1e9, help="of a webcam: stop after this time")] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="each folder that holds pictures is a clip, and they are its frames")
+    ] = False,
+    rate: Annotated[
+        str | None, typer.Option(help="of folders of frames: frames per second, such as 29.97 or 30000/1001 [25]")
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture; with classes "
-            "also labels [map; with classes labels]"
+            help="map, map16, npy, rgba, green, white, blur, overlay, '#rrggbb', or a background picture or video; "
+            "with classes also labels [map; with classes labels]"
         ),
     ] = None,
     depth: Annotated[
@@ -142,8 +158,9 @@ def predict(
     that cannot be read, whose depth or thermal picture cannot be read, or that is too large for the memory is listed in
     failures.csv, and the exit status is 1.
     """
-    options = locals()
-    from limelight.predict.command import Request, run
+    options = locals() | {"sources": sources or []}
+    from limelight.predict.command import run
+    from limelight.predict.request import Request
 
     raise typer.Exit(run(Request(**options)))
 

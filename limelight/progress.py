@@ -25,10 +25,11 @@ def track(items: Iterable[T], total: int, what: str, unit: str = "images") -> It
 
 
 @contextmanager
-def progress(total: int, what: str, unit: str = "images", done: int = 0) -> Iterator[Callable[[int, str], None]]:
+def progress(total: int | None, what: str, unit: str = "images", done: int = 0) -> Iterator[Callable[[int, str], None]]:
     """Show progress; yield `advance(items, note)`, whose note (e.g. a loss) ends the line.
 
     Args:
+        total: how many items are expected; None = nobody knows.
         done: items finished by an earlier, interrupted run; counted as done but not in the rate.
     """
     show = _bar if sys.stderr.isatty() else _lines
@@ -37,7 +38,7 @@ def progress(total: int, what: str, unit: str = "images", done: int = 0) -> Iter
 
 
 @contextmanager
-def _bar(total: int, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
+def _bar(total: int | None, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -71,7 +72,7 @@ def _bar(total: int, what: str, unit: str, done: int) -> Iterator[Callable[[int,
 
 
 @contextmanager
-def _lines(total: int, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
+def _lines(total: int | None, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
     start = last = time.monotonic()
     fresh = 0
 
@@ -79,16 +80,16 @@ def _lines(total: int, what: str, unit: str, done: int) -> Iterator[Callable[[in
         nonlocal fresh, last
         fresh += items
         now = time.monotonic()
-        finished = done + fresh >= total
+        finished = total is not None and done + fresh >= total
         if now - last < PLAIN_INTERVAL_S and not finished:
             return
         last = now
         rate = fresh / max(now - start, 1e-9)
-        left = (total - done - fresh) / rate if rate else 0.0
-        print(
-            f"{what}: {done + fresh}/{total} {unit}, {rate:.1f}/s, {_clock(left)} left {note}".rstrip(),
-            file=sys.stderr,
-        )
+        count, left = str(done + fresh), ""
+        if total is not None:
+            count = f"{count}/{total}"
+            left = f", {_clock((total - done - fresh) / rate if rate else 0.0)} left"
+        print(f"{what}: {count} {unit}, {rate:.1f}/s{left} {note}".rstrip(), file=sys.stderr)
 
     yield advance
 

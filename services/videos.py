@@ -25,9 +25,10 @@ from starlette.types import Message, Receive, Scope, Send
 from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.foundation.files import scratch_folder
 from limelight.inference.predictor import SaliencyPredictor
+from limelight.media.video.clip import Limits
 from limelight.media.video.formats import FORMATS
-from limelight.media.video.reader import Limits
-from limelight.predict.video import VideoReport, predict_video, video_suffix
+from limelight.media.video.reader import VideoReader
+from limelight.predict.video import VideoJob, VideoReport, predict_to_file, video_suffix
 from limelight.services.forms import Form, Refusal
 from limelight.services.guard import STALL_S, body_chunks, check_token, refuse
 from limelight.services.settings import ServiceSettings
@@ -126,18 +127,13 @@ class Videos:
             if stopped.is_set():
                 raise Abandoned
 
-        call = partial(
-            predict_video,
-            predictor,
-            style,
-            folder / FORM.file_field,
-            folder / f"result{suffix}",
-            smoothing=wishes.smoothing,
-            look_ahead=wishes.look_ahead,
-            limits=Limits(settings.max_frames, settings.max_seconds),
-            watch=watch,
-            quiet=True,
-        )
+        job = VideoJob(predictor, style, wishes.smoothing, wishes.look_ahead, quiet=True, watch=watch)
+        limits = Limits(settings.max_frames, settings.max_seconds)
+
+        def call() -> VideoReport:
+            with VideoReader(folder / FORM.file_field, max_pixels=style.max_pixels, limits=limits) as clip:
+                return predict_to_file(job, clip, folder / f"result{suffix}")
+
         return await self._in_turn(call, stopped, receive), suffix
 
     async def _in_turn(

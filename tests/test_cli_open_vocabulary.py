@@ -21,8 +21,8 @@ from limelight.media.labels import colour
 from limelight.media.legend import MIN_WIDTH, overlay
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
-from limelight.predict.command import read_classes
 from limelight.predict.done import DONE
+from limelight.predict.request import read_classes
 from limelight.predict.styles import file_names
 
 pytestmark = pytest.mark.slow

@@ -20,6 +20,7 @@ from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import read_image
 from limelight.imaging.transparency import Transparency
+from limelight.media.video.formats import is_video
 
 GREEN = (120, 255, 155)
 CONTOUR_LEVEL = 0.5
@@ -74,9 +75,15 @@ class Output:
     draw: Draw
     background_sha256: str | None = None
     """Hash of the background picture, which its name alone does not identify."""
+    moving: Path | None = None
+    """The background video, whose frame each call of `render` needs."""
 
     def render(
-        self, image_HW3: np.ndarray, saliency_HW: np.ndarray, transparency: Transparency | None = None
+        self,
+        image_HW3: np.ndarray,
+        saliency_HW: np.ndarray,
+        transparency: Transparency | None = None,
+        backdrop_HW3: np.ndarray | None = None,
     ) -> np.ndarray:
         """Render the result: uint8; uint16 for 'map16', float32 for 'npy'.
 
@@ -84,19 +91,21 @@ class Output:
             image_HW3: uint8 RGB.
             saliency_HW: float32 in [0, 1], of the image's size.
             transparency: the image's; None if it is opaque.
+            backdrop_HW3: uint8 RGB of any size, only where `moving`.
         """
-        return self.draw(Layer(image_HW3, saliency_HW, transparency))
+        draw = self.draw if backdrop_HW3 is None else _on_picture(backdrop_HW3)
+        return draw(Layer(image_HW3, saliency_HW, transparency))
 
 
 def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
     """Return the output named by `kind`.
 
     Args:
-        kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture to put behind the object.
+        kind: one of `KINDS`, a background colour '#rrggbb', or the path of a picture or video to put behind the object.
         max_pixels: limit for that picture.
 
     Raises:
-        UserError: an unknown kind, or the picture cannot be read.
+        UserError: an unknown kind, or the picture cannot be read; videos are not opened here.
     """
     if kind in _KINDS:
         return Output(kind, _KINDS[kind])
@@ -105,8 +114,11 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
         return Output(f"colour-{kind[1:].lower()}", _on_colour(colour))
     if not Path(kind).is_file():
         raise UserError(
-            f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or a picture's path"
+            f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or the path of a picture "
+            "or video"
         )
+    if is_video(kind):
+        return Output(f"on-{Path(kind).stem}", _on_nothing, moving=Path(kind))
     return Output(f"on-{Path(kind).stem}", _on_picture(read_image(kind, max_pixels=max_pixels)), sha256_file(kind))
 
 
@@ -151,10 +163,21 @@ def _band_colours(layer: Layer) -> np.ndarray:
     if layer.transparency is not None:
         image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)[..., None]
         alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
-    mixed = bool(((alpha > 0) & (alpha < 1)).any())  # not after a threshold
-    colours_HW3 = _unmixed(image, alpha[..., None], opacity) if mixed else image.copy()
+    colours_HW3 = image.copy()
+    if (around := _around((alpha > 0) & (alpha < 1))) is not None:  # not after a threshold
+        part = None if opacity is None else opacity[around]
+        colours_HW3[around] = _unmixed(image[around], alpha[around][..., None], part)
     colours_HW3[kept_HW == 0] = 0
     return colours_HW3
+
+
+def _around(mixed_HW: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the rows and columns that colours of these pixels depend on; None for no pixel."""
+    sides = [np.flatnonzero(mixed_HW.any(axis=axis)) for axis in (1, 0)]
+    if not len(sides[0]):
+        return None
+    rows, columns = (slice(max(0, int(side[0]) - _HALO), int(side[-1]) + _HALO + 1) for side in sides)
+    return rows, columns
 
 
 def _unmixed(image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
@@ -199,7 +222,7 @@ def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
 
 
 def _grey(layer: Layer) -> np.ndarray:
-    return np.rint(layer.alpha_HW * 255).astype(np.uint8)
+    return cv2.convertScaleAbs(layer.alpha_HW * np.float32(255))  # to the nearest, ties to even, as np.rint
 
 
 def _grey_16(layer: Layer) -> np.ndarray:
@@ -216,6 +239,10 @@ def _cut_out(layer: Layer) -> np.ndarray:
 
 def _on_colour(colour: tuple[int, int, int]) -> Draw:
     return lambda layer: _blend(layer, np.array(colour, np.float32))
+
+
+def _on_nothing(layer: Layer) -> np.ndarray:
+    raise UserError("a video is a background for videos, and this is none; give a picture or a colour (--kind)")
 
 
 def _on_blur(layer: Layer) -> np.ndarray:

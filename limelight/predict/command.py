@@ -2,79 +2,27 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from limelight.champions.record import champion
-from limelight.class_names import checked_classes
-from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
-from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
+from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
-from limelight.inference.plan import Device
-from limelight.inference.plan import Request as LoadRequest
-from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
-from limelight.inference.sampling import Sampling
-from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
+from limelight.media.standard_input import StandardInput
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk
-from limelight.models.card import Policy
+from limelight.predict.request import STREAM, AnyPredictor, Request, check_sources, check_task, load_predictor, style_of
 from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
-from limelight.predict.video import find_videos, predict_video, say, video_suffix
+from limelight.predict.video_command import INTERRUPTED, clips_of, run_stream, run_videos, run_webcam
 
-STREAM = "-"
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 _NOTES = 5
 """Number of notes printed."""
-AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
 Second = tuple[str, Path] | None
 """Modality and path of the companions, if any."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of `limelight predict`, under their own names."""
-
-    sources: list[str]
-    model: Path | None
-    output: str | None
-    kind: str | None
-    depth: Path | None
-    thermal: Path | None
-    classes: str | None
-    template: str | None
-    background: float | None
-    denoise_steps: int | None
-    ensemble_size: int
-    seed: int
-    uncertainty: bool
-    runtime: str
-    device: Device
-    threads: int | None
-    half_precision: bool
-    calibrated: bool
-    high_resolution: bool
-    vae: Path | None
-    size: int | None
-    processing_res: int | None
-    policy: Policy | None
-    output_processing_res: bool
-    batch_size: int
-    smoothing: float
-    look_ahead: int | None
-    threshold: float | None
-    reverse: bool
-    format: str | None
-    quality: int | None
-    max_pixels: int | None
-    overwrite: bool
-    quiet: bool
 
 
 def run(request: Request) -> int:
@@ -86,82 +34,59 @@ def run(request: Request) -> int:
     Raises:
         UserError: an error found before work begins, or in a single picture or video.
     """
-    _check_sources(request.sources)
+    check_sources(request.sources)
+    if request.webcam is not None:
+        return run_webcam(request)
+    if not request.sources:
+        raise UserError("nothing to predict; give pictures, videos, folders, - for standard input, or --webcam")
+    if request.sources == [STREAM]:
+        piped = StandardInput()
+        if piped.is_picture:
+            _check_has_video(request, there=False)
+            return _run_pictures(request, piped)
+        return run_stream(request, piped)
     paths = [Path(source) for source in request.sources if source != STREAM]
-    videos = find_videos(paths, Path(request.output or "results"))
-    for_videos = {"--smoothing": request.smoothing > 0, "--look-ahead": request.look_ahead is not None}
-    if not videos and (given := [name for name, is_given in for_videos.items() if is_given]):
-        raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
+    videos = clips_of(request, paths)
+    _check_has_video(request, there=bool(videos))
     if not videos:
         return _run_pictures(request)
+    if STREAM in request.sources:
+        raise UserError(f"{STREAM} (standard input) cannot be combined with other sources; give it alone")
     status = run_videos(request, videos)
-    others = [path for path in paths if path not in videos]
+    if request.video:
+        return status
+    taken = {video.path for video in videos}
+    others = [path for path in paths if path not in taken]
     folders = [path.resolve() for path in others if path.is_dir()]
     if status == INTERRUPTED or (len(folders) == len(others) and not Walk(folders, marker=RECORD).pictures):
         return status
     return max(status, _run_pictures(replace(request, sources=[str(path) for path in others])))
 
 
-def run_videos(request: Request, videos: Mapping[Path, Path]) -> int:
-    """Predict videos, and write the results.
-
-    Args:
-        videos: see `find_videos`.
-    """
-    only_pictures = {
-        "--depth": request.depth,
-        "--thermal": request.thermal,
-        "--output-processing-res": request.output_processing_res or None,
-    }
-    if given := [name for name, value in only_pictures.items() if value is not None]:
-        raise UserError(f"{' and '.join(given)} cannot be given with videos; leave it out")
-    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
-    output = request.output or ""
-    named = Path(output).suffix.lower()
-    one = len(videos) == len(request.sources) == 1 and Path(request.sources[0]) in videos
-    single = one and named != "" and not output.endswith("/") and not Path(output).is_dir()
-    style = _style(request, ".png")
-    suffix = video_suffix(style, named if single else requested)
-    predictor = _load(request)
-    _check_task(predictor, style, request)
-    assert isinstance(predictor, SaliencyPredictor), "see _check_task"
-    if not request.quiet:
-        print(predictor.description, file=sys.stderr)
-    status = 0
-    for video, place in videos.items():
-        target = Path(output) if single else Path(output or f"results/{style.name}", place).with_suffix(suffix)
-        if not single and target.exists() and not request.overwrite:
-            print(f"{target} is already there (--overwrite makes it again)", file=sys.stderr)
-            continue
-        try:
-            report = predict_video(
-                predictor,
-                style,
-                video,
-                target,
-                smoothing=request.smoothing,
-                look_ahead=request.look_ahead,
-                quiet=request.quiet,
-            )
-        except UserError as error:
-            if len(videos) == 1:
-                raise
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
-            continue
-        say(report, video)
-        if report.interrupted:
-            return INTERRUPTED
-    return status
+def _check_has_video(request: Request, *, there: bool) -> None:
+    """Refuse options of videos where there is none, and of webcams."""
+    if request.seconds is not None:
+        raise UserError("--seconds is for a webcam, and there is none; leave it out, or name one (--webcam)")
+    if request.rate is not None and not request.video:
+        raise UserError("--rate is for folders of frames; name one with --video, or leave it out")
+    for_videos = {"--smoothing": request.smoothing > 0, "--look-ahead": request.look_ahead is not None}
+    if not there and (given := [name for name, is_given in for_videos.items() if is_given]):
+        raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
+    if request.video and not there:
+        raise UserError("--video takes folders of frames, and there is none; leave it out")
 
 
-def _run_pictures(request: Request) -> int:
+def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
     file_type = _file_type(request)
-    style, second = _style(request, file_type), _second(request)
+    style, second = style_of(request, file_type), _second(request)
+    if style.output.moving is not None:
+        raise UserError(
+            f"{request.kind} is a video, a background for videos alone; give a picture or a colour (--kind)"
+        )
     target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
     single = _single_target(request.sources, target, style)
-    predictor = _load(request)
-    _check_task(predictor, style, request)  # fail before any work is done
+    predictor = load_predictor(request)
+    check_task(predictor, style, request)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
@@ -169,28 +94,8 @@ def _run_pictures(request: Request) -> int:
             print(f"note: {text}", file=sys.stderr)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
-        return _predict_one(job, request, single, second)
+        return _predict_one(job, request, single, second, piped)
     return _predict_many(job, request, Path(target), second)
-
-
-def _check_sources(sources: Sequence[str]) -> None:
-    """Refuse what does not exist, before seconds are spent on loading."""
-    for path in (Path(source) for source in sources if source != STREAM):
-        check_link(path)
-        with suppress(PermissionError):  # said when it is read
-            if not path.exists():
-                raise UserError(f"{path} does not exist; give a picture or a folder of pictures")
-
-
-def _check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
-    """Refuse classes or their absence where the weights' task does not fit, and prompts that are too long."""
-    model = predictor.card.architecture.model
-    if isinstance(predictor, OpenVocabularyPredictor):
-        if not isinstance(style, LabelStyle):
-            raise UserError(f"{model} needs text prompts; name classes (--classes)")
-        predictor.prompts_for(style.classes, request.template)
-    elif isinstance(style, LabelStyle) or request.template is not None:
-        raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
 
 
 def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
@@ -200,21 +105,6 @@ def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
         yield "these weights were trained for a single step without noise; several steps give worse results"
     if use.caution:
         yield use.caution
-
-
-def read_classes(text: str) -> tuple[str, ...]:
-    """Parse class names: 'dog, grass', or '@names.txt' for a file with one per line.
-
-    Raises:
-        UserError: there is none, one is empty or given twice, or the file cannot be read.
-    """
-    if not text.startswith("@"):
-        return checked_classes(text.split(",") if text.strip() else [])
-    try:
-        lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read classes from {text[1:]}: {error}; give a UTF-8 file, one class a line") from error
-    return checked_classes([line for line in lines if line.strip()])
 
 
 def _file_type(request: Request) -> str:
@@ -227,58 +117,6 @@ def _file_type(request: Request) -> str:
     if requested and named and requested != named and not {requested, named} <= set(JPEG):
         raise UserError(f"--format {request.format} makes {requested} files, but --output is {output}; leave out one")
     return named or requested or ".png"
-
-
-def _style(request: Request, file_type: str) -> Style:
-    if request.uncertainty and request.ensemble_size < 2:
-        raise UserError("--uncertainty needs an ensemble; ask for --ensemble-size 2 or more")
-    if request.classes is not None:
-        return LabelStyle(
-            request.kind or "labels",
-            threshold=request.threshold,
-            reverse=request.reverse,
-            uncertainty=request.uncertainty,
-            file_type=file_type,
-            quality=request.quality,
-            max_pixels=request.max_pixels or MAX_PIXELS,
-            classes=read_classes(request.classes),
-            template=request.template,
-            background=BACKGROUND if request.background is None else request.background,
-        )
-    if request.background is not None or request.kind == "labels":
-        raise UserError("--background and --kind labels need classes; name some (--classes)")
-    return Style(
-        request.kind or "map",
-        threshold=request.threshold,
-        reverse=request.reverse,
-        uncertainty=request.uncertainty,
-        file_type=file_type,
-        quality=request.quality,
-        max_pixels=request.max_pixels or MAX_PIXELS,
-    )
-
-
-def _load(request: Request) -> AnyPredictor:
-    model, runtime, won_with = request.model, request.runtime, None
-    if model is None:
-        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
-    # The champion is the fastest of its kind on a CPU in its runtime; GPU and sampling require PyTorch.
-    if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
-        runtime = won_with
-    load_request = LoadRequest(
-        runtime=runtime,
-        device=request.device,
-        threads=request.threads,
-        size=request.size,
-        processing_res=request.processing_res,
-        policy=request.policy,
-        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
-        half_precision=request.half_precision,
-        calibrated=request.calibrated,
-        high_resolution=request.high_resolution,
-        vae=request.vae,
-    )
-    return load(with_export(model, runtime), load_request)
 
 
 def _second(request: Request) -> Second:
@@ -322,7 +160,7 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
     return target
 
 
-def _predict_one(job: Job, request: Request, target: str, second: Second) -> int:
+def _predict_one(job: Job, request: Request, target: str, second: Second, piped: StandardInput | None) -> int:
     source, (modality, where) = request.sources[0], second or ("rgb", None)
     companion = where and _companion_of(source, where)
     for path in (source, companion):
@@ -334,7 +172,7 @@ def _predict_one(job: Job, request: Request, target: str, second: Second) -> int
     inputs = {Path(path).resolve() for path in (source, companion) if path is not None}
     if target != STREAM and any(place.resolve() in inputs for place in places):
         raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
-    given = sys.stdin.buffer.read() if source == STREAM else Path(source)
+    given = Path(source) if piped is None else piped.read_all()
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (prediction,) = job.predict([picture])
     contents = job.style.render(picture.photo, prediction)

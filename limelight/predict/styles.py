@@ -111,9 +111,11 @@ class Style:
             files.append(encode(np.rint(2 * 65535 * prediction.uncertainty_HW).astype(np.uint16), dpi=photo.dpi))
         return files
 
-    def pixels(self, image_HW3: np.ndarray, saliency_HW: np.ndarray) -> np.ndarray:
+    def pixels(
+        self, image_HW3: np.ndarray, saliency_HW: np.ndarray, backdrop_HW3: np.ndarray | None = None
+    ) -> np.ndarray:
         """Render the result of an opaque picture, such as a video's frame; see `Output.render`."""
-        return self.output.render(image_HW3, self._adjusted(saliency_HW))
+        return self.output.render(image_HW3, self._adjusted(saliency_HW), backdrop_HW3=backdrop_HW3)
 
     def _endings(self) -> list[str]:
         return [self.suffix]

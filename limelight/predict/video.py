@@ -1,21 +1,24 @@
-"""Predict whole videos: frames are decoded ahead of the network, and rendered and encoded behind it."""
+"""Predict whole clips: frames are decoded ahead of the network, and rendered and encoded behind it."""
 
-import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import scratch_folder
 from limelight.inference.predictor import Prediction, SaliencyPredictor
 from limelight.inference.stream import Stream
-from limelight.media.video.formats import USUAL, USUAL_TRANSPARENT, encoding, is_video
-from limelight.media.video.reader import UNLIMITED, Frame, Limits, VideoReader
-from limelight.media.video.threads import Behind, ahead
+from limelight.media.video.backdrop import Backdrop
+from limelight.media.video.clip import Clip, Frame
+from limelight.media.video.formats import USUAL, USUAL_STREAMED, USUAL_TRANSPARENT, encoding
+from limelight.media.video.sink import Sink
+from limelight.media.video.threads import Behind, ahead, latest
 from limelight.media.video.writer import VideoWriter
+from limelight.media.window import Window
 from limelight.predict.styles import EXACT, LabelStyle, Style
 from limelight.progress import progress
 
@@ -23,124 +26,200 @@ _QUEUE = 8
 """Frames that may wait on either side of the network."""
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
+STANDARD_OUTPUT = "standard output"
+Advance = Callable[[int, str], None]
 
 
 @dataclass
 class VideoReport:
-    """What became of a video."""
+    """What became of a clip."""
 
-    target: Path
+    target: Path | str
     frames: int = 0
+    """In the result."""
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def find_videos(sources: Sequence[Path], results: Path) -> dict[Path, Path]:
-    """The videos among files and below folders, each with the place of its result below the results folder.
+@dataclass(frozen=True)
+class VideoJob:
+    """How clips are predicted.
 
     Args:
-        results: that folder, whose own videos are no sources.
+        style: see `video_suffix`.
+        smoothing, look_ahead: see `limelight.inference.stream.Stream`.
+        quiet: show no progress.
+        watch: called for each frame; what it raises ends the work, and leaves no file.
+
+    Raises:
+        UserError: as `Stream`.
     """
-    found: dict[Path, Path] = {}
-    for source in sources:
-        if is_video(source) and source.is_file():
-            found.setdefault(source, Path(source.name))
-        elif os.path.isdir(source):  # noqa: PTH112 - Path raises in a folder without access
-            videos = (path for path in source.rglob("*") if is_video(path) and path.is_file())
-            kept = sorted(path for path in videos if results.resolve() not in path.resolve().parents)
-            found |= {path: path.relative_to(source) for path in kept}
-    return found
+
+    predictor: SaliencyPredictor
+    style: Style
+    smoothing: float = 0.0
+    look_ahead: int | None = None
+    quiet: bool = False
+    watch: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.stream()  # fails before work is done
+
+    def stream(self) -> Stream:
+        return Stream(self.predictor, smoothing=self.smoothing, look_ahead=self.look_ahead)
+
+    def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
+        """Yield each frame with its prediction; of a live clip, those that the network has time for."""
+        stream, waiting = self.stream(), deque[Frame]()
+        frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
+        with closing(frames):
+            for frame in frames:
+                waiting.append(frame)
+                for prediction in stream.push(frame.image_HW3):
+                    yield waiting.popleft(), prediction
+        for prediction in stream.flush():
+            yield waiting.popleft(), prediction
 
 
-def video_suffix(style: Style, suffix: str | None) -> str:
+def video_suffix(style: Style, suffix: str | None, *, streamed: bool = False) -> str:
     """The suffix of results, checked: as requested, or the usual one of the kind.
+
+    Args:
+        streamed: whether they go into a pipe.
 
     Raises:
         UserError: videos cannot be made of this kind, or not as such files.
     """
     if isinstance(style, LabelStyle) or style.kind in EXACT or style.uncertainty:
         what = "uncertainty" if style.uncertainty else f"kind {style.name}"
-        raise UserError(f"videos have no {what}; choose map, rgba, green, white, blur, overlay, a colour or a picture")
+        raise UserError(
+            f"videos have no {what}; choose map, rgba, green, white, blur, overlay, a colour, a picture or a video"
+        )
     transparent = style.kind == "rgba"
-    suffix = suffix or (USUAL_TRANSPARENT if transparent else USUAL)
+    suffix = suffix or (USUAL_TRANSPARENT if transparent else USUAL_STREAMED if streamed else USUAL)
     encoding(suffix, transparent=transparent)
     return suffix
 
 
-def predict_video(
-    predictor: SaliencyPredictor,
-    style: Style,
-    path: Path,
-    target: Path,
-    *,
-    smoothing: float = 0.0,
-    look_ahead: int | None = None,
-    limits: Limits = UNLIMITED,
-    watch: Callable[[], None] | None = None,
-    quiet: bool = False,
-) -> VideoReport:
-    """Make the result of a video, whole or (after Ctrl-C) up to where it was, under a name that says so.
+def predict_to_file(job: VideoJob, clip: Clip, target: Path) -> VideoReport:
+    """Make the result of a clip, whole or (after Ctrl-C) up to where it was, under a name that says so.
 
-    Rate, times, sound and proportions are those of the video.
+    Rate, times, sound and proportions are those of the clip. Ctrl-C is the usual end of a live one.
 
     Args:
-        target: file of one of `limelight.media.video.formats.FORMATS`; replaced.
-        smoothing, look_ahead: see `limelight.inference.stream.Stream`.
-        limits: of frames and seconds.
-        watch: called for each frame and each part of the sound; what it raises ends the work, and leaves no file.
+        target: file of one of `limelight.media.video.formats.FORMATS`; replaced once the new one is whole.
 
     Raises:
-        UserError: as `Stream`, `VideoReader` and `VideoWriter`, or the target is the video itself.
+        UserError: as `Clip` and `VideoWriter`.
     """
-    if target.resolve() == path.resolve():
-        raise UserError(f"{target} is the video itself; choose another --output")
     report = VideoReport(target)
-    stream = Stream(predictor, smoothing=smoothing, look_ahead=look_ahead)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        VideoReader(path, max_pixels=style.max_pixels, limits=limits) as reader,
-        scratch_folder(target.parent) as scratch,
-    ):
-        made = encoding(target.suffix.lower(), transparent=style.kind == "rgba")
-        temporary = scratch / target.name
-        with VideoWriter(temporary, made, reader) as writer:
-            show = nullcontext(lambda items, note: None) if quiet else progress(reader.count, path.name, "frames")
-            try:
-                with show as advance, Behind(_QUEUE) as behind:
-                    for frame, prediction in _predicted(stream, reader):
-                        if watch:
-                            watch()
-                        behind.call(_finish, style, writer, frame, prediction)
-                        report.frames += 1
-                        advance(1, "")
-            except KeyboardInterrupt:
-                report.interrupted = True
-            writer.add_sound(watch)
-        report.notes += [*reader.notes, *writer.notes]
-        if report.interrupted:
-            report.target = target.with_name(f"{target.stem}{PARTIAL}{target.suffix}")
-        temporary.replace(report.target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent) as scratch:
+            with Sink(scratch / target.name, str(target)) as sink:
+                _write(job, clip, sink, target.suffix.lower(), report)
+            if report.interrupted:
+                report.target = target.with_name(f"{target.stem}{PARTIAL}{target.suffix}")
+            (scratch / target.name).replace(report.target)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from error
     return report
 
 
-def _predicted(stream: Stream, reader: VideoReader) -> Iterator[tuple[Frame, Prediction]]:
-    """Yield each frame with its prediction."""
-    waiting: deque[Frame] = deque()
-    for frame in ahead(reader, _QUEUE):
-        waiting.append(frame)
-        for prediction in stream.push(frame.image_HW3):
-            yield waiting.popleft(), prediction
-    for prediction in stream.flush():
-        yield waiting.popleft(), prediction
+def predict_to_stream(job: VideoJob, clip: Clip, file: Any, suffix: str) -> VideoReport:
+    """Write the result of a clip into a pipe, from beginning to end.
+
+    Args:
+        file: binary, such as standard output's.
+        suffix: as of `predict_to_file`.
+
+    Raises:
+        UserError: as `predict_to_file`.
+    """
+    report = VideoReport(STANDARD_OUTPUT)
+    with Sink(file, STANDARD_OUTPUT) as sink:
+        _write(job, clip, sink, suffix, report)
+    return report
 
 
-def _finish(style: Style, writer: VideoWriter, frame: Frame, prediction: Prediction) -> None:
-    writer.add(style.pixels(frame.image_HW3, prediction.saliency_HW), frame.time)
+def predict_to_window(job: VideoJob, clip: Clip, window: Window) -> VideoReport:
+    """Show the result of a clip until it ends, Ctrl-C, or the window is closed.
+
+    Raises:
+        UserError: as `Clip`.
+    """
+    report, style = VideoReport("window"), job.style
+    with ExitStack() as stack:
+        backdrop = _backdrop(style, stack)
+        pairs, advance = stack.enter_context(closing(job.predicted(clip))), _progress(job, clip, stack)
+        try:
+            for frame, prediction in pairs:
+                report.frames += 1
+                advance(1, "")
+                if not window.show(_pixels(style, clip, frame, prediction, backdrop)):
+                    break
+        except KeyboardInterrupt:
+            report.interrupted = not clip.live
+    report.notes += [*clip.notes, *_dropped(clip, report)]
+    return report
 
 
-def say(report: VideoReport, path: Path) -> None:
-    """Print what became of a video."""
+def _write(job: VideoJob, clip: Clip, sink: Sink, suffix: str, report: VideoReport) -> None:
+    style = job.style
+
+    def finish(frame: Frame, prediction: Prediction) -> None:
+        writer.add(_pixels(style, clip, frame, prediction, backdrop), frame.time, frame.sound)
+
+    with ExitStack() as stack:
+        backdrop = _backdrop(style, stack)
+        writer = stack.enter_context(
+            VideoWriter(sink, suffix, encoding(suffix, transparent=style.kind == "rgba"), clip)
+        )
+        try:
+            with (
+                ExitStack() as shown,
+                Behind(1 if clip.live else _QUEUE) as behind,
+                closing(job.predicted(clip)) as pairs,
+            ):
+                advance = _progress(job, clip, shown)
+                for frame, prediction in pairs:
+                    job.watch()
+                    behind.call(finish, frame, prediction)
+                    advance(1, "")
+        except KeyboardInterrupt:
+            report.interrupted = not clip.live
+        writer.finish(None if report.interrupted else clip.rest)
+        report.frames = writer.frames
+    report.notes += [*clip.notes, *writer.notes, *_dropped(clip, report)]
+
+
+def _dropped(clip: Clip, report: VideoReport) -> list[str]:
+    dropped = clip.taken - report.frames
+    if not clip.live or dropped <= 1:  # one is in hand when it ends
+        return []
+    return [f"{dropped} of {clip.taken} frames were dropped, as the rest is slower; the others keep their times"]
+
+
+def _backdrop(style: Style, stack: ExitStack) -> Backdrop | None:
+    moving = style.output.moving
+    return None if moving is None else stack.enter_context(Backdrop(moving, max_pixels=style.max_pixels))
+
+
+def _progress(job: VideoJob, clip: Clip, stack: ExitStack) -> Advance:
+    silent = nullcontext[Advance](lambda items, note: None)
+    return stack.enter_context(silent if job.quiet else progress(clip.count, clip.name, "frames"))
+
+
+def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, backdrop: Backdrop | None) -> Any:
+    behind_HW3 = None if backdrop is None else backdrop.at(float(frame.time * clip.time_base))
+    return style.pixels(frame.image_HW3, prediction.saliency_HW, behind_HW3)
+
+
+def say(report: VideoReport, name: str) -> None:
+    """Print what became of a clip."""
     state = "interrupted; playable so far" if report.interrupted else "written"
     print(f"{report.target}: {report.frames} frames {state}", file=sys.stderr)
     for note in report.notes:
-        print(f"note: {path}: {note}", file=sys.stderr)
+        print(f"note: {name}: {note}", file=sys.stderr)

@@ -10,6 +10,7 @@ import pytest
 from limelight.foundation.errors import UserError
 from limelight.media.video.formats import encoding
 from limelight.media.video.reader import VideoReader
+from limelight.media.video.sink import Sink
 from limelight.media.video.threads import Behind, ahead
 from limelight.media.video.writer import VideoWriter
 from tests.video_files import frame, library, read_video, turn_right, write_video
@@ -23,12 +24,13 @@ def _installed() -> None:
 def copied(source: Path, target: Path, channels: int = 3) -> list[str]:
     """Write a video's frames anew, and return the notes."""
     with VideoReader(source) as reader:
-        with VideoWriter(target, encoding(target.suffix, transparent=channels == 4), reader) as writer:
+        made = encoding(target.suffix, transparent=channels == 4)
+        with Sink(target, str(target)) as sink, VideoWriter(sink, target.suffix, made, reader) as writer:
             for each in reader:
                 alpha_HW1 = np.full((*reader.size, 1), 128, np.uint8)
                 pixels = each.image_HW3 if channels == 3 else np.dstack((each.image_HW3, alpha_HW1))
-                writer.add(pixels[..., 0] if channels == 1 else pixels, each.time)
-            writer.add_sound()
+                writer.add(pixels[..., 0] if channels == 1 else pixels, each.time, each.sound)
+            writer.finish(reader.rest)
         return [*reader.notes, *writer.notes]
 
 

@@ -23,7 +23,7 @@ from limelight.inference.stream import Stream
 from limelight.media.outputs import output
 from limelight.media.video.reader import VideoReader
 from limelight.predict.styles import Style
-from limelight.predict.video import predict_video
+from limelight.predict.video import VideoJob, predict_to_file
 from limelight.services import streams, videos
 from limelight.services.answers import Answers
 from limelight.services.settings import ServiceSettings
@@ -145,7 +145,8 @@ def test_a_video_is_what_the_command_makes_of_it(
     threshold = float(fields["threshold"]) if "threshold" in fields else None
     smoothing = float(fields.get("smoothing", 0))
     style = Style(kind, threshold=threshold)
-    predict_video(predictor, style, source, tmp_path / f"own{suffix}", smoothing=smoothing, quiet=True)
+    with VideoReader(source) as clip:
+        predict_to_file(VideoJob(predictor, style, smoothing, quiet=True), clip, tmp_path / f"own{suffix}")
     for one, other in zip(read_video(served), read_video(tmp_path / f"own{suffix}"), strict=True):
         np.testing.assert_array_equal(one, other)
 

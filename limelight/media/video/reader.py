@@ -1,120 +1,103 @@
-"""Frames of a video file, upright, with their times."""
+"""Frames of a video file or of a stream of bytes, upright, with their times and the sound beside them."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import cv2
 import numpy as np
 
 from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.header import MAX_PIXELS
+from limelight.media.standard_input import StandardInput
+from limelight.media.video.clip import UNLIMITED, USUAL_RATE, Clip, Frame, Limits
 from limelight.media.video.formats import av, open_video
 from limelight.models.inputs import Size
 
-USUAL_RATE = Fraction(25)
-"""Frames per second of a file that does not say."""
 
-
-class Frame(NamedTuple):
-    """One frame."""
-
-    image_HW3: np.ndarray
-    """uint8 RGB, turned as players show it."""
-    time: int
-    """In units of the reader's `time_base`."""
-
-
-class Limits(NamedTuple):
-    """How long a video may be; None = any length."""
-
-    frames: int | None = None
-    seconds: float | None = None
-
-    def check(self, frames: int, seconds: float) -> None:
-        """Check a video, or as much of one as has been read.
-
-        Raises:
-            TooLarge: it is longer.
-        """
-        if self.frames is not None and frames > self.frames:
-            raise TooLarge(f"the video has more than {self.frames} frames; make it shorter")
-        if self.seconds is not None and seconds > self.seconds:
-            raise TooLarge(f"the video lasts more than {self.seconds:g} seconds; make it shorter")
-
-
-UNLIMITED = Limits()
-
-
-class VideoReader:
-    """An open video: iterate once for its frames, in the order in which they are shown. A context manager.
+class VideoReader(Clip):
+    """A video file, or standard input.
 
     Damaged parts are skipped, and counted in `notes`.
 
     Args:
+        source: the file; standard input is read as it comes.
         max_pixels: limit for a frame.
         limits: for all of it; by what the file says at once, and by what is read, while it is iterated.
+        with_sound: whether packets of sound come with the frames.
 
     Raises:
         UserError: the file cannot be read, has no video stream or no frame.
         TooLarge: its frames are too large, or it is too long.
     """
 
-    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS, limits: Limits = UNLIMITED) -> None:
-        self.path, self.notes, self._max_pixels, self._limits = path, list[str](), max_pixels, limits
+    def __init__(
+        self,
+        source: Path | StandardInput,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        limits: Limits = UNLIMITED,
+        with_sound: bool = True,
+    ) -> None:
+        super().__init__()
+        self._source, self._max_pixels, self._limits = source, max_pixels, limits
+        self.name = source.name if isinstance(source, StandardInput) else str(source)
         self._damage = av().error.FFmpegError
+        opened = source.file() if isinstance(source, StandardInput) else str(source)
         try:
-            self.container: Any = open_video(path)
+            self.container: Any = open_video(opened)
         except (self._damage, OSError) as error:
             reason = getattr(error, "strerror", None) or "unknown format"
             if getattr(error, "errno", None) == errno.EINVAL:  # what FFmpeg says of formats that are not read
                 reason = "it is in none of the formats that are read"
-            raise UserError(f"cannot read {path}: {reason[0].lower()}{reason[1:]}; convert or replace it") from error
+            raise UserError(
+                f"cannot read {self.name}: {reason[0].lower()}{reason[1:]}; convert or replace it"
+            ) from error
         try:
-            self._begin()
+            self._begin(with_sound)
         except BaseException:
-            self.container.close()
+            self.close()
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, with_sound: bool) -> None:
         streams = self.container.streams.video
         if not streams:
-            raise UserError(f"{self.path} has no video stream; give a video")
+            raise UserError(f"{self.name} has no video stream; give a video")
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
         self._check_pixels(self._stream)
         self.rate = Fraction(self._stream.average_rate or self._stream.base_rate or USUAL_RATE)
-        """Frames per second, on average."""
         self.time_base = Fraction(self._stream.time_base or 1 / self.rate)
-        """Seconds that one unit of a frame's time lasts."""
-        self.sound = next(iter(self.container.streams.audio), None)
-        """The first stream of sound; None without one."""
+        if with_sound:
+            self.sound = next(iter(self.container.streams.audio), None)
         self._limits.check(self._stream.frames, self._seconds)
+        # Recordings of broadcasts and parts of live streams begin at any time.
+        self.sound_origin = Fraction(max(0, self.container.start_time or 0), 1_000_000)
+        self._origin = round(self.sound_origin / self.time_base)
         self._frames = self._decoded()
         self._first = next(self._frames, None)
         if self._first is None:
-            raise UserError(f"no frame of {self.path} can be read; convert or replace it")
+            raise UserError(f"no frame of {self.name} can be read; convert or replace it")
 
     @property
     def size(self) -> Size:
-        """Height and width of a frame, turned as players show it."""
         assert self._first is not None
         height, width = self._first.image_HW3.shape[:2]
         return height, width
 
     @property
-    def aspect(self) -> Fraction:
+    def aspect(self) -> Fraction:  # type: ignore[override]
         """Width of a pixel relative to its height, of a frame as it is turned."""
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
         return 1 / aspect if self._turned else aspect
 
     @property
-    def count(self) -> int:
-        """How many frames there are, as far as the file says; at least 1."""
-        return max(1, self._stream.frames or round(self._seconds * self.rate))
+    def count(self) -> int | None:
+        """How many frames there are, as far as the file says."""
+        return self._stream.frames or round(self._seconds * self.rate) or None
 
     @property
     def _seconds(self) -> float:
@@ -126,15 +109,17 @@ class VideoReader:
     def _check_pixels(self, frame: Any) -> None:
         if frame.width * frame.height > self._max_pixels:
             raise TooLarge(
-                f"{self.path} has frames of {frame.width} x {frame.height} pixels, more than {self._max_pixels}; raise "
+                f"{self.name} has frames of {frame.width} x {frame.height} pixels, more than {self._max_pixels}; raise "
                 "the limit (--max-pixels), or make it smaller"
             )
 
-    def __enter__(self) -> Self:
-        return self
+    def stop(self) -> None:
+        if isinstance(self._source, StandardInput):
+            self._source.stop()
 
-    def __exit__(self, *error: object) -> None:
-        self._frames.close()
+    def close(self) -> None:
+        if hasattr(self, "_frames"):
+            self._frames.close()
         self.container.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -153,6 +138,9 @@ class VideoReader:
         self._turned = False
         step = max(1, round(1 / (self.rate * self.time_base)))
         for packet in self._packets():
+            if packet.stream is self.sound:
+                self.rest.append(packet)
+                continue
             try:
                 frames = packet.decode()
             except self._damage:
@@ -166,11 +154,13 @@ class VideoReader:
                 size = size or image_HW3.shape[:2]
                 if image_HW3.shape[:2] != size:  # the stream has changed to another size
                     image_HW3 = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA)
-                last = max(last + 1, frame.pts if frame.pts is not None else last + step)
-                yield Frame(image_HW3, last)
+                last = max(last + 1, frame.pts - self._origin if frame.pts is not None else last + step)
+                sound, self.rest = self.rest, []
+                yield Frame(image_HW3, last, sound)
         if damaged:
             self.notes.append(f"{damaged} damaged parts were skipped")
 
     def _packets(self) -> Iterator[Any]:
+        streams = [self._stream] if self.sound is None else [self._stream, self.sound]
         with suppress(self._damage):  # a file that is cut off
-            yield from self.container.demux(self._stream)
+            yield from self.container.demux(streams)

@@ -1,9 +1,9 @@
-"""Work that goes on beside the network: a bounded number of items ahead of it, and behind it."""
+"""Work that goes on beside the network: a bounded number of items ahead of it and behind it, or the newest alone."""
 
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -12,8 +12,12 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterable[T], most: int) -> Iterator[T]:
-    """Yield `items`, which a thread makes up to `most` before they are asked for. Its error is raised here."""
+def ahead(items: Iterable[T], most: int, stop: Callable[[], None] | None = None) -> Generator[T, None, None]:
+    """Yield `items`, which a thread makes up to `most` before they are asked for. Its error is raised here.
+
+    Args:
+        stop: called where no more items are wanted, so that the thread does not wait for one.
+    """
     made: queue.Queue[Any] = queue.Queue(most)
     stopped = threading.Event()
 
@@ -23,6 +27,32 @@ def ahead(items: Iterable[T], most: int) -> Iterator[T]:
                 made.put(item, timeout=0.1)
                 return
 
+    return _from_thread(items, made, put, stopped, stop)
+
+
+def latest(items: Iterable[T], stop: Callable[[], None] | None = None) -> Generator[T, None, None]:
+    """Yield the newest of `items`, which a thread makes in their own time; those that nobody took are dropped.
+
+    Args:
+        stop: as of `ahead`.
+    """
+    made: queue.Queue[Any] = queue.Queue(1)
+
+    def put(item: Any) -> None:
+        with suppress(queue.Empty):
+            made.get_nowait()
+        made.put(item)
+
+    return _from_thread(items, made, put, threading.Event(), stop)
+
+
+def _from_thread(
+    items: Iterable[T],
+    made: queue.Queue[Any],
+    put: Callable[[Any], None],
+    stopped: threading.Event,
+    stop: Callable[[], None] | None,
+) -> Generator[T, None, None]:
     def make() -> None:
         try:
             for item in items:
@@ -45,6 +75,8 @@ def ahead(items: Iterable[T], most: int) -> Iterator[T]:
             yield item
     finally:
         stopped.set()
+        if stop is not None:
+            stop()
         thread.join()
 
 

@@ -1,113 +1,127 @@
-"""Video files of results, with the times and the sound of the video that they were made from."""
+"""Video files of results, with the times and the sound of the clip that they were made from."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.media.video.formats import FORMATS, Encoding, av, open_video
-from limelight.media.video.reader import VideoReader
+from limelight.media.video.clip import Clip
+from limelight.media.video.formats import FORMATS, Encoding, av
+from limelight.media.video.sink import Sink
+from limelight.media.video.sound import SoundWriter
 
 
 class VideoWriter:
-    """A video file that is being written. A context manager; without an error, the file is whole at its end.
+    """A video that is being written. A context manager; after `finish`, it is whole.
 
     Args:
-        path: its suffix is one of `FORMATS`.
+        sink: where it goes.
+        suffix: its type, one of `FORMATS`.
         encoding: of the frames.
-        source: the video whose times, rate, aspect and sound it gets.
+        clip: whose times, rate, aspect and sound it gets.
 
     Raises:
-        UserError: this machine lacks the codec, or the file cannot be written.
+        UserError: this machine lacks the codec, the disk is full, or the like.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, source: VideoReader) -> None:
-        self._av, self._encoding, self._source = av(), encoding, source
+    def __init__(self, sink: Sink, suffix: str, encoding: Encoding, clip: Clip) -> None:
+        self._av, self._sink, self._encoding, self._clip = av(), sink, encoding, clip
         self.notes = list[str]()
+        self.frames = 0
+        """How many were added."""
         if encoding.codec not in self._av.codec.codecs_available:
             raise UserError(f"this machine has no encoder {encoding.codec}; choose another type of file (--output)")
-        height, width = source.size
+        height, width = clip.size
         self._padding = (height % 2, width % 2) if encoding.even else (0, 0)
         if any(self._padding):
             self.notes.append(f"{width} x {height} pixels became even, as the format needs: the last line is repeated")
-        try:
-            self._container = self._av.open(str(path), "w")
-            self._stream = self._container.add_stream(encoding.codec, rate=source.rate, options=dict(encoding.options))
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
-        self._stream.height, self._stream.width = height + self._padding[0], width + self._padding[1]
-        self._stream.pix_fmt = encoding.pixel_format
-        self._stream.codec_context.time_base = source.time_base
-        self._stream.codec_context.sample_aspect_ratio = source.aspect
-        # Before the first frame: a file's streams are fixed then.
-        self._sound = self._add_sound(FORMATS[path.suffix.lower()].sound, FORMATS[path.suffix.lower()].sound_codec)
+        made, options = FORMATS[suffix], dict(encoding.options)
+        if clip.live and encoding.codec == "libx264":
+            options["tune"] = "zerolatency"
+        with self._writing():
+            self._container = self._av.open(
+                sink, "w", format=made.container, options={} if sink.seekable() else dict(made.streamed)
+            )
+            self._stream = self._container.add_stream(encoding.codec, rate=clip.rate, options=options)
+            self._stream.height, self._stream.width = height + self._padding[0], width + self._padding[1]
+            self._stream.pix_fmt = encoding.pixel_format
+            self._stream.codec_context.time_base = clip.time_base
+            self._stream.codec_context.sample_aspect_ratio = clip.aspect
+            # Before the first frame: a file's streams are fixed then.
+            self._sound = SoundWriter(self._container, made, clip) if clip.sound is not None else None
+        self._waiting: deque[Any] = deque()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._container.mux(self._stream.encode(None))
-        finally:
+        with suppress(self._av.error.FFmpegError, OSError):  # raised before, by `add` or `finish`
             self._container.close()
 
-    def add(self, pixels: np.ndarray, time: int) -> None:
+    def add(self, pixels: np.ndarray, time: int, sound: Sequence[Any] = ()) -> None:
         """Add a frame.
 
         Args:
             pixels: uint8 grey (H, W), RGB (H, W, 3) or with alpha (H, W, 4).
-            time: in units of the source's `time_base`; later than the one before.
+            time: in units of the clip's `time_base`; later than the one before.
+            sound: packets that come with it; see `Frame`.
+
+        Raises:
+            UserError: the disk is full, or the like.
         """
-        if pixels.ndim == 2:
-            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        self._waiting.extend(sound)
+        layout = "gray" if pixels.ndim == 2 else "rgb24" if pixels.shape[2] == 3 else "rgba"
         if any(self._padding):
             bottom, right = self._padding
             pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        layout = "rgba" if pixels.shape[2] == 4 else "rgb24"
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
-        frame.pts, frame.time_base = time, self._source.time_base
-        self._container.mux(self._stream.encode(frame))
+        frame.pts, frame.time_base = time, self._clip.time_base
+        with self._writing():
+            self._container.mux(self._stream.encode(frame))
+        self.frames += 1
+        self._add_sound(float(time * self._clip.time_base))
 
-    def _add_sound(self, taken_over: tuple[str, ...], codec: str) -> Any:
-        sound = self._source.sound
-        if sound is None:
-            return None
-        if sound.codec_context.name in taken_over:
-            return self._container.add_stream_from_template(sound)
-        rate = 48_000 if codec == "libopus" else sound.codec_context.sample_rate
-        return self._container.add_stream(codec, rate=rate)
-
-    def add_sound(self, watch: Callable[[], None] | None = None) -> None:
-        """Add the source's sound, which is read anew: as it is where the format takes it, else encoded.
+    def finish(self, rest: Sequence[Any] | None = ()) -> None:
+        """Write what waits, and the file's end.
 
         Args:
-            watch: called for each part; what it raises ends the work.
-        """
-        own = self._source.sound
-        if self._sound is None or own is None:
-            return
-        with open_video(self._source.path) as container:
-            stream = container.streams[own.index]
-            copied = self._sound.codec_context.name == own.codec_context.name
-            try:
-                for packet in container.demux(stream):
-                    if watch:
-                        watch()
-                    if copied and packet.dts is not None:
-                        packet.stream = self._sound
-                        self._container.mux(packet)
-                    elif not copied:
-                        self._encode(packet.decode())
-                if not copied:
-                    self._container.mux(self._sound.encode(None))
-            except self._av.error.FFmpegError as error:
-                self.notes.append(f"the sound is not whole: {error.strerror}")
+            rest: sound after the last frame; None = the clip is cut off here, and so is its sound.
 
-    def _encode(self, frames: list[Any]) -> None:
-        for frame in frames:
-            frame.pts = None
-            self._container.mux(self._sound.encode(frame))
+        Raises:
+            UserError: the disk is full, or the like.
+        """
+        if rest is not None:
+            self._waiting.extend(rest)
+            self._add_sound(float("inf"))
+        with self._writing():
+            self._container.mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._sound.finish()
+            self._container.close()
+            if self._sink.error is not None:
+                raise self._sink.error
+        self._sink.finish()
+        if self._sound is not None and self._sound.damaged:
+            self.notes.append(f"the sound is not whole: {self._sound.damaged} damaged parts were skipped")
+
+    def _add_sound(self, until: float) -> None:
+        """Add the packets that are heard until a time in seconds."""
+        while self._sound is not None and self._waiting and self._sound.time(self._waiting[0]) <= until:
+            with self._writing():
+                self._sound.add(self._waiting.popleft())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (self._av.error.FFmpegError, OSError) as error:
+            if self._sink.error is not None:
+                raise self._sink.failure(self._sink.error) from error
+            raise UserError(
+                f"cannot encode {self._sink.name} by {self._encoding.codec}: {error.strerror}; "
+                "choose another type of file (--output)"
+            ) from error

@@ -1,0 +1,94 @@
+"""The clips among what was given to `limelight predict`, and the places of their results."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from limelight.foundation.errors import UserError
+from limelight.media.sources import RECORD
+from limelight.media.suffixes import is_picture
+from limelight.media.video.clip import Clip
+from limelight.media.video.folder import FrameFolder, frame_folders
+from limelight.media.video.formats import is_video
+from limelight.media.video.reader import VideoReader
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip that is not open yet."""
+
+    path: Path
+    """The file, or the folder of frames."""
+    place: Path
+    """Of its result below the folder of results, without suffix."""
+    open: Callable[[int], Clip]
+    """Takes the most pixels of a frame."""
+
+
+def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
+    """The video files among files and below folders.
+
+    Args:
+        results: the folder of results, whose own videos are no sources.
+    """
+    places: dict[Path, Path] = {}
+    for source in sources:
+        if is_video(source) and source.is_file():
+            places.setdefault(source, Path(source.name))
+        elif os.path.isdir(source):  # noqa: PTH112 - Path raises in a folder without access
+            videos = (path for path in source.rglob("*") if is_video(path) and path.is_file())
+            kept = sorted(path for path in videos if results.resolve() not in path.resolve().parents)
+            places |= {path: path.relative_to(source) for path in kept}
+    # By the name without suffix where that is unique, as results of pictures are.
+    stems = Counter(str(place.with_suffix("")).casefold() for place in places.values())
+    return [
+        Found(path, place if stems[str(place.with_suffix("")).casefold()] > 1 else place.with_suffix(""), _file(path))
+        for path, place in places.items()
+    ]
+
+
+def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -> list[Found]:
+    """The folders at and below those given that hold pictures themselves: each is a clip, its pictures are the frames.
+
+    Args:
+        results: as of `find_videos`.
+        rate: frames per second; None = not given.
+
+    Raises:
+        UserError: a source is a picture, or a folder has no pictures.
+    """
+    found = []
+    for source in sources:
+        if not source.is_dir():
+            if not is_video(source) and is_picture(source):
+                raise UserError(f"{source} is a picture, but --video takes folders of frames; give its folder")
+            continue
+        root = source.resolve()
+        for folder, paths in frame_folders(source, marker=RECORD, skip=results).items():
+            within = folder.relative_to(root) if folder.is_relative_to(root) else Path(folder.name)
+            place, named = (Path(root.name), source) if folder == root else (within, source / within)
+            found.append(Found(named, place, _frames(str(named), paths, rate)))
+    return found
+
+
+def at_unique_places(found: Sequence[Found]) -> list[Found]:
+    """Give clips whose results would have one name (frames/ beside frames.mp4) names with their number."""
+    taken: Counter[str] = Counter()
+    unique = []
+    for each in found:
+        key = str(each.place).casefold()
+        taken[key] += 1
+        count = taken[key]
+        unique.append(each if count == 1 else replace(each, place=each.place.with_name(f"{each.place.name}-{count}")))
+    return unique
+
+
+def _file(path: Path) -> Callable[[int], Clip]:
+    return lambda max_pixels: VideoReader(path, max_pixels=max_pixels)
+
+
+def _frames(name: str, paths: Sequence[Path], rate: Fraction | None) -> Callable[[int], Clip]:
+    return lambda max_pixels: FrameFolder(name, paths, rate, max_pixels=max_pixels)

@@ -1,0 +1,155 @@
+"""The options of `limelight predict`, and what both its pictures and its videos make of them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from limelight.champions.record import champion
+from limelight.class_names import checked_classes
+from limelight.deploy.first_use import with_export
+from limelight.foundation.errors import UserError
+from limelight.imaging.header import MAX_PIXELS
+from limelight.inference.plan import Device
+from limelight.inference.plan import Request as LoadRequest
+from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
+from limelight.inference.sampling import Sampling
+from limelight.inference.segment import BACKGROUND
+from limelight.media.sources import check_link
+from limelight.models.card import Policy
+from limelight.predict.styles import LabelStyle, Style
+
+STREAM = "-"
+"""Standard input, or standard output."""
+AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `limelight predict`, under their own names."""
+
+    sources: list[str]
+    webcam: str | None
+    seconds: float | None
+    video: bool
+    rate: str | None
+    model: Path | None
+    output: str | None
+    kind: str | None
+    depth: Path | None
+    thermal: Path | None
+    classes: str | None
+    template: str | None
+    background: float | None
+    denoise_steps: int | None
+    ensemble_size: int
+    seed: int
+    uncertainty: bool
+    runtime: str
+    device: Device
+    threads: int | None
+    half_precision: bool
+    calibrated: bool
+    high_resolution: bool
+    vae: Path | None
+    size: int | None
+    processing_res: int | None
+    policy: Policy | None
+    output_processing_res: bool
+    batch_size: int
+    smoothing: float
+    look_ahead: int | None
+    threshold: float | None
+    reverse: bool
+    format: str | None
+    quality: int | None
+    max_pixels: int | None
+    overwrite: bool
+    quiet: bool
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse what does not exist, before seconds are spent on loading."""
+    for path in (Path(source) for source in sources if source != STREAM):
+        check_link(path)
+        with suppress(PermissionError):  # said when it is read
+            if not path.exists():
+                raise UserError(f"{path} does not exist; give a picture or a folder of pictures")
+
+
+def check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
+    """Refuse classes or their absence where the weights' task does not fit, and prompts that are too long."""
+    model = predictor.card.architecture.model
+    if isinstance(predictor, OpenVocabularyPredictor):
+        if not isinstance(style, LabelStyle):
+            raise UserError(f"{model} needs text prompts; name classes (--classes)")
+        predictor.prompts_for(style.classes, request.template)
+    elif isinstance(style, LabelStyle) or request.template is not None:
+        raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
+
+
+def read_classes(text: str) -> tuple[str, ...]:
+    """Parse class names: 'dog, grass', or '@names.txt' for a file with one per line.
+
+    Raises:
+        UserError: there is none, one is empty or given twice, or the file cannot be read.
+    """
+    if not text.startswith("@"):
+        return checked_classes(text.split(",") if text.strip() else [])
+    try:
+        lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read classes from {text[1:]}: {error}; give a UTF-8 file, one class a line") from error
+    return checked_classes([line for line in lines if line.strip()])
+
+
+def style_of(request: Request, file_type: str) -> Style:
+    if request.uncertainty and request.ensemble_size < 2:
+        raise UserError("--uncertainty needs an ensemble; ask for --ensemble-size 2 or more")
+    if request.classes is not None:
+        return LabelStyle(
+            request.kind or "labels",
+            threshold=request.threshold,
+            reverse=request.reverse,
+            uncertainty=request.uncertainty,
+            file_type=file_type,
+            quality=request.quality,
+            max_pixels=request.max_pixels or MAX_PIXELS,
+            classes=read_classes(request.classes),
+            template=request.template,
+            background=BACKGROUND if request.background is None else request.background,
+        )
+    if request.background is not None or request.kind == "labels":
+        raise UserError("--background and --kind labels need classes; name some (--classes)")
+    return Style(
+        request.kind or "map",
+        threshold=request.threshold,
+        reverse=request.reverse,
+        uncertainty=request.uncertainty,
+        file_type=file_type,
+        quality=request.quality,
+        max_pixels=request.max_pixels or MAX_PIXELS,
+    )
+
+
+def load_predictor(request: Request) -> AnyPredictor:
+    model, runtime, won_with = request.model, request.runtime, None
+    if model is None:
+        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
+    # The champion is the fastest of its kind on a CPU in its runtime; GPU and sampling require PyTorch.
+    if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
+        runtime = won_with
+    load_request = LoadRequest(
+        runtime=runtime,
+        device=request.device,
+        threads=request.threads,
+        size=request.size,
+        processing_res=request.processing_res,
+        policy=request.policy,
+        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
+        half_precision=request.half_precision,
+        calibrated=request.calibrated,
+        high_resolution=request.high_resolution,
+        vae=request.vae,
+    )
+    return load(with_export(model, runtime), load_request)
