@@ -139,7 +139,8 @@ def plot(curves: dict[str, list[float]], path: Path) -> None:
     axes = figure.subplots()
     for name, curve_F in curves.items():
         axes.plot(range(1, len(curve_F) + 1), curve_F, label=name)
-    axes.set(xlabel="frame", ylabel="resident memory, MB", ylim=(0, None))
+    most = max(max(curve_F) for curve_F in curves.values())
+    axes.set(xlabel="frame", ylabel="resident memory, MB", ylim=(0, 1.2 * most))
     axes.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
