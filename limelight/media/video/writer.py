@@ -31,6 +31,7 @@ class VideoWriter:
     def __init__(self, sink: Sink, suffix: str, encoding: Encoding, clip: Clip) -> None:
         self._av, self._sink, self._encoding, self._clip = av(), sink, encoding, clip
         self.notes = list[str]()
+        self._failure: UserError | None = None
         self.frames = 0
         """How many were added."""
         if encoding.codec not in self._av.codec.codecs_available:
@@ -116,12 +117,19 @@ class VideoWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        if self._failure is not None:  # FFmpeg crashes when it writes on after an error
+            raise UserError(*self._failure.args)
         try:
             yield
         except (self._av.error.FFmpegError, OSError) as error:
-            if self._sink.error is not None:
-                raise self._sink.failure(self._sink.error) from error
-            raise UserError(
-                f"cannot encode {self._sink.name} by {self._encoding.codec}: {error.strerror}; "
-                "choose another type of file (--output)"
-            ) from error
+            self._failure = self._described(error)
+            raise self._failure from error
+
+    def _described(self, error: Exception) -> UserError:
+        if self._sink.error is not None:
+            return self._sink.failure(self._sink.error)
+        reason = getattr(error, "strerror", None) or error
+        return UserError(
+            f"cannot encode {self._sink.name} by {self._encoding.codec}: {reason}; choose another type of file "
+            "(--output)"
+        )
