@@ -346,7 +346,7 @@ def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
 
 # One training and one validation set at a time; an older set's images are released.
 @lru_cache(maxsize=1)
-def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int, maps: Path | None) -> SampleStore:
+def _store(samples: tuple[Sample, ...], shorter_side: int, capacity: int, maps: Path | None = None) -> SampleStore:
     return SampleStore(samples, partial(shrink, shorter_side=shorter_side), capacity, maps)
 
 
