@@ -120,13 +120,13 @@ class Videos:
         settings = self._settings
         style = wishes.style(settings.max_frame_pixels, background=background if background.exists() else None)
         suffix = video_suffix(style, wishes.suffix)
-        wishes.stream(predictor)  # refuses what does not fit before the video waits for its turn
         stopped = threading.Event()
 
         def watch() -> None:
             if stopped.is_set():
                 raise Abandoned
 
+        # It refuses what does not fit before the video waits for its turn.
         job = VideoJob(predictor, style, wishes.smoothing, wishes.look_ahead, quiet=True, watch=watch)
         limits = Limits(settings.max_frames, settings.max_seconds)
 

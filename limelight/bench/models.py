@@ -1,6 +1,7 @@
 """What is compared: weights by folder or name, and networks with random weights."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,5 @@ def count_cost(folder: Path, size: tuple[int, int], *, unmerged: bool) -> dict[s
     parameters = card.architecture.parameters
     if network.capabilities.opaque:
         return {"parameters": parameters, "macs": None}
-    if not unmerged:
-        return {"parameters": parameters, "macs": count_macs(network, *size)}
-    with network.unmerged():
+    with network.unmerged() if unmerged else nullcontext():
         return {"parameters": parameters, "macs": count_macs(network, *size)}

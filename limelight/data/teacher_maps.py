@@ -1,4 +1,4 @@
-"""Files of a teacher's maps, one for each training picture, named by its content."""
+"""Files of a teacher's maps, one for each picture, named by its content."""
 
 import hashlib
 from pathlib import Path
@@ -17,12 +17,17 @@ def map_path(folder: Path, sample: Sample) -> Path:
     digest = sample.sha256
     if sample.companion is not None:
         digest = hashlib.sha256(f"{digest} {sha256_file(sample.companion)}".encode()).hexdigest()
+    return place_of(folder, digest)
+
+
+def place_of(folder: Path, digest: str) -> Path:
+    """Where the map of what has this hash is."""
     return folder / digest[:2] / f"{digest}.png"
 
 
-def write_map(folder: Path, sample: Sample, probability_HW: np.ndarray) -> None:
+def write_map(path: Path, probability_HW: np.ndarray) -> None:
     """Write a map in [0, 1], in 256 levels."""
-    write_bytes(map_path(folder, sample), encode(np.rint(255 * probability_HW).astype(np.uint8)))
+    write_bytes(path, encode(np.rint(255 * probability_HW).astype(np.uint8)))
 
 
 def read_map(folder: Path, sample: Sample) -> np.ndarray:

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import numpy as np
-
+from limelight.data.teacher_maps import place_of, write_map
 from limelight.deploy.first_use import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import atomic_path, sha256_file, write_bytes
-from limelight.imaging.images import encode, read_picture
+from limelight.foundation.files import atomic_path, sha256_file
+from limelight.imaging.images import read_picture
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.media.sources import Source
@@ -88,7 +87,7 @@ def add_maps(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[tu
             if not target.is_file():
                 image_HW3 = read_picture(picture).photo.image_HW3
                 (prediction,) = _opened(teacher).predict([image_HW3], batch_size=1)
-                write_bytes(target, encode(np.rint(255 * prediction.saliency_HW).astype(np.uint8)))
+                write_map(target, prediction.saliency_HW)
         except UserError as error:
             failures.append((picture, str(error)))
     return failures
@@ -96,8 +95,7 @@ def add_maps(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[tu
 
 def map_path(store: Path, picture: Path) -> Path:
     """Where the map of a picture is."""
-    digest = sha256_file(picture)
-    return store / digest[:2] / f"{digest}.png"
+    return place_of(store, sha256_file(picture))
 
 
 def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:

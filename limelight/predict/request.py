@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limelight.champions.record import champion
 from limelight.class_names import checked_classes
@@ -106,30 +107,25 @@ def read_classes(text: str) -> tuple[str, ...]:
 def style_of(request: Request, file_type: str) -> Style:
     if request.uncertainty and request.ensemble_size < 2:
         raise UserError("--uncertainty needs an ensemble; ask for --ensemble-size 2 or more")
+    common: dict[str, Any] = {
+        "threshold": request.threshold,
+        "reverse": request.reverse,
+        "uncertainty": request.uncertainty,
+        "file_type": file_type,
+        "quality": request.quality,
+        "max_pixels": request.max_pixels or MAX_PIXELS,
+    }
     if request.classes is not None:
         return LabelStyle(
             request.kind or "labels",
-            threshold=request.threshold,
-            reverse=request.reverse,
-            uncertainty=request.uncertainty,
-            file_type=file_type,
-            quality=request.quality,
-            max_pixels=request.max_pixels or MAX_PIXELS,
+            **common,
             classes=read_classes(request.classes),
             template=request.template,
             background=BACKGROUND if request.background is None else request.background,
         )
     if request.background is not None or request.kind == "labels":
         raise UserError("--background and --kind labels need classes; name some (--classes)")
-    return Style(
-        request.kind or "map",
-        threshold=request.threshold,
-        reverse=request.reverse,
-        uncertainty=request.uncertainty,
-        file_type=file_type,
-        quality=request.quality,
-        max_pixels=request.max_pixels or MAX_PIXELS,
-    )
+    return Style(request.kind or "map", **common)
 
 
 def load_predictor(request: Request) -> AnyPredictor:

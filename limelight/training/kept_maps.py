@@ -71,7 +71,7 @@ class KeptMaps(Teacher):
                 for sample_id, probability_HW in track(
                     _maps(teacher, batches, accelerator, seed), total, "making the teacher's maps"
                 ):
-                    write_map(self.folder, missing[sample_id], probability_HW)
+                    write_map(map_path(self.folder, missing[sample_id]), probability_HW)
         accelerator.wait_for_everyone()
 
     def targets(self, batch: Batch) -> Tensor:

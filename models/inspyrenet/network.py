@@ -51,10 +51,11 @@ class InSPyReNet(Network):
             a second input, 'overview'; in evaluation mode only. None = one pass.
         patch_stride: a larger picture is cut into patches of `base_size`, this many pixels apart, and they are merged:
             the seed's way, 96 or 192 pixels; see `merge_patches`. In evaluation mode and in PyTorch only: exports are
-            of one size. The card must let pictures keep their size. None = one pass.
+            of one size. Pictures must keep their size, and those whose shorter side is below `base_size` are one pass.
+            None = one pass.
 
     Raises:
-        UserError: blending is asked of a network that takes companions or patches, or a stride is none of patches.
+        UserError: a network that takes companions or merges patches is to blend, or `patch_stride` is unusable.
     """
 
     capabilities = Capabilities(

@@ -25,7 +25,7 @@ def merge_patches(
         stride: from one patch to the next, a multiple of 8; the last one ends where the picture does.
     """
     height, width = image_BCHW.shape[-2:]
-    sizes = [(height // scale, width // scale) for scale in (COARSEST, 4, 2, 1)]
+    sizes = [(height // scale, width // scale) for scale in (COARSEST >> level for level in range(4))]
     largest = [image_BCHW.new_full((len(image_BCHW), 1, *size), -torch.inf) for size in sizes]
     laplacians = [image_BCHW.new_zeros((len(image_BCHW), 1, *size)) for size in sizes[1:]]
     for row, column in _corners(height, width, side, stride):
