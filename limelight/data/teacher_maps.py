@@ -1,4 +1,4 @@
-"""Files of a teacher's maps, one for each picture, named by its content."""
+"""Files of a teacher's maps, one for each training picture, named by its content."""
 
 import hashlib
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import sha256_file, write_bytes
-from limelight.imaging.images import encode
+from limelight.foundation.files import sha256_file
+from limelight.imaging.kept import place_of
 
 
 def map_path(folder: Path, sample: Sample) -> Path:
@@ -18,16 +18,6 @@ def map_path(folder: Path, sample: Sample) -> Path:
     if sample.companion is not None:
         digest = hashlib.sha256(f"{digest} {sha256_file(sample.companion)}".encode()).hexdigest()
     return place_of(folder, digest)
-
-
-def place_of(folder: Path, digest: str) -> Path:
-    """Where the map of what has this hash is."""
-    return folder / digest[:2] / f"{digest}.png"
-
-
-def write_map(path: Path, probability_HW: np.ndarray) -> None:
-    """Write a map in [0, 1], in 256 levels."""
-    write_bytes(path, encode(np.rint(255 * probability_HW).astype(np.uint8)))
 
 
 def read_map(folder: Path, sample: Sample) -> np.ndarray:

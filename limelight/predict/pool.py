@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from limelight.data.teacher_maps import place_of, write_map
 from limelight.deploy.first_use import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, sha256_file
 from limelight.imaging.images import read_picture
+from limelight.imaging.kept import place_of, write_map
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.media.sources import Source

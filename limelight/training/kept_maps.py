@@ -13,8 +13,9 @@ from limelight.config import Run
 from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
-from limelight.data.teacher_maps import map_path, write_map
+from limelight.data.teacher_maps import map_path
 from limelight.foundation.errors import UserError
+from limelight.imaging.kept import write_map
 from limelight.models.card import Triple
 from limelight.progress import track
 from limelight.training.teacher import NetworkTeacher, Teacher

@@ -109,7 +109,7 @@ def test_package_is_whole_and_answers(project: Path) -> None:
     requirements = (folder / "env" / "python" / "requirements.txt").read_text()
     assert all(f"{package}==" in requirements for package in ("torch", "av", "websockets"))
     families = {path.name for path in (folder / "src/limelight/models").iterdir() if path.is_dir()}
-    assert families == {"importers", "losses", "sdnet", "shipped", "zoo"}, (
+    assert families == {"difference", "importers", "losses", "sdnet", "shipped", "zoo"}, (
         "other families' code has no place in the bento"
     )
     assert not [*(folder / "src/limelight/models/shipped").glob("*/*.safetensors")], "nor have other weights"
