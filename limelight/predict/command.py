@@ -79,7 +79,7 @@ def _check_has_video(request: Request, *, there: bool) -> None:
 def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
     file_type = _file_type(request)
     style, second = style_of(request, file_type), _second(request)
-    if style.output.moving is not None:
+    if style.moving is not None:
         raise UserError(
             f"{request.kind} is a video, a background for videos alone; give a picture or a colour (--kind)"
         )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -82,6 +83,11 @@ class Style:
         return self.output.name
 
     @property
+    def moving(self) -> Path | None:
+        """The video to put behind the object, if the kind is one."""
+        return self.output.moving
+
+    @property
     def suffix(self) -> str:
         """Suffix of the kind's own files."""
         return ".npy" if self.kind == "npy" else self.file_type
@@ -156,6 +162,10 @@ class LabelStyle(Style):
     @property
     def name(self) -> str:
         return self.kind if self.kind in KINDS_PER_CLASS else super().name
+
+    @property
+    def moving(self) -> Path | None:
+        return None if self.kind in KINDS_PER_CLASS else super().moving
 
     @property
     def settings(self) -> dict[str, Any]:

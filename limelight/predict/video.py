@@ -203,7 +203,7 @@ def _dropped(clip: Clip, report: VideoReport) -> list[str]:
 
 
 def _backdrop(style: Style, stack: ExitStack) -> Backdrop | None:
-    moving = style.output.moving
+    moving = style.moving
     return None if moving is None else stack.enter_context(Backdrop(moving, max_pixels=style.max_pixels))
 
 

@@ -150,8 +150,8 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
         raise UserError("standard output is a terminal; pipe it into a program, or name a file (--output)")
     style = style_of(request, ".png")
     suffix = video_suffix(style, suffix or requested, streamed=streamed)
-    if style.output.moving is not None:
-        Backdrop(style.output.moving, max_pixels=style.max_pixels).close()  # fails before work is done
+    if style.moving is not None:
+        Backdrop(style.moving, max_pixels=style.max_pixels).close()  # fails before work is done
     predictor = load_predictor(request)
     check_task(predictor, style, request)
     assert isinstance(predictor, SaliencyPredictor), "see check_task"
@@ -188,7 +188,7 @@ def _named_file(target: str) -> str:
 
 
 def _refuse_to_destroy(place: Path, source: Path, style: Style) -> None:
-    for path in (source, style.output.moving):
+    for path in (source, style.moving):
         if path is not None and place.resolve() == path.resolve():
             what = "the video itself" if path == source else "the background"
             raise UserError(f"{place} is {what}; choose another --output")

@@ -226,7 +226,14 @@ def test_other_kinds_are_refused_files_above_all(client: httpx.Client, kind: str
 def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:
     description = client.post("/describe").json()
     assert description["card"] == json.loads((untrained / "card.json").read_text())
-    assert description["limits"] == {"max_body": 20 << 20, "max_pixels": 25_000_000}
+    assert description["limits"] == {
+        "max_body": 20 << 20,
+        "max_pixels": 25_000_000,
+        "max_video_body": 200 << 20,
+        "max_frames": 10_000,
+        "max_seconds": 600,
+        "max_frame_pixels": 9_437_184,
+    }
     assert description["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
 
 
