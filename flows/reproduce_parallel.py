@@ -12,7 +12,7 @@ from limelight.flows import process
 from limelight.flows.graph import stages_to_run
 from limelight.flows.tasks import dvc_repro, publish_leaderboard, pull_data
 
-NEEDS_GPU = ("train@", "finetune@", "distill@")
+NEEDS_GPU = ("train@", "finetune@", "distill@", "finetune_distill@")
 
 
 @task(task_run_name="{stage}")

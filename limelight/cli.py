@@ -261,7 +261,7 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
     from limelight.config import load_params
 
     _replace_process(
-        "-m", "limelight.stages.distill" if name in load_params().distil else "limelight.stages.train", name
+        "-m", "limelight.stages.distill" if name in load_params().teachers else "limelight.stages.train", name
     )
 
 

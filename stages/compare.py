@@ -17,9 +17,8 @@ def run(params: Params) -> None:
 
     settings = params.active.evaluate
     samples = read_manifest(splits=settings.splits)
-    teachers = {name: distil.teacher for name, distil in params.distil.items()}
     board, pictures = compare(
-        REPORTS, list(params.evaluate), samples, settings, params.active.compare, teachers, _reproduce(params)
+        REPORTS, list(params.evaluate), samples, settings, params.active.compare, params.teachers, _reproduce(params)
     )
     write_leaderboard(board, pictures, BOARD)
     with tracked_run(params, "compare") as tracker:

@@ -42,16 +42,16 @@ def test_the_shipped_file_is_valid_in_every_profile(tmp_path: Path) -> None:
     shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
     for profile in shipped["profiles"]:
         params = load(tmp_path, {**shipped, "profile": profile})
-        for name in [*params.train, *params.distil]:
+        for name in [*params.train, *params.teachers]:
             assert params.run(name).epochs > 0
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_preset_is_valid(path: Path) -> None:
     params = load_params(path)
-    for name in params.finetune:  # DVC orders the stages by `base`, the run reads `init` or `parts`
+    for name, base in params.bases.items():  # DVC orders the stages by `base`, the run reads `init` or `parts`
         run = params.run(name)
-        assert {*run.parts.values(), run.init} - {None} == {f"artifacts/{params.finetune[name].base}"}
+        assert {*run.parts.values(), run.init} - {None} == {f"artifacts/{base}"}
 
 
 def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
@@ -79,9 +79,10 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ),
         (
             {"finetune": {"student": {"family": "sdnet", "base": "vae"}}},
-            "finetune.student: base 'vae' is neither a run nor listed under imported",
+            "run 'student': base 'vae' is neither a run nor listed under imported",
         ),
         ({"imported": ["student"]}, "imported: student would be overwritten"),
+        ({"train": {"teacher": "scfnet", "student": "sdnet"}}, "'student' is listed in several of train, finetune"),
         ({"deploy": {"teacher2": "sdnet"}}, "deploy: 'teacher2' is not one of"),
         ({"evaluate": {"student-deployed": "sdnet"}}, "evaluate: 'student-deployed' is not one of"),
     ],
@@ -129,7 +130,10 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ({"objective": {"label_weight": 0.5}}, "student.objective.name: missing"),
         ({"objective": {"name": "supervised", "label_weight": 0.5}}, "objective.supervised.label_weight: unknown key"),
         ({"objective": {"name": "distilled", "distil": "balanced-bce"}}, "unknown loss 'balanced-bce'; choose one of:"),
-        ({"objective": {"name": "supervised"}}, "distil.student: its objective is 'supervised', which uses no"),
+        (
+            {"objective": {"name": "supervised"}},
+            "run 'student' has a teacher, but its objective is 'supervised', which uses none",
+        ),
         ({"augment": [{"name": "crop", "shore": 0.1}]}, "student.augment.0.crop.shore: unknown key"),
         ({"augment": [{"name": "crap"}]}, "student.augment.0: unknown name 'crap'; choose one of: background, crop"),
         ({"augment": [{"name": "resize"}, {"name": "crop"}]}, "a crop after the resize, but crops are of stored"),

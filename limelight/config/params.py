@@ -28,6 +28,8 @@ class Profile(Section):
     package: Package = Package()
 
 
+GROUPS = ("train", "finetune", "distil", "finetune_distil")
+"""Sections that list runs."""
 FAMILY = "the folder of models/ that holds the run's network: DVC trains again when that code changes"
 
 
@@ -43,6 +45,10 @@ class Distil(Section):
 
     family: str = Field(description=FAMILY)
     teacher: str = Field(description="a run, or a name of `imported`")
+
+
+class FinetuneDistil(Finetune, Distil):
+    """A run that starts from another one's weights and learns from another one's maps."""
 
 
 class Tracking(Section):
@@ -68,6 +74,7 @@ class Params(Section):
         description="published weights by name, and weights folders below artifacts/ that `limelight import` made",
     )
     distil: dict[str, Distil] = Field(default_factory=dict)
+    finetune_distil: dict[str, FinetuneDistil] = Field(default_factory=dict)
     deploy: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
     evaluate: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
     tracking: Tracking = Tracking()
@@ -78,29 +85,28 @@ class Params(Section):
         if self.profile not in self.profiles:
             raise ValueError(f"profile {self.profile!r} is not one of profiles: {', '.join(self.profiles)}")
         runs = self.active.runs.keys()
-        trained = {*self.train, *self.finetune, *self.distil}
+        groups = (self.train, self.finetune, self.distil, self.finetune_distil)
+        trained = set().union(*groups)
         for name in trained:
             if name not in runs:
                 raise ValueError(f"run {name!r} has no settings under profiles.{self.profile}.runs; add them")
+            if sum(name in group for group in groups) > 1:
+                raise ValueError(f"run {name!r} is listed in several of {', '.join(GROUPS)}; leave it in one")
         self._check_teaching()
         if duplicates := trained.intersection(self.imported):
             raise ValueError(
                 f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
             )
         present = trained.union(self.imported)
-        for name, distil in self.distil.items():
-            if distil.teacher not in present:
-                raise ValueError(
-                    f"distil.{name}: teacher {distil.teacher!r} is neither a run nor listed under imported"
-                )
-        for name, finetune in self.finetune.items():
-            if finetune.base not in present:
-                raise ValueError(f"finetune.{name}: base {finetune.base!r} is neither a run nor listed under imported")
+        for name, teacher in self.teachers.items():
+            if teacher not in present:
+                raise ValueError(f"run {name!r}: teacher {teacher!r} is neither a run nor listed under imported")
+        for name, base in self.bases.items():
+            if base not in present:
+                raise ValueError(f"run {name!r}: base {base!r} is neither a run nor listed under imported")
             starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
-            if f"artifacts/{finetune.base}" not in starts:
-                raise ValueError(
-                    f"finetune.{name}: no part of it starts from artifacts/{finetune.base}; set init or parts"
-                )
+            if f"artifacts/{base}" not in starts:
+                raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
         artifacts = present | {f"{name}-deploy" for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
             for name in names:
@@ -111,8 +117,9 @@ class Params(Section):
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""
-        given = self.train | {name: each.family for name, each in (self.finetune | self.distil).items()}
-        groups = {"train, finetune or distil": given, "deploy": self.deploy, "evaluate": self.evaluate}
+        others = self.finetune | self.distil | self.finetune_distil
+        given = self.train | {name: each.family for name, each in others.items()}
+        groups = {", ".join(GROUPS): given, "deploy": self.deploy, "evaluate": self.evaluate}
         for where, families in groups.items():
             for name, family in families.items():
                 run = name if name in given else name.removesuffix("-deploy")
@@ -145,18 +152,28 @@ class Params(Section):
 
     def _check_teaching(self) -> None:
         """Check that a run has a teacher if and only if its objective learns from one."""
-        for name in sorted({*self.train, *self.finetune, *self.distil}):
-            is_distillation, objective = name in self.distil, self.active.runs[name].objective.name
+        for name in sorted({*self.train, *self.finetune, *self.teachers}):
+            is_distillation, objective = name in self.teachers, self.active.runs[name].objective.name
             if is_distillation and objective != "distilled":
                 raise ValueError(
-                    f"distil.{name}: its objective is {objective!r}, which uses no teacher; set objective: "
-                    "{name: distilled}, or name the run under train"
+                    f"run {name!r} has a teacher, but its objective is {objective!r}, which uses none; set objective: "
+                    "{name: distilled}, or name the run under train or finetune"
                 )
             if not is_distillation and objective == "distilled":
                 raise ValueError(
                     f"run {name!r} has the objective 'distilled' and no teacher; name one under distil, as "
-                    f"{name}: {{teacher: <run>}}"
+                    f"{name}: {{teacher: <run>}}, or under finetune_distil"
                 )
+
+    @property
+    def teachers(self) -> dict[str, str]:
+        """run -> what it learns from."""
+        return {name: each.teacher for name, each in (self.distil | self.finetune_distil).items()}
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """run -> what it, or a part of it, starts from."""
+        return {name: each.base for name, each in (self.finetune | self.finetune_distil).items()}
 
     @property
     def active(self) -> Profile:

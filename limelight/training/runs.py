@@ -48,7 +48,7 @@ def train(params: Params, name: str) -> History:
             f"no run {name!r} under profiles.{params.profile}.runs; there are: {', '.join(params.active.runs)}"
         )
     run = params.run(name)
-    taught = params.distil[name].teacher if name in params.distil else None
+    taught = params.teachers.get(name)
     try:
         start = _start(run, params.seed)
         teacher, teaching = _teacher(run, start, taught, params.seed)
