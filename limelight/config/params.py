@@ -90,8 +90,6 @@ class Params(Section):
         for name in trained:
             if name not in runs:
                 raise ValueError(f"run {name!r} has no settings under profiles.{self.profile}.runs; add them")
-            if sum(name in group for group in groups) > 1:
-                raise ValueError(f"run {name!r} is listed in several of {', '.join(GROUPS)}; leave it in one")
         self._check_teaching()
         if duplicates := trained.intersection(self.imported):
             raise ValueError(
@@ -107,6 +105,9 @@ class Params(Section):
             starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
             if f"artifacts/{base}" not in starts:
                 raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
+        for name in sorted(trained):
+            if sum(name in group for group in groups) > 1:
+                raise ValueError(f"run {name!r} is listed in several of {', '.join(GROUPS)}; leave it in one")
         artifacts = present | {f"{name}-deploy" for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
             for name in names:
