@@ -96,15 +96,7 @@ class Params(Section):
                 f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
             )
         present = trained.union(self.imported)
-        for name, teacher in self.teachers.items():
-            if teacher not in present:
-                raise ValueError(f"run {name!r}: teacher {teacher!r} is neither a run nor listed under imported")
-        for name, base in self.bases.items():
-            if base not in present:
-                raise ValueError(f"run {name!r}: base {base!r} is neither a run nor listed under imported")
-            starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
-            if f"artifacts/{base}" not in starts:
-                raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
+        self._check_sources(present)
         for name in sorted(trained):
             if sum(name in group for group in groups) > 1:
                 raise ValueError(f"run {name!r} is listed in several of {', '.join(GROUPS)}; leave it in one")
@@ -115,6 +107,18 @@ class Params(Section):
                     raise ValueError(f"{where}: {name!r} is not one of {', '.join(sorted(known))}")
         self._check_families()
         return self
+
+    def _check_sources(self, present: set[str]) -> None:
+        """Check that teachers and bases exist, and that a run starts from its base."""
+        for name, teacher in self.teachers.items():
+            if teacher not in present:
+                raise ValueError(f"run {name!r}: teacher {teacher!r} is neither a run nor listed under imported")
+        for name, base in self.bases.items():
+            if base not in present:
+                raise ValueError(f"run {name!r}: base {base!r} is neither a run nor listed under imported")
+            starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
+            if f"artifacts/{base}" not in starts:
+                raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""
