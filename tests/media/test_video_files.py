@@ -1,5 +1,7 @@
 """Video files in and out: frames, times, turning, sound, odd sizes, damage."""
 
+import subprocess
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -121,6 +123,33 @@ def test_damage_is_skipped_and_said(tmp_path: Path) -> None:
     with VideoReader(source) as reader:
         count = len(list(reader))
     assert count > 20 and (count < 60 or reader.notes or count == 60)
+
+
+def test_a_damaged_video_can_be_closed_while_its_threads_decode(tmp_path: Path) -> None:
+    """In a process of its own, which stands still with the interpreter's lock where it does not end."""
+    source = write_video(tmp_path / "a.mkv", frames=16, size=(240, 320), noise=True)
+    content = bytearray(source.read_bytes())
+    for at in range(len(content) // 20, len(content), 3000):
+        content[at : at + 8] = bytes(8)
+    source.write_bytes(content)
+    script = f"""
+from limelight.media.video.formats import av, open_video
+for _ in range(8):
+    container = open_video({str(source)!r})
+    stream = container.streams.video[0]
+    stream.thread_type, stream.codec_context.thread_count = "AUTO", 4
+    got = 0
+    for packet in container.demux(stream):
+        try:
+            got += len(packet.decode())
+        except av().error.FFmpegError:
+            pass
+        if got > 1:
+            break
+    container.close()
+    del packet, stream, container
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", b"\0" * 4096])

@@ -106,7 +106,9 @@ def av() -> Any:
         import av as module
     except ModuleNotFoundError as error:
         raise UserError("videos need the package av; install it with: pip install 'limelight[video]'") from error
-    module.logging.set_level(module.logging.PANIC)  # its notes about damaged files are given as notes of ours
+    # PyAV frees a codec while it holds the interpreter's lock and waits for the codec's threads. At any level of its
+    # log, such a thread waits for the lock where it reports damage: neither goes on.
+    module.logging.set_level(None)
     return module
 
 
