@@ -1,8 +1,11 @@
 """Video files in and out: frames, times, turning, sound, odd sizes, damage."""
 
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,10 +20,7 @@ from limelight.media.video.threads import Behind, ahead
 from limelight.media.video.writer import VideoWriter
 from tests.video_files import frame, library, read_video, turn_right, write_video
 
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    library()
+library()  # without it, all of this file is skipped
 
 
 def copied(source: Path, target: Path, channels: int = 3) -> list[str]:
@@ -159,6 +159,17 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
         VideoReader(tmp_path / "a.mp4")
 
 
+def test_codecs_that_are_not_known(tmp_path: Path) -> None:
+    """Sound is left out, with a note; a video is one line."""
+    source = write_video(tmp_path / "a.mkv", sound=True)
+    content = source.read_bytes()
+    source.write_bytes(content.replace(b"A_AAC", b"A_ZZZ"))
+    assert copied(source, tmp_path / "b.mkv") == ["its sound is in a codec that is not known here, and was left out"]
+    source.write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_ZZZZZ/ISO/AVC"))
+    with pytest.raises(UserError, match=r"a\.mkv is in a codec that is not known here; convert it"):
+        VideoReader(source)
+
+
 def test_sound_alone_and_large_frames_are_refused(tmp_path: Path) -> None:
     av = library()
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
@@ -193,6 +204,41 @@ def test_ahead_is_bounded_keeps_order_and_passes_errors() -> None:
     stopped = ahead(iter(range(10**9)), 3)
     assert next(stopped) == 0
     stopped.close()  # the thread ends
+
+
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Of a shell's background jobs, which tests may be, SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def ctrl_c_after(seconds: float) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+
+@pytest.mark.usefixtures("_interruptible")
+def test_threads_end_before_what_they_use_is_closed_even_if_ctrl_c_comes_again() -> None:
+    done = list[str]()
+
+    def work() -> Iterator[int]:
+        yield 0
+        time.sleep(1)
+        done.append("ahead")
+
+    taken = ahead(work(), 3)
+    assert next(taken) == 0
+    ctrl_c_after(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        taken.close()
+    ctrl_c_after(0.3)
+    with pytest.raises(KeyboardInterrupt), Behind(2) as behind:
+        behind.call(lambda: (time.sleep(1), done.append("behind")))
+        raise KeyboardInterrupt
+    assert done == ["ahead", "behind"]
 
 
 def test_behind_is_bounded_keeps_order_and_passes_errors() -> None:
