@@ -84,7 +84,10 @@ def encoding(suffix: str, *, transparent: bool) -> Encoding:
         UserError: no such files are written, or they have no transparency.
     """
     if suffix not in FORMATS:
-        raise UserError(f"videos are written as {', '.join(FORMATS)} files, not {suffix or 'without a suffix'}")
+        raise UserError(
+            f"videos are written as {', '.join(FORMATS)} files, not {suffix or 'without a suffix'}; choose one of "
+            "these, or put / at the end of a folder's name"
+        )
     made = FORMATS[suffix]
     if not transparent:
         return made.opaque
