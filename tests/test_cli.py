@@ -392,7 +392,7 @@ def test_mistakes_with_companions_are_one_line(
 
 def test_a_missing_picture_is_reported_before_anything_is_loaded(run) -> None:
     result = run("missing.jpg", "--model", "no-such-model")
-    assert str(result.exception) == "missing.jpg does not exist; give a picture or a folder of pictures"
+    assert str(result.exception) == "missing.jpg does not exist; give a picture, a video or a folder of them"
 
 
 def test_main_prints_one_line(

@@ -31,13 +31,15 @@ def write_video(
     times: Sequence[int] | None = None,
     codec: str = "libx264",
     aspect: Fraction | None = None,
+    noise: bool = False,
 ) -> Path:
     """Write a video of 25 frames a second.
 
     Args:
         times: of the frames, in 1/25 s; None = one after another.
+        noise: make every frame of noise, which takes long to decode.
     """
-    av = library()
+    av, draws = library(), np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = size
@@ -48,7 +50,8 @@ def write_video(
         if voice:
             voice.layout = "mono"
         for at in range(frames):
-            picture = av.VideoFrame.from_ndarray(frame(at, size), format="rgb24")
+            image_HW3 = draws.integers(0, 256, (*size, 3), np.uint8) if noise else frame(at, size)
+            picture = av.VideoFrame.from_ndarray(image_HW3, format="rgb24")
             picture.pts = times[at] if times else at
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

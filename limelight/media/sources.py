@@ -58,7 +58,7 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
     walk = Walk([path.resolve() for path in arguments if path.is_dir()], marker=RECORD)
     files, refused = _sort_files([_place(path) for path in arguments if not path.is_dir()])
-    pictures = list(dict.fromkeys(files + walk.pictures))
+    pictures = list(dict.fromkeys(files + walk.files))
     refused |= dict(walk.refused)
     identities = {folder: identify(folder) for folder in skip}
     skipped = {
@@ -120,7 +120,7 @@ def find_companions(sources: Sequence[Source], where: Path) -> dict[Source, Path
         raise UserError(f"{where} does not exist; give the companion's file, or a folder that mirrors the pictures'")
     walk = Walk([where.resolve()])
     places: dict[PurePosixPath, list[Path]] = {}
-    for path in [*walk.pictures, *(path for path, _ in walk.refused)]:
+    for path in [*walk.files, *(path for path, _ in walk.refused)]:
         place = PurePosixPath(path.relative_to(where.resolve()).as_posix())
         places.setdefault(place.with_suffix(""), []).append(path)
     refused = dict(walk.refused)

@@ -26,12 +26,14 @@ class StandardInput:
     """What is piped or redirected into this process; read once.
 
     Raises:
-        UserError: it is a terminal.
+        UserError: it is a terminal, or closed.
     """
 
     name = "standard input"
 
     def __init__(self) -> None:
+        if sys.stdin is None:
+            raise UserError("standard input is closed; pipe a picture or a video into it, or name a file")
         if sys.stdin.isatty():
             raise UserError("standard input is a terminal; pipe a picture or a video into it, or name a file")
         buffer: Any = sys.stdin.buffer

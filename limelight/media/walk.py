@@ -1,9 +1,9 @@
-"""Walk folders of pictures recursively: each folder once, however many links lead to it."""
+"""Walk folders of pictures or videos recursively: each folder once, however many links lead to it."""
 
 import heapq
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
@@ -14,7 +14,7 @@ Identity = tuple[int, int]
 
 
 class Walk:
-    """The pictures below folders, found by suffix or content; hidden files and folders are skipped.
+    """The pictures, or files of another kind, below folders; hidden files and folders are skipped.
 
     Links to files count as files. Links to folders are followed only after everything reachable without them, so that a
     folder with several paths is listed under its own, or else under that of the first link. A link to a folder above a
@@ -23,10 +23,13 @@ class Walk:
     Args:
         roots: absolute paths of folders.
         marker: a folder below the roots that holds a file of this name is skipped.
+        is_wanted: whether an ordinary file is one of those to find.
     """
 
-    def __init__(self, roots: Iterable[Path], *, marker: str | None = None) -> None:
-        self.pictures: list[Path] = []
+    def __init__(
+        self, roots: Iterable[Path], *, marker: str | None = None, is_wanted: Callable[[str], bool] = is_picture
+    ) -> None:
+        self.files: list[Path] = []
         """Sorted."""
         self.refused: list[tuple[Path, str]] = []
         """Unreadable files that look like a picture, and unreadable folders, with the reason."""
@@ -36,14 +39,14 @@ class Walk:
         """Links that were not followed, with the reason."""
         self.folders: dict[Identity, Path] = {}
         """All folders visited."""
-        self._marker = marker
+        self._marker, self._is_wanted = marker, is_wanted
         self._roots = set(roots)
         self._above = {identify(folder) for root in self._roots for folder in root.parents}
         self._pending = sorted(self._roots, reverse=True)
         self._links: list[Path] = []
         while self._pending or self._links:
             self._scan_folder(self._pending.pop()) if self._pending else self._follow(heapq.heappop(self._links))
-        self.pictures.sort()
+        self.files.sort()
 
     def _follow(self, link: Path) -> None:
         identity = identify(link)
@@ -78,8 +81,8 @@ class Walk:
         if entry.is_dir(follow_symlinks=False):
             self._pending.append(Path(entry.path))
         elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode := _resolved_mode(entry)):
-            if is_picture(entry.path):
-                self.pictures.append(Path(entry.path))
+            if self._is_wanted(entry.path):
+                self.files.append(Path(entry.path))
         elif stat.S_ISDIR(mode):
             heapq.heappush(self._links, Path(entry.path))
         elif is_named_as_picture(entry.name):

@@ -14,6 +14,7 @@ from limelight.media.video.clip import Clip
 from limelight.media.video.folder import FrameFolder, frame_folders
 from limelight.media.video.formats import is_video
 from limelight.media.video.reader import VideoReader
+from limelight.media.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Found:
 
 
 def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
-    """The video files among files and below folders.
+    """The video files among files and below folders, which are searched as for pictures.
 
     Args:
         results: the folder of results, whose own videos are no sources.
@@ -39,9 +40,10 @@ def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
         if is_video(source) and source.is_file():
             places.setdefault(source, Path(source.name))
         elif os.path.isdir(source):  # noqa: PTH112 - Path raises in a folder without access
-            videos = (path for path in source.rglob("*") if is_video(path) and path.is_file())
-            kept = sorted(path for path in videos if results.resolve() not in path.resolve().parents)
-            places |= {path: path.relative_to(source) for path in kept}
+            root = source.resolve()
+            videos = Walk([root], marker=RECORD, is_wanted=is_video).files
+            within = [path.relative_to(root) for path in videos if results.resolve() not in path.parents]
+            places |= {source / place: place for place in within}
     # By the name without suffix where that is unique, as results of pictures are.
     stems = Counter(str(place.with_suffix("")).casefold() for place in places.values())
     return [
@@ -58,7 +60,7 @@ def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -
         rate: frames per second; None = not given.
 
     Raises:
-        UserError: a source is a picture, or a folder has no pictures.
+        UserError: a source is a picture, a folder has no pictures, or there is no folder.
     """
     found = []
     for source in sources:
@@ -68,21 +70,24 @@ def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -
             continue
         root = source.resolve()
         for folder, paths in frame_folders(source, marker=RECORD, skip=results).items():
-            within = folder.relative_to(root) if folder.is_relative_to(root) else Path(folder.name)
+            within = folder.relative_to(root)
             place, named = (Path(root.name), source) if folder == root else (within, source / within)
             found.append(Found(named, place, _frames(str(named), paths, rate)))
+    if not found:
+        raise UserError("--video takes folders of frames, and there is none; leave it out")
     return found
 
 
 def at_unique_places(found: Sequence[Found]) -> list[Found]:
     """Give clips whose results would have one name (frames/ beside frames.mp4) names with their number."""
-    taken: Counter[str] = Counter()
-    unique = []
+    own, taken, unique = {str(each.place).casefold() for each in found}, set[str](), []
     for each in found:
-        key = str(each.place).casefold()
-        taken[key] += 1
-        count = taken[key]
-        unique.append(each if count == 1 else replace(each, place=each.place.with_name(f"{each.place.name}-{count}")))
+        place, number = each.place, 1
+        while (key := str(place).casefold()) in taken or (number > 1 and key in own):
+            number += 1
+            place = each.place.with_name(f"{each.place.name}-{number}")
+        taken.add(key)
+        unique.append(replace(each, place=place))
     return unique
 
 

@@ -9,12 +9,22 @@ from pathlib import Path
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.header import EXTENSIONS
-from limelight.imaging.images import FILE_TYPES, JPEG, read_picture
+from limelight.imaging.images import FILE_TYPES, read_picture
 from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
 from limelight.media.standard_input import StandardInput
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk
-from limelight.predict.request import STREAM, AnyPredictor, Request, check_sources, check_task, load_predictor, style_of
+from limelight.predict.request import (
+    STREAM,
+    AnyPredictor,
+    Request,
+    check_sources,
+    check_task,
+    is_folder,
+    load_predictor,
+    result_suffix,
+    style_of,
+)
 from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
 from limelight.predict.video_command import INTERRUPTED, clips_of, run_stream, run_videos, run_webcam
@@ -39,17 +49,14 @@ def run(request: Request) -> int:
         return run_webcam(request)
     if not request.sources:
         raise UserError("nothing to predict; give pictures, videos, folders, - for standard input, or --webcam")
-    if request.sources == [STREAM]:
-        piped = StandardInput()
-        if piped.is_picture:
-            _check_has_video(request, there=False)
-            return _run_pictures(request, piped)
+    piped = StandardInput() if request.sources == [STREAM] else None
+    if piped is not None and not piped.is_picture:
         return run_stream(request, piped)
     paths = [Path(source) for source in request.sources if source != STREAM]
     videos = clips_of(request, paths)
     _check_has_video(request, there=bool(videos))
     if not videos:
-        return _run_pictures(request)
+        return _run_pictures(request, piped)
     if STREAM in request.sources:
         raise UserError(f"{STREAM} (standard input) cannot be combined with other sources; give it alone")
     status = run_videos(request, videos)
@@ -58,7 +65,7 @@ def run(request: Request) -> int:
     taken = {video.path for video in videos}
     others = [path for path in paths if path not in taken]
     folders = [path.resolve() for path in others if path.is_dir()]
-    if status == INTERRUPTED or (len(folders) == len(others) and not Walk(folders, marker=RECORD).pictures):
+    if status == INTERRUPTED or (len(folders) == len(others) and not Walk(folders, marker=RECORD).files):
         return status
     return max(status, _run_pictures(replace(request, sources=[str(path) for path in others])))
 
@@ -72,8 +79,6 @@ def _check_has_video(request: Request, *, there: bool) -> None:
     for_videos = {"--smoothing": request.smoothing > 0, "--look-ahead": request.look_ahead is not None}
     if not there and (given := [name for name, is_given in for_videos.items() if is_given]):
         raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
-    if request.video and not there:
-        raise UserError("--video takes folders of frames, and there is none; leave it out")
 
 
 def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
@@ -109,14 +114,10 @@ def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
 
 def _file_type(request: Request) -> str:
     """Return the suffix of 8-bit results: as requested, or that of the single result's name."""
-    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
     output = request.output or ""
     suffix = Path(output).suffix.lower()
-    is_file = suffix in FILE_TYPES and not output.endswith("/") and not Path(output).is_dir()
-    named = suffix if is_file else None
-    if requested and named and requested != named and not {requested, named} <= set(JPEG):
-        raise UserError(f"--format {request.format} makes {requested} files, but --output is {output}; leave out one")
-    return named or requested or ".png"
+    named = suffix if suffix in FILE_TYPES and not is_folder(output) else None
+    return result_suffix(request, named) or ".png"
 
 
 def _second(request: Request) -> Second:
@@ -137,7 +138,7 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
         raise UserError("- (standard input) cannot be combined with other sources; give it alone")
     one = len(sources) == 1 and not os.path.isdir(sources[0])  # noqa: PTH112 - Path raises in a folder without access
     suffix, made = Path(target).suffix.lower(), Path(style.endings[0]).suffix or style.endings[0]
-    folder = target.endswith("/") or Path(target).is_dir()
+    folder = is_folder(target)
     if target == STREAM or sources == [STREAM]:
         if not one:
             raise UserError("only one picture can go to standard output; give a folder (--output)")

@@ -1,5 +1,6 @@
 """The options of `limelight predict`, and what both its pictures and its videos make of them."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from limelight.class_names import checked_classes
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.images import JPEG
 from limelight.inference.plan import Device
 from limelight.inference.plan import Request as LoadRequest
 from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
@@ -75,7 +77,26 @@ def check_sources(sources: Sequence[str]) -> None:
         check_link(path)
         with suppress(PermissionError):  # said when it is read
             if not path.exists():
-                raise UserError(f"{path} does not exist; give a picture or a folder of pictures")
+                raise UserError(f"{path} does not exist; give a picture, a video or a folder of them")
+
+
+def is_folder(target: str) -> bool:
+    """Whether results go into a folder of this name: it says so, or there is one."""
+    return target.endswith("/") or os.path.isdir(target)  # noqa: PTH112 - Path raises for names that are too long
+
+
+def result_suffix(request: Request, named: str | None) -> str | None:
+    """The suffix of results: that of the single result's name, else that of --format; None without either.
+
+    Raises:
+        UserError: the two differ.
+    """
+    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
+    if requested and named and requested != named and not {requested, named} <= set(JPEG):
+        raise UserError(
+            f"--format {request.format} makes {requested} files, but --output is {request.output}; leave out one"
+        )
+    return named or requested
 
 
 def check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:

@@ -90,7 +90,9 @@ def video_suffix(style: Style, suffix: str | None, *, streamed: bool = False) ->
     Raises:
         UserError: videos cannot be made of this kind, or not as such files.
     """
-    if isinstance(style, LabelStyle) or style.kind in EXACT or style.uncertainty:
+    if isinstance(style, LabelStyle):
+        raise UserError("videos have no classes; leave out --classes, or give pictures")
+    if style.kind in EXACT or style.uncertainty:
         what = "uncertainty" if style.uncertainty else f"kind {style.name}"
         raise UserError(
             f"videos have no {what}; choose map, rgba, green, white, blur, overlay, a colour, a picture or a video"
@@ -104,7 +106,8 @@ def video_suffix(style: Style, suffix: str | None, *, streamed: bool = False) ->
 def predict_to_file(job: VideoJob, clip: Clip, target: Path) -> VideoReport:
     """Make the result of a clip, whole or (after Ctrl-C) up to where it was, under a name that says so.
 
-    Rate, times, sound and proportions are those of the clip. Ctrl-C is the usual end of a live one.
+    Without a frame, nothing is written. Rate, times, sound and proportions are those of the clip. Ctrl-C is the usual
+    end of a live one.
 
     Args:
         target: file of one of `limelight.media.video.formats.FORMATS`; replaced once the new one is whole.
@@ -120,7 +123,8 @@ def predict_to_file(job: VideoJob, clip: Clip, target: Path) -> VideoReport:
                 _write(job, clip, sink, target.suffix.lower(), report)
             if report.interrupted:
                 report.target = target.with_name(f"{target.stem}{PARTIAL}{target.suffix}")
-            (scratch / target.name).replace(report.target)
+            if report.frames:
+                (scratch / target.name).replace(report.target)
     except OSError as error:
         if error.errno is None:
             raise
@@ -219,7 +223,7 @@ def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, back
 
 def say(report: VideoReport, name: str) -> None:
     """Print what became of a clip."""
-    state = "interrupted; playable so far" if report.interrupted else "written"
+    state = "interrupted; playable so far" if report.interrupted and report.frames else "written"
     print(f"{report.target}: {report.frames} frames {state}", file=sys.stderr)
     for note in report.notes:
         print(f"note: {name}: {note}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """The implementation of `limelight predict` for videos, folders of frames, standard input and webcams."""
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from limelight.foundation.errors import UserError
 from limelight.inference.predictor import SaliencyPredictor
 from limelight.media.standard_input import StandardInput
 from limelight.media.video.backdrop import Backdrop
-from limelight.media.video.clip import Clip
+from limelight.media.video.clip import MAX_RATE, Clip
 from limelight.media.video.formats import FORMATS, av
 from limelight.media.video.reader import VideoReader
 from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
 from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
-from limelight.predict.request import STREAM, Request, check_task, load_predictor, style_of
+from limelight.predict.request import STREAM, Request, check_task, is_folder, load_predictor, result_suffix, style_of
 from limelight.predict.styles import Style
 from limelight.predict.video import (
     VideoJob,
@@ -30,7 +30,6 @@ from limelight.predict.video import (
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-_MAX_RATE = 1000
 
 
 def clips_of(request: Request, paths: Sequence[Path]) -> list[Found]:
@@ -52,28 +51,37 @@ def run_videos(request: Request, videos: Sequence[Found]) -> int:
     """
     target = request.output or ""
     one = len(videos) == len(request.sources) == 1 and (request.video or videos[0].path == Path(request.sources[0]))
+    if target == STREAM:
+        if not one:
+            raise UserError("only one video can go to standard output; give a folder (--output)")
+        return _run_one(request, STREAM, videos[0].open, videos[0].place.name)
     named = _named_file(target)
-    if target == STREAM and not one:
-        raise UserError("only one video can go to standard output; give a folder (--output)")
     if named in FORMATS and not one:
         raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
-    if one and target == STREAM:
-        job, suffix = _job(request, None)
-        return _to_stream(request, job, videos[0].open(job.style.max_pixels), suffix)
     job, suffix = _job(request, named if one else None)
-    status = 0
-    for video in videos:
-        folder = Path(target or f"results/{job.style.name}")
-        place = Path(target) if one and named else folder / f"{video.place}{suffix}"
-        if not (one and named) and place.exists() and not request.overwrite:
+    if one and named:
+        return _run_each(job, {Path(target): videos[0]}, raising=True)
+    folder = Path(target or f"results/{job.style.name}")
+    if folder.is_file():
+        raise UserError(f"{folder} is a file, but results need a folder or a {suffix} file; choose another --output")
+    places = {folder / f"{video.place}{suffix}": video for video in videos}
+    for place in list(places):
+        if not request.overwrite and os.path.exists(place):  # noqa: PTH110 - as in is_folder
             print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
-            continue
+            del places[place]
+    return _run_each(job, places, raising=len(videos) == 1)
+
+
+def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool) -> int:
+    """Predict clips into files; the error of one is raised, or printed before the next."""
+    status = 0
+    for place, video in places.items():
         try:
             _refuse_to_destroy(place, video.path, job.style)
             with video.open(job.style.max_pixels) as clip:
                 report = predict_to_file(job, clip, place)
         except UserError as error:
-            if len(videos) == 1:
+            if raising:
                 raise
             print(f"error: {error}", file=sys.stderr)
             status = 1
@@ -91,39 +99,50 @@ def run_stream(request: Request, piped: StandardInput) -> int:
     except UserError as error:
         raise UserError(f"{piped.name} holds no picture that is read; {error}") from error
     _refuse_options(request, {"--video": request.video or None, "--seconds": request.seconds}, piped.name)
-    target = request.output or STREAM
-    if target == STREAM:
-        job, suffix = _job(request, None)
-        return _to_stream(request, job, VideoReader(piped, max_pixels=job.style.max_pixels), suffix)
-    job = _to_named_file(request, target, piped.name)
-    with VideoReader(piped, max_pixels=job.style.max_pixels) as clip:
-        return _said(predict_to_file(job, clip, Path(target)), clip)
+    return _run_one(
+        request, request.output or STREAM, lambda max_pixels: VideoReader(piped, max_pixels=max_pixels), piped.name
+    )
 
 
 def run_webcam(request: Request) -> int:
     """Predict a webcam, into a window, a file or standard output."""
-    assert request.webcam is not None, "see run"
+    device = request.webcam
+    assert device is not None, "see run"
     if request.sources:
         raise UserError(f"{request.sources[0]} and a webcam cannot be predicted together; leave out one")
     _refuse_options(request, {"--video": request.video or None}, "a webcam")
-    check_is_there(request.webcam)
-    target = request.output
+    check_is_there(device)
 
-    def camera(job: VideoJob) -> Webcam:
-        assert request.webcam is not None
-        return Webcam(request.webcam, seconds=request.seconds, max_pixels=job.style.max_pixels)
+    def camera(max_pixels: int) -> Webcam:
+        return Webcam(device, seconds=request.seconds, max_pixels=max_pixels)
 
-    with ExitStack() as stack:
-        if target is None:
-            window = stack.enter_context(Window(f"limelight: webcam {request.webcam}"))  # fails before work is done
-            job, _ = _job(request, None)
-            clip = stack.enter_context(camera(job))
+    if request.output is not None:
+        return _run_one(request, request.output, camera, "a webcam")
+    with Window(f"limelight: webcam {device}") as window:  # fails before work is done
+        job, _ = _job(request, None)
+        with camera(job.style.max_pixels) as clip:
             return _said(predict_to_window(job, clip, window), clip)
-        if target == STREAM:
-            job, suffix = _job(request, None)
-            return _to_stream(request, job, camera(job), suffix)
-        job = _to_named_file(request, target, "a webcam")
-        clip = stack.enter_context(camera(job))
+
+
+def _run_one(request: Request, target: str, opened: Callable[[int], Clip], source: str) -> int:
+    """Predict one clip into standard output or a file that is named.
+
+    Args:
+        opened: the clip, of the most pixels of a frame.
+        source: what it is, in messages.
+
+    Raises:
+        UserError: the target names no file.
+    """
+    if target == STREAM:
+        job, suffix = _job(request, None)
+        with opened(job.style.max_pixels) as clip:
+            return _said(predict_to_stream(job, clip, sys.stdout.buffer, suffix), clip)
+    named = _named_file(target)
+    if not named:
+        raise UserError(f"{target}: the result of {source} has no name; name a .mp4, .mkv, .mov or .webm file")
+    job, _ = _job(request, named)
+    with opened(job.style.max_pixels) as clip:
         return _said(predict_to_file(job, clip, Path(target)), clip)
 
 
@@ -140,16 +159,12 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
         "--quality": request.quality,
     }
     _refuse_options(request, only_pictures, "videos", rate_is_refused=False)
-    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
-    if suffix and requested and suffix != requested:
-        raise UserError(
-            f"--format {request.format} makes {requested} files, but --output is {request.output}; leave out one"
-        )
+    suffix = result_suffix(request, suffix)
     streamed = request.output == STREAM or (request.sources == [STREAM] and request.output is None)
     if streamed and sys.stdout.isatty():
         raise UserError("standard output is a terminal; pipe it into a program, or name a file (--output)")
     style = style_of(request, ".png")
-    suffix = video_suffix(style, suffix or requested, streamed=streamed)
+    suffix = video_suffix(style, suffix, streamed=streamed)
     if style.moving is not None:
         Backdrop(style.moving, max_pixels=style.max_pixels).close()  # fails before work is done
     predictor = load_predictor(request)
@@ -160,23 +175,6 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     return VideoJob(predictor, style, request.smoothing, request.look_ahead, request.quiet), suffix
 
 
-def _to_named_file(request: Request, target: str, source: str) -> VideoJob:
-    """The job of a clip without a name of its own.
-
-    Raises:
-        UserError: the target does not name a file.
-    """
-    suffix = _named_file(target)
-    if not suffix:
-        raise UserError(f"{target}: the result of {source} has no name; name a .mp4, .mkv, .mov or .webm file")
-    return _job(request, suffix)[0]
-
-
-def _to_stream(request: Request, job: VideoJob, clip: Clip, suffix: str) -> int:
-    with clip:
-        return _said(predict_to_stream(job, clip, sys.stdout.buffer, suffix), clip)
-
-
 def _said(report: VideoReport, clip: Clip) -> int:
     say(report, clip.name)
     return INTERRUPTED if report.interrupted else 0
@@ -184,7 +182,7 @@ def _said(report: VideoReport, clip: Clip) -> int:
 
 def _named_file(target: str) -> str:
     """The suffix of a target that is a file; '' for a folder."""
-    return "" if target.endswith("/") or Path(target).is_dir() else Path(target).suffix.lower()
+    return "" if is_folder(target) else Path(target).suffix.lower()
 
 
 def _refuse_to_destroy(place: Path, source: Path, style: Style) -> None:
@@ -209,9 +207,9 @@ def _rate(request: Request) -> Fraction | None:
     if request.rate is None:
         return None
     try:
-        rate = Fraction(request.rate)
+        rate = Fraction(request.rate).limit_denominator(1001)  # FFmpeg's fractions have 32 bits
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if not 0 < rate <= _MAX_RATE:
-        raise UserError(f"--rate {request.rate} is no rate of frames; give a number up to {_MAX_RATE}, such as 25")
+    if not 0 < rate <= MAX_RATE:
+        raise UserError(f"--rate {request.rate} is no rate of frames; give one from 0.001 to {MAX_RATE}, such as 25")
     return rate

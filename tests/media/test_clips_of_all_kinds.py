@@ -26,10 +26,7 @@ from limelight.media.video.writer import VideoWriter
 from limelight.media.window import Window
 from tests.video_files import frame, library, write_video
 
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    library()
+library()  # without it, all of this file is skipped
 
 
 # ------------------------------------------------------------------------------------------------------ standard input
@@ -60,6 +57,9 @@ def test_a_redirected_file_is_read_in_place(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(UserError, match="standard input is a terminal; pipe a picture or a video into it"):
+        StandardInput()
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="standard input is closed; pipe a picture or a video into it"):
         StandardInput()
 
 
@@ -125,6 +125,21 @@ def test_a_backdrop_is_matched_by_time_and_loops(tmp_path: Path) -> None:
             shown_HW3 = backdrop.at(seconds).astype(int)
             nearest = min(range(10), key=lambda at: np.abs(shown_HW3 - frame(at)).mean())
             assert nearest == expected, seconds
+
+
+def test_a_backdrop_that_cannot_be_read_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second frame is too large."""
+    source, sizes, closed = write_video(tmp_path / "a.mp4"), iter([False, False, True]), list[VideoReader]()
+
+    def check(reader: VideoReader, frame: object) -> None:
+        if next(sizes):
+            raise UserError("too large")
+
+    monkeypatch.setattr(VideoReader, "_check_pixels", check)
+    monkeypatch.setattr(VideoReader, "close", lambda reader: closed.append(reader))
+    with pytest.raises(UserError, match="too large"):
+        Backdrop(source)
+    assert len(closed) == 1
 
 
 def test_a_backdrop_of_one_frame_stands_still(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """Video files in and out: frames, times, turning, sound, odd sizes, damage."""
 
+import signal
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,10 +20,7 @@ from limelight.media.video.threads import Behind, ahead
 from limelight.media.video.writer import VideoWriter
 from tests.video_files import frame, library, read_video, turn_right, write_video
 
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    library()
+library()  # without it, all of this file is skipped
 
 
 def copied(source: Path, target: Path, channels: int = 3) -> list[str]:
@@ -123,11 +125,49 @@ def test_damage_is_skipped_and_said(tmp_path: Path) -> None:
     assert count > 20 and (count < 60 or reader.notes or count == 60)
 
 
+def test_a_damaged_video_can_be_closed_while_its_threads_decode(tmp_path: Path) -> None:
+    """In a process of its own, which stands still with the interpreter's lock where it does not end."""
+    source = write_video(tmp_path / "a.mkv", frames=16, size=(240, 320), noise=True)
+    content = bytearray(source.read_bytes())
+    for at in range(len(content) // 20, len(content), 3000):
+        content[at : at + 8] = bytes(8)
+    source.write_bytes(content)
+    script = f"""
+from limelight.media.video.formats import av, open_video
+for _ in range(8):
+    container = open_video({str(source)!r})
+    stream = container.streams.video[0]
+    stream.thread_type, stream.codec_context.thread_count = "AUTO", 4
+    got = 0
+    for packet in container.demux(stream):
+        try:
+            got += len(packet.decode())
+        except av().error.FFmpegError:
+            pass
+        if got > 1:
+            break
+    container.close()
+    del packet, stream, container
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all", b"\0" * 4096])
 def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*a\.mp4: [a-z].*; convert or replace it"):
         VideoReader(tmp_path / "a.mp4")
+
+
+def test_codecs_that_are_not_known(tmp_path: Path) -> None:
+    """Sound is left out, with a note; a video is one line."""
+    source = write_video(tmp_path / "a.mkv", sound=True)
+    content = source.read_bytes()
+    source.write_bytes(content.replace(b"A_AAC", b"A_ZZZ"))
+    assert copied(source, tmp_path / "b.mkv") == ["its sound is in a codec that is not known here, and was left out"]
+    source.write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_ZZZZZ/ISO/AVC"))
+    with pytest.raises(UserError, match=r"a\.mkv is in a codec that is not known here; convert it"):
+        VideoReader(source)
 
 
 def test_sound_alone_and_large_frames_are_refused(tmp_path: Path) -> None:
@@ -164,6 +204,41 @@ def test_ahead_is_bounded_keeps_order_and_passes_errors() -> None:
     stopped = ahead(iter(range(10**9)), 3)
     assert next(stopped) == 0
     stopped.close()  # the thread ends
+
+
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Of a shell's background jobs, which tests may be, SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def ctrl_c_after(seconds: float) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+
+@pytest.mark.usefixtures("_interruptible")
+def test_threads_end_before_what_they_use_is_closed_even_if_ctrl_c_comes_again() -> None:
+    done = list[str]()
+
+    def work() -> Iterator[int]:
+        yield 0
+        time.sleep(1)
+        done.append("ahead")
+
+    taken = ahead(work(), 3)
+    assert next(taken) == 0
+    ctrl_c_after(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        taken.close()
+    ctrl_c_after(0.3)
+    with pytest.raises(KeyboardInterrupt), Behind(2) as behind:
+        behind.call(lambda: (time.sleep(1), done.append("behind")))
+        raise KeyboardInterrupt
+    assert done == ["ahead", "behind"]
 
 
 def test_behind_is_bounded_keeps_order_and_passes_errors() -> None:

@@ -27,7 +27,7 @@ def draw(path: Path, format: str = "PNG") -> Path:
 
 
 def pictures_below(root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in Walk([root]).pictures]
+    return [path.relative_to(root).as_posix() for path in Walk([root]).files]
 
 
 def refused(root: Path) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_what_is_closed_is_refused(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from limelight.media.walk import Walk\n"
         "walk = Walk([Path(sys.argv[1])])\n"
-        "for path in walk.pictures: print(path.name)\n"
+        "for path in walk.files: print(path.name)\n"
         "for path, reason in walk.refused: print(path.name, reason)"
     )
     result = subprocess.run(

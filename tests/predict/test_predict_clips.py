@@ -2,41 +2,23 @@
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import encode, write_png
 from limelight.inference.predictor import load
 from limelight.media.video.reader import VideoReader
 from limelight.predict.styles import Style
 from limelight.predict.video import VideoJob, predict_to_stream
+from tests.predict.conftest import Run
 from tests.video_files import frame, library, read_video, write_video
 
-Run = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    library()
-
-
-@pytest.fixture
-def run(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object, **options: object) -> Result:
-        command = ["predict", "--model", str(untrained), "--device", "cpu", *map(str, arguments)]
-        return CliRunner().invoke(app, command, **options)
-
-    return run
+library()  # without it, all of this file is skipped
 
 
 def write_frames(folder: Path, numbers: list[int], name: str = "f{}.png") -> Path:
@@ -118,6 +100,8 @@ def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
         (("sizes", "--rate", "5"), "--rate is for folders of frames; name one with --video"),
         (("sizes", "--video", "--rate", "fast"), "--rate fast is no rate of frames"),
         (("sizes", "--video", "--rate", "1/0"), "--rate 1/0 is no rate of frames"),
+        (("sizes", "--video", "--rate", "1e-9"), "--rate 1e-9 is no rate of frames; give one from 0.001 to 1000"),
+        (("clip.mp4", "--video", "--rate", "5"), "--video takes folders of frames, and there is none"),
         (("sizes", "--seconds", "5"), "--seconds is for a webcam"),
         ((), "nothing to predict; give pictures, videos, folders, - for standard input, or --webcam"),
     ],
@@ -127,8 +111,17 @@ def test_mistakes_with_frames_are_one_line(run: Run, tmp_path: Path, arguments: 
     (write_frames(tmp_path / "twice", [1]) / "f1.webp").write_bytes(encode(frame(1), ".webp"))
     (write_frames(tmp_path / "damaged", [1]) / "f2.png").write_bytes(b"no picture")
     (tmp_path / "empty").mkdir()
+    write_video(tmp_path / "clip.mp4", frames=1)
     assert message in str(run(*arguments).exception)
     assert not (tmp_path / "results").exists()
+
+
+def test_rates_of_many_digits_are_rounded(run: Run, tmp_path: Path) -> None:
+    write_frames(tmp_path / "in", [1, 2])
+    for rate in ("59.94005994005994", "0.001", "999.123456789"):
+        assert run("in", "--video", "--rate", rate, "-o", "out.mp4").exit_code == 0
+        _, times, _ = read_video(tmp_path / "out.mp4")
+        assert times[1] - times[0] == pytest.approx(1 / float(rate), rel=0.1)
 
 
 # ------------------------------------------------------------------------------------------------- webcam, backgrounds

@@ -4,37 +4,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 from limelight.inference.predictor import load
 from limelight.inference.stream import Stream
 from limelight.media.video.reader import VideoReader
+from limelight.predict.clips import Found, at_unique_places, find_videos
+from limelight.predict.styles import Style
+from limelight.predict.video import VideoJob, predict_to_file, say
+from tests.predict.conftest import Run
 from tests.video_files import frame, library, read_video, write_video
 
-Run = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    library()
-
-
-@pytest.fixture
-def run(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(
-        app, ["predict", "--model", str(untrained), "--device", "cpu", *map(str, arguments)]
-    )
+library()  # without it, all of this file is skipped
 
 
 @pytest.mark.parametrize("kind", ["map", "green", "white", "#102030", "blur", "overlay", "rgba"])
@@ -73,6 +60,30 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
 
 
+def test_videos_below_folders_are_found_as_pictures_are(tmp_path: Path) -> None:
+    """Not hidden ones, nor earlier results; linked folders once."""
+    for name in (
+        "b.mp4",
+        "sub/a.mp4",
+        ".trash/c.mp4",
+        "._b.mp4",
+        "earlier/b.mp4",
+        "earlier/limelight.json",
+        "out/b.mp4",
+    ):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    (tmp_path / "in/again").symlink_to("sub")
+    found = find_videos([tmp_path / "in"], tmp_path / "in/out")
+    assert {str(each.path.relative_to(tmp_path)) for each in found} == {"in/b.mp4", "in/sub/a.mp4"}
+    assert {str(each.place) for each in found} == {"b", "sub/a"}
+
+
+def test_no_two_results_have_one_name() -> None:
+    found = [Found(Path(name), Path(name), lambda max_pixels: VideoReader(Path())) for name in ("a", "A", "a-2", "a")]
+    assert [str(each.place) for each in at_unique_places(found)] == ["a", "A-3", "a-2", "a-4"]
+
+
 def test_smoothing_of_pictures_is_refused(run: Run, tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", frame(0))
     assert "--smoothing is for videos" in str(run("a.png", "--smoothing", "0.5").exception)
@@ -92,7 +103,13 @@ def test_a_video_and_a_picture_by_name(run: Run, tmp_path: Path) -> None:
     [
         (("--kind", "rgba", "-o", "x.mp4"), "a .mp4 video has no transparency"),
         (("--kind", "npy"), "videos have no kind npy; choose map, rgba"),
-        (("-o", "x.avi"), "videos are written as .mp4, .mkv, .mov, .webm files, not .avi"),
+        (
+            ("-o", "x.avi"),
+            "videos are written as .mp4, .mkv, .mov, .webm files, not .avi; choose one of these, or put /",
+        ),
+        (("-o", "x" * 300 + ".mp4"), "File name too long; choose another place"),
+        (("-o", "plain"), "plain is a file, but results need a folder or a .mp4 file"),
+        (("--classes", "dog"), "videos have no classes; leave out --classes"),
         (("--depth", "a.mp4"), "--depth cannot be given with videos; leave it out"),
         (("-o", "a.mp4"), "a.mp4 is the video itself; choose another --output"),
         (("--smoothing", "1.0"), "less than or equal to 0.99"),
@@ -100,6 +117,7 @@ def test_a_video_and_a_picture_by_name(run: Run, tmp_path: Path) -> None:
 )
 def test_mistakes_are_one_line(run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     write_video(tmp_path / "a.mp4", frames=2)
+    (tmp_path / "plain").touch()
     result = run("a.mp4", *arguments)
     assert result.exit_code != 0 and message in str(result.exception) + result.output
 
@@ -122,6 +140,20 @@ def test_ctrl_c_leaves_what_is_done_playable(untrained: Path, tmp_path: Path) ->
     assert not (tmp_path / "out.mov").exists() and not list(tmp_path.glob(".limelight.*/*"))
     frames, _, _ = read_video(tmp_path / "out.partial.mov")
     assert 0 < len(frames) < 500 and f"out.partial.mov: {len(frames)} frames interrupted" in errors
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(
+    untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    job = VideoJob(load(untrained, device="cpu"), Style("map"), quiet=True, watch=interrupt)
+    with VideoReader(write_video(tmp_path / "a.mp4", frames=2)) as clip:
+        report = predict_to_file(job, clip, tmp_path / "out/b.mp4")
+    say(report, "a.mp4")
+    assert report.interrupted and not list((tmp_path / "out").iterdir())
+    assert "b.partial.mp4: 0 frames written" in capsys.readouterr().err
 
 
 def test_a_stream_gives_frames_in_order_and_smooths_within_a_scene(untrained: Path) -> None:

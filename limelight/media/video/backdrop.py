@@ -61,9 +61,12 @@ class Backdrop:
     def _open(self) -> None:
         self._reader = VideoReader(self._path, max_pixels=self._max_pixels, with_sound=False)
         self._frames: Generator[Frame, None, None] = ahead(self._reader, _AHEAD, self._reader.stop)
-        self._shown = next(self._frames)
+        try:
+            self._shown, self._next = next(self._frames), next(self._frames, None)
+        except BaseException:
+            self.close()
+            raise
         self._start = self._shown.time
-        self._next = next(self._frames, None)
         self._is_moving = self._next is not None
         if self._next is None:
             self._end()

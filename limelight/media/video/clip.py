@@ -12,6 +12,8 @@ from limelight.models.inputs import Size
 
 USUAL_RATE = Fraction(25)
 """Frames per second where nothing says another."""
+MAX_RATE = 1000
+"""Frames per second above which neither a user nor a driver is believed."""
 
 
 class Frame(NamedTuple):

@@ -90,7 +90,7 @@ def frame_folders(root: Path, *, marker: str, skip: Path) -> dict[Path, list[Pat
         UserError: there is no picture, or one of a folder cannot be read.
     """
     walk, folders = Walk([root.resolve()], marker=marker), dict[Path, list[Path]]()
-    for path in walk.pictures:
+    for path in walk.files:
         if skip.resolve() not in path.parents:
             folders.setdefault(path.parent, []).append(path)
     for path, reason in walk.refused:

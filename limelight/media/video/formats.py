@@ -84,7 +84,10 @@ def encoding(suffix: str, *, transparent: bool) -> Encoding:
         UserError: no such files are written, or they have no transparency.
     """
     if suffix not in FORMATS:
-        raise UserError(f"videos are written as {', '.join(FORMATS)} files, not {suffix or 'without a suffix'}")
+        raise UserError(
+            f"videos are written as {', '.join(FORMATS)} files, not {suffix or 'without a suffix'}; choose one of "
+            "these, or put / at the end of a folder's name"
+        )
     made = FORMATS[suffix]
     if not transparent:
         return made.opaque
@@ -106,7 +109,9 @@ def av() -> Any:
         import av as module
     except ModuleNotFoundError as error:
         raise UserError("videos need the package av; install it with: pip install 'limelight[video]'") from error
-    module.logging.set_level(module.logging.PANIC)  # its notes about damaged files are given as notes of ours
+    # PyAV frees a codec while it holds the interpreter's lock and waits for the codec's threads. At any level of its
+    # log, such a thread waits for the lock where it reports damage: neither goes on.
+    module.logging.set_level(None)
     return module
 
 

@@ -1,7 +1,7 @@
 """Frames of a video file or of a stream of bytes, upright, with their times and the sound beside them."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,7 @@ class VideoReader(Clip):
         with_sound: whether packets of sound come with the frames.
 
     Raises:
-        UserError: the file cannot be read, has no video stream or no frame.
+        UserError: the file cannot be read, or has no video stream that can be decoded, or no frame.
         TooLarge: its frames are too large, or it is too long.
     """
 
@@ -66,13 +66,18 @@ class VideoReader(Clip):
         streams = self.container.streams.video
         if not streams:
             raise UserError(f"{self.name} has no video stream; give a video")
-        self._stream = streams[0]
+        stream = _decodable(streams)
+        if stream is None:
+            raise UserError(f"{self.name} is in a codec that is not known here; convert it, for example to H.264")
+        self._stream = stream
         self._stream.thread_type = "AUTO"
         self._check_pixels(self._stream)
         self.rate = Fraction(self._stream.average_rate or self._stream.base_rate or USUAL_RATE)
         self.time_base = Fraction(self._stream.time_base or 1 / self.rate)
         if with_sound:
-            self.sound = next(iter(self.container.streams.audio), None)
+            self.sound = _decodable(self.container.streams.audio)
+            if self.sound is None and self.container.streams.audio:
+                self.notes.append("its sound is in a codec that is not known here, and was left out")
         self._limits.check(self._stream.frames, self._seconds)
         # Recordings of broadcasts and parts of live streams begin at any time.
         self.sound_origin = Fraction(max(0, self.container.start_time or 0), 1_000_000)
@@ -164,3 +169,8 @@ class VideoReader(Clip):
         streams = [self._stream] if self.sound is None else [self._stream, self.sound]
         with suppress(self._damage):  # a file that is cut off
             yield from self.container.demux(streams)
+
+
+def _decodable(streams: Iterable[Any]) -> Any:
+    """The first stream for whose codec there is a decoder; None without one."""
+    return next((stream for stream in streams if stream.codec_context is not None), None)

@@ -53,19 +53,23 @@ def _from_thread(
     stopped: threading.Event,
     stop: Callable[[], None] | None,
 ) -> Generator[T, None, None]:
+    ended = threading.Event()  # a join that Ctrl-C interrupts takes the thread for ended (CPython before 3.13)
+
     def make() -> None:
         try:
-            for item in items:
+            for item in () if stopped.is_set() else items:
                 put((item, None))
                 if stopped.is_set():
                     return
             put((_END, None))
         except BaseException as error:  # raised where the items are used
             put((_END, error))
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=make, name="ahead", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while True:
             item, error = made.get()
             if error is not None:
@@ -77,7 +81,17 @@ def _from_thread(
         stopped.set()
         if stop is not None:
             stop()
-        thread.join()
+        if thread.ident is not None:
+            _through_interrupts(ended.wait)
+
+
+def _through_interrupts(wait: Callable[[], object]) -> None:
+    """Wait to the end, and raise Ctrl-C only then: what the thread uses is closed next, which would crash FFmpeg."""
+    try:
+        wait()
+    except KeyboardInterrupt:
+        _through_interrupts(wait)
+        raise
 
 
 class Behind:
@@ -95,7 +109,10 @@ class Behind:
             if error is None:
                 self.wait()
         finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            for waiting in self._waiting:
+                waiting.cancel()
+            _through_interrupts(self._pool.submit(lambda: None).result)  # after the call that runs
+            self._pool.shutdown()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._waiting.append(self._pool.submit(function, *arguments))

@@ -14,11 +14,8 @@ import numpy as np
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.header import MAX_PIXELS
-from limelight.media.video.clip import USUAL_RATE, Clip, Frame
+from limelight.media.video.clip import MAX_RATE, USUAL_RATE, Clip, Frame
 from limelight.models.inputs import Size
-
-_MAX_RATE = 1000
-"""Frames per second above which a driver's answer is not believed."""
 
 
 class Webcam(Clip):
@@ -50,7 +47,7 @@ class Webcam(Clip):
             raise UserError(f"{self.name} gives no frames; it may be in use by another program, or no webcam")
         self._first = image_HW3
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= _MAX_RATE else USUAL_RATE
+        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= MAX_RATE else USUAL_RATE
         self._paced = path.is_file() and stat.S_ISREG(path.stat().st_mode)
         height, width = self.size
         if height * width > max_pixels:
