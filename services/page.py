@@ -15,7 +15,9 @@ from limelight.services.assets import ASSETS, TYPES
 PAGE = Path(__file__).with_name("page.html")
 HEADERS = {
     # Nothing comes from, or goes to, another origin; no script or style stands in the page itself. Results are blobs.
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # else a page of an earlier version could meet scripts of a later one
 }

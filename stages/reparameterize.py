@@ -30,7 +30,6 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     from limelight.deploy.parity import measure_parity, plot_parity
     from limelight.foundation.errors import UserError
     from limelight.foundation.files import atomic_path, write_json
-    from limelight.inference.runtimes import RUNTIMES
     from limelight.models.weights import load_weights
 
     settings = params.active.deploy
@@ -70,11 +69,11 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         note.set_tags({"weights.sha256": merged.provenance.sha256})
         note.log_metrics(figures)
         note.log_artifact(report / "parity.png")
-        for runtime, drift in parity.runtimes.items():
+        for export_name, runtime, drift in parity.exports:
             print(
-                f"{name} {runtime}: probability {drift.max_probability_difference:.2g} at most, "
+                f"{name} {export_name}: probability {drift.max_probability_difference:.2g} at most, "
                 f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
-                f"{_computed_in(RUNTIMES[runtime])}"
+                f"{_computed_in(runtime)}"
             )
         violations = parity.violations(settings)
         if violations:

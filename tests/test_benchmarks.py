@@ -1,16 +1,20 @@
-"""The comparison of sampling is fair and counts what it says; the full networks' benchmark does what it is to time."""
+"""Benchmarks compare what they say: ways of sampling, the full networks' steps, rewrites that compute the same."""
 
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import full_size
+from benchmarks.rewrites import paired_ratio, with_joined_identities
 from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
 from limelight.data.samples import Batch
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
+from limelight.models.sdnet.network import SDNet
+from tests.tolerance import assert_agree
 
 
 def test_both_ways_differ_in_what_they_learn_alone() -> None:
@@ -50,3 +54,23 @@ def test_what_is_timed_trains_and_predicts(name: str, tmp_path: Path, monkeypatc
     assert all(row["seconds"] > 0 for row in (*trained, *predicted))
     assert all(0 < row["network_seconds"] <= row["seconds"] for row in predicted)
     assert {row["prompts"] for row in predicted} == {6 if name == "segdiffusion-tiny" else 0}
+
+
+def test_joined_identities_compute_the_same() -> None:
+    torch.manual_seed(0)
+    merged = create_model("sdnet", width=12).eval().reparameterize()
+    assert isinstance(merged, SDNet)
+    joined = with_joined_identities(merged)
+    assert [len(context.dilated) for context in merged.contexts] == [2, 3, 4, 4]
+    assert [len(context.dilated) for context in joined.contexts] == [1, 2, 4, 4]
+    image = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        assert_agree(joined(image)[0], merged(image)[0], merged)
+
+
+def test_the_ratio_of_pairs_by_hand() -> None:
+    figures = paired_ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0])
+    assert figures == {"before_ms": 2000.0, "after_ms": 4000.0, "ratio": 2.0, "standard_error": 0.0}
+    noisy = paired_ratio([1.0, 1.0], [1.0, np.e**2])
+    assert noisy["ratio"] == pytest.approx(np.e, abs=1e-4)
+    assert noisy["standard_error"] == pytest.approx(np.e, abs=1e-4)  # the logarithms are 0 and 2, their error is 1

@@ -1,6 +1,7 @@
 """Files of a teacher's maps, one for each training picture, named by its content."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,26 @@ def map_path(folder: Path, sample: Sample) -> Path:
     """Where the map of a picture is; of a picture and its companion, where it has one."""
     digest = sample.sha256
     if sample.companion is not None:
-        digest = hashlib.sha256(f"{digest} {sha256_file(sample.companion)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{digest} {_content(Path(sample.companion))}".encode()).hexdigest()
     return place_of(folder, digest)
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, made once for each state of it: a map is read in every epoch, and a companion seldom changes.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return sha256_file(path)  # which says why
+    return _hashed(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@cache
+def _hashed(path: Path, *state: int) -> str:
+    return sha256_file(path)
 
 
 def read_map(folder: Path, sample: Sample) -> np.ndarray:

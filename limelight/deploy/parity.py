@@ -9,12 +9,16 @@ import numpy as np
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
 from limelight.foundation.files import atomic_path
-from limelight.imaging.feeds import Feeds, single_rows
+from limelight.imaging.feeds import Feeds, as_clip, single_rows
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
-from limelight.inference.runtimes import RUNTIMES, TORCH
+from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime
+from limelight.models.inputs import Input
 from limelight.models.weights import read_card
+
+STEP_FRAMES = 8
+"""Frames that an exported step is compared on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,14 @@ class Parity:
     samples: int
     reference: Accuracy
     runtimes: dict[str, Drift]
+    steps: dict[str, Drift]
+    """Of the exported steps of causal networks, by runtime, from PyTorch's maps of the same frames as one clip."""
+
+    @property
+    def exports(self) -> list[tuple[str, Runtime, Drift]]:
+        """All that is compared, each with its name in messages."""
+        steps = [(f"{name} step", RUNTIMES[name], drift) for name, drift in self.steps.items()]
+        return [*((name, RUNTIMES[name], drift) for name, drift in self.runtimes.items()), *steps]
 
     def as_dict(self) -> dict[str, object]:
         """Convert for JSON."""
@@ -55,16 +67,16 @@ class Parity:
         """Describe each limit exceeded. Probabilities are checked in full precision only: single pixels changed by
         rounding say little about an 8-bit network, unlike MAE and F."""
         problems = []
-        for runtime, drift in self.runtimes.items():
+        for name, runtime, drift in self.exports:
             checks = [
                 ("MAE change", drift.mae_change, limits.max_mae_change, "max_mae_change"),
                 ("max F change", drift.max_f_change, limits.max_f_change, "max_f_change"),
             ]
-            if RUNTIMES[runtime].number_format == "fp32":
+            if runtime.number_format == "fp32":
                 difference, limit = drift.max_probability_difference, limits.max_probability_difference
                 checks.append(("probability difference", difference, limit, "max_probability_difference"))
             problems += [
-                f"{runtime}: {what} {abs(value):.2g} exceeds deploy.{key} {limit:g}"
+                f"{name}: {what} {abs(value):.2g} exceeds deploy.{key} {limit:g}"
                 for what, value, limit, key in checks
                 if abs(value) > limit
             ]
@@ -81,6 +93,10 @@ def measure_parity(
 ) -> Parity:
     """Run the same pictures through PyTorch and each runtime of a weights folder, on the CPU.
 
+    Where a runtime has a causal network's step, the pictures in a row are also frames of one clip: step by step, with
+    the state carried along, its maps are compared with PyTorch's of the whole clip. Pictures that have nothing in
+    common are its hardest case, since each state then differs from the one before.
+
     Args:
         feeds: the pictures, as network inputs.
         masks_NHW: float, [0, 1], at the images' size.
@@ -89,30 +105,58 @@ def measure_parity(
         UserError: a runtime cannot be opened.
     """
     card = read_card(folder)
+    inputs = card.architecture.inputs
 
     def backend(runtime: str) -> Backend:
         return open_backend(plan(folder, card, Request(runtime, "cpu", threads)))
 
-    expected_NHW = run(backend(TORCH.name), feeds)
-    reference = accuracy(expected_NHW, masks_NHW)
-    drifts = {}
+    reference = backend(TORCH.name)
+    expected_NHW = run(reference, feeds)
+    order = np.arange(STEP_FRAMES) % len(masks_NHW)
+    clip = {name: array[order] for name, array in feeds.items()}
+    expected_THW: np.ndarray | None = None
+    drifts, steps = {}, {}
     for name in runtimes:
-        actual_NHW = run(backend(name), feeds)
-        difference_NHW = np.abs(actual_NHW - expected_NHW)
-        own = accuracy(actual_NHW, masks_NHW)
-        drifts[name] = Drift(
-            max_probability_difference=float(difference_NHW.max()),
-            mean_probability_difference=float(difference_NHW.mean()),
-            mae_change=own.mae - reference.mae,
-            max_f_change=own.max_f - reference.max_f,
-            megabytes=RUNTIMES[name].size_bytes(folder) / 1e6,
-        )
-    return Parity(len(masks_NHW), reference, drifts)
+        opened, runtime = backend(name), RUNTIMES[name]
+        drifts[name] = _drift(run(opened, feeds), expected_NHW, masks_NHW, runtime.size_bytes(folder))
+        if opened.streams:
+            if expected_THW is None:
+                expected_THW = reference.run(as_clip(inputs, clip)).probability_BKhw[:, 0]
+            step_bytes = sum(path.stat().st_size for path in runtime.step_files(folder))
+            steps[name] = _drift(run_steps(opened, inputs, clip), expected_THW, masks_NHW[order], step_bytes)
+    return Parity(len(masks_NHW), accuracy(expected_NHW, masks_NHW), drifts, steps)
+
+
+def _drift(actual_NHW: np.ndarray, expected_NHW: np.ndarray, masks_NHW: np.ndarray, size_bytes: int) -> Drift:
+    difference_NHW = np.abs(actual_NHW - expected_NHW)
+    own, reference = accuracy(actual_NHW, masks_NHW), accuracy(expected_NHW, masks_NHW)
+    return Drift(
+        max_probability_difference=float(difference_NHW.max()),
+        mean_probability_difference=float(difference_NHW.mean()),
+        mae_change=own.mae - reference.mae,
+        max_f_change=own.max_f - reference.max_f,
+        megabytes=size_bytes / 1e6,
+    )
 
 
 def run(backend: Backend, feeds: Feeds) -> np.ndarray:
     """Compute probability maps, (N, H, W), one picture at a time."""
     return np.concatenate([backend.run(row).probability_BKhw for row in single_rows(feeds)])[:, 0]
+
+
+def run_steps(backend: Backend, inputs: Sequence[Input], feeds: Feeds) -> np.ndarray:
+    """Compute the probability maps of a stream's frames, (T, H, W), one after another, with the state carried along.
+
+    Args:
+        backend: one that streams.
+        feeds: the frames, each a picture of its own.
+    """
+    (clips,) = (each.name for each in inputs if each.source == "clip")
+    maps, state = [], None
+    for frame in single_rows(feeds):
+        made, state = backend.step(frame[clips][:, 0], state)
+        maps.append(made.probability_BKhw)
+    return np.concatenate(maps)[:, 0]
 
 
 def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.ndarray) -> Accuracy:
@@ -134,7 +178,7 @@ def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    names = list(parity.runtimes)
+    names = [name for name, _, _ in parity.exports]
     panels = (
         ("largest probability difference", "max_probability_difference", limits.max_probability_difference),
         ("|change of MAE|", "mae_change", limits.max_mae_change),
@@ -142,7 +186,7 @@ def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:
     )
     for axes, (title, field, limit) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
         # Exact agreement is drawn at the edge of the logarithmic axis.
-        values = [max(abs(getattr(drift, field)), 1e-8) for drift in parity.runtimes.values()]
+        values = [max(abs(getattr(drift, field)), 1e-8) for _, _, drift in parity.exports]
         axes.barh(names, values, color="#0072b2")
         axes.axvline(limit, color="#d55e00", linestyle="--", label=f"limit {limit:g}")
         axes.set(xscale="log", xlim=(1e-8, 1), title=title)

@@ -55,6 +55,11 @@ class Runtime:
         file = self.file(folder)
         return file.with_name(f"{STEP}{file.suffix}")
 
+    def step_files(self, folder: Path | str) -> list[Path]:
+        """List the files of an exported network's step; OpenVINO's and large ONNX files are in two parts."""
+        file = self.step_file(folder)
+        return [path for path in file.parent.iterdir() if path.name.startswith(f"{STEP}.")]
+
     def size_bytes(self, folder: Path | str) -> int:
         """Return the total size of the files that it reads."""
         file = self.file(folder)

@@ -49,8 +49,10 @@ class Stream:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
         together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
         if look_ahead is not None and not 0 <= look_ahead < together:
+            possible = f"0 to {together - 1} frames" if together > 1 else "0: it looks at no later frames"
             raise UserError(
-                f"the look-ahead of {predictor.card.architecture.model} is 0 to {together - 1} frames, got {look_ahead}"
+                f"the look-ahead of {predictor.card.architecture.model} is {possible}; leave --look-ahead out, or change "
+                f"it (got {look_ahead})"
             )
         self._smoothing = smoothing
         self._windows: _Windows

@@ -39,7 +39,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory that tensors free, on Linux.
 
     Every step of a training on the CPU takes and frees the same large blocks. By default glibc gives each back to the
-    system, which clears it page by page when it is taken again: a tenth of a step, and more of small networks.
+    system, which clears it page by page when it is taken again. `benchmarks/kept_memory.py` measures what that costs.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # musl has none

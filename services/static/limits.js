@@ -4,6 +4,11 @@ import { megabytes } from "./dom.js";
 
 const FORM_BYTES = 1024; // around a file: boundaries, names and short texts
 
+/** Why a video, and the picture behind it, cannot be sent, as `problemOf` says it of pictures. */
+export function videoProblem(files, limits) {
+  return limits ? tooManyBytes(files, limits.max_video_body) : null;
+}
+
 /**
  * Why files cannot be sent together, in a sentence; null if they can.
  *
@@ -11,10 +16,8 @@ const FORM_BYTES = 1024; // around a file: boundaries, names and short texts
  */
 export async function problemOf(files, limits) {
   if (!limits) return null;
-  const bytes = files.reduce((sum, file) => sum + file.size + FORM_BYTES, 0);
-  if (bytes > limits.max_body) {
-    return `not sent: ${megabytes(bytes)}, this server takes at most ${megabytes(limits.max_body)}`;
-  }
+  const problem = tooManyBytes(files, limits.max_body);
+  if (problem) return problem;
   for (const file of files) {
     const { width, height } = await sizeOf(file);
     if (width * height > limits.max_pixels) {
@@ -23,6 +26,11 @@ export async function problemOf(files, limits) {
     }
   }
   return null;
+}
+
+function tooManyBytes(files, most) {
+  const bytes = files.reduce((sum, file) => sum + file.size + FORM_BYTES, 0);
+  return bytes > most ? `not sent: ${megabytes(bytes)}, this server takes at most ${megabytes(most)}` : null;
 }
 
 /** By the picture's header alone, nothing is decoded; 0 × 0 for what a browser cannot read: the service may. */

@@ -1,9 +1,9 @@
-/** The list of pictures: each with its state, to be opened, tried again or removed. */
+/** The list of pictures and videos: each with its state, to be opened, tried again or removed. */
 
 import { duration, find, make } from "./dom.js";
 
 /** Whether a failure may pass: no answer, a token that was missing, a stalled upload, or a fault of the service. */
-const transient = status => [0, 401, 408, 429].includes(status) || status >= 500;
+const transient = status => [0, 401, 408, 429].includes(status) || (status >= 500 && status !== 501);
 
 export class List {
   /** @param actions {open, again, remove}, each called with a picture. */
@@ -62,7 +62,8 @@ export class List {
     return make("button", { type: "button", className, textContent, onclick });
   }
 
-  #text({ state, sent, reason, answer }) {
+  #text({ state, sent, reason, answer, doing }) {
+    if (doing) return doing;
     if (state === "waiting") return this.task.ready() ? "waiting" : "waiting for the names of classes";
     if (state === "sending") return sent ? `sending, ${Math.round(100 * sent)} %` : "reading";
     if (state === "computing") return "computing";

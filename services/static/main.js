@@ -12,6 +12,7 @@ import { Queue } from "./queue.js";
 import { saliency } from "./saliency.js";
 import { canCopy, copy, download } from "./save.js";
 import { describe, useToken } from "./service.js";
+import { ACCEPTED, isVideo, Video } from "./video.js";
 import { Viewer } from "./viewer.js";
 
 const takes = document.documentElement.dataset.takes.split(" ");
@@ -20,7 +21,7 @@ const task = takes.includes("open-vocabulary") ? openVocabulary : saliency;
 const say = text => { find("status").textContent = text; };
 
 const queue = new Queue(task, changed);
-const list = new List(task, { open, again: picture => queue.again(picture), remove });
+const list = new List(task, { open, again, remove });
 const viewer = new Viewer(task, look);
 
 function changed(picture) {
@@ -46,11 +47,19 @@ function remove(picture) {
   showActions();
 }
 
+function again(picture) {
+  if (picture.moving) makeVideo(picture);
+  else queue.again(picture);
+}
+
 function showActions() {
   const done = queue.pictures.filter(picture => picture.state === "done");
   const shown = viewer.picture?.state === "done";
   find("save").disabled = !shown;
-  find("copy").disabled = !shown || !canCopy;
+  find("copy").disabled = !shown || !canCopy || viewer.picture.moving;
+  find("make").hidden = !viewer.picture?.moving;
+  find("make").disabled = ["waiting", "sending", "computing"].includes(viewer.picture?.state);
+  find("make").textContent = shown ? "Make the video again" : "Make the video";
   find("save-all").hidden = done.length < 2;
   find("panel").hidden = viewer.picture === null;
 }
@@ -58,15 +67,18 @@ function showActions() {
 /** Add files to the list, or what is none with its reason; the first of them is opened. */
 async function take(files) {
   await introduced; // what the service takes is known then
-  const companion = companions();
-  const pictures = files.map((each, place) => {
-    if (each instanceof File) return new Picture(each, place ? [] : companion);
-    return Object.assign(new Picture(new File([], each.name)), { state: "failed", reason: each.reason });
+  const first = files.find(each => each instanceof File && !isVideo(each)), companion = first ? companions() : [];
+  const pictures = files.map(each => {
+    if (!(each instanceof File)) return failed(each);
+    if (!isVideo(each)) return new Picture(each, each === first ? companion : []);
+    return task.videos ? new Video(each) : failed({ name: each.name, reason: "is a video; this service takes none" });
   });
   queue.add(pictures);
   if (pictures.length) open(pictures[0]);
   if (!task.ready()) find("classes").focus();
 }
+
+const failed = ({ name, reason }) => Object.assign(new Picture(new File([], name)), { state: "failed", reason });
 
 /** The fields of the depth or thermal picture that was chosen for the next picture. */
 function companions() {
@@ -81,6 +93,7 @@ function companions() {
 
 /** The result of a picture as the look of now has it: {blob, name}. */
 async function result(picture) {
+  if (picture.moving) return picture.result(`${stem(picture.name)}-${task.suffix(lookName(picture.look))}`);
   const wanted = look(), drawing = await task.drawing(picture, wanted, async () => {});
   return { blob: await file(drawing), name: `${stem(picture.name)}-${task.suffix(lookName(wanted))}.png` };
 }
@@ -101,6 +114,27 @@ const acting = action => async () => {
   }
 };
 
+/** Send a video, to be made as the look is now. */
+function makeVideo(video) {
+  try {
+    video.want(look());
+  } catch (error) {
+    find("problem").textContent = error.message;
+    say(error.message);
+    return;
+  }
+  changed(video);
+  queue.run();
+}
+
+setInterval(() => { // how long the service has been at it
+  for (const video of queue.pictures.filter(each => each.moving && each.state === "computing")) {
+    list.update(video);
+    if (video === viewer.picture) viewer.describe();
+  }
+}, 1000);
+
+find("make").addEventListener("click", () => makeVideo(viewer.picture));
 find("save").addEventListener("click", acting(() => save(viewer.picture)));
 find("save-all").addEventListener("click", acting(async () => {
   for (const picture of queue.pictures) if (picture.state === "done") await save(picture);
@@ -128,7 +162,7 @@ let introduced = introduce();
 find("token").addEventListener("change", ({ target }) => {
   useToken(target.value);
   introduced = introduce().then(() => {
-    for (const picture of queue.pictures) if (picture.status === 401) queue.again(picture);
+    for (const picture of queue.pictures) if (picture.status === 401) again(picture);
   });
 });
 
@@ -150,6 +184,7 @@ for (const part of document.querySelectorAll("[data-modality]")) {
   part.hidden = !takes.includes(part.dataset.modality);
 }
 for (const part of document.querySelectorAll("[data-task]")) part.hidden = part.dataset.task !== task.name;
+if (task.videos) for (const input of document.querySelectorAll("input.pictures")) input.accept += `,${ACCEPTED}`;
 watchLook(task.kind, moving => viewer.refresh(moving));
 watchIntake(take);
 

@@ -16,9 +16,12 @@ export function showModel({ description, card, limits }) {
   find("hints").replaceChildren(...(use.classes || []).slice(0, MAX_HINTS).map(hint));
 }
 
-function limitsOf({ max_body, max_pixels, max_classes }) {
+function limitsOf({ max_body, max_pixels, max_classes, max_video_body, max_seconds, max_frames }) {
   const classes = max_classes ? `, and ${max_classes} classes` : "";
-  return `A picture may have ${megabytes(max_body)} and ${(max_pixels / 1e6).toFixed(1)} million pixels${classes}.`;
+  const pixels = `${(max_pixels / 1e6).toFixed(1)} million pixels`;
+  const picture = `A picture may have ${megabytes(max_body)} and ${pixels}${classes}.`;
+  if (!max_video_body) return picture;
+  return `${picture} A video may have ${megabytes(max_video_body)}, ${max_seconds} s and ${max_frames} frames.`;
 }
 
 /** A class that the model was trained on: a click adds it to those to find. */

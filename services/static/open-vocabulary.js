@@ -6,6 +6,7 @@ import { opaque } from "./drawing.js";
 export const openVocabulary = {
   name: "open-vocabulary",
   kind: "overlay", // shown at first
+  videos: false,
   suffix: kind => kind,
   ready: () => find("classes").value.trim() !== "",
 

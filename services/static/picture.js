@@ -55,6 +55,11 @@ export class Picture {
     return this.answers.get(key);
   }
 
+  /** Whether it is a video. */
+  get moving() {
+    return false;
+  }
+
   /** Forget all answers, to ask anew. */
   reset() {
     this.abort.abort(new Error("stopped"));

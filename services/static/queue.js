@@ -1,7 +1,8 @@
-/** Pictures are sent one after the other: the service works on one at a time. */
+/** Pictures are sent one after the other, since the service works on one at a time; and so are videos, beside them. */
 
 import { thumbnail } from "./drawing.js";
-import { problemOf } from "./limits.js";
+import { problemOf, videoProblem } from "./limits.js";
+import { firstFrame } from "./video.js";
 
 export class Queue {
   /**
@@ -13,12 +14,13 @@ export class Queue {
     this.changed = changed;
     this.pictures = [];
     this.limits = undefined; // of the service, once they are known
-    this.running = false;
+    this.running = { true: false, false: false }; // of videos, of pictures
   }
 
   add(pictures) {
     this.pictures.push(...pictures);
     pictures.forEach(this.changed);
+    for (const picture of pictures) if (picture.state === "idle") this.#look(picture);
     this.run();
   }
 
@@ -33,15 +35,20 @@ export class Queue {
     this.run();
   }
 
-  async run() {
-    if (this.running) return;
-    this.running = true;
-    for (let next; (next = this.#next()); ) await this.#process(next);
-    this.running = false;
+  run() {
+    return Promise.all([this.#run(false), this.#run(true)]);
   }
 
-  #next() {
-    return this.task.ready() ? this.pictures.find(picture => picture.state === "waiting") : undefined;
+  async #run(moving) {
+    if (this.running[moving]) return;
+    this.running[moving] = true;
+    for (let next; (next = this.#next(moving)); ) await this.#process(next);
+    this.running[moving] = false;
+  }
+
+  #next(moving) {
+    const waits = picture => picture.moving === moving && picture.state === "waiting";
+    return this.task.ready() ? this.pictures.find(waits) : undefined;
   }
 
   async #process(picture) {
@@ -49,11 +56,12 @@ export class Queue {
     try {
       this.#set(picture, { state: "sending" });
       await this.#look(picture);
-      const problem = await problemOf(picture.files, this.limits);
+      const problem = await this.#problem(picture);
       if (problem) throw new Error(problem);
-      const answer = await this.task.first(picture, share => {
+      const progress = share => {
         if (!signal.aborted) this.#set(picture, { sent: share, state: share < 1 ? "sending" : "computing" });
-      });
+      };
+      const answer = await (picture.moving ? picture.made(progress) : this.task.first(picture, progress));
       if (!signal.aborted) this.#set(picture, { state: "done", answer });
     } catch (error) {
       if (!signal.aborted) this.#set(picture, { state: "failed", reason: error.message, status: error.status ?? null });
@@ -63,9 +71,14 @@ export class Queue {
   /** Make its thumbnail, which tells whether the browser can read it. */
   async #look(picture) {
     if (picture.readable !== null) return;
-    if (this.limits && (await problemOf(picture.files, this.limits))) return; // too large to be decoded here either
-    picture.small = await thumbnail(picture.file).catch(() => null);
+    if (this.limits && (await this.#problem(picture))) return; // too large to be decoded here either
+    const small = picture.moving ? firstFrame(picture.file) : thumbnail(picture.file).catch(() => null);
+    picture.small = await small;
     this.#set(picture, { readable: picture.small !== null });
+  }
+
+  #problem({ moving, files }) {
+    return (moving ? videoProblem : problemOf)(files, this.limits);
   }
 
   #set(picture, facts) {

@@ -13,6 +13,7 @@ const CUTOUT = "rgba";
 export const saliency = {
   name: "saliency",
   kind: "transparent", // shown at first
+  videos: true, // whether the service takes them
   suffix: kind => ({ transparent: "cutout" })[kind] || kind,
   ready: () => true,
 

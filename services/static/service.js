@@ -2,7 +2,7 @@
 
 import { pause } from "./dom.js";
 
-const MAX_TRIES = 30;
+const TRIES = 30;
 const NO_ANSWER = "the server did not answer, or the file could not be read; try again";
 const NO_TOKEN = "this server asks for its token; enter it above";
 
@@ -30,18 +30,18 @@ export async function describe() {
  *
  * @param path one of the service's, without a slash.
  * @param fields pairs of name and text or File.
- * @param watch {progress: called with the share sent, 0 to 1; signal: an AbortSignal}.
- * @returns {blob, notes: sentences, steps: {name: ms} in the service, spent: ms in all}.
+ * @param watch {progress: called with the share sent, 0 to 1; signal: an AbortSignal; tries: at most}.
+ * @returns {blob, notes: sentences, steps: {name: ms} in the service, spent: ms in all, frames: of a video}.
  */
-export async function post(path, fields, { progress = () => {}, signal } = {}) {
+export async function post(path, fields, { progress = () => {}, signal, tries = TRIES } = {}) {
   const body = new FormData();
   for (const [name, value] of fields) body.append(name, value);
-  for (let tries = 1; ; tries++) {
+  for (let tried = 1; ; tried++) {
     const started = performance.now();
     const request = await send(path, body, progress, signal);
     if (request.status === 200) return answerOf(request, performance.now() - started);
     const busy = request.status === 429 || request.status === 503;
-    if (!busy || tries === MAX_TRIES) {
+    if (!busy || tried === tries) {
       throw new Refused(request.status, reasonOf(request.status, await request.response.text()));
     }
     await pause(1000 * (Number(request.getResponseHeader("Retry-After")) || 1));
@@ -70,7 +70,8 @@ function answerOf(request, spent) {
   const timing = request.getResponseHeader("Server-Timing") || "";
   const steps = [...timing.matchAll(/(\w+);dur=([\d.]+)/g)].map(([, name, ms]) => [name, Number(ms)]);
   const notes = JSON.parse(request.getResponseHeader("X-Limelight-Notes") || "[]");
-  return { blob: request.response, notes, steps: Object.fromEntries(steps), spent };
+  const frames = Number(request.getResponseHeader("X-Limelight-Frames"));
+  return { blob: request.response, notes, steps: Object.fromEntries(steps), spent, frames };
 }
 
 /** Why a request was refused: the service's own line; that on tokens names a header, which a person does not send. */

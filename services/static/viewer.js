@@ -3,6 +3,7 @@
 import { Compare } from "./compare.js";
 import { duration, find, make, pause } from "./dom.js";
 import { show, showLatest } from "./drawing.js";
+import { Player } from "./player.js";
 
 const PATIENCE_MS = 300;
 const STEPS = { pre: "preparing", net: "network", post: "finishing" };
@@ -17,6 +18,7 @@ export class Viewer {
     this.look = look;
     this.picture = null;
     this.turn = 0; // counts what was asked for, so that what comes late is not shown
+    this.player = new Player(find("clip"));
     new Compare(find("frame"), find("handle"));
   }
 
@@ -26,9 +28,11 @@ export class Viewer {
     this.picture = picture;
     find("viewer").hidden = picture === null;
     find("start").hidden = picture !== null;
-    if (picture === null) return;
     if (other) this.#clear();
-    this.#describe();
+    if (!picture?.moving) this.player.show(null);
+    if (picture === null) return;
+    this.describe();
+    if (picture.moving) return this.player.show(picture);
     this.#showBefore(picture);
     await this.refresh();
   }
@@ -36,7 +40,7 @@ export class Viewer {
   /** Draw the result anew. @param moving whether a control is still being moved. */
   async refresh(moving = false) {
     const { picture } = this, turn = ++this.turn;
-    if (picture?.state !== "done") return;
+    if (picture?.state !== "done" || picture.moving) return;
     const current = () => turn === this.turn;
     const patience = async () => {
       if (moving) await pause(PATIENCE_MS);
@@ -102,12 +106,16 @@ export class Viewer {
     find("frame").style.setProperty("--height", height);
   }
 
-  #describe() {
-    const { name, state, reason, answer } = this.picture;
+  /** Show what is known of the picture, in words. */
+  describe() {
+    const { name, state, sent, reason, answer, moving, doing } = this.picture;
     find("name").textContent = name;
-    find("times").textContent = answer ? times(answer) : state === "failed" ? "" : state;
+    find("times").textContent = answer ? times(answer) : state === "failed" ? "" : doing || state;
     find("problem").textContent = reason;
-    find("frame").hidden = state === "failed" && !this.before; // there is nothing to show
+    find("frame").hidden = moving || (state === "failed" && !this.before); // there is nothing to show
+    find("making").hidden = !moving || (state !== "sending" && state !== "computing");
+    if (state === "sending") find("making").value = sent;
+    else find("making").removeAttribute("value");
     find("notes").replaceChildren(...(answer?.notes || []).map(note => make("li", { textContent: note })));
     find("legend").replaceChildren(...(answer?.classes || []).map(legendItem));
     this.#busy(state === "sending" || state === "computing");
@@ -117,8 +125,9 @@ export class Viewer {
 const put = (canvas, bitmap) => canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
 
 /** "120 ms (network 83 ms, ...)": in all as the browser saw it, and its parts as the service reports them. */
-function times({ spent, steps }) {
+function times({ spent, steps, frames }) {
   const parts = Object.entries(steps).map(([name, ms]) => `${STEPS[name] || name} ${duration(ms)}`);
+  if (frames) parts.push(`${frames} frames`);
   return `${duration(spent)} in all${parts.length ? `: ${parts.join(", ")}` : ""}`;
 }
 

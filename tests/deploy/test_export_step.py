@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from limelight.config import Deploy
 from limelight.deploy.export import export
+from limelight.deploy.parity import measure_parity, plot_parity
+from limelight.imaging.feeds import Feeds, picture_feeds
+from limelight.inference.backends.onnx import OnnxBackend
 from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.inference.stream import Stream
 from limelight.models.registry import create_model
 from limelight.models.sdnet.video.network import STDNet
-from limelight.models.weights import save_weights
+from limelight.models.weights import read_card, save_weights
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
 SIZE = (32, 48)
+ACCURACY_IS_NO_MATTER = {"max_mae_change": 1.0, "max_f_change": 1.0}
+"""Of noise, where any two maps differ in it."""
 
 
 def network() -> STDNet:
@@ -72,3 +78,39 @@ def test_at_another_size_it_takes_windows(folder: Path) -> None:
     other = load(folder, runtime="onnx-fp32", size=64)
     assert isinstance(other, SaliencyPredictor)
     assert not other.streams and Stream(other).look_ahead == 7
+
+
+def pictures(folder: Path, count: int) -> tuple[Feeds, np.ndarray]:
+    """Noise as the network's inputs, and masks."""
+    source = np.random.default_rng(0)
+    images = list(source.integers(0, 256, (count, *SIZE, 3), np.uint8))
+    feeds = picture_feeds(images, [None] * count, ["rgb"] * count, read_card(folder), SIZE)
+    return feeds, (source.random((count, *SIZE)) > 0.5).astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_parity_is_measured_of_the_step_as_well(folder: Path, count: int, tmp_path: Path) -> None:
+    parity = measure_parity(folder, ["onnx-fp32", "openvino-fp32", "openvino-bf16"], *pictures(folder, count))
+    assert [name for name, _, _ in parity.exports] == [
+        "onnx-fp32", "openvino-fp32", "openvino-bf16", "onnx-fp32 step", "openvino-fp32 step", "openvino-bf16 step"
+    ]  # fmt: skip
+    for name in ("onnx-fp32", "openvino-fp32"):
+        step = parity.steps[name]
+        assert step.max_probability_difference < 1e-4 and abs(step.mae_change) < 1e-4
+        assert 0 < step.megabytes < parity.runtimes[name].megabytes
+    assert parity.steps["openvino-fp32"].megabytes == parity.steps["openvino-bf16"].megabytes
+    assert parity.violations(Deploy(**ACCURACY_IS_NO_MATTER)) == []
+    assert parity.as_dict()["steps"].keys() == parity.steps.keys()
+    plot_parity(parity, Deploy(), tmp_path / "parity.png")
+
+
+@pytest.mark.slow
+def test_a_step_that_loses_its_state_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The maps of windows alone would not show it."""
+    step = OnnxBackend.step
+    monkeypatch.setattr(OnnxBackend, "step", lambda self, image_13HW, state: step(self, image_13HW, None))
+    parity = measure_parity(folder, ["onnx-fp32", "openvino-fp32"], *pictures(folder, 3))
+    (problem,) = parity.violations(Deploy(max_probability_difference=1e-4, **ACCURACY_IS_NO_MATTER))
+    assert problem.startswith("onnx-fp32 step: probability difference ")
+    assert problem.endswith("exceeds deploy.max_probability_difference 0.0001")

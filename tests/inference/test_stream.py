@@ -91,7 +91,9 @@ def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredict
 
 def test_mistakes_are_one_line(predictor: SaliencyPredictor) -> None:
     for wrong in (-1, FRAMES):
-        with pytest.raises(UserError, match=f"the look-ahead of stdnet is 0 to 4 frames, got {wrong}"):
+        with pytest.raises(
+            UserError, match=f"of stdnet is 0 to 4 frames; leave --look-ahead out, or change it .got {wrong}"
+        ):
             Stream(predictor, look_ahead=wrong)
     stream = Stream(predictor, look_ahead=0)
     stream.push(frames(1)[0])
@@ -105,7 +107,7 @@ def test_a_causal_network_needs_no_later_frames(tmp_path: Path) -> None:
     causal = load(tmp_path / "w", device="cpu")
     assert isinstance(causal, SaliencyPredictor) and causal.streams and not causal.windows
     assert Stream(causal, look_ahead=0).look_ahead == 0
-    with pytest.raises(UserError, match="the look-ahead of stdnet-causal is 0 to 0 frames, got 3"):
+    with pytest.raises(UserError, match="the look-ahead of stdnet-causal is 0: it looks at no later frames"):
         Stream(causal, look_ahead=3)
     with pytest.raises(NotImplementedError, match="has no windows"):
         network.decode_frame([network.encode_frame(torch.zeros(1, 3, 48, 64))], 0, (48, 64))

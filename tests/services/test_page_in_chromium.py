@@ -17,6 +17,7 @@ from limelight.models import create_model
 from limelight.models.weights import save_weights
 from limelight.packaging.bento import running
 from tests.services.browser import Page, browsing, chromium, downloaded
+from tests.video_files import library, read_video, write_video
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +28,22 @@ DIVIDED = "document.getElementById('frame').classList.contains('divided')"
 AT = "Number(document.getElementById('handle').getAttribute('aria-valuenow'))"
 TOKEN = "only-for-this-test"
 MAX_BODY = 400_000
+MAX_VIDEO_BODY, MAX_FRAMES = 600_000, 40
+CLIP = "document.getElementById('clip')"
 
 
 @pytest.fixture(scope="module")
 def url(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     chromium()  # no service is started where there is none
-    environment = {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")), "LIMELIGHT_MAX_BODY": str(MAX_BODY)}
+    limits = {
+        "LIMELIGHT_MAX_BODY": MAX_BODY,
+        "LIMELIGHT_MAX_VIDEO_BODY": MAX_VIDEO_BODY,
+        "LIMELIGHT_MAX_FRAMES": MAX_FRAMES,
+    }
+    environment = {
+        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
+        **{name: str(limits[name]) for name in limits},
+    }
     with running(["-m", "limelight.cli", "serve", "--model", str(untrained)], environment) as address:
         yield address
 
@@ -235,6 +246,97 @@ def test_examples_paste_and_copy(page: Page, url: str, photo: Path) -> None:
     assert only_asks(page, url) and page.errors == []
 
 
+def made(page: Page, kind: str, picture: Path | None = None) -> None:
+    """Choose a kind, and have the open video made."""
+    page.click(f"[name=kind][value={kind}]")
+    if picture:
+        page.choose("#own-file", picture)
+        page.until(f"document.getElementById('own-name').textContent === '{picture.name}'")
+    page.run("document.getElementById('make').focus()")
+    page.key("Enter", 13, "\r")
+    page.until("document.querySelector('#list [aria-current]').closest('li').dataset.state.match(/done|failed/)")
+
+
+def saved_video(page: Page, folder: Path, name: str) -> list[np.ndarray]:
+    """The frames of what the page saves."""
+    page.click("#save")
+    page.until(lambda: downloaded(folder, name))
+    return read_video(folder / name)[0]
+
+
+def test_a_video_is_made_played_and_saved(page: Page, url: str, tmp_path: Path) -> None:
+    library()
+    clip = write_video(tmp_path / "walk.mp4", frames=8, sound=True)
+    page.drop("#start", clip)
+    page.until(f"{CLIP}.videoWidth === 64 && !document.getElementById('make').disabled")
+    assert "not made yet" in page.run("document.getElementById('list').textContent")
+    assert not [each for each in page.requests if each.endswith("/video")]
+
+    made(page, "green")
+    page.until(f"{DONE} === 1 && {CLIP}.readyState >= 2 && {CLIP}.getAttribute('aria-label') === 'walk.mp4: green'")
+    assert page.run(f"{CLIP}.src.startsWith('blob:')")
+    page.run(f"Object.assign({CLIP}, {{muted: true}}).play()")
+    page.until(f"{CLIP}.currentTime > 0")
+    assert "in all: 8 frames" in page.run("document.getElementById('times').textContent")
+    answer = httpx.post(
+        f"{url}/video", files={"video": clip.read_bytes()}, data={"kind": "green"}, timeout=60, trust_env=False
+    )
+    (tmp_path / "own.mp4").write_bytes(answer.content)
+    np.testing.assert_array_equal(saved_video(page, tmp_path, "walk-green.mp4"), read_video(tmp_path / "own.mp4")[0])
+
+    made(page, "transparent")
+    page.until(f"{DONE} === 1 && {CLIP}.readyState >= 2 && {CLIP}.classList.contains('checked')")
+    saved_video(page, tmp_path, "walk-cutout.webm")
+    page.click("#hard")
+    Image.new("RGB", (64, 48), (200, 30, 90)).save(tmp_path / "wall.png")
+    made(page, "picture", tmp_path / "wall.png")
+    page.until(f"{DONE} === 1 && {CLIP}.readyState >= 2 && !{CLIP}.classList.contains('checked')")
+    assert len(saved_video(page, tmp_path, "walk-picture.mp4")) == 8
+    assert page.run("document.getElementById('copy').disabled")
+    assert only_asks(page, url) and page.errors == []
+
+
+def test_refusals_of_videos_are_one_line(page: Page, url: str, photo: Path, tmp_path: Path) -> None:
+    library()
+    write_video(tmp_path / "long.mp4", frames=MAX_FRAMES + 1)
+    (tmp_path / "large.mkv").write_bytes(bytes(MAX_VIDEO_BODY + 1))
+    (tmp_path / "broken.webm").write_bytes(b"no video")
+    page.drop("#start", *(tmp_path / name for name in ("long.mp4", "large.mkv", "broken.webm")), photo)
+    page.until(f"{DONE} === 1")  # the picture does not wait for the videos
+    lines = []
+    for place in range(3):
+        page.run(f"document.querySelectorAll('#list .open')[{place}].click()")
+        made(page, "map")
+        lines.append(page.run("document.getElementById('problem').textContent"))
+        assert page.run(f"document.querySelectorAll('#list .state')[{place}].textContent") == lines[-1]
+    parts = (rf"{MAX_FRAMES} frames", r"^not sent: 0.6 MB, this server takes at most 0.6 MB$", "video")
+    assert all(re.search(part, line) and "\n" not in line for part, line in zip(parts, lines, strict=True)), lines
+    page.click("[name=kind][value=picture]")
+    page.click("#make")
+    assert page.run("document.getElementById('problem').textContent") == "choose a picture for the background first"
+    page.run("document.querySelectorAll('#list .open')[3].click()")
+    page.until(f"{DIVIDED} && {CLIP}.hidden && document.getElementById('make').hidden")
+    assert len([each for each in page.requests if each.endswith("/video")]) == 2
+    assert only_asks(page, url)
+    assert all(re.search("4(00|13)", error) and "/video" in error for error in page.errors), page.errors
+
+
+def test_a_video_on_a_narrow_screen(url: str, tmp_path: Path) -> None:
+    library()
+    clip = write_video(tmp_path / "walk.mp4", frames=4, size=(480, 854))
+    with browsing(chromium(), 360, 740) as page:
+        page.open(url)
+        page.until("!document.getElementById('about').hidden")
+        page.choose("#file", clip)
+        page.until(f"{CLIP}.videoWidth === 854")
+        made(page, "overlay")
+        page.until(f"{DONE} === 1 && {CLIP}.readyState >= 2")
+        assert page.run("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+        page.click("#make")  # it is within reach
+        page.until(f"{DONE} === 1")
+        assert page.errors == []
+
+
 def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: Path) -> None:
     with browsing(chromium()) as page:
         page.save_downloads(tmp_path)
@@ -242,6 +344,10 @@ def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: 
         page.until("!document.getElementById('token-row').hidden")
         page.drop("#start", photo)
         page.until("document.getElementById('list').textContent.includes('waiting for the names of classes')")
+        (tmp_path / "clip.mp4").write_bytes(b"a video")
+        page.drop("#viewer", tmp_path / "clip.mp4")
+        page.until("document.getElementById('list').textContent.includes('is a video; this service takes none')")
+        page.run("document.querySelectorAll('#list .remove')[1].click()")
         type_into(page, "#classes", "cat, sky")
         page.until(f"{FAILED} === 1 && document.getElementById('list').textContent.includes('asks for its token')")
         type_into(page, "#token", TOKEN)

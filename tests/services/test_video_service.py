@@ -170,7 +170,7 @@ def test_a_picture_goes_behind_the_object(host: str, tmp_path: Path) -> None:
         ({"threshold": "2"}, "threshold '2' is not a number from 0 to 1"),
         ({"smoothing": "nan"}, "smoothing 'nan' is not a number from 0 to 1"),
         ({"smoothing": "1"}, "smoothing must be at least 0 and below 1, got 1"),
-        ({"look_ahead": "3"}, "the look-ahead of sdnet is 0 to 0 frames, got 3"),
+        ({"look_ahead": "3"}, "the look-ahead of sdnet is 0: it looks at no later frames"),
         ({"look_ahead": "-1"}, "look_ahead '-1' is not a number of frames"),
         ({"companion": "x"}, "the form must have the video's file as 'video'"),
     ],

@@ -1,5 +1,8 @@
 """A teacher that sees each picture once, before the training."""
 
+import hashlib
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +11,12 @@ import torch
 from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
+from limelight.data import teacher_maps
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
 from limelight.data.teacher_maps import map_path, read_map
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from limelight.models.registry import create_model
@@ -154,3 +159,35 @@ def test_a_damaged_map_is_named(tmp_path: Path):
 def test_a_teacher_of_clips_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="teacher_maps: each-step"):
         KeptMaps(NetworkTeacher(create_model("stdnet", width=12), CARD, size=None, **FACTS), tmp_path)
+
+
+def test_maps_are_named_by_picture_and_companion_which_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def counted(path: Path) -> str:
+        hashed.append(Path(path).name)
+        return sha256_file(path)
+
+    monkeypatch.setattr(teacher_maps, "sha256_file", counted)
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    one.write_bytes(b"near"), other.write_bytes(b"far!")
+    (alone,) = toy_samples(tmp_path, 1)
+    pair = [replace(alone, sensor="rgbd", companion=str(path)) for path in (one, other)]
+
+    def named(content: bytes) -> Path:
+        digest = hashlib.sha256(f"{alone.sha256} {hashlib.sha256(content).hexdigest()}".encode()).hexdigest()
+        return tmp_path / "maps" / digest[:2] / f"{digest}.png"
+
+    for _ in range(3):
+        assert map_path(tmp_path / "maps", alone).name == f"{alone.sha256}.png"
+        assert [map_path(tmp_path / "maps", each) for each in pair] == [named(b"near"), named(b"far!")]
+    assert hashed == ["one.png", "other.png"]
+    # Another content counts, whatever its length and its time: by content still.
+    before = one.stat()
+    one.write_bytes(b"deep")
+    os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert map_path(tmp_path / "maps", pair[0]) == named(b"deep")
+    with pytest.raises(UserError, match="none"):
+        map_path(tmp_path / "maps", replace(pair[0], companion=str(tmp_path / "none.png")))

@@ -92,8 +92,10 @@ def check_is_there(device: str) -> None:
     """Refuse an absent webcam, without opening it.
 
     Raises:
-        UserError: there is none of this index or path.
+        UserError: there is none of this index or path, or neither is given.
     """
+    if not device:
+        raise UserError("--webcam needs the index of a webcam, such as 0, or its path")
     path = _path(device)
     if not sys.platform.startswith("linux") or path.exists():
         return
