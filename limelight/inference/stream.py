@@ -50,10 +50,8 @@ class Stream:
         together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
         if look_ahead is not None and not 0 <= look_ahead < together:
             possible = f"0 to {together - 1} frames" if together > 1 else "0: it looks at no later frames"
-            raise UserError(
-                f"the look-ahead of {predictor.card.architecture.model} is {possible}; leave --look-ahead out, or change "
-                f"it (got {look_ahead})"
-            )
+            model = predictor.card.architecture.model
+            raise UserError(f"the look-ahead of {model} is {possible}; change it or leave it out (got {look_ahead})")
         self._smoothing = smoothing
         self._windows: _Windows
         if predictor.streams:

@@ -91,9 +91,7 @@ def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredict
 
 def test_mistakes_are_one_line(predictor: SaliencyPredictor) -> None:
     for wrong in (-1, FRAMES):
-        with pytest.raises(
-            UserError, match=f"of stdnet is 0 to 4 frames; leave --look-ahead out, or change it .got {wrong}"
-        ):
+        with pytest.raises(UserError, match=f"of stdnet is 0 to 4 frames; change it or leave it out .got {wrong}"):
             Stream(predictor, look_ahead=wrong)
     stream = Stream(predictor, look_ahead=0)
     stream.push(frames(1)[0])
