@@ -62,7 +62,7 @@ serve: setup  ## serve the packaged champion on 127.0.0.1:3000
 	@limelight serve
 
 benchmarks: setup  ## the figures of the README, measured on this machine (but for those that train, need a GPU or another program)
-	@for file in $(filter-out benchmarks/peers.py benchmarks/sampling.py benchmarks/full_size.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	@for file in $(filter-out benchmarks/peers.py benchmarks/sampling.py benchmarks/full_size.py benchmarks/foreground.py,$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$file"; python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 leaderboard: setup  ## compare models on sets of real photos: ARGS="--data NAME=FOLDER ..." (tools/leaderboard --help)

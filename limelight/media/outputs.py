@@ -27,8 +27,8 @@ CONTOUR_LEVEL = 0.5
 SHARE_OF_BLUR = 0.02
 """Standard deviation of the blurred background, as a share of the picture's longer side."""
 
-_WINDOWS = (90, 6)
-"""Window sides of blur fusion's two passes, pixels, as published."""
+_WINDOWS = (90, 6, 3)
+"""Window sides of blur fusion's passes, pixels: two as published, and a third one, which benchmarks.foreground is for."""
 _BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
 
 
@@ -139,7 +139,7 @@ def foreground_colours(layer: Layer) -> np.ndarray:
     """Estimate the object's own colours where it mixes with its background.
 
     A half-transparent pixel of the picture holds half of the old background; kept as it is, it shows as a halo on the
-    new one. Solves I = alpha F + (1 - alpha) B for F by two passes of blur fusion: M. Forte, "Approximate Fast
+    new one. Solves I = alpha F + (1 - alpha) B for F by passes of blur fusion: M. Forte, "Approximate Fast
     Foreground Colour Estimation", ICIP 2021. Transparent pixels of the picture are weighted by their own opacity.
 
     Returns:
