@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.data.manifest import Sample
+from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
 from limelight.evaluation.worker import Source, read_map, read_truth
 from limelight.foundation.errors import UserError
@@ -56,10 +57,12 @@ class Changes:
         self._before = clip, error_HW
 
     def metrics(self) -> dict[str, float]:
-        """'dtssd'; nothing without clips."""
+        """'dtssd', and of several clips its standard error; nothing without clips."""
         if not self.by_clip:
             return {}
-        return {"dtssd": float(np.mean([np.mean(changes) for changes in self.by_clip.values()]))}
+        clips = [float(np.mean(changes)) for changes in self.by_clip.values()]
+        error = {"dtssd" + ERROR: standard_error(clips)} if len(clips) > 1 else {}
+        return {"dtssd": float(np.mean(clips)), **error}
 
 
 def _scored(found: Iterable[Found], clips: dict[str, str], changes: Changes) -> Iterator[Pair]:

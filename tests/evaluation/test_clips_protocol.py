@@ -67,6 +67,10 @@ def test_the_change_of_errors(found: list[Found]) -> None:
     for _ in range(3):
         same.add("a", np.full((4, 4), 90, np.uint8), np.zeros((4, 4), np.uint8))
     assert same.metrics() == {"dtssd": 0.0} and Changes().metrics() == {}
+    for value in (90, 190):
+        same.add("b", np.full((4, 4), value, np.uint8), np.zeros((4, 4), np.uint8))
+    half = 100 / 255 / 2
+    assert same.metrics() == pytest.approx({"dtssd": half, "dtssd_se": half}, rel=1e-5)
     apart = Changes()
     for clip in ("a", "b"):
         apart.add(clip, np.full((4, 4), 90, np.uint8), np.zeros((4, 4), np.uint8))
