@@ -111,3 +111,16 @@ def test_only_the_causal_form_takes_single_frames() -> None:
     assert not STDNet(width=8).capabilities.stream and STDNet(width=8, causal=True).capabilities.stream
     with pytest.raises(NotImplementedError, match="looks at later frames too"):
         STDNet(width=8).step(torch.zeros(1, 3, 32, 32))
+
+
+def test_a_still_is_a_clip_of_one_frame() -> None:
+    """However long it stands still, and whichever frames the network looks at: a decoder may learn from stills alone."""
+    torch.manual_seed(0)
+    both, causal = (STDNet(width=12, causal=each).eval() for each in (False, True))
+    causal.load_state_dict(both.state_dict())
+    still_B13HW = torch.rand(2, 1, 3, 48, 64)
+    with torch.no_grad():
+        map_B1HW = both(still_B13HW)[0]
+        long = both(still_B13HW.expand(-1, 5, -1, -1, -1))[0].unflatten(0, (2, 5))
+        assert_agree(long, map_B1HW[:, None].expand_as(long), both)
+        assert_agree(causal(still_B13HW)[0], map_B1HW, both)
