@@ -28,7 +28,7 @@ SHARE_OF_BLUR = 0.02
 """Standard deviation of the blurred background, as a share of the picture's longer side."""
 
 _WINDOWS = (90, 6, 3)
-"""Window sides of blur fusion's passes, pixels: two as published, and a third one, which benchmarks.foreground is for."""
+"""Window sides of blur fusion's passes, pixels: two as published, and a third one; see benchmarks/foreground.py."""
 _BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
 
 

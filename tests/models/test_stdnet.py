@@ -114,7 +114,7 @@ def test_only_the_causal_form_takes_single_frames() -> None:
 
 
 def test_a_still_is_a_clip_of_one_frame() -> None:
-    """However long it stands still, and whichever frames the network looks at: a decoder may learn from stills alone."""
+    """However long it stands, and whichever frames are looked at: a decoder may learn from stills alone."""
     torch.manual_seed(0)
     both, causal = (STDNet(width=12, causal=each).eval() for each in (False, True))
     causal.load_state_dict(both.state_dict())
