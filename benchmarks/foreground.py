@@ -35,6 +35,8 @@ Estimate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def main() -> None:
     options = _parse()
+    if not options.photos.is_dir():
+        raise UserError(f"{options.photos} is no folder; give one of photos")
     paths = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in EXTENSIONS)[: options.count]
     if len(paths) < 2:
         raise UserError(f"{options.photos} needs two pictures or more")
@@ -107,4 +109,7 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as problem:
+        raise SystemExit(f"error: {problem}") from None

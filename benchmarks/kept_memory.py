@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from benchmarks.rewrites import paired_ratio
+from benchmarks._pairs import paired_ratio
 from limelight.config import Run
 from limelight.data.samples import Batch
 from limelight.foundation.files import write_json

@@ -28,8 +28,8 @@ import numpy as np
 import openvino
 import torch
 
+from benchmarks._pairs import paired_ratio
 from limelight.deploy.export import export
-from limelight.evaluation.averages import standard_error
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.feeds import picture_feeds
@@ -167,18 +167,6 @@ def _seconds(call: Callable[[], object]) -> float:
     started = time.process_time()
     call()
     return time.process_time() - started
-
-
-def paired_ratio(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
-    """The geometric mean of after / before over pairs with its standard error, and both medians in milliseconds."""
-    logarithms = np.log(np.asarray(after) / np.asarray(before))
-    ratio = float(np.exp(logarithms.mean()))
-    return {
-        "before_ms": round(1000 * float(np.median(before)), 2),
-        "after_ms": round(1000 * float(np.median(after)), 2),
-        "ratio": round(ratio, 4),
-        "standard_error": round(ratio * standard_error(logarithms), 4),
-    }
 
 
 def _network(options: argparse.Namespace) -> tuple[SDNet, Card]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks import full_size
-from benchmarks.rewrites import paired_ratio, with_joined_identities
+from benchmarks._pairs import paired_ratio
+from benchmarks.rewrites import with_joined_identities
 from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
 from limelight.data.samples import Batch
 from limelight.inference.sampling import Sampling
