@@ -67,10 +67,8 @@ class Runtime:
 
     def computed_in(self) -> NumberFormat:
         """The actual number format on this machine: OpenVINO uses fp32 where the CPU has no bf16."""
-        if self.name == "openvino-bf16":
-            import openvino
-
-            return "bf16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        if self.name == "openvino-bf16" and not openvino_has_bf16():
+            return "fp32"
         return self.number_format
 
     def in_half_precision(self) -> "Runtime":
@@ -85,6 +83,14 @@ class Runtime:
                 f"runtime {self.name!r} has no half precision; use torch-bf16 or openvino-bf16, or leave it out"
             )
         return half
+
+
+def openvino_has_bf16() -> bool:
+    """Whether the CPU has bf16 instructions. Asked for bf16 on one that has AVX-512 alone, OpenVINO emulates it, which
+    rounds and is several times slower than fp32."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 TORCH = Runtime("torch", "fp32")

@@ -9,6 +9,7 @@ from typing import Literal
 from limelight.foundation.errors import UserError
 from limelight.inference.backends.backend import Backend, ExportedBackend
 from limelight.inference.plan import Plan
+from limelight.inference.runtimes import openvino_has_bf16
 
 
 def open_backend(planned: Plan) -> Backend:
@@ -39,7 +40,8 @@ def open_backend(planned: Plan) -> Backend:
         from limelight.inference.backends.openvino import OpenVinoBackend
 
         # bf16 in an 8-bit network applies to the operations that were not quantised.
-        precision: Literal["f32", "bf16"] = "f32" if runtime.number_format == "fp32" else "bf16"
+        wanted = runtime.number_format != "fp32" and openvino_has_bf16()
+        precision: Literal["f32", "bf16"] = "bf16" if wanted else "f32"
         backend = OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
         backend.open_step(runtime.step_file(folder), planned.fixed)
         return backend
