@@ -41,6 +41,7 @@ def test_a_table_of_models_and_maps(untrained: Path, tmp_path: Path) -> None:
         "perfect=maps",
         "--table",
         "page.md",
+        "--no-shipped",
     )
     result = tool(tmp_path, *arguments)
     assert result.returncode == 0, result.stderr
@@ -58,7 +59,8 @@ def test_nothing_to_compare_and_no_place(tmp_path: Path) -> None:
             ("--data", "photos=empty", "--model", "plain=nowhere"),
             "'nowhere' is neither a weights folder nor the name of weights",
         ),
-        (("--data", "photos=gone", "--maps", "a=empty"), "gone"),
+        (("--data", "photos=gone", "--maps", "a=empty"), "gone is not a folder; give NAME=FOLDER"),
+        (("--data", "photos=empty", "--no-shipped"), "there is nothing to compare; give --model or --maps"),
     ):
         result = tool(tmp_path, *arguments)
         assert result.returncode == 2 and message in result.stderr.splitlines()[-1], result.stderr
