@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
         train={"teacher": "scfnet"},
         distil={"student": {"family": "sdnet", "teacher": "teacher"}},
         deploy={"student": "sdnet"},
-        evaluate={"student": "sdnet", "student-deploy": "sdnet"},
+        evaluate={"student-deploy": "sdnet"},
         profiles={
             "tiny": {
                 "data": {"datasets": [{"name": "scenes", "render": {"scenes": 48, "size": 48}}]},
@@ -58,7 +58,7 @@ def append(path: Path) -> None:
 def test_from_nothing_to_a_bento(project: Path) -> None:
     dvc(project, "repro")
     champion = json.loads((project / "reports/leaderboard/champion.json").read_text())
-    assert champion["saliency"]["artifact"] in ("student", "student-deploy")
+    assert champion["saliency"]["artifact"] == "student-deploy"
     assert (project / "artifacts/bento/limelight.bento").stat().st_size > 1_000_000
     assert "wFm" in dvc(project, "metrics", "show")
     runs = subprocess.run(
@@ -78,7 +78,6 @@ def test_from_nothing_to_a_bento(project: Path) -> None:
     assert again.count("Running stage") == 1  # download looks at the data every time
 
     # A family's code is what its own runs wait for, and no others.
-    assert stale(project) == set()
     append(project / "models/diffusion/ensemble.py")
     append(project / "models/families.py")
     assert stale(project) == set()
@@ -87,7 +86,6 @@ def test_from_nothing_to_a_bento(project: Path) -> None:
     shutil.copyfile(ROOT / "models/scfnet/presets.py", project / "models/scfnet/presets.py")
 
     # A changed setting runs what depends on it and nothing else.
-    dvc(project, "repro", "--dry")
     changed = yaml.safe_load((project / "params.yaml").read_text())
     changed["profiles"]["tiny"]["compare"] = {"saliency": {"metric": "mae"}}
     (project / "params.yaml").write_text(yaml.safe_dump(changed))

@@ -29,7 +29,7 @@ from limelight.inference.backends.memory import forward_bytes
 from limelight.models.registry import create_model
 
 # Ascending, since the system keeps one peak of the process.
-for name, size, batch in (("sdnet", 480, 1), ("diffsod-tiny", 640, 1)):
+for name, size, batch in (("sdnet", 384, 1), ("diffsod-tiny", 480, 1)):
     network = create_model(name).eval().to(memory_format=torch.channels_last)
 
     def compute(size=size, batch=batch):
@@ -112,7 +112,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
 
 @pytest.mark.slow
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(10, 10), processing_res=0)
+    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 4), processing_res=0)
     predictor._backend.network.rows_per_chunk = 1
     small = predictor._backend.picture_bytes((64, 96), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
