@@ -54,12 +54,13 @@ def answer_error(error: Refusal | UserError) -> Response:
 
 
 def description(plan: Plan, limits: Set[str] = LIMITS) -> dict[str, Any]:
-    """Describe what is being served, as JSON: one line on how it runs, the model's card, the limits of a request.
+    """Describe what is being served, as JSON: its name, how it runs in one line, the model's card, a request's limits.
 
     Args:
         limits: names of settings.
     """
     return {
+        "name": plan.name,
         "description": plan.description,
         "card": plan.card.model_dump(mode="json"),
         "limits": {name: getattr(SETTINGS, name) for name in sorted(limits)},

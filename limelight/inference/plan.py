@@ -3,6 +3,7 @@
 The command line, the service's start-up and the predictors all use this plan.
 """
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,15 +96,22 @@ class Plan:
     calibrated: bool = False
 
     @property
+    def name(self) -> str:
+        """Their folder's, less the sha256 that an export's place in the cache has, or a bento; else the network's."""
+        own = re.sub(r"-?\b[0-9a-f]{12}(-.*)?$", "", self.folder.resolve().name)
+        return own or self.card.architecture.model
+
+    @property
     def description(self) -> str:
-        """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
+        """One line: name, model, form, parameters, runtime, device, number format, sampling, weights."""
         architecture, computed_in = self.card.architecture, self.runtime.computed_in()
         requested_format = self.runtime.number_format
         return ", ".join(
             filter(
                 None,
                 (
-                    f"{architecture.model} ({architecture.form} form, {architecture.parameters:,} parameters)",
+                    f"{f'{self.name}: ' if self.name != architecture.model else ''}{architecture.model} "
+                    f"({architecture.form} form, {architecture.parameters:,} parameters)",
                     f"{self.runtime.engine} on {self.device}{f' ({self.threads} threads)' if self.threads else ''}",
                     computed_in
                     if computed_in == requested_format

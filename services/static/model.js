@@ -4,10 +4,10 @@ import { find, make, megabytes } from "./dom.js";
 
 const MAX_HINTS = 16;
 
-/** @param about {description, card, limits}, as `describe` returns it. */
-export function showModel({ description, card, limits }) {
+/** @param about {name, description, card, limits}, as `describe` returns it. */
+export function showModel({ name, description, card, limits }) {
   const { provenance, use } = card;
-  find("model").textContent = description.replace(/ \(.*? parameters\)/, "").replace(/, weights \w+$/, "");
+  find("model").textContent = description.replace(/^.*? parameters\)/, name).replace(/, weights \w+$/, "");
   find("runs").textContent = description;
   const licence = provenance.licence && `licence ${provenance.licence}`;
   find("source").textContent = [provenance.source, licence].filter(Boolean).join("; ");

@@ -89,6 +89,22 @@ def test_description_says_what_runs(predictor: SaliencyPredictor) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("limelight-base", "limelight-base"),
+        ("limelight-base-bde1d1a21d9d-openvino-fp32", "limelight-base"),
+        ("inspyrenet-swinb.plus-ultra-0123456789ab-onnx-int8-89abcdef", "inspyrenet-swinb.plus-ultra"),
+        ("bde1d1a21d9d", "sdnet"),  # a bento's
+    ],
+)
+def test_the_name_is_the_folder_s(untrained: Path, tmp_path: Path, folder: str, name: str) -> None:
+    shutil.copytree(untrained, tmp_path / folder)
+    planned = load(tmp_path / folder).plan
+    assert planned.name == name
+    assert planned.description.startswith(f"{name}: sdnet (" if name != "sdnet" else "sdnet (")
+
+
 def test_size_is_rounded_to_what_the_network_takes(untrained: Path) -> None:
     any_size = Prepare(size=(64, 64))
     assert fixed_size(100, Prepare(size=(64, 64), divisor=32)) == (96, 96)

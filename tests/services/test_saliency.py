@@ -234,6 +234,7 @@ def test_describe_is_the_card(client: httpx.Client, untrained: Path) -> None:
         "max_seconds": 600,
         "max_frame_pixels": 9_437_184,
     }
+    assert description["name"] == "sdnet"
     assert description["description"].startswith("sdnet (training form, 745,197 parameters), torch on cpu")
 
 
