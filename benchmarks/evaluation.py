@@ -7,7 +7,6 @@ Every candidate reads the PNG files itself. Rounds alternate between the candida
 compared, so that other load on the machine affects all of them alike.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from limelight.evaluation.metrics import Pair, Scorer
 from limelight.evaluation.worker import read_map, read_truth
 from limelight.foundation.errors import UserError
@@ -112,14 +112,13 @@ def _timed(run: Callable[[], object]) -> tuple[float, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--maps", type=Path, help="a folder of maps")
     parser.add_argument("--masks", type=Path, help="the folder of their ground truths")
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--size", type=int, nargs=2, default=(300, 400), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the result there")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -134,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
@@ -83,7 +84,7 @@ def take_turns(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[s
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--photos", type=Path, default=Path(__file__).parent.parent / "tests/photos")
     parser.add_argument("--model", default="limelight-base", help="a weights folder or a name")
     parser.add_argument("--runtime", default="openvino-fp32")
@@ -92,9 +93,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

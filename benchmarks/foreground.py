@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from limelight.evaluation.averages import standard_error
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
@@ -100,16 +101,12 @@ def _rows(errors: dict[str, list[float]], seconds: dict[str, float]) -> dict[str
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
     parser.add_argument("--model", default="limelight-base", help="the network whose maps are the alpha")
     parser.add_argument("--count", type=int, default=100, help="most photos")
-    parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        raise SystemExit(f"error: {problem}") from None
+    run_command(main)

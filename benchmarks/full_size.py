@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._command import new_parser, run_command
 from limelight.config import Run
 from limelight.data.classes import Vocabulary
 from limelight.data.samples import Batch
@@ -183,14 +184,13 @@ def show(what: str, row: Row, images: int) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--models", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
     parser.add_argument("--size", type=int, default=384, help="pixels, height = width")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--steps", type=int, default=10, help="timed, after three that are not")
-    parser.add_argument("--json", type=Path, help="also write the result there")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

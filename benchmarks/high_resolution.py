@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from limelight.deploy.first_use import with_export
 from limelight.foundation.files import write_json
 from limelight.imaging.geometry import stretch
@@ -90,17 +91,16 @@ def _in_process_of_its_own(name: str) -> dict[str, Any]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--model", default="limelight-base", help="a weights folder or a name")
     parser.add_argument("--photo", type=Path, default=PHOTO, help="enlarged to the size below")
     parser.add_argument("--width", type=int, default=8192)
     parser.add_argument("--height", type=int, default=5464)
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--child", choices=("whole", "refined"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from benchmarks._command import new_parser, run_command
 from benchmarks._pairs import paired_ratio
 from limelight.config import Run
 from limelight.data.samples import Batch
@@ -117,12 +118,11 @@ def _noise(count: int, size: int) -> Batch:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--size", type=int, default=224, help="of the pictures, pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=20, help="of steps, one with and one without")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the report to this file, too")
     options = parser.parse_args()
     if options.pairs < 2:
         parser.error("a standard error needs at least 2 pairs")
@@ -130,4 +130,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

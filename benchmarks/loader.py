@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks._command import run_command
 from limelight.config import Run
 from limelight.data.loader import batches_per_epoch, epoch_batches
 from limelight.data.manifest import Sample
@@ -139,4 +140,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks._command import new_parser, run_command
 from limelight.deploy.merged import export_weights
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
@@ -149,7 +150,7 @@ def print_table(report: dict[str, Any], peer: str) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--weights", type=Path, help="the published file")
@@ -158,9 +159,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=["torch", "openvino-fp32", "openvino-bf16"])
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -28,6 +28,7 @@ import numpy as np
 import openvino
 import torch
 
+from benchmarks._command import new_parser, run_command
 from benchmarks._pairs import paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
@@ -189,13 +190,12 @@ def _picture(options: argparse.Namespace) -> np.ndarray:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--weights", type=Path, help="folder of an SDNet [random weights]")
     parser.add_argument("--picture", type=Path, help="a picture's file [noise]")
     parser.add_argument("--size", type=int, default=320, help="of the input without --weights, pixels")
     parser.add_argument("--pairs", type=int, default=60, help="of calls, of each rewrite")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the report to this file, too")
     options = parser.parse_args()
     if options.pairs < 2:
         parser.error("a standard error needs at least 2 pairs")
@@ -203,7 +203,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        raise SystemExit(f"error: {problem}") from None
+    run_command(main)

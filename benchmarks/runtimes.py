@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks._command import new_parser, run_command
 from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy
 from limelight.foundation.errors import UserError
@@ -222,7 +223,7 @@ def print_table(report: dict) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.runtimes", description=__doc__.partition("\n")[0])
+    parser = new_parser(__doc__)
     parser.add_argument("--weights", type=Path, help="folder of a network that merges, in training form")
     parser.add_argument("--images", type=Path, help="folder of photos")
     parser.add_argument("--masks", type=Path, help="folder of their masks, same names")
@@ -231,7 +232,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--samples", type=int, default=64, help="photos on which the forms are compared")
     parser.add_argument("--train-steps", type=int, default=200, help="of the training that stands in for --weights")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     if bool(options.images) != bool(options.masks):
         parser.error("give --images and --masks together")
@@ -239,7 +239,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        raise SystemExit(f"error: {problem}") from None
+    run_command(main)

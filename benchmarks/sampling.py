@@ -27,6 +27,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from benchmarks._command import new_parser, run_command
 from limelight.config import Params, parse
 from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import read_manifest
@@ -228,15 +229,14 @@ def print_table(report: dict[str, Any]) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=400, help="drawn per modality; 40 %% of them to train on")
     parser.add_argument("--autoencoder-epochs", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=7, help="of either way")
     parser.add_argument("--images", type=int, default=90, help="test pictures, at most 14 %% of the scenes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of weights, batches and noise")
-    parser.add_argument("--json", type=lambda path: Path(path).absolute(), help="also write the result there")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

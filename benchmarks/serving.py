@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import numpy as np
 
+from benchmarks._command import run_command
 from limelight.deploy.first_use import with_export
 from limelight.imaging.images import encode, read_picture
 from limelight.inference.plan import Request
@@ -109,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 import torch
 
+from benchmarks._command import new_parser, run_command
 from limelight.deploy.merged import export_weights
 from limelight.foundation.files import atomic_path, write_json
 from limelight.imaging.images import read_image
@@ -178,7 +179,7 @@ def _moving_noise(count: int) -> Iterator[np.ndarray]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--clips", type=Path, help="weights folder of a network of clips [an untrained stdnet]")
     parser.add_argument("--causal", type=Path, help="weights folder of a causal one [an untrained stdnet-causal]")
     parser.add_argument("--frames", type=Path, help="folder of a clip's frames [noise that moves]")
@@ -190,9 +191,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=int, default=0, help="measure memory over this many frames")
     parser.add_argument("--curve", type=Path, help="PNG file of memory over frames")
-    parser.add_argument("--json", type=Path, help="write the report to this file, too")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

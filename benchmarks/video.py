@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from benchmarks.folder import contiguous, take_turns
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
@@ -124,7 +125,7 @@ def _write_clip(path: Path, images: list[np.ndarray]) -> Path:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--frames", type=Path, help="a folder of frames [drawn ones]")
     parser.add_argument(
         "--model", default="limelight-base", help="a weights folder or a name, of a network of pictures"
@@ -135,9 +136,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--height", type=int, default=480, help="of a frame, pixels")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
