@@ -12,6 +12,7 @@ from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import FILE_TYPES, read_picture
 from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
 from limelight.media.standard_input import StandardInput
+from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk
 from limelight.predict.request import (
@@ -146,8 +147,8 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
             raise UserError(
                 f"the results are {len(style.endings)} files, not one for standard output; name a file (--output)"
             )
-        if target == STREAM and sys.stdout.isatty():
-            raise UserError("standard output is a terminal; redirect it, or name a file (--output)")
+        if target == STREAM:
+            check_standard_output("redirect it")
         if target != STREAM and (folder or suffix != made):
             raise UserError(f"{target}: the result of - (standard input) has no name; name a {made} file")
         return target

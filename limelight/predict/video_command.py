@@ -9,6 +9,7 @@ from pathlib import Path
 from limelight.foundation.errors import UserError
 from limelight.inference.predictor import SaliencyPredictor
 from limelight.media.standard_input import StandardInput
+from limelight.media.standard_output import check_standard_output
 from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import MAX_RATE, Clip
 from limelight.media.video.formats import FORMATS, av
@@ -161,8 +162,8 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     _refuse_options(request, only_pictures, "videos", rate_is_refused=False)
     suffix = result_suffix(request, suffix)
     streamed = request.output == STREAM or (request.sources == [STREAM] and request.output is None)
-    if streamed and sys.stdout.isatty():
-        raise UserError("standard output is a terminal; pipe it into a program, or name a file (--output)")
+    if streamed:
+        check_standard_output("pipe it into a program")
     style = style_of(request, ".png")
     suffix = video_suffix(style, suffix, streamed=streamed)
     if style.moving is not None:

@@ -15,6 +15,7 @@ import pytest
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 from limelight.media.standard_input import StandardInput
+from limelight.media.standard_output import check_standard_output
 from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.folder import FrameFolder, natural_order
 from limelight.media.video.formats import encoding
@@ -61,6 +62,15 @@ def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UserError, match="standard input is closed; pipe a picture or a video into it"):
         StandardInput()
+
+
+def test_so_it_is_for_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(UserError, match=r"standard output is a terminal; redirect it, or name a file \(--output\)"):
+        check_standard_output("redirect it")
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UserError, match="standard output is closed; leave it open"):
+        check_standard_output("redirect it")
 
 
 # -------------------------------------------------------------------------------------------------------------- webcam
