@@ -1,6 +1,7 @@
 """`tools/leaderboard` on a set of photos, by the stages that a pipeline has."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from limelight.foundation.errors import UserError
 from tests.conftest import ROOT
 
 PAGE = "# Models\n\n<!-- leaderboard: tools/leaderboard writes this table -->\nold\n<!-- leaderboard ends -->\n\nEnd.\n"
@@ -52,15 +54,14 @@ def test_a_table_of_models_and_maps(untrained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "page.md").read_text().startswith("# Models") and "old" not in "".join(rows)
 
 
-def test_nothing_to_compare_and_no_place(tmp_path: Path) -> None:
+def test_nothing_to_compare_and_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    for arguments, message in (
-        (
-            ("--data", "photos=empty", "--model", "plain=nowhere"),
-            "'nowhere' is neither a weights folder nor the name of weights",
-        ),
-        (("--data", "photos=gone", "--maps", "a=empty"), "gone is not a folder; give NAME=FOLDER"),
-        (("--data", "photos=empty", "--no-shipped"), "there is nothing to compare; give --model or --maps"),
+    main = runpy.run_path(str(ROOT / "tools/leaderboard"))["main"]
+    for given, message in (
+        ({"data": ["photos=empty"], "model": ["plain=nowhere"]}, "'nowhere' is neither a weights folder nor the name"),
+        ({"data": ["photos=gone"], "maps": ["a=empty"]}, "gone is not a folder; give NAME=FOLDER"),
+        ({"data": ["photos=empty"], "shipped": False}, "there is nothing to compare; give --model or --maps"),
     ):
-        result = tool(tmp_path, *arguments)
-        assert result.returncode == 2 and message in result.stderr.splitlines()[-1], result.stderr
+        with pytest.raises(UserError, match=message):
+            main(**given)
