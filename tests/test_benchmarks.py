@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import full_size
+from benchmarks import full_size, options
 from benchmarks._pairs import paired_ratio
 from benchmarks.paired import compare, read
 from benchmarks.rewrites import with_joined_identities
 from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import write_json
+from limelight.foundation.files import read_json, write_json
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
 from limelight.models.sdnet.network import SDNet
@@ -111,6 +111,20 @@ def test_pairs_of_pictures_need_reports_of_one_kind(tmp_path: Path) -> None:
     write_json(tmp_path / "two/metrics.json", {"datasets": {"film": {"torch-fp32": {"dtssd": 0.1}}}})
     with pytest.raises(UserError, match="film has clips"):
         read(tmp_path / "two", "torch-fp32")
+
+
+@pytest.mark.parametrize(("model", "given"), [("sdnet", ["stem=space-to-depth"]), ("stdnet", ["fine_planes=16"])])
+def test_options_are_timed_in_pairs(
+    model: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "times.json"
+    monkeypatch.setattr("sys.argv", ["options", model, *given, "--size", "32", "--pairs", "2", "--json", str(file)])
+    options.main()
+    report = read_json(file)
+    assert report["with_to_without"]["ratio"] > 0
+    assert report["options"] == dict(options._read(each) for each in given)
+    with pytest.raises(UserError, match="give name=value"):
+        options._read("stem")
 
 
 def _report(folder: Path, values: dict[str, float], runtimes: tuple[str, ...] = ("torch-fp32",)) -> None:
