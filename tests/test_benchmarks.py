@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import full_size
+from benchmarks import full_size, options
 from benchmarks._pairs import paired_ratio
+from benchmarks.paired import compare, read
 from benchmarks.rewrites import with_joined_identities
 from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
 from limelight.data.samples import Batch
+from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json, write_json
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
 from limelight.models.sdnet.network import SDNet
@@ -75,3 +78,57 @@ def test_the_ratio_of_pairs_by_hand() -> None:
     noisy = paired_ratio([1.0, 1.0], [1.0, np.e**2])
     assert noisy["ratio"] == pytest.approx(np.e, abs=1e-4)
     assert noisy["standard_error"] == pytest.approx(np.e, abs=1e-4)  # the logarithms are 0 and 2, their error is 1
+
+
+def test_paired_differences_by_hand(tmp_path: Path) -> None:
+    """Over seeds first, then over the pictures that all reports have scored."""
+    for name, values in {
+        "plain0": {"a": 0.1, "b": 0.3, "c": 0.9},
+        "other0": {"a": 0.2, "b": 0.3},
+        "plain1": {"a": 0.3, "b": 0.3},
+        "other1": {"a": 0.4, "b": 0.5},
+    }.items():
+        _report(tmp_path / name, values)
+    reports = [read(tmp_path / name, None) for name in ("plain0", "other0", "plain1", "other1")]
+    figures = compare([(reports[0], reports[1]), (reports[2], reports[3])], "mae")
+    assert figures["differences"] == pytest.approx([0.05, 0.15])
+    assert figures["pictures"] == 2
+    assert (figures["without"], figures["with"]) == pytest.approx((0.25, 0.35))
+    assert (figures["difference"], figures["standard_error"]) == pytest.approx((0.1, 0.0))
+    alone = compare([(reports[0], reports[1])], "mae")
+    assert alone["standard_error"] == pytest.approx(0.05)  # differences of 0.1 and 0
+
+
+def test_pairs_of_pictures_need_reports_of_one_kind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no report of"):
+        read(tmp_path, None)
+    _report(tmp_path / "two", {"a": 0.1}, ("torch-fp32", "openvino-fp32"))
+    with pytest.raises(UserError, match="torch-fp32, openvino-fp32; name one"):
+        read(tmp_path / "two", None)
+    assert read(tmp_path / "two", "openvino-fp32") == {"a": {"mae": 0.1}}
+    with pytest.raises(UserError, match="no two pictures have 'mae'"):
+        compare([(read(tmp_path / "two", "openvino-fp32"), {"a": {"mae": 0.2}})], "mae")
+    write_json(tmp_path / "two/metrics.json", {"datasets": {"film": {"torch-fp32": {"dtssd": 0.1}}}})
+    with pytest.raises(UserError, match="film has clips"):
+        read(tmp_path / "two", "torch-fp32")
+
+
+@pytest.mark.parametrize(("model", "given"), [("sdnet", ["stem=space-to-depth"]), ("stdnet", ["fine_planes=16"])])
+def test_options_are_timed_in_pairs(
+    model: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "times.json"
+    monkeypatch.setattr("sys.argv", ["options", model, *given, "--size", "32", "--pairs", "2", "--json", str(file)])
+    options.main()
+    report = read_json(file)
+    assert report["with_to_without"]["ratio"] > 0
+    assert report["options"] == dict(options._read(each) for each in given)
+    with pytest.raises(UserError, match="give name=value"):
+        options._read("stem")
+
+
+def _report(folder: Path, values: dict[str, float], runtimes: tuple[str, ...] = ("torch-fp32",)) -> None:
+    """What `limelight evaluate` writes of these pictures' MAE, a column that is empty beside it."""
+    write_json(folder / "metrics.json", {"datasets": {"photos": {runtime: {"mae": 0.1} for runtime in runtimes}}})
+    rows = [f"{name},photos,{runtime},{value:.6f}," for runtime in runtimes for name, value in values.items()]
+    (folder / "per_image.csv").write_text("\n".join(["id,dataset,runtime,mae,mba", *rows, ""]))
