@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks._command import new_parser, run_command
 from benchmarks._pairs import paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
@@ -95,13 +96,12 @@ def _read(option: str) -> tuple[str, Any]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("model", help="of limelight models")
     parser.add_argument("options", nargs="+", help="name=value; values as in params.yaml")
     parser.add_argument("--size", type=int, default=320, help="of the input, pixels")
     parser.add_argument("--pairs", type=int, default=60, help="of calls")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the report to this file, too")
     options = parser.parse_args()
     if options.pairs < 2:
         parser.error("a standard error needs at least 2 pairs")
@@ -109,7 +109,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        raise SystemExit(f"error: {problem}") from None
+    run_command(main)

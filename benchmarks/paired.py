@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._command import new_parser, run_command
 from limelight.evaluation.averages import standard_error
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
@@ -93,13 +94,12 @@ def compare(twos: Sequence[tuple[Figures, Figures]], metric: str) -> dict[str, f
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("reports", type=Path, nargs="+", help="folders below reports/eval: without, with, ...")
     parser.add_argument(
         "--metrics", nargs="+", default=METRICS, help=f"columns of {PER_IMAGE_FILE} [{' '.join(METRICS)}]"
     )
     parser.add_argument("--runtime", help="whose figures, where there are several")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     if len(options.reports) % 2:
         parser.error("give reports by twos: without and with")
@@ -107,7 +107,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        raise SystemExit(f"error: {problem}") from None
+    run_command(main)
