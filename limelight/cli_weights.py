@@ -1,5 +1,6 @@
 """The commands that bring weights in from elsewhere."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -151,14 +152,22 @@ def _preparation(
     )
 
 
+_MOST = {"mean": 1, "std": 10}
+"""Larger numbers are meant for pictures in [0, 255]."""
+
+
 def _triple(name: str, text: str) -> tuple[float, float, float]:
     """Parse '.5' or '.5,.5,.5'."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 3) or (name == "std" and min(values) <= 0):
+    understood = len(values) in (1, 3) and all(0 <= value < math.inf for value in values)
+    if not understood or (name == "std" and min(values) == 0):
         raise UserError(f"--{name} takes one number or three, such as .485,.456,.406; got {text!r}")
+    if max(values) > _MOST[name]:
+        divided = ",".join(f"{value / 255:.6g}" for value in values)
+        raise UserError(f"--{name} is of pictures in [0, 1], got {text!r}; if that is of 0 to 255, give {divided}")
     red, green, blue = values * (3 // len(values))
     return red, green, blue
 

@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from limelight.config.deployment import Runtime
 from limelight.foundation.section import Section
 from limelight.models.losses import check_loss, check_soft_loss
+
+TeacherRuntime = Literal["torch"] | Runtime
 
 
 class SupervisedSettings(Section):
@@ -37,6 +40,9 @@ class DistilledSettings(Section):
         default="each-step",
         description="each-step: of the augmented batch, as published; once: of each whole picture, before the training",
     )
+    teacher_runtime: TeacherRuntime = Field(
+        default="torch", description="with teacher_maps: once; others need the export in the teacher's folder"
+    )
     teacher_flip: bool = Field(default=False, description="the mean of its maps of the picture and of its mirror image")
     teacher_classes: list[str] = Field(
         default_factory=list,
@@ -48,6 +54,10 @@ class DistilledSettings(Section):
         names = [name.strip().casefold() for name in self.teacher_classes]
         if "" in names or len({*names}) < len(names):
             raise ValueError(f"teacher_classes {self.teacher_classes} must differ, and none may be empty")
+        if self.teacher_runtime != "torch" and self.teacher_maps != "once":
+            raise ValueError(
+                f"teacher_runtime {self.teacher_runtime} makes maps before the training; set teacher_maps: once"
+            )
         return self
 
 

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import set_seed
 
 from limelight.config import Params, Run
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
+from limelight.inference.backends import open_backend
+from limelight.inference.backends.backend import Backend
+from limelight.inference.plan import Request, plan
+from limelight.inference.runtimes import TORCH
 from limelight.models.base import Network
 from limelight.models.card import Card, Triple
 from limelight.models.companion import fitted_channels
@@ -160,15 +166,28 @@ def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teac
     network, card = load_weights(ARTIFACTS / name)
     size, classes, flip = run.objective.teacher_size, run.objective.teacher_classes, run.objective.teacher_flip
     try:
-        teacher = NetworkTeacher(network, card, mean=start.mean, std=start.std, size=size, classes=classes, flip=flip)
+        backend, computed = _exported(run.objective.teacher_runtime, ARTIFACTS / name, card)
+        teacher = NetworkTeacher(
+            network, card, mean=start.mean, std=start.std, size=size, classes=classes, flip=flip, backend=backend
+        )
         if run.objective.teacher_maps == "each-step":
             return teacher, card
         side, drawn = teacher.side or run.size.input, seed if teacher.steps else None
-        facts = [card.provenance.sha256, start.mean, start.std, side, classes, flip, drawn]
+        facts = [card.provenance.sha256, start.mean, start.std, side, classes, flip, drawn, *computed]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return KeptMaps(teacher, WORK / "maps" / digest[:16]), card
     except UserError as error:
         raise UserError(f"teacher {name!r}: {error}") from error
+
+
+def _exported(name: str, folder: Path, card: Card) -> tuple[Backend | None, list[str]]:
+    """Open a teacher's export, and say what its maps depend on besides the weights: its format here, and its files."""
+    if name == TORCH.name:
+        return None, []
+    planned = plan(folder, card, Request(name, "cpu", torch.get_num_threads()))
+    backend, runtime = open_backend(planned), planned.runtime
+    files = sorted(runtime.file(folder).parent.iterdir())
+    return backend, [runtime.engine, runtime.computed_in(), *map(sha256_file, files)]
 
 
 def _origin(card: Card) -> str:

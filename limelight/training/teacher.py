@@ -13,6 +13,8 @@ from limelight.config import Run
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
+from limelight.imaging.feeds import complete
+from limelight.inference.backends.backend import Backend
 from limelight.models.base import Network
 from limelight.models.card import Card, Triple
 from limelight.models.inputs import Input
@@ -60,6 +62,7 @@ class NetworkTeacher(Teacher):
             size that it takes.
         classes: prompts, for a network that takes prompts; empty = all classes that it learnt.
         flip: the mean of its maps of the picture and of its mirror image.
+        backend: computes the maps in the network's stead: an export of it, on the CPU and picture by picture.
 
     Raises:
         UserError: its maps are not saliency maps, the network does not take `size`, it takes no prompts and there are
@@ -80,6 +83,7 @@ class NetworkTeacher(Teacher):
         size: int | None,
         classes: Sequence[str],
         flip: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         super().__init__()
         prompted = any(each.source == "prompt" for each in network.inputs)
@@ -101,7 +105,8 @@ class NetworkTeacher(Teacher):
         self.flip = flip
         self.steps = card.use.denoise_steps
         # Batch norms of published weights may make predictions depend on the other pictures of a batch.
-        self.single_rows = not card.use.independent
+        self.single_rows = not card.use.independent or backend is not None
+        self.backend, self.all_inputs = backend, card.architecture.inputs
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
         means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
@@ -144,6 +149,10 @@ class NetworkTeacher(Teacher):
 
     def _answer(self, given: Mapping[str, Tensor]) -> Tensor:
         """Predict probability_B1HW with the teacher, used as it was trained."""
+        if self.backend is not None:
+            feeds = {name: value.cpu().numpy() for name, value in given.items()}
+            maps = self.backend.run(complete(self.all_inputs, feeds)).probability_BKhw
+            return torch.from_numpy(maps).to(given["image"].device)
         if self.prompt_KTC is not None:
             given = {**given, "prompt": self.prompt_KTC}
         if self.steps:

@@ -192,6 +192,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "network": (net, ["--model", "sdnet"], "--model cannot be given with an .onnx file"),
     "mean": (net, ["--mean", ".5,.5"], "takes one number or three"),
     "std": (net, ["--std", "0"], "takes one number or three"),
+    "no number": (net, ["--mean", "nan"], "takes one number or three"),
+    "mean of 255": (net, ["--mean", "128"], r"of pictures in \[0, 1\], got '128'; if that is of 0 to 255"),
+    "std of 255": (net, ["--mean", ".5", "--std", "256"], "give 1.00392"),
 }
 
 
