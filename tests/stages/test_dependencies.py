@@ -3,6 +3,7 @@
 tools/pipeline writes it from the stages' imports; what is tested is that it was run, and that it sees everything.
 """
 
+import re
 import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
@@ -82,3 +83,16 @@ def test_a_run_waits_for_its_own_family_alone() -> None:
         own = [each for each in waits if "${" in each]
         # What is only imported is made by no family's code that DVC could name.
         assert len(own) == ("foreach" in stage and name != "weights"), name
+
+
+@pytest.mark.parametrize(
+    "preset", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))], ids=lambda p: p.stem
+)
+def test_presets_have_what_dvc_asks_of_params(preset: Path) -> None:
+    """Lists of runs and sections of the profile, empty or not: DVC has no defaults for them."""
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    params = yaml.safe_load(preset.read_text(encoding="utf-8"))
+    assert set(re.findall(r"foreach: \$\{(\w+)\}", text)) <= params.keys()
+    sections = set(re.findall(r"- profiles\.\$\{profile\}\.(\w+)$", text, re.MULTILINE)) - {"runs"}
+    assert sections >= {"data", "deploy", "compare"}
+    assert sections <= params["profiles"][params["profile"]].keys()
