@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The weights': their folder's, less the sha256 that an export's place in the cache adds; else the network's."""
+        """The folder's, less the sha256 that an export's place in the cache adds; if nothing is left, the network's."""
         own = re.sub(r"-?\b[0-9a-f]{12}(-.*)?$", "", self.folder.resolve().name)
         return own or self.card.architecture.model
 
