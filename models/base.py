@@ -78,6 +78,8 @@ class Network(nn.Module):
     """Denoising steps for weights that were trained to predict velocities."""
     difference_layers: tuple[str, ...] = ("*",)
     """What the option `difference` converts where it names no layers; patterns, see `limelight.models.difference`."""
+    neutral: tuple[str, ...] = ()
+    """Parts that change nothing as they are initialised: training goes on from weights that lack them."""
     base: str | None = None
     """Name of the published weights that it was built on; None if there are none."""
     build_options: dict[str, Any]

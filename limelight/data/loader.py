@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from limelight.config import Run
 from limelight.config.augmentation import Step
@@ -400,11 +401,7 @@ def _from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: b
 
 
 def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch | UserError]:
-    """Yield the workers' batches; apart from `_from_workers`, whose frame an exception keeps alive.
-
-    A loader that only the garbage collector frees ends its workers in an arbitrary thread, and closes file descriptors
-    that may belong to others by then.
-    """
+    """Yield the workers' batches; apart from `_from_workers`, whose frame an exception keeps alive."""
     loader = _workers(maker, workers, pin)
     sampler = loader.sampler
     assert isinstance(sampler, _PlanSampler)
@@ -412,20 +409,39 @@ def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) ->
     return iter(loader)
 
 
-@lru_cache(maxsize=1)
+_running: dict[tuple[BatchMaker, int, bool], DataLoader[Batch | UserError]] = {}
+"""The loader whose processes wait for the next epoch, if any."""
+
+
 def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader[Batch | UserError]:
-    return DataLoader(
-        _PlanDataset(maker),
-        batch_size=None,
-        sampler=_PlanSampler(),
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_start_worker,
-        multiprocessing_context="fork",  # the sample store is inherited, not pickled
-        pin_memory=pin,
-        persistent_workers=True,
-        generator=torch.Generator(),  # not torch's own, which dropout draws from: resuming must not depend on workers
-    )
+    """Return the loader of these batches, made if it is not the last one; the processes of another one end first.
+
+    They are told to: a loader that something still refers to would end them whenever the garbage collector frees it, in
+    any thread, and close file descriptors that belong to others by then.
+    """
+    wanted = (maker, workers, pin)
+    if wanted not in _running:
+        while _running:
+            _end(_running.popitem()[1])
+        _running[wanted] = DataLoader(
+            _PlanDataset(maker),
+            batch_size=None,
+            sampler=_PlanSampler(),
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_start_worker,
+            multiprocessing_context="fork",  # the sample store is inherited, not pickled
+            pin_memory=pin,
+            persistent_workers=True,
+            generator=torch.Generator(),  # not torch's own, which dropout draws from: resuming is exact for any workers
+        )
+    return _running[wanted]
+
+
+def _end(loader: DataLoader[Batch | UserError]) -> None:
+    """End a loader's processes, which torch does by itself only when the loader is freed."""
+    if isinstance(loader._iterator, _MultiProcessingDataLoaderIter):
+        loader._iterator._shutdown_workers()
 
 
 class _PlanDataset(Dataset[Batch | UserError]):

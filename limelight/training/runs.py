@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from limelight.config import Params, Run
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees
@@ -138,7 +139,7 @@ def _start(run: Run, seed: int) -> _Start:
         takes = network.capabilities.modalities
         state = from_plain(network, loaded.state_dict())
         state = fitted_channels(state, network.state_dict(), init.architecture.modalities, takes)
-        load_strict(network, state, str(run.init))
+        load_strict(network, _neutral(network) | state, str(run.init))
         mean, std = init.prepare.mean, init.prepare.std
     parts = {}
     for part, folder in run.parts.items():
@@ -148,6 +149,11 @@ def _start(run: Run, seed: int) -> _Start:
         network.add_adapters(**run.lora.model_dump())
     network.check_sizes([run.size.input, *run.size.training])
     return _Start(network, mean, std, init, parts)
+
+
+def _neutral(network: Network) -> dict[str, Tensor]:
+    """Tensors of the parts that a start may lack, as initialised."""
+    return {name: value for name, value in network.state_dict().items() if name.partition(".")[0] in network.neutral}
 
 
 def _continued_options(run: Run, init: Card) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from limelight.models.layers import zero_bias
+
 
 class Block(NamedTuple):
     """One row of Table 1 of Howard et al., 'Searching for MobileNetV3' (ICCV 2019), at width 0.5."""
@@ -89,6 +91,14 @@ class InvertedResidual(nn.Module):
         return x_BCHW + y_BCHW if self.residual else y_BCHW
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw a MobileNetV3's first weights, as torchvision does."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            zero_bias(module)
+
+
 class MobileNetV3LargeHalf(nn.Module):
     """image_BCHW -> [x_B16hw at 1/4, x_B24hw at 1/8, x_B56hw at 1/16, x_B80hw at 1/32], sizes rounded up."""
 
@@ -101,11 +111,7 @@ class MobileNetV3LargeHalf(nn.Module):
         self.stem = ConvNorm(in_channels, STEM_CHANNELS, 3, nn.Hardswish, stride=2)
         inputs = (STEM_CHANNELS, *(block.channels for block in BLOCKS))
         self.blocks = nn.ModuleList(map(InvertedResidual, inputs, BLOCKS))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise(self)
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         x_BCHW = self.stem(image_BCHW)

@@ -12,6 +12,7 @@ from limelight.models.companion import checked_modalities, inputs_of, with_compa
 from limelight.models.layers import ConvBNReLU, resize_like
 from limelight.models.scfnet.backbone import MOBILENET, STRIDES, make_backbone
 from limelight.models.scfnet.fuse import SCFM, Detail
+from limelight.models.scfnet.surround import Surround
 
 
 class SCFNet(Network):
@@ -29,6 +30,7 @@ class SCFNet(Network):
             the backbone (ours), whose pretrained kernels timm adapts. None = images alone, as published.
         detail: width of a further level at 1/2 (ours), finer than the published four; 0 = none.
         deepest: stride of the deepest features, 32 as published; 16 leaves out the backbone's largest stages (ours).
+        surround: blocks that let the deepest features see further (ours), see `Surround`; 0 = none.
     """
 
     capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
@@ -42,6 +44,7 @@ class SCFNet(Network):
         modalities: Sequence[str] | None = None,
         detail: int = 0,
         deepest: Literal[16, 32] = 32,
+        surround: int = 0,
     ) -> None:
         super().__init__()
         self.backbone_name = backbone
@@ -57,6 +60,8 @@ class SCFNet(Network):
             type(self).capabilities, modalities=takes, fixed_export=attends, divisor=self.backbone.divisor
         )
         channels = channels or (16 if backbone == MOBILENET else 64)
+        self.surround = Surround(self.backbone.channels[-1], surround) if surround else nn.Identity()
+        self.neutral = ("surround",)
         self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels[-len(levels) :])
         self.context = ConvBNReLU(channels, channels, dilation=5)
         self.fusions = nn.ModuleList(SCFM(channels) for _ in levels[1:])
@@ -70,6 +75,7 @@ class SCFNet(Network):
     ) -> list[Tensor]:
         seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
         seen = self.backbone(seen_BCHW)
+        seen[-1] = self.surround(seen[-1])
         features = [mapping(x) for mapping, x in zip(self.mappings, seen[-len(self.mappings) :], strict=True)]
         deepest = self.context(features.pop())
         levels = [deepest]

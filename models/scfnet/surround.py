@@ -1,0 +1,32 @@
+"""A wider view for a backbone that is cut short (ours)."""
+
+from torch import Tensor, nn
+
+from limelight.models.layers import resize_like
+from limelight.models.scfnet.mobilenetv3 import Block, InvertedResidual, initialise
+
+EXPANSION = 2
+"""Width within a block / width of the features."""
+
+
+class Surround(nn.Module):
+    """Adds to features what blocks at half their resolution see around. `forward(x_BCHW) -> x_BCHW`.
+
+    The blocks are MobileNetV3's with a 5x5 kernel, the first of stride 2; their gates see the whole picture. As it is
+    initialised it adds nothing, so that a network trained without it goes on from where it was.
+
+    Args:
+        channels: of the features.
+        blocks: how many, one or more.
+    """
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        shapes = [Block(EXPANSION * channels, channels, 5, 1 if at else 2, True, nn.ReLU) for at in range(blocks)]
+        self.blocks = nn.Sequential(*(InvertedResidual(channels, shape) for shape in shapes))
+        initialise(self)
+        for block in self.blocks:
+            nn.init.zeros_(block.project.bn.weight)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW + resize_like(self.blocks(x_BCHW), x_BCHW)
