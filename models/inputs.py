@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from limelight.foundation.errors import UserError
 
+BEGUN = "begun"
+"""In a stream's state (`Network.first_state`): 0 where it has not begun, and the rest of the state is of no account."""
 Size = tuple[int, int]
 """(height, width), pixels."""
 Source = Literal["image", "clip", "companion", "modality", "prompt"]

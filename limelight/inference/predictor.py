@@ -316,7 +316,7 @@ class SaliencyPredictor(Predictor[Prediction]):
 
         Args:
             frame_HW3: uint8 RGB, of the stream's size.
-            state: what the call for the frame before returned; None at the first.
+            state: what the call for the frame before returned, which it is good for once; None at the first.
 
         Raises:
             UserError: the frame is not a uint8 HxWx3 array.

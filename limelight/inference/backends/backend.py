@@ -52,7 +52,7 @@ class Backend(Protocol):
 
         Args:
             image_13HW: normalised.
-            state: what the call for the frame before returned; None at the first.
+            state: what the call for the frame before returned, which it is good for once; None at the first.
 
         Returns:
             The frame's map, and the state for the next.

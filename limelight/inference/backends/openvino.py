@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import openvino
 from openvino import opset13 as opset
+from openvino.passes import MakeStateful, Manager
 
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.runtimes import NEXT
-from limelight.models.inputs import Input, Size
+from limelight.models.inputs import BEGUN, Input, Size
 
 _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
@@ -61,10 +62,15 @@ class OpenVinoBackend(ExportedBackend):
         self._lock = threading.Lock()  # an infer request has buffers for one image only
 
     @cached_property
-    def _step(self) -> openvino.InferRequest:
+    def _step(self) -> openvino.CompiledModel:
+        """The exported step with its state kept inside, in the layout and number format that the CPU computes in."""
         model = self._core.read_model(self.step_path)
         _resize_by_products(model)
-        return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+        names = {known.get_any_name() for known in model.inputs} - {"image", BEGUN}
+        passes = Manager()
+        passes.register_pass(MakeStateful({name: f"{NEXT}{name}" for name in names}))
+        passes.run_passes(model)
+        return self._core.compile_model(model, "CPU", self._config)
 
     def step_size(self, path: Path) -> Size:
         height, width = list(self._core.read_model(path).input("image").get_shape())[2:]
@@ -72,14 +78,10 @@ class OpenVinoBackend(ExportedBackend):
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
         with self._lock:
-            request = self._step
-            compiled = request.get_compiled_model()
-            if state is None:
-                names = [known.get_any_name() for known in compiled.inputs if known.get_any_name() != "image"]
-                state = {name: np.zeros(list(compiled.input(name).get_shape()), np.float32) for name in names}
-            # What it returns are copies: the request's own buffers are filled anew by the next frame, of any stream.
-            found = request.infer({"image": np.ascontiguousarray(image_13HW), **state}, share_inputs=True)
-            return Maps(found["probability"]), {name: found[f"{NEXT}{name}"] for name in state}
+            # A stream has an infer request of its own. `begun` is given: OpenVINO never stores a constant in a state.
+            request, begun = state or (self._step.create_infer_request(), 0)
+            given = {"image": np.ascontiguousarray(image_13HW), BEGUN: np.full((1, 1, 1, 1), begun, np.float32)}
+            return Maps(request.infer(given, share_inputs=True)["probability"]), (request, 1)
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from limelight.models.inputs import BEGUN
 from limelight.models.sdnet.video.temporal import stack_frames
 
 LAYERS = 2
@@ -20,7 +21,6 @@ Span = tuple[int, int]
 State = dict[str, Tensor]
 """Of a stream: 'layer0' and so on, counted from the finest level -> what the two frames before gave it, (B, 2 C, h, w).
 With 'begun', (B, 1, 1, 1), where a row is 0, its stream has not begun, and the rest of its state is of no account."""
-BEGUN = "begun"
 
 
 def layer_name(level: int, place: int) -> str:

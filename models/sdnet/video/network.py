@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from limelight.models.base import Capabilities
 from limelight.models.difference.layer import DifferenceConv
-from limelight.models.inputs import Input, Size
+from limelight.models.inputs import BEGUN, Input, Size
 from limelight.models.layers import resize_like
 from limelight.models.sdnet.network import PUBLISHED_WIDTH, Encoder
 from limelight.models.sdnet.reparameterize import MergingNetwork
 from limelight.models.sdnet.stem import Stem
 from limelight.models.sdnet.video.blocks import PLANES, WIDTH, Frames, Level
-from limelight.models.sdnet.video.frames import BEGUN, LAYERS, OfClips, OfStream, OfWindow, State, layer_name, spans_of
+from limelight.models.sdnet.video.frames import LAYERS, OfClips, OfStream, OfWindow, State, layer_name, spans_of
 from limelight.models.sdnet.video.reparameterize import merged_state
 
 CLIP_FRAMES = 8
