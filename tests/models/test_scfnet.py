@@ -161,7 +161,9 @@ def test_timm_backbones(backbone: str) -> None:
     assert [tuple(x.shape[2:]) for x in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [tuple(map_11HW.shape) for map_11HW in logits] == [(1, 1, 65, 91)] * 4
     assert model.context.conv.weight.shape == (24, 24, 3, 3)
-    assert model.build_options == {"backbone": backbone, "channels": 24, "modalities": None, "detail": 0, "deepest": 32}
+    assert model.build_options == {
+        "backbone": backbone, "channels": 24, "modalities": None, "detail": 0, "deepest": 32, "surround": 0
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,26 @@ def test_a_backbone_cut_off() -> None:
         assert [x.shape[-1] for x in model.backbone(image_13HW(64, 64))] == [32, 16, 8, 4]
         assert [tuple(level.shape) for level in model(image_13HW(65, 91))] == [(1, 1, 65, 91)] * 4
     assert model.build_options["deepest"] == 16
+
+
+def test_surround() -> None:
+    """It adds nothing at first; once trained, the features see what lies beyond the backbone's reach."""
+    torch.manual_seed(0)
+    plain = create_model("scfnet", backbone="lcnet_050", channels=16, deepest=16).eval()
+    model = create_model("scfnet", backbone="lcnet_050", channels=16, deepest=16, surround=2).eval()
+    own = {name: value for name, value in model.state_dict().items() if name.startswith("surround.")}
+    load_strict(model, own | plain.state_dict(), "plain")
+    near, far = image_13HW(65, 911), image_13HW(65, 911)
+    far[..., 850:] += 1
+    with torch.inference_mode():
+        assert all(torch.equal(one, other) for one, other in zip(model(near), plain(near), strict=True))
+        for block in model.surround.blocks:
+            block.project.bn.weight.fill_(1)
+        changed = [(net(far)[0] - net(near)[0])[..., :100].abs().max() for net in (plain, model)]
+    assert changed[0] == 0 < changed[1]
+    assert model.train()(image_13HW(32, 32).repeat(2, 1, 1, 1))[0].isfinite().all()
+    small = {"backbone": "efficientnet-lite0", "channels": 24, "detail": 8, "deepest": 16}
+    assert create_model("scfnet", **small, surround=2).count_parameters() == 944_572
 
 
 def test_a_finer_level() -> None:

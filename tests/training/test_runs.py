@@ -52,8 +52,13 @@ TREE = {
                     "objective": {**RUN["objective"], "loss": "dice-boundary"},
                     "optimiser": {"ema": 0.9},
                 },
-                # It takes depth, which its start did not.
-                "again": {**RUN, "epochs": 1, "init": "artifacts/teacher", "options": {"modalities": ["rgb", "rgbd"]}},
+                # It takes depth and looks around, which its start did not.
+                "again": {
+                    **RUN,
+                    "epochs": 1,
+                    "init": "artifacts/teacher",
+                    "options": {"modalities": ["rgb", "rgbd"], "surround": 1},
+                },
                 "student": STUDENT,
             },
         }
