@@ -21,7 +21,7 @@ import torch
 import yaml
 
 from benchmarks._command import new_parser, run_command
-from benchmarks._pairs import paired_ratio
+from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.config import Run
 from limelight.data.samples import Batch
 from limelight.foundation.files import write_json
@@ -121,12 +121,8 @@ def _parse() -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("--size", type=int, default=224, help="of the pictures, pixels")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--pairs", type=int, default=20, help="of steps, one with and one without")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    if options.pairs < 2:
-        parser.error("a standard error needs at least 2 pairs")
-    return options
+    add_pairs(parser, 20, "of steps, one with and one without")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

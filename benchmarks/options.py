@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from benchmarks._command import new_parser, run_command
-from benchmarks._pairs import paired_ratio
+from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
@@ -100,12 +100,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("model", help="of limelight models")
     parser.add_argument("options", nargs="+", help="name=value; values as in params.yaml")
     parser.add_argument("--size", type=int, default=320, help="of the input, pixels")
-    parser.add_argument("--pairs", type=int, default=60, help="of calls")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    if options.pairs < 2:
-        parser.error("a standard error needs at least 2 pairs")
-    return options
+    add_pairs(parser, 60, "of calls")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

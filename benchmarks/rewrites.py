@@ -29,7 +29,7 @@ import openvino
 import torch
 
 from benchmarks._command import new_parser, run_command
-from benchmarks._pairs import paired_ratio
+from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
@@ -194,12 +194,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="folder of an SDNet [random weights]")
     parser.add_argument("--picture", type=Path, help="a picture's file [noise]")
     parser.add_argument("--size", type=int, default=320, help="of the input without --weights, pixels")
-    parser.add_argument("--pairs", type=int, default=60, help="of calls, of each rewrite")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    if options.pairs < 2:
-        parser.error("a standard error needs at least 2 pairs")
-    return options
+    add_pairs(parser, 60, "of calls, of each rewrite")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
