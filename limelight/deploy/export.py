@@ -263,12 +263,12 @@ def _out_of_place(model: Network) -> Iterator[None]:
     dimensions, which takes half the time of an export, only to be made one operation again."""
     in_place = [module for module in model.modules() if getattr(module, "inplace", False)]
     for module in in_place:
-        module.inplace = False
+        setattr(module, "inplace", False)  # noqa: B010 - which mypy takes for a tensor
     try:
         yield
     finally:
         for module in in_place:
-            module.inplace = True
+            setattr(module, "inplace", True)  # noqa: B010
 
 
 @contextlib.contextmanager

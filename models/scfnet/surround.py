@@ -23,9 +23,10 @@ class Surround(nn.Module):
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
         shapes = [Block(EXPANSION * channels, channels, 5, 1 if at else 2, True, nn.ReLU) for at in range(blocks)]
-        self.blocks = nn.Sequential(*(InvertedResidual(channels, shape) for shape in shapes))
+        blocks_in_order = [InvertedResidual(channels, shape) for shape in shapes]
+        self.blocks = nn.Sequential(*blocks_in_order)
         initialise(self)
-        for block in self.blocks:
+        for block in blocks_in_order:
             nn.init.zeros_(block.project.bn.weight)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
