@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from limelight.foundation.errors import UserError
 from limelight.models.layers import resize_like
 from limelight.models.scfnet.mobilenetv3 import Block, InvertedResidual, initialise
 
@@ -17,11 +18,16 @@ class Surround(nn.Module):
 
     Args:
         channels: of the features.
-        blocks: how many, one or more.
+        blocks: how many.
+
+    Raises:
+        UserError: fewer than one block.
     """
 
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
+        if blocks < 1:
+            raise UserError(f"surround must be a number of blocks, or 0 for none; got {blocks}")
         shapes = [Block(EXPANSION * channels, channels, 5, 1 if at else 2, True, nn.ReLU) for at in range(blocks)]
         blocks_in_order = [InvertedResidual(channels, shape) for shape in shapes]
         self.blocks = nn.Sequential(*blocks_in_order)

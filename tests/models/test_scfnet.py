@@ -202,6 +202,8 @@ def test_surround() -> None:
     assert model.train()(image_13HW(32, 32).repeat(2, 1, 1, 1))[0].isfinite().all()
     small = {"backbone": "efficientnet-lite0", "channels": 24, "detail": 8, "deepest": 16}
     assert create_model("scfnet", **small, surround=2).count_parameters() == 944_572
+    with pytest.raises(UserError, match="surround must be a number of blocks, or 0 for none; got -1"):
+        create_model("scfnet", **small, surround=-1)
 
 
 def test_a_finer_level() -> None:
