@@ -74,6 +74,18 @@ def test_an_export_streams_as_the_network_does(folder: Path, runtime: str) -> No
 
 
 @pytest.mark.slow
+def test_a_state_that_was_used_is_refused(folder: Path) -> None:
+    """Only by OpenVINO, which keeps the frames before in itself."""
+    predictor = load(folder, runtime="openvino-fp32")
+    assert isinstance(predictor, SaliencyPredictor)
+    frame_HW3 = np.zeros((40, 60, 3), np.uint8)
+    _, state = predictor.predict_next(frame_HW3)
+    predictor.predict_next(frame_HW3, state)
+    with pytest.raises(ValueError, match="good for one call"):
+        predictor.predict_next(frame_HW3, state)
+
+
+@pytest.mark.slow
 def test_at_another_size_it_takes_windows(folder: Path) -> None:
     other = load(folder, runtime="onnx-fp32", size=64)
     assert isinstance(other, SaliencyPredictor)

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,15 @@ _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
 _LARGEST_PRODUCT = 512
 """Map side in pixels from which matrix products cost more than the resize that they replace."""
+
+
+@dataclass
+class _Stream:
+    """An infer request of its own, which keeps what the next frame needs."""
+
+    request: openvino.InferRequest
+    frames: int = 0
+    """Seen so far."""
 
 
 class OpenVinoBackend(ExportedBackend):
@@ -78,10 +88,15 @@ class OpenVinoBackend(ExportedBackend):
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
         with self._lock:
-            # A stream has an infer request of its own. `begun` is given: OpenVINO never stores a constant in a state.
-            request, begun = state or (self._step.create_infer_request(), 0)
-            given = {"image": np.ascontiguousarray(image_13HW), BEGUN: np.full((1, 1, 1, 1), begun, np.float32)}
-            return Maps(request.infer(given, share_inputs=True)["probability"]), (request, 1)
+            stream, frames = state or (_Stream(self._step.create_infer_request()), 0)
+            if frames != stream.frames:
+                raise ValueError("a stream's state is good for one call; go on from what its latest frame returned")
+            # Given, since OpenVINO never stores a constant in a state.
+            begun_1111 = np.full((1, 1, 1, 1), frames > 0, np.float32)
+            given = {"image": np.ascontiguousarray(image_13HW), BEGUN: begun_1111}
+            probability_11HW = stream.request.infer(given, share_inputs=True)["probability"]
+            stream.frames += 1
+            return Maps(probability_11HW), (stream, stream.frames)
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
