@@ -260,7 +260,7 @@ def _uncollected() -> Iterator[None]:
 @contextlib.contextmanager
 def _out_of_place(model: Network) -> Iterator[None]:
     """Within the block, activations write new tensors: one in place is traced as its formula, many operations on free
-    dimensions, which takes half the time of an export, only to be made one operation again."""
+    dimensions, which takes up to half the time of an export, only to be made one operation again."""
     in_place = [module for module in model.modules() if getattr(module, "inplace", False)]
     for module in in_place:
         setattr(module, "inplace", False)  # noqa: B010 - which mypy takes for a tensor

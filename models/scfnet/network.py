@@ -35,6 +35,7 @@ class SCFNet(Network):
 
     capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
     difference_layers: tuple[str, ...] = ("mappings", "context", "fusions")  # not those that make the maps
+    neutral = ("surround",)
 
     def __init__(
         self,
@@ -61,7 +62,6 @@ class SCFNet(Network):
         )
         channels = channels or (16 if backbone == MOBILENET else 64)
         self.surround = Surround(self.backbone.channels[-1], surround) if surround else nn.Identity()
-        self.neutral = ("surround",)
         self.mappings = nn.ModuleList(ConvBNReLU(inputs, channels) for inputs in self.backbone.channels[-len(levels) :])
         self.context = ConvBNReLU(channels, channels, dilation=5)
         self.fusions = nn.ModuleList(SCFM(channels) for _ in levels[1:])
