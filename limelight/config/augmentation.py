@@ -31,6 +31,15 @@ class Background(Step):
         return True
 
 
+class Colour(Step):
+    """Change the image's saturation and hue, or take its colours away (ours)."""
+
+    name: Literal["colour"] = "colour"
+    saturation: float = Field(default=0.4, ge=0, le=1, description="factor drawn from [1 - s, 1 + s]")
+    hue: float = Field(default=10.0, ge=0, le=180, description="largest turn, degrees")
+    grey: float = Field(default=0.05, ge=0, le=1, description="probability of no colour at all")
+
+
 class Crop(Step):
     """Cut off a random part of each side; at least one pixel is left. If both forms are set, both apply in turn."""
 
@@ -74,6 +83,28 @@ class InvertCompanion(Step):
 
     name: Literal["invert-companion"] = "invert-companion"
     probability: float = Field(default=0.5, ge=0, le=1)
+
+
+class Paste(Step):
+    """Paste the object of another training picture in: both are salient (copy-paste, Ghiasi et al., CVPR 2021).
+
+    Pictures with a companion or class labels stay as they are, and lend no objects.
+    """
+
+    name: Literal["paste"] = "paste"
+    probability: float = Field(default=0.2, ge=0, le=1)
+    least: float = Field(default=0.3, gt=0, le=1, description="the object's longer side / the picture's shorter side")
+    most: float = Field(default=0.8, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Paste":
+        if self.least > self.most:
+            raise ValueError(f"least ({self.least:g}) must not be above most ({self.most:g})")
+        return self
+
+    @property
+    def before_resize(self) -> bool:
+        return True
 
 
 class Photometric(Step):
@@ -121,7 +152,7 @@ class Scale(Step):
 
 
 Operation = Annotated[
-    Background | Crop | Enhance | Flip | InvertCompanion | Photometric | Resize | Rotate | Scale,
+    Background | Colour | Crop | Enhance | Flip | InvertCompanion | Paste | Photometric | Resize | Rotate | Scale,
     Field(discriminator="name"),
 ]
 """One operation of params.yaml, identified by its `name`."""

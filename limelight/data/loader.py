@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -282,7 +282,25 @@ class BatchMaker:
             repeat = plan.rounds[at : at + 1] if plan.rounds[at] else ()
             generator = np.random.default_rng((*plan.key, plan.indices[at], *repeat))
             drawn = augmentation.draw(self.augment, _common_size(samples, decoded), generator)
-        return [_Row(*each, drawn, self.mean, self.std) for each in zip(samples, decoded, strict=True)]
+        lend = self._lent if self._lenders else None
+        return [_Row(*each, drawn, self.mean, self.std, lend) for each in zip(samples, decoded, strict=True)]
+
+    @cached_property
+    def _lenders(self) -> list[int]:
+        """Indices of the samples whose objects may be pasted into others: photos with a mask, and nothing beside it."""
+        return [
+            index
+            for index, each in enumerate(self.store.samples)
+            if each.mask and each.labels == "mask" and each.modality == "rgb" and each.split not in self.unlabelled
+        ]
+
+    def _lent(self, at: float) -> Picture:
+        """Return one of the lenders' pictures, as it is stored.
+
+        Args:
+            at: in [0, 1).
+        """
+        return _picture(self.store[self._lenders[int(at * len(self._lenders))]])
 
 
 @dataclass
@@ -295,6 +313,8 @@ class _Row:
     """None = no augmentation."""
     mean: Triple
     std: Triple
+    lend: Callable[[float], Picture] | None = None
+    """See `Picture.lend`."""
     _moved: dict[Size, Picture] = field(default_factory=dict)
 
     def moved(self, size: Size) -> Picture:
@@ -320,9 +340,13 @@ class _Row:
         decoded = self.decoded
         if self.drawn is None and decoded.size != size:
             decoded = _stretched(decoded, size)
-        parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW, decoded.teacher_HW)
-        picture = Picture(*parts, void=VOID, modality=self.sample.modality)
+        picture = _picture(decoded, self.sample.modality, self.lend)
         return picture if self.drawn is None else augmentation.apply(picture, self.drawn, size)
+
+
+def _picture(decoded: Decoded, modality: str = "rgb", lend: Callable[[float], Picture] | None = None) -> Picture:
+    parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW, decoded.teacher_HW)
+    return Picture(*parts, void=VOID, modality=modality, lend=lend)
 
 
 def _classes(sample: Sample) -> Vocabulary:

@@ -1,5 +1,6 @@
 """Augmentation: what is drawn, and that everything moves alike."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from limelight.config import Run, load_params
-from limelight.config.augmentation import Enhance, Flip, Step
+from limelight.config.augmentation import Colour, Enhance, Flip, Paste, Step
 from limelight.config.presets import AUGMENTATIONS
 from limelight.data.augmentation import apply, draw
 from limelight.data.augmentation.background import BackgroundEffect
+from limelight.data.augmentation.colour import ColourEffect
 from limelight.data.augmentation.companion import inverted
 from limelight.data.augmentation.crop import CropEffect
 from limelight.data.augmentation.enhance import EnhanceEffect
 from limelight.data.augmentation.flip import FlipEffect
+from limelight.data.augmentation.paste import PasteEffect
 from limelight.data.augmentation.photometric import PhotometricEffect
 from limelight.data.augmentation.picture import Effect, Picture
 from limelight.data.augmentation.resize import ResizeEffect
@@ -248,6 +251,66 @@ def test_backgrounds_are_as_frequent_as_the_settings_say() -> None:
     assert 0.42 < sum(effect.crop for effect in active) / len(active) < 0.58
 
 
+def photo(*corner: int, colour: int, teacher: int | None = None) -> Picture:
+    """A square object of 20 pixels on a black ground of 60 x 90, and a teacher's map that is as sure as it says."""
+    mask = np.zeros((60, 90), np.uint8)
+    mask[corner[0] : corner[0] + 20, corner[1] : corner[1] + 20] = 255
+    image = np.repeat((mask // 255 * np.uint8(colour))[..., None], 3, 2)
+    return Picture(image, mask, teacher_HW=None if teacher is None else mask // 255 * np.uint8(teacher))
+
+
+def test_a_pasted_object_covers_what_is_below_and_both_are_salient() -> None:
+    still = replace(photo(0, 0, colour=90, teacher=70), lend=lambda at: photo(30, 60, colour=200, teacher=180))
+    pasted = PasteEffect(active=True, scale=0.5, place=(1 / 3, 0.0))(still, (32, 32))
+    object_, rest = (slice(10, 40), slice(0, 30)), (slice(0, 10), slice(0, 20))
+    for part, own, lent in (("image_HW3", 90, 200), ("mask_HW", 255, 255), ("teacher_HW", 70, 180)):
+        pixels = getattr(pasted, part)
+        assert (pixels[object_] == lent).all() and (pixels[rest] == own).all() and pixels.dtype == np.uint8
+        assert pixels.astype(bool).sum() == getattr(still, part)[rest].astype(bool).sum() + pixels[object_].size
+    assert still.image_HW3.max() == 90, "the picture itself, which is kept, stays as it is"
+
+
+def test_pasting_scales_mirrors_and_keeps_soft_edges() -> None:
+    lent = with_object(slice(20, 60), slice(20, 40))
+    wedge = np.where(np.arange(100) < 30, lent.mask_HW, lent.mask_HW // 2).astype(np.uint8)
+    still = Picture(
+        np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.uint8), lend=lambda at: Picture(lent.image_HW3, wedge)
+    )
+    plain, mirrored = (
+        PasteEffect(active=True, scale=0.5, place=(0.0, 1.0), mirror=mirror)(still, (32, 32)).mask_HW
+        for mirror in (False, True)
+    )
+    assert plain.any(axis=1).nonzero()[0].tolist() == list(range(20)), "half of 40 pixels, at the top"
+    columns = plain.any(axis=0).nonzero()[0]
+    assert columns[-1] == 49 and len(columns) == 10, "in its proportions, at the right"
+    assert plain[10, 42] == 255 and plain[10, 47] == 127
+    np.testing.assert_array_equal(mirrored[:, 40:], plain[:, 40:][:, ::-1])
+
+
+def test_pictures_that_nothing_is_pasted_into() -> None:
+    paste = PasteEffect(active=True)
+    bare = Picture(np.zeros((8, 8, 3), np.uint8))
+    empty = Picture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
+    of_classes = with_object(slice(20, 50), slice(30, 60))
+    unwanted = replace(photo(0, 0, colour=90), lend=lambda at: pytest.fail("is not asked for a picture"))
+    for picture, effect in (
+        (bare, paste),
+        (replace(bare, lend=lambda at: empty), paste),
+        (replace(of_classes, lend=lambda at: photo(0, 0, colour=9)), paste),
+        (unwanted, PasteEffect()),
+    ):
+        assert effect(picture, (8, 8)) is picture
+
+
+def test_pasting_is_as_frequent_and_as_large_as_the_settings_say() -> None:
+    (operation,) = operations({"name": "paste", "probability": 0.25, "least": 0.4, "most": 0.6})
+    drawn = [draw([operation], (80, 100), np.random.default_rng(seed))[0] for seed in range(2000)]
+    assert 0.22 < sum(effect.active for effect in drawn) / 2000 < 0.28
+    assert 0.4 <= min(each.scale for each in drawn) < 0.42 and 0.58 < max(each.scale for each in drawn) <= 0.6
+    with pytest.raises(ValueError, match=r"least \(0.9\) must not be above most \(0.5\)"):
+        operations({"name": "paste", "least": 0.9, "most": 0.5})
+
+
 def test_a_crop_keeps_its_window() -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[5:15, 10:20] = 200
@@ -286,6 +349,32 @@ def many(augment: list[Step], size: tuple[int, int] = (300, 400), count: int = 2
     """Of each draw, the effects of the operations but the resize."""
     draws = (draw(augment, size, np.random.default_rng(seed)) for seed in range(count))
     return [tuple(each for each in drawn if not isinstance(each, ResizeEffect)) for drawn in draws]
+
+
+def test_colours_change_and_the_luma_stays() -> None:
+    image = np.random.default_rng(0).integers(90, 160, (8, 9, 3), np.uint8)
+    still = Picture(image)
+    luma = image @ np.array([0.299, 0.587, 0.114])
+    for effect in (ColourEffect(1.4), ColourEffect(0.6, 20), ColourEffect(hue=-90)):
+        changed = effect(still, (8, 9)).image_HW3
+        assert np.abs(changed.astype(int) - image).max() > 5
+        np.testing.assert_allclose(changed @ np.array([0.299, 0.587, 0.114]), luma, atol=0.9)
+    grey = ColourEffect(0.0)(still, (8, 9)).image_HW3
+    assert (grey == grey[..., :1]).all()
+    # Half as far from grey is half as colourful; once around is where one was.
+    half = ColourEffect(0.5)(still, (8, 9)).image_HW3
+    np.testing.assert_allclose(half, (image + luma[..., None]) / 2, atol=1)
+    np.testing.assert_allclose(ColourEffect(hue=360)(still, (8, 9)).image_HW3, image, atol=1)
+    assert ColourEffect()(still, (8, 9)) is still
+
+
+def test_colours_are_drawn_as_the_settings_say() -> None:
+    (operation,) = operations({"name": "colour", "saturation": 0.3, "hue": 20, "grey": 0.1})
+    drawn = [draw([operation], (8, 9), np.random.default_rng(seed))[-1] for seed in range(2000)]
+    coloured = [effect for effect in drawn if effect.saturation]
+    assert 0.08 < 1 - len(coloured) / 2000 < 0.12
+    assert 0.7 <= min(each.saturation for each in coloured) < 0.72 and max(each.saturation for each in coloured) > 1.28
+    assert -20 <= min(each.hue for each in coloured) < -19 and 19 < max(each.hue for each in coloured) <= 20
 
 
 def test_draws_of_kd_scfnet_have_the_published_distribution() -> None:
@@ -334,11 +423,12 @@ def test_draws_of_inspyrenet_have_the_published_distribution() -> None:
 
 def test_a_draw_takes_the_same_steps_whatever_comes_of_it() -> None:
     """What follows in the list must not depend on it."""
-    for step in (Enhance(), Flip(horizontal=0.2, vertical=0.3, exclusive=True)):
+    chances = {Enhance: "probability", Paste: "probability", Colour: "grey", Flip: "horizontal"}
+    for step in (Enhance(), Paste(), Colour(), Flip(horizontal=0.2, vertical=0.3, exclusive=True)):
         ends = []
         for probability in (0.1, 0.9):
             generator = np.random.default_rng(3)
-            field = "probability" if isinstance(step, Enhance) else "horizontal"
+            field = chances[type(step)]
             draw([step.model_copy(update={field: probability})], (30, 40), generator)
             ends.append(generator.random())
         assert ends[0] == ends[1]

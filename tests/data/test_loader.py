@@ -365,6 +365,29 @@ def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
     assert batch.mask_B1HW[batch.ids.index("toy/1")].max() == 0
 
 
+def test_objects_are_lent_by_labelled_photos_alone_and_pasted_alike_by_all_workers(tmp_path):
+    kinds = [("train", {}), ("train", {"mask": False}), ("train", {"companion": True, "sensor": "rgbd"}), ("extra", {})]
+    samples = [make_sample(tmp_path, 5 * number, split=split, **more) for number, (split, more) in enumerate(kinds * 2)]
+    paste = [{"name": "paste", "probability": 1, "least": 1, "most": 1}]
+
+    def masks(workers=0, augment=paste) -> torch.Tensor:
+        run = make_run(len(samples), sizes=[40], workers=workers, augment=augment, unlabelled=["extra"])
+        (batch,) = epoch_batches(samples, run, seed=0, epoch=0)
+        assert batch.labelled_B.sum() == 4
+        return dict(zip(batch.ids, zip(batch.image_B3HW, batch.mask_B1HW, strict=True), strict=True))
+
+    pasted, plain, elsewhere = masks(), masks(augment=[]), masks(workers=2)
+    lenders = {"toy/0", "toy/20"}
+    for name, (image, mask) in pasted.items():
+        torch.testing.assert_close(elsewhere[name], (image, mask), rtol=0, atol=0)
+        changed = not torch.equal(image, plain[name][0])
+        kind = kinds[int(name.split("/")[1]) // 5 % 4]
+        assert changed == (kind[1].get("sensor") is None), (
+            "an object as large as the picture covers it, if it has no companion"
+        )
+        assert bool(mask.all()) == (name in lenders)
+
+
 def test_companions_move_with_the_mask(tmp_path):
     mixed = [make_sample(tmp_path, number, companion=number < 3, sensor="rgbd") for number in range(4)]
     for epoch in range(5):

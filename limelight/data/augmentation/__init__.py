@@ -16,10 +16,12 @@ import numpy as np
 
 from limelight.config.augmentation import (
     Background,
+    Colour,
     Crop,
     Enhance,
     Flip,
     InvertCompanion,
+    Paste,
     Photometric,
     Resize,
     Rotate,
@@ -27,10 +29,12 @@ from limelight.config.augmentation import (
     Step,
 )
 from limelight.data.augmentation.background import draw_background
+from limelight.data.augmentation.colour import draw_colour
 from limelight.data.augmentation.companion import draw_inversion
 from limelight.data.augmentation.crop import draw_crop
 from limelight.data.augmentation.enhance import draw_enhancement
 from limelight.data.augmentation.flip import draw_flip
+from limelight.data.augmentation.paste import draw_paste
 from limelight.data.augmentation.photometric import draw_photometric
 from limelight.data.augmentation.picture import Effect, Picture
 from limelight.data.augmentation.resize import draw_resize
@@ -39,10 +43,12 @@ from limelight.models.inputs import Size
 
 DRAWS: dict[type[Step], Callable[[Any, Size, np.random.Generator], Effect]] = {
     Background: draw_background,
+    Colour: draw_colour,
     Crop: draw_crop,
     Enhance: draw_enhancement,
     Flip: draw_flip,
     InvertCompanion: draw_inversion,
+    Paste: draw_paste,
     Photometric: draw_photometric,
     Resize: draw_resize,
     Rotate: draw_rotation,

@@ -29,6 +29,8 @@ class Picture:
     void: int = -1
     """The label of unknown pixels."""
     modality: str = "rgb"
+    lend: "Callable[[float], Picture] | None" = None
+    """Gives another picture with a mask for a number in [0, 1), for operations that mix two; None = there is none."""
     contrast: float = 1.0
     brightness: float = 0.0
     """With `contrast`, still to be applied to the image: value * contrast + brightness, values in [0, 1]. The lookup
