@@ -112,7 +112,7 @@ def test_batches_are_as_large_as_fits(folders: dict[str, Path], monkeypatch: pyt
 
 @pytest.mark.slow
 def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 4), processing_res=0)
+    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(1, 2), processing_res=0)
     predictor._backend.network.rows_per_chunk = 1
     small = predictor._backend.picture_bytes((64, 96), 0)
     monkeypatch.setattr(budget, "free_bytes", lambda device: int(1.01 * small))
@@ -147,7 +147,7 @@ def test_fewer_maps_at_once_where_memory_is_short(folders: dict[str, Path], monk
 
 @pytest.mark.slow
 def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 9))
+    predictor = load(folders["diffsod-tiny"], device="cpu", sampling=Sampling(2, 5))
     (before,) = predictor.predict([picture()])
     backend = predictor._backend
     needed = backend.picture_bytes((64, 64), 0)
@@ -158,14 +158,14 @@ def test_fewer_members_at_once_where_memory_is_short(folders: dict[str, Path], m
     drawn = []
     backend.network.unet.register_forward_pre_hook(lambda module, inputs: drawn.append(len(inputs[0])))
     (after,) = predictor.predict([picture()])
-    assert max(drawn) < 9 and sum(drawn) == 2 * 9
+    assert max(drawn) < 5 and sum(drawn) == 2 * 5
     maps, again = (np.stack([prediction.saliency_HW, prediction.uncertainty_HW]) for prediction in (before, after))
     assert_agree(again, maps, "diffsod-tiny", steps=2)
 
     monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
     drawn.clear()
     predictor.predict([picture()])
-    assert drawn == [9, 9], "memory that is free again is used again"
+    assert drawn == [5, 5], "memory that is free again is used again"
 
 
 def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
