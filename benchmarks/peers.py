@@ -11,6 +11,7 @@ candidates take turns, one photo each per round, so that other load on the machi
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -87,7 +88,9 @@ def rembg(options: argparse.Namespace, scratch: Path) -> tuple[Remover, Path]:
     if options.weights is None:
         raise UserError("--weights must name an .onnx file of an IS-Net")
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # which rembg reads
-    session = new_session("dis_custom", model_path=str(options.weights))
+    os.environ["REMBG_HOME"] = str(scratch)  # outside of which it reads no file
+    file = shutil.copy(options.weights, scratch)
+    session = new_session("dis_custom", model_path=str(file))
     size, folder = (options.size, options.size), scratch / "weights"
     import_onnx(options.weights, folder, replace(REMBG, size=size, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)))
     return lambda image_HW3: np.asarray(remove(image_HW3, session=session, only_mask=True)), folder

@@ -88,7 +88,7 @@ def predict(
     ensemble_size: Annotated[
         int, typer.Option(min=1, max=1000, help="sample this many times, and take the median")
     ] = 1,
-    seed: Annotated[int, typer.Option(help="seed of the noise")] = 0,
+    seed: Annotated[int | None, typer.Option(help="seed of the noise [0]")] = None,
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="also write how much the ensemble's members differ")
     ] = False,

@@ -1,6 +1,7 @@
 """Networks, weights and datasets that are available, as lines of text; nothing here imports PyTorch."""
 
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
@@ -19,21 +20,25 @@ INDEX = Path("data/index.json")
 
 
 def model_lines(pattern: str, artifacts: Path) -> list[str]:
-    """List the networks whose names match a shell pattern, then their weights folders below `artifacts`.
+    """List the networks whose names match a shell pattern, then their weights folders: shipped ones, and those below
+    `artifacts`. A pattern may also match the weights' names; then their networks are listed with them.
 
     Raises:
         UserError: no name matches.
     """
-    names = list_models(pattern)
+    found, names = {**_shipped(), **find_weights(artifacts)}, list_models(pattern)
     if not names:
-        raise UserError(f"no network is called {pattern!r}; there are {', '.join(list_models())}")
+        found = {folder: card for folder, card in found.items() if fnmatchcase(folder.name, pattern)}
+        names = sorted({card.architecture.model for card in found.values() if isinstance(card, Card)})
+    if not (names or found):
+        raise UserError(f"no network or weights are called {pattern!r}; there are {', '.join(list_models())}")
     networks = [("network", "family", "input", "options", "what")]
     for name in names:
         network = entry(name)
         networks.append((name, network.family, str(network.input_size), _options(network.options), network.summary))
     weights = [("weights", "network", "form", "takes", "input", "parameters", "sha256", "licence")]
     damaged = []
-    for folder, card in {**_shipped(), **find_weights(artifacts)}.items():
+    for folder, card in found.items():
         if isinstance(card, UserError):
             damaged.append(f"{folder}  cannot be used: {card}")
         elif card.architecture.model in names:

@@ -116,9 +116,17 @@ class Provenance(Section):
     trained_on: tuple[str, ...] = Field(default=(), description="dataset/split (rows, manifest hash), one line each")
     metrics: dict[str, float] = Field(default_factory=dict, description="validation figures at the end of training")
     sha256: str = Field(default="", description="hash of model.safetensors")
+    made_from: str = Field(
+        default="", description="of an inference form: hash of the model.safetensors that it was made from"
+    )
     assets: dict[str, str] = Field(
         default_factory=dict, description="further files that the network needs, below assets/: path to sha256"
     )
+
+    @property
+    def lineage(self) -> str:
+        """The hash of these weights as they were trained or imported, whatever form they have here."""
+        return self.made_from or self.sha256
 
 
 class Card(Section):

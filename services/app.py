@@ -16,6 +16,7 @@ from bentoml import Service
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from limelight.services.answers import Answers, Failures
+from limelight.services.assets import ASSETS
 from limelight.services.cors import Cors
 from limelight.services.forms import Form
 from limelight.services.guard import Guard
@@ -67,6 +68,7 @@ def guard(
     service: Any,
     uploads: Mapping[str, Form],
     *,
+    page: ASGIApp,
     beside: Mapping[str, ASGIApp] = MappingProxyType({}),
     sockets: Set[str] = frozenset(),
 ) -> None:
@@ -74,8 +76,9 @@ def guard(
 
     Args:
         service: the class, as BentoML knows it: a `GuardedService`.
+        page: answers at / and below /static, however many pictures wait.
         beside, sockets: see there; these applications check their requests themselves.
     """
-    service.beside, service.sockets = beside, sockets
+    service.beside, service.sockets = {**dict.fromkeys(("/", *ASSETS), page), **beside}, sockets
     service.add_asgi_middleware(Failures)
     service.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -24,6 +25,8 @@ EMPTY = frozenset({"/describe"})
 """Paths that take no input; BentoML's clients send the JSON object {} then."""
 _BEFORE_BODY_READ = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """Statuses answered before the whole body was received."""
+LINGER_S = 2
+"""How long what is left of a body that is too large is taken, and thrown away, before the answer."""
 STALL_S = 10
 """Timeout of a stalled upload, which would block other requests and the service's shutdown."""
 
@@ -68,8 +71,8 @@ class Guard:
             await self._uploads[path].check(headers, body)
         elif path in EMPTY:
             _check_empty(headers, body)
-        elif body:
-            _check_json(headers)
+        elif body and not _is_json(headers):
+            raise Refusal(404, "")  # worded as any other: see `Answers`
 
     def _authorise(self, path: str, headers: Headers) -> None:
         if path not in OPEN:
@@ -137,10 +140,25 @@ async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *
     Args:
         close: the connection, instead of reading the rest of the body.
     """
+    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "expect" not in Headers(scope=scope):
+        await _discard(receive)
     headers = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
     if close or refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
         headers["connection"] = "close"
     await JSONResponse({"error": str(refusal)}, refusal.status, headers)(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take what is still being sent, for a while.
+
+    Many clients read nothing before they have sent all. A connection that is closed with data unread is reset, and the
+    answer lost on its way.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body", False):
+                message = await receive()
 
 
 def _check_empty(headers: Headers, body: bytes) -> None:
@@ -155,9 +173,12 @@ def _check_empty(headers: Headers, body: bytes) -> None:
 
 def _check_json(headers: Headers) -> None:
     """Refuse anything but JSON: above all pickles, and forms that could hold a URL."""
-    kind = media_type(headers)
-    if kind not in ("", "application/json"):
-        raise Refusal(415, f"content type {kind!r} is not accepted here; send application/json")
+    if not _is_json(headers):
+        raise Refusal(415, f"content type {media_type(headers)!r} is not accepted here; send application/json")
+
+
+def _is_json(headers: Headers) -> bool:
+    return media_type(headers) in ("", "application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -65,7 +65,6 @@ def _weights() -> Path:
 
 
 @bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
-@bentoml.asgi_app(page(_weights), path="/")
 class OpenVocabulary:
     """Open-vocabulary segmentation. Errors are JSON: {"error": "one line"}."""
 
@@ -143,4 +142,4 @@ def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict
     return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
-guard(OpenVocabulary, {"/segment": UPLOAD})
+guard(OpenVocabulary, {"/segment": UPLOAD}, page=page(_weights))

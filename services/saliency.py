@@ -71,7 +71,6 @@ def _weights() -> Path:
 
 
 @bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
-@bentoml.asgi_app(page(_weights), path="/")
 class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
@@ -144,6 +143,7 @@ def _ready() -> SaliencyPredictor | None:
 guard(
     Limelight,
     {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD},
+    page=page(_weights),
     beside={VIDEO: Videos(_ready, SETTINGS), STREAM: Streams(_ready, SETTINGS)},
     sockets={STREAM},
 )

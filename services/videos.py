@@ -188,7 +188,9 @@ def _as_refusal(error: UserError, folder: Path) -> Refusal:
     if isinstance(error, Shortage):
         return Refusal(413, "the video needs more memory than there is; send one of smaller frames")
     text = str(error).replace(f"{folder}/{FORM.file_field}", "the video").replace(f"{folder}/", "")
-    return Refusal(413 if large else 400, text.replace("raise the limit (--max-pixels), or ", ""))
+    for advice in ("raise the limit (--max-pixels), or ", ", or raise the limit (limelight predict --max-pixels)"):
+        text = text.replace(advice, "")
+    return Refusal(413 if large else 400, text)
 
 
 async def _disconnected(receive: Receive) -> None:

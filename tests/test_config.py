@@ -135,7 +135,10 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
             "run 'student' has a teacher, but its objective is 'supervised', which uses none",
         ),
         ({"augment": [{"name": "crop", "shore": 0.1}]}, "student.augment.0.crop.shore: unknown key"),
-        ({"augment": [{"name": "crap"}]}, "student.augment.0: unknown name 'crap'; choose one of: background, colour, crop"),
+        (
+            {"augment": [{"name": "crap"}]},
+            "student.augment.0: unknown name 'crap'; choose one of: background, colour, crop",
+        ),
         ({"augment": [{"name": "resize"}, {"name": "crop"}]}, "a crop after the resize, but crops are of stored"),
         ({"augment": [{"name": "flip", "horizontal": 0.6, "vertical": 0.6, "exclusive": True}]}, "cannot be exclusive"),
     ],

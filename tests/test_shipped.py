@@ -62,6 +62,10 @@ def test_names_are_taken_wherever_folders_are(two: Path) -> None:
     assert Path("artifacts/a-small-one-deploy/model.safetensors").is_file()
     lines = [line for line in run("models", "sdnet").splitlines() if "745,197" in line]
     assert [line.split()[0] for line in lines] == [DEFAULT, "a-small-one"], "the default first"
+    lines = run("models", "a-small-one").splitlines()
+    assert [line.split()[0] for line in lines if line] == ["network", "sdnet", "weights", "a-small-one"]
+    with pytest.raises(UserError, match="'a-small-one' comes with Limelight; there is nothing to fetch"):
+        run("weights", "pull", "a-small-one")
 
 
 @pytest.mark.slow
@@ -84,6 +88,18 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     assert served.name.startswith("limelight-base-") and served.name.endswith("-openvino-fp32")
     with pytest.raises(UserError, match="8-bit export needs at least one"):
         load("a-small-one", runtime="onnx-int8")
+
+
+@pytest.mark.slow
+def test_results_that_were_begun_before_there_was_an_export_are_continued(two: Path) -> None:
+    Path("photos").mkdir()
+    shutil.copy(PHOTO, "photos/a.jpg")
+    assert "torch" in run("predict", "photos", "-o", "maps")
+    run("predict", str(PHOTO), "--runtime", "openvino-fp32")
+    shutil.copy(PHOTO, "photos/b.jpg")
+    said = run("predict", "photos", "-o", "maps")
+    assert "openvino" in said and "1 already there" in said
+    assert Path("maps/b.png").is_file()
 
 
 def test_what_is_here_goes_first(untrained: Path) -> None:

@@ -32,12 +32,16 @@ def write_video(
     codec: str = "libx264",
     aspect: Fraction | None = None,
     noise: bool = False,
+    colour: tuple[int, int, int] | None = None,
+    matrix: int | None = None,
 ) -> Path:
     """Write a video of 25 frames a second.
 
     Args:
         times: of the frames, in 1/25 s; None = one after another.
         noise: make every frame of noise, which takes long to decode.
+        colour: of every pixel, in BT.709.
+        matrix: what the file says of its colours, a number of ITU-T H.273; None = nothing.
     """
     av, draws = library(), np.random.default_rng(0)
     with av.open(str(path), "w") as container:
@@ -46,12 +50,17 @@ def write_video(
         stream.pix_fmt = "yuv420p" if not size[0] % 2 and not size[1] % 2 else "yuv444p"
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
+        if matrix:
+            stream.codec_context.colorspace = matrix
         voice = container.add_stream("aac", rate=44100) if sound else None
         if voice:
             voice.layout = "mono"
         for at in range(frames):
             image_HW3 = draws.integers(0, 256, (*size, 3), np.uint8) if noise else frame(at, size)
             picture = av.VideoFrame.from_ndarray(image_HW3, format="rgb24")
+            if colour:
+                picture = av.VideoFrame.from_ndarray(np.full((*size, 3), colour, np.uint8), format="rgb24")
+                picture = picture.reformat(format=stream.pix_fmt, dst_colorspace=1)
             picture.pts = times[at] if times else at
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

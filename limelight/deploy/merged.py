@@ -73,6 +73,7 @@ def deployable(
 def save_deployed(folder: Path | str, model: Network, card: Card, source: Path | str) -> Card:
     """Write what `deployable` made of the weights folder `source`, whose card this is."""
     digest = card.provenance.sha256
+    card = card.derived(made_from=card.provenance.lineage)
     if not model.capabilities.merge:
         return write_weights(folder, model, card.derived(source=f"as in {source} (sha256 {digest})"))
     made = {"form": "merged", "options": model.build_options, "source": f"merged from {source} (sha256 {digest})"}

@@ -33,16 +33,21 @@ def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
     """The video files among files and below folders, which are searched as for pictures.
 
     Args:
-        results: the folder of results, whose own videos are no sources.
+        results: the folder of results, whose own videos are no sources where it lies in one of the folders.
+
+    Raises:
+        UserError: it is one of the folders.
     """
     places: dict[Path, Path] = {}
     for source in sources:
         if is_video(source) and source.is_file():
             places.setdefault(source, Path(source.name))
         elif os.path.isdir(source):  # noqa: PTH112 - Path raises in a folder without access
-            root = source.resolve()
+            root, own = source.resolve(), results.resolve()
             videos = Walk([root], marker=RECORD, is_wanted=is_video).files
-            within = [path.relative_to(root) for path in videos if results.resolve() not in path.parents]
+            if videos and own == root:
+                raise UserError(f"{results} is the folder of the videos themselves; choose another --output")
+            within = [path.relative_to(root) for path in videos if root not in own.parents or own not in path.parents]
             places |= {source / place: place for place in within}
     # By the name without suffix where that is unique, as results of pictures are.
     stems = Counter(str(place.with_suffix("")).casefold() for place in places.values())

@@ -46,7 +46,7 @@ class Request:
     background: float | None
     denoise_steps: int | None
     ensemble_size: int
-    seed: int
+    seed: int | None
     uncertainty: bool
     runtime: str
     device: Device
@@ -107,7 +107,8 @@ def check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
             raise UserError(f"{model} needs text prompts; name classes (--classes)")
         predictor.prompts_for(style.classes, request.template)
     elif isinstance(style, LabelStyle) or request.template is not None:
-        raise UserError(f"{model} takes no text prompts; leave the classes out, or choose another model")
+        given = "--classes" if isinstance(style, LabelStyle) else "--template"
+        raise UserError(f"{model} takes no text prompts; leave {given} out, or choose another model")
 
 
 def read_classes(text: str) -> tuple[str, ...]:
@@ -138,15 +139,16 @@ def style_of(request: Request, file_type: str) -> Style:
     }
     if request.classes is not None:
         return LabelStyle(
-            request.kind or "labels",
+            "labels" if request.kind is None else request.kind,
             **common,
             classes=read_classes(request.classes),
             template=request.template,
             background=BACKGROUND if request.background is None else request.background,
         )
     if request.background is not None or request.kind == "labels":
-        raise UserError("--background and --kind labels need classes; name some (--classes)")
-    return Style(request.kind or "map", **common)
+        option = "--kind labels" if request.background is None else "--background"
+        raise UserError(f"{option} needs classes; name some (--classes)")
+    return Style("map" if request.kind is None else request.kind, **common)
 
 
 def load_predictor(request: Request) -> AnyPredictor:
@@ -163,10 +165,13 @@ def load_predictor(request: Request) -> AnyPredictor:
         size=request.size,
         processing_res=request.processing_res,
         policy=request.policy,
-        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed),
+        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed or 0),
         half_precision=request.half_precision,
         calibrated=request.calibrated,
         high_resolution=request.high_resolution,
         vae=request.vae,
     )
-    return load(with_export(model, runtime), load_request)
+    predictor = load(with_export(model, runtime), load_request)
+    if request.seed is not None and predictor.plan.sampling.steps is None:
+        raise UserError(f"{predictor.card.architecture.model} draws no noise here; leave --seed out")
+    return predictor

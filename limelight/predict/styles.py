@@ -260,7 +260,8 @@ class Job:
         resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
         policy = {} if prepare.policy == "stretch" else {"policy": prepare.policy}
         return {
-            "weights": plan.card.provenance.sha256,
+            # Not of their export: results may be begun before there is one, and finished after.
+            "weights": plan.card.provenance.lineage,
             "size": list(plan.fixed or prepare.size),
             "number_format": plan.runtime.computed_in(),
             **self.style.settings,

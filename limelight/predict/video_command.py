@@ -7,7 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.inference.predictor import SaliencyPredictor
+from limelight.media.sources import RECORD
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.video.backdrop import Backdrop
@@ -70,7 +72,16 @@ def run_videos(request: Request, videos: Sequence[Found]) -> int:
         if not request.overwrite and os.path.exists(place):  # noqa: PTH110 - as in is_folder
             print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
             del places[place]
-    return _run_each(job, places, raising=len(videos) == 1)
+    try:
+        return _run_each(job, places, raising=len(videos) == 1)
+    finally:
+        _mark(folder, job)
+
+
+def _mark(folder: Path, job: VideoJob) -> None:
+    """Say of a folder that it holds results, which are no sources of a later run; the record of pictures' stays."""
+    if folder.is_dir() and not (folder / RECORD).exists():
+        write_json(folder / RECORD, {"videos": job.style.settings})
 
 
 def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool) -> int:

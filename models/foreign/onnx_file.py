@@ -110,6 +110,10 @@ def _image_input(session: Any, file: Path) -> tuple[str, tuple[int | None, int |
     (image,) = inputs
     if image.type != "tensor(float)" or len(image.shape) != 4 or image.shape[1] not in (3, None, *_names(image)):
         raise UserError(f"{file} takes {described}, not float pictures (batch, 3, height, width); convert it")
+    if isinstance(image.shape[0], int) and image.shape[0] != 1:
+        raise UserError(
+            f"{file} takes batches of {image.shape[0]} pictures alone; export it for one, or for any number"
+        )
     height, width = (side if isinstance(side, int) else None for side in image.shape[2:])
     return image.name, (height, width)
 
@@ -126,7 +130,8 @@ def _size(taken: tuple[int | None, int | None], wanted: Size | None, file: Path)
             raise UserError(f"{file} takes pictures of {height}x{width} alone; leave --size out")
         return height, width
     if wanted is None:
-        raise UserError(f"{file} takes pictures of any size; say the one that it was trained at (--size)")
+        taking = f"{height or 'any'} x {width or 'any'} pixels" if height or width else "any size"
+        raise UserError(f"{file} takes pictures of {taking}; say the size that it was trained at (--size)")
     return wanted
 
 

@@ -29,8 +29,8 @@ def published_folder(pin: Pin) -> Path:
         return place
     if isinstance(pin.content, ByHand):
         raise UserError(
-            f"how the files of {pin.name} are packed is not known here; get {pin.file} from {pin.url}, unpack it, and: "
-            f"{pin.content.command}"
+            f"how the files of {pin.name} are packed is not known here; get {pin.file} from {pin.url}, unpack them, "
+            f"and: {pin.content.command}"
         )
     with alone(place):
         if not is_here(pin):

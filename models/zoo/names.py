@@ -36,6 +36,8 @@ def pull_published(names: Sequence[str]) -> Iterator[Path]:
         UserError: a name is unknown, before anything is fetched; or as `find_weights_folder`.
     """
     for name in names:
+        if name in shipped.shipped_names():
+            raise UserError(f"{name!r} comes with Limelight; there is nothing to fetch, leave it out")
         if name not in PINS:
             raise UserError(f"{name!r} is not the name of published weights; {advice(name)}")
     for name in names:

@@ -112,7 +112,7 @@ _ALL = (
             "limelight import <branch.pth> --model diffsod --unet <folder> -o artifacts/diffsod-published",
         ),
         url=_drive("1bfnhDv6KKCJrsIy6DBj_41CMIt9EFxlG"),
-        file=f"the UNet, and the branch from {_drive('1aNRStCeNGLVE8x1z-cxNa42f2u0-AvZI')}",
+        file=f"the branch from {_drive('1aNRStCeNGLVE8x1z-cxNa42f2u0-AvZI')} and the UNet",
         licence="openrail++",
     ),
     Pin(

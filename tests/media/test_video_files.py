@@ -73,6 +73,33 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
         assert reader.aspect == Fraction(4, 3)
 
 
+def test_a_format_of_square_pixels_gets_the_clip_as_it_is_shown(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mkv", aspect=Fraction(4, 3))
+    assert copied(source, tmp_path / "b.webm") == [
+        "its pixels of 4/3 became square ones: a webm video has no others",
+        "85 x 48 pixels became even, as the format needs: the last line is repeated",
+    ]
+    with VideoReader(tmp_path / "b.webm") as reader:
+        assert (reader.aspect, reader.size) == (1, (48, 86))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
+@pytest.mark.parametrize(("size", "said", "written"), [((720, 1280), 1, 1), ((720, 1280), None, 1), ((48, 64), 1, 6)])
+def test_colours_stay_by_whichever_matrix_they_come(
+    tmp_path: Path, size: tuple[int, int], said: int | None, written: int, suffix: str
+) -> None:
+    """A file that does not say its matrix is taken as its size suggests; results always say it."""
+    colour = (200, 30, 60)
+    source = write_video(tmp_path / "a.mp4", 1, size, colour=colour, matrix=said)
+    copied(source, tmp_path / f"b{suffix}", channels=4 if suffix == ".mov" else 3)
+    with library().open(str(tmp_path / f"b{suffix}")) as container:
+        first = next(container.decode(video=0))
+        assert (first.colorspace, first.color_range) == (written, 1)
+        # By the matrix that the file says, as players do it.
+        seen = first.to_ndarray(format="rgb24", src_colorspace=1 if written == 1 else 5)
+    assert np.abs(seen[::8, ::8].astype(int) - colour).max() <= 6, "another matrix changes it by 12"
+
+
 def test_alpha_is_kept(tmp_path: Path) -> None:
     copied(write_video(tmp_path / "a.mp4"), tmp_path / "b.mov", channels=4)
     frames, _, _ = read_video(tmp_path / "b.mov")
@@ -111,6 +138,16 @@ def test_a_video_that_ends_early_gives_what_it_has(tmp_path: Path) -> None:
     with VideoReader(source) as reader:
         count = len(list(reader))
     assert 0 < count < 60
+    assert reader.notes == [f"it ends early: {count / 25:.2f} of 2.40 seconds could be read"]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts", ".webm"])
+def test_a_whole_video_with_sound_does_not_end_early(tmp_path: Path, suffix: str) -> None:
+    """Formats that count no frames: the length of the whole is that of the sound, too."""
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    with VideoReader(write_video(tmp_path / f"a{suffix}", frames=30, sound=suffix != ".webm", codec=codec)) as reader:
+        assert len(list(reader)) == 30
+    assert reader.notes == []
 
 
 def test_damage_is_skipped_and_said(tmp_path: Path) -> None:

@@ -186,7 +186,17 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "no size": (
         lambda path: net(path, side=("h", "w"), outputs=[("d0", (1, 1, "h", "w"))]),
         [],
-        "say the one that it was trained at",
+        "takes pictures of any size; say the size that it was trained at",
+    ),
+    "half a size": (
+        lambda path: net(path, side=(64, "w"), outputs=[("d0", (1, 1, 64, "w"))]),
+        [],
+        "takes pictures of 64 x any pixels; say the size",
+    ),
+    "batches": (
+        lambda path: net(path, inputs=[("image.1", (2, 3, 64, 64))], outputs=[("d0", (2, 1, 64, 64))]),
+        [],
+        "takes batches of 2 pictures alone; export it for one",
     ),
     "hash": (net, ["--sha256", "0" * 64], "expected 0000"),
     "network": (net, ["--model", "sdnet"], "--model cannot be given with an .onnx file"),

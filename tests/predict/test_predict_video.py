@@ -79,6 +79,26 @@ def test_videos_below_folders_are_found_as_pictures_are(tmp_path: Path) -> None:
     assert {str(each.place) for each in found} == {"b", "sub/a"}
 
 
+def test_results_of_videos_are_no_sources_of_a_later_run(run: Run, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=2)
+    assert run(".", "-o", "maps").exit_code == 0
+    assert run(".", "-o", "cut", "--kind", "green").exit_code == 0
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4")} == {"a.mp4", "maps/a.mp4", "cut/a.mp4"}
+
+
+def test_results_may_lie_above_the_videos_and_not_among_them(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/a.mp4", frames=2)
+    assert run("clips", "-o", ".").exit_code == 0
+    assert len(read_video(tmp_path / "a.mp4")[0]) == 2
+    assert "clips is the folder of the videos themselves; choose another --output" in str(
+        run("clips", "-o", "clips").exception
+    )
+    write_png(tmp_path / "walk/0.png", frame(0))
+    assert run("walk", "--video", "--rate", "5", "-o", ".").exit_code == 0
+    assert (tmp_path / "walk.mp4").is_file()
+
+
 def test_no_two_results_have_one_name() -> None:
     found = [Found(Path(name), Path(name), lambda max_pixels: VideoReader(Path())) for name in ("a", "A", "a-2", "a")]
     assert [str(each.place) for each in at_unique_places(found)] == ["a", "A-3", "a-2", "a-4"]

@@ -1,6 +1,7 @@
 """The service as it runs: one real server on loopback for every case here."""
 
 import concurrent.futures
+import http.client
 import io
 import json
 import os
@@ -273,6 +274,21 @@ def test_body_limit_413(client: httpx.Client) -> None:
     refused(answer, 413, "more than the limit")
 
 
+def test_clients_that_read_nothing_before_they_have_sent_all_get_the_413(client: httpx.Client, server: Server) -> None:
+    """Were the connection closed at once, the rest of the body would reset it."""
+    for _ in range(3):
+        connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=30)
+        kind = {"Content-Type": "multipart/form-data; boundary=x"} | AUTHORISED
+        connection.request("POST", "/predict", bytes(30 << 20), kind)
+        answer = connection.getresponse()
+        assert answer.status == 413 and b"the limit is" in answer.read()
+        connection.close()
+
+
+def test_a_form_for_nothing_is_404(client: httpx.Client) -> None:
+    refused(upload(client, picture(), "/segment"), 404, "there is nothing at '/segment'")
+
+
 def test_post_string_in_file_field_is_415(client: httpx.Client, server: Server) -> None:
     url = f"{server.url}/livez"
     refused(client.post("/predict", data={"image": url}), 415, "content type")
@@ -387,7 +403,9 @@ def test_queue_full_429(server: Server, client: httpx.Client) -> None:
     with concurrent.futures.ThreadPoolExecutor(41) as pool:
         slow = pool.submit(upload, client, blank(3000, 3000), "/cutout")
         await_cutout(server, slow)
-        answers = list(pool.map(lambda _: upload(client, content), range(40)))
+        waiting = [pool.submit(upload, client, content) for _ in range(40)]
+        assert client.get("/").status_code == 200, "the page does not wait for pictures"
+        answers = [each.result() for each in waiting]
         assert slow.result().status_code == 200
     assert {answer.status_code for answer in answers} == {200, 429}
     for answer in answers:

@@ -84,14 +84,15 @@ def frame_folders(root: Path, *, marker: str, skip: Path) -> dict[Path, list[Pat
 
     Args:
         marker: see `Walk`.
-        skip: a folder of results, which are no frames.
+        skip: a folder of results, which are no frames where it lies below `root`.
 
     Raises:
         UserError: there is no picture, or one of a folder cannot be read.
     """
     walk, folders = Walk([root.resolve()], marker=marker), dict[Path, list[Path]]()
+    within = root.resolve() in skip.resolve().parents
     for path in walk.files:
-        if skip.resolve() not in path.parents:
+        if not (within and skip.resolve() in path.parents):
             folders.setdefault(path.parent, []).append(path)
     for path, reason in walk.refused:
         if path.parent in folders:

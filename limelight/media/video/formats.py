@@ -44,6 +44,8 @@ class Format:
     """What other sound is encoded with."""
     streamed: Mapping[str, str] = field(default_factory=dict)
     """Options where it is written from beginning to end, as into a pipe."""
+    aspect: bool = True
+    """Whether its pixels may be other than square."""
 
 
 # Nearer to the frames than veryfast at 16 in less than half of the processor's time, which the network needs; for it,
@@ -66,6 +68,7 @@ FORMATS = {
         ("opus", "vorbis"),
         "libopus",
         _CLUSTERS,
+        aspect=False,  # VP9 does not hold it, and PyAV cannot set the container's
     ),
 }
 """Result files by suffix."""

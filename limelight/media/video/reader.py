@@ -14,8 +14,12 @@ from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.header import MAX_PIXELS
 from limelight.media.standard_input import StandardInput
 from limelight.media.video.clip import UNLIMITED, USUAL_RATE, Clip, Frame, Limits
+from limelight.media.video.colour import UNSPECIFIED, usual_matrix
 from limelight.media.video.formats import av, open_video
 from limelight.models.inputs import Size
+
+_SLACK_S = 0.5
+"""Seconds that a picture may end before the length that its file states: frames have lengths, and writers round."""
 
 
 class VideoReader(Clip):
@@ -111,6 +115,14 @@ class VideoReader(Clip):
             return float(self._stream.duration * self.time_base)
         return self.container.duration / 1e6 if self.container.duration else 0.0
 
+    @property
+    def _picture_seconds(self) -> float:
+        """How long the picture lasts, as far as the file says; 0 where only the whole's length is known, and there is
+        sound, which may be longer."""
+        if (stated := _seconds_of(self._stream.metadata.get("DURATION", ""))) or self._stream.duration:
+            return stated or self._seconds
+        return 0.0 if self.container.streams.audio else self._seconds
+
     def _check_pixels(self, frame: Any) -> None:
         if frame.width * frame.height > self._max_pixels:
             raise TooLarge(
@@ -130,13 +142,16 @@ class VideoReader(Clip):
     def __iter__(self) -> Iterator[Frame]:
         assert self._first is not None
         yield self._first
-        count = 1
+        count, last = 1, self._first.time
         for frame in self._frames:
-            count += 1
+            count, last = count + 1, frame.time
             self._limits.check(count, float((frame.time - self._first.time) * self.time_base))
             yield frame
-        if count < self._stream.frames:
-            self.notes.append(f"it ends early: {count} of {self._stream.frames} frames could be read")
+        expected, seconds = self._stream.frames, float(last * self.time_base + 1 / self.rate)
+        if count < expected:
+            self.notes.append(f"it ends early: {count} of {expected} frames could be read")
+        elif not expected and seconds < self._picture_seconds - _SLACK_S:
+            self.notes.append(f"it ends early: {seconds:.2f} of {self._picture_seconds:.2f} seconds could be read")
 
     def _decoded(self) -> Any:
         damaged, last, size = 0, -1, None
@@ -153,7 +168,7 @@ class VideoReader(Clip):
                 continue
             for frame in frames:
                 self._check_pixels(frame)  # a stream may change to a larger size
-                image_HW3, quarter_turns = frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4
+                image_HW3, quarter_turns = _rgb(frame), round(frame.rotation / 90) % 4
                 self._turned = quarter_turns % 2 == 1
                 image_HW3 = np.ascontiguousarray(np.rot90(image_HW3, quarter_turns))
                 size = size or image_HW3.shape[:2]
@@ -174,3 +189,20 @@ class VideoReader(Clip):
 def _decodable(streams: Iterable[Any]) -> Any:
     """The first stream for whose codec there is a decoder; None without one."""
     return next((stream for stream in streams if stream.codec_context is not None), None)
+
+
+def _rgb(frame: Any) -> np.ndarray:
+    """A decoded frame as uint8 (H, W, 3)."""
+    unsaid = frame.colorspace == UNSPECIFIED
+    matrix = {"src_colorspace": usual_matrix(frame.height, frame.width).scaler} if unsaid else {}
+    pixels_HW3: np.ndarray = frame.to_ndarray(format="rgb24", **matrix)
+    return pixels_HW3
+
+
+def _seconds_of(text: str) -> float:
+    """Seconds of Matroska's 00:00:01.5; 0 where it is nothing of the kind."""
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds

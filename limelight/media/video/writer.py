@@ -10,9 +10,11 @@ import numpy as np
 
 from limelight.foundation.errors import UserError
 from limelight.media.video.clip import Clip
-from limelight.media.video.formats import FORMATS, Encoding, av
+from limelight.media.video.colour import LIMITED_RANGE, usual_matrix
+from limelight.media.video.formats import FORMATS, Encoding, Format, av
 from limelight.media.video.sink import Sink
 from limelight.media.video.sound import SoundWriter
+from limelight.models.inputs import Size
 
 
 class VideoWriter:
@@ -36,11 +38,12 @@ class VideoWriter:
         """How many were added."""
         if encoding.codec not in self._av.codec.codecs_available:
             raise UserError(f"this machine has no encoder {encoding.codec}; choose another type of file (--output)")
-        height, width = clip.size
+        made, options = FORMATS[suffix], dict(encoding.options)
+        height, width = self._sides = self._shown(clip, made)
         self._padding = (height % 2, width % 2) if encoding.even else (0, 0)
         if any(self._padding):
             self.notes.append(f"{width} x {height} pixels became even, as the format needs: the last line is repeated")
-        made, options = FORMATS[suffix], dict(encoding.options)
+        self._matrix = usual_matrix(height, width)
         if clip.live and encoding.codec == "libx264":
             options["tune"] = "zerolatency"
         with self._writing():
@@ -50,8 +53,11 @@ class VideoWriter:
             self._stream = self._container.add_stream(encoding.codec, rate=clip.rate, options=options)
             self._stream.height, self._stream.width = height + self._padding[0], width + self._padding[1]
             self._stream.pix_fmt = encoding.pixel_format
-            self._stream.codec_context.time_base = clip.time_base
-            self._stream.codec_context.sample_aspect_ratio = clip.aspect
+            context = self._stream.codec_context
+            context.time_base = clip.time_base
+            context.sample_aspect_ratio = clip.aspect if made.aspect else 1
+            context.colorspace = context.color_primaries = context.color_trc = self._matrix.code
+            context.color_range = LIMITED_RANGE
             # Before the first frame: a file's streams are fixed then.
             self._sound = SoundWriter(self._container, made, clip) if clip.sound is not None else None
         self._waiting: deque[Any] = deque()
@@ -75,13 +81,20 @@ class VideoWriter:
             UserError: the disk is full, or the like.
         """
         self._waiting.extend(sound)
+        if pixels.shape[:2] != self._sides:
+            pixels = cv2.resize(pixels, self._sides[::-1], interpolation=cv2.INTER_LINEAR)
         layout = "gray" if pixels.ndim == 2 else "rgb24" if pixels.shape[2] == 3 else "rgba"
         if any(self._padding):
             bottom, right = self._padding
             pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
-        frame.pts, frame.time_base = time, self._clip.time_base
         with self._writing():
+            frame = frame.reformat(
+                format=self._encoding.pixel_format,
+                dst_colorspace=self._matrix.scaler,
+                dst_color_range=LIMITED_RANGE,
+            )
+            frame.pts, frame.time_base = time, self._clip.time_base
             self._container.mux(self._stream.encode(frame))
         self.frames += 1
         self._add_sound(float(time * self._clip.time_base))
@@ -108,6 +121,14 @@ class VideoWriter:
         self._sink.finish()
         if self._sound is not None and self._sound.damaged:
             self.notes.append(f"the sound is not whole: {self._sound.damaged} damaged parts were skipped")
+
+    def _shown(self, clip: Clip, made: Format) -> Size:
+        """Height and width of the frames: the clip's, or as it is shown where the format has square pixels alone."""
+        height, width = clip.size
+        if made.aspect or clip.aspect == 1:
+            return height, width
+        self.notes.append(f"its pixels of {clip.aspect} became square ones: a {made.container} video has no others")
+        return height, max(1, round(width * clip.aspect))
 
     def _add_sound(self, until: float) -> None:
         """Add the packets that are heard until a time in seconds."""
