@@ -154,7 +154,7 @@ class VideoReader(Clip):
             self.notes.append(f"it ends early: {seconds:.2f} of {self._picture_seconds:.2f} seconds could be read")
 
     def _decoded(self) -> Any:
-        damaged, last, size = 0, -1, None
+        damaged, last, size, scaler = 0, -1, None, av().video.reformatter.VideoReformatter()
         self._turned = False
         step = max(1, round(1 / (self.rate * self.time_base)))
         for packet in self._packets():
@@ -168,7 +168,7 @@ class VideoReader(Clip):
                 continue
             for frame in frames:
                 self._check_pixels(frame)  # a stream may change to a larger size
-                image_HW3, quarter_turns = _rgb(frame), round(frame.rotation / 90) % 4
+                image_HW3, quarter_turns = _rgb(frame, scaler), round(frame.rotation / 90) % 4
                 self._turned = quarter_turns % 2 == 1
                 image_HW3 = np.ascontiguousarray(np.rot90(image_HW3, quarter_turns))
                 size = size or image_HW3.shape[:2]
@@ -191,11 +191,15 @@ def _decodable(streams: Iterable[Any]) -> Any:
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
 
-def _rgb(frame: Any) -> np.ndarray:
-    """A decoded frame as uint8 (H, W, 3)."""
+def _rgb(frame: Any, scaler: Any) -> np.ndarray:
+    """A decoded frame as uint8 (H, W, 3).
+
+    Args:
+        scaler: a reformatter of PyAV's, kept from frame to frame.
+    """
     unsaid = frame.colorspace == UNSPECIFIED
     matrix = {"src_colorspace": usual_matrix(frame.height, frame.width).scaler} if unsaid else {}
-    pixels_HW3: np.ndarray = frame.to_ndarray(format="rgb24", **matrix)
+    pixels_HW3: np.ndarray = scaler.reformat(frame, format="rgb24", **matrix).to_ndarray()
     return pixels_HW3
 
 

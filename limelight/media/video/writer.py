@@ -44,6 +44,7 @@ class VideoWriter:
         if any(self._padding):
             self.notes.append(f"{width} x {height} pixels became even, as the format needs: the last line is repeated")
         self._matrix = usual_matrix(height, width)
+        self._scaler = self._av.video.reformatter.VideoReformatter()  # kept: it is made for one kind of frame
         if clip.live and encoding.codec == "libx264":
             options["tune"] = "zerolatency"
         with self._writing():
@@ -89,7 +90,8 @@ class VideoWriter:
             pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
         with self._writing():
-            frame = frame.reformat(
+            frame = self._scaler.reformat(
+                frame,
                 format=self._encoding.pixel_format,
                 dst_colorspace=self._matrix.scaler,
                 dst_color_range=LIMITED_RANGE,
