@@ -31,6 +31,7 @@ class Stream:
             It ends at a change of scene.
         look_ahead: later frames that each frame waits for, 0 to `frames` - 1 of the network's clips; None = windows one
             after another. For networks that need no later frames, None or 0.
+        together: frames that a network of stills answers at a time, which is faster; they wait for the last of them.
 
     Example:
         stream = Stream(load("artifacts/stdnet-deploy"))
@@ -44,22 +45,24 @@ class Stream:
         UserError: `smoothing` is not in [0, 1), or the network has no such look-ahead.
     """
 
-    def __init__(self, predictor: SaliencyPredictor, *, smoothing: float = 0.0, look_ahead: int | None = None) -> None:
+    def __init__(
+        self, predictor: SaliencyPredictor, *, smoothing: float = 0.0, look_ahead: int | None = None, together: int = 1
+    ) -> None:
         if not 0 <= smoothing < 1:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
-        together = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
-        if look_ahead is not None and not 0 <= look_ahead < together:
-            possible = f"0 to {together - 1} frames" if together > 1 else "0: it looks at no later frames"
+        frames = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
+        if look_ahead is not None and not 0 <= look_ahead < frames:
+            possible = f"0 to {frames - 1} frames" if frames > 1 else "0: it looks at no later frames"
             model = predictor.card.architecture.model
             raise UserError(f"the look-ahead of {model} is {possible}; change it or leave it out (got {look_ahead})")
         self._smoothing = smoothing
         self._windows: _Windows
         if predictor.streams:
             self._windows = _Steps(predictor)
-        elif look_ahead is None or together == 1:
-            self._windows = _OneAfterAnother(predictor, together)
+        elif look_ahead is None or frames == 1:
+            self._windows = _OneAfterAnother(predictor, together if frames == 1 else frames)
         else:
-            self._windows = _Sliding(predictor, together, look_ahead)
+            self._windows = _Sliding(predictor, frames, look_ahead)
         self._waiting: deque[np.ndarray] = deque()
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 

@@ -24,6 +24,8 @@ from limelight.progress import progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""
+_TOGETHER = 4
+"""Frames that a network of stills answers at a time, unless they come in real time."""
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
 STANDARD_OUTPUT = "standard output"
@@ -65,12 +67,12 @@ class VideoJob:
     def __post_init__(self) -> None:
         self.stream()  # fails before work is done
 
-    def stream(self) -> Stream:
-        return Stream(self.predictor, smoothing=self.smoothing, look_ahead=self.look_ahead)
+    def stream(self, together: int = 1) -> Stream:
+        return Stream(self.predictor, smoothing=self.smoothing, look_ahead=self.look_ahead, together=together)
 
     def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
-        stream, waiting = self.stream(), deque[Frame]()
+        stream, waiting = self.stream(1 if clip.live else _TOGETHER), deque[Frame]()
         frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
         with closing(frames):
             for frame in frames:

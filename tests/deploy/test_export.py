@@ -172,6 +172,17 @@ def test_openvino_keeps_few_sizes(folder: Path) -> None:
     assert len(runtime._requests) == 4
 
 
+def test_openvino_computes_pictures_of_a_batch_side_by_side_and_alike(folder: Path) -> None:
+    runtime, given = opened(folder, "openvino-fp32", threads=2), feeds(5)
+    together = maps(runtime, given)
+    alone = [maps(runtime, {"image": given["image"][index : index + 1]}) for index in range(5)]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
+    (group,) = runtime._groups.values()
+    assert len(group) == 2, "one for each thread"
+    wide = feeds(2, (1024, 1056))
+    assert maps(runtime, wide).shape == (2, 1, 1024, 1056) and len(runtime._groups) == 1, "large ones one by one"
+
+
 @pytest.mark.parametrize("runtime", EXPORTED)
 def test_a_missing_export_says_what_to_do(unexported: Path, runtime: str) -> None:
     with pytest.raises(UserError, match=r"does not exist.*deploy\.runtimes"):

@@ -176,6 +176,16 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(
     assert "b.partial.mp4: 0 frames written" in capsys.readouterr().err
 
 
+def test_frames_that_are_answered_together_are_those_answered_alone(untrained: Path) -> None:
+    predictor, frames = load(untrained), [frame(at) for at in range(6)]
+    one, four = Stream(predictor, smoothing=0.3), Stream(predictor, smoothing=0.3, together=4)
+    expected = [prediction.saliency_HW for each in frames for prediction in one.push(each)]
+    answers = [four.push(each) for each in frames]
+    assert [len(answer) for answer in answers] == [0, 0, 0, 4, 0, 0]
+    given = [prediction.saliency_HW for prediction in [*answers[3], *four.flush()]]
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
 def test_a_stream_gives_frames_in_order_and_smooths_within_a_scene(untrained: Path) -> None:
     predictor = load(untrained, device="cpu")
     frames = [frame(at) for at in range(3)] + [255 - frame(at) for at in range(2)]

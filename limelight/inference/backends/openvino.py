@@ -2,11 +2,11 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import openvino
@@ -18,8 +18,13 @@ from limelight.inference.backends.backend import ExportedBackend, Maps, check_si
 from limelight.inference.runtimes import NEXT
 from limelight.models.inputs import BEGUN, Input, Size
 
+T = TypeVar("T")
 _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
+_MOST_AT_ONCE = 4
+"""Rows of a batch that are computed side by side."""
+_LARGEST_AT_ONCE = 1 << 20
+"""Pixels of such a row, of all its frames: each takes memory of its own."""
 _LARGEST_PRODUCT = 512
 """Map side in pixels from which matrix products cost more than the resize that they replace."""
 
@@ -36,8 +41,9 @@ class _Stream:
 class OpenVinoBackend(ExportedBackend):
     """Runs an exported .xml/.bin pair.
 
-    The network is compiled for each height and width, so that OpenVINO can plan its memory for them. Images of a
-    batch run one after another, which is no slower on a CPU and avoids compiling for each batch size.
+    The network is compiled for each height and width, so that OpenVINO can plan its memory for them, and not for each
+    batch size. Images of a batch run side by side, each on its share of the threads: threads that share an image wait
+    for each other, which takes a fifth of the processor time. An image alone has all threads.
 
     Args:
         inputs: what the network declares.
@@ -69,6 +75,7 @@ class OpenVinoBackend(ExportedBackend):
         if threads:
             self._config["INFERENCE_NUM_THREADS"] = threads
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, ...], list[openvino.InferRequest]] = OrderedDict()
         self._lock = threading.Lock()  # an infer request has buffers for one image only
 
     @cached_property
@@ -102,22 +109,55 @@ class OpenVinoBackend(ExportedBackend):
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
         with self._lock:
             rows = list(single_rows(complete(self._inputs, feeds)))
+            _, *sides = rows[0][self._inputs[0].name].shape
+            if len(rows) > 1 and np.prod(sides) <= 3 * _LARGEST_AT_ONCE:
+                return Maps(np.concatenate(_side_by_side(self._group(rows[0]), rows)))
             request = self._request(rows[0])
             return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
     def _request(self, row: Feeds) -> openvino.InferRequest:
         """Return the infer request for a row of this size (of a clip also of so many frames), compiled on first use."""
+        return self._kept(self._requests, row, lambda: self._compiled(row, self._config).create_infer_request())
+
+    def _group(self, row: Feeds) -> list[openvino.InferRequest]:
+        """Return the infer requests for rows of this size that are computed side by side, compiled on first use."""
+
+        def make() -> list[openvino.InferRequest]:
+            side_by_side = {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": _MOST_AT_ONCE}
+            compiled = self._compiled(row, self._config | side_by_side)
+            count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            return [compiled.create_infer_request() for _ in range(min(count, _MOST_AT_ONCE))]
+
+        return self._kept(self._groups, row, make)
+
+    def _kept(self, kept: OrderedDict[tuple[int, ...], T], row: Feeds, make: Callable[[], T]) -> T:
+        """Return what is kept for rows of this size, made on first use; the size that was not used longest goes."""
         size = row[self._inputs[0].name].shape[1:]
-        if size not in self._requests:
-            fixed = self._model.clone()
-            fixed.reshape({name: list(array.shape) for name, array in row.items()})
-            _resize_by_products(fixed)
-            compiled = self._core.compile_model(fixed, "CPU", self._config)
-            self._requests[size] = compiled.create_infer_request()
-            if len(self._requests) > _CACHED_REQUESTS:
-                self._requests.popitem(last=False)
-        self._requests.move_to_end(size)
-        return self._requests[size]
+        if size not in kept:
+            kept[size] = make()
+            if len(kept) > _CACHED_REQUESTS:
+                kept.popitem(last=False)
+        kept.move_to_end(size)
+        return kept[size]
+
+    def _compiled(self, row: Feeds, config: Mapping[str, object]) -> openvino.CompiledModel:
+        fixed = self._model.clone()
+        fixed.reshape({name: list(array.shape) for name, array in row.items()})
+        _resize_by_products(fixed)
+        return self._core.compile_model(fixed, "CPU", dict(config))
+
+
+def _side_by_side(requests: Sequence[openvino.InferRequest], rows: Sequence[Feeds]) -> list[np.ndarray]:
+    """Compute rows, as many at once as there are requests, and return their maps in order."""
+    maps = []
+    for start in range(0, len(rows), len(requests)):
+        busy = list(zip(requests, rows[start : start + len(requests)], strict=False))
+        for request, row in busy:
+            request.start_async(row)
+        for request, _ in busy:
+            request.wait()
+        maps += [request.get_output_tensor(0).data.copy() for request, _ in busy]
+    return maps
 
 
 def _resize_by_products(model: openvino.Model) -> None:
