@@ -150,7 +150,7 @@ class VideoReader(Clip):
         expected, seconds = self._stream.frames, float(last * self.time_base + 1 / self.rate)
         if count < expected:
             self.notes.append(f"it ends early: {count} of {expected} frames could be read")
-        elif not expected and seconds < self._picture_seconds - _SLACK_S:
+        elif not expected and seconds + float(self.sound_origin) < self._picture_seconds - _SLACK_S:
             self.notes.append(f"it ends early: {seconds:.2f} of {self._picture_seconds:.2f} seconds could be read")
 
     def _decoded(self) -> Any:
