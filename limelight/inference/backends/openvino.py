@@ -24,7 +24,7 @@ _CACHED_REQUESTS = 4
 _MOST_AT_ONCE = 4
 """Rows of a batch that are computed side by side."""
 _LARGEST_AT_ONCE = 1 << 20
-"""Pixels of such a row, of all its frames: each takes memory of its own."""
+"""Pixels of such a row of three channels, of all its frames together: each row takes memory of its own."""
 _LARGEST_PRODUCT = 512
 """Map side in pixels from which matrix products cost more than the resize that they replace."""
 
