@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
@@ -80,6 +81,8 @@ class Network(nn.Module):
     """What the option `difference` converts where it names no layers; patterns, see `limelight.models.difference`."""
     neutral: tuple[str, ...] = ()
     """Parts that change nothing as they are initialised: training goes on from weights that lack them."""
+    score_layers: tuple[str, ...] = ()
+    """Names of the modules that make the logits, each linear in all its parameters together; () = there are none."""
     base: str | None = None
     """Name of the published weights that it was built on; None if there are none."""
     build_options: dict[str, Any]
@@ -226,6 +229,22 @@ class Network(nn.Module):
         """
         self.build_options["difference"] = convert(self, read_option(option, self.difference_layers))
         self.capabilities = replace(self.capabilities, merge=True)
+
+    @torch.no_grad()
+    def sharpen(self, sharpness: float) -> None:
+        """Multiply the logits by `sharpness`, in place, in the weights of `score_layers`: maps become surer.
+
+        The order of pixels stays, and so does the map above one half; soft edges become harder.
+
+        Raises:
+            UserError: the network has no layer that only makes logits.
+        """
+        modules = dict(self.named_modules())
+        layers = [modules[name] for name in self.score_layers if name in modules]
+        if not layers:
+            raise UserError(f"the logits of {type(self).__name__} cannot be multiplied; leave out deploy.sharpness")
+        for parameter in (parameter for layer in layers for parameter in layer.parameters()):
+            parameter.mul_(sharpness)
 
     def memory_savers(self) -> list[str]:
         """Settings of a run that would reduce the memory of training this network, given how it is built."""

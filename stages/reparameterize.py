@@ -47,6 +47,9 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     else:
         print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
+    if settings.sharpness is not None:
+        model.sharpen(settings.sharpness)
+
     fitted = {}
     if settings.calibrate:
         calibration = calibrate_network(model, inputs, masks_NHW)
@@ -58,7 +61,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         )
 
     with atomic_path(target) as folder:
-        merged = save_deployed(folder, model, card, source)
+        merged = save_deployed(folder, model, card, source, settings.sharpness)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())

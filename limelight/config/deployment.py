@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from limelight.foundation.section import Section
 
@@ -21,6 +21,9 @@ class Deploy(Section):
     calibrate: bool = Field(
         default=False,
         description="fit a temperature on these images, so that probabilities are true",
+    )
+    sharpness: PositiveFloat | None = Field(
+        default=None, description="multiply the maps' logits by this number: surer maps, harder edges"
     )
     runtimes: list[Runtime] = Field(default_factory=lambda: list(_RUNTIMES))
     max_probability_difference: float = Field(default=1e-3, description="limit for the fp32 exports")

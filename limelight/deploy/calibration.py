@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 
 from limelight.imaging.feeds import Feeds, single_rows
-from limelight.imaging.geometry import tempered
 from limelight.models.base import Network
 
 BINS = 15
 _LEVELS, _MAX_LOGIT = 3200, 16.0
 """Steps that logits are counted in before the fit, from -16 to 16: nearer to 0 or 1 float32 has no probabilities."""
-_RANGE = (0.25, 4.0)
+_RANGE = (0.25, 8.0)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Calibration:
 class Histogram:
     """Counts of pixels by logit, and of the salient ones among them; masks may be soft."""
 
+    logits_L = ((np.arange(_LEVELS) + 0.5) / _LEVELS * 2 - 1) * _MAX_LOGIT
+    """Of the middle of each level."""
+
     def __init__(self) -> None:
         self.pixels_L, self.salient_L = np.zeros(_LEVELS), np.zeros(_LEVELS)
 
@@ -50,24 +53,18 @@ class Histogram:
         self.pixels_L += np.bincount(places, minlength=_LEVELS)
         self.salient_L += np.bincount(places, truth.ravel(), _LEVELS)
 
-    @property
-    def probability_L(self) -> np.ndarray:
-        logits_L = ((np.arange(_LEVELS) + 0.5) / _LEVELS * 2 - 1) * _MAX_LOGIT
-        return 1 / (1 + np.exp(-logits_L))
-
     def calibration_error(self, temperature: float = 1.0) -> float:
         """Expected calibration error of the maps at a temperature, over bins of equal width."""
-        probability_L = tempered(self.probability_L, temperature)
+        probability_L = expit(self.logits_L / temperature)
         bins_L = np.minimum((probability_L * BINS).astype(np.int64), BINS - 1)
         gap_B = np.bincount(bins_L, probability_L * self.pixels_L - self.salient_L, BINS)
         return float(np.abs(gap_B).sum() / self.pixels_L.sum())
 
     def cross_entropy(self, temperature: float) -> float:
         """Mean cross-entropy of a pixel at a temperature, nats."""
-        probability_L = tempered(self.probability_L, temperature)
-        salient_L, other_L = self.salient_L, self.pixels_L - self.salient_L
-        total = salient_L @ np.log(probability_L) + other_L @ np.log1p(-probability_L)
-        return float(-total / self.pixels_L.sum())
+        cooled_L, other_L = self.logits_L / temperature, self.pixels_L - self.salient_L
+        total = self.salient_L @ np.logaddexp(0, -cooled_L) + other_L @ np.logaddexp(0, cooled_L)
+        return float(total / self.pixels_L.sum())
 
 
 def calibrate(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Calibration:

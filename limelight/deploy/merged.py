@@ -70,13 +70,21 @@ def deployable(
     return merged, difference
 
 
-def save_deployed(folder: Path | str, model: Network, card: Card, source: Path | str) -> Card:
-    """Write what `deployable` made of the weights folder `source`, whose card this is."""
-    digest = card.provenance.sha256
-    card = card.derived(made_from=card.provenance.lineage)
+def save_deployed(
+    folder: Path | str, model: Network, card: Card, source: Path | str, sharpness: float | None = None
+) -> Card:
+    """Write what `deployable` made of the weights folder `source`, whose card this is.
+
+    Args:
+        sharpness: what `model.sharpen` was called with since; such weights give other maps, and are weights of their own.
+    """
+    origin = f"{source} (sha256 {card.provenance.sha256})"
+    card = card.derived(made_from=card.provenance.lineage if sharpness is None else "")
+    if sharpness is not None:
+        origin += f", logits multiplied by {sharpness:g}"
     if not model.capabilities.merge:
-        return write_weights(folder, model, card.derived(source=f"as in {source} (sha256 {digest})"))
-    made = {"form": "merged", "options": model.build_options, "source": f"merged from {source} (sha256 {digest})"}
+        return write_weights(folder, model, card.derived(source=f"as in {origin}"))
+    made = {"form": "merged", "options": model.build_options, "source": f"merged from {origin}"}
     return write_weights(folder, model, card.derived(**made))
 
 

@@ -36,6 +36,7 @@ class SCFNet(Network):
     capabilities = Capabilities(min_side=32)  # of which the deepest features keep one pixel
     difference_layers: tuple[str, ...] = ("mappings", "context", "fusions")  # not those that make the maps
     neutral = ("surround",)
+    score_layers = ("heads", "detail.head")
 
     def __init__(
         self,

@@ -121,6 +121,7 @@ class SDNet(MergingNetwork):
 
     capabilities = Capabilities(merge=True, min_side=16)  # it is halved four times
     difference_layers = ("contexts",)
+    score_layers = ("fusions.0",)
 
     def __init__(
         self,

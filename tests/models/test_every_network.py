@@ -3,6 +3,7 @@
 A network that is registered and not named in `SMALL` fails here.
 """
 
+import copy
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -182,6 +183,22 @@ def test_a_merged_form_computes_the_same(name: str) -> None:
         assert_agree(merged.logits(given)[0], expected, network)
     assert create_model(name, **merged.build_options).state_dict().keys() == merged.state_dict().keys()
     assert sum(value.numel() for value in merged.parameters()) < sum(value.numel() for value in network.parameters())
+
+
+@every_network
+def test_logits_are_multiplied_where_that_is_possible(name: str) -> None:
+    """In the form that is deployed."""
+    network = copy.deepcopy(build(name))
+    network = network.reparameterize() if network.capabilities.merge else network
+    if not network.score_layers:
+        refuses(lambda: network.sharpen(2), "cannot be multiplied; leave out deploy.sharpness")
+        return
+    given = pictures(network, 1, (64, 64))
+    with torch.inference_mode():
+        expected = network.logits(given)
+        network.sharpen(2)
+        for actual, plain in zip(network.logits(given), expected, strict=True):
+            assert_agree(actual, 2 * plain, network)
 
 
 @every_network

@@ -87,6 +87,20 @@ def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[
     assert "largest logit difference" in capsys.readouterr().out
 
 
+def test_logits_are_multiplied_on_request(workspace: Path) -> None:
+    """In PyTorch and in exports alike; the weights are others then than those that they were made from."""
+    run(settings(runtimes=["onnx-fp32"], sharpness=2.5, calibrate=True), "student")
+    trained, _ = load_weights("artifacts/student")
+    sharp, card = load_weights("artifacts/student-deploy")
+    image = torch.randn(1, 3, 48, 48)
+    with torch.no_grad():
+        expected = 2.5 * trained(image)[0]
+        assert_agree(sharp(image)[0], expected, trained)
+    assert_agree(exported_maps({"image": image.numpy()}), expected.sigmoid(), trained)
+    assert "logits multiplied by 2.5" in card.provenance.source
+    assert card.provenance.lineage == card.provenance.sha256
+
+
 def test_an_unequal_merge_stops_before_anything_is_written(workspace: Path) -> None:
     with pytest.raises(UserError, match=r"the merged form differs by .*max_logit_difference 1e-12"):
         run(settings(max_logit_difference=1e-12), "student")

@@ -41,6 +41,7 @@ class STDNet(MergingNetwork):
 
     capabilities = Capabilities(merge=True, min_side=16)
     difference_layers = ("levels.*.spatial",)
+    score_layers = ("head",)
 
     def __init__(
         self,
