@@ -76,7 +76,7 @@ def save_deployed(
     """Write what `deployable` made of the weights folder `source`, whose card this is.
 
     Args:
-        sharpness: what `model.sharpen` was called with since; such weights give other maps, and are weights of their own.
+        sharpness: what `model.sharpen` was called with since; with other maps, they are weights of their own.
     """
     origin = f"{source} (sha256 {card.provenance.sha256})"
     card = card.derived(made_from=card.provenance.lineage if sharpness is None else "")
