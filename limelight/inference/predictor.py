@@ -143,7 +143,7 @@ class Predictor(Generic[Result]):
             with self._turn:
                 step = self._choose_batch_size(batch_size, size, len(prompts), companion)
             for chunk in (alike[start : start + step] for start in range(0, len(alike), step)):
-                with self._turn, raising_shortage():
+                with raising_shortage():
                     batch = self._predict_batch(
                         [images[index] for index in chunk],
                         [companions[index] for index in chunk],
@@ -198,12 +198,14 @@ class Predictor(Generic[Result]):
         if is_clip:
             feeds = as_clip(self.card.architecture.inputs, feeds)
         prepared = time.perf_counter()
-        if prompts:
-            feeds["prompt"] = self._backend.encode_prompts(prompts)
         sampling = self.plan.sampling
-        maps = self._backend.run(feeds, sampling.seeds(images) if sampling.steps else None)
-        finished = time.perf_counter()
-        shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - prepared) / len(images)}
+        with self._turn:
+            begun = time.perf_counter()
+            if prompts:
+                feeds["prompt"] = self._backend.encode_prompts(prompts)
+            maps = self._backend.run(feeds, sampling.seeds(images) if sampling.steps else None)
+            finished = time.perf_counter()
+        shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - begun) / len(images)}
         for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
             before = time.perf_counter()
             if self.plan.high_resolution and not keep_size:
@@ -216,7 +218,8 @@ class Predictor(Generic[Result]):
     def _tile(self, tile_hw3: np.ndarray, size: Size) -> np.ndarray:
         """The network's map_hw of a part of a picture."""
         feeds = picture_feeds([tile_hw3], [None], ["rgb"], self.card, size)
-        return self._backend.run(feeds).probability_BKhw[0, 0]
+        with self._turn:
+            return self._backend.run(feeds).probability_BKhw[0, 0]
 
 
 def prediction(
@@ -302,7 +305,7 @@ class SaliencyPredictor(Predictor[Prediction]):
         check_picture(frames[0])
         size = self._size_of((frames[0].shape[0], frames[0].shape[1]))
         finish = partial(prediction, finish=self.finish)
-        with self._turn, raising_shortage():
+        with raising_shortage():
             none, rgb = [None] * len(frames), ["rgb"] * len(frames)
             return list(self._predict_batch(frames, none, rgb, size, (), finish, output_processing_res, is_clip=True))
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import cv2
@@ -32,6 +33,8 @@ class Stream:
         look_ahead: later frames that each frame waits for, 0 to `frames` - 1 of the network's clips; None = windows one
             after another. For networks that need no later frames, None or 0.
         together: frames that a network of stills answers at a time, which is faster; they wait for the last of them.
+        overlapped: work on two windows at a time, in threads: one is prepared or finished while the other is in the
+            network. Predictions come a window later. Of no effect with a `look_ahead`, and for causal networks.
 
     Example:
         stream = Stream(load("artifacts/stdnet-deploy"))
@@ -46,7 +49,13 @@ class Stream:
     """
 
     def __init__(
-        self, predictor: SaliencyPredictor, *, smoothing: float = 0.0, look_ahead: int | None = None, together: int = 1
+        self,
+        predictor: SaliencyPredictor,
+        *,
+        smoothing: float = 0.0,
+        look_ahead: int | None = None,
+        together: int = 1,
+        overlapped: bool = False,
     ) -> None:
         if not 0 <= smoothing < 1:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
@@ -60,7 +69,8 @@ class Stream:
         if predictor.streams:
             self._windows = _Steps(predictor)
         elif look_ahead is None or frames == 1:
-            self._windows = _OneAfterAnother(predictor, together if frames == 1 else frames)
+            in_turn = _Overlapped if overlapped else _OneAfterAnother
+            self._windows = in_turn(predictor, together if frames == 1 else frames)
         else:
             self._windows = _Sliding(predictor, frames, look_ahead)
         self._waiting: deque[np.ndarray] = deque()
@@ -146,6 +156,32 @@ class _OneAfterAnother:
     def flush(self) -> list[Prediction]:
         frames, self._frames = self._frames, []
         return self._predictor.predict_clip(frames) if frames else []
+
+
+class _Overlapped:
+    """Windows that share no frame, two at a time: one is prepared or finished while the other is in the network."""
+
+    def __init__(self, predictor: SaliencyPredictor, frames: int) -> None:
+        self._predictor, self.look_ahead = predictor, 2 * frames - 1
+        self._frames: list[np.ndarray] = []
+        self._pool, self._begun = ThreadPoolExecutor(2, "window"), deque[Future[list[Prediction]]]()
+
+    def push(self, frame_HW3: np.ndarray) -> list[Prediction]:
+        self._frames.append(frame_HW3)
+        if 2 * len(self._frames) <= self.look_ahead:
+            return []
+        self._begin()
+        return self._begun.popleft().result() if len(self._begun) > 1 else []
+
+    def flush(self) -> list[Prediction]:
+        if self._frames:
+            self._begin()
+        begun, self._begun = self._begun, deque()
+        return [prediction for each in begun for prediction in each.result()]
+
+    def _begin(self) -> None:
+        frames, self._frames = self._frames, []
+        self._begun.append(self._pool.submit(self._predictor.predict_clip, frames))
 
 
 class _Sliding:

@@ -65,14 +65,21 @@ class VideoJob:
     watch: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        self.stream()  # fails before work is done
+        self.stream(live=True)  # fails before work is done
 
-    def stream(self, together: int = 1) -> Stream:
-        return Stream(self.predictor, smoothing=self.smoothing, look_ahead=self.look_ahead, together=together)
+    def stream(self, *, live: bool) -> Stream:
+        """How the frames of a clip are answered: as they come, or in groups, which is faster."""
+        return Stream(
+            self.predictor,
+            smoothing=self.smoothing,
+            look_ahead=self.look_ahead,
+            together=1 if live else _TOGETHER,
+            overlapped=not live,
+        )
 
     def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
-        stream, waiting = self.stream(1 if clip.live else _TOGETHER), deque[Frame]()
+        stream, waiting = self.stream(live=clip.live), deque[Frame]()
         frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
         with closing(frames):
             for frame in frames:

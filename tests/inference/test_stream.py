@@ -1,6 +1,8 @@
 """Streams: windows that slide with each frame, with and without what they share, against plain windows."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -79,6 +81,28 @@ def test_frames_are_ready_as_soon_as_their_look_ahead_is_there(predictor: Salien
     assert [len(stream.push(image)) for image in frames(6)] == [0, 0, 1, 1, 1, 1]
     assert len(stream.flush()) == 2 and stream.flush() == []
     assert [len(stream.push(image)) for image in frames(3)] == [0, 0, 1]
+
+
+def test_two_windows_are_worked_on_at_a_time(predictor: SaliencyPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = frames(13)
+    expected = streamed(Stream(predictor), images)
+    both, alone = Barrier(2, timeout=60), predictor.predict_clip
+
+    def predict_clip(window: Sequence[np.ndarray]) -> list[Prediction]:
+        if len(window) == FRAMES:  # the first two of three: each waits here until the other has begun
+            both.wait()
+        return alone(window)
+
+    monkeypatch.setattr(predictor, "predict_clip", predict_clip)
+    stream = Stream(predictor, overlapped=True)
+    counts = [len(stream.push(image)) for image in images]
+    assert counts == [0] * 9 + [5] + [0] * 3 and stream.look_ahead == 9
+    assert len(stream.flush()) == 8 and stream.flush() == []
+    both.reset()
+    for actual, plain in zip(streamed(stream, images), expected, strict=True):
+        np.testing.assert_array_equal(actual.saliency_HW, plain.saliency_HW)
+    with pytest.raises(UserError, match="the frames of a clip differ in size"):
+        streamed(stream, [*images[:3], np.zeros((40, 40, 3), np.uint8)])
 
 
 def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredictor) -> None:
