@@ -20,6 +20,7 @@ from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import read_image
 from limelight.imaging.transparency import Transparency
+from limelight.media.foreground import REACH, unmixed
 from limelight.media.video.formats import is_video
 
 GREEN = (120, 255, 155)
@@ -27,9 +28,8 @@ CONTOUR_LEVEL = 0.5
 SHARE_OF_BLUR = 0.02
 """Standard deviation of the blurred background, as a share of the picture's longer side."""
 
-_WINDOWS = (90, 6, 3)
-"""Window sides of blur fusion's passes, pixels: two as published, and a third one; see benchmarks/foreground.py."""
-_BAND, _HALO = 256, sum(_WINDOWS) // 2 + 1
+_BAND = 256
+"""Rows of a picture that are computed at once."""
 
 
 class Layer(NamedTuple):
@@ -139,8 +139,7 @@ def foreground_colours(layer: Layer) -> np.ndarray:
     """Estimate the object's own colours where it mixes with its background.
 
     A half-transparent pixel of the picture holds half of the old background; kept as it is, it shows as a halo on the
-    new one. Solves I = alpha F + (1 - alpha) B for F by passes of blur fusion: M. Forte, "Approximate Fast
-    Foreground Colour Estimation", ICIP 2021. Transparent pixels of the picture are weighted by their own opacity.
+    new one; see `limelight.media.foreground`. Transparent pixels of the picture are weighted by their own opacity.
 
     Returns:
         uint8 HxWx3: the picture's own colours where saliency is 1; black where nothing is kept, so that a cut-out does
@@ -149,8 +148,8 @@ def foreground_colours(layer: Layer) -> np.ndarray:
     colours_HW3 = np.empty_like(layer.image_HW3)
     # Band by band: the windows are local, and the intermediate arrays of a large picture may not fit in memory.
     for top in range(0, len(colours_HW3), _BAND):
-        start = max(0, top - _HALO)
-        band = layer.rows(slice(start, top + _BAND + _HALO))
+        start = max(0, top - REACH)
+        band = layer.rows(slice(start, top + _BAND + REACH))
         colours_HW3[top : top + _BAND] = _band_colours(band)[top - start :][:_BAND]
     return colours_HW3
 
@@ -161,12 +160,12 @@ def _band_colours(layer: Layer) -> np.ndarray:
         return np.zeros_like(layer.image_HW3)
     image, alpha, opacity = layer.image_HW3, kept_HW, None
     if layer.transparency is not None:
-        image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)[..., None]
+        image, opacity = layer.transparency.colours_HW3, np.asarray(layer.opacity_HW)
         alpha = np.where(kept_HW > 0, layer.saliency_HW, np.float32(0))
     colours_HW3 = image.copy()
     if (around := _around((alpha > 0) & (alpha < 1))) is not None:  # not after a threshold
         part = None if opacity is None else opacity[around]
-        colours_HW3[around] = _unmixed(image[around], alpha[around][..., None], part)
+        colours_HW3[around] = unmixed(image[around], alpha[around], part)
     colours_HW3[kept_HW == 0] = 0
     return colours_HW3
 
@@ -176,49 +175,22 @@ def _around(mixed_HW: np.ndarray) -> tuple[slice, slice] | None:
     sides = [np.flatnonzero(mixed_HW.any(axis=axis)) for axis in (1, 0)]
     if not len(sides[0]):
         return None
-    rows, columns = (slice(max(0, int(side[0]) - _HALO), int(side[-1]) + _HALO + 1) for side in sides)
+    rows, columns = (slice(max(0, int(side[0]) - REACH), int(side[-1]) + REACH + 1) for side in sides)
     return rows, columns
 
 
-def _unmixed(image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
-    """Compute the object's own colours, uint8 HxWx3; alpha and opacity are HxWx1."""
-    foreground = background = image = image.astype(np.float32)
-    for window in _WINDOWS:
-        foreground, background = _blur_fusion(image, alpha, opacity, foreground, background, window)
-    return _to_8bit(np.where(alpha >= 1, image, foreground))
-
-
-def _blur_fusion(
-    image: np.ndarray,
-    alpha: np.ndarray,
-    opacity: np.ndarray | None,
-    foreground: np.ndarray,
-    background: np.ndarray,
-    window: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run one pass: local means of F and B, weighted by alpha, then correct F so that the mixture gives the picture."""
-
-    def mean(pixels: np.ndarray) -> np.ndarray:
-        return cv2.blur(pixels, (window, window)).reshape(*pixels.shape[:2], -1)
-
-    share, rest = alpha, 1 - alpha
-    whole: np.ndarray | int = 1
-    if opacity is not None:
-        share, rest, whole = alpha * opacity, (1 - alpha) * opacity, mean(opacity)
-    weight = mean(share)
-    blurred_foreground = mean(foreground * share) / (weight + 1e-5)
-    blurred_background = mean(background * rest) / (whole - weight + 1e-5)
-    residual = image - alpha * blurred_foreground - (1 - alpha) * blurred_background
-    return np.clip(blurred_foreground + alpha * residual, 0, 255), blurred_background
-
-
-def _to_8bit(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+def _mixed(front_HW3: np.ndarray, back: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+    """Lay a picture over another or over a colour, channel by channel: NumPy is slow over three floats a pixel."""
+    mixed_HW3, clear_HW = np.empty(front_HW3.shape, np.uint8), 1 - alpha_HW
+    for channel in range(3):
+        mixed_HW = alpha_HW * front_HW3[..., channel]
+        mixed_HW += clear_HW * back[..., channel]
+        np.rint(mixed_HW, out=mixed_HW3[..., channel], casting="unsafe")
+    return mixed_HW3
 
 
 def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
-    colours, alpha = foreground_colours(layer).astype(np.float32), layer.kept_HW[..., None]
-    return _to_8bit(alpha * colours + (1 - alpha) * background)
+    return _mixed(foreground_colours(layer), background, layer.kept_HW)
 
 
 def _grey(layer: Layer) -> np.ndarray:
@@ -271,8 +243,7 @@ def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def _overlay(layer: Layer) -> np.ndarray:
     """Tint the object half green, with a line where saliency crosses CONTOUR_LEVEL."""
     alpha, image = layer.alpha_HW, layer.image_HW3
-    veil = 0.5 * alpha[..., None]
-    shown = _to_8bit((1 - veil) * image + veil * np.array(GREEN, np.float32))
+    shown = _mixed(np.broadcast_to(np.array(GREEN, np.float32), image.shape), image, 0.5 * alpha)
     contours, _ = cv2.findContours((alpha > CONTOUR_LEVEL).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(shown, contours, -1, GREEN, thickness=max(1, max(image.shape) // 400))
 
