@@ -136,4 +136,5 @@ def to_picture(map_hw: np.ndarray, size: Size, finish: Finish = NO_FINISH) -> np
         low, high = map_hw.min(), map_hw.max()
         # A constant map would divide by zero; leave it as it is.
         map_hw = (map_hw - low) / (high - low) if high > low else map_hw
-    return np.clip(RESIZE[finish.filter](map_hw, size), 0, 1)
+    map_HW = RESIZE[finish.filter](map_hw, size)
+    return np.clip(map_HW, 0, 1, out=map_HW if map_HW.flags.writeable else None)  # Pillow's are not

@@ -16,16 +16,17 @@ from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import Clip, Frame
 from limelight.media.video.formats import USUAL, USUAL_STREAMED, USUAL_TRANSPARENT, encoding
 from limelight.media.video.sink import Sink
-from limelight.media.video.threads import Behind, ahead, latest
+from limelight.media.video.threads import Behind, ahead, calls_alone, latest
 from limelight.media.video.writer import VideoWriter
 from limelight.media.window import Window
+from limelight.models.inputs import Size
 from limelight.predict.styles import EXACT, LabelStyle, Style
 from limelight.progress import progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""
-_TOGETHER = 4
-"""Frames that a network of stills answers at a time, unless they come in real time."""
+_MOST_TOGETHER, _PIXELS_TOGETHER = 8, 8_500_000
+"""Frames that a network of stills answers at a time, unless they come in real time, and their pixels: four of 1080p."""
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
 STANDARD_OUTPUT = "standard output"
@@ -65,21 +66,22 @@ class VideoJob:
     watch: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        self.stream(live=True)  # fails before work is done
+        self.stream()  # fails before work is done
 
-    def stream(self, *, live: bool) -> Stream:
-        """How the frames of a clip are answered: as they come, or in groups, which is faster."""
+    def stream(self, clip: Clip | None = None) -> Stream:
+        """How the frames of a clip are answered: as they come if it is live, otherwise in groups, which is faster."""
+        grouped = clip is not None and not clip.live
         return Stream(
             self.predictor,
             smoothing=self.smoothing,
             look_ahead=self.look_ahead,
-            together=1 if live else _TOGETHER,
-            overlapped=not live,
+            together=frames_together(clip.size) if clip and grouped else 1,
+            overlapped=grouped,
         )
 
     def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
-        stream, waiting = self.stream(live=clip.live), deque[Frame]()
+        stream, waiting = self.stream(clip), deque[Frame]()
         frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
         with closing(frames):
             for frame in frames:
@@ -88,6 +90,11 @@ class VideoJob:
                     yield waiting.popleft(), prediction
         for prediction in stream.flush():
             yield waiting.popleft(), prediction
+
+
+def frames_together(size: Size) -> int:
+    """How many frames of this (height, width) a network of stills answers at a time."""
+    return min(_MOST_TOGETHER, max(2, _PIXELS_TOGETHER // (size[0] * size[1])))
 
 
 def video_suffix(style: Style, suffix: str | None, *, streamed: bool = False) -> str:
@@ -193,6 +200,7 @@ def _write(job: VideoJob, clip: Clip, sink: Sink, suffix: str, report: VideoRepo
         try:
             with (
                 ExitStack() as shown,
+                calls_alone(),
                 Behind(1 if clip.live else _QUEUE) as behind,
                 closing(job.predicted(clip)) as pairs,
             ):

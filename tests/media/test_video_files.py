@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from limelight.foundation.errors import UserError
-from limelight.media.video.formats import encoding
+from limelight.media.video.colour import LIMITED_LUMA, NO_CHROMA
+from limelight.media.video.formats import av, encoding
 from limelight.media.video.reader import VideoReader
 from limelight.media.video.sink import Sink
 from limelight.media.video.threads import Behind, ahead
@@ -125,6 +126,14 @@ def test_grey_is_grey(tmp_path: Path) -> None:
     copied(write_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", channels=1)
     frames, _, _ = read_video(tmp_path / "b.mp4")
     assert np.ptp(frames[0].astype(int), axis=2).max() <= 3
+
+
+def test_grey_levels_are_those_of_the_scaler() -> None:
+    frames = av().VideoFrame
+    levels_HW = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    scaled = frames.from_ndarray(levels_HW, format="gray").reformat(format="yuv420p", dst_color_range=1)
+    luma_HW, chroma = np.split(scaled.to_ndarray().astype(int), [16])
+    assert np.abs(LIMITED_LUMA[levels_HW] - luma_HW).max() <= 1 and (chroma == NO_CHROMA).all()
 
 
 def test_one_frame_is_a_video(tmp_path: Path) -> None:

@@ -6,10 +6,15 @@ it in every file that we write.
 
 from typing import NamedTuple
 
+import numpy as np
+
 UNSPECIFIED = 2
 """Of a frame whose file does not say."""
 LIMITED_RANGE = 1
 """FFmpeg's number of values from 16 to 235, which every player expects of video."""
+LIMITED_LUMA = np.rint(16 + np.arange(256) * 219 / 255).astype(np.uint8)
+"""Luma of each grey level in limited range, by any matrix."""
+NO_CHROMA = 128
 _MOST_SD_WIDTH, _MOST_SD_HEIGHT = 1279, 576
 """Pixels of the largest standard-definition picture (PAL), as mpv has it."""
 
