@@ -24,7 +24,7 @@ from limelight.services.uploads import SETTINGS
 
 CONFIG: dict[str, Any] = {
     "workers": 1,
-    # One picture at a time keeps memory bounded; the others queue, and one that would wait too long is refused.
+    # Few pictures at a time keep memory bounded; the others queue, and one that would wait too long is refused.
     "traffic": {"timeout": 60, "max_concurrency": 16},
     "logging": {"access": {"enabled": False}},  # `Answers` logs requests
 }

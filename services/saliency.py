@@ -45,6 +45,7 @@ from limelight.services.videos import Videos
 from limelight.services.wishes import KINDS
 
 NAME = "limelight"
+_AT_A_TIME = 2
 CUTOUT_UPLOAD = Form(
     "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality', a 'threshold'",
     files=frozenset({"companion"}),
@@ -70,7 +71,8 @@ def _weights() -> Path:
     return weights_of(Limelight, NAME)
 
 
-@bentoml.service(name=NAME, service_class=GuardedService, **CONFIG)
+# Two pictures at a time: while one is in the network the other is decoded or encoded, and both may be in it.
+@bentoml.service(name=NAME, service_class=GuardedService, **CONFIG, threads=_AT_A_TIME)
 class Limelight:
     """Salient object detection. Errors are JSON: {"error": "one line"}."""
 
@@ -78,11 +80,13 @@ class Limelight:
         predictor = load(_weights(), SETTINGS.request())
         assert isinstance(predictor, SaliencyPredictor), "weights of another task"
         self._predictor = predictor
-        # The first call compiles and allocates; no request should wait for that.
+        # The first calls compile and allocate, for one picture and for several; no request should wait for that.
         card = self._predictor.card
         size, kinds = card.prepare.size, card.architecture.companions
         companion = np.eye(*size) if kinds else None
-        self._predictor.predict([np.zeros((*size, 3), np.uint8)], [companion], modality=kinds[0] if kinds else None)
+        for count in (1, _AT_A_TIME):
+            pictures, companions = [np.zeros((*size, 3), np.uint8)] * count, [companion] * count
+            self._predictor.predict(pictures, companions, modality=kinds[0] if kinds else None)
         print(self._predictor.description, flush=True)
 
     @bentoml.api

@@ -1,4 +1,4 @@
-/** Pictures are sent one after the other, since the service works on one at a time; and so are videos, beside them. */
+/** Pictures are sent one after the other, so that the first is there soon; and so are videos, beside them. */
 
 import { thumbnail } from "./drawing.js";
 import { problemOf, videoProblem } from "./limits.js";

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +179,21 @@ def test_openvino_computes_pictures_of_a_batch_side_by_side_and_alike(folder: Pa
     alone = [maps(runtime, {"image": given["image"][index : index + 1]}) for index in range(5)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
     (group,) = runtime._groups.values()
-    assert len(group) == 2, "one for each thread"
+    assert group.count == 2, "one for each thread"
     wide = feeds(2, (1024, 1056))
     assert maps(runtime, wide).shape == (2, 1, 1024, 1056) and len(runtime._groups) == 1, "large ones one by one"
+
+
+def test_openvino_computes_pictures_of_callers_side_by_side_and_alike(folder: Path) -> None:
+    """Four callers of two requests: whoever waits for one must not hold the other."""
+    runtime, given = opened(folder, "openvino-fp32", threads=2), feeds(12)
+    parts = [{"image": given["image"][first : first + count]} for first, count in ((0, 1), (1, 5), (6, 2), (8, 4))]
+    with ThreadPoolExecutor(4) as pool:
+        begun = [pool.submit(maps, runtime, part) for _ in range(10) for part in parts]
+        results = [each.result(timeout=60) for each in begun]
+    expected = maps(runtime, given)
+    for first in range(0, 40, 4):
+        np.testing.assert_allclose(np.concatenate(results[first : first + 4]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("runtime", EXPORTED)

@@ -1,7 +1,8 @@
 """OpenVINO on the CPU."""
 
+import queue
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,8 +43,9 @@ class OpenVinoBackend(ExportedBackend):
     """Runs an exported .xml/.bin pair.
 
     The network is compiled for each height and width, so that OpenVINO can plan its memory for them, and not for each
-    batch size. Images of a batch run side by side, each on its share of the threads: threads that share an image wait
-    for each other, which takes a fifth of the processor time. An image alone has all threads.
+    batch size. Images of a batch, or of callers at the same time, run side by side, each on its share of the threads:
+    threads that share an image wait for each other, which takes a fifth of the processor time. An image alone has all
+    threads.
 
     Args:
         inputs: what the network declares.
@@ -75,8 +77,9 @@ class OpenVinoBackend(ExportedBackend):
         if threads:
             self._config["INFERENCE_NUM_THREADS"] = threads
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, ...], list[openvino.InferRequest]] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, ...], _Group] = OrderedDict()
         self._lock = threading.Lock()  # an infer request has buffers for one image only
+        self._callers = _Count()
 
     @cached_property
     def _step(self) -> openvino.CompiledModel:
@@ -107,26 +110,27 @@ class OpenVinoBackend(ExportedBackend):
 
     def run(self, feeds: Feeds, seeds: Sequence[int] | None = None) -> Maps:
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
-        with self._lock:
-            rows = list(single_rows(complete(self._inputs, feeds)))
-            _, *sides = rows[0][self._inputs[0].name].shape
-            if len(rows) > 1 and np.prod(sides) <= 3 * _LARGEST_AT_ONCE:
-                return Maps(np.concatenate(_side_by_side(self._group(rows[0]), rows)))
-            request = self._request(rows[0])
-            return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
+        rows = list(single_rows(complete(self._inputs, feeds)))
+        _, *sides = rows[0][self._inputs[0].name].shape
+        with self._callers as callers:
+            if np.prod(sides) <= 3 * _LARGEST_AT_ONCE and len(rows) + callers > 2:
+                with self._lock:
+                    group = self._group(rows[0])
+                return Maps(np.concatenate(group.run(rows)))
+            with self._lock:
+                request = self._request(rows[0])
+                return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
     def _request(self, row: Feeds) -> openvino.InferRequest:
         """Return the infer request for a row of this size (of a clip also of so many frames), compiled on first use."""
         return self._kept(self._requests, row, lambda: self._compiled(row, self._config).create_infer_request())
 
-    def _group(self, row: Feeds) -> list[openvino.InferRequest]:
+    def _group(self, row: Feeds) -> "_Group":
         """Return the infer requests for rows of this size that are computed side by side, compiled on first use."""
 
-        def make() -> list[openvino.InferRequest]:
+        def make() -> _Group:
             side_by_side = {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": _MOST_AT_ONCE}
-            compiled = self._compiled(row, self._config | side_by_side)
-            count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            return [compiled.create_infer_request() for _ in range(min(count, _MOST_AT_ONCE))]
+            return _Group(self._compiled(row, self._config | side_by_side))
 
         return self._kept(self._groups, row, make)
 
@@ -147,17 +151,53 @@ class OpenVinoBackend(ExportedBackend):
         return self._core.compile_model(fixed, "CPU", dict(config))
 
 
-def _side_by_side(requests: Sequence[openvino.InferRequest], rows: Sequence[Feeds]) -> list[np.ndarray]:
-    """Compute rows, as many at once as there are requests, and return their maps in order."""
-    maps = []
-    for start in range(0, len(rows), len(requests)):
-        busy = list(zip(requests, rows[start : start + len(requests)], strict=False))
-        for request, row in busy:
+class _Group:
+    """Infer requests of one compiled network that run at the same time, for the rows of any number of callers."""
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self.count = min(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), _MOST_AT_ONCE)
+        self._free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        for _ in range(self.count):
+            self._free.put(compiled.create_infer_request())
+
+    def run(self, rows: Sequence[Feeds]) -> list[np.ndarray]:
+        """Compute rows, as many at once as requests are free, and return their maps in order."""
+        maps, busy = list[np.ndarray](), deque[openvino.InferRequest]()
+        for row in rows:
+            try:
+                request = self._free.get_nowait()
+            except queue.Empty:
+                # Whoever has requests that run waits for these: two that wait for each other's would wait forever.
+                request = self._ended(busy, maps) if busy else self._free.get()
             request.start_async(row)
-        for request, _ in busy:
-            request.wait()
-        maps += [request.get_output_tensor(0).data.copy() for request, _ in busy]
-    return maps
+            busy.append(request)
+        while busy:
+            self._free.put(self._ended(busy, maps))
+        return maps
+
+    @staticmethod
+    def _ended(busy: deque[openvino.InferRequest], maps: list[np.ndarray]) -> openvino.InferRequest:
+        """Wait for the request that began first, keep its map, and return it."""
+        request = busy.popleft()
+        request.wait()
+        maps.append(request.get_output_tensor(0).data.copy())
+        return request
+
+
+class _Count:
+    """A context manager that tells how many are within it, the one who asks included."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+
+    def __enter__(self) -> int:
+        with self._lock:
+            self._count += 1
+            return self._count
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._count -= 1
 
 
 def _resize_by_products(model: openvino.Model) -> None:
