@@ -107,9 +107,11 @@ class Form:
 
     def _check_names(self, names: list[str]) -> None:
         given = set(names)
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise Refusal(400, f"the form has {twice!r} twice; send it once")
         complete = {self.file_field, *self.needs} <= given <= {self.file_field, *self.files, *self.texts}
         missing_partner = [name for name, other in self.requires_field.items() if name in given and other not in given]
-        if not complete or missing_partner or len(names) > len(given):
+        if not complete or missing_partner:
             raise self._refusal
 
     @property

@@ -187,9 +187,8 @@ def _as_refusal(error: UserError, folder: Path) -> Refusal:
     large = isinstance(error, TooLarge | Shortage)
     if isinstance(error, Shortage):
         return Refusal(413, "the video needs more memory than there is; send one of smaller frames")
-    text = str(error).replace(f"{folder}/{FORM.file_field}", "the video").replace(f"{folder}/", "")
-    for advice in ("raise the limit (--max-pixels), or ", ", or raise the limit (limelight predict --max-pixels)"):
-        text = text.replace(advice, "")
+    text = error.without_option if isinstance(error, TooLarge) else str(error)
+    text = text.replace(f"{folder}/{FORM.file_field}", "the video").replace(f"{folder}/", "")
     return Refusal(413 if large else 400, text)
 
 

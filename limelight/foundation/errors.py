@@ -21,7 +21,18 @@ class Shortage(UserError):
 
 
 class TooLarge(UserError):
-    """A picture has more pixels than allowed."""
+    """A picture has more pixels than allowed, or a video more frames.
+
+    Args:
+        problem: what is too large, and the limit.
+        remedy: what to do, wherever the program runs.
+        option: of the command line, which raises the limit.
+    """
+
+    def __init__(self, problem: str, remedy: str, option: str | None = None) -> None:
+        self.without_option = f"{problem}; {remedy}"
+        """The text for those who cannot raise the limit, such as clients of a service."""
+        super().__init__(self.without_option + (f", or raise the limit ({option})" if option else ""))
 
 
 def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:

@@ -127,8 +127,9 @@ def open_picture(
     height, width = size
     if width * height > max_pixels:
         raise TooLarge(
-            f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}; "
-            "make it smaller, or raise the limit (limelight predict --max-pixels)"
+            f"cannot read {name}: {width}x{height} is {width * height} pixels, above the limit of {max_pixels}",
+            "make it smaller",
+            "limelight predict --max-pixels",
         )
     return Header(name, data, image, size, 1 if image is None else _orientation(image, data), tags)
 

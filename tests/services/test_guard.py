@@ -181,7 +181,7 @@ def test_classes_pass_untouched(more: list) -> None:
     [
         ([NAMED[0]], "the names to find as 'classes'"),
         ([NAMED[1]], "the picture's file as 'image'"),
-        ([*NAMED, NAMED[1]], "nothing else"),
+        ([*NAMED, NAMED[1]], "twice; send it once"),
         ([*NAMED, (COMPANION, "b.png", b"y")], "nothing else"),
         ([NAMED[0], ("classes", "classes.txt", b"dog")], "'classes' must be text"),
         ([*NAMED, ("kind", None, b"pickle")], "one of labels, overlay, json"),

@@ -40,9 +40,9 @@ class Limits(NamedTuple):
             TooLarge: it is longer.
         """
         if self.frames is not None and frames > self.frames:
-            raise TooLarge(f"the video has more than {self.frames} frames; make it shorter")
+            raise TooLarge(f"the video has more than {self.frames} frames", "make it shorter")
         if self.seconds is not None and seconds > self.seconds:
-            raise TooLarge(f"the video lasts more than {self.seconds:g} seconds; make it shorter")
+            raise TooLarge(f"the video lasts more than {self.seconds:g} seconds", "make it shorter")
 
 
 UNLIMITED = Limits()

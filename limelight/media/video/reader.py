@@ -126,8 +126,9 @@ class VideoReader(Clip):
     def _check_pixels(self, frame: Any) -> None:
         if frame.width * frame.height > self._max_pixels:
             raise TooLarge(
-                f"{self.name} has frames of {frame.width} x {frame.height} pixels, more than {self._max_pixels}; raise "
-                "the limit (--max-pixels), or make it smaller"
+                f"{self.name} has frames of {frame.width} x {frame.height} pixels, more than {self._max_pixels}",
+                "make it smaller",
+                "--max-pixels",
             )
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.header import MAX_PIXELS
 from limelight.media.video.clip import MAX_RATE, USUAL_RATE, Clip, Frame
 from limelight.models.inputs import Size
@@ -52,8 +52,10 @@ class Webcam(Clip):
         height, width = self.size
         if height * width > max_pixels:
             self._capture.release()
-            raise UserError(
-                f"{self.name} has frames of {width} x {height} pixels, more than {max_pixels} (--max-pixels)"
+            raise TooLarge(
+                f"{self.name} has frames of {width} x {height} pixels, more than {max_pixels}",
+                "choose another webcam",
+                "--max-pixels",
             )
 
     @property
