@@ -43,6 +43,7 @@ RATE = Fraction(25)
 
 def main() -> None:
     options = _parse()
+    cv2.setNumThreads(1)  # as the command does
     predictor = load(with_export(options.model, options.runtime, lasting=True), _request(options))
     if not isinstance(predictor, SaliencyPredictor) or predictor.plan.fixed is None:
         raise UserError(f"{options.model} takes pictures of their own sizes; give a model that stretches them")

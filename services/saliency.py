@@ -7,7 +7,8 @@
     curl -F image=@photo.jpg -F threshold=0.5 127.0.0.1:3000/cutout -o cutout.png
     curl -F video=@clip.mp4 -F kind=green 127.0.0.1:3000/video -o green.mp4
 
-No batching: on a CPU it gains little, and one bad picture would fail the others of its batch.
+No batching by BentoML: OpenVINO computes the pictures of several requests side by side as it is, and one bad picture
+would fail the others of its batch.
 """
 
 from dataclasses import replace

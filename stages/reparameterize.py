@@ -47,21 +47,22 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     else:
         print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
-    if settings.sharpness is not None:
-        model.sharpen(settings.sharpness)
-
-    fitted = {}
+    fitted, sharpness = {}, settings.sharpness
     if settings.calibrate:
         calibration = calibrate_network(model, inputs, masks_NHW)
         fitted = {"calibration": calibration.as_dict()}
-        card = card.derived(temperature=calibration.temperature)
+        # Fitted before logits are multiplied: those of the surest pixels are then too large for probabilities to show.
+        card = card.derived(temperature=round(calibration.temperature * (sharpness or 1), 4))
         print(
             f"{name}: temperature {calibration.temperature:.3f}; expected calibration error "
             f"{calibration.error_before:.4f} before, {calibration.error_after:.4f} after"
         )
+    if sharpness is not None:
+        model.sharpen(sharpness)
+        print(f"{name}: logits multiplied by {sharpness:g}")
 
     with atomic_path(target) as folder:
-        merged = save_deployed(folder, model, card, source, settings.sharpness)
+        merged = save_deployed(folder, model, card, source, sharpness)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())

@@ -18,7 +18,7 @@ from limelight.models.base import Network
 BINS = 15
 _LEVELS, _MAX_LOGIT = 3200, 16.0
 """Steps that logits are counted in before the fit, from -16 to 16: nearer to 0 or 1 float32 has no probabilities."""
-_RANGE = (0.25, 8.0)
+_RANGE = (0.25, 4.0)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ def save_deployed(
     card = card.derived(made_from=card.provenance.lineage if sharpness is None else "")
     if sharpness is not None:
         origin += f", logits multiplied by {sharpness:g}"
+        card = card.derived(metrics={})  # of the maps before
     if not model.capabilities.merge:
         return write_weights(folder, model, card.derived(source=f"as in {origin}"))
     made = {"form": "merged", "options": model.build_options, "source": f"merged from {origin}"}

@@ -30,9 +30,13 @@ class TooLarge(UserError):
     """
 
     def __init__(self, problem: str, remedy: str, option: str | None = None) -> None:
+        super().__init__(problem, remedy, option)  # what other processes make it anew from
         self.without_option = f"{problem}; {remedy}"
         """The text for those who cannot raise the limit, such as clients of a service."""
-        super().__init__(self.without_option + (f", or raise the limit ({option})" if option else ""))
+        self._option = option
+
+    def __str__(self) -> str:
+        return self.without_option + (f", or raise the limit ({self._option})" if self._option else "")
 
 
 def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:

@@ -50,7 +50,7 @@ class Request:
     """Refine each picture's map by tiles, up to the picture's own resolution; see `limelight.inference.refinement`."""
     calibrated: bool = False
     """Divide the maps' logits by the temperature on the weights' card: probabilities that are as often right as they
-    say. Without it maps are as trained, nearer to 0 and 1 (and to the masks: a lower MAE)."""
+    say. Without it maps are surer, nearer to 0 and 1 (and to the masks: a lower MAE)."""
     vae: Path | None = None
     """Folder of an autoencoder in diffusers' format, replacing the network's own: TAESD decodes Stable Diffusion's
     latents 18 times cheaper."""

@@ -33,8 +33,9 @@ class Stream:
         look_ahead: later frames that each frame waits for, 0 to `frames` - 1 of the network's clips; None = windows one
             after another. For networks that need no later frames, None or 0.
         together: frames that a network of stills answers at a time, which is faster; they wait for the last of them.
-        overlapped: work on two windows at a time, in threads: one is prepared or finished while the other is in the
-            network. Predictions come a window later. Of no effect with a `look_ahead`, and for causal networks.
+        overlapped: work on two windows at a time, in threads, so that one can be prepared or finished while the other
+            is in the network. Predictions come a window later; `close` ends the threads. Of no effect where windows
+            overlap, and for causal networks.
 
     Example:
         stream = Stream(load("artifacts/stdnet-deploy"))
@@ -97,6 +98,11 @@ class Stream:
         """Return the predictions of all frames that wait. The stream goes on after it with the next frame."""
         return self._answered(self._windows.flush())
 
+    def close(self) -> None:
+        """Drop the frames that wait, and return once no thread works on any."""
+        self._windows.close()
+        self._waiting.clear()
+
     def _answered(self, predictions: list[Prediction]) -> list[Prediction]:
         frames = [self._waiting.popleft() for _ in predictions]
         return self._smoothed(frames, predictions) if self._smoothing else predictions
@@ -124,6 +130,8 @@ class _Windows(Protocol):
 
     def flush(self) -> list[Prediction]: ...
 
+    def close(self) -> None: ...
+
 
 class _Steps:
     """Each frame as it comes, with what the network keeps of those before."""
@@ -141,6 +149,9 @@ class _Steps:
     def flush(self) -> list[Prediction]:
         return []
 
+    def close(self) -> None:
+        self._state = None
+
 
 class _OneAfterAnother:
     """Windows that share no frame."""
@@ -156,6 +167,9 @@ class _OneAfterAnother:
     def flush(self) -> list[Prediction]:
         frames, self._frames = self._frames, []
         return self._predictor.predict_clip(frames) if frames else []
+
+    def close(self) -> None:
+        self._frames.clear()
 
 
 class _Overlapped:
@@ -179,6 +193,11 @@ class _Overlapped:
         begun, self._begun = self._begun, deque()
         return [prediction for each in begun for prediction in each.result()]
 
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._frames.clear()
+        self._begun.clear()
+
     def _begin(self) -> None:
         frames, self._frames = self._frames, []
         self._begun.append(self._pool.submit(self._predictor.predict_clip, frames))
@@ -200,6 +219,10 @@ class _Sliding:
 
     def flush(self) -> list[Prediction]:
         return self._answer(self._open)
+
+    def close(self) -> None:
+        self._window.clear()
+        self._open = 0
 
     def _answer(self, count: int) -> list[Prediction]:
         """The maps of the first `count` frames that wait."""

@@ -41,7 +41,7 @@ class _Fusion:
             weight_HW = cv2.blur(self.front_HW, (side, side))
             whole_HW = 1 if opacity_HW is None else cv2.blur(opacity_HW, (side, side))
             self.passes.append(((side, side), weight_HW + 1e-5, whole_HW - weight_HW + 1e-5))
-        self.memory = [np.empty_like(alpha_HW) for _ in range(5)]
+        self.memory = [np.empty(alpha_HW.shape, np.float32) for _ in range(5)]
 
     def channel(self, channel_HW: np.ndarray) -> np.ndarray:
         """F of one channel, uint8: in each pass local means of F and B, weighted by alpha, then F corrected so that the

@@ -194,7 +194,9 @@ def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
 
 
 def _grey(layer: Layer) -> np.ndarray:
-    return cv2.convertScaleAbs(layer.alpha_HW, alpha=255)  # to the nearest, ties to even, as np.rint
+    return cv2.convertScaleAbs(
+        np.asarray(layer.alpha_HW, np.float32), alpha=255
+    )  # to the nearest, ties to even, as np.rint
 
 
 def _grey_16(layer: Layer) -> np.ndarray:

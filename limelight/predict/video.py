@@ -16,7 +16,7 @@ from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import Clip, Frame
 from limelight.media.video.formats import USUAL, USUAL_STREAMED, USUAL_TRANSPARENT, encoding
 from limelight.media.video.sink import Sink
-from limelight.media.video.threads import Behind, ahead, calls_alone, latest
+from limelight.media.video.threads import Behind, ahead, latest
 from limelight.media.video.writer import VideoWriter
 from limelight.media.window import Window
 from limelight.models.inputs import Size
@@ -25,7 +25,7 @@ from limelight.progress import progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""
-_MOST_TOGETHER, _PIXELS_TOGETHER = 8, 8_500_000
+_MOST_TOGETHER, _PIXELS_TOGETHER = 4, 8_500_000
 """Frames that a network of stills answers at a time, unless they come in real time, and their pixels: four of 1080p."""
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
@@ -83,13 +83,13 @@ class VideoJob:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
         stream, waiting = self.stream(clip), deque[Frame]()
         frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
-        with closing(frames):
+        with closing(stream), closing(frames):
             for frame in frames:
                 waiting.append(frame)
                 for prediction in stream.push(frame.image_HW3):
                     yield waiting.popleft(), prediction
-        for prediction in stream.flush():
-            yield waiting.popleft(), prediction
+            for prediction in stream.flush():
+                yield waiting.popleft(), prediction
 
 
 def frames_together(size: Size) -> int:
@@ -200,7 +200,6 @@ def _write(job: VideoJob, clip: Clip, sink: Sink, suffix: str, report: VideoRepo
         try:
             with (
                 ExitStack() as shown,
-                calls_alone(),
                 Behind(1 if clip.live else _QUEUE) as behind,
                 closing(job.predicted(clip)) as pairs,
             ):

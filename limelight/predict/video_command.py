@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
+
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.inference.predictor import SaliencyPredictor
@@ -179,6 +181,8 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     suffix = video_suffix(style, suffix, streamed=streamed)
     if style.moving is not None:
         Backdrop(style.moving, max_pixels=style.max_pixels).close()  # fails before work is done
+    # Beside a network that has all cores, threads of OpenCV's cost processor time and win none.
+    cv2.setNumThreads(1)
     predictor = load_predictor(request)
     check_task(predictor, style, request)
     assert isinstance(predictor, SaliencyPredictor), "see check_task"

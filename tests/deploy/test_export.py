@@ -196,6 +196,18 @@ def test_openvino_computes_pictures_of_callers_side_by_side_and_alike(folder: Pa
         np.testing.assert_allclose(np.concatenate(results[first : first + 4]), expected, atol=1e-6)
 
 
+def test_openvino_goes_on_after_an_error_of_pictures_side_by_side(folder: Path) -> None:
+    runtime, given = opened(folder, "openvino-fp32", threads=2), feeds(5)
+    expected = maps(runtime, given)
+    (group,) = runtime._groups.values()
+    unknown = [{"picture": given["image"][:1]}]
+    for rows in (unknown, [{"image": given["image"][:1]}, *unknown]):
+        with pytest.raises(RuntimeError):
+            group.run(rows)
+    assert group._free.qsize() == group.count
+    np.testing.assert_array_equal(maps(runtime, given), expected)
+
+
 @pytest.mark.parametrize("runtime", EXPORTED)
 def test_a_missing_export_says_what_to_do(unexported: Path, runtime: str) -> None:
     with pytest.raises(UserError, match=r"does not exist.*deploy\.runtimes"):

@@ -1,8 +1,9 @@
 """Streams: windows that slide with each frame, with and without what they share, against plain windows."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -103,6 +104,26 @@ def test_two_windows_are_worked_on_at_a_time(predictor: SaliencyPredictor, monke
         np.testing.assert_array_equal(actual.saliency_HW, plain.saliency_HW)
     with pytest.raises(UserError, match="the frames of a clip differ in size"):
         streamed(stream, [*images[:3], np.zeros((40, 40, 3), np.uint8)])
+
+
+def test_a_stream_that_is_closed_works_on_nothing(
+    predictor: SaliencyPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = Event(), Event()
+
+    def predict_clip(window: Sequence[np.ndarray]) -> list[Prediction]:
+        begun.set()
+        time.sleep(0.2)
+        ended.set()
+        return []
+
+    monkeypatch.setattr(predictor, "predict_clip", predict_clip)
+    stream = Stream(predictor, overlapped=True)
+    for image in frames(FRAMES):
+        stream.push(image)
+    assert begun.wait(60)
+    stream.close()
+    assert ended.is_set() and stream.flush() == []
 
 
 def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredictor) -> None:

@@ -124,6 +124,15 @@ def test_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(foreground_colours(Layer(image, alpha)).astype(int) - whole).max() <= 1
 
 
+def test_pictures_may_be_views() -> None:
+    """Of which rows are not one after another in memory."""
+    alpha = disc()
+    views = np.rot90(mixture(alpha)), np.rot90(alpha)
+    for kind in ("map", "rgba", "green", "overlay"):
+        expected = output(kind).render(*map(np.ascontiguousarray, views))
+        np.testing.assert_array_equal(output(kind).render(*views), expected)
+
+
 def test_hard_masks_leave_the_picture_alone() -> None:
     alpha = (disc() > 0.5).astype(np.float32)
     image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)

@@ -227,7 +227,9 @@ def test_sound_alone_and_large_frames_are_refused(tmp_path: Path) -> None:
         container.mux(voice.encode(None))
     with pytest.raises(UserError, match="has no video stream"):
         VideoReader(tmp_path / "sound.mp4")
-    with pytest.raises(UserError, match=r"frames of 64 x 48 pixels, more than 3000; make it smaller, or raise the limit"):
+    with pytest.raises(
+        UserError, match=r"frames of 64 x 48 pixels, more than 3000; make it smaller, or raise the limit"
+    ):
         VideoReader(write_video(tmp_path / "a.mp4"), max_pixels=3000)
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -311,7 +311,9 @@ def test_bad_pictures_do_not_fail_their_neighbours(client: httpx.Client) -> None
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda content: upload(client, content), mixed))
     assert [answer.status_code for answer in answers] == [200, 400] * 6
-    assert [answer.content for answer in answers[::2]] == alone
+    for answer, expected in zip(answers[::2], alone, strict=True):  # another export computes several at a time
+        difference = levels(answer.content) - levels(expected)
+        assert np.abs(difference).max() <= 1
 
 
 def test_a_page_of_another_origin_may_use_the_service(server: Server, client: httpx.Client) -> None:
@@ -389,24 +391,28 @@ def test_an_upload_that_breaks_off_or_lies_leaves_the_service_as_it_was(server: 
     assert sorted(statuses) == ["200", "400", "400", "413"]
 
 
-def await_cutout(server: Server, request: concurrent.futures.Future) -> None:
-    """Return once the server works on the cut-out that was asked for, or has answered."""
-    working = re.compile(r'request_in_progress\{endpoint="/cutout".*\} 1\.0')
+def levels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)), dtype=int)
+
+
+def await_cutouts(server: Server, requests: Sequence[concurrent.futures.Future]) -> None:
+    """Return once the server works on the cut-outs that were asked for, or has answered one."""
+    working = re.compile(rf'request_in_progress\{{endpoint="/cutout".*\}} {len(requests)}\.0')
     with httpx.Client(base_url=server.url, headers=AUTHORISED, trust_env=False) as other:
-        while not request.done() and not working.search(other.get("/metrics").text):
+        while not any(each.done() for each in requests) and not working.search(other.get("/metrics").text):
             pass
 
 
 def test_queue_full_429(server: Server, client: httpx.Client) -> None:
-    """While one request is being worked on, some may wait and are served; more than that are told so at once."""
+    """While two requests are being worked on, some may wait and are served; more than that are told so at once."""
     content = picture()
-    with concurrent.futures.ThreadPoolExecutor(41) as pool:
-        slow = pool.submit(upload, client, blank(3000, 3000), "/cutout")
-        await_cutout(server, slow)
+    with concurrent.futures.ThreadPoolExecutor(42) as pool:
+        slow = [pool.submit(upload, client, blank(3000, 3000), "/cutout") for _ in range(2)]
+        await_cutouts(server, slow)
         waiting = [pool.submit(upload, client, content) for _ in range(40)]
         assert client.get("/").status_code == 200, "the page does not wait for pictures"
         answers = [each.result() for each in waiting]
-        assert slow.result().status_code == 200
+        assert [each.result().status_code for each in slow] == [200, 200]
     assert {answer.status_code for answer in answers} == {200, 429}
     for answer in answers:
         if answer.status_code == 429:
@@ -442,7 +448,7 @@ def test_default_bind_is_loopback(server: Server, client: httpx.Client) -> None:
 def test_sigterm_lets_a_running_request_finish(server: Server, client: httpx.Client) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pending = pool.submit(upload, client, blank(3000, 3000), "/cutout")
-        await_cutout(server, pending)
+        await_cutouts(server, [pending])
         assert not pending.done(), "the request ended before it could be interrupted"
         server.process.send_signal(signal.SIGTERM)
         answer = pending.result(60)

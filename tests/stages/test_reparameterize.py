@@ -89,6 +89,8 @@ def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[
 
 def test_logits_are_multiplied_on_request(workspace: Path) -> None:
     """In PyTorch and in exports alike; the weights are others then than those that they were made from."""
+    run(settings(runtimes=[], calibrate=True), "student")
+    plain = read_card("artifacts/student-deploy")
     run(settings(runtimes=["onnx-fp32"], sharpness=2.5, calibrate=True), "student")
     trained, _ = load_weights("artifacts/student")
     sharp, card = load_weights("artifacts/student-deploy")
@@ -98,7 +100,8 @@ def test_logits_are_multiplied_on_request(workspace: Path) -> None:
         assert_agree(sharp(image)[0], expected, trained)
     assert_agree(exported_maps({"image": image.numpy()}), expected.sigmoid(), trained)
     assert "logits multiplied by 2.5" in card.provenance.source
-    assert card.provenance.lineage == card.provenance.sha256
+    assert card.provenance.lineage == card.provenance.sha256 != plain.provenance.lineage
+    assert card.finish.temperature == pytest.approx(2.5 * plain.finish.temperature), "calibrated maps are the same"
 
 
 def test_an_unequal_merge_stops_before_anything_is_written(workspace: Path) -> None:

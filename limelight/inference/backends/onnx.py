@@ -1,6 +1,8 @@
 """ONNX Runtime on the CPU."""
 
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ class OnnxBackend(ExportedBackend):
         batch, *_, height, width = (side if isinstance(side, int) else None for side in shapes[inputs[0].name])
         self.takes = (height, width)
         self._single_rows = batch == 1  # of another project's file
+        self._turn = threading.Lock()  # of batches: those of several callers at once would take as much memory each
 
     def _opened(self, path: Path) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
@@ -62,4 +65,5 @@ class OnnxBackend(ExportedBackend):
         check_size(self.takes, feeds[self._inputs[0].name].shape[-2:])
         given = complete(self._inputs, feeds)
         rows = single_rows(given) if self._single_rows else [given]
-        return Maps(np.concatenate([self._session.run(["probability"], row)[0] for row in rows]))
+        with self._turn if len(given[self._inputs[0].name]) > 1 else nullcontext():
+            return Maps(np.concatenate([self._session.run(["probability"], row)[0] for row in rows]))

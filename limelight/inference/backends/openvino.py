@@ -78,7 +78,8 @@ class OpenVinoBackend(ExportedBackend):
             self._config["INFERENCE_NUM_THREADS"] = threads
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
         self._groups: OrderedDict[tuple[int, ...], _Group] = OrderedDict()
-        self._lock = threading.Lock()  # an infer request has buffers for one image only
+        self._making = threading.Lock()
+        self._alone = threading.Lock()  # an infer request has buffers for one image only
         self._callers = _Count()
 
     @cached_property
@@ -97,7 +98,7 @@ class OpenVinoBackend(ExportedBackend):
         return height, width
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
-        with self._lock:
+        with self._alone:
             stream, frames = state or (_Stream(self._step.create_infer_request()), 0)
             if frames != stream.frames:
                 raise ValueError("a stream's state is good for one call; go on from what its latest frame returned")
@@ -113,11 +114,9 @@ class OpenVinoBackend(ExportedBackend):
         rows = list(single_rows(complete(self._inputs, feeds)))
         _, *sides = rows[0][self._inputs[0].name].shape
         with self._callers as callers:
-            if np.prod(sides) <= 3 * _LARGEST_AT_ONCE and len(rows) + callers > 2:
-                with self._lock:
-                    group = self._group(rows[0])
-                return Maps(np.concatenate(group.run(rows)))
-            with self._lock:
+            if (len(rows) > 1 or callers > 1) and np.prod(sides) <= 3 * _LARGEST_AT_ONCE:
+                return Maps(np.concatenate(self._group(rows[0]).run(rows)))
+            with self._alone:
                 request = self._request(rows[0])
                 return Maps(np.concatenate([request.infer(row)[0] for row in rows]))
 
@@ -137,12 +136,13 @@ class OpenVinoBackend(ExportedBackend):
     def _kept(self, kept: OrderedDict[tuple[int, ...], T], row: Feeds, make: Callable[[], T]) -> T:
         """Return what is kept for rows of this size, made on first use; the size that was not used longest goes."""
         size = row[self._inputs[0].name].shape[1:]
-        if size not in kept:
-            kept[size] = make()
-            if len(kept) > _CACHED_REQUESTS:
-                kept.popitem(last=False)
-        kept.move_to_end(size)
-        return kept[size]
+        with self._making:
+            if size not in kept:
+                kept[size] = make()
+                if len(kept) > _CACHED_REQUESTS:
+                    kept.popitem(last=False)
+            kept.move_to_end(size)
+            return kept[size]
 
     def _compiled(self, row: Feeds, config: Mapping[str, object]) -> openvino.CompiledModel:
         fixed = self._model.clone()
@@ -155,33 +155,46 @@ class _Group:
     """Infer requests of one compiled network that run at the same time, for the rows of any number of callers."""
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self._compiled = compiled
         self.count = min(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), _MOST_AT_ONCE)
         self._free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-        for _ in range(self.count):
-            self._free.put(compiled.create_infer_request())
+        self._add(self.count)
+
+    def _add(self, count: int) -> None:
+        for _ in range(count):
+            self._free.put(self._compiled.create_infer_request())
 
     def run(self, rows: Sequence[Feeds]) -> list[np.ndarray]:
         """Compute rows, as many at once as requests are free, and return their maps in order."""
-        maps, busy = list[np.ndarray](), deque[openvino.InferRequest]()
-        for row in rows:
-            try:
-                request = self._free.get_nowait()
-            except queue.Empty:
-                # Whoever has requests that run waits for these: two that wait for each other's would wait forever.
-                request = self._ended(busy, maps) if busy else self._free.get()
-            request.start_async(row)
-            busy.append(request)
-        while busy:
-            self._free.put(self._ended(busy, maps))
+        maps, busy, taken = list[np.ndarray](), deque[openvino.InferRequest](), 0
+        try:
+            for row in rows:
+                try:
+                    request = self._free.get_nowait()
+                    taken += 1
+                except queue.Empty:
+                    # Whoever has requests that run waits for these: two that wait for each other's would wait forever.
+                    if busy:
+                        request = _ended(busy, maps)
+                    else:
+                        request = self._free.get()
+                        taken += 1
+                request.start_async(row)
+                busy.append(request)
+            while busy:
+                self._free.put(_ended(busy, maps))
+                taken -= 1
+        finally:
+            self._add(taken)  # after an error, in place of those that may still run
         return maps
 
-    @staticmethod
-    def _ended(busy: deque[openvino.InferRequest], maps: list[np.ndarray]) -> openvino.InferRequest:
-        """Wait for the request that began first, keep its map, and return it."""
-        request = busy.popleft()
-        request.wait()
-        maps.append(request.get_output_tensor(0).data.copy())
-        return request
+
+def _ended(busy: deque[openvino.InferRequest], maps: list[np.ndarray]) -> openvino.InferRequest:
+    """Wait for the request that began first, keep its map, and return it."""
+    request = busy.popleft()
+    request.wait()
+    maps.append(request.get_output_tensor(0).data.copy())
+    return request
 
 
 class _Count:

@@ -3,12 +3,10 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Self, TypeVar
-
-import cv2
 
 T = TypeVar("T")
 _END = object()
@@ -46,18 +44,6 @@ def latest(items: Iterable[T], stop: Callable[[], None] | None = None) -> Genera
         made.put(item)
 
     return _from_thread(items, made, put, threading.Event(), stop)
-
-
-@contextmanager
-def calls_alone() -> Iterator[None]:
-    """Within the block OpenCV computes each call in its caller's thread: beside a network that has all cores its own
-    threads cost processor time and win none."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _from_thread(
