@@ -196,6 +196,20 @@ def test_openvino_computes_pictures_of_callers_side_by_side_and_alike(folder: Pa
         np.testing.assert_allclose(np.concatenate(results[first : first + 4]), expected, atol=1e-6)
 
 
+FIRST_USE = """
+import threading, numpy, openvino, limelight.inference.backends.openvino
+tensor, both = openvino.Tensor(numpy.zeros(4, numpy.float32)), threading.Barrier(2)
+threads = [threading.Thread(target=lambda: (both.wait(), tensor.data)) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_openvino_is_first_used_by_one_thread() -> None:
+    """By two at once, it may stop the interpreter for good."""
+    subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=120)
+
+
 def test_openvino_goes_on_after_an_error_of_pictures_side_by_side(folder: Path) -> None:
     runtime, given = opened(folder, "openvino-fp32", threads=2), feeds(5)
     expected = maps(runtime, given)

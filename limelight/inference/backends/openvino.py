@@ -20,6 +20,9 @@ from limelight.inference.runtimes import NEXT
 from limelight.models.inputs import BEGUN, Input, Size
 
 T = TypeVar("T")
+# OpenVINO's tables of NumPy types are made at their first use, which lets go of the interpreter's lock in between: two
+# threads whose first use is the same wait for each other forever. Here imports have a lock of their own.
+_ = openvino.Tensor(np.zeros(1, np.float32)).data
 _CACHED_REQUESTS = 4
 """Number of compiled sizes kept; one suffices where pictures are stretched to a fixed size."""
 _MOST_AT_ONCE = 4
