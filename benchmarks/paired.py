@@ -62,7 +62,11 @@ def read(folder: Path, runtime: str | None) -> Figures:
         raise UserError(f"{folder} has {', '.join(runtimes)}; name one of them with --runtime")
     skipped = ("id", "dataset", "runtime")
     return {
-        row["id"]: {name: float(value) for name, value in row.items() if name not in skipped and value}
+        row["id"]: {
+            name: float(value)
+            for name, value in row.items()
+            if name not in skipped and value not in ("", "nan")  # no border, say
+        }
         for row in rows
         if row["runtime"] == chosen
     }
