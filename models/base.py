@@ -236,6 +236,9 @@ class Network(nn.Module):
 
         The order of pixels stays, and so does the map above one half; soft edges become harder.
 
+        Args:
+            sharpness: above 0; below 1, maps become less sure.
+
         Raises:
             UserError: the network has no layer that only makes logits.
         """

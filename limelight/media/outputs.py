@@ -194,9 +194,8 @@ def _blend(layer: Layer, background: np.ndarray) -> np.ndarray:
 
 
 def _grey(layer: Layer) -> np.ndarray:
-    return cv2.convertScaleAbs(
-        np.asarray(layer.alpha_HW, np.float32), alpha=255
-    )  # to the nearest, ties to even, as np.rint
+    alpha_HW = np.asarray(layer.alpha_HW, np.float32)
+    return cv2.convertScaleAbs(alpha_HW, alpha=255)  # to the nearest, ties to even, as np.rint
 
 
 def _grey_16(layer: Layer) -> np.ndarray:

@@ -68,20 +68,23 @@ class VideoJob:
     def __post_init__(self) -> None:
         self.stream()  # fails before work is done
 
-    def stream(self, clip: Clip | None = None) -> Stream:
-        """How the frames of a clip are answered: as they come if it is live, otherwise in groups, which is faster."""
-        grouped = clip is not None and not clip.live
+    def stream(self, size: Size | None = None) -> Stream:
+        """Answer frames as they come, or in groups, which is faster.
+
+        Args:
+            size: (height, width) of frames that are answered in groups; None = as they come.
+        """
         return Stream(
             self.predictor,
             smoothing=self.smoothing,
             look_ahead=self.look_ahead,
-            together=frames_together(clip.size) if clip and grouped else 1,
-            overlapped=grouped,
+            together=1 if size is None else frames_together(size),
+            overlapped=size is not None,
         )
 
     def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
-        stream, waiting = self.stream(clip), deque[Frame]()
+        stream, waiting = self.stream(None if clip.live else clip.size), deque[Frame]()
         frames = latest(clip, clip.stop) if clip.live else ahead(clip, _QUEUE, clip.stop)
         with closing(stream), closing(frames):
             for frame in frames:

@@ -98,7 +98,7 @@ class VideoWriter:
         """A frame as the encoder takes it."""
         from_ndarray = self._av.VideoFrame.from_ndarray
         if pixels.ndim == 2 and self._encoding.pixel_format == "yuv420p":
-            # Without the scaler, which takes half as long as everything else that happens to a map.
+            # Without the scaler, which takes as long for a map as encoding does.
             height, width = pixels.shape
             planes = np.full((height * 3 // 2, width), NO_CHROMA, np.uint8)
             cv2.LUT(pixels, LIMITED_LUMA, dst=planes[:height])
