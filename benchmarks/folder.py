@@ -24,8 +24,8 @@ from limelight.foundation.files import write_json
 from limelight.imaging.feeds import Feeds, picture_feeds
 from limelight.imaging.images import read_image
 from limelight.inference.backends import open_backend
+from limelight.inference.loading import load
 from limelight.inference.plan import Request
-from limelight.inference.predictor import load
 from limelight.media.sources import find_sources
 from limelight.predict.styles import Job, Style
 from limelight.predict.tree import predict_tree

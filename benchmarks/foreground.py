@@ -23,7 +23,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.media.outputs import Layer, foreground_colours
 from limelight.progress import track
 from limelight.reporting.speed import hardware

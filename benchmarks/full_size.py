@@ -26,7 +26,9 @@ from limelight.data.classes import Vocabulary
 from limelight.data.samples import Batch
 from limelight.foundation.errors import Shortage
 from limelight.foundation.files import write_json
-from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.base import Network
 from limelight.models.registry import create_model

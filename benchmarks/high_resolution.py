@@ -24,9 +24,10 @@ from limelight.deploy.first_use import with_export
 from limelight.foundation.files import write_json
 from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_image
+from limelight.inference.loading import load
 from limelight.inference.plan import Request
-from limelight.inference.predictor import SaliencyPredictor, load
 from limelight.inference.refinement import levels, spans
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.reporting.speed import hardware, peak_memory_mb
 
 PHOTO = Path(__file__).parent.parent / "tests/photos/cat.jpg"

@@ -21,7 +21,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks._command import run_command
 from limelight.config import Run
-from limelight.data.loader import batches_per_epoch, epoch_batches
+from limelight.data.batches.plans import batches_per_epoch
+from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.imaging.header import EXTENSIONS

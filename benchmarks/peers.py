@@ -30,7 +30,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.inference.runtimes import RUNTIMES
 from limelight.models.foreign.onnx_file import REMBG, import_onnx
 from limelight.models.importers import import_published

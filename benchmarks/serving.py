@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks._command import run_command
 from limelight.deploy.first_use import with_export
 from limelight.imaging.images import encode, read_picture
+from limelight.inference.loading import load
 from limelight.inference.plan import Request
-from limelight.inference.predictor import load
 from limelight.packaging.bento import running, served, unpack
 from limelight.predict.styles import Style
 from limelight.reporting.speed import hardware

@@ -29,7 +29,8 @@ from benchmarks._command import new_parser, run_command
 from limelight.deploy.merged import export_weights
 from limelight.foundation.files import atomic_path, write_json
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.media.sources import find_sources
 from limelight.models.inputs import clip_frames

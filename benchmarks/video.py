@@ -28,8 +28,9 @@ from limelight.foundation.files import write_json
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.images import read_image
 from limelight.inference.backends import open_backend
+from limelight.inference.loading import load
 from limelight.inference.plan import Request
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.sources import find_sources
 from limelight.media.video.formats import av
 from limelight.media.video.reader import VideoReader

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
+    from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+    from limelight.inference.saliency import SaliencyPredictor
 
 __version__ = "0.1.0"
 __all__ = ["load"]
 
 
 def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredictor | OpenVocabularyPredictor":
-    """Open a set of weights; see `limelight.inference.predictor.load`, which is imported when this is called.
+    """Open a set of weights; see `limelight.inference.loading.load`, which is imported when this is called.
 
     Args:
         source: a weights folder, or the name of weights that come with the package or are published ('sdnet.duts', see
@@ -28,7 +29,7 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
     """
     from limelight.champions.record import champion
     from limelight.deploy.first_use import with_export
-    from limelight.inference.predictor import load as load_weights
+    from limelight.inference.loading import load as load_weights
 
     if source is None:
         source, runtime = champion()

@@ -11,7 +11,7 @@ from limelight.champions.record import champion, champions
 from limelight.config import TaskName
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import check
+from limelight.inference.loading import check
 from limelight.models.weights import read_card
 from limelight.one_line import mistakes_in_one_line
 from limelight.packaging.bento import packed_weights, unpack

@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.images import Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.predictor import OpenVocabularyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import colour, encode_labels, tinted
 from limelight.services.app import CONFIG, GuardedService, guard

@@ -22,7 +22,8 @@ from starlette.responses import Response
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.images import encode
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import adjust, output
 from limelight.models.card import MODALITIES
 from limelight.services.app import CONFIG, GuardedService, guard

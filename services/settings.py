@@ -58,7 +58,7 @@ class ServiceSettings(BaseModel):
     """Origins whose pages may use the service from a browser; ('*',) = all, () = no other origin."""
 
     def request(self) -> Request:
-        """Options with which `limelight.inference.predictor.load` opens the weights."""
+        """Options with which `limelight.inference.loading.load` opens the weights."""
         return Request(
             runtime=self.runtime,
             threads=self.threads,

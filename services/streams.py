@@ -18,7 +18,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError, raising_shortage
 from limelight.imaging.images import Photo, read_photo
-from limelight.inference.predictor import Prediction, SaliencyPredictor
+from limelight.inference.prediction import Prediction
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.predict.styles import Style
 from limelight.services.answers import FAILED, LOG

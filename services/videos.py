@@ -24,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.foundation.files import scratch_folder
-from limelight.inference.predictor import SaliencyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.video.clip import Limits
 from limelight.media.video.formats import FORMATS
 from limelight.media.video.reader import VideoReader

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import SaliencyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.predict.styles import Style
 from limelight.services.fields import share

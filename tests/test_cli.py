@@ -19,7 +19,7 @@ from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from limelight.services import launch

@@ -25,7 +25,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import load as load_folder
+from limelight.inference.loading import load as load_folder
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
 from limelight.models.importers import import_published
 from limelight.models.importers.files import Files

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
+from limelight.inference.loading import predictor_class
 from limelight.inference.plan import Request, plan
-from limelight.inference.predictor import predictor_class
 from limelight.models.card import Card
 from limelight.models.registry import REGISTRY, create_model, network_class
 from limelight.models.shipped import shipped_names

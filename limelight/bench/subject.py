@@ -14,7 +14,7 @@ from limelight.imaging.geometry import network_size
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend, check_size
 from limelight.inference.plan import Plan, Request, plan
-from limelight.inference.predictor import SaliencyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.inputs import Size, clip_frames
 from limelight.models.weights import read_card
 

@@ -27,7 +27,7 @@ from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image, write_png
-from limelight.inference.predictor import OpenVocabularyPredictor
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import Segmentation
 from limelight.media.labels import tinted
 

@@ -25,7 +25,7 @@ from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
 from limelight.inference.pictures import modality_of, read_sample
-from limelight.inference.predictor import SaliencyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.inputs import clip_frames
 
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import Prediction, SaliencyPredictor
+from limelight.inference.prediction import Prediction
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.inputs import clip_frames
 
 _CUT = 0.2

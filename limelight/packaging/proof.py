@@ -16,7 +16,8 @@ from limelight.imaging.images import encode, read_image
 from limelight.tasks import task_of
 
 if TYPE_CHECKING:
-    from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor
+    from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+    from limelight.inference.saliency import SaliencyPredictor
 
 ROUNDING = 1.01 / 255
 """Largest difference allowed in a map: rounding to 8 bits, and threads adding in another order."""
@@ -34,7 +35,7 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     Raises:
         UserError: the difference exceeds the task's limit.
     """
-    from limelight.inference.predictor import load
+    from limelight.inference.loading import load
 
     predictor = load(folder, runtime=runtime)
     measure, limit = PROOFS[task_of(predictor.card).name]

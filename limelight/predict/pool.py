@@ -21,8 +21,9 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, sha256_file
 from limelight.imaging.images import read_picture
 from limelight.imaging.kept import place_of, write_map
+from limelight.inference.loading import load
 from limelight.inference.plan import Plan, Request, plan
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.sources import Source
 from limelight.models.weights import read_card
 

@@ -13,9 +13,11 @@ from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import JPEG
+from limelight.inference.loading import load
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.plan import Device
 from limelight.inference.plan import Request as LoadRequest
-from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link

@@ -15,7 +15,9 @@ from limelight.imaging.geometry import to_picture
 from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import FILE_TYPES, JPEG, LOSSY, Photo, Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
-from limelight.inference.predictor import OpenVocabularyPredictor, Prediction, SaliencyPredictor
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+from limelight.inference.prediction import Prediction
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import MAX_INDEXED, encode_labels
 from limelight.media.legend import overlay

@@ -10,7 +10,8 @@ from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import scratch_folder
-from limelight.inference.predictor import Prediction, SaliencyPredictor
+from limelight.inference.prediction import Prediction
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import Clip, Frame

@@ -10,7 +10,7 @@ import cv2
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.inference.predictor import SaliencyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.sources import RECORD
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
@@ -161,7 +161,7 @@ def _run_one(request: Request, target: str, opened: Callable[[int], Clip], sourc
 
 
 def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
-    """Load the network, and check what is requested of videos.
+    """Check what is requested of videos, load the network, and keep OpenCV to one thread.
 
     Args:
         suffix: that of the single result's name; None = a folder, a pipe or a window.

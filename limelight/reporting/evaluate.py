@@ -20,8 +20,9 @@ from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.scored import Datasets, Examples, Scores
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
+from limelight.inference.loading import load
 from limelight.inference.plan import Device
-from limelight.inference.predictor import Predictor, load
+from limelight.inference.predictor import Predictor
 from limelight.inference.runtimes import RUNTIMES, TORCH, runtimes_of
 from limelight.models.card import Card
 from limelight.models.registry import entry

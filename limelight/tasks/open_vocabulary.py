@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from limelight.data.manifest import Sample
     from limelight.evaluation.open_vocabulary import ClassScores
     from limelight.evaluation.tiles import Tile
-    from limelight.inference.predictor import OpenVocabularyPredictor
+    from limelight.inference.open_vocabulary import OpenVocabularyPredictor
     from limelight.models.base import Network
     from limelight.models.card import Card
 

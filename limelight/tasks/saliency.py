@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from limelight.data.manifest import Sample
     from limelight.evaluation.metrics import SaliencyScores
     from limelight.evaluation.tiles import Tile
-    from limelight.inference.predictor import SaliencyPredictor
+    from limelight.inference.saliency import SaliencyPredictor
     from limelight.models.base import Network
     from limelight.models.card import Card
 

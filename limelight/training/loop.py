@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from limelight.config import Run
-from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.batches.plans import batches_per_epoch
+from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.data.windows import training_windows

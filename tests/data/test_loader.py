@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 
 from limelight.config import Run
 from limelight.data import loader
-from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.batches import ahead
+from limelight.data.batches import plans as planning
+from limelight.data.batches.plans import batches_per_epoch
+from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import picture_feeds
@@ -197,7 +200,7 @@ def test_ranks_share_an_epoch_without_overlap(count, world, batch_size, size_ord
         with pytest.raises(UserError, match=f"{count} samples cannot be shared by {world}"):
             batches_per_epoch(count, run, world)
         return
-    ranks = [list(loader._plans([np.arange(count)], run, 0, epoch, rank, world)) for rank in range(world)]
+    ranks = [list(planning.plans([np.arange(count)], run, 0, epoch, rank, world)) for rank in range(world)]
     assert {len(plans) for plans in ranks} == {batches_per_epoch(count, run, world)}
     passes = 2 if size_order == "passes" else 1
     for number in range(passes):
@@ -217,7 +220,7 @@ def test_balanced_batches_take_turns_between_the_groups(sizes, world, batch_size
     if edges[-1] < world:
         return
     run = make_run(batch=batch_size, balance_modalities=True)
-    ranks = [list(loader._plans(groups, run, 0, epoch, rank, world)) for rank in range(world)]
+    ranks = [list(planning.plans(groups, run, 0, epoch, rank, world)) for rank in range(world)]
     assert {len(plans) for plans in ranks} == {batches_per_epoch(int(edges[-1]), run, world)}
     for plans in ranks:
         for plan in plans:
@@ -476,7 +479,7 @@ def test_processes_end_before_others_begin_though_somebody_holds_them(tmp_path, 
     before = set(multiprocessing.active_children())
     with pytest.raises(UserError) as kept:
         list(epoch_batches(some, make_run(workers=1), seed=0, epoch=0))
-    held = list(loader._running.values())
+    held = list(ahead._running.values())
     ended = set(multiprocessing.active_children()) - before
     list(epoch_batches(samples, make_run(workers=1), seed=0, epoch=0))
     for child in ended:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from limelight.config import DatasetRequest, Layout, Renderer, Run
-from limelight.data import loader
+from limelight.data.batches import plans as planning
+from limelight.data.batches.plans import batches_per_epoch
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
-from limelight.data.loader import batches_per_epoch, epoch_batches, evaluation_batches
+from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.data.prepare import prepare_dataset
 from limelight.data.renderer import render_dataset
@@ -190,6 +191,6 @@ def test_plans_of_stills_are_those_before_windows() -> None:
     plans = [
         [plan.indices, plan.size, plan.key, plan.rounds]
         for size, order, epoch, rank in itertools.product((1, 4, 6), ("random", "passes"), (0, 5), (0, 1))
-        for plan in loader._plans(groups, make_run(size, (32, 48), order), 3, epoch, rank, 2)
+        for plan in planning.plans(groups, make_run(size, (32, 48), order), 3, epoch, rank, 2)
     ]
     assert hashlib.sha256(json.dumps(plans).encode()).hexdigest().startswith("24df38f3c14b5b00")

@@ -19,8 +19,8 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
+from limelight.inference.loading import check, load
 from limelight.inference.plan import Request, plan
-from limelight.inference.predictor import check, load
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.base import Capabilities, Network
 from limelight.models.registry import create_model
@@ -342,7 +342,7 @@ import sys
 sys.modules |= dict.fromkeys(["torch", "torchvision", "timm", "diffusers"])  # as if they were not installed
 import numpy as np
 from limelight.inference.plan import Request
-from limelight.inference.predictor import check, load
+from limelight.inference.loading import check, load
 folder, runtime = sys.argv[1:]
 check(folder, Request(runtime))
 for sides in ({}, {"size": 40}, {"processing_res": 50}):

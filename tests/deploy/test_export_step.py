@@ -11,7 +11,8 @@ from limelight.deploy.export import export
 from limelight.deploy.parity import measure_parity, plot_parity
 from limelight.imaging.feeds import Feeds, picture_feeds
 from limelight.inference.backends.onnx import OnnxBackend
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.models.registry import create_model
 from limelight.models.sdnet.video.network import STDNet

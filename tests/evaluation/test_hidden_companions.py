@@ -14,7 +14,7 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.reporting.compare import compare, write_leaderboard
 from limelight.reporting.evaluate import Evaluation, evaluate, open_predictor
 from limelight.reporting.overlays import draw_overlays

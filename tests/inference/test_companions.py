@@ -21,9 +21,9 @@ from limelight.imaging.feeds import Feeds, picture_feeds
 from limelight.imaging.images import read_picture, write_png
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
+from limelight.inference.loading import load
 from limelight.inference.pictures import read_sample
 from limelight.inference.plan import Request, plan
-from limelight.inference.predictor import load
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.card import Architecture, Card, Prepare
 from limelight.models.inputs import WITH_COMPANION

@@ -14,7 +14,7 @@ from limelight.foundation.errors import Shortage, raising_shortage
 from limelight.imaging.images import read_picture, write_png
 from limelight.inference.backends import budget, memory
 from limelight.inference.backends.budget import ExtraInputs
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights

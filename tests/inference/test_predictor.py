@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.geometry import fixed_size, stretch, to_picture
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.card import Prepare
 from limelight.models.weights import load_weights
 from tests.tolerance import assert_agree

@@ -11,7 +11,8 @@ from PIL import Image
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.geometry import proportional_size, to_picture
-from limelight.inference.predictor import load, prediction
+from limelight.inference.loading import load
+from limelight.inference.prediction import prediction
 from limelight.inference.sampling import Sampling
 from limelight.models.card import Finish, Prepare
 from limelight.models.diffusion.configs import VAES

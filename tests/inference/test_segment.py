@@ -8,7 +8,9 @@ import torch
 
 from limelight.class_names import checked_classes
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import OpenVocabularyPredictor, SaliencyPredictor, load, predictor_class
+from limelight.inference.loading import load, predictor_class
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
 from tests.tolerance import assert_agree

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import Prediction, SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.prediction import Prediction
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.models.registry import create_model
 from limelight.models.sdnet.video.network import STDNet

@@ -9,7 +9,7 @@ import pytest
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.masks import read_mask
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.media.sources import find_sources
 from limelight.predict.pool import Teacher, add_maps, map_path, write_dataset
 

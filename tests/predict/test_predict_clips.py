@@ -11,7 +11,7 @@ import pytest
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import encode, write_png
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.media.video.reader import VideoReader
 from limelight.predict.styles import Style
 from limelight.predict.video import VideoJob, predict_to_stream

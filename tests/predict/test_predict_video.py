@@ -12,7 +12,7 @@ import pytest
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.inference.stream import Stream
 from limelight.media.video.reader import VideoReader
 from limelight.predict.clips import Found, at_unique_places, find_videos

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.packaging.bento import served
 from limelight.packaging.proof import served_difference
 

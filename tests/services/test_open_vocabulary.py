@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from limelight.inference.predictor import OpenVocabularyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.sampling import Sampling
 from limelight.media.labels import colour, tinted
 from limelight.models import create_model

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from limelight.imaging.images import encode, read_image
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.media.outputs import adjust, output
 from tests.profiles import rgb_profile
 

@@ -18,7 +18,8 @@ from PIL import Image
 from starlette.types import Receive, Scope, Send
 
 from limelight.imaging.images import encode, read_image
-from limelight.inference.predictor import SaliencyPredictor, load
+from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.media.outputs import output
 from limelight.media.video.reader import VideoReader

@@ -15,7 +15,7 @@ from limelight.data.manifest import Sample, write_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.models import create_model, shipped
 from limelight.models.weights import read_card, save_weights
 from limelight.stages import compare, evaluate, train

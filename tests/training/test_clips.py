@@ -12,7 +12,7 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.saliency import predicted, to_8bit
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.inference.stream import Stream
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from limelight.models.registry import create_model

@@ -14,7 +14,7 @@ from limelight.data.manifest import write_manifest
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.inference.predictor import load
+from limelight.inference.loading import load
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.diffusion.configs import VAES
 from limelight.models.diffusion.folder import write_folder

@@ -4,7 +4,7 @@ import pytest
 
 from limelight.config import Run
 from limelight.config.presets import AUGMENTATIONS, PRESETS, with_preset
-from limelight.data.loader import batches_per_epoch
+from limelight.data.batches.plans import batches_per_epoch
 from limelight.foundation.errors import UserError
 from limelight.models.registry import create_model
 
