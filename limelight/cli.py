@@ -102,6 +102,9 @@ def predict(
     high_resolution: Annotated[
         bool, typer.Option("--high-resolution", help="refine the map by tiles, up to the picture's own resolution")
     ] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="average each map with that of the mirror image, for twice the time")
+    ] = False,
     vae: Annotated[
         Path | None, typer.Option(help="for diffusion networks: a folder with another autoencoder, such as TAESD")
     ] = None,

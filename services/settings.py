@@ -46,10 +46,11 @@ class ServiceSettings(BaseModel):
     half_precision: bool = False
     calibrated: bool = False
     high_resolution: bool = False
+    flip: bool = False
     denoise_steps: int | None = Field(default=None, ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=MAX_MEMBERS)
     vae: Path | None = None
-    """This and the four fields above are options of `limelight predict`; the last three are for diffusion networks."""
+    """This and the six fields above are options of `limelight predict`; the last three are for diffusion networks."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
     token: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
@@ -67,6 +68,7 @@ class ServiceSettings(BaseModel):
             half_precision=self.half_precision,
             calibrated=self.calibrated,
             high_resolution=self.high_resolution,
+            flip=self.flip,
             vae=self.vae,
         )
 

@@ -124,9 +124,10 @@ def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> No
 def test_other_settings_are_not_mixed(run) -> None:
     draw("in/a.png")
     assert run("in", "-o", "out").exit_code == 0
-    result = run("in", "-o", "out", "--threshold", "0.5")
-    assert isinstance(result.exception, UserError)
-    assert "out/a.png exists and was made with other settings" in str(result.exception)
+    for other in (["--threshold", "0.5"], ["--flip"], ["--high-resolution"]):
+        result = run("in", "-o", "out", *other)
+        assert isinstance(result.exception, UserError)
+        assert "out/a.png exists and was made with other settings" in str(result.exception)
     assert run("in", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
     assert set(np.unique(read_image(Path("out/a.png")))) <= {0, 255}
 

@@ -51,6 +51,8 @@ class Request:
     calibrated: bool = False
     """Divide the maps' logits by the temperature on the weights' card: probabilities that are as often right as they
     say. Without it maps are surer, nearer to 0 and 1 (and to the masks: a lower MAE)."""
+    flip: bool = False
+    """Average each map with that of the mirror image, for twice the time: objects are found better, edges too."""
     vae: Path | None = None
     """Folder of an autoencoder in diffusers' format, replacing the network's own: TAESD decodes Stable Diffusion's
     latents 18 times cheaper."""
@@ -94,6 +96,7 @@ class Plan:
     vae: Path | None
     high_resolution: bool = False
     calibrated: bool = False
+    flip: bool = False
 
     @property
     def name(self) -> str:
@@ -120,6 +123,7 @@ class Plan:
                     f"autoencoder {self.vae}" if self.vae else "",
                     "refined by tiles" if self.high_resolution else "",
                     "calibrated" if self.calibrated else "",
+                    "with mirror images" if self.flip else "",
                     f"weights {self.card.provenance.sha256[:12]}",
                 ),
             )
@@ -156,6 +160,7 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         request.vae,
         request.high_resolution,
         request.calibrated,
+        request.flip,
     )
 
 

@@ -56,6 +56,7 @@ class Request:
     half_precision: bool
     calibrated: bool
     high_resolution: bool
+    flip: bool
     vae: Path | None
     size: int | None
     processing_res: int | None
@@ -171,6 +172,7 @@ def load_predictor(request: Request) -> AnyPredictor:
         half_precision=request.half_precision,
         calibrated=request.calibrated,
         high_resolution=request.high_resolution,
+        flip=request.flip,
         vae=request.vae,
     )
     predictor = load(with_export(model, runtime), load_request)

@@ -261,6 +261,7 @@ class Job:
         prepare = plan.card.prepare
         resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
         policy = {} if prepare.policy == "stretch" else {"policy": prepare.policy}
+        chosen = {"calibrated": plan.calibrated, "high_resolution": plan.high_resolution, "flip": plan.flip}
         return {
             # Not of their export: results may be begun before there is one, and finished after.
             "weights": plan.card.provenance.lineage,
@@ -270,6 +271,7 @@ class Job:
             **sampled,
             **resolution,
             **policy,
+            **{name: True for name, is_chosen in chosen.items() if is_chosen},
             **({"vae": path_text(plan.vae)} if plan.vae else {}),
             **({"output_processing_res": True} if self.output_processing_res else {}),
         }

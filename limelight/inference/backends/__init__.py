@@ -8,6 +8,7 @@ from typing import Literal
 
 from limelight.foundation.errors import UserError
 from limelight.inference.backends.backend import Backend, ExportedBackend
+from limelight.inference.backends.flipped import FlippedBackend
 from limelight.inference.plan import Plan
 from limelight.inference.runtimes import openvino_has_bf16
 
@@ -18,6 +19,11 @@ def open_backend(planned: Plan) -> Backend:
     Raises:
         UserError: a file is missing or damaged, a package is missing, or the network cannot do what is requested.
     """
+    backend = _open(planned)
+    return FlippedBackend(backend, planned.card.architecture.inputs) if planned.flip else backend
+
+
+def _open(planned: Plan) -> Backend:
     runtime, folder = planned.runtime, planned.folder
     if not runtime.exported:
         from limelight.inference.backends.pytorch import PyTorchBackend
