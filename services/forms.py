@@ -16,11 +16,11 @@ MAX_TEXT_BYTES = 16 << 10
 
 
 class Refusal(Exception):
-    """A request refused before the service sees it."""
+    """A request refused before the service sees it, with headers of the answer."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.headers = status, headers
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,9 @@ async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *
     """
     if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "expect" not in Headers(scope=scope):
         await _discard(receive)
-    headers = {"www-authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
+    headers = dict(refusal.headers)
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     if close or refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
         headers["connection"] = "close"
     await JSONResponse({"error": str(refusal)}, refusal.status, headers)(scope, receive, send)

@@ -71,7 +71,7 @@ class Videos:
             if scope["type"] != "http":
                 return
             if scope["method"] != "POST":
-                raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a form with POST")
+                raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a form with POST", allow="POST")
             check_token(Headers(scope=scope), self._settings.token)
             predictor = ready(self._predictor)
             if self._inside >= MAX_WAITING:
