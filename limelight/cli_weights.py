@@ -57,8 +57,8 @@ def import_(
     ] = None,
     unet: Annotated[Path | None, typer.Option(help="for diffusion networks: the folder that holds unet/")] = None,
     base: Annotated[
-        str, typer.Option(help="what the UNet was trained from: a folder, or sd2 (see base-weights)")
-    ] = "sd2",
+        str | None, typer.Option(help="what the UNet was trained from: a folder, or sd2 (see base-weights) [sd2]")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="weights folder [artifacts/<model>, or the .onnx file's name]")
     ] = None,
@@ -94,7 +94,13 @@ def import_(
     if checkpoint is not None and checkpoint.suffix.lower() == ".onnx":
         from limelight.models.foreign.onnx_file import import_onnx
 
-        checkpoints = {"--model": model, "--unet": unet, "--backbone-only": backbone_only or None, "--option": option}
+        checkpoints: dict[str, object] = {
+            "--model": model,
+            "--unet": unet,
+            "--base": base,
+            "--backbone-only": backbone_only or None,
+        }
+        checkpoints["--option"] = option
         _refuse(checkpoints, "an .onnx file")
         folder = output or Path("artifacts") / checkpoint.stem
         preparation = _preparation(size, mean, std, logits=logits, rembg=rembg, output=map_output)
@@ -102,13 +108,15 @@ def import_(
         print(folder)
         return
     _refuse(onnx_options, "a checkpoint")
+    if unet is None:
+        _refuse({"--base": base}, "a network without a UNet (--unet)")
     if model is None:
         raise UserError("say which network it is (--model); see limelight models")
     from limelight.models.importers import import_published
     from limelight.models.importers.files import Files
 
     folder = output or Path("artifacts") / model
-    files = Files(checkpoint, unet, base, backbone_only, sha256)
+    files = Files(checkpoint, unet, base or "sd2", backbone_only, sha256)
     facts |= {name: value for name, value in (("size", size), ("options", _options(option or []))) if value}
     import_published(model, folder, files, trained_on=trained_on or [], **facts)
     print(folder)

@@ -67,6 +67,8 @@ class Guard:
         path = scope["path"]
         if scope["method"] != "POST":
             return
+        if path in self._uploads or path in EMPTY:
+            check_address(scope)
         if path in self._uploads:
             await self._uploads[path].check(headers, body)
         elif path in EMPTY:
@@ -83,6 +85,16 @@ class Guard:
         async for chunk in body_chunks(headers, receive, self._max_body):
             body += chunk
         return bytes(body)
+
+
+def check_address(scope: Scope) -> None:
+    """Refuse parameters in the address of a form, where nobody would read them.
+
+    Raises:
+        Refusal: 400.
+    """
+    if scope["query_string"]:
+        raise Refusal(400, "parameters are fields of the form here; the address takes none")
 
 
 def check_token(headers: Headers, token: str | None) -> None:

@@ -81,7 +81,7 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     if model is None and bento is None and packaged.is_file():
         bento = packaged
     served = _folder(model, chosen) if bento is None else _packed(bento)
-    _check_task(served)
+    _check_task(served, task)
     _resolve_paths(served.settings)
     # Checked here, since BentoML restarts a failing worker again and again.
     check(served.settings.model or served.weights, served.settings.request())
@@ -122,8 +122,11 @@ def _folder(model: Path | None, task: str) -> Served:
     return Served(task_of(read_card(folder)).service.entry, folder, settings)
 
 
-def _check_task(served: Served) -> None:
+def _check_task(served: Served, task: str | None) -> None:
+    """Refuse weights of LIMELIGHT_MODEL that are of another task than the bento, or than is asked for."""
     model = served.settings.model
+    if task and (own := task_of(read_card(served.weights)).name) != task:
+        raise UserError(f"LIMELIGHT_MODEL={model} is for {own}, not for {task}; unset it, or leave --task out")
     if model and task_of(read_card(model)) is not task_of(read_card(served.weights)):
         raise UserError(f"LIMELIGHT_MODEL={model} is not served by {served.what}, which does another task; unset it")
 

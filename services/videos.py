@@ -30,7 +30,7 @@ from limelight.media.video.formats import FORMATS
 from limelight.media.video.reader import VideoReader
 from limelight.predict.video import VideoJob, VideoReport, predict_to_file, video_suffix
 from limelight.services.forms import Form, Refusal
-from limelight.services.guard import STALL_S, body_chunks, check_token, refuse
+from limelight.services.guard import STALL_S, body_chunks, check_address, check_token, refuse
 from limelight.services.settings import ServiceSettings
 from limelight.services.uploads import notes_header
 from limelight.services.wishes import NAMES, Wishes
@@ -73,6 +73,7 @@ class Videos:
             if scope["method"] != "POST":
                 raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a form with POST", allow="POST")
             check_token(Headers(scope=scope), self._settings.token)
+            check_address(scope)
             predictor = ready(self._predictor)
             if self._inside >= MAX_WAITING:
                 raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "other videos are being processed; send it again later")

@@ -124,6 +124,8 @@ def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> No
 def test_other_settings_are_not_mixed(run) -> None:
     draw("in/a.png")
     assert run("in", "-o", "out").exit_code == 0
+    message = "--high-resolution and --output-processing-res ask for two sizes of results; leave one out"
+    assert message in str(run("in", "--high-resolution", "--output-processing-res").exception)
     for other in (["--threshold", "0.5"], ["--flip"], ["--high-resolution"]):
         result = run("in", "-o", "out", *other)
         assert isinstance(result.exception, UserError)
@@ -554,7 +556,8 @@ def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
         ({"RUNTIME": "onnx-fp32"}, "model.onnx does not exist"),
         ({"PROCESSING_RES": "-1"}, "LIMELIGHT_PROCESSING_RES: "),
         ({"HALF_PRECISION": "perhaps"}, "LIMELIGHT_HALF_PRECISION: "),
-        ({"HALF_PRECISION": "true", "RUNTIME": "onnx-int8"}, "'onnx-int8' has no half precision"),
+        ({"HALF_PRECISION": "true", "RUNTIME": "onnx-int8"}, "'onnx-int8' computes in 8 bits; leave it or the half"),
+        ({"HALF_PRECISION": "true", "RUNTIME": "openvino-int8"}, "'openvino-int8' computes in 8 bits; leave it or"),
         ({"DENOISE_STEPS": "2"}, "does not sample"),
         ({"ENSEMBLE_SIZE": "2"}, "all 2 members of an ensemble are equal"),
         ({"VAE": "taesd"}, "has no autoencoder to replace; leave out taesd"),

@@ -71,9 +71,11 @@ def test_labels_are_the_default(run: Run) -> None:
 
 
 def test_labels_maps_and_arrays_agree(run: Run) -> None:
-    arguments = ("in/a.png", "--classes", "dog, grass", "--background", "0.4")
-    for kind, target in (("labels", "out/l.png"), ("npy", "out/n.npy"), ("map", "out/m.png"), ("white", "out/w.png")):
+    arguments, background = ("in/a.png", "--classes", "dog, grass"), ("--background", "0.4")
+    assert run(*arguments, *background, "-o", "out/l.png").exit_code == 0
+    for kind, target in (("npy", "out/n.npy"), ("map", "out/m.png"), ("white", "out/w.png")):
         assert run(*arguments, "--kind", kind, "-o", target).exit_code == 0
+        assert "is for labels and overlay" in str(run(*arguments, *background, "--kind", kind).exception)
     maps_KHW = np.load("out/n.npy")
     labels_HW = np.where(maps_KHW.max(0) >= 0.4, maps_KHW.argmax(0) + 1, 0)
     np.testing.assert_array_equal(np.asarray(Image.open("out/l.png")), labels_HW)
@@ -90,8 +92,10 @@ def test_hidden_pixels_are_of_no_class(run: Run) -> None:
     pixels[..., 3] = 255
     pixels[:, :10, 3] = 0
     Image.fromarray(pixels).save("cut.png")
-    arguments = ("cut.png", "--classes", "dog, grass", "--background", "0")
-    for kind, target in (("labels", "l.png"), ("npy", "n.npy"), ("rgba", "c.png"), ("overlay", "o.png")):
+    arguments, background = ("cut.png", "--classes", "dog, grass"), ("--background", "0")
+    for kind, target in (("labels", "l.png"), ("overlay", "o.png")):
+        assert run(*arguments, *background, "--kind", kind, "-o", target).exit_code == 0
+    for kind, target in (("npy", "n.npy"), ("rgba", "c.png")):
         assert run(*arguments, "--kind", kind, "-o", target).exit_code == 0
     labels_HW = np.asarray(Image.open("l.png"))
     assert not labels_HW[:, :10].any() and labels_HW[:, 10:].all()
@@ -107,7 +111,7 @@ def test_resuming_knows_the_classes(run: Run) -> None:
     Path("out/sub/b.grass.png").unlink()
     assert "1 written to out, 1 already there" in run(*arguments).stderr
     assert "2 already there" in run(*arguments, "--batch-size", "1").stderr
-    for other in (("--template", "{}"), ("--background", "0.2"), ("--seed", "1", "--denoise-steps", "1")):
+    for other in (("--template", "{}"), ("--seed", "1", "--denoise-steps", "1")):
         assert "made with other settings" in str(run(*arguments, *other).exception)
 
 

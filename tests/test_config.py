@@ -25,6 +25,7 @@ def tree(**changes: Any) -> dict[str, Any]:
                 "runs": {
                     "teacher": {"model": "scfnet-resnet50"},
                     "student": {"model": "sdnet", "objective": {"name": "distilled"}, "epochs": 3},
+                    "later": {"model": "sdnet", "init": "artifacts/early"},
                 },
             }
         },
@@ -81,6 +82,10 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
             {"finetune": {"student": {"family": "sdnet", "base": "vae"}}},
             "run 'student': base 'vae' is neither a run nor listed under imported",
         ),
+        (
+            {"imported": ["early"], "train": {"teacher": "scfnet", "later": "sdnet"}},
+            "run 'later' starts from artifacts/early, which is made here: name that as its base",
+        ),
         ({"imported": ["student"]}, "imported: student would be overwritten"),
         ({"train": {"teacher": "scfnet", "student": "sdnet"}}, "'student' is listed in several of train, finetune"),
         ({"deploy": {"teacher2": "sdnet"}}, "deploy: 'teacher2' is not one of"),
@@ -107,6 +112,12 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"schedule": {"name": "exponential", "final": 0}}, "student.schedule: an exponential never comes down to 0"),
+        ({"schedule": {"milestones": [2]}}, "student.schedule: schedule 'cosine' has no milestones; leave it out"),
+        ({"optimiser": {"momentum": 0.8}}, "student.optimiser: optimiser 'adamw' has no momentum; leave it out"),
+        (
+            {"samples": {"unlabelled": ["more"]}, "objective": {"name": "supervised"}},
+            "samples.unlabelled is for the objective 'distilled': 'supervised' learns from masks alone",
+        ),
         ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
         ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
         ({"optimiser": {"betas": [0.9, 1.0]}}, "student.optimiser.betas.1: Input should be less than 1"),
@@ -152,6 +163,17 @@ def test_settings_that_cannot_train_are_refused(tmp_path: Path, change: dict[str
     assert "\n" not in str(caught.value)
 
 
+def test_a_preset_lends_what_the_named_optimiser_and_schedule_have(tmp_path: Path) -> None:
+    """SDNet's: Adam with betas, steps with milestones."""
+    content = tree()
+    named = {"optimiser": {"name": "sgd"}, "schedule": {"name": "cosine"}}
+    content["profiles"]["demo"]["runs"]["student"].update(preset="sdnet", **named)
+    run = load(tmp_path, content).run("student")
+    assert (run.optimiser.name, run.optimiser.lr, run.optimiser.momentum) == ("sgd", 1e-3, 0.9)
+    assert run.optimiser.groups["mixing"].freeze_epochs == 5
+    assert (run.schedule.name, run.schedule.milestones, run.schedule.warmup_epochs) == ("cosine", [], 0)
+
+
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
         load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distil={}))
@@ -185,6 +207,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ("dataset", "message"),
     [
         ({"name": "x", "url": "http://localhost/x.zip"}, "needs its sha256"),
+        ({"name": "x", "path": "a", "sha256": "0" * 64}, "sha256 is that of an archive by url"),
+        ({"name": "x", "render": {"scenes": 3, "hidden": 0.5}}, "hidden is of kind toys"),
         ({"name": "x", "path": "a", "render": {"scenes": 3}}, "give one of path, url and render"),
         ({"name": "x", "path": "a", "split": {"train": 0.5, "test": 0.4}}, "sum to 0.9, not to 1"),
         (

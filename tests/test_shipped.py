@@ -75,7 +75,7 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     said = run("predict", str(PHOTO), "--model", "a-small-one", "--runtime", "openvino-fp32")
     assert "exporting a-small-one to openvino-fp32, once" in said
     (place,) = exports.cache().iterdir()
-    assert place.name == f"a-small-one-{read_card(two / 'a-small-one').provenance.sha256[:12]}-openvino-fp32"
+    assert place.name.startswith(f"a-small-one-{read_card(two / 'a-small-one').provenance.sha256[:12]}-openvino-fp32-")
     made = (place / "exports/openvino-fp32/model.xml").stat().st_mtime_ns
     for runtime in ("auto", "openvino-fp32", "openvino-bf16"):
         predictor = load("a-small-one", runtime=runtime)
@@ -85,7 +85,7 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     assert (place / "exports/openvino-fp32/model.xml").stat().st_mtime_ns == made
     prepare(None, None, None, host="127.0.0.1", port=43217)  # a service lives long: its export is made
     served = Path(os.environ["LIMELIGHT_MODEL"])
-    assert served.name.startswith("limelight-base-") and served.name.endswith("-openvino-fp32")
+    assert served.name.startswith("limelight-base-") and "-openvino-fp32-" in served.name
     with pytest.raises(UserError, match="8-bit export needs at least one"):
         load("a-small-one", runtime="onnx-int8")
 

@@ -24,6 +24,12 @@ class Renderer(Section):
         default=0.0, ge=0, le=1, description="share of the toys' scenes whose image hardly shows the objects"
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> "Renderer":
+        if self.hidden and self.kind != "toys":
+            raise ValueError("hidden is of kind toys; leave it out, or set kind: toys")
+        return self
+
 
 class Layout(Section):
     """Images, masks and companions, relative to a dataset's root: folders, or patterns of file names with `{name}`."""
@@ -79,6 +85,8 @@ class DatasetRequest(Section):
     def _check(self) -> "DatasetRequest":
         if self.url and not self.sha256:
             raise ValueError("an archive by url needs its sha256")
+        if self.sha256 and not self.url:
+            raise ValueError("sha256 is that of an archive by url; leave it out, or give the url")
         if sum(bool(given) for given in (self.path, self.url, self.render)) > 1:
             raise ValueError("give one of path, url and render")
         both = sorted({*(self.classes or ())} & {*(self.ignore or ())})

@@ -34,7 +34,6 @@ class Deploy(Section):
 class Package(Section):
     """The service that a champion is packaged with, and its limits."""
 
-    service: str = "limelight"
     max_body_mb: float = 20
     max_pixels: int = 25_000_000
     max_classes: int = Field(default=64, ge=1, le=255, description="prompts per request to an open-vocabulary model")

@@ -6,6 +6,25 @@ from pydantic import Field, model_validator
 
 from limelight.foundation.section import Section
 
+OF_NAME: dict[str, dict[str, tuple[str, ...]]] = {
+    "optimiser": {"sgd": ("momentum",), "adam": ("betas",), "adamw": ("betas",), "adamw-8bit": ("betas",)},
+    "schedule": {
+        "constant": (),
+        "cosine": ("final", "period_epochs"),
+        "exponential": ("final",),
+        "steps": ("milestones", "gamma"),
+        "poly": ("final", "power"),
+    },
+}
+"""Section -> the names that it can have -> the keys that only some names have."""
+
+
+def foreign_keys(section: str, name: str) -> set[str]:
+    """The keys of other names of a section than this."""
+    keys = OF_NAME[section]
+    return {key for others in keys.values() for key in others} - {*keys.get(name, ())}
+
+
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """Decay of a running mean."""
 
@@ -37,6 +56,11 @@ class Optimiser(Section):
     )
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
 
+    @model_validator(mode="after")
+    def _check(self) -> "Optimiser":
+        _refuse_foreign(self, "optimiser", self.name)
+        return self
+
 
 class Lora(Section):
     """Adapters in a UNet's attention, which is frozen otherwise. Their role in `optimiser.groups` is 'adapters'."""
@@ -64,6 +88,12 @@ class Schedule(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Schedule":
+        _refuse_foreign(self, "schedule", self.name)
         if self.name == "exponential" and self.final == 0:
             raise ValueError("an exponential never comes down to 0; give a final share above it, such as 0.01")
         return self
+
+
+def _refuse_foreign(section: Section, what: str, name: str) -> None:
+    if foreign := sorted(foreign_keys(what, name) & section.model_fields_set):
+        raise ValueError(f"{what} {name!r} has no {foreign[0]}; leave it out, or choose another name")

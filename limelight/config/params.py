@@ -116,9 +116,21 @@ class Params(Section):
         for name, base in self.bases.items():
             if base not in present:
                 raise ValueError(f"run {name!r}: base {base!r} is neither a run nor listed under imported")
-            starts = {self.active.runs[name].init, *self.active.runs[name].parts.values()}
-            if f"artifacts/{base}" not in starts:
+            if base not in self._starts(name):
                 raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
+        for name in set().union(self.train, self.finetune, self.distil, self.finetune_distil):
+            # Of other sources DVC does not know: it would neither make them first nor see that they changed.
+            for source in sorted(self._starts(name) & present - {self.bases.get(name)}):
+                raise ValueError(
+                    f"run {name!r} starts from artifacts/{source}, which is made here: name that as its base under "
+                    "finetune or finetune_distil"
+                )
+
+    def _starts(self, run: str) -> set[str]:
+        """The artifacts that a run, or a part of it, starts from."""
+        settings = self.active.runs[run]
+        given = filter(None, (settings.init, *settings.parts.values()))
+        return {path.removeprefix("artifacts/") for path in given if path.startswith("artifacts/")}
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""

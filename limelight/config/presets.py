@@ -8,6 +8,7 @@ import importlib
 from importlib.util import find_spec
 from typing import Any
 
+from limelight.config.optimisation import OF_NAME, foreign_keys
 from limelight.foundation.errors import UserError
 from limelight.models.entry import PACKAGE
 from limelight.models.families import FAMILIES
@@ -27,8 +28,8 @@ AUGMENTATIONS: dict[str, list[dict[str, Any]]] = _of_families("AUGMENTATIONS")
 def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
     """Lay a run's settings over the preset that they name, and put the list in place of an augmentation's name.
 
-    Nested mappings are merged key by key, lists are replaced, and so is an objective where the run names another one,
-    since its keys are others.
+    Nested mappings are merged key by key, lists are replaced. Where the run names another objective, optimiser or
+    schedule, of the preset's only those keys count that the named one has.
 
     Raises:
         UserError: no such preset, or no such augmentation.
@@ -36,16 +37,26 @@ def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
     name = settings.get("preset")
     if name is not None and name not in PRESETS:
         raise UserError(f"{where}: unknown preset {name!r}; choose one of: {', '.join(PRESETS)}")
-    base = PRESETS.get(name, {}) if name is not None else {}
+    base = _fitting(PRESETS.get(name, {}) if name is not None else {}, settings)
     merged = _merge(base, settings)
-    own, published = settings.get("objective"), base.get("objective")
-    if isinstance(own, dict) and published and own.get("name", published["name"]) != published["name"]:
-        merged["objective"] = own
     if isinstance(listed := merged.get("augment"), str):
         if listed not in AUGMENTATIONS:
             raise UserError(f"{where}: unknown augmentation {listed!r}; choose one of: {', '.join(AUGMENTATIONS)}")
         merged["augment"] = AUGMENTATIONS[listed]
     return merged
+
+
+def _fitting(base: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The preset without what belongs to other objectives, optimisers and schedules than the run names."""
+    fitting = dict(base)
+    for section in ("objective", *OF_NAME):
+        published, own = base.get(section), settings.get(section)
+        name = own.get("name") if isinstance(own, dict) else None
+        if published is None or name in (None, published["name"]):
+            continue
+        foreign = foreign_keys(section, name) if section in OF_NAME else {*published}
+        fitting[section] = {key: value for key, value in published.items() if key not in foreign}
+    return fitting
 
 
 def _merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

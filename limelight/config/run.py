@@ -87,4 +87,8 @@ class Run(Section):
     @model_validator(mode="after")
     def _check(self) -> "Run":
         check_order(self.augment)
+        if self.samples.unlabelled and self.objective.name != "distilled":
+            raise ValueError(
+                f"samples.unlabelled is for the objective 'distilled': {self.objective.name!r} learns from masks alone"
+            )
         return self

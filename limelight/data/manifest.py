@@ -96,9 +96,10 @@ def read_manifest(
     """Read the samples in the file's order, all or those of the given splits, datasets, sensor and labels.
 
     Raises:
-        UserError: the file is missing or is not a manifest.
+        UserError: the file is missing or is not a manifest, or has no sample of a split.
     """
     rows = _read_table(path).to_pylist()
+    check_splits(splits or (), {row["split"] for row in rows})
     return [
         Sample(**{**row, "classes": tuple(row["classes"])})
         for row in rows
@@ -107,6 +108,18 @@ def read_manifest(
         and (sensor is None or row["sensor"] == sensor)
         and (labels is None or row["labels"] == labels)
     ]
+
+
+def check_splits(named: Collection[str], present: Collection[str]) -> None:
+    """Refuse names of splits that no sample has: misspelt, they would be passed over.
+
+    Raises:
+        UserError: there is one.
+    """
+    if unknown := sorted({*named} - {*present}):
+        raise UserError(
+            f"no sample has the split {unknown[0]!r}; {MANIFEST} has the splits {', '.join(sorted(present)) or 'none'}"
+        )
 
 
 def manifest_trees(path: Path | str = MANIFEST) -> dict[str, str]:

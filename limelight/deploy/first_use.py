@@ -58,7 +58,9 @@ def cache() -> Path:
 
 
 def _place(folder: Path, runtime: Runtime, pictures: Path | None = None) -> Path:
-    name = f"{folder.name}-{read_card(folder).provenance.sha256[:12]}-{runtime.export_name}"
+    card = read_card(folder)
+    described = hashlib.sha256(card.model_dump_json().encode()).hexdigest()[:8]
+    name = f"{folder.name}-{card.provenance.sha256[:12]}-{runtime.export_name}-{described}"
     if runtime.number_format == "int8" and pictures is not None:
         name += f"-{_state_of(pictures)}"
     return cache() / name

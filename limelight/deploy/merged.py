@@ -31,7 +31,8 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
     Raises:
         UserError: the split has no picture of the card's modalities with a mask, or one cannot be read.
     """
-    split, takes = read_manifest(splits=[settings.split]), card.architecture.modalities
+    split = [sample for sample in read_manifest() if sample.split == settings.split]
+    takes = card.architecture.modalities
     masked = [sample for sample in split if sample.labels == "mask" and sample.modality in takes]
     if not masked:
         raise UserError(

@@ -104,6 +104,7 @@ class Predictor(Generic[Result]):
         modalities = [self.modality_for(given is not None, modality) for given in companions]
         if self.plan.high_resolution and any(each != "rgb" for each in modalities):
             raise UserError("high resolution is for pictures alone; leave the companions or the high resolution out")
+        self._check_kept_size(output_processing_res)
         results: dict[int, Result] = {}
         for size, alike in self._by_size(images).items():
             companion = any(modalities[index] != "rgb" for index in alike)
@@ -175,12 +176,21 @@ class Predictor(Generic[Result]):
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - begun) / len(images)}
         for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
             before = time.perf_counter()
-            if self.plan.high_resolution and not keep_size:
-                map_Khw = refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
+            map_Khw = self._refined(map_Khw, image_HW3, size)
             uncertainty_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
             result = finish(map_Khw, uncertainty_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
             result.milliseconds["post"] = 1000 * (time.perf_counter() - before)
             yield result
+
+    def _check_kept_size(self, keep_size: bool) -> None:
+        if keep_size and self.plan.high_resolution:
+            raise UserError("high resolution is that of the picture, not the network's; leave one of the two out")
+
+    def _refined(self, map_Khw: np.ndarray, image_HW3: np.ndarray, size: Size) -> np.ndarray:
+        """The map refined by tiles of `size`, the network's, where that is wished."""
+        if not self.plan.high_resolution:
+            return map_Khw
+        return refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
 
     def _tile(self, tile_hw3: np.ndarray, size: Size) -> np.ndarray:
         """The network's map_hw of a part of a picture."""

@@ -78,6 +78,8 @@ class Runtime:
             UserError: it has no bf16 variant.
         """
         half = Runtime(self.engine, "bf16")
+        if self.number_format == "int8":
+            raise UserError(f"runtime {self.name!r} computes in 8 bits; leave it or the half precision out")
         if half not in RUNTIMES.values():
             raise UserError(
                 f"runtime {self.name!r} has no half precision; use torch-bf16 or openvino-bf16, or leave it out"

@@ -27,8 +27,7 @@ class EncodedFrame:
 
     features: Any
     """The backend's own."""
-    size: Size
-    """The frame's (height, width)."""
+    image_HW3: np.ndarray
     input_size: Size
     milliseconds: dict[str, float]
 
@@ -98,6 +97,7 @@ class SaliencyPredictor(Predictor[Prediction]):
         if len({frame.shape for frame in frames}) > 1:
             raise UserError(_SIZES_DIFFER)
         check_picture(frames[0])
+        self._check_kept_size(output_processing_res)
         size = self._size_of((frames[0].shape[0], frames[0].shape[1]))
         finish = partial(prediction, finish=self.finish)
         with raising_shortage():
@@ -119,12 +119,12 @@ class SaliencyPredictor(Predictor[Prediction]):
         Raises:
             UserError: the frame is not a uint8 HxWx3 array.
         """
-        image_13HW, size, _, milliseconds = self._prepared(frame_HW3)
+        image_13HW, size, milliseconds = self._prepared(frame_HW3)
         started = time.perf_counter()
         with self._turn:
             maps, after = self._backend.step(image_13HW, state)
         milliseconds["net"] = 1000 * (time.perf_counter() - started)
-        return self._finished(maps, size, milliseconds), after
+        return self._finished(maps, frame_HW3, size, milliseconds), after
 
     @property
     def windows(self) -> bool:
@@ -137,12 +137,12 @@ class SaliencyPredictor(Predictor[Prediction]):
         Raises:
             UserError: the frame is not a uint8 HxWx3 array.
         """
-        image_13HW, size, input_size, milliseconds = self._prepared(frame_HW3)
+        image_13HW, size, milliseconds = self._prepared(frame_HW3)
         started = time.perf_counter()
         with self._turn:
             features = self._backend.encode(image_13HW)
         milliseconds["net"] = 1000 * (time.perf_counter() - started)
-        return EncodedFrame(features, size, input_size, milliseconds)
+        return EncodedFrame(features, frame_HW3, size, milliseconds)
 
     def decode_frame(self, window: Sequence[EncodedFrame], place: int) -> Prediction:
         """Predict one frame of a window: what `predict_clip` of its frames gives there.
@@ -154,26 +154,28 @@ class SaliencyPredictor(Predictor[Prediction]):
             UserError: frames differ in size.
         """
         frame = window[place]
-        if len({each.size for each in window}) > 1:
+        if len({each.image_HW3.shape for each in window}) > 1:
             raise UserError(_SIZES_DIFFER)
         started = time.perf_counter()
         with self._turn:
             maps = self._backend.decode([each.features for each in window], place, frame.input_size)
         net = frame.milliseconds["net"] + 1000 * (time.perf_counter() - started)
-        return self._finished(maps, frame.size, frame.milliseconds | {"net": net})
+        return self._finished(maps, frame.image_HW3, frame.input_size, frame.milliseconds | {"net": net})
 
-    def _prepared(self, frame_HW3: np.ndarray) -> tuple[np.ndarray, Size, Size, dict[str, float]]:
-        """A frame as the network's image_13HW, its own size and the image's, and the time that this took."""
+    def _prepared(self, frame_HW3: np.ndarray) -> tuple[np.ndarray, Size, dict[str, float]]:
+        """A frame as the network's image_13HW, the size of that, and the time that this took."""
         started = time.perf_counter()
         check_picture(frame_HW3)
         height, width, _ = frame_HW3.shape
         size = self._size_of((height, width))
         feeds = picture_feeds([frame_HW3], [None], ["rgb"], self.card, size)
         image_13HW = feeds[self.card.architecture.inputs[0].name][:, 0]
-        return image_13HW, (height, width), size, {"pre": 1000 * (time.perf_counter() - started)}
+        return image_13HW, size, {"pre": 1000 * (time.perf_counter() - started)}
 
-    def _finished(self, maps: Maps, size: Size, milliseconds: dict[str, float]) -> Prediction:
+    def _finished(self, maps: Maps, frame_HW3: np.ndarray, size: Size, milliseconds: dict[str, float]) -> Prediction:
         started = time.perf_counter()
-        result = prediction(maps.probability_BKhw[0], None, size, milliseconds, finish=self.finish)
+        map_1hw = self._refined(maps.probability_BKhw[0], frame_HW3, size)
+        height, width, _ = frame_HW3.shape
+        result = prediction(map_1hw, None, (height, width), milliseconds, finish=self.finish)
         result.milliseconds["post"] = 1000 * (time.perf_counter() - started)
         return result

@@ -65,13 +65,14 @@ def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -
         rate: frames per second; None = not given.
 
     Raises:
-        UserError: a source is a picture, a folder has no pictures, or there is no folder.
+        UserError: a source is another file than a video, a folder has no pictures, or there is no folder.
     """
     found = []
     for source in sources:
         if not source.is_dir():
-            if not is_video(source) and is_picture(source):
-                raise UserError(f"{source} is a picture, but --video takes folders of frames; give its folder")
+            if not is_video(source):
+                what = "a picture" if is_picture(source) else "no video"
+                raise UserError(f"{source} is {what}, but --video takes folders of frames; give its folder")
             continue
         root = source.resolve()
         for folder, paths in frame_folders(source, marker=RECORD, skip=results).items():

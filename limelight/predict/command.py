@@ -66,7 +66,8 @@ def run(request: Request) -> int:
     taken = {video.path for video in videos}
     others = [path for path in paths if path not in taken]
     folders = [path.resolve() for path in others if path.is_dir()]
-    if status == INTERRUPTED or (len(folders) == len(others) and not Walk(folders, marker=RECORD).files):
+    walk = Walk(folders, marker=RECORD)
+    if status == INTERRUPTED or (len(folders) == len(others) and not walk.files and not walk.refused):
         return status
     return max(status, _run_pictures(replace(request, sources=[str(path) for path in others])))
 

@@ -80,6 +80,11 @@ class Done:
             return None
         return known if known.sizes == [_size(target) for target in targets] else None
 
+    def is_of_these_settings(self, place: PurePosixPath) -> bool:
+        """Whether results were made here with this run's settings, of these inputs or others."""
+        known = self._finished.get(str(place))
+        return known is not None and known.settings == self._settings
+
     def add(self, place: PurePosixPath, inputs: Stamp, sizes: list[int], omitted: str | None) -> None:
         """Append a line; safe from several threads and processes.
 

@@ -22,7 +22,7 @@ from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link
 from limelight.models.card import Policy
-from limelight.predict.styles import LabelStyle, Style
+from limelight.predict.styles import LABEL_KINDS, LabelStyle, Style
 
 STREAM = "-"
 """Standard input, or standard output."""
@@ -141,6 +141,10 @@ def style_of(request: Request, file_type: str) -> Style:
         "max_pixels": request.max_pixels or MAX_PIXELS,
     }
     if request.classes is not None:
+        if request.background is not None and request.kind not in (None, *LABEL_KINDS):
+            raise UserError(
+                f"--background is for {' and '.join(LABEL_KINDS)}, not for kind {request.kind}; leave it out"
+            )
         return LabelStyle(
             "labels" if request.kind is None else request.kind,
             **common,
@@ -155,6 +159,8 @@ def style_of(request: Request, file_type: str) -> Style:
 
 
 def load_predictor(request: Request) -> AnyPredictor:
+    if request.high_resolution and request.output_processing_res:
+        raise UserError("--high-resolution and --output-processing-res ask for two sizes of results; leave one out")
     model, runtime, won_with = request.model, request.runtime, None
     if model is None:
         model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")

@@ -16,6 +16,7 @@ from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import FILE_TYPES, JPEG, LOSSY, Photo, Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
+from limelight.inference.plan import Plan
 from limelight.inference.prediction import Prediction
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
@@ -256,25 +257,31 @@ class Job:
 
     def record(self) -> dict[str, Any]:
         """The settings that the results depend on besides the pictures, as JSON."""
-        plan = self.predictor.plan
-        sampled = {} if plan.sampling.steps is None else {"sampling": plan.sampling.note}
-        prepare = plan.card.prepare
-        resolution = {} if plan.processing_res is None else {"processing_res": plan.processing_res}
-        policy = {} if prepare.policy == "stretch" else {"policy": prepare.policy}
-        chosen = {"calibrated": plan.calibrated, "high_resolution": plan.high_resolution, "flip": plan.flip}
-        return {
-            # Not of their export: results may be begun before there is one, and finished after.
-            "weights": plan.card.provenance.lineage,
-            "size": list(plan.fixed or prepare.size),
-            "number_format": plan.runtime.computed_in(),
-            **self.style.settings,
-            **sampled,
-            **resolution,
-            **policy,
-            **{name: True for name, is_chosen in chosen.items() if is_chosen},
-            **({"vae": path_text(plan.vae)} if plan.vae else {}),
-            **({"output_processing_res": True} if self.output_processing_res else {}),
-        }
+        own_size = {"output_processing_res": True} if self.output_processing_res else {}
+        return settings_of(self.predictor.plan, self.style) | own_size
+
+
+def settings_of(plan: Plan, style: Style) -> dict[str, Any]:
+    """What results depend on besides their pictures, or their clip, as JSON."""
+    prepare, runtime = plan.card.prepare, plan.runtime
+    chosen = {
+        "sampling": plan.sampling.note if plan.sampling.steps is not None else None,
+        "processing_res": plan.processing_res,
+        "policy": prepare.policy if prepare.policy != "stretch" else None,
+        "calibrated": plan.card.finish.temperature if plan.calibrated else None,
+        "high_resolution": plan.high_resolution or None,
+        "flip": plan.flip or None,
+        "vae": path_text(plan.vae) if plan.vae else None,
+    }
+    return {
+        # Not of their export: results may be begun before there is one, and finished after.
+        "weights": plan.card.provenance.lineage,
+        "size": list(plan.fixed or prepare.size),
+        # What is in 8 bits, and with which ranges, is each engine's own.
+        "number_format": runtime.name if runtime.number_format == "int8" else runtime.computed_in(),
+        **style.settings,
+        **{name: value for name, value in chosen.items() if value is not None},
+    }
 
 
 def file_names(classes: Sequence[str]) -> list[str]:

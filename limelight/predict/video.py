@@ -21,12 +21,12 @@ from limelight.media.video.threads import Behind, ahead, latest
 from limelight.media.video.writer import VideoWriter
 from limelight.media.window import Window
 from limelight.models.inputs import Size
-from limelight.predict.styles import EXACT, LabelStyle, Style
+from limelight.predict.styles import EXACT, LabelStyle, Style, settings_of
 from limelight.progress import progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""
-_MOST_TOGETHER, _PIXELS_TOGETHER = 4, 8_500_000
+MOST_TOGETHER, _PIXELS_TOGETHER = 4, 8_500_000
 """Frames that a network of stills answers at a time, unless they come in real time, and their pixels: four of 1080p."""
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
@@ -53,6 +53,7 @@ class VideoJob:
         style: see `video_suffix`.
         smoothing, look_ahead: see `limelight.inference.stream.Stream`.
         quiet: show no progress.
+        most_together: frames that a network of stills answers at a time, at most.
         watch: called for each frame; what it raises ends the work, and leaves no file.
 
     Raises:
@@ -64,6 +65,7 @@ class VideoJob:
     smoothing: float = 0.0
     look_ahead: int | None = None
     quiet: bool = False
+    most_together: int = MOST_TOGETHER
     watch: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -79,9 +81,14 @@ class VideoJob:
             self.predictor,
             smoothing=self.smoothing,
             look_ahead=self.look_ahead,
-            together=1 if size is None else frames_together(size),
+            together=1 if size is None else min(frames_together(size), self.most_together),
             overlapped=size is not None,
         )
+
+    def record(self) -> dict[str, Any]:
+        """The settings that the results depend on besides the clips, as JSON."""
+        answered = {"smoothing": self.smoothing, "look_ahead": self.look_ahead}
+        return settings_of(self.predictor.plan, self.style) | {name: given for name, given in answered.items() if given}
 
     def predicted(self, clip: Clip) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield each frame with its prediction; of a live clip, those that the network has time for."""
@@ -98,7 +105,7 @@ class VideoJob:
 
 def frames_together(size: Size) -> int:
     """How many frames of this (height, width) a network of stills answers at a time."""
-    return min(_MOST_TOGETHER, max(2, _PIXELS_TOGETHER // (size[0] * size[1])))
+    return min(MOST_TOGETHER, max(2, _PIXELS_TOGETHER // (size[0] * size[1])))
 
 
 def video_suffix(style: Style, suffix: str | None, *, streamed: bool = False) -> str:

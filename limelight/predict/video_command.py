@@ -4,7 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 import cv2
 
@@ -21,9 +22,11 @@ from limelight.media.video.reader import VideoReader
 from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
 from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
+from limelight.predict.done import DONE, Done, Stamp, stamp_of
 from limelight.predict.request import STREAM, Request, check_task, is_folder, load_predictor, result_suffix, style_of
 from limelight.predict.styles import Style
 from limelight.predict.video import (
+    MOST_TOGETHER,
     VideoJob,
     VideoReport,
     predict_to_file,
@@ -70,23 +73,59 @@ def run_videos(request: Request, videos: Sequence[Found]) -> int:
     if folder.is_file():
         raise UserError(f"{folder} is a file, but results need a folder or a {suffix} file; choose another --output")
     places = {folder / f"{video.place}{suffix}": video for video in videos}
-    for place in list(places):
-        if not request.overwrite and os.path.exists(place):  # noqa: PTH110 - as in is_folder
-            print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
+    done = Finished(folder, job)
+    for place, video in list(places.items()):
+        if not request.overwrite and done.holds(place, video):
+            if not request.quiet:
+                print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
             del places[place]
-    try:
-        return _run_each(job, places, raising=len(videos) == 1)
-    finally:
-        _mark(folder, job)
+    return _run_each(job, places, raising=len(videos) == 1, done=done)
 
 
-def _mark(folder: Path, job: VideoJob) -> None:
-    """Say of a folder that it holds results, which are no sources of a later run; the record of pictures' stays."""
-    if folder.is_dir() and not (folder / RECORD).exists():
-        write_json(folder / RECORD, {"videos": job.style.settings})
+class Finished:
+    """The videos that are finished in a folder of results, with what they were made from and how."""
+
+    def __init__(self, folder: Path, job: VideoJob) -> None:
+        self._folder, self._settings = folder, job.record()
+
+    @cached_property
+    def _done(self) -> Done:  # made where there are results
+        return Done(self._folder / DONE, self._settings)
+
+    def holds(self, place: Path, video: Found) -> bool:
+        """Whether a result is there that was made from this clip as it is now.
+
+        Raises:
+            UserError: one is there that was made with other settings, or by something else.
+        """
+        if not os.path.exists(place):  # noqa: PTH110 - as in is_folder
+            return False
+        name = self._name(place)
+        if not self._done.is_of_these_settings(name):
+            raise UserError(
+                f"{place} exists and was made with other settings or by something else; choose another --output, or "
+                "--overwrite it"
+            )
+        return self._done.find(name, _stamp(video), [place]) is not None
+
+    def add(self, place: Path, video: Found, report: VideoReport) -> None:
+        """Note a result, and mark the folder as one of results: what is in it is no source of a later run."""
+        if not (self._folder / RECORD).exists():  # that of pictures' results stays
+            write_json(self._folder / RECORD, {"videos": self._settings})
+        if not report.interrupted and (stamp := _stamp(video)) is not None:
+            self._done.add(self._name(place), stamp, [place.stat().st_size], None)
+
+    def _name(self, place: Path) -> PurePosixPath:
+        """With its suffix: pictures' results, which are in the same record, have none in their names."""
+        return PurePosixPath(place.relative_to(self._folder).as_posix())
 
 
-def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool) -> int:
+def _stamp(video: Found) -> Stamp | None:
+    """What shows whether a clip has changed."""
+    return stamp_of(sorted(video.path.iterdir()) if video.path.is_dir() else [video.path])
+
+
+def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool, done: Finished | None = None) -> int:
     """Predict clips into files; the error of one is raised, or printed before the next."""
     status = 0
     for place, video in places.items():
@@ -100,7 +139,9 @@ def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool) -> 
             print(f"error: {error}", file=sys.stderr)
             status = 1
             continue
-        say(report, str(video.path))
+        _say(job, report, str(video.path))
+        if done is not None and report.frames:
+            done.add(place, video, report)
         if report.interrupted:
             return INTERRUPTED
     return status
@@ -132,10 +173,11 @@ def run_webcam(request: Request) -> int:
 
     if request.output is not None:
         return _run_one(request, request.output, camera, "a webcam")
+    _refuse_options(request, {"--format": request.format}, "a window")
     with Window(f"limelight: webcam {device}") as window:  # fails before work is done
         job, _ = _job(request, None)
         with camera(job.style.max_pixels) as clip:
-            return _said(predict_to_window(job, clip, window), clip)
+            return _said(job, predict_to_window(job, clip, window), clip)
 
 
 def _run_one(request: Request, target: str, opened: Callable[[int], Clip], source: str) -> int:
@@ -151,13 +193,13 @@ def _run_one(request: Request, target: str, opened: Callable[[int], Clip], sourc
     if target == STREAM:
         job, suffix = _job(request, None)
         with opened(job.style.max_pixels) as clip:
-            return _said(predict_to_stream(job, clip, sys.stdout.buffer, suffix), clip)
+            return _said(job, predict_to_stream(job, clip, sys.stdout.buffer, suffix), clip)
     named = _named_file(target)
     if not named:
         raise UserError(f"{target}: the result of {source} has no name; name a .mp4, .mkv, .mov or .webm file")
     job, _ = _job(request, named)
     with opened(job.style.max_pixels) as clip:
-        return _said(predict_to_file(job, clip, Path(target)), clip)
+        return _said(job, predict_to_file(job, clip, Path(target)), clip)
 
 
 def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
@@ -188,12 +230,18 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     assert isinstance(predictor, SaliencyPredictor), "see check_task"
     if not request.quiet:
         print(predictor.description, file=sys.stderr)
-    return VideoJob(predictor, style, request.smoothing, request.look_ahead, request.quiet), suffix
+    most = request.batch_size or MOST_TOGETHER
+    return VideoJob(predictor, style, request.smoothing, request.look_ahead, request.quiet, most), suffix
 
 
-def _said(report: VideoReport, clip: Clip) -> int:
-    say(report, clip.name)
+def _said(job: VideoJob, report: VideoReport, clip: Clip) -> int:
+    _say(job, report, clip.name)
     return INTERRUPTED if report.interrupted else 0
+
+
+def _say(job: VideoJob, report: VideoReport, name: str) -> None:
+    if not job.quiet or report.interrupted:
+        say(report, name)
 
 
 def _named_file(target: str) -> str:

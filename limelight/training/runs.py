@@ -180,6 +180,8 @@ def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teac
             return teacher, card
         side, drawn = teacher.side or run.size.input, seed if teacher.steps else None
         facts = [card.provenance.sha256, start.mean, start.std, side, classes, flip, drawn, *computed]
+        if backend is None and run.compute.precision != "fp32":
+            facts.append(run.compute.precision)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return KeptMaps(teacher, WORK / "maps" / digest[:16]), card
     except UserError as error:

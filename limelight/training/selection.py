@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from limelight.config import Run
-from limelight.data.manifest import MANIFEST, Sample, read_manifest
+from limelight.data.manifest import MANIFEST, Sample, check_splits, read_manifest
 from limelight.foundation.errors import UserError
 from limelight.training.learner import Learner
 
@@ -13,9 +14,13 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
     """Select the labelled samples, and the unlabelled ones if the learner uses them.
 
     Raises:
-        UserError: there are none, or they are incompatible with the run's settings.
+        UserError: there are none, or none of a split that is named, or they are incompatible with the run's settings.
     """
-    rows = _usable(learner)
+    samples = read_manifest()
+    rows = _usable(samples, learner)
+    given = run.samples.model_fields_set  # the usual split need not be there where only unlabelled pictures are
+    named = [name for key in ("labelled", "unlabelled") if key in given for name in getattr(run.samples, key)]
+    check_splits(named, {sample.split for sample in samples})
     labelled = [sample for sample in rows if sample.split in run.samples.labelled and sample.mask]
     unlabelled = [sample for sample in rows if learner.unlabelled and sample.split in run.samples.unlabelled]
     if not labelled and not unlabelled:
@@ -30,7 +35,7 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
 
 def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
     """Select the labelled samples of the validation split; if there are none, one warning on standard error."""
-    rows = [sample for sample in _usable(learner) if sample.mask]
+    rows = [sample for sample in _usable(read_manifest(), learner) if sample.mask]
     split = run.samples.validation
     chosen = [sample for sample in rows if sample.split == split]
     if split and not chosen and os.environ.get("RANK", "0") == "0":
@@ -42,12 +47,11 @@ def validation_samples(run: Run, learner: Learner, name: str) -> list[Sample]:
     return chosen
 
 
-def _usable(learner: Learner) -> list[Sample]:
-    """Read the samples of the learner's modalities, of datasets with the kind of labels that it learns from.
+def _usable(samples: Sequence[Sample], learner: Learner) -> list[Sample]:
+    """Select the samples of the learner's modalities, of datasets with the kind of labels that it learns from.
 
     A dataset labelled with classes is not used for saliency, nor are its unlabelled images.
     """
-    samples = read_manifest()
     with_classes = {sample.dataset for sample in samples if sample.labels == "classes"}
     needs_classes = learner.labels == "classes"
     return [

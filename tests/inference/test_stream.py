@@ -136,6 +136,25 @@ def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredict
     np.testing.assert_allclose(smooth[1].saliency_HW, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "look_ahead"), [("stdnet", 2), ("stdnet-causal", None)])
+def test_high_resolution_is_of_every_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, look_ahead: int | None
+) -> None:
+    """Of windows that share work, and of streams, too."""
+
+    def brightness(image_HW3: np.ndarray, *of_the_map: object) -> np.ndarray:
+        return image_HW3.mean(axis=2, dtype=np.float32) / 255
+
+    monkeypatch.setattr("limelight.inference.predictor.refine", brightness)
+    save_weights(tmp_path / "w", trained(name), name=name, input_size=(48, 64))
+    predictor = load(tmp_path / "w", device="cpu", high_resolution=True)
+    assert isinstance(predictor, SaliencyPredictor)
+    for found, frame in zip(streamed(Stream(predictor, look_ahead=look_ahead), frames(4)), frames(4), strict=True):
+        np.testing.assert_array_equal(found.saliency_HW, brightness(frame))
+    with pytest.raises(UserError, match="high resolution is that of the picture, not the network's"):
+        predictor.predict(frames(1), output_processing_res=True)
+
+
 def test_mistakes_are_one_line(predictor: SaliencyPredictor) -> None:
     for wrong in (-1, FRAMES):
         with pytest.raises(UserError, match=f"of stdnet is 0 to 4 frames; change it or leave it out .got {wrong}"):

@@ -97,6 +97,7 @@ def test_segdiffusion_comes_in(run_command: Callable[..., Result]) -> None:
         ((*WORDS, "branch.pth"), "is published as a UNet only; leave out branch.pth"),
         ((*WORDS, "--sha256", "0" * 64), "expected 000"),
         (("--model", "sdnet"), "sdnet comes as one file"),
+        (("--model", "sdnet", "branch.pth", "--base", "sd"), "--base cannot be given with a network without a UNet"),
         (("--model", "sdnet", "branch.pth", "--unet", "checkpoint"), "give that, without --unet"),
         (("--model", "diffsod-tiny", "--unet", "checkpoint", "branch.pth"), "no base weights are pinned"),
     ],

@@ -101,6 +101,8 @@ def test_a_folder_of_frames_is_a_clip(run: Run, tmp_path: Path) -> None:
         (("sizes", "--video", "--rate", "fast"), "--rate fast is no rate of frames"),
         (("sizes", "--video", "--rate", "1/0"), "--rate 1/0 is no rate of frames"),
         (("sizes", "--video", "--rate", "1e-9"), "--rate 1e-9 is no rate of frames; give one from 0.001 to 1000"),
+        (("notes.txt", "--video"), "notes.txt is no video, but --video takes folders of frames"),
+        (("raw", "sizes", "--video"), "raw/deep/f1.cr2: "),
         (("clip.mp4", "--video", "--rate", "5"), "--video takes folders of frames, and there is none"),
         (("sizes", "--seconds", "5"), "--seconds is for a webcam"),
         ((), "nothing to predict; give pictures, videos, folders, - for standard input, or --webcam"),
@@ -111,6 +113,9 @@ def test_mistakes_with_frames_are_one_line(run: Run, tmp_path: Path, arguments: 
     (write_frames(tmp_path / "twice", [1]) / "f1.webp").write_bytes(encode(frame(1), ".webp"))
     (write_frames(tmp_path / "damaged", [1]) / "f2.png").write_bytes(b"no picture")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").touch()
+    (write_frames(tmp_path / "raw", [1]) / "deep").mkdir()
+    (tmp_path / "raw/deep/f1.cr2").write_bytes(b"II*\0")
     write_video(tmp_path / "clip.mp4", frames=1)
     assert message in str(run(*arguments).exception)
     assert not (tmp_path / "results").exists()

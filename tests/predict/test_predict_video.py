@@ -58,6 +58,23 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     ]
     again = run("in", "-o", "out/")
     assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
+    assert "already there" not in run("in/sub", "-o", "out/sub", "--overwrite", "--quiet").output
+    made = (tmp_path / "out/sub/a.mp4").stat().st_mtime_ns
+    for other in (("--flip",), ("--smoothing", "0.5"), ("--threshold", "0.5")):
+        refused = run("in/sub", "-o", "out/sub", *other)
+        assert "out/sub/a.mp4 exists and was made with other settings" in str(refused.exception)
+    assert run("in/sub", "-o", "out/sub", "--quiet").output == ""
+    assert (tmp_path / "out/sub/a.mp4").stat().st_mtime_ns == made
+    write_video(tmp_path / "in/sub/a.mp4", frames=3)
+    assert "out/sub/a.mp4: 3 frames written" in run("in/sub", "-o", "out/sub").output, "the clip has changed"
+
+
+def test_what_is_refused_beside_videos_is_listed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_video(tmp_path / "in/a.mp4", frames=1)
+    (tmp_path / "in/b.cr2").write_bytes(b"II*\0")
+    result = run("in", "-o", "out")
+    assert result.exit_code == 1 and "in/b.cr2" in (tmp_path / "out/failures.csv").read_text()
 
 
 def test_videos_below_folders_are_found_as_pictures_are(tmp_path: Path) -> None:

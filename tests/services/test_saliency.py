@@ -137,6 +137,11 @@ def test_mask_and_cutout_are_the_predictors_own(client: httpx.Client, untrained:
     assert re.fullmatch(r"pre;dur=[\d.]+, net;dur=[\d.]+, post;dur=[\d.]+", answer.headers["server-timing"])
 
 
+def test_parameters_in_the_address_are_refused(client: httpx.Client) -> None:
+    for path in ("/predict?kind=rgba", "/cutout?threshold=0.5", "/describe?x"):
+        refused(upload(client, picture(), path), 400, "parameters are fields of the form here")
+
+
 @pytest.mark.parametrize("kind", ["map", "rgba", "green", "white", "blur", "overlay"])
 def test_a_kind_is_what_is_made_of_the_map(client: httpx.Client, untrained: Path, kind: str) -> None:
     content = picture(kind="JPEG")

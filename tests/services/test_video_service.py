@@ -219,6 +219,7 @@ def test_other_requests(host: str, serve: Callable[..., str], tmp_path: Path) ->
     assert ask.post(url, headers=AUTHORISED, json={}).status_code == 415
     assert ask.post(url, headers=AUTHORISED, files={"x": (None, "1"), "video": (None, "http://x")}).status_code == 400
     assert ask.post(url, headers=AUTHORISED, files={"video": (None, "http://169.254.169.254/")}).status_code == 415
+    assert ask.post(f"{url}?kind=green", headers=AUTHORISED, files={"video": video}).status_code == 400
     twice = [("video", ("a", video)), ("video", ("b", video))]
     assert "'video' twice" in reason(ask.post(url, headers=AUTHORISED, files=twice))
     assert ask.post(f"http://{serve(None)}/video", headers=AUTHORISED, files={"video": video}).status_code == 503

@@ -40,7 +40,8 @@ STUDENT = {
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": {"teacher": "scfnet", "again": "scfnet"},
+    "train": {"teacher": "scfnet"},
+    "finetune": {"again": {"family": "scfnet", "base": "teacher"}},
     "distil": {"student": {"family": "scfnet", "teacher": "teacher"}},
     "tracking": {"enabled": False},
     "profiles": {
@@ -126,7 +127,7 @@ def test_training_twice_gives_the_same_file(project: Path, monkeypatch: pytest.M
 
 
 def changed(**settings: object) -> Params:
-    runs = {"teacher": {**RUN, **settings}, "again": RUN, "student": STUDENT}
+    runs = {"teacher": {**RUN, **settings}, "again": {**RUN, "init": "artifacts/teacher"}, "student": STUDENT}
     profile = {**TREE["profiles"]["tiny"], "runs": runs}
     return Params.model_validate({**TREE, "profiles": {"tiny": profile}})
 
@@ -140,9 +141,7 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
     untaught = changed().model_copy(update={"distil": {}})
     with pytest.raises(UserError, match=r"run 'student': it has no teacher; name one under 'distil'"):
         distill.run(untaught, "student")
-    with pytest.raises(
-        UserError, match=r"no samples in labelled \['tset'\].*has the splits \['train', 'unlabelled', 'val'\]"
-    ):
+    with pytest.raises(UserError, match=r"no sample has the split 'tset'; .* has the splits train, unlabelled, val"):
         train.run(changed(samples={"labelled": ["tset"]}), "teacher")
     with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
         train.run(changed(objective={"name": "supervised", "level_weights": [1]}), "teacher")
@@ -179,7 +178,7 @@ def test_images_of_datasets_with_classes_are_not_learnt_from_by_their_saliency(t
         for number, (sample, labels) in enumerate([(masks[0], "classes"), (plain[0], "none")])
     ]
     write_manifest([*masks, *plain, *semantic])
-    run = Run.model_validate({**RUN, "samples": {"unlabelled": ["unlabelled"], "validation": None}})
+    run = Run.model_validate({**STUDENT, "samples": {"unlabelled": ["unlabelled"], "validation": None}})
     learner = Learner(create_model("sdnet"))
     assert training_samples(run, learner) == masks
     monkeypatch.setattr(Learner, "unlabelled", True)

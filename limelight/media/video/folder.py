@@ -87,7 +87,7 @@ def frame_folders(root: Path, *, marker: str, skip: Path) -> dict[Path, list[Pat
         skip: a folder of results, which are no frames where it lies below `root`.
 
     Raises:
-        UserError: there is no picture, or one of a folder cannot be read.
+        UserError: there is no picture, or one cannot be read.
     """
     walk, folders = Walk([root.resolve()], marker=marker), dict[Path, list[Path]]()
     within = root.resolve() in skip.resolve().parents
@@ -95,7 +95,7 @@ def frame_folders(root: Path, *, marker: str, skip: Path) -> dict[Path, list[Pat
         if not (within and skip.resolve() in path.parents):
             folders.setdefault(path.parent, []).append(path)
     for path, reason in walk.refused:
-        if path.parent in folders:
+        if not (within and skip.resolve() in path.parents):
             raise UserError(f"{path}: {reason}")
     if not folders:
         raise UserError(f"no pictures in {root}, which --video takes for the frames of a clip; give another folder")
