@@ -1,6 +1,7 @@
 """Settings of the service: limits, options and access. A packaged service carries its own `settings.json`."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,17 +78,29 @@ def service_settings(packaged: Path = PACKAGED) -> ServiceSettings:
     """Read the packaged settings or the defaults, overridden by the environment.
 
     Raises:
-        UserError: a value of the wrong type, or out of its range.
+        UserError: a value of the wrong type, or out of its range, or a name that is nearly a setting's.
     """
     values = read_json(packaged) if packaged.is_file() else {}
     for name in ServiceSettings.model_fields:
         value = os.environ.get(PREFIX + name.upper())
         if value or (name == "token" and value is not None):  # an empty token is a mistake that would let everybody in
             values[name] = value
+    _refuse_misspelt()
     try:
         return ServiceSettings.model_validate(values)
     except ValidationError as error:
         raise UserError(_error_message(error.errors()[0])) from None
+
+
+def _refuse_misspelt() -> None:
+    """Raise for a variable that is nearly a setting's: a token that is misspelt would let everybody in.
+
+    Others pass: Limelight has more of them, and Kubernetes sets some of a service called limelight.
+    """
+    settings = {PREFIX + name.upper() for name in ServiceSettings.model_fields}
+    for name in sorted(os.environ.keys() - settings):
+        if name.startswith(PREFIX) and (meant := get_close_matches(name, settings, n=1, cutoff=0.9)):
+            raise UserError(f"{name} is no setting; is {meant[0]} meant?")
 
 
 def _error_message(mistake: Any) -> str:

@@ -238,6 +238,7 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
         (["a.png", "-o", "x.jpg", "--kind", "rgba"], "a JPEG has no transparency, which kind rgba needs"),
         (["a.png", "-o", "x.webp", "--kind", "map16"], "results of kind map16 are .png files"),
         (["a.png", "--format", "jpg", "--kind", "npy"], "results of kind npy are .npy files"),
+        (["a.png", "--format", "png", "--kind", "npy"], "results of kind npy are .npy files; leave --format out"),
         (["a.png", "--format", "bmp"], "results are .png, .jpg, .jpeg, .webp or .npy files, not .bmp"),
         (
             ["a.png", "--format", "jpg", "-o", "x.webp"],
@@ -553,6 +554,7 @@ def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
         ({"MAX_PIXELS": "0"}, "LIMELIGHT_MAX_PIXELS: "),
         ({"THREADS": "0"}, "LIMELIGHT_THREADS: "),
         ({"RUNTIME": "foo"}, "unknown runtime 'foo'"),
+        ({"TOKN": "secret"}, "LIMELIGHT_TOKN is no setting; is LIMELIGHT_TOKEN meant?"),
         ({"RUNTIME": "onnx-fp32"}, "model.onnx does not exist"),
         ({"PROCESSING_RES": "-1"}, "LIMELIGHT_PROCESSING_RES: "),
         ({"HALF_PRECISION": "perhaps"}, "LIMELIGHT_HALF_PRECISION: "),

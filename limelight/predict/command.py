@@ -116,6 +116,8 @@ def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
 
 def _file_type(request: Request) -> str:
     """Return the suffix of 8-bit results: as requested, or that of the single result's name."""
+    if request.kind == "npy" and request.format is not None:
+        raise UserError("results of kind npy are .npy files; leave --format out")
     output = request.output or ""
     suffix = Path(output).suffix.lower()
     named = suffix if suffix in FILE_TYPES and not is_folder(output) else None
