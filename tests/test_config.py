@@ -118,6 +118,10 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
             {"samples": {"unlabelled": ["more"]}, "objective": {"name": "supervised"}},
             "samples.unlabelled is for the objective 'distilled': 'supervised' learns from masks alone",
         ),
+        (
+            {"samples": {"frames": 8}, "augment": [{"name": "background", "probability": 0.1}]},
+            "the augmentation background is for stills",
+        ),
         ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
         ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
         ({"optimiser": {"betas": [0.9, 1.0]}}, "student.optimiser.betas.1: Input should be less than 1"),

@@ -11,6 +11,7 @@ from limelight.foundation.files import read_json
 from limelight.inference.runtimes import TORCH
 
 DEFAULT = "mae"
+_LESS_IS_BETTER = (DEFAULT, "hce", "dtssd")
 _METRICS = "metrics.json"
 
 
@@ -27,7 +28,7 @@ class Quality:
 
     @property
     def less_is_better(self) -> bool:
-        return self.metric.lower().endswith(DEFAULT)
+        return self.metric.lower().endswith(_LESS_IS_BETTER)
 
     def of(self, model: str, runtime: str) -> float | None:
         figures = self.figures.get(model, {})

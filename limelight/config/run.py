@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from limelight.config.augmentation import Flip, Operation, check_order
+from limelight.config.augmentation import Background, Flip, Operation, check_order
 from limelight.config.objectives import Objective, SupervisedSettings
 from limelight.config.optimisation import Lora, Optimiser, Schedule
 from limelight.foundation.section import Section
@@ -87,6 +87,8 @@ class Run(Section):
     @model_validator(mode="after")
     def _check(self) -> "Run":
         check_order(self.augment)
+        if self.samples.frames > 1 and any(isinstance(each, Background) for each in self.augment):
+            raise ValueError("the augmentation background is for stills: frames of a window would be cut differently")
         if self.samples.unlabelled and self.objective.name != "distilled":
             raise ValueError(
                 f"samples.unlabelled is for the objective 'distilled': {self.objective.name!r} learns from masks alone"

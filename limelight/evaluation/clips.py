@@ -56,6 +56,10 @@ class Changes:
             self.by_clip.setdefault(clip, []).append(change)
         self._before = clip, error_HW
 
+    def miss(self) -> None:
+        """Count the next frame as missing: no change is measured across it."""
+        self._before = None
+
     def metrics(self) -> dict[str, float]:
         """'dtssd', and of several clips its standard error; nothing without clips."""
         if not self.by_clip:
@@ -67,15 +71,17 @@ class Changes:
 
 def _scored(found: Iterable[Found], clips: dict[str, str], changes: Changes) -> Iterator[Pair]:
     """Yield what is scored; note which clip frames are of, and how their errors change."""
-    for clip, group in groupby(found, lambda each: each[0].clip):
-        if clip is None:
+    for (split, name), group in groupby(found, lambda each: (each[0].split, each[0].clip)):
+        if name is None:
             yield from ((sample.sample_id, saliency, sample.mask or "") for sample, saliency in group)
             continue
-        frames = list(group)
+        frames, clip = list(group), f"{split}/{name}"  # which is unique in a dataset
         for place, (sample, saliency) in enumerate(frames):
             mask = sample.mask or ""
             clips[sample.sample_id] = clip
-            if not isinstance(saliency, UserError):
+            if isinstance(saliency, UserError):
+                changes.miss()
+            else:
                 changes.add(clip, read_map(saliency), read_truth(mask))
             if len(frames) < 3 or 0 < place < len(frames) - 1:
                 yield sample.sample_id, saliency, mask

@@ -184,7 +184,7 @@ class _Totals:
         default_factory=lambda: {"empty": [], "full": [], "undefined": [], "resized": []}
     )
     groups: dict[str, list[str]] = field(default_factory=dict)
-    """Clip -> its images; '' holds all stills of a set without clips."""
+    """Clip -> its images; '' holds all stills."""
     curves: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     """Group -> the sums of its images' curves."""
 
@@ -196,7 +196,7 @@ class _Totals:
             self.failures[name] = outcome.error
             return
         curves = {curve: own for curve in CURVES if (own := getattr(scores, f"{curve}_256")) is not None}
-        group = self.clips.get(name, name if self.clips else "")
+        group = self.clips.get(name, "")
         self.groups.setdefault(group, []).append(name)
         before = self.curves.get(group)
         self.curves[group] = {curve: before[curve] + own for curve, own in curves.items()} if before else curves
@@ -211,22 +211,26 @@ class _Totals:
         if not self.per_image:
             reason = next(iter(self.failures.values()), "there were none")
             raise UserError(f"none of {len(self.failures)} images could be scored; the first: {reason}")
-        measured = next(iter(self.per_image.values()))
+        measured, groups = next(iter(self.per_image.values())), dict(self.groups)
+        sums = [(self.curves[group], len(names)) for group, names in groups.items()]
+        if self.clips and (stills := groups.pop("", [])):  # beside clips, each still counts as much as a clip
+            groups |= {name: [name] for name in stills}
+            sums = [(own, 1 if own is self.curves[""] else count) for own, count in sums]
         curves = {
-            curve: _mean_of([self.curves[group][curve] / len(names) for group, names in self.groups.items()])
+            curve: _mean_of([own[curve] / count for own, count in sums], len(groups))
             for curve in next(iter(self.curves.values()))
         }
         metrics = {
-            metric: _defined_mean([_mean(self.per_image, names, metric) for names in self.groups.values()])
+            metric: _defined_mean([_mean(self.per_image, names, metric) for names in groups.values()])
             for metric in measured
         } | _summaries(curves)
-        clips = self.groups if self.clips else {}
+        clips = groups if self.clips else {}
         return SaliencyScores(metrics, curves, self.per_image, self.failures, **self.marked, clips=clips)
 
 
-def _mean_of(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean of several curves; of one, that curve."""
-    mean: NDArray[np.float64] = sum(curves[1:], start=curves[0]) / len(curves)
+def _mean_of(curves: Sequence[NDArray[np.float64]], count: int) -> NDArray[np.float64]:
+    """The mean of several curves, some of which may be sums; of one, that curve."""
+    mean: NDArray[np.float64] = sum(curves[1:], start=curves[0]) / count
     return mean
 
 

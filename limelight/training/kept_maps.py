@@ -50,6 +50,7 @@ class KeptMaps(Teacher):
         teacher, self.teacher = self.teacher, None
         assert teacher is not None, "it is called once"
         missing = {sample.sample_id: sample for sample in samples if not map_path(self.folder, sample).is_file()}
+        accelerator.wait_for_everyone()  # a process that lists later would find the first ones' maps there
         rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
         if missing:
             teacher.to(device)

@@ -109,7 +109,7 @@ def _memory_advice(learner: Learner, run: Run) -> str:
     size, accumulate = run.batch.size, run.batch.accumulate
     share = next((share for share in range(2, size + 1) if size % share == 0), 1)
     remedies = {
-        f"batch: {{size: {size // share}, accumulate: {share * accumulate}}}, the same step": share > 1,
+        f"batch: {{size: {size // share}, accumulate: {share * accumulate}}}, as many pictures a step": share > 1,
         "compute: {precision: bf16}": run.compute.precision == "fp32",
         "optimiser: {name: adamw-8bit}": run.optimiser.name != "adamw-8bit",
     }

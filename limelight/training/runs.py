@@ -71,7 +71,7 @@ def train(params: Params, name: str) -> History:
         seed=params.seed,
         manifest=manifest_hash(used),
         trees={sample.dataset: trees.get(sample.dataset) for sample in used},
-        teacher=teaching and teaching.provenance.sha256,
+        teacher=teaching and _use_of(teaching),
         init=start.init and start.init.provenance.sha256,
         base=start.network.base,
         parts={part: card.provenance.sha256 for part, card in start.parts.items()},
@@ -179,13 +179,19 @@ def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teac
         if run.objective.teacher_maps == "each-step":
             return teacher, card
         side, drawn = teacher.side or run.size.input, seed if teacher.steps else None
-        facts = [card.provenance.sha256, start.mean, start.std, side, classes, flip, drawn, *computed]
+        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, drawn, *computed]
         if backend is None and run.compute.precision != "fp32":
             facts.append(run.compute.precision)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return KeptMaps(teacher, WORK / "maps" / digest[:16]), card
     except UserError as error:
         raise UserError(f"teacher {name!r}: {error}") from error
+
+
+def _use_of(card: Card) -> list[Any]:
+    """All of a teacher that its maps depend on: its weights, and how they are used."""
+    used = {"architecture", "prepare", "finish", "use"}
+    return [card.provenance.sha256, card.model_dump(mode="json", include=used)]
 
 
 def _exported(name: str, folder: Path, card: Card) -> tuple[Backend | None, list[str]]:

@@ -71,6 +71,8 @@ class NetworkTeacher(Teacher):
 
     scale: Tensor
     shift: Tensor
+    own_mean: Tensor
+    own_std: Tensor
     prompt_KTC: Tensor | None
 
     def __init__(
@@ -111,6 +113,9 @@ class NetworkTeacher(Teacher):
         means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
+        self.register_buffer("own_mean", means[1].view(3, 1, 1), persistent=False)
+        self.register_buffer("own_std", stds[1].view(3, 1, 1), persistent=False)
+        self.divides, self.stretches = card.prepare.divide_by == "maximum", card.finish.full_contrast
         prompt_KTC = None
         if prompted:
             with torch.no_grad():
@@ -126,7 +131,7 @@ class NetworkTeacher(Teacher):
         if self.flip:
             mirrored = {name: value.flip(-1) if value.ndim > 3 else value for name, value in given.items()}
             maps_B1HW = (maps_B1HW + self._answers(mirrored, step).flip(-1)) / 2
-        return _resize(maps_B1HW, (height, width))
+        return _resize(_stretched(maps_B1HW) if self.stretches else maps_B1HW, (height, width))
 
     def _answers(self, given: Mapping[str, Tensor], step: int) -> Tensor:
         """Predict probability_B1HW, `step` rows at a time."""
@@ -144,6 +149,10 @@ class NetworkTeacher(Teacher):
                 continue
             if each.source in ("image", "clip"):
                 value = value * self.scale + self.shift
+                if self.divides:  # by the picture's own maximum
+                    levels = value * self.own_std + self.own_mean
+                    most = levels.amax((-3, -2, -1), keepdim=True).clamp(min=1 / 255)
+                    value = (levels / most - self.own_mean) / self.own_std
             inputs[each.name] = value if each.source == "modality" else _resize(value, each.scaled((height, width)))
         return inputs
 
@@ -160,6 +169,12 @@ class NetworkTeacher(Teacher):
         else:
             probability_BKHW = self.network.maps(given)
         return probability_BKHW.amax(1, keepdim=True)
+
+
+def _stretched(maps_B1HW: Tensor) -> Tensor:
+    """Each map at full contrast; one of a single level as it is."""
+    low, high = maps_B1HW.amin((2, 3), keepdim=True), maps_B1HW.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (maps_B1HW - low) / (high - low).clamp(min=1e-12), maps_B1HW)
 
 
 def _resize(maps_BCHW: Tensor, size: tuple[int, int]) -> Tensor:

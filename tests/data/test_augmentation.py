@@ -243,6 +243,22 @@ def test_objects_without_room_beside_them_are_filled_and_whole_pictures_stay() -
     assert crop(unlabelled, (8, 8)) is unlabelled
 
 
+def test_a_crop_after_a_strip_is_of_the_strip() -> None:
+    """The strip beside an object is cut as the whole picture would be, and something is left of it."""
+    mask_HW = np.zeros((200, 100), np.uint8)
+    mask_HW[:116] = 255
+    photo = replace(scene(200, 100), mask_HW=mask_HW)
+    cut = operations({"name": "background", "probability": 1, "crop": 1}, {"name": "crop", "share": 0.49, "pixels": 60})
+    sides, tops = [], []
+    for seed in range(300):
+        first, crop, *_ = draw(cut, photo.size, np.random.default_rng(seed))
+        strip, kept = first(photo, (32, 32)), crop(first(photo, (32, 32)), (32, 32))
+        assert isinstance(crop, CropEffect) and strip.size == (80, 100)
+        sides.append(kept.size[0] / strip.size[0] - (crop.rows[1] - crop.rows[0]) / 200)
+        tops.append(kept.size[0])
+    assert min(tops) >= 1 and np.abs(sides).max() <= 2 / 80
+
+
 def test_backgrounds_are_as_frequent_as_the_settings_say() -> None:
     (operation,) = operations({"name": "background", "probability": 0.25, "crop": 0.5})
     drawn = [draw([operation], (80, 100), np.random.default_rng(seed))[0] for seed in range(2000)]
@@ -315,7 +331,7 @@ def test_a_crop_keeps_its_window() -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[5:15, 10:20] = 200
     still = Picture(np.zeros((20, 30, 3), np.uint8), mask)
-    kept = apply(still, [CropEffect((5, 15), (10, 20)), ResizeEffect()], (16, 16))
+    kept = apply(still, [CropEffect((5, 15), (10, 20), still.size), ResizeEffect()], (16, 16))
     assert (kept.mask_HW == 200).all() and kept.companion_HW is None
 
 

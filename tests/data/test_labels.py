@@ -122,7 +122,7 @@ def test_labels_stay_where_their_pixels_are() -> None:
 def test_whatever_moves_the_image_moves_its_labels() -> None:
     decoded = decode(make_sample(1, side=80))
     picture = Picture(decoded.image_HW3, decoded.mask_HW, labels_HW=decoded.labels_HW, void=VOID)
-    crop = CropEffect((10, 70), (7, decoded.size[0]))
+    crop = CropEffect((10, 70), (7, decoded.size[0]), decoded.size)
     for effects in (
         [crop, ResizeEffect(), FlipEffect(mirror=True)],
         [ResizeEffect(), FlipEffect(upside_down=True)],
@@ -175,7 +175,8 @@ def test_training_batches_are_equal_whoever_makes_them() -> None:
 
 def test_labels_of_splits_that_are_not_to_be_seen_are_void() -> None:
     samples = [make_sample(0), make_sample(1, split="unlabelled")]
-    run = Run(model="sdnet", batch={"size": 2}, size={"input": 32}, samples={"unlabelled": ["unlabelled"]})
+    seen = {"samples": {"unlabelled": ["unlabelled"]}, "objective": {"name": "distilled"}}
+    run = Run(model="sdnet", batch={"size": 2}, size={"input": 32}, **seen)
     (batch,) = epoch_batches(samples, run, seed=0, epoch=0)
     hidden = batch.ids.index("pets/1")
     assert (batch.labels_BHW[hidden] == VOID).all() and (batch.labels_BHW[1 - hidden] != VOID).any()

@@ -74,6 +74,7 @@ def make_run(batch=4, sizes=(32, 48), order="random", workers=0, cache_mb=512, a
     """Sizes and order of training, and `samples`, see `Splits`."""
     settings = {"size": {"training": list(sizes), "order": order}, "batch": {"size": batch}, "augment": augment}
     settings["compute"] = {"workers": workers, "cache_mb": cache_mb}
+    settings["objective"] = {"name": "distilled" if "unlabelled" in samples else "supervised"}
     return Run.model_validate({"model": "sdnet", "samples": samples, **settings})
 
 
@@ -366,6 +367,17 @@ def test_masks_of_unlabelled_splits_are_not_seen(tmp_path):
     seen = dict(zip(batch.ids, batch.labelled_B.tolist(), strict=True))
     assert seen == {"toy/0": True, "toy/1": False}
     assert batch.mask_B1HW[batch.ids.index("toy/1")].max() == 0
+
+
+def test_masks_of_unlabelled_splits_move_no_picture(tmp_path):
+    """`background` would take their objects out."""
+    augment = [{"name": "background", "probability": 1, "crop": 0.5}]
+    with_masks, without = (
+        [make_sample(tmp_path, number, mask=mask, split="extra") for number in range(4)] for mask in (True, False)
+    )
+    run = make_run(unlabelled=["extra"], augment=augment)
+    (seen,), (expected,) = (epoch_batches(given, run, seed=0, epoch=0) for given in (with_masks, without))
+    assert torch.equal(seen.image_B3HW, expected.image_B3HW)
 
 
 def test_objects_are_lent_by_labelled_photos_alone_and_pasted_alike_by_all_workers(tmp_path):

@@ -1,6 +1,7 @@
 """The video protocol: means over clips, without their ends, and how much errors change."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.clips import Changes, Found, score_with_clips
 from limelight.evaluation.metrics import Scorer
 from limelight.evaluation.worker import read_truth
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
 
 
@@ -43,7 +45,40 @@ def test_figures_are_means_over_clips_without_their_ends(found: list[Found]) -> 
         means = [np.mean([each.per_image[name][metric] for name in group]) for group in groups]
         assert scores.metrics[metric] == pytest.approx(np.mean(means))
         assert scores.figures[f"{metric}_se"] == pytest.approx(np.std(means, ddof=1) / np.sqrt(3))
-    assert scores.clips == dict(zip(("long", "short", "set/None/0"), groups, strict=True))
+    assert scores.clips == dict(zip(("test/long", "test/short", "set/None/0"), groups, strict=True))
+
+
+def test_stills_may_come_first_and_clips_of_two_splits_have_one_name(found: list[Found]) -> None:
+    again = [
+        (replace(sample, sample_id=f"val/{sample.sample_id}", split="val"), saliency)
+        for sample, saliency in found
+        if sample.clip == "long"
+    ]
+    with Scorer(0) as scorer:
+        scores = score_with_clips(scorer, [*found[-1:], *found[:-1], *again])
+    assert {name: len(frames) for name, frames in scores.clips.items()} == {
+        "test/long": 3,
+        "test/short": 2,
+        "val/long": 3,
+        "set/None/0": 1,
+    }
+    means = [np.mean([scores.per_image[name]["mae"] for name in frames]) for frames in scores.clips.values()]
+    assert scores.metrics["mae"] == pytest.approx(np.mean(means))
+    at_most = [np.mean([scores.per_image[name]["maxFm"] for name in frames]) for frames in scores.clips.values()]
+    assert scores.metrics["maxFm"] <= np.mean(at_most) + 1e-9  # that of the mean curve
+
+
+def test_no_change_is_measured_across_a_missing_frame(found: list[Found]) -> None:
+    gap = list(found[:5])
+    gap[2] = gap[2][0], UserError("damaged")
+    with Scorer(0) as scorer:
+        scores = score_with_clips(scorer, gap)
+    changes = Changes()
+    for clip, (sample, saliency) in zip("aabcc", found[:5], strict=True):
+        assert isinstance(saliency, np.ndarray)
+        changes.add(clip, saliency, read_truth(sample.mask or ""))
+    both = [each for steps in changes.by_clip.values() for each in steps]
+    assert scores.metrics["dtssd"] == pytest.approx(np.mean(both))
 
 
 def test_sets_of_stills_are_scored_as_ever(found: list[Found]) -> None:

@@ -46,12 +46,42 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> ToyNetwork:
     return network.eval()
 
 
+class Brightness(ToyNetwork):
+    """Answers with what it sees: the first channel, as a probability."""
+
+    def maps(self, given: dict[str, torch.Tensor]) -> torch.Tensor:
+        return given["image"][:, :1]
+
+
+def test_a_teacher_sees_pictures_and_finishes_maps_as_its_card_says() -> None:
+    """As rembg's networks: divided by the picture's own maximum; maps at full contrast."""
+    card = CARD.model_copy(
+        update={
+            "prepare": CARD.prepare.model_copy(update={"divide_by": "maximum", "mean": (0, 0, 0), "std": (1, 1, 1)}),
+            "finish": CARD.finish.model_copy(update={"full_contrast": True}),
+        }
+    )
+    dark_B3HW = torch.rand(2, 3, 32, 32) * torch.tensor([0.5, 0.1]).view(2, 1, 1, 1)
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+    nothing = torch.zeros(2, dtype=torch.int64)
+    batch = Batch((dark_B3HW - mean) / std, torch.zeros(2, 1, 32, 32), nothing.bool(), None, nothing, ["a", "b"])
+    divided = dark_B3HW / dark_B3HW.amax((1, 2, 3), keepdim=True)
+    for stretches in (False, True):
+        used = card.model_copy(update={"finish": card.finish.model_copy(update={"full_contrast": stretches})})
+        teacher = NetworkTeacher(Brightness(), used, mean=IMAGENET_MEAN, std=IMAGENET_STD, size=None, classes=[])
+        expected = divided[:, :1]
+        if stretches:
+            low, high = expected.amin((2, 3), keepdim=True), expected.amax((2, 3), keepdim=True)
+            expected = (expected - low) / (high - low)
+        torch.testing.assert_close(teacher.targets(batch), expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("loss", "label_weight", "labels"), [("dice", 0.0, False), ("bce", 0.0, False), ("dice", 0.5, True)]
 )
 def test_the_student_learns(loss: str, label_weight: float, labels: bool, teacher: ToyNetwork, tmp_path: Path):
     settings = {"distil": loss, "label_weight": label_weight, "level_weights": [1, 0.5]}
-    run = toy_run(epochs=10, samples={"unlabelled": ["unlabelled"]})
+    run = toy_run(epochs=10, samples={"unlabelled": ["unlabelled"]}, objective={"name": "distilled"})
     samples = toy_samples(tmp_path, 8, "unlabelled", labelled=False) + (toy_samples(tmp_path, 4) if labels else [])
     before = weights(teacher)
     learner = taught_by(teacher, **settings)

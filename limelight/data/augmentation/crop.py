@@ -14,16 +14,25 @@ class CropEffect:
     """The rows and columns to keep."""
 
     rows: tuple[int, int]
-    """(start, stop) in the stored picture, stop excluded."""
+    """(start, stop) of the picture as it is stored, stop excluded."""
     columns: tuple[int, int]
+    stored: Size
 
     def __call__(self, picture: Picture, size: Size) -> Picture:
-        return picture.moved(lambda pixels: pixels[slice(*self.rows), slice(*self.columns)])
+        height, width = picture.size
+        rows, columns = _of(self.rows, self.stored[0], height), _of(self.columns, self.stored[1], width)
+        return picture.moved(lambda pixels: pixels[rows, columns])
 
 
 def draw_crop(settings: Crop, size: Size, generator: np.random.Generator) -> CropEffect:
     height, width = size
-    return CropEffect(_kept(settings, height, generator), _kept(settings, width, generator))
+    return CropEffect(_kept(settings, height, generator), _kept(settings, width, generator), size)
+
+
+def _of(kept: tuple[int, int], stored: int, side: int) -> slice:
+    """The same part of a side that an operation before has made shorter."""
+    start, stop = (place * side // stored for place in kept)
+    return slice(start, max(stop, start + 1))
 
 
 def _kept(settings: Crop, side: int, generator: np.random.Generator) -> tuple[int, int]:

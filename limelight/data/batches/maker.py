@@ -1,7 +1,7 @@
 """The batch of a plan: samples decoded, augmented, and put into the form that networks take."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -42,7 +42,7 @@ class BatchMaker:
         size = (plan.size, plan.size)
         rows = [row for at in range(len(plan.indices)) for row in self._rows(at, plan)]
         samples = [row.sample for row in rows]
-        labelled = [sample.mask is not None and sample.split not in self.unlabelled for sample in samples]
+        labelled = [self._is_labelled(sample) for sample in samples]
         feeds = stack(as_stills(self.inputs), [row.pixels for row in rows], size, [row.table(size) for row in rows])
         tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
         has_labels = any(row.decoded.labels_HW is not None for row in rows)
@@ -75,7 +75,7 @@ class BatchMaker:
     def _rows(self, at: int, plan: Plan) -> list["_Row"]:
         """Build the rows of one window's frames, all with the same augmentation."""
         window = self.windows[plan.indices[at]]
-        samples, decoded = [self.store.samples[index] for index in window], [self.store[index] for index in window]
+        samples, decoded = [self.store.samples[index] for index in window], [self._decoded(index) for index in window]
         drawn = None
         if self.augment is not None:
             repeat = plan.rounds[at : at + 1] if plan.rounds[at] else ()
@@ -83,6 +83,14 @@ class BatchMaker:
             drawn = augmentation.draw(self.augment, _common_size(samples, decoded), generator)
         lend = self._lent if self._lenders else None
         return [_Row(*each, drawn, self.mean, self.std, lend) for each in zip(samples, decoded, strict=True)]
+
+    def _decoded(self, index: int) -> Decoded:
+        """A sample without a mask that must not be used: `background` would take its object out."""
+        decoded = self.store[index]
+        return decoded if self._is_labelled(self.store.samples[index]) else replace(decoded, mask_HW=None)
+
+    def _is_labelled(self, sample: Sample) -> bool:
+        return sample.mask is not None and sample.split not in self.unlabelled
 
     @cached_property
     def _lenders(self) -> list[int]:
