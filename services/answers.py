@@ -26,6 +26,8 @@ FAILED = "the service failed; its log says why"
 MAX_LOGGED_CHARS = 200
 """Most characters of a path or a method that are logged; a client may send 64 KiB."""
 MAX_REASON_CHARS = 500
+BENTOML_BUSY = "Too many requests"
+"""BentoML's own line of a 429, which does not say when to come again."""
 RETRY_S = 1
 
 
@@ -167,9 +169,10 @@ def _request(scope: Scope) -> str:
 
 def _reason(status: int, content: bytes, scope: Scope) -> str:
     """Extract an error response's reason, as one line."""
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    given = _error_text(content)
+    if status == HTTPStatus.TOO_MANY_REQUESTS and given in ("", BENTOML_BUSY):
         return f"too many requests are waiting; send it again in {RETRY_S} s"
-    if given := _error_text(content):
+    if given:
         return " ".join(given.split())[:MAX_REASON_CHARS]
     if status == HTTPStatus.NOT_FOUND:
         return f"there is nothing at {scope['path'][:MAX_LOGGED_CHARS]!r}; GET /docs.json lists the paths"

@@ -20,12 +20,15 @@ from limelight.services.assets import ASSETS
 from limelight.services.cors import Cors
 from limelight.services.forms import Form
 from limelight.services.guard import Guard
+from limelight.services.site import OwnSite
 from limelight.services.uploads import SETTINGS
 
+TIMEOUT_S = 60
+"""After which a request is answered with 504."""
 CONFIG: dict[str, Any] = {
     "workers": 1,
     # Few pictures at a time keep memory bounded; the others queue, and one that would wait too long is refused.
-    "traffic": {"timeout": 60, "max_concurrency": 16},
+    "traffic": {"timeout": TIMEOUT_S, "max_concurrency": 16},
     "logging": {"access": {"enabled": False}},  # `Answers` logs requests
 }
 """BentoML's configuration of every service."""
@@ -49,6 +52,7 @@ class GuardedService(Service):
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module=r"PIL\.")
         app: ASGIApp = _Beside(super().to_asgi(is_main), self.beside)
+        app = OwnSite(app, SETTINGS.cors_origins)
         if SETTINGS.cors_origins:
             app = Cors(app, SETTINGS.cors_origins)
         return Answers(app, self.sockets)

@@ -142,7 +142,8 @@ def _check_file(name: str, value: UploadFile | str, what: str) -> None:
         raise Refusal(415, f"{name!r} holds text, not a file; send the {what} itself, not its address")
     given = value.filename or ""
     # Other unprintable characters are common: macOS screenshots have a narrow space in their names.
-    if len(given.encode()) > MAX_NAME_BYTES or any(unicodedata.category(letter) == "Cc" for letter in given):
+    odd = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in given)  # control characters, half a pair
+    if odd or len(given.encode()) > MAX_NAME_BYTES:
         raise Refusal(
             400, f"the file's name must be at most {MAX_NAME_BYTES} bytes without control characters; rename it"
         )

@@ -93,7 +93,7 @@ def check_address(scope: Scope) -> None:
     Raises:
         Refusal: 400.
     """
-    if scope["query_string"]:
+    if scope.get("query_string"):
         raise Refusal(400, "parameters are fields of the form here; the address takes none")
 
 

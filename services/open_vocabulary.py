@@ -23,10 +23,11 @@ from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import colour, encode_labels, tinted
-from limelight.services.app import CONFIG, GuardedService, guard
+from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, guard
 from limelight.services.fields import Text, as_text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
+from limelight.services.places import Places
 from limelight.services.uploads import (
     LIMITS,
     SETTINGS,
@@ -40,6 +41,7 @@ from limelight.services.uploads import (
 )
 
 NAME = "open-vocabulary"
+_PLACES = Places(1, TIMEOUT_S)
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
 UPLOAD = Form(
     "and the names to find as 'classes', and may have 'template', 'background' and 'kind'",
@@ -104,7 +106,7 @@ class OpenVocabulary:
 
     def _answer(self, path: Path, classes: Sequence[str], template: str | None, background: str, kind: str) -> Any:
         try:
-            with raising_shortage():
+            with _PLACES.one(), raising_shortage():
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")

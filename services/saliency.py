@@ -26,10 +26,11 @@ from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import adjust, output
 from limelight.models.card import MODALITIES
-from limelight.services.app import CONFIG, GuardedService, guard
+from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, guard
 from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
+from limelight.services.places import Places
 from limelight.services.streams import PATH as STREAM
 from limelight.services.streams import Streams
 from limelight.services.uploads import (
@@ -48,6 +49,7 @@ from limelight.services.wishes import KINDS
 
 NAME = "limelight"
 _AT_A_TIME = 2
+_PLACES = Places(_AT_A_TIME, TIMEOUT_S)
 CUTOUT_UPLOAD = Form(
     "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality', a 'threshold'",
     files=frozenset({"companion"}),
@@ -126,7 +128,7 @@ class Limelight:
         self, path: Path, companions: list[Path], modality: str | None, kind: str, threshold: str | None = None
     ) -> Any:
         try:
-            with raising_shortage():
+            with _PLACES.one(), raising_shortage():
                 level = None if threshold is None else share("threshold", threshold)
                 picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
                 (prediction,) = self._predictor.predict(

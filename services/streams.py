@@ -180,15 +180,14 @@ async def _next_frame(socket: WebSocket, deadline: float, settings: ServiceSetti
         WebSocketDisconnect: the client has gone.
     """
     left = deadline - asyncio.get_running_loop().time()
+    over = f"a stream is open for {settings.max_seconds:g} seconds at most; connect again for more"
+    if left <= 0:  # a frame that waits already would be taken without looking at the time
+        raise Closed(POLICY, over)
     try:
         async with asyncio.timeout(min(left, IDLE_S)):
             message = await socket.receive()
     except TimeoutError as error:
-        if left < IDLE_S:
-            reason = f"a stream is open for {settings.max_seconds:g} seconds at most; connect again for more"
-        else:
-            reason = f"no frame came for {IDLE_S} s; connect again"
-        raise Closed(POLICY, reason) from error
+        raise Closed(POLICY, over if left < IDLE_S else f"no frame came for {IDLE_S} s; connect again") from error
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect
     data, text = message.get("bytes"), message.get("text")

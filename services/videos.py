@@ -38,6 +38,8 @@ from limelight.services.wishes import NAMES, Wishes
 PATH = "/video"
 MAX_WAITING = 4
 """Videos that are being received, predicted or sent at once; each is a file or two on disk."""
+RETRY = {"retry-after": "30"}
+"""Header of a 429, seconds: videos take longer than pictures."""
 TRANSFER_S = 600
 """Longest time to send a video, and longest time to receive its result."""
 FORM = Form(
@@ -76,7 +78,9 @@ class Videos:
             check_address(scope)
             predictor = ready(self._predictor)
             if self._inside >= MAX_WAITING:
-                raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "other videos are being processed; send it again later")
+                raise Refusal(
+                    HTTPStatus.TOO_MANY_REQUESTS, "other videos are being processed; send it again later", **RETRY
+                )
             self._inside += 1
             try:
                 await self._answer(predictor, scope, receive, send)
@@ -119,7 +123,8 @@ class Videos:
     ) -> tuple[VideoReport, str]:
         wishes, background = Wishes(texts, tuple(name[1:] for name in FORMATS)), folder / "background"
         settings = self._settings
-        style = wishes.style(settings.max_frame_pixels, background=background if background.exists() else None)
+        behind = background if background.exists() else None
+        style = await asyncio.to_thread(wishes.style, settings.max_frame_pixels, background=behind)  # it decodes that
         suffix = video_suffix(style, wishes.suffix)
         stopped = threading.Event()
 

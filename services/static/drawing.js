@@ -6,8 +6,10 @@ const THUMBNAIL = 160;
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 const pending = new Map();
 let calls = 0;
+let works = false, broken = null; // whether it has answered yet; why it cannot be used
 
 worker.onmessage = ({ data: { id, result, error } }) => {
+  works = true;
   const { resolve, reject } = pending.get(id);
   pending.delete(id);
   if (error === undefined) resolve(result);
@@ -16,11 +18,13 @@ worker.onmessage = ({ data: { id, result, error } }) => {
 
 worker.onerror = () => {
   const error = new Error("this browser cannot draw the result; a newer one can");
+  if (!works) broken = error; // it was not loaded
   for (const { reject } of pending.values()) reject(error);
   pending.clear();
 };
 
 function call(name, facts) {
+  if (broken) return Promise.reject(broken);
   return new Promise((resolve, reject) => {
     pending.set(++calls, { resolve, reject });
     worker.postMessage({ id: calls, name, facts });

@@ -48,7 +48,9 @@ export class Picture {
     if (!this.answers.has(key)) {
       const form = [["image", this.file], ...this.companion, ...fields];
       const asked = post(path, form, { progress, signal: this.abort.signal }).then(answer => ({ ...answer, key }));
-      asked.catch(() => this.answers.delete(key)); // so that it can be tried again
+      asked.catch(() => { // so that it can be tried again
+        if (this.answers.get(key) === asked) this.answers.delete(key);
+      });
       this.answers.set(key, asked);
       this.#forget();
     }

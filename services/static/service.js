@@ -61,7 +61,9 @@ function send(path, body, progress, signal) {
     request.onerror = () => reject(new Refused(0, NO_ANSWER));
     request.onabort = () => reject(signal.reason);
     if (signal?.aborted) return reject(signal.reason);
-    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    const stop = () => request.abort();
+    signal?.addEventListener("abort", stop);
+    request.onloadend = () => signal?.removeEventListener("abort", stop); // else the signal holds the answer
     request.send(body);
   });
 }

@@ -28,7 +28,10 @@ export class Viewer {
     this.picture = picture;
     find("viewer").hidden = picture === null;
     find("start").hidden = picture !== null;
-    if (other) this.#clear();
+    if (other) {
+      this.turn++; // what was asked for the other one comes too late
+      this.#clear();
+    }
     if (!picture?.moving) this.player.show(null);
     if (picture === null) return;
     this.describe();
@@ -91,6 +94,7 @@ export class Viewer {
 
   #clear() {
     this.before = false;
+    this.tried = null;
     for (const id of ["before", "after"]) find(id).hidden = true;
     find("frame").classList.remove("divided");
     find("problem").textContent = "";

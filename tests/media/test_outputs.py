@@ -154,6 +154,17 @@ def test_colour_and_picture_backgrounds(tmp_path: Path) -> None:
     assert (shown[:, :28] < 30).all() and (shown[:, 32:] > 225).all(), "scaled to cover, not distorted or shifted"
 
 
+@pytest.mark.parametrize("size", [(900, 1300), (1300, 900), (401, 20000)])
+def test_large_pictures_are_blurred_as_small_ones(size: tuple[int, int]) -> None:
+    """Of noise and edges, by the exact Gaussian of a share of the longer side."""
+    small = np.random.default_rng(0).integers(0, 256, (size[0] // 90 + 1, size[1] // 90 + 1, 3), np.uint8)
+    image_HW3 = cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST)
+    blurred = output("blur").render(image_HW3, np.zeros(size, np.float32))
+    exact = cv2.GaussianBlur(image_HW3, (0, 0), 0.02 * max(size))
+    difference = np.abs(blurred.astype(int) - exact)
+    assert difference.max() <= 6 and difference.mean() < 1.5
+
+
 def test_a_long_and_narrow_background_is_cut_first() -> None:
     stripe = np.zeros((1, 5000, 3), np.uint8)
     assert _cover(stripe, 5000, 5000).shape == (5000, 5000, 3)  # scaled first, it would take 375 GB
