@@ -121,7 +121,8 @@ def settings(options: argparse.Namespace, seed: int) -> Params:
         "profile": "benchmark",
         "seed": seed,
         "device": "cpu",
-        "train": dict.fromkeys(runs, "diffusion"),
+        "train": {"autoencoder": "diffusion"},
+        "finetune": {name: {"family": "diffusion", "base": "autoencoder"} for name in (ONE_STEP, VELOCITY)},
     }
     whole |= {"tracking": {"enabled": False}, "profiles": {"benchmark": {"data": {"datasets": datasets}, "runs": runs}}}
     return parse(Params, whole, "the benchmark's settings")
@@ -136,7 +137,7 @@ def train_all(params: Params) -> dict[str, float]:
     download.run(params)
     prepare.run(params)
     seconds = {}
-    for name in params.train:
+    for name in params.active.runs:
         before = time.process_time()
         train(params, name)
         seconds[name] = time.process_time() - before

@@ -92,10 +92,16 @@ TEACHERS = {
     "student-of-unnamed": "words",
     "student-of-words": "words",
 }
+ALONE = {name: run for name, run in RUNS.items() if name not in TEACHERS}
+STARTS = {name: next(iter(run["parts"].values())) for name, run in ALONE.items() if run["parts"]}
 TREE = {
     "profile": "tiny",
     "device": "cpu",
-    "train": families({name: run for name, run in RUNS.items() if name not in TEACHERS}),
+    "train": families({name: run for name, run in ALONE.items() if name not in STARTS}),
+    "finetune": {
+        name: {"family": family, "base": STARTS[name].removeprefix("artifacts/")}
+        for name, family in families({name: ALONE[name] for name in STARTS}).items()
+    },
     "imported": ["legacy", "words"],
     "distil": taught(RUNS, TEACHERS),
     "tracking": {"enabled": False},
@@ -160,7 +166,8 @@ def test_options_of_the_weights_that_a_run_starts_from_hold_on(tmp_path: Path) -
     torch.manual_seed(0)
     save_weights(tmp_path / "start", create_model("diffsod-tiny", gain=20.0), name="diffsod-tiny")
     runs = {"on": {**RUN, "epochs": 1, "parts": {}, "init": str(tmp_path / "start")}}
-    params = Params.model_validate({**TREE, "train": families(runs), "distil": {}, "profiles": {"tiny": profile(runs)}})
+    groups = {"train": families(runs), "finetune": {}, "distil": {}}
+    params = Params.model_validate({**TREE, **groups, "profiles": {"tiny": profile(runs)}})
     train.run(params, "on")
     assert load_weights("artifacts/on")[0].gain == 20.0
 

@@ -82,5 +82,6 @@ def test_published_rates_of_kd_scfnet():
 )
 def test_every_factor_is_a_share(name: str, warmup: float, epochs: int, steps: int, final: float):
     assume(final > 0 or name != "exponential")
-    schedule = Schedule(name=name, warmup_epochs=warmup, final=final, milestones=[2, 4])
+    own = {"steps": {"milestones": [2, 4]}, "constant": {}}.get(name, {"final": final})
+    schedule = Schedule(name=name, warmup_epochs=warmup, **own)
     assert all(0 <= factor <= 1 for factor in curve(schedule, steps, epochs))
