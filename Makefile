@@ -27,9 +27,10 @@ demo: ready  ## the whole pipeline on the embedded data: train, distil, merge, e
 	@dvc repro
 	@tools/show-results
 
-# Three processes on two cores: tests of servers and of processes that end wait a good part of their time.
+# Three processes on two cores: tests of servers and of processes that end wait a good part of their time. A process that
+# crashes ends the run: xdist would run the test that crashed it again and again.
 test: setup  ## all tests, in random order: no GPU and no network needed
-	@pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
+	@pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 25 $(ARGS)
 
 test-alone: setup  ## every file of tests in a process of its own (a long time; FILES="..." for some); not part of CI
 	@failed=; for file in $(FILES); do pytest $(ARGS) $$file || failed="$$failed $$file"; done; \
