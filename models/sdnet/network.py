@@ -10,6 +10,7 @@ from limelight.models.base import Capabilities
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
 from limelight.models.difference.layer import DifferenceConv
+from limelight.models.inputs import Size
 from limelight.models.layers import resize_like
 from limelight.models.sdnet.blocks import NARROW, WIDE, ContextModule, DifferenceBlock, SpatialGate
 from limelight.models.sdnet.mixer import Mixer
@@ -49,6 +50,7 @@ class Encoder(nn.Module):
         if stem not in STEMS:
             raise UserError(f"unknown stem {stem!r}; choose one of: {', '.join(STEMS)}")
         self.stem = make_stem(stem, in_channels, width, merged=merged)
+        self.rounds_up = stem == "strided"
         self.channels = [width * factor for factor in STAGE_WIDTHS]
         patches = (0, *MIXER_PATCHES) if mixers else (0, 0, 0, 0)
         halves = (stem == "full", True, True, True)
@@ -62,6 +64,11 @@ class Encoder(nn.Module):
             features = stage(features)
             levels.append(features)
         return levels
+
+    def sizes(self, size: Size) -> list[Size]:
+        """Height and width of each level, for an image of `size`; odd ones are rounded down, by a strided stem up."""
+        height, width = (side + self.rounds_up for side in size)
+        return [(height >> level, width >> level) for level in range(1, len(self.channels) + 1)]
 
 
 def _stage(
@@ -116,7 +123,8 @@ class SDNet(MergingNetwork):
         mixers: SDNet-A, whose stages 2 to 4 end with a mixer; its sides are multiples of 16.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt'; each kind of second picture is one more input channel
             (ours). None = images alone, as published.
-        stem: 'full' is the published one; 'space-to-depth' works at half resolution from the first layer on (ours).
+        stem: 'full' is the published one; 'space-to-depth' and 'strided' work at half resolution from the first layer
+            on (ours).
     """
 
     capabilities = Capabilities(merge=True, min_side=16)  # it is halved four times

@@ -1,4 +1,4 @@
-"""A stem at half resolution (ours): each 2 x 2 block of pixels becomes the channels of one place."""
+"""Stems at half resolution (ours): a convolution of stride 2, of the pixels or of 2 x 2 blocks of them as channels."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from limelight.models.difference.layer import DifferenceConv
 from limelight.models.sdnet.blocks import NARROW, difference_conv
 
-Stem = Literal["full", "space-to-depth"]
-STEMS: tuple[Stem, ...] = ("full", "space-to-depth")
+Stem = Literal["full", "space-to-depth", "strided"]
+STEMS: tuple[Stem, ...] = ("full", "space-to-depth", "strided")
 FOLD = 2
-"""Side of a block."""
+"""Side of a block, and the stride."""
 
 
 class HalfStem(DifferenceConv):
@@ -37,6 +37,10 @@ def make_stem(kind: Stem, in_channels: int, out_channels: int, *, merged: bool) 
     """The first layer: at full resolution as published, or at half."""
     if kind == "full":
         return difference_conv(in_channels, out_channels, NARROW, merged=merged)
+    if kind == "strided":
+        if merged:
+            return nn.Conv2d(in_channels, out_channels, 3, stride=FOLD, padding=1, bias=False)
+        return DifferenceConv(in_channels, out_channels, NARROW, stride=(FOLD, FOLD))
     if merged:
         return nn.Conv2d(in_channels, out_channels, 3 * FOLD, stride=FOLD, padding=FOLD, bias=False)
     return HalfStem(in_channels, out_channels)

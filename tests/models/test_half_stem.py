@@ -1,4 +1,4 @@
-"""Our own forms of SDNet and STDNet: a stem at half resolution, thinner temporal planes at the finest level."""
+"""Our own forms of SDNet and STDNet: stems at half resolution, thinner temporal planes at the finest level."""
 
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from limelight.models.companion import fitted_channels
 from limelight.models.cost import count_macs
 from limelight.models.examples import example
 from limelight.models.registry import create_model
-from limelight.models.sdnet.stem import HalfStem
+from limelight.models.sdnet.stem import STEMS, HalfStem, Stem
 from limelight.models.state import load_strict
 from limelight.models.weights import save_weights
 from tests.tolerance import assert_agree
 
 HALF = {"stem": "space-to-depth"}
+STRIDED = {"stem": "strided"}
 
 
 def build(name: str, **options: Any) -> Network:
@@ -60,6 +61,9 @@ def test_it_is_pixel_unshuffle_and_a_layer_of_its_channels() -> None:
         ("stdnet", HALF, 1_279_101, 875_357, 256, 2159.9),
         ("stdnet", {"fine_planes": 16}, 1_157_237, 837_245, 256, 1614.9),
         ("stdnet", {"fine_planes": 16, **HALF}, 1_168_157, 838_445, 256, 1556.0),
+        ("sdnet", STRIDED, 741_537, 699_665, 320, 1614.6),
+        ("sdnet-a", STRIDED, 847_842, 814_871, 384, 2564.3),
+        ("stdnet", STRIDED, 1_264_521, 870_497, 256, 2080.3),
     ],
 )
 def test_sizes(name: str, options: dict[str, Any], training: int, merged: int, size: int, macs: float) -> None:
@@ -78,6 +82,8 @@ def test_sizes(name: str, options: dict[str, Any], training: int, merged: int, s
         ("sdnet-a", HALF, (48, 64)),
         ("stdnet", {"frames": 3, "fine_planes": 16, **HALF}, (33, 50)),
         ("stdnet-causal", {"frames": 3, "fine_planes": 24}, (48, 64)),
+        ("sdnet", STRIDED, (49, 67)),  # odd sides are rounded up
+        ("stdnet-causal", {"frames": 3, **STRIDED}, (47, 63)),
     ],
 )
 def test_merged_form_is_exact(name: str, options: dict[str, Any], size: tuple[int, int]) -> None:
@@ -115,7 +121,7 @@ def test_a_second_picture_can_be_added_to_the_half_stem() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
-        ("sdnet", {"stem": "half"}, "unknown stem 'half'; choose one of: full, space-to-depth"),
+        ("sdnet", {"stem": "half"}, "unknown stem 'half'; choose one of: full, space-to-depth, strided"),
         ("stdnet", {"fine_planes": 0}, "fine_planes must be 1 to 48"),
         ("stdnet", {"fine_planes": 64}, "fine_planes must be 1 to 48"),
     ],
@@ -126,8 +132,9 @@ def test_mistakes_are_refused(name: str, options: dict[str, Any], problem: str) 
 
 
 @pytest.mark.slow
-def test_exports_agree(tmp_path: Path) -> None:
-    network = build("sdnet", width=12, **HALF).reparameterize()
+@pytest.mark.parametrize("options", [HALF, STRIDED])
+def test_exports_agree(tmp_path: Path, options: dict[str, Any]) -> None:
+    network = build("sdnet", width=12, **options).reparameterize()
     card = save_weights(tmp_path / "w", network, name="sdnet", input_size=(64, 64), form="merged")
     runtimes = ("onnx-fp32", "openvino-fp32")
     export(network, card, tmp_path / "w", runtimes, {})
@@ -139,17 +146,18 @@ def test_exports_agree(tmp_path: Path) -> None:
 
 
 @torch.inference_mode()
-def test_other_shapes_stream_and_look_at_windows_too() -> None:
+@pytest.mark.parametrize("stem", STEMS)
+def test_other_shapes_stream_and_look_at_windows_too(stem: Stem) -> None:
     """A causal one frame by frame, from its first state; another a window's frame at a time."""
     torch.manual_seed(0)
-    clip_1T3HW = torch.randn(1, 5, 3, 48, 64)
-    shape = {"width": 12, "stem": "space-to-depth", "fine_planes": 16}
+    clip_1T3HW, size = torch.randn(1, 5, 3, 47, 65), (47, 65)
+    shape = {"width": 12, "stem": stem, "fine_planes": 16}
     causal = create_model("stdnet-causal", **shape).eval().reparameterize()
-    state = causal.first_state(1, (48, 64))
+    state = causal.first_state(1, size)
     for frame, expected_1HW in enumerate(causal(clip_1T3HW)[0]):
         logits_B1HW, state = causal.step(clip_1T3HW[:, frame], state)
         torch.testing.assert_close(logits_B1HW[0], expected_1HW, atol=1e-5, rtol=1e-4)
     network = create_model("stdnet", **shape).eval().reparameterize()
     window = [network.encode_frame(clip_1T3HW[:, frame]) for frame in range(5)]
     for frame, expected_1HW in enumerate(network(clip_1T3HW)[0]):
-        torch.testing.assert_close(network.decode_frame(window, frame, (48, 64))[0], expected_1HW, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(network.decode_frame(window, frame, size)[0], expected_1HW, atol=1e-5, rtol=1e-4)

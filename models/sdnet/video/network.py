@@ -35,7 +35,8 @@ class STDNet(MergingNetwork):
         merged: the inference form; the result of `reparameterize`.
         width: channels of the encoder's stem.
         frames: of the clips that it is trained on and exported for.
-        stem: 'full' is the published one; 'space-to-depth' works at half resolution from the first layer on (ours).
+        stem: 'full' is the published one; 'space-to-depth' and 'strided' work at half resolution from the first layer
+            on (ours).
         fine_planes: channels of the finest level's temporal layers; 48 as published. Fewer come by a projection (ours).
     """
 
@@ -95,11 +96,11 @@ class STDNet(MergingNetwork):
 
     def first_state(self, batch: int, size: Size) -> State:
         """Zeros for every tensor of a state, with 'begun'. Only where `causal`."""
-        state, (height, width) = {BEGUN: torch.zeros(batch, 1, 1, 1)}, size
-        for number, level in enumerate(cast("Sequence[Level]", self.levels)):
-            height, width = height // 2, width // 2
+        state = {BEGUN: torch.zeros(batch, 1, 1, 1)}
+        levels = zip(cast("Sequence[Level]", self.levels), self.encoder.sizes(size), strict=True)
+        for number, (level, level_size) in enumerate(levels):
             for place in range(LAYERS):
-                state[layer_name(number, place)] = torch.zeros(batch, 2 * level.planes, height, width)
+                state[layer_name(number, place)] = torch.zeros(batch, 2 * level.planes, *level_size)
         return state
 
     def encode_frame(self, image_B3HW: Tensor) -> list[Tensor]:
