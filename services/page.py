@@ -16,7 +16,8 @@ PAGE = Path(__file__).with_name("page.html")
 HEADERS = {
     # Nothing comes from, or goes to, another origin; no script or style stands in the page itself. Results are blobs.
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
+        "default-src 'self'; img-src 'self' blob: data:; media-src blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # else a page of an earlier version could meet scripts of a later one

@@ -35,7 +35,10 @@ export class List {
   }
 
   remove(picture) {
-    this.items.get(picture).row.remove();
+    const { row } = this.items.get(picture), near = row.nextElementSibling ?? row.previousElementSibling;
+    const focused = row.contains(document.activeElement);
+    row.remove();
+    if (focused) (near?.querySelector(".remove") ?? find("start").querySelector("input")).focus();
     this.items.delete(picture);
     this.#count();
   }

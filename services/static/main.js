@@ -42,8 +42,8 @@ function open(picture) {
 function remove(picture) {
   const place = queue.pictures.indexOf(picture);
   queue.remove(picture);
-  list.remove(picture);
   if (picture === viewer.picture) open(queue.pictures[place] || queue.pictures[place - 1] || null);
+  list.remove(picture);
   showActions();
 }
 
@@ -67,6 +67,7 @@ function showActions() {
 /** Add files to the list, or what is none with its reason; the first of them is opened. */
 async function take(files) {
   await introduced; // what the service takes is known then
+  task.settle();
   const first = files.find(each => each instanceof File && !isVideo(each)), companion = first ? companions() : [];
   const pictures = files.map(each => {
     if (!(each instanceof File)) return failed(each);
@@ -137,7 +138,11 @@ setInterval(() => { // how long the service has been at it
 find("make").addEventListener("click", () => makeVideo(viewer.picture));
 find("save").addEventListener("click", acting(() => save(viewer.picture)));
 find("save-all").addEventListener("click", acting(async () => {
-  for (const picture of queue.pictures) if (picture.state === "done") await save(picture);
+  const problems = [];
+  for (const picture of queue.pictures.filter(each => each.state === "done")) {
+    await save(picture).catch(error => problems.push(`${picture.name}: ${error.message}`));
+  }
+  if (problems.length) throw new Error(problems.join("; "));
 }));
 find("copy").addEventListener("click", acting(async () => {
   await copy(result(viewer.picture).then(({ blob }) => blob));
@@ -147,6 +152,7 @@ if (!canCopy) find("copy").title = "Browsers allow this over HTTPS, or on the ma
 
 find("ask").addEventListener("submit", event => {
   event.preventDefault();
+  task.settle();
   if (task.ready() && document.activeElement !== find("token")) findAgain();
 });
 

@@ -8,10 +8,19 @@ export const openVocabulary = {
   kind: "overlay", // shown at first
   videos: false,
   suffix: kind => kind,
-  ready: () => find("classes").value.trim() !== "",
+  prompts: [["classes", ""]], // those of now: names that are being typed are not asked for yet
+
+  /** Take the names as they stand in their fields. */
+  settle() {
+    this.prompts = ["classes", "background"].map(name => [name, find(name).value]);
+  },
+
+  ready() {
+    return this.prompts[0][1].trim() !== "";
+  },
 
   async first(picture, progress) {
-    picture.prompts = [["classes", find("classes").value], ["background", find("background").value]];
+    picture.prompts = this.prompts;
     const answer = await picture.ask("segment", [...picture.prompts, ["kind", "json"]], progress);
     const { classes, labels } = JSON.parse(await answer.blob.text());
     const bytes = Uint8Array.from(atob(labels), letter => letter.charCodeAt(0));

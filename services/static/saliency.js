@@ -15,6 +15,7 @@ export const saliency = {
   kind: "transparent", // shown at first
   videos: true, // whether the service takes them
   suffix: kind => ({ transparent: "cutout" })[kind] || kind,
+  settle() {}, // pictures need no words
   ready: () => true,
 
   async first(picture, progress) {

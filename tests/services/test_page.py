@@ -32,7 +32,8 @@ def test_everything_the_page_loads_is_served_without_the_token(untrained: Path) 
         assert answer.status_code == 200, answer.url
         policy = dict(each.split(" ", 1) for each in answer.headers["content-security-policy"].split("; "))
         assert policy.pop("img-src") == "'self' blob: data:" and policy.pop("media-src") == "blob:"
-        assert policy == {"default-src": "'self'", "base-uri": "'none'", "form-action": "'none'"}
+        nowhere = {"base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
+        assert policy == {"default-src": "'self'", **nowhere}
         assert answer.headers["x-content-type-options"] == "nosniff"
     types = {answer.url.path.rpartition(".")[2]: answer.headers["content-type"] for answer in get(untrained, *loaded)}
     expected = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "jpg": "image/jpeg"}

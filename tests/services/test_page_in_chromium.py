@@ -218,6 +218,11 @@ def test_errors_stand_beside_their_file_and_the_others_go_on(page: Page, url: st
     page.until("document.getElementById('problem').textContent.includes('cannot read the image')")
     page.run("document.querySelectorAll('#list .remove')[0].click()")
     assert page.run("document.getElementById('count').textContent") == "4"
+    page.run("""const make = URL.createObjectURL;
+                URL.createObjectURL = () => { URL.createObjectURL = make; throw new Error("no room"); }""")
+    page.click("#save-all")
+    page.until(lambda: downloaded(tmp_path, "cat-cutout.png"))
+    page.until("document.getElementById('problem').textContent === 'cat.tiff: no room'")
     assert all("400" in error and "/predict" in error for error in page.errors), page.errors
 
 
@@ -360,6 +365,15 @@ def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: 
             assert difference(made, ask(classes_url, photo, "segment", classes="cat, sky", kind=kind)) == 0
         legend = page.run("document.getElementById('legend').textContent")
         assert "cat" in legend and "sky" in legend
+        asked = """window.asked = []; const send = XMLHttpRequest.prototype.send;
+                   XMLHttpRequest.prototype.send = function (form) { asked.push(form.get("classes"));
+                                                                     return send.call(this, form); }"""
+        page.run(asked)
+        page.drop("#viewer", photo, photo)
+        page.until("document.querySelectorAll('#list li').length === 3")
+        page.run("document.getElementById('classes').value = 'ca'")  # it is being typed while a picture waits
+        page.until(f"{DONE} === 3")
+        assert page.run("window.asked") == ["cat, sky"] * 2
         assert only_asks(page, classes_url)
         assert all("401" in error for error in page.errors), page.errors
 
@@ -388,6 +402,9 @@ def test_a_narrow_screen_and_a_reader_can_use_it(url: str, photo: Path, dark: bo
         controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
         unnamed = [node["role"]["value"] for node in controls if not node["name"]["value"].strip()]
         assert len(controls) >= 16 and not unnamed
+        page.run("document.querySelector('#list .remove').focus()")
+        page.key("Enter", 13, "\r")
+        assert page.run("document.activeElement.matches('#start input')")
         assert page.errors == []
 
 
