@@ -30,8 +30,10 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
     from limelight.champions.record import champion
     from limelight.deploy.first_use import with_export
     from limelight.inference.loading import load as load_weights
+    from limelight.inference.plan import Request
 
     if source is None:
         source, runtime = champion()
-        options.setdefault("runtime", runtime)
+        if not Request(**options).needs_pytorch:
+            options.setdefault("runtime", runtime)
     return load_weights(with_export(source, options.get("runtime", "torch")), **options)

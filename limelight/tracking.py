@@ -31,6 +31,8 @@ _PATIENCE_S = 3.0
 """Timeout of the check that a tracker is alive."""
 _CREATION_S = 90.0
 """Timeout for another process to create the store; MLflow's first migration runs for seconds."""
+_LOCK = Path("work/mlflow.lock")
+"""Of stores that are no file here."""
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -173,8 +175,9 @@ def open_store(tracking: Tracking) -> Iterator[tuple["MlflowClient", str]]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     database = database_of(tracking)
-    # Two processes that create the same SQLite store at the same time break each other's migration.
-    lock = database.with_name(f"{database.name}.lock") if database else None
+    # Two processes that create the same SQLite store at the same time break each other's migration; and stages that
+    # start together would each make a run for their pipeline.
+    lock = database.with_name(f"{database.name}.lock") if database else _LOCK
     with _locked(lock):
         _check_alive(tracking.uri, database)
         relocate_paths(tracking)
@@ -220,13 +223,15 @@ def log_journal(client: "MlflowClient", experiment_id: str, folder: Path = JOURN
         return
     with _locked(folder / "lock"):
         for path in sorted(folder.glob("*.json")):
-            _log_entry(client, experiment_id, read_json(path))
+            _log_entry(client, experiment_id, read_json(path), path.stem)
             path.unlink()
 
 
-def _log_entry(client: "MlflowClient", experiment_id: str, entry: dict[str, Any]) -> None:
+def _log_entry(client: "MlflowClient", experiment_id: str, entry: dict[str, Any], name: str) -> None:
     parent = entry["parent"] or _parent(client, experiment_id, entry["facts"])
-    tags = {**entry["facts"], **entry["tags"], "mlflow.parentRunId": parent}
+    tags = {**entry["facts"], **entry["tags"], "mlflow.parentRunId": parent, "limelight.entry": name}
+    for half in client.search_runs([experiment_id], f"tags.`limelight.entry` = '{name}'"):
+        client.delete_run(half.info.run_id)  # the store failed while it was logged
     run = client.create_run(experiment_id, start_time=entry["started"], tags=tags, run_name=entry["name"]).info.run_id
     tracker = Tracker(client, experiment_id, run)
     tracker.log_params(entry["params"])
@@ -283,10 +288,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 @contextmanager
-def _locked(path: Path | None) -> Iterator[None]:
-    if path is None:
-        yield
-        return
+def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + _CREATION_S
     with path.open("w") as handle:

@@ -101,7 +101,7 @@ def _only_champion() -> str | None:
 
 
 def _packed(bento: Path) -> Served:
-    unpacked = unpack(bento, Path("work/serve"))
+    unpacked = unpack(bento, Path("work/serve") / bento.stem)  # another bento may be served from this folder too
     settings = service_settings(unpacked / PACKED)
     if settings.model:
         os.environ["LIMELIGHT_MODEL"] = str(with_export(settings.model, settings.runtime, lasting=True))
@@ -113,7 +113,7 @@ def _folder(model: Path | None, task: str) -> Served:
     given = model or service_settings().model
     folder, runtime = (given, "auto") if given else champion(task)
     settings = service_settings()
-    if settings.denoise_steps is None and settings.vae is None:  # exports support neither
+    if not settings.request().needs_pytorch:
         os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
         settings = service_settings()
     folder = with_export(folder, settings.runtime, lasting=True)

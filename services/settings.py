@@ -51,7 +51,8 @@ class ServiceSettings(BaseModel):
     denoise_steps: int | None = Field(default=None, ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=MAX_MEMBERS)
     vae: Path | None = None
-    """This and the six fields above are options of `limelight predict`; the last three are for diffusion networks."""
+    """This and the fields from `runtime` on are options of `limelight predict`; the last three are for diffusion
+    networks."""
     model: Path | None = None
     """A weights folder to serve in place of the packaged model."""
     token: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
+import limelight
 from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
@@ -428,6 +430,23 @@ def test_champion_is_the_default_model(untrained: Path, tmp_path: Path, monkeypa
     assert files("results/map") == {"a.png", "limelight.json"}
 
 
+def test_a_champion_gives_way_to_what_exports_cannot_do(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command and from Python alike."""
+    monkeypatch.chdir(tmp_path)
+    draw("a.png")
+    write_json("reports/leaderboard/champion.json", {"saliency": {"artifact": "best", "runtime": "openvino-fp32"}})
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "best").symlink_to(untrained)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refusal = r"no GPU|CUDA|cuda"
+    with pytest.raises(UserError, match=refusal) as raised:
+        limelight.load(device="cuda")
+    said = CliRunner().invoke(app, ["predict", "a.png", "--device", "cuda"])
+    assert str(said.exception) == str(raised.value) and "openvino" not in str(raised.value)
+
+
 def test_models_lists_networks_and_weights(untrained: Path) -> None:
     result = CliRunner().invoke(app, ["models", "sd*", "--artifacts", str(untrained.parent)])
     assert result.exit_code == 0
@@ -594,7 +613,7 @@ def test_serve_refuses_a_bento_that_its_worker_would(serve, untrained: Path, tmp
     (tmp_path / "bad" / "models" / "limelight" / "1" / "model.safetensors").write_bytes(b"")
     for name in ("good", "bad"):
         shutil.make_archive(str(tmp_path / name), "tar", tmp_path / name)
-    assert serve("--bento", "good.tar")[2:4] == ("serve", str(tmp_path / "work" / "serve"))
+    assert serve("--bento", "good.tar")[2:4] == ("serve", str(tmp_path / "work" / "serve" / "good"))
     with pytest.raises(UserError, match="the file was damaged or replaced"):
         serve("--bento", "bad.tar")
     with pytest.raises(UserError, match=r"model\.xml does not exist"):

@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"config", "data", "evaluation", "imaging", "inference", "media", *TOOLS, *LOW},
     "reporting": {"config", "data", "evaluation", "imaging", "inference", "tasks", *TOOLS, *LOW},
     "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
-    "bench": {"data", "deploy", "evaluation", "imaging", "inference", "media", "progress", "reporting", *LOW},
+    "bench": {"data", "deploy", "evaluation", "imaging", "inference", "media", "progress", "reporting", "tasks", *LOW},
     "champions": {"config", "reporting", "tasks", *TOOLS, *LOW},
     "packaging": {"config", "data", "imaging", "inference", "tasks", *LOW},
     "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},

@@ -18,7 +18,7 @@ from limelight.foundation.errors import UserError
 from limelight.journal import FOLDER as JOURNAL
 from limelight.journal import noted_run
 from limelight.provenance import pipeline_key, provenance
-from limelight.tracking import open_store, tracked_run
+from limelight.tracking import Tracker, open_store, tracked_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -165,6 +165,21 @@ def test_notes_outlast_a_store_that_is_down(params: Params, tmp_path: Path, caps
     with tracked_run(params, "compare"):
         pass
     assert runs(params)["evaluate a"].data.metrics == {"mae": 0.25}
+
+
+def test_what_a_failing_store_has_half_logged_is_logged_once(params: Params, monkeypatch: pytest.MonkeyPatch):
+    with noted_run(params, "evaluate", "a") as note:
+        note.log_metrics({"mae": 0.25})
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "log_metrics", lambda tracker, *_: tracker._attempt(lambda _: 1 / 0))
+        with tracked_run(params, "compare"):
+            pass
+    assert len(list(JOURNAL.glob("*.json"))) == 1
+    with tracked_run(params, "compare"):
+        pass
+    with open_store(params.tracking) as (client, experiment):
+        names = [run.info.run_name for run in client.search_runs([experiment])]
+    assert names.count("evaluate a") == 1 and runs(params)["evaluate a"].data.metrics == {"mae": 0.25}
 
 
 def test_nothing_is_noted_where_tracking_is_off(params: Params):

@@ -9,9 +9,9 @@ from limelight.bench.models import Model
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.inference.runtimes import TORCH
+from limelight.tasks import TASKS, get_task
 
 DEFAULT = "mae"
-_LESS_IS_BETTER = (DEFAULT, "hce", "dtssd")
 _METRICS = "metrics.json"
 
 
@@ -28,7 +28,9 @@ class Quality:
 
     @property
     def less_is_better(self) -> bool:
-        return self.metric.lower().endswith(_LESS_IS_BETTER)
+        tasks = (get_task(name).metrics for name in TASKS)
+        lower = [name for metrics in tasks for name, metric in metrics.items() if metric.better == "lower"]
+        return self.metric.endswith(tuple(lower))  # on cards, with the split's name before it
 
     def of(self, model: str, runtime: str) -> float | None:
         figures = self.figures.get(model, {})

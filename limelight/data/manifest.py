@@ -89,11 +89,8 @@ def read_manifest(
     path: Path | str = MANIFEST,
     *,
     splits: Collection[str] | None = None,
-    datasets: Collection[str] | None = None,
-    sensor: Modality | None = None,
-    labels: Labels | None = None,
 ) -> list[Sample]:
-    """Read the samples in the file's order, all or those of the given splits, datasets, sensor and labels.
+    """Read the samples in the file's order, all or those of the given splits.
 
     Raises:
         UserError: the file is missing or is not a manifest, or has no sample of a split.
@@ -101,12 +98,7 @@ def read_manifest(
     rows = _read_table(path).to_pylist()
     check_splits(splits or (), {row["split"] for row in rows})
     return [
-        Sample(**{**row, "classes": tuple(row["classes"])})
-        for row in rows
-        if (splits is None or row["split"] in splits)
-        and (datasets is None or row["dataset"] in datasets)
-        and (sensor is None or row["sensor"] == sensor)
-        and (labels is None or row["labels"] == labels)
+        Sample(**{**row, "classes": tuple(row["classes"])}) for row in rows if splits is None or row["split"] in splits
     ]
 
 

@@ -6,7 +6,7 @@ and their predecessors). Beside them stands dtSSD, how much the error changes fr
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from limelight.data.manifest import Sample
 from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.metrics import Pair, SaliencyScores, Scorer
+from limelight.evaluation.sod import is_salient
 from limelight.evaluation.worker import Source, read_map, read_truth
 from limelight.foundation.errors import UserError
 
@@ -50,7 +51,7 @@ class Changes:
         before, self._before = self._before, None
         if saliency.shape != truth.shape:
             return
-        error_HW = saliency.astype(np.float32) / np.float32(255) - (truth > 127).astype(np.float32)
+        error_HW = saliency.astype(np.float32) / np.float32(255) - is_salient(truth).astype(np.float32)
         if before is not None and before[0] == clip and before[1].shape == error_HW.shape:
             change = float(np.sqrt(np.square(error_HW - before[1]).mean()))
             self.by_clip.setdefault(clip, []).append(change)
@@ -75,13 +76,27 @@ def _scored(found: Iterable[Found], clips: dict[str, str], changes: Changes) -> 
         if name is None:
             yield from ((sample.sample_id, saliency, sample.mask or "") for sample, saliency in group)
             continue
-        frames, clip = list(group), f"{split}/{name}"  # which is unique in a dataset
-        for place, (sample, saliency) in enumerate(frames):
+        clip = f"{split}/{name}"  # which is unique in a dataset
+        for (sample, saliency), counts in _with_ends(group):
             mask = sample.mask or ""
             clips[sample.sample_id] = clip
             if isinstance(saliency, UserError):
                 changes.miss()
             else:
                 changes.add(clip, read_map(saliency), read_truth(mask))
-            if len(frames) < 3 or 0 < place < len(frames) - 1:
+            if counts:
                 yield sample.sample_id, saliency, mask
+
+
+def _with_ends(frames: Iterator[Found]) -> Iterator[tuple[Found, bool]]:
+    """Yield a clip's frames, and whether each counts: its first and last do only where there is no other."""
+    held = list(islice(frames, 3))
+    if len(held) < 3:
+        yield from ((frame, True) for frame in held)
+        return
+    yield held[0], False
+    before = held[1]
+    for frame in chain(held[2:], frames):
+        yield before, True
+        before = frame
+    yield before, False

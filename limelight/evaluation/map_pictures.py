@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from limelight.evaluation.sod import HALF
+from limelight.evaluation.sod import HALF, is_salient
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, distinguishable with any colour vision."""
@@ -28,7 +28,7 @@ def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str
 
 def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Picture:
     """Turn the picture grey and tint hits, false alarms and misses; uint8 RGB. All have the same size."""
-    called, salient = saliency_HW >= HALF, truth_HW > 128
+    called, salient = saliency_HW >= HALF, is_salient(truth_HW)
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     tinted = grey.astype(np.uint8)
     for where, colour in ((called & salient, HIT), (called & ~salient, FALSE), (~called & salient, MISSED)):

@@ -91,7 +91,7 @@ def score_image(
     """
     if saliency_HW.shape != truth_HW.shape:
         raise ValueError(f"map is {saliency_HW.shape}, ground truth {truth_HW.shape}")
-    fg = truth_HW > 128
+    fg = is_salient(truth_HW)
     p = saliency_HW / 255
     low, high = p.min(), p.max()
     if high != low:
@@ -125,6 +125,11 @@ def score_image(
         msiou_256=outline.msiou_curve(levels_HW) if outline else None,
         hce=float(correction_effort(p, fg)) if "hce" in slow else None,
     )
+
+
+def is_salient(truth_HW: NDArray[np.uint8]) -> Mask:
+    """Where a mask from 0 to 255 calls the pixel salient, as PySODMetrics cuts it."""
+    return truth_HW > 128
 
 
 def boundary_accuracy(called_HW: Mask, truth_HW: Mask) -> float:

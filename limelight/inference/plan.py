@@ -79,6 +79,11 @@ class Request:
                 f"the processing resolution must be positive, or 0 for each picture's own; got {self.processing_res}"
             )
 
+    @property
+    def needs_pytorch(self) -> bool:
+        """Whether it asks for what no export does, so that the runtime a champion won with may not suit."""
+        return self.device == "cuda" or self.sampling.steps is not None or self.vae is not None
+
 
 @dataclass(frozen=True)
 class Plan:

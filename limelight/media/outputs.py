@@ -76,7 +76,7 @@ class Output:
     name: str
     draw: Draw
     background_sha256: str | None = None
-    """Hash of the background picture, which its name alone does not identify."""
+    """Hash of the background picture or video, which its name alone does not identify."""
     moving: Path | None = None
     """The background video, whose frame each call of `render` needs."""
 
@@ -119,9 +119,10 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
             f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or the path of a picture "
             "or video"
         )
+    name, digest = f"on-{Path(kind).stem}", sha256_file(kind)
     if is_video(kind):
-        return Output(f"on-{Path(kind).stem}", _on_nothing, moving=Path(kind))
-    return Output(f"on-{Path(kind).stem}", _on_picture(read_image(kind, max_pixels=max_pixels)), sha256_file(kind))
+        return Output(name, _on_nothing, digest, moving=Path(kind))
+    return Output(name, _on_picture(read_image(kind, max_pixels=max_pixels)), digest)
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:

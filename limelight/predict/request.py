@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,14 +161,8 @@ def style_of(request: Request, file_type: str) -> Style:
 def load_predictor(request: Request) -> AnyPredictor:
     if request.high_resolution and request.output_processing_res:
         raise UserError("--high-resolution and --output-processing-res ask for two sizes of results; leave one out")
-    model, runtime, won_with = request.model, request.runtime, None
-    if model is None:
-        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
-    # The champion is the fastest of its kind on a CPU in its runtime; GPU and sampling require PyTorch.
-    if won_with and (runtime, request.device, request.denoise_steps, request.vae) == ("auto", "auto", None, None):
-        runtime = won_with
     load_request = LoadRequest(
-        runtime=runtime,
+        runtime=request.runtime,
         device=request.device,
         threads=request.threads,
         size=request.size,
@@ -181,7 +175,12 @@ def load_predictor(request: Request) -> AnyPredictor:
         flip=request.flip,
         vae=request.vae,
     )
-    predictor = load(with_export(model, runtime), load_request)
+    model = request.model
+    if model is None:
+        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
+        if request.runtime == "auto" and not load_request.needs_pytorch:
+            load_request = replace(load_request, runtime=won_with)
+    predictor = load(with_export(model, load_request.runtime), load_request)
     if request.seed is not None and predictor.plan.sampling.steps is None:
         raise UserError(f"{predictor.card.architecture.model} draws no noise here; leave --seed out")
     return predictor

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,12 @@ def predict_tree(
 
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
     with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        for chunk, pictures in _read_ahead(todo, companions, job, pool):
-            errors = pool.map(finish, chunk, pictures, _predicted(job, pictures))
+        begun = (
+            (chunk, pictures, pool.map(finish, chunk, pictures, _predicted(job, pictures)))
+            for chunk, pictures in _read_ahead(todo, companions, job, pool)
+        )
+        # Each chunk is waited for once the next has been predicted: it is encoded meanwhile.
+        for (chunk, pictures, errors), _ in pairwise(chain(begun, [((), (), ())])):
             for source, picture, error in zip(chunk, pictures, errors, strict=True):
                 report.add(source.path, picture, error)
             advance(len(chunk), "")

@@ -10,10 +10,10 @@ let works = false, broken = null; // whether it has answered yet; why it cannot 
 
 worker.onmessage = ({ data: { id, result, error } }) => {
   works = true;
-  const { resolve, reject } = pending.get(id);
+  const call = pending.get(id); // none if it was given up
   pending.delete(id);
-  if (error === undefined) resolve(result);
-  else reject(new Error(error));
+  if (error === undefined) call?.resolve(result);
+  else call?.reject(new Error(error));
 };
 
 worker.onerror = () => {
@@ -38,8 +38,13 @@ const opaqueness = new Map();
 
 /** @returns whether a layer {key, blob} has no transparent pixel; looked at once. */
 export function opaque(layer) {
-  if (!opaqueness.has(layer.key)) opaqueness.set(layer.key, call("opaque", { layer, side: SIDE }));
-  return opaqueness.get(layer.key);
+  const { key } = layer;
+  if (!opaqueness.has(key)) {
+    const looked = call("opaque", { layer, side: SIDE });
+    opaqueness.set(key, looked);
+    looked.catch(() => opaqueness.delete(key)); // to be looked at again
+  }
+  return opaqueness.get(key);
 }
 
 /** @returns the result as a PNG, a Blob. */

@@ -42,8 +42,11 @@ export class Queue {
   async #run(moving) {
     if (this.running[moving]) return;
     this.running[moving] = true;
-    for (let next; (next = this.#next(moving)); ) await this.#process(next);
-    this.running[moving] = false;
+    try {
+      for (let next; (next = this.#next(moving)); ) await this.#process(next);
+    } finally {
+      this.running[moving] = false;
+    }
   }
 
   #next(moving) {

@@ -38,6 +38,10 @@ def test_a_smaller_and_worse_copy_is_found(tmp_path: Path, photos: list[Sample],
     assert (
         (tmp_path / "duplicates.csv").read_text().splitlines()[1].startswith(f"{photos[0].sample_id},{test.sample_id}")
     )
+    val = sample(tmp_path / "copy.jpg", "val")  # three splits, in whatever order: each pair once
+    pairs = {(each.sample_id, each.other) for each in find_duplicates([val, test, *photos])}
+    ids = photos[0].sample_id, test.sample_id, val.sample_id
+    assert pairs == {(ids[0], ids[1]), (ids[0], ids[2]), (ids[1], ids[2])}
     # Within one split they are no fault of a test set.
     assert find_duplicates([replace(test, split="train"), *photos]) == []
 

@@ -27,9 +27,6 @@ def test_round_trip_and_filters(tmp_path):
     write_manifest([STILL, FRAME, TEXT], path, trees={"a": "1" * 64})
     assert read_manifest(path) == [STILL, FRAME, TEXT]
     assert read_manifest(path, splits=["train"]) == [STILL, TEXT]
-    assert read_manifest(path, datasets={"b", "c"}) == [FRAME, TEXT]
-    assert read_manifest(path, sensor="rgbd") == read_manifest(path, labels="classes", splits=["train"]) == [TEXT]
-    assert read_manifest(path, labels="none") == []
     with pytest.raises(UserError, match="no sample has the split 'tset'; "):
         read_manifest(path, splits=["train", "tset"])
     assert manifest_trees(path) == {"a": "1" * 64}

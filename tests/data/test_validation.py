@@ -138,6 +138,9 @@ def test_sample_rules(checker, tmp_path):
     write_contact_sheet([*good, *full], tmp_path / "sheet.png")
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (2 * 18 + 4 * 144, 4 * 3 * 144, 3) and sheet.std() > 10
+    write_contact_sheet([full[0], replace(full[1], companion=None)], tmp_path / "sheet.png")
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (18 + 144, 2 * 3 * 144, 3) and (sheet[18:, 5 * 144 :] == 24).all(), "one has no companion"
 
 
 def test_soft_masks_are_meant_in_pascal_s(tmp_path):

@@ -1,6 +1,7 @@
 """The video protocol: means over clips, without their ends, and how much errors change."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from limelight.data.manifest import Sample
-from limelight.evaluation.clips import Changes, Found, score_with_clips
+from limelight.evaluation.clips import Changes, Found, _scored, score_with_clips
 from limelight.evaluation.metrics import Scorer
 from limelight.evaluation.worker import read_truth
 from limelight.foundation.errors import UserError
@@ -87,6 +88,21 @@ def test_sets_of_stills_are_scored_as_ever(found: list[Found]) -> None:
         scores = score_with_clips(scorer, stills)
         expected = scorer.score((sample.sample_id, saliency, sample.mask or "") for sample, saliency in stills)
     assert scores.metrics == expected.metrics and scores.clips == {} and "dtssd" not in scores.metrics
+
+
+def test_clips_are_scored_while_they_are_read(found: list[Found]) -> None:
+    """A long one's maps do not pile up."""
+    read = list[int]()
+
+    def frames() -> Iterator[Found]:
+        for place, (sample, saliency) in enumerate(found[:5] * 20):
+            read.append(place)
+            yield replace(sample, frame=place), saliency
+
+    scored = _scored(frames(), {}, Changes())
+    next(scored)
+    assert len(read) == 3
+    assert 1 + sum(1 for _ in scored) == 98
 
 
 def test_the_change_of_errors(found: list[Found]) -> None:

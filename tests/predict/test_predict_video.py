@@ -67,6 +67,11 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out/sub/a.mp4").stat().st_mtime_ns == made
     write_video(tmp_path / "in/sub/a.mp4", frames=3)
     assert "out/sub/a.mp4: 3 frames written" in run("in/sub", "-o", "out/sub").output, "the clip has changed"
+    write_video(tmp_path / "beach.mp4", frames=2)
+    behind = ("in/sub", "-o", "behind/", "--kind", "beach.mp4")
+    assert "a.mp4: 3 frames written" in run(*behind).output and "already there" in run(*behind).output
+    write_video(tmp_path / "beach.mp4", frames=3)
+    assert "was made with other settings" in str(run(*behind).exception), "the background has changed"
 
 
 def test_what_is_refused_beside_videos_is_listed(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from limelight.data.classes import label_map
 from limelight.data.manifest import Sample
+from limelight.data.samples import resize_labels
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image, write_png
 from limelight.imaging.masks import read_mask
@@ -36,7 +37,9 @@ def write_contact_sheet(samples: Sequence[Sample], path: Path) -> None:
 
 
 def _band(name: str, samples: Sequence[Sample]) -> np.ndarray:
-    cells = [_cell(sample) for sample in samples[:PER_DATASET]]
+    shown = samples[:PER_DATASET]
+    tiles = 2 + any(sample.companion for sample in shown)
+    cells = [_cell(sample, tiles) for sample in shown]
     empty = np.full_like(cells[0], _BACKGROUND)
     cells += [empty] * (-len(cells) % min(_COLUMNS, len(cells)))
     across = min(_COLUMNS, len(cells))
@@ -47,16 +50,18 @@ def _band(name: str, samples: Sequence[Sample]) -> np.ndarray:
     return np.concatenate([caption, *rows])
 
 
-def _cell(sample: Sample) -> np.ndarray:
-    tiles = 2 + bool(sample.companion)
+def _cell(sample: Sample, tiles: int) -> np.ndarray:
+    """Tiles side by side, dark where a sample has no picture for one."""
+    cell = np.full((TILE, tiles * TILE, 3), _BACKGROUND, np.uint8)
     try:
         image = read_image(sample.image)
         pictures = [image, _with_mask(image, sample)]
         if sample.companion:
             pictures.append(_grey(read_companion(sample.companion)))
-        return np.concatenate([_tile(picture) for picture in pictures], axis=1)
     except UserError:
-        return np.full((TILE, tiles * TILE, 3), _BACKGROUND, np.uint8)
+        return cell
+    cell[:, : len(pictures) * TILE] = np.concatenate([_tile(picture) for picture in pictures], axis=1)
+    return cell
 
 
 def _with_mask(image_HW3: np.ndarray, sample: Sample) -> np.ndarray:
@@ -64,8 +69,8 @@ def _with_mask(image_HW3: np.ndarray, sample: Sample) -> np.ndarray:
         return image_HW3
     size = image_HW3.shape[:2]
     if sample.labels == "classes":
-        labels = cv2.resize(label_map(Path(sample.mask)).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
-        return cv2.cvtColor(cv2.applyColorMap(labels * 37, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+        labels = resize_labels(label_map(Path(sample.mask)).astype(np.uint16), size)
+        return cv2.cvtColor(cv2.applyColorMap((labels * 37).astype(np.uint8), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     share = 0.6 * read_mask(sample.mask, size=size)[..., None]
     return (image_HW3 * (1 - share) + _RED * share).astype(np.uint8)
 

@@ -50,11 +50,13 @@ def find_duplicates(samples: Sequence[Sample]) -> list[Duplicate]:
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         read = pool.map(_thumbnail, samples)
         thumbnails = list(track(read, len(samples), "comparing pictures") if len(samples) > _SLOW else read)
-    usable = [place for place, levels in enumerate(thumbnails) if levels is not None]
-    levels_NHW = np.array([thumbnails[place] for place in usable], np.float32).reshape(-1, _SIDE, _SIDE)
     # Training comes first, so that a test picture is listed beside the one that is trained on.
     ranked = sorted({sample.split for sample in samples}, key=lambda split: (split != "train", split))
-    ranks_N = np.array([ranked.index(samples[place].split) for place in usable])
+    ranks = [ranked.index(sample.split) for sample in samples]
+    usable = [place for place, levels in enumerate(thumbnails) if levels is not None]
+    usable.sort(key=lambda place: ranks[place])
+    levels_NHW = np.array([thumbnails[place] for place in usable], np.float32).reshape(-1, _SIDE, _SIDE)
+    ranks_N = np.array([ranks[place] for place in usable])
     pairs: dict[tuple[int, int], Duplicate] = {}
     hashes_N = _hashes(levels_NHW)
     for mirrored in (False, True):
@@ -85,12 +87,17 @@ def _hashes(levels_NHW: np.ndarray) -> np.ndarray:
 
 
 def _near(hashes_N: np.ndarray, others_N: np.ndarray, ranks_N: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Places of near hashes, the first of an earlier split than the second."""
+    """Places of near hashes, the first of an earlier split than the second. Ranks are in order.
+
+    No pictures of one split are compared: a set for training has many, and the sets for tests few.
+    """
     for start in range(0, len(hashes_N), _ROWS):
-        bits_RN = np.bitwise_count(hashes_N[start : start + _ROWS, None] ^ others_N[None])
-        earlier_RN = ranks_N[start : start + _ROWS, None] < ranks_N[None]
-        for row, other in np.argwhere((bits_RN <= MAX_BITS) & earlier_RN):
-            yield start + int(row), int(other)
+        ranks_R = ranks_N[start : start + _ROWS]
+        later = int(np.searchsorted(ranks_N, ranks_R[0], side="right"))
+        bits_RM = np.bitwise_count(hashes_N[start : start + _ROWS, None] ^ others_N[None, later:])
+        earlier_RM = ranks_R[:, None] < ranks_N[None, later:]
+        for row, other in np.argwhere((bits_RM <= MAX_BITS) & earlier_RM):
+            yield start + int(row), later + int(other)
 
 
 def write_duplicates(duplicates: Sequence[Duplicate], path: Path) -> None:
