@@ -209,7 +209,9 @@ def _quantise_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) 
 def _write_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
     import openvino
 
-    model = openvino.Core().read_model(onnx_path)
+    from limelight.inference.openvino_core import CORE
+
+    model = CORE.read_model(onnx_path)
     openvino.save_model(model, target, compress_to_fp16=False)
 
 
@@ -218,8 +220,10 @@ def _quantise_openvino(onnx_path: Path, target: Path, calibration: Sequence[Feed
     import nncf
     import openvino
 
+    from limelight.inference.openvino_core import CORE
+
     nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(onnx_path)
+    model = CORE.read_model(onnx_path)
     # Depthwise convolutions run faster in bf16; rounding every sum and activation would cost accuracy and save no time.
     kept = {operation.get_type_name() for operation in model.get_ops()} - _QUANTISED
     quantised = nncf.quantize(

@@ -90,9 +90,9 @@ class Runtime:
 def openvino_has_bf16() -> bool:
     """Whether the CPU has bf16 instructions. Asked for bf16 on one that has AVX-512 alone, OpenVINO emulates it, which
     rounds and is several times slower than fp32."""
-    import openvino
+    from limelight.inference.openvino_core import CORE
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 TORCH = Runtime("torch", "fp32")

@@ -222,6 +222,29 @@ def test_openvino_is_first_used_by_one_thread() -> None:
     subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=120)
 
 
+FREED = """
+import gc, os, signal, sys
+import numpy
+from limelight.inference.loading import load
+
+first, second = (load(sys.argv[1], runtime="openvino-fp32", device="cpu") for _ in range(2))
+for each in (first, second):
+    each.predict([numpy.zeros((64, 64, 3), numpy.uint8)])
+del each, first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_are_heard_after_openvino_is_freed(folder: Path) -> None:
+    """With a core for each predictor, they ended the process."""
+    done = subprocess.run([sys.executable, "-c", FREED, str(folder)], check=True, timeout=120, stdout=subprocess.PIPE)
+    assert done.stdout == b"heard\n"
+
+
 def test_openvino_goes_on_after_an_error_of_pictures_side_by_side(folder: Path) -> None:
     runtime, given = opened(folder, "openvino-fp32", threads=2), feeds(5)
     expected = maps(runtime, given)

@@ -16,6 +16,7 @@ from openvino.passes import MakeStateful, Manager
 
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
+from limelight.inference.openvino_core import CORE
 from limelight.inference.runtimes import NEXT
 from limelight.models.inputs import BEGUN, Input, Size
 
@@ -65,8 +66,7 @@ class OpenVinoBackend(ExportedBackend):
         threads: int | None = None,
     ) -> None:
         self._inputs = inputs
-        self._core = openvino.Core()
-        self._model = self._core.read_model(path)
+        self._model = CORE.read_model(path)
         free = self._model.input(inputs[0].name).get_partial_shape()
         height, width = (side.get_length() if side.is_static else None for side in list(free)[-2:])
         self.takes = (height, width)
@@ -88,16 +88,16 @@ class OpenVinoBackend(ExportedBackend):
     @cached_property
     def _step(self) -> openvino.CompiledModel:
         """The exported step with its state kept inside, in the layout and number format that the CPU computes in."""
-        model = self._core.read_model(self.step_path)
+        model = CORE.read_model(self.step_path)
         _resize_by_products(model)
         names = {known.get_any_name() for known in model.inputs} - {"image", BEGUN}
         passes = Manager()
         passes.register_pass(MakeStateful({name: f"{NEXT}{name}" for name in names}))
         passes.run_passes(model)
-        return self._core.compile_model(model, "CPU", self._config)
+        return CORE.compile_model(model, "CPU", self._config)
 
     def step_size(self, path: Path) -> Size:
-        height, width = list(self._core.read_model(path).input("image").get_shape())[2:]
+        height, width = list(CORE.read_model(path).input("image").get_shape())[2:]
         return height, width
 
     def step(self, image_13HW: np.ndarray, state: Any) -> tuple[Maps, Any]:
@@ -151,7 +151,7 @@ class OpenVinoBackend(ExportedBackend):
         fixed = self._model.clone()
         fixed.reshape({name: list(array.shape) for name, array in row.items()})
         _resize_by_products(fixed)
-        return self._core.compile_model(fixed, "CPU", dict(config))
+        return CORE.compile_model(fixed, "CPU", dict(config))
 
 
 class _Group:
