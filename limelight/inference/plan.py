@@ -89,19 +89,16 @@ class Request:
 class Plan:
     """A request resolved against one set of weights."""
 
+    request: Request
     folder: Path
     card: Card
+    """With the requested size and policy."""
     runtime: Runtime
     device: Literal["cpu", "cuda"]
-    threads: int | None
     fixed: Size | None
     """Size that every picture is stretched to; None where each picture keeps its proportions."""
-    processing_res: int | None
     sampling: Sampling
-    vae: Path | None
-    high_resolution: bool = False
-    calibrated: bool = False
-    flip: bool = False
+    """As requested, completed by what the weights were trained for."""
 
     @property
     def name(self) -> str:
@@ -112,23 +109,24 @@ class Plan:
     @property
     def description(self) -> str:
         """One line: name, model, form, parameters, runtime, device, number format, sampling, weights."""
-        architecture, computed_in = self.card.architecture, self.runtime.computed_in()
-        requested_format = self.runtime.number_format
+        architecture, request = self.card.architecture, self.request
+        computed_in, requested_format = self.runtime.computed_in(), self.runtime.number_format
+        threads = f" ({request.threads} threads)" if request.threads else ""
         return ", ".join(
             filter(
                 None,
                 (
                     f"{f'{self.name}: ' if self.name != architecture.model else ''}{architecture.model} "
                     f"({architecture.form} form, {architecture.parameters:,} parameters)",
-                    f"{self.runtime.engine} on {self.device}{f' ({self.threads} threads)' if self.threads else ''}",
+                    f"{self.runtime.engine} on {self.device}{threads}",
                     computed_in
                     if computed_in == requested_format
                     else f"{computed_in} ({requested_format} unavailable)",
                     self.sampling.note,
-                    f"autoencoder {self.vae}" if self.vae else "",
-                    "refined by tiles" if self.high_resolution else "",
-                    "calibrated" if self.calibrated else "",
-                    "with mirror images" if self.flip else "",
+                    f"autoencoder {request.vae}" if request.vae else "",
+                    "refined by tiles" if request.high_resolution else "",
+                    "calibrated" if request.calibrated else "",
+                    "with mirror images" if request.flip else "",
                     f"weights {self.card.provenance.sha256[:12]}",
                 ),
             )
@@ -153,20 +151,7 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
     device = _device(request.device, runtime)
     stretched = card.prepare.policy == "stretch" and request.processing_res is None
     fixed = fixed_size(card.prepare.size, card.prepare) if stretched else None
-    return Plan(
-        Path(folder),
-        card,
-        runtime,
-        device,
-        request.threads,
-        fixed,
-        request.processing_res,
-        sampling,
-        request.vae,
-        request.high_resolution,
-        request.calibrated,
-        request.flip,
-    )
+    return Plan(request, Path(folder), card, runtime, device, fixed, sampling)
 
 
 def _sized(card: Card, request: Request) -> Card:

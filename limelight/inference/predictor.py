@@ -53,7 +53,7 @@ class Predictor(Generic[Result]):
         self.card: Card = planned.card
         self.description = planned.description
         """One line: model, form, parameters, runtime, device, number format, sampling, weights."""
-        self.finish = self.card.finish if planned.calibrated else self.card.derived(temperature=1.0).finish
+        self.finish = self.card.finish if planned.request.calibrated else self.card.derived(temperature=1.0).finish
         self._backend = backend
         self._modalities, self._companions = self.card.architecture.modalities, self.card.architecture.companions
         self._turn = nullcontext() if backend.concurrent else Lock()
@@ -102,7 +102,7 @@ class Predictor(Generic[Result]):
         if len(companions) != len(images):
             raise UserError(f"{len(images)} images and {len(companions)} companions; give one, or None, for each image")
         modalities = [self.modality_for(given is not None, modality) for given in companions]
-        if self.plan.high_resolution and any(each != "rgb" for each in modalities):
+        if self.plan.request.high_resolution and any(each != "rgb" for each in modalities):
             raise UserError("high resolution is for pictures alone; leave the companions or the high resolution out")
         self._check_kept_size(output_processing_res)
         results: dict[int, Result] = {}
@@ -137,13 +137,13 @@ class Predictor(Generic[Result]):
         """Return the network input size for a picture of this size."""
         if self.plan.fixed is not None:
             return self.plan.fixed
-        if self.plan.processing_res is not None:
-            return proportional_size(picture, self.plan.processing_res, self.card.prepare)
+        if self.plan.request.processing_res is not None:
+            return proportional_size(picture, self.plan.request.processing_res, self.card.prepare)
         return network_size(picture, self.card.prepare)
 
     def _choose_batch_size(self, batch_size: int, size: Size, prompts: int, companion: bool) -> int:
         """Return how many pictures to run per batch."""
-        option = "--size" if self.plan.processing_res is None else "--processing-res"
+        option = "--size" if self.plan.request.processing_res is None else "--processing-res"
         max_pictures = batch_size
         if prompts:
             max_pictures = min(batch_size or MAX_BATCH_SIZE, max(1, MAX_MAPS_PER_BATCH // prompts))
@@ -183,12 +183,12 @@ class Predictor(Generic[Result]):
             yield result
 
     def _check_kept_size(self, keep_size: bool) -> None:
-        if keep_size and self.plan.high_resolution:
+        if keep_size and self.plan.request.high_resolution:
             raise UserError("high resolution is that of the picture, not the network's; leave one of the two out")
 
     def _refined(self, map_Khw: np.ndarray, image_HW3: np.ndarray, size: Size) -> np.ndarray:
         """The map refined by tiles of `size`, the network's, where that is wished."""
-        if not self.plan.high_resolution:
+        if not self.plan.request.high_resolution:
             return map_Khw
         return refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
 

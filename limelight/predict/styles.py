@@ -266,12 +266,12 @@ def settings_of(plan: Plan, style: Style) -> dict[str, Any]:
     prepare, runtime = plan.card.prepare, plan.runtime
     chosen = {
         "sampling": plan.sampling.note if plan.sampling.steps is not None else None,
-        "processing_res": plan.processing_res,
+        "processing_res": plan.request.processing_res,
         "policy": prepare.policy if prepare.policy != "stretch" else None,
-        "calibrated": plan.card.finish.temperature if plan.calibrated else None,
-        "high_resolution": plan.high_resolution or None,
-        "flip": plan.flip or None,
-        "vae": path_text(plan.vae) if plan.vae else None,
+        "calibrated": plan.card.finish.temperature if plan.request.calibrated else None,
+        "high_resolution": plan.request.high_resolution or None,
+        "flip": plan.request.flip or None,
+        "vae": path_text(plan.request.vae) if plan.request.vae else None,
     }
     return {
         # Not of their export: results may be begun before there is one, and finished after.

@@ -20,7 +20,7 @@ def open_backend(planned: Plan) -> Backend:
         UserError: a file is missing or damaged, a package is missing, or the network cannot do what is requested.
     """
     backend = _open(planned)
-    return FlippedBackend(backend, planned.card.architecture.inputs) if planned.flip else backend
+    return FlippedBackend(backend, planned.card.architecture.inputs) if planned.request.flip else backend
 
 
 def _open(planned: Plan) -> Backend:
@@ -40,7 +40,7 @@ def _open(planned: Plan) -> Backend:
         if runtime.engine == "onnx":
             from limelight.inference.backends.onnx import OnnxBackend
 
-            backend = OnnxBackend(path, inputs, threads=planned.threads)
+            backend = OnnxBackend(path, inputs, threads=planned.request.threads)
             backend.open_step(runtime.step_file(folder), planned.fixed)
             return backend
         from limelight.inference.backends.openvino import OpenVinoBackend
@@ -48,7 +48,7 @@ def _open(planned: Plan) -> Backend:
         # bf16 in an 8-bit network applies to the operations that were not quantised.
         wanted = runtime.number_format != "fp32" and openvino_has_bf16()
         precision: Literal["f32", "bf16"] = "bf16" if wanted else "f32"
-        backend = OpenVinoBackend(path, inputs, precision=precision, threads=planned.threads)
+        backend = OpenVinoBackend(path, inputs, precision=precision, threads=planned.request.threads)
         backend.open_step(runtime.step_file(folder), planned.fixed)
         return backend
     except ModuleNotFoundError as error:

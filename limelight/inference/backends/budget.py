@@ -103,7 +103,7 @@ def _bounds(backend: Measurable, size: Size, extra_inputs: ExtraInputs) -> Itera
 
 def _key(backend: Measurable, extra_inputs: ExtraInputs) -> tuple[Any, ...]:
     planned, rows = backend.planned, backend.network.rows_per_chunk
-    weights = planned.card.provenance.sha256, planned.vae
+    weights = planned.card.provenance.sha256, planned.request.vae
     return *weights, planned.device, backend.dtype, extra_inputs, rows, planned.sampling
 
 

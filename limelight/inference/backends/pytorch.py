@@ -44,8 +44,8 @@ class PyTorchBackend:
             self.network, self.card = load_weights(planned.folder)
             if planned.sampling.steps is not None:
                 self.network.check_steps(planned.sampling.steps)
-            if planned.vae is not None:
-                self.network.take_autoencoder(planned.vae)
+            if planned.request.vae is not None:
+                self.network.take_autoencoder(planned.request.vae)
             self.network.to(device=planned.device, dtype=self.dtype)
             self.network.to(memory_format=torch.channels_last)
         self.streams, self.windows = self.network.capabilities.stream, self.network.capabilities.windows
@@ -135,8 +135,8 @@ class PyTorchBackend:
     def _computing(self) -> Iterator[None]:
         before = torch.get_num_threads()
         try:
-            if self.planned.threads:
-                torch.set_num_threads(self.planned.threads)
+            if self.planned.request.threads:
+                torch.set_num_threads(self.planned.request.threads)
             with torch.inference_mode():
                 yield
         finally:
