@@ -21,7 +21,9 @@ from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
 from limelight.imaging.images import read_image, write_png
+from limelight.inference import plan
 from limelight.inference.loading import load
+from limelight.inference.sampling import Sampling
 from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from limelight.services import launch
@@ -128,12 +130,34 @@ def test_other_settings_are_not_mixed(run) -> None:
     assert run("in", "-o", "out").exit_code == 0
     message = "--high-resolution and --output-processing-res ask for two sizes of results; leave one out"
     assert message in str(run("in", "--high-resolution", "--output-processing-res").exception)
-    for other in (["--threshold", "0.5"], ["--flip"], ["--high-resolution"]):
+    others = (
+        *(["--threshold", "0.5"], ["--flip"], ["--high-resolution"]),
+        *(["--size", "96"], ["--processing-res", "64"], ["--policy", "longest"], ["--half-precision"]),
+    )
+    for other in others:
         result = run("in", "-o", "out", *other)
         assert isinstance(result.exception, UserError)
         assert "out/a.png exists and was made with other settings" in str(result.exception)
     assert run("in", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
     assert set(np.unique(read_image(Path("out/a.png")))) <= {0, 255}
+
+
+def test_options_reach_the_predictor(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("a.png")
+    asked = []
+
+    def opened(_: Path, request: plan.Request) -> None:
+        asked.append(request)
+        raise UserError("that is enough")
+
+    monkeypatch.setattr("limelight.predict.request.load", opened)
+    given = ("--runtime", "torch", "--threads", "3", "--calibrated", "--policy", "longest", "--size", "96", "--flip")
+    run("a.png", *given, "--half-precision")
+    run("a.png", "--high-resolution", "--seed", "7", "--denoise-steps", "2", "--ensemble-size", "3")
+    common = {"device": "cpu", "runtime": "torch"}
+    wanted = {"threads": 3, "calibrated": True, "policy": "longest", "size": 96, "flip": True, "half_precision": True}
+    sampled = {"runtime": "auto", "high_resolution": True, "sampling": Sampling(2, 3, 7)}
+    assert asked == [plan.Request(**common, **wanted), plan.Request(**{**common, **sampled})]
 
 
 def test_results_from_before_a_change_of_settings_are_made_anew(run) -> None:

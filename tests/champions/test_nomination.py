@@ -58,7 +58,12 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
     assert not other.better and "other samples" in other.reason
 
     compared("lower error", 0.01, seed=4, metric="mae")
-    assert "another rule" in nominate(params).reason
+    lower = nominate(params)
+    assert "another rule" in lower.reason
+    set_champion(params, lower)
+    compared("larger error", 0.02, seed=6, metric="mae")
+    assert not nominate(params).better
+    set_champion(params, first)
 
     compared("better", 0.75, seed=5)
     better = nominate(params)
