@@ -44,6 +44,8 @@ class FileServer:
         self.without_length = False
         self.requests: list[tuple[str, str | None]] = []
         """Path with its query, or as an HTTP proxy the whole address, and Range."""
+        self.encodings: set[str | None] = set()
+        """That the requests accept."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,6 +78,7 @@ class FileServer:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         byte_range, unless_changed = request.headers.get("Range"), request.headers.get("If-Range")
         self.requests.append((request.path, byte_range))
+        self.encodings.add(request.headers.get("Accept-Encoding"))
         path = re.sub(r"^https?://[^/]+", "", request.path)
         if target := self.redirects.get(path):
             request.send_response(302)

@@ -80,6 +80,15 @@ def test_zip_symlink(tmp_path, target):
     assert "a link or a device" in refused(make_zip(tmp_path / "a.zip", (link, b"/etc")), target)
 
 
+def test_encrypted_zip(tmp_path, target):
+    archive = make_zip(tmp_path / "a.zip", ("a.txt", b"x"))
+    content = bytearray(archive.read_bytes())
+    for flags in (content.index(b"PK\3\4") + 6, content.index(b"PK\1\2") + 8):
+        content[flags] |= 1
+    archive.write_bytes(content)
+    assert "'a.txt', which is encrypted" in refused(archive, target)
+
+
 def test_bombs(tmp_path, target):
     zeros = bytes(4 << 20)
     small = Limits(free_bytes=1 << 20)
@@ -88,6 +97,7 @@ def test_bombs(tmp_path, target):
     assert "decompression bomb" in refused(bomb, target, small)
     many = make_zip(tmp_path / "b.zip", *[(str(number), b"") for number in range(4)])
     assert "more than 3 files" in refused(many, target, Limits(members=3))
+    assert "decompression bomb" in refused(bomb, target, Limits(total_bytes=1 << 20))
     extract(bomb, target)  # small flat files shrink as much, and are no bomb
     assert (target / "zeros").stat().st_size == len(zeros)
 

@@ -195,14 +195,15 @@ def test_flips_and_rotation_go_where_they_say(effect: Effect, quadrant: tuple[in
 
 
 def with_object(rows: slice, columns: slice) -> Picture:
-    """A white square, with a soft edge of one pixel, in a smooth scene; its labels are 3 there and 1 elsewhere."""
+    """A white square, with a soft edge of one pixel, in a smooth scene, in its companion too; its labels are 3 there
+    and 1 elsewhere."""
     around = np.add.outer(np.arange(80, dtype=np.uint8), np.arange(100, dtype=np.uint8))
     mask = np.zeros((80, 100), np.uint8)
     mask[rows, columns] = 255
     mask = cv2.blur(mask, (3, 3))
     image = np.maximum(around, mask)
     labels = np.where(mask > 0, np.int16(3), np.int16(1))
-    return Picture(np.repeat(image[..., None], 3, 2), mask, around.astype(np.uint16), labels)
+    return Picture(np.repeat(image[..., None], 3, 2), mask, image.astype(np.uint16), labels)
 
 
 def test_a_filled_object_leaves_what_was_around_it() -> None:
@@ -214,6 +215,7 @@ def test_a_filled_object_leaves_what_was_around_it() -> None:
     outside = cv2.dilate(still.mask_HW, np.ones((9, 9))) == 0
     np.testing.assert_array_equal(filled.image_HW3[outside], still.image_HW3[outside])
     assert filled.companion_HW.dtype == np.uint16
+    assert still.companion_HW.max() == 255 and filled.companion_HW.max() < 185
 
 
 @pytest.mark.parametrize(
@@ -344,6 +346,13 @@ def test_what_comes_in_from_outside_is_black_and_void(effect: Effect) -> None:
     assert (turned.labels_HW[0, 0], turned.labels_HW[20, 20]) == (-1, 3)
     # Black stays black: what was to be done to the values is done before.
     assert turned.contrast == 1 and turned.image_HW3[20, 20, 0] == 128
+
+
+def test_half_a_turn_is_about_the_middle() -> None:
+    mask, turned = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
+    mask[0, 0] = turned[4, 4] = 255
+    half = WarpEffect(angle=180)(Picture(np.zeros((5, 5, 3), np.uint8), mask), (5, 5)).mask_HW
+    np.testing.assert_array_equal(half, turned)
 
 
 def test_scaling_up_keeps_the_middle() -> None:

@@ -53,6 +53,7 @@ def test_a_resumed_download_is_identical(server: FileServer, tmp_path: Path) -> 
     starts = [int(re.findall(r"\d+", str(byte_range))[0]) for byte_range in server.ranges[1:]]
     assert 0 < starts[0] < starts[1] < len(PAYLOAD), "each attempt goes on where the last one stopped"
     assert waits == [1, 2] and left(tmp_path) == ["set.zip"]
+    assert server.encodings == {"identity"}, "ranges of what is packed would not fit"
 
 
 def test_a_later_process_goes_on_where_another_was_interrupted(server: FileServer, tmp_path: Path) -> None:
@@ -78,10 +79,13 @@ def test_a_changed_file_is_not_spliced(server: FileServer, tmp_path: Path, expec
     assert file.read_bytes() == PAYLOAD and waits == [1]
 
 
+@pytest.mark.parametrize("etag", ["", 'W/"one"'], ids=["none", "weak"])
 @pytest.mark.parametrize("expected", [SHA256, None])
-def test_a_splice_without_validator_is_caught(server: FileServer, tmp_path: Path, expected: Hash | None) -> None:
+def test_a_splice_without_validator_is_caught(
+    server: FileServer, tmp_path: Path, expected: Hash | None, etag: str
+) -> None:
     """By the hash; without one, nothing is continued that could be of another file."""
-    server.break_after, server.etag, server.files["/set.zip"] = [1_500_000], "", bytes(len(PAYLOAD))
+    server.break_after, server.etag, server.files["/set.zip"] = [1_500_000], etag, bytes(len(PAYLOAD))
 
     def change(_: float) -> None:
         server.files["/set.zip"] = PAYLOAD

@@ -175,6 +175,7 @@ def test_best_of_each_column_is_marked(board):
     assert [table.title for table in datasets] == ["ONE", "TWO"]
     assert all(cell.best for cell in mean.rows[0][1:])
     assert not any(cell.best for cell in mean.rows[-1][1:])
+    assert any(cell.value is not None for cell in mean.rows[1][1:])
     assert all(cell.second for cell in mean.rows[1][1:] if cell.value is not None)
     with_errors = [
         title for title, cell in zip(datasets[0].header, datasets[0].rows[1], strict=True) if "±" in cell.text

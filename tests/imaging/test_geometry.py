@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from limelight.imaging.geometry import aligned, network_size
+from limelight.imaging.geometry import RESIZE, aligned, network_size
 from limelight.models.card import Prepare
 
 
@@ -16,6 +17,12 @@ def test_aligned_corners_are_torchs(source: tuple[int, int], target: tuple[int, 
     map_hw = np.random.default_rng(0).random(source, dtype=np.float32)
     expected = F.interpolate(torch.from_numpy(map_hw)[None, None], target, mode="bilinear", align_corners=True)[0, 0]
     np.testing.assert_allclose(aligned(map_hw, target), expected.numpy(), atol=2e-6)
+
+
+def test_antialiased_is_pillow_s() -> None:
+    waves_hw = (np.indices((8, 8)).sum(0) % 8 / 7).astype(np.float32)
+    expected = np.asarray(Image.fromarray(waves_hw).resize((4, 4), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(RESIZE["bilinear-antialiased"](waves_hw, (4, 4)), expected, atol=1e-6)
 
 
 def test_aligned_pictures_stay_pictures() -> None:
@@ -40,5 +47,6 @@ def test_policies() -> None:
 
     assert size("stretch", (50, 200)) == (64, 64)
     assert size("longest", (50, 200)) == (16, 64) and size("longest", (50, 20)) == (64, 32)
+    assert size("longest", (30, 20)) == (32, 32), "small pictures are not enlarged"
     assert size("shorter", (100, 200)) == (64, 128) and size("shorter", (50, 200)) == (64, 208)
     assert size("native", (50, 200)) == (64, 208)

@@ -295,6 +295,11 @@ def test_rounded_sizes_of_one_scene_pass(width, height, scale):
     assert fit_to(np.zeros(size, np.float32), (height, width), "mask").shape == (height, width)
 
 
+def test_what_shrinks_is_averaged():
+    stripes = np.tile(np.float32([1, 0, 0, 0]), (48, 16))
+    np.testing.assert_allclose(fit_to(stripes, (12, 16), "depth"), 0.25, atol=1e-6)
+
+
 @FEW
 @given(SIDES, SIDES, st.sampled_from([1, 3, 4]), st.sampled_from([np.uint8, np.uint16]))
 def test_write_png_round_trip(tmp_path_factory, height, width, channels, depth):

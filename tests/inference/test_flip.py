@@ -8,6 +8,8 @@ import pytest
 from scipy.special import expit, logit
 
 from limelight.deploy.merged import export_weights
+from limelight.inference.backends.backend import Maps
+from limelight.inference.backends.flipped import _mean
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.registry import create_model
@@ -42,6 +44,16 @@ def test_it_is_the_mean_of_both_logits(untrained: Path, tmp_path: Path, runtime:
     np.testing.assert_allclose(map_of(flip, image_HW3), expected_HW, atol=1e-5)
     assert np.abs(map_of(plain, image_HW3) - expected_HW).max() > 1e-3, "the network sees no difference"
     assert ", with mirror images, weights " in flip.description
+
+
+def test_opposite_maps_cancel_and_uncertainties_are_mirrored() -> None:
+    one, other = (
+        Maps(np.float32([[[probabilities]]]), np.float32([[[uncertainties]]]))
+        for probabilities, uncertainties in (([0, 0.2], [0.1, 0.3]), ([0.2, 1], [0.3, 0.1]))
+    )
+    mean = _mean(one, other)
+    np.testing.assert_allclose(mean.probability_BKhw[0, 0, 0], [0.5, 0.2], atol=1e-5)
+    np.testing.assert_allclose(mean.uncertainty_BKhw[0, 0, 0], [0.1, 0.3], atol=1e-6)
 
 
 def test_companions_are_mirrored_too(taking: Callable[..., Path]) -> None:

@@ -1,6 +1,7 @@
 """High resolution by tiles: sharper borders, no seams, nothing found that the whole picture does not show."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -40,18 +41,23 @@ def test_borders_become_as_sharp_as_the_picture(size: tuple[int, int]) -> None:
 
 
 def test_tiles_leave_no_seams() -> None:
-    """Networks answer differently for each tile; what they disagree about fades over the overlaps."""
+    """Networks answer differently for each tile; what they disagree about fades over the overlaps.
+
+    Here about brightness, and about a grain that is the same along each row, so that only seams make steps in it.
+    """
     image_HW3 = cv2.GaussianBlur(disk(400, 400), (0, 0), 25)
     generator = np.random.default_rng(0)
+    grain_h1 = np.resize(np.float32([1, -1]), (TILE[0], 1))
 
     def uncertain(picture_hw3: np.ndarray) -> np.ndarray:
-        return np.clip(brightness(picture_hw3) * generator.uniform(0.8, 1.2), 0, 1)
+        found_hw = brightness(picture_hw3) * generator.uniform(0.8, 1.2) + generator.uniform(-0.1, 0.1) * grain_h1
+        return np.clip(found_hw, 0, 1).astype(np.float32)
 
     refined_HW = refine(image_HW3, brightness(image_HW3), uncertain, TILE)
     starts = {span.start for size in levels((400, 400), TILE)[-1:] for span in spans(size[0], 64)[0]} - {0}
     steps_HW = np.abs(np.diff(refined_HW, axis=1))
     across = steps_HW[:, [start - 1 for start in starts]].max()
-    assert across <= steps_HW.max() and across < 0.02
+    assert across <= steps_HW.max() and across < 0.03, "without fading it is 0.09"
 
 
 def test_what_only_a_tile_finds_is_not_taken() -> None:
@@ -69,7 +75,8 @@ def test_flat_tiles_are_not_computed() -> None:
         calls.append(picture_hw3.shape)
         return brightness(picture_hw3)
 
-    refine(np.zeros((640, 640, 3), np.uint8), np.zeros(TILE, np.float32), counted, TILE)
+    for value in (0, 1):
+        refine(np.zeros((640, 640, 3), np.uint8), np.full(TILE, value, np.float32), counted, TILE)
     assert not calls
     image_HW3 = disk(640, 640)
     refine(image_HW3, brightness(image_HW3), counted, TILE)
@@ -108,3 +115,10 @@ def test_a_predictor_refines(untrained: Path) -> None:
     assert one.shape == other.shape and not np.array_equal(one, other)
     with pytest.raises(UserError, match="leave the other sizes out"):
         load(untrained, high_resolution=True, processing_res=128)
+
+
+def test_companions_are_not_refined(taking: Callable[..., Path]) -> None:
+    predictor = load(taking("rgb", "rgbd"), device="cpu", high_resolution=True)
+    image_HW3, depth_HW = np.zeros((40, 40, 3), np.uint8), np.eye(40, dtype=np.uint8)
+    with pytest.raises(UserError, match="high resolution is for pictures alone; leave the companions or the high res"):
+        predictor.predict([image_HW3], [depth_HW])

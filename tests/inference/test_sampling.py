@@ -56,6 +56,11 @@ def test_seeds_come_from_pixels() -> None:
     assert all(0 <= seed < 2**63 for seed in Sampling(2).seeds([one, other]))
 
 
+def test_steps_have_no_high_resolution(salient: Path) -> None:
+    with pytest.raises(UserError, match="samples in several steps, which high resolution does not support"):
+        load(salient, device="cpu", sampling=Sampling(2), high_resolution=True)
+
+
 def test_order_and_batch_do_not_matter(salient: Path) -> None:
     predictor = load(salient, device="cpu", sampling=Sampling(2, 3))
     images = [picture(seed=seed) for seed in range(3)]

@@ -51,6 +51,11 @@ def test_each_picture_is_labelled_at_its_own_size(predictor: OpenVocabularyPredi
         segmentations[0].probability_HW("cat")
 
 
+def test_words_have_no_high_resolution(folder: Path) -> None:
+    with pytest.raises(UserError, match="segdiffusion-tiny takes text prompts, which high resolution does not support"):
+        load(folder, device="cpu", high_resolution=True)
+
+
 def test_a_class_s_map_depends_on_nothing_else(predictor: OpenVocabularyPredictor) -> None:
     together = predictor.predict([picture(seed=1), picture()], ["bird", "boat"])[1]
     alone = predictor.predict([picture()], ["boat"])[0]

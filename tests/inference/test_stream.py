@@ -23,13 +23,15 @@ FRAMES = 5
 
 
 def trained(name: str, **options: object) -> STDNet:
-    """A network of some statistics, so that its batch norms do something."""
+    """A network of some statistics, so that its batch norms do something and its maps depend on the frames."""
     torch.manual_seed(0)
     network = create_model(name, width=12, frames=FRAMES, **options).eval()
     assert isinstance(network, STDNet)
     for key, value in network.named_buffers():
-        if key.endswith(("running_mean", "running_var")):
-            value.uniform_(0.5, 2.0)
+        if key.endswith("running_mean"):
+            value.uniform_(-0.1, 0.1)
+        elif key.endswith("running_var"):
+            value.uniform_(0.1, 0.4)
     return network
 
 
@@ -129,11 +131,14 @@ def test_a_stream_that_is_closed_works_on_nothing(
 
 
 def test_smoothing_is_of_the_frames_that_are_answered(predictor: SaliencyPredictor) -> None:
-    image = frames(1)[0]
-    plain = streamed(Stream(predictor, look_ahead=2), [image, image, image, image])
-    smooth = streamed(Stream(predictor, look_ahead=2, smoothing=0.5), [image, image, image, image])
+    images = [frames(1)[0] // 2 + np.uint8(40 * at) for at in range(4)]
+    plain = streamed(Stream(predictor, look_ahead=2), images)
+    smooth = streamed(Stream(predictor, look_ahead=2, smoothing=0.5), images)
+    assert np.ptp([each.saliency_HW for each in plain], axis=0).max() > 1e-3, "the maps differ"
     expected = (plain[0].saliency_HW + plain[1].saliency_HW) / 2
     np.testing.assert_allclose(smooth[1].saliency_HW, expected, atol=1e-6)
+    expected = (smooth[1].saliency_HW + plain[2].saliency_HW) / 2  # of the map before as it was answered
+    np.testing.assert_allclose(smooth[2].saliency_HW, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "look_ahead"), [("stdnet", 2), ("stdnet-causal", None)])

@@ -13,6 +13,8 @@ from PIL import Image
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import encode, read_image, write_png
+from limelight.imaging.transparency import Transparency
+from limelight.media.foreground import unmixed
 from limelight.media.outputs import GREEN, KINDS, Layer, _cover, adjust, foreground_colours, output
 
 RED, BLUE = np.uint8([200, 30, 20]), np.uint8([10, 40, 180])
@@ -114,6 +116,27 @@ def test_rim_has_the_objects_colour_not_the_grounds() -> None:
     made = output("white").render(image, alpha).astype(float)
     rim = (alpha > 0.1) & (alpha < 0.9)
     assert np.abs(made - truth)[rim].mean() < 0.25 * np.abs(naive - truth)[rim].mean()
+
+
+def test_estimated_colours_do_not_wrap_around() -> None:
+    alpha = np.zeros((40, 60), np.float32)
+    alpha[:, :30] = 1
+    alpha[15:25, 20:30] = 0.5
+    image = np.where(alpha > 0, np.uint8(255), np.uint8(0))[..., None].repeat(3, 2)
+    assert (unmixed(image, alpha)[15:25, 20:30] == 255).all()
+
+
+def test_ground_that_is_nearly_transparent_weighs_nearly_nothing_at_the_rim() -> None:
+    alpha = disc()
+    rim = (alpha > 0.1) & (alpha < 0.9)
+    image = mixture(alpha)
+    image[:, 48:][alpha[:, 48:] == 0] = (0, 255, 0)
+    opacity = np.full(alpha.shape, 255, np.uint8)
+    opaque = foreground_colours(Layer(image, alpha, Transparency(opacity.copy(), image)))
+    opacity[:, 48:][alpha[:, 48:] == 0] = 1
+    faint = foreground_colours(Layer(image, alpha, Transparency(opacity, image)))
+    errors = [np.abs(colours[rim].astype(int) - RED).mean() for colours in (faint, opaque)]
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A weights folder gives back the network that was put into it, without holding its weights twice."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from limelight.foundation.errors import UserError
 from limelight.models.empty import empty_parameters
 from limelight.models.registry import create_model
-from limelight.models.weights import save_weights
+from limelight.models.weights import read_card, save_weights
 
 
 def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
@@ -24,6 +26,14 @@ def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
             os.umask(before)
         modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "w").iterdir()}
         assert modes == {"model.safetensors": mode, "card.json": mode}
+
+
+def test_a_misspelt_value_of_a_card_is_named(untrained: Path, tmp_path: Path) -> None:
+    card = json.loads((untrained / "card.json").read_text())
+    card["prepare"]["polciy"] = "native"
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"card\.json: prepare\.polciy: Extra inputs are not permitted; the card was"):
+        read_card(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["scfnet-swinb", "scfnet-resnet50", "diffsod", "segdiffusion"])

@@ -77,6 +77,12 @@ def test_every_error_is_json(app: Any, method: str, path: str, status: int, part
     assert allow is None or set(answer.headers["allow"].split(", ")) == allow
 
 
+def test_a_page_of_another_site_may_not_post(app: Any) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    (answer,) = ask(app, ("POST", "/predict"), **headers)
+    assert answer.status_code == 403 and "a page of another site may not post here" in reason(answer)
+
+
 def test_a_bug_is_one_traceback_and_tells_the_client_nothing(app: Any, caplog: pytest.LogCaptureFixture) -> None:
     (answer,) = ask(app, ("POST", "/describe"))
     assert answer.status_code == 500 and "NoneType" not in reason(answer)

@@ -235,6 +235,26 @@ def test_an_upload_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent[0]["status"] == 408 and "no more data of the request arrived" in json.loads(sent[1]["body"])["error"]
 
 
+def test_a_body_that_is_cut_off_is_400_and_goes_no_further() -> None:
+    messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[dict[str, Any]] = []
+    seen: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await receive())
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/describe", "headers": []}
+    asyncio.run(Guard(application, UPLOADS, LIMIT)(scope, receive, send))
+    assert not seen and sent[0]["status"] == 400
+    assert "the request ended early" in json.loads(sent[1]["body"])["error"]
+
+
 def test_form_without_boundary_is_400() -> None:
     assert ask(kind="multipart/form-data")[0] == 400
 

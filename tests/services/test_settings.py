@@ -1,5 +1,7 @@
 """What the environment may say, and what is said of its mistakes."""
 
+from typing import Any
+
 import pytest
 
 from limelight.foundation.errors import UserError
@@ -38,6 +40,18 @@ def test_origins_are_those_that_browsers_send(monkeypatch: pytest.MonkeyPatch, v
 def test_what_is_no_origin_is_one_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     with pytest.raises(UserError, match=r"^LIMELIGHT_CORS_ORIGINS: [^\n]+$"):
         settings(monkeypatch, "CORS_ORIGINS", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("runtime", "onnx-fp32"), ("threads", 3), ("processing_res", 64), ("half_precision", True),
+        ("calibrated", True), ("high_resolution", True), ("flip", True),
+    ],
+)  # fmt: skip
+def test_options_of_predict_reach_the_request(name: str, value: Any) -> None:
+    assert getattr(ServiceSettings().request(), name) != value
+    assert getattr(ServiceSettings.model_validate({name: value}).request(), name) == value
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "secret ", "sécret", "line\nbreak"])

@@ -9,6 +9,7 @@ import pytest
 
 from limelight.imaging.images import write_png
 from limelight.services import open_vocabulary, saliency
+from limelight.services.places import Places
 from limelight.services.uploads import MAX_NOTES_CHARS, as_header, notes_header
 
 
@@ -33,6 +34,18 @@ class StubPredictor:
         return "rgb"
 
 
+def answer_of(service: Any, folder: Path) -> Any:
+    """What the service answers to a picture."""
+    write_png(folder / "a.png", np.zeros((4, 6, 3), np.uint8))
+    if service is saliency:
+        inner = saliency.Limelight.inner.__new__(saliency.Limelight.inner)
+        inner._predictor = StubPredictor()
+        return inner._answer(folder / "a.png", [], None, "map")
+    inner = open_vocabulary.OpenVocabulary.inner.__new__(open_vocabulary.OpenVocabulary.inner)
+    inner._predictor = StubPredictor()
+    return inner.segment(folder / "a.png", ["cup"])
+
+
 @pytest.mark.parametrize(
     ("service", "step"),
     [
@@ -45,18 +58,21 @@ class StubPredictor:
 def test_running_out_of_memory_is_the_pictures_fault(
     service: Any, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_png(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
     monkeypatch.setattr(service, step, refuse)
-    if service is saliency:
-        inner = saliency.Limelight.inner.__new__(saliency.Limelight.inner)
-        inner._predictor = StubPredictor()
-        answer = inner._answer(tmp_path / "a.png", [], None, "map")
-    else:
-        inner = open_vocabulary.OpenVocabulary.inner.__new__(open_vocabulary.OpenVocabulary.inner)
-        inner._predictor = StubPredictor()
-        answer = inner.segment(tmp_path / "a.png", ["cup"])
+    answer = answer_of(service, tmp_path)
     assert answer.status_code == 413
     assert "needs more memory than there is; send a smaller one" in json.loads(answer.body)["error"]
+
+
+@pytest.mark.parametrize("service", [saliency, open_vocabulary])
+def test_a_picture_for_which_no_place_becomes_free_is_503(
+    service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answer_of(service, tmp_path).status_code == 200
+    monkeypatch.setattr(service, "_PLACES", Places(0, patience=0.01))
+    answer = answer_of(service, tmp_path)
+    assert answer.status_code == 503
+    assert "earlier pictures are still being worked on" in json.loads(answer.body)["error"]
 
 
 def test_notes_are_a_header_of_json() -> None:

@@ -210,7 +210,7 @@ def test_a_video_that_says_too_little_is_counted_while_it_is_read(host: str, tmp
     assert answer.status_code == 413 and "more than 40 frames" in reason(answer)
 
 
-def test_other_requests(host: str, serve: Callable[..., str], tmp_path: Path) -> None:
+def test_other_requests(host: str, serve: Callable[..., str], tmp_path: Path, temporary: Path) -> None:
     url, video = f"http://{host}/video", write_video(tmp_path / "a.mp4", frames=1).read_bytes()
     ask = httpx.Client(timeout=60, trust_env=False)
     assert ask.post(url, files={"video": video}).status_code == 401
@@ -222,6 +222,8 @@ def test_other_requests(host: str, serve: Callable[..., str], tmp_path: Path) ->
     assert ask.post(f"{url}?kind=green", headers=AUTHORISED, files={"video": video}).status_code == 400
     twice = [("video", ("a", video)), ("video", ("b", video))]
     assert "'video' twice" in reason(ask.post(url, headers=AUTHORISED, files=twice))
+    assert ask.post(url, headers=AUTHORISED, files={"video": video, "../escaped": b"x"}).status_code == 400
+    assert not (temporary / "escaped").exists()
     assert ask.post(f"http://{serve(None)}/video", headers=AUTHORISED, files={"video": video}).status_code == 503
 
 
@@ -238,12 +240,15 @@ class Slow:
 
     def __init__(self, predictor: SaliencyPredictor) -> None:
         self.go, self.begun = threading.Event(), threading.Event()
+        self.clips: list[int] = []
+        """How many frames each call was for."""
         self._predictor = predictor
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._predictor, name)
 
     def predict_clip(self, frames: Any) -> Any:
+        self.clips.append(len(frames))
         self.begun.set()
         assert self.go.wait(60)
         return self._predictor.predict_clip(frames)
@@ -269,7 +274,7 @@ def test_some_wait_and_more_are_429(
     assert refused.status_code == 429 and refused.headers["retry-after"] == "30" and "other videos" in reason(refused)
     second = in_thread(lambda: post(host, video))
     time.sleep(0.5)
-    assert not second[1]  # it waits
+    assert not second[1] and slow.clips == [2]  # it waits
     slow.go.set()
     for thread, found in (first, second):
         thread.join(60)
@@ -286,8 +291,56 @@ def test_a_client_that_goes_ends_the_work(
             f"http://{host}/video", files={"video": video.read_bytes()}, headers=AUTHORISED, timeout=1, trust_env=False
         )
     assert slow.begun.is_set() and list(temporary.iterdir())
+    time.sleep(0.5)  # until the service has noticed
     slow.go.set()
-    assert post(host, video).status_code == 200
+    assert post(host, write_video(tmp_path / "b.mp4", frames=2)).status_code == 200
+    assert sum(slow.clips) < 30
+
+
+def test_a_client_that_goes_while_it_waits_gives_its_place_back(
+    serve: Callable[..., str], predictor: SaliencyPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "MAX_WAITING", 2)
+    slow = Slow(predictor)
+    host, video = serve(slow), write_video(tmp_path / "a.mp4", frames=2)
+    thread, found = in_thread(lambda: post(host, video))
+    assert slow.begun.wait(30)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"http://{host}/video", files={"video": video.read_bytes()}, headers=AUTHORISED, timeout=1, trust_env=False
+        )
+    deadline = time.monotonic() + 10
+    while (status := post(host, video, kind="none").status_code) == 429 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status == 400 and not found  # refused for its kind, while the first is still in work
+    slow.go.set()
+    thread.join(60)
+    assert found[0].status_code == 200
+
+
+def test_a_client_that_takes_nothing_of_its_video_is_given_up(
+    predictor: SaliencyPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "STALL_S", 0.3)
+    video = write_video(tmp_path / "a.mp4", frames=2).read_bytes()
+    request = httpx.Request("POST", "http://localhost/video", files={"video": video})
+    messages, sent = [{"type": "http.request", "body": request.read()}], []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        await asyncio.Event().wait()
+
+    async def answer() -> None:
+        async with asyncio.timeout(60):
+            await Videos(lambda: predictor, ServiceSettings())(scope, receive, send)
+
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "path": "/video", "query_string": b"", "headers": headers}
+    asyncio.run(answer())
+    assert [message["status"] for message in sent] == [200]
 
 
 def test_what_takes_too_long_is_504(serve: Callable[..., str], predictor: SaliencyPredictor, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class VideoReader(Clip):
             self.notes.append(f"it ends early: {seconds:.2f} of {self._picture_seconds:.2f} seconds could be read")
 
     def _decoded(self) -> Any:
-        damaged, last, size, scaler = 0, -1, None, av().video.reformatter.VideoReformatter()
+        damaged, last, shift, size, scaler = 0, -1, 0, None, av().video.reformatter.VideoReformatter()
         self._turned = False
         step = max(1, round(1 / (self.rate * self.time_base)))
         for packet in self._packets():
@@ -175,7 +175,11 @@ class VideoReader(Clip):
                 size = size or image_HW3.shape[:2]
                 if image_HW3.shape[:2] != size:  # the stream has changed to another size
                     image_HW3 = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA)
-                last = max(last + 1, frame.pts - self._origin if frame.pts is not None else last + step)
+                time = frame.pts - self._origin + shift if frame.pts is not None else last + step
+                if last - time >= step:  # another stream, joined to it, that begins its times anew
+                    shift += last + step - time
+                    time = last + step
+                last = max(last + 1, time)
                 sound, self.rest = self.rest, []
                 yield Frame(image_HW3, last, sound)
         if damaged:
