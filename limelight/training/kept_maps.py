@@ -44,9 +44,7 @@ class KeptMaps(Teacher):
         self.teacher: NetworkTeacher | None = teacher
         self.folder = self.maps = maps
 
-    def prepare(
-        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
-    ) -> None:
+    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
         teacher, self.teacher = self.teacher, None
         assert teacher is not None, "it is called once"
         missing = {sample.sample_id: sample for sample in samples if not map_path(self.folder, sample).is_file()}
@@ -70,9 +68,8 @@ class KeptMaps(Teacher):
             )
             with closing(batches):
                 total = -(-len(missing) // world)
-                for sample_id, probability_HW in track(
-                    _maps(teacher, batches, accelerator, seed), total, "making the teacher's maps"
-                ):
+                made = _maps(teacher, batches, accelerator)
+                for sample_id, probability_HW in track(made, total, "making the teacher's maps"):
                     write_map(map_path(self.folder, missing[sample_id]), probability_HW)
         accelerator.wait_for_everyone()
 
@@ -82,12 +79,10 @@ class KeptMaps(Teacher):
 
 
 def _maps(
-    teacher: NetworkTeacher, batches: Iterable[Batch], accelerator: Accelerator, seed: int
+    teacher: NetworkTeacher, batches: Iterable[Batch], accelerator: Accelerator
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the ids of samples with their maps, float32 (H, W) in [0, 1]."""
+    """Yield the ids of samples with their maps, float32 (H, W) in [0, 1]; sampled ones begin with the same noise."""
     for batch in batches:
-        # Maps that are sampled depend on the picture alone, not on those that were made before it.
-        torch.manual_seed(seed)
         with accelerator.autocast():
             maps_B1HW = teacher.targets(batch.to(accelerator.device))
         yield from zip(batch.ids, maps_B1HW[:, 0].float().cpu().numpy(), strict=True)

@@ -59,9 +59,7 @@ class Learner(nn.Module):
         """Folder of a teacher's maps that the loader reads with the training samples."""
         return None
 
-    def prepare(
-        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
-    ) -> None:
+    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
         """Do what is done once, before the training; see `limelight.training.teacher.Teacher.prepare`."""
 
     # ------------------------------------------------------------------------------------------------------- learning

@@ -82,7 +82,7 @@ def fit(
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     with deterministic(accelerator.device), raising_shortage(_memory_advice(learner, run)):
-        learner.prepare(samples, run, accelerator, mean, std, seed)
+        learner.prepare(samples, run, accelerator, mean, std)
     with (
         deterministic(accelerator.device),
         interruptible() as interruption,

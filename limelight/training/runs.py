@@ -58,7 +58,7 @@ def train(params: Params, name: str) -> History:
     taught = params.teachers.get(name)
     try:
         start = _start(run, params.seed)
-        teacher, teaching = _teacher(run, start, taught, params.seed)
+        teacher, teaching = _teacher(run, start, taught)
         learner = make_learner(run.objective, start.network, epochs=run.epochs, teacher=teacher)
         samples = training_samples(run, learner)
     except UserError as error:
@@ -163,7 +163,7 @@ def _continued_options(run: Run, init: Card) -> dict[str, Any]:
     return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
-def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teacher | None, Card | None]:
+def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None]:
     """Load the teacher of a distilled run, and its card."""
     if run.objective.name != "distilled":
         return None, None
@@ -178,8 +178,8 @@ def _teacher(run: Run, start: _Start, name: str | None, seed: int) -> tuple[Teac
         )
         if run.objective.teacher_maps == "each-step":
             return teacher, card
-        side, drawn = teacher.side or run.size.input, seed if teacher.steps else None
-        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, drawn, *computed]
+        side = teacher.side or run.size.input
+        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, *computed]
         if backend is None and run.compute.precision != "fp32":
             facts.append(run.compute.precision)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()

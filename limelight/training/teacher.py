@@ -32,9 +32,7 @@ class Teacher(nn.Module):
     maps: Path | None = None
     """Folder of maps that the loader is to read with the training samples."""
 
-    def prepare(
-        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
-    ) -> None:
+    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
         """Do what is done once, before the training.
 
         Args:

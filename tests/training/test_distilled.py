@@ -117,6 +117,12 @@ def test_the_labels_free_form_does_not_look_at_masks(teacher: ToyNetwork, tmp_pa
     assert learner(batch, 0)[0] == first and parts == {}
 
 
+def test_each_level_has_its_weight(teacher: ToyNetwork, tmp_path: Path):
+    batch = next(evaluation_batches(toy_samples(tmp_path, 4), 32, 4))
+    both, finest, other = (taught_by(teacher, level_weights=each)(batch, 0)[0] for each in ([1, 0.5], [1, 0], [0, 1]))
+    torch.testing.assert_close(both, finest + other / 2)
+
+
 def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetwork):
     samples = toy_samples(tmp_path, 2)
     card = CARD.derived(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
@@ -179,6 +185,21 @@ def test_the_teacher_sees_a_size_it_takes(teacher_size: int | None, divisor: int
     assert sizes == [(seen, seen)]
     assert targets.shape == (2, 1, 32, 32)
     assert targets.min() >= 0 and targets.max() <= 1
+
+
+@pytest.mark.parametrize(("independent", "rows"), [(True, [2]), (False, [1, 1])])
+def test_a_teacher_whose_rows_depend_on_each_other_sees_one_at_a_time(
+    independent: bool, rows: list[int], tmp_path: Path
+):
+    class Counting(ToyNetwork):
+        def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
+            seen.append(len(image_B3HW))
+            return super().forward(image_B3HW)
+
+    seen: list[int] = []
+    learner = taught_by(Counting(), CARD.derived(independent=independent))
+    learner.teacher.targets(next(evaluation_batches(toy_samples(tmp_path, 2), 32, 2)))
+    assert seen == rows
 
 
 def test_a_batch_holds_what_either_of_them_takes(teacher: ToyNetwork):

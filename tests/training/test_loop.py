@@ -1,19 +1,26 @@
 """What the loop promises besides exact resumption."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from toy import ToyNetwork, equal, supervised, toy_network, toy_run, toy_samples, weights
 
+from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.training import loop
 from limelight.training.checkpoints import state_key
-from limelight.training.history import History
+from limelight.training.device import make_accelerator
+from limelight.training.history import History, Record
 from limelight.training.loop import fit
 from limelight.training.objectives.supervised import Supervised
+from limelight.training.validation import validate
 
 
 def train(folder: Path, network: ToyNetwork, *, count: int = 8, seed: int = 0, **settings: object) -> History:
@@ -64,9 +71,70 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path):
 
 
 def test_an_incomplete_last_step_is_a_mean_of_its_own_batches(tmp_path: Path):
-    history = train(tmp_path, toy_network(), count=10, batch={"size": 2, "accumulate": 2}, epochs=1)
-    assert len(history.records) == 1
-    assert history.last["loss"] < 10
+    alone, accumulating = toy_network(), toy_network()
+    first = train(tmp_path / "alone", alone, count=2, epochs=1, batch={"size": 2})
+    second = train(tmp_path / "accumulating", accumulating, count=2, epochs=1, batch={"size": 2, "accumulate": 2})
+    assert first == second
+    assert equal(weights(alone), weights(accumulating))
+
+
+def test_every_step_has_the_rate_of_the_schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[float] = []
+    original = loop.set_learning_rates
+    monkeypatch.setattr(loop, "set_learning_rates", lambda *args: seen.append(original(*args)) or seen[-1])
+    schedule = {"name": "poly", "power": 1.0, "final": 0.0}
+    history = train(tmp_path, toy_network(), optimiser={"name": "sgd", "lr": 0.1}, schedule=schedule)
+    assert seen == pytest.approx([0.1 * (1 - step / 4) for step in range(4)])
+    assert [record["lr"] for record in history.records] == pytest.approx(seen[1::2])
+
+
+def test_a_step_is_as_long_as_the_clipped_gradient(tmp_path: Path):
+    network = toy_network(norm=False, dropout=0.0)
+    before = weights(network)
+    optimiser = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "clip_norm": 1e-3}
+    train(tmp_path, network, epochs=1, optimiser=optimiser, schedule={"name": "constant"})
+    moved = torch.cat([(value - before[name]).flatten() for name, value in weights(network).items()]).norm()
+    assert 0 < moved <= 2 * 0.5 * 1e-3 * 1.01
+
+
+def test_a_step_follows_its_own_gradient_alone(tmp_path: Path):
+    """Two steps on the same two pictures, against two made by hand."""
+    settings = {
+        "optimiser": {"name": "sgd", "lr": 0.1, "momentum": 0.0},
+        "schedule": {"name": "constant"},
+        "augment": [{"name": "resize"}],
+        "batch": {"size": 2},
+    }
+    network, by_hand = (toy_network(norm=False, dropout=0.0) for _ in range(2))
+    train(tmp_path, network, count=2, **settings)
+    learner = supervised(by_hand, toy_run(**settings))
+    (batch,) = evaluation_batches(toy_samples(tmp_path, 2), 32, 2)
+    for epoch in range(2):
+        gradients = torch.autograd.grad(learner(batch, epoch)[0], list(by_hand.parameters()))
+        with torch.no_grad():
+            for value, gradient in zip(by_hand.parameters(), gradients, strict=True):
+                value.sub_(0.1 * gradient)
+    for one, other in zip(network.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_normalised_as_asked_for_training_and_for_validation(tmp_path: Path):
+    class Looking(Supervised):
+        def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+            seen.append(batch.image_B3HW.min().item())
+            return super().forward(batch, epoch)
+
+        def validate(self, batches: Iterator[Batch], accelerator: Accelerator) -> Record:
+            seen.extend(batch.image_B3HW.min().item() for batch in batches)
+            return {}
+
+    run, samples = toy_run(epochs=1), toy_samples(tmp_path, 4)
+    darkest = min(-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
+    for lowest, normalisation in ((darkest, {}), (-0.9, {"mean": (0.9,) * 3, "std": (1.0,) * 3})):
+        seen: list[float] = []
+        learner, folder = Looking(toy_network(), run.objective, epochs=run.epochs), tmp_path / f"{lowest}"
+        fit(learner, run, samples=samples, validation=samples, folder=folder, seed=0, device="cpu", **normalisation)
+        assert seen == pytest.approx([lowest] * 2, abs=0.2)
 
 
 def test_frozen_modules_keep_weights_and_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -97,15 +165,12 @@ def test_frozen_role_keeps_its_weights_for_its_epochs(tmp_path: Path):
 def test_averaged_weights_are_the_ones_kept_and_validated(tmp_path: Path):
     run = toy_run(optimiser={"lr": 0.02, "ema": 0.9}, epochs=2)
     learner = supervised(toy_network(), run)
-    trained = learner.network
+    trained, before = learner.network, weights(learner.network)
     samples = toy_samples(tmp_path, 8)
     history = fit(learner, run, samples=samples, validation=samples, folder=tmp_path / "k", seed=0, device="cpu")
     assert learner.network is not trained
     assert not equal(weights(learner.network), weights(trained))
-    from limelight.data.loader import evaluation_batches
-    from limelight.training.device import make_accelerator
-    from limelight.training.validation import validate
-
+    assert not torch.equal(learner.network.head.weight, before["head.weight"])
     scores = validate(learner.eval().predict, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
     assert scores["val_mae"] == pytest.approx(history.last["val_mae"], rel=1e-5)
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import torch
 from torch import Tensor
-from toy import toy_network, toy_run, toy_samples
+from toy import supervised, toy_network, toy_run, toy_samples
 
 from limelight.config.objectives import Objective
 from limelight.data.loader import evaluation_batches
@@ -67,6 +67,13 @@ def test_whatever_answers_with_maps_can_teach(tmp_path: Path) -> None:
         torch.nn.functional.binary_cross_entropy_with_logits(level, torch.stack([*maps.values()])) for level in levels
     )
     torch.testing.assert_close(loss, expected)
+
+
+def test_pictures_without_a_mask_are_not_learnt_as_empty(tmp_path: Path) -> None:
+    samples = toy_samples(tmp_path, 3) + toy_samples(tmp_path, 2, "unlabelled", labelled=False)
+    learner = supervised(toy_network(norm=False, dropout=0.0), toy_run())
+    (mixed,), (labelled,) = (evaluation_batches(each, 32, len(each)) for each in (samples, samples[:3]))
+    torch.testing.assert_close(learner(mixed, 0)[0], learner(labelled, 0)[0])
 
 
 def test_settings_are_checked_without_pytorch() -> None:

@@ -24,6 +24,13 @@ def test_each_role_has_its_own_rate_and_decay():
     assert {group["role"]: group["lr"] for group in optimiser.param_groups} == {"body": 0.025, "head": 0.0125}
 
 
+def test_momentum_and_betas_are_the_run_s():
+    roles = toy_network().parameter_groups()
+    assert make_optimiser(roles, Optimiser(name="sgd", momentum=0.7)).defaults["momentum"] == 0.7
+    for name in ("adam", "adamw"):
+        assert make_optimiser(roles, Optimiser(name=name, betas=(0.5, 0.9))).defaults["betas"] == (0.5, 0.9)
+
+
 def test_frozen_group_does_not_move_until_its_epoch():
     network = toy_network()
     optimiser = make_optimiser(network.parameter_groups(), SETTINGS)

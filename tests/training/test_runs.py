@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -18,6 +19,7 @@ from limelight.foundation.files import read_json
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights
 from limelight.stages import distill, train
+from limelight.training import runs
 from limelight.training.learner import Learner
 from limelight.training.objectives import make_learner
 from limelight.training.selection import training_samples, validation_samples
@@ -130,6 +132,54 @@ def changed(**settings: object) -> Params:
     runs = {"teacher": {**RUN, **settings}, "again": {**RUN, "init": "artifacts/teacher"}, "student": STUDENT}
     profile = {**TREE["profiles"]["tiny"], "runs": runs}
     return Params.model_validate({**TREE, "profiles": {"tiny": profile}})
+
+
+def test_the_state_s_key_has_all_that_a_training_starts_from(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before the training: what `state_key` is given."""
+
+    class Asked(Exception):
+        pass
+
+    def state_key(run: Run, **inputs: Any) -> str:
+        raise Asked(inputs)
+
+    def inputs(stage: Any, params: Params, name: str) -> dict[str, Any]:
+        with pytest.raises(Asked) as caught:
+            stage.run(params, name)
+        return caught.value.args[0]
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(runs, "state_key", state_key)
+    monkeypatch.setattr(runs, "manifest_trees", lambda: {"toy": "1a2b", "other": "3c4d"})
+    sha256 = load_weights("artifacts/teacher")[1].provenance.sha256
+    first = inputs(train, changed(), "teacher")
+    assert (first["teacher"], first["init"], first["parts"]) == (None, None, {})
+    assert first["trees"] == {"toy": "1a2b"} and first["seed"] == 0
+    assert inputs(train, changed(), "again")["init"] == sha256
+    taught = inputs(distill, changed(), "student")
+    assert taught["teacher"][0] == sha256 and taught["init"] is None
+    partly = changed(parts={"backbone": str(project / "artifacts/teacher")})
+    assert inputs(train, partly, "teacher")["parts"] == {"backbone": sha256}
+
+
+def kept_in(start: runs._Start, **objective: Any) -> Path:
+    """The folder of the maps that the project's teacher makes for a student."""
+    settings = {**STUDENT["objective"], "teacher_maps": "once", **objective}
+    teacher, _ = runs._teacher(Run.model_validate({**STUDENT, "objective": settings}), start, "teacher")
+    return teacher.folder
+
+
+def test_kept_maps_have_a_folder_for_all_that_they_depend_on(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    start = runs._start(Run.model_validate(STUDENT), 0)
+    folders = [
+        kept_in(start),
+        kept_in(start, teacher_flip=True),
+        kept_in(start, teacher_size=96),
+        kept_in(replace(start, mean=(0, 0, 0))),
+        kept_in(replace(start, std=(1, 1, 1))),
+    ]
+    assert len({*folders}) == 5
 
 
 def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -48,10 +48,8 @@ class Distilled(Supervised):
     def maps(self) -> Path | None:
         return self.teacher.maps
 
-    def prepare(
-        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple, seed: int
-    ) -> None:
-        self.teacher.prepare(samples, run, accelerator, mean, std, seed)
+    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+        self.teacher.prepare(samples, run, accelerator, mean, std)
 
     def memory_savers(self) -> list[str]:
         return [*super().memory_savers(), "a smaller objective.teacher_size"]
