@@ -196,8 +196,8 @@ def export(
     from limelight.models.zoo.names import find_weights_folder
 
     folder = find_weights_folder(model)
-    beside = model if folder == model else Path("artifacts", model.name)
-    target = output or beside.with_name(f"{model.name}-deploy")
+    beside = (model if model.name else model.resolve()) if folder == model else Path("artifacts", model.name)
+    target = output or beside.with_name(f"{beside.name}-deploy")
     export_weights(folder, target, runtime, pictures)
     print(target)
 

@@ -1,5 +1,7 @@
 """One-line error messages for mistakes that the user can fix."""
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +21,21 @@ def mistakes_in_one_line() -> Iterator[None]:
         if error.filename is None:
             raise
         reason = f"no permission for {error.filename}; change it, or ask its owner"
+    except OSError as error:
+        reason = _of_the_disk(error)
     except RuntimeError as error:  # raised by pathlib for a symlink to itself
         if "Symlink loop" not in str(error):
             raise
         reason = f"{str(error).replace('Symlink loop from', 'links form a loop at')}; correct them"
     print(f"error: {reason}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def _of_the_disk(error: OSError) -> str:
+    """A name that is too long, or a full disk behind standard output; others are raised again."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:60]}... is too long for a file's name; give a shorter one"
+    if error.errno == errno.ENOSPC and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it cannot be written either
+        return "the disk behind standard output is full; free some space"
+    raise error

@@ -62,10 +62,13 @@ def create_model(name: str, **options: Any) -> "Network":
     difference = merged.pop("difference", None)
     try:
         model = network_class(name)(**merged)
-    except TypeError as error:
-        if "keyword argument" not in str(error):
+    except UserError:
+        raise
+    except Exception as error:  # of whichever layer a value does not suit
+        if not options:
             raise
-        raise UserError(f"model {name!r} does not take these options: {options} ({error})") from error
+        what = "does not take" if "keyword argument" in str(error) else "cannot be built with"
+        raise UserError(f"model {name!r} {what} these options: {options} ({error})") from error
     if difference is not None:
         model.add_differences(difference)
     return model

@@ -50,6 +50,17 @@ def describe(model: "Network", name: str, *, input_size: Size | None = None, **f
     return card.derived(**{"licence": defaults.licence, "independent": capabilities.independent, **facts})
 
 
+def check_replaceable(folder: Path | str) -> None:
+    """Refuse a folder of something else: weights take the place of all that is in theirs.
+
+    Raises:
+        UserError: it is not empty, and holds no weights.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise UserError(f"{folder} is not empty, and no weights folder; choose another place, or empty it")
+
+
 def save_weights(
     folder: Path | str, model: "Network", *, name: str, input_size: Size | None = None, **facts: Any
 ) -> Card:
@@ -58,7 +69,7 @@ def save_weights(
 
 
 def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
-    """Write `model` as a weights folder, whole or not at all, replacing what stood there.
+    """Write `model` as a weights folder, whole or not at all, replacing one that stood there.
 
     Args:
         card: its description, see `describe`.
@@ -67,11 +78,12 @@ def write_weights(folder: Path | str, model: "Network", card: Card) -> Card:
         The card as written, with the hashes of the files and the number of parameters.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or holds something else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    check_replaceable(folder)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
@@ -121,6 +133,7 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     Raises:
         UserError: a missing file, a hash that differs from the card's, or weights that do not fit the network.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from limelight.models.empty import empty_parameters
@@ -132,8 +145,12 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
         architecture = card.architecture
         model = create_model(architecture.model, **architecture.options, **assets_option(folder, card))
     path = Path(folder) / WEIGHTS
-    # Memory-mapped tensors would be unaligned, which changes the last bits of what is computed.
-    load_strict(model, load_file(path, backend="pread"), str(path), assign=True)
+    try:
+        # Memory-mapped tensors would be unaligned, which changes the last bits of what is computed.
+        state = load_file(path, backend="pread")
+    except SafetensorError as error:
+        raise UserError(f"{path} is no file of weights ({error}); get it anew, with its card") from error
+    load_strict(model, state, str(path), assign=True)
     return model.eval(), card
 
 

@@ -1,12 +1,14 @@
 """What every stage's `main` does: die with its parent, read params.yaml, report a user's mistake in one line."""
 
 import ctypes
+import inspect
 import os
 import signal
 import sys
 from collections.abc import Callable
 
 from limelight.config import Params, load_params
+from limelight.foundation.errors import UserError
 from limelight.one_line import mistakes_in_one_line
 
 _PR_SET_PDEATHSIG = 1
@@ -24,6 +26,12 @@ def stage_main(run: Callable[..., None]) -> None:
     """
     _die_with_parent()
     with mistakes_in_one_line():
+        try:
+            inspect.signature(run).bind(None, *sys.argv[1:])
+        except TypeError as error:
+            raise UserError(
+                f"{error}; the stages train, distill, reparameterize, weights and evaluate take a name"
+            ) from None
         params: Params = load_params()
         run(params, *sys.argv[1:])
 

@@ -1,9 +1,11 @@
 """The command line, as it is typed: exit statuses, trees, resuming, what it refuses."""
 
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -140,6 +142,47 @@ def test_other_settings_are_not_mixed(run) -> None:
         assert "out/a.png exists and was made with other settings" in str(result.exception)
     assert run("in", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
     assert set(np.unique(read_image(Path("out/a.png")))) <= {0, 255}
+
+
+def test_a_background_is_not_overwritten(run) -> None:
+    draw("in/a.png", "bg/a.png")
+    before = Path("bg/a.png").read_bytes()
+    for arguments in (("in/a.png", "-o", "bg/a.png"), ("in", "-o", "bg")):
+        refused = run(*arguments, "--kind", "bg/a.png").exception
+        assert isinstance(refused, UserError) and re.search(
+            "or its background|is itself one of the pictures", str(refused)
+        )
+    assert Path("bg/a.png").read_bytes() == before
+
+
+def test_an_empty_source_is_not_this_folder(run) -> None:
+    draw("a.png")
+    assert "a source is empty; name a picture" in str(run("").exception)
+    assert "is no rate of frames" in str(run(".", "--video", "--rate", "1e999999999").exception)
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), f"{'x' * 60}... is too long for a file's name"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk behind standard output is full"),
+    ],
+)
+def test_names_and_disks_have_an_end(problem: OSError, said: str) -> None:
+    """In a process of its own, whose standard output is closed after it."""
+    script = (
+        "from limelight.one_line import mistakes_in_one_line\nwith mistakes_in_one_line():\n    raise OSError(*{!r})"
+    )
+    given = tuple(filter(None, (problem.errno, problem.strerror, problem.filename)))
+    done = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: {said}")
+
+
+def test_a_stage_without_its_name_says_so(tmp_path: Path) -> None:
+    script = "from limelight.stages.runner import stage_main; stage_main(lambda params, name: None)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("error: missing a required argument: 'name'; the stages")
 
 
 def test_options_reach_the_predictor(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,6 +546,15 @@ def test_import_checks_the_hash_first(tmp_path: Path, monkeypatch: pytest.Monkey
     result = CliRunner().invoke(app, ["import", "net.pth", "--model", "sdnet", "--sha256", "0" * 64])
     assert "expected 000" in str(result.exception) and isinstance(result.exception, UserError)
     assert files(".") == {"net.pth"}
+
+
+def test_an_export_does_not_replace_what_it_is_made_of(untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").touch()
+    for target, said in ((untrained, "holds the weights themselves"), (tmp_path / "other", "and no weights folder")):
+        result = CliRunner().invoke(app, ["export", str(untrained), "--runtime", "onnx-fp32", "-o", str(target)])
+        assert isinstance(result.exception, UserError) and said in str(result.exception)
+    assert (tmp_path / "other/thesis.txt").is_file()
 
 
 @pytest.mark.slow

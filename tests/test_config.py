@@ -87,6 +87,9 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
             "run 'later' starts from artifacts/early, which is made here: name that as its base",
         ),
         ({"imported": ["student"]}, "imported: student would be overwritten"),
+        ({"imported": ["../other"]}, "'../other' cannot be a folder's name; choose one without slashes"),
+        ({"train": {"": "scfnet"}}, "'' cannot be a folder's name"),
+        ({"train": {"..": "scfnet"}}, "'..' cannot be a folder's name"),
         ({"train": {"teacher": "scfnet", "student": "sdnet"}}, "'student' is listed in several of train, finetune"),
         ({"deploy": {"teacher2": "sdnet"}}, "deploy: 'teacher2' is not one of"),
         ({"evaluate": {"student-deployed": "sdnet"}}, "evaluate: 'student-deployed' is not one of"),
@@ -202,6 +205,25 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> N
         load(tmp_path, content)
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """One that is merged in from elsewhere may stand again: that is what merging is for."""
+    with pytest.raises(UserError, match=r"params.yaml is not valid YAML: 'seed' stands twice in .*line 2"):
+        load(tmp_path, "seed: 0\nseed: 5\n")
+    merged = (
+        "profiles: {demo: {runs: {a: &a {model: sdnet, epochs: 2}, b: &b {<<: *a, epochs: 3}, c: {<<: *b, epochs: 4}}}}"
+    )
+    with pytest.raises(UserError, match=r"profiles\.demo\.data: missing"):
+        load(tmp_path, merged)
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes("# größer\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"params\.yaml is not UTF-8 text"):
+        load_params(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory; give a file of settings"):
+        load_params(tmp_path)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found"):
         load_params(tmp_path / "params.yaml")
@@ -215,6 +237,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"name": "x", "render": {"scenes": 3, "hidden": 0.5}}, "hidden is of kind toys"),
         ({"name": "x", "path": "a", "render": {"scenes": 3}}, "give one of path, url and render"),
         ({"name": "x", "path": "a", "split": {"train": 0.5, "test": 0.4}}, "sum to 0.9, not to 1"),
+        ({"name": "x", "path": "a", "split": {"train": float("nan")}}, "shares of split must be from 0 to 1"),
+        ({"name": "x", "path": "a", "split": {"train": -1.0, "test": 2.0}}, "shares of split must be from 0 to 1"),
+        ({"name": "a/b", "path": "a"}, "'a/b' cannot be a folder's name"),
         (
             {"name": "x", "path": "a", "labels": "classes", "classes": {1: "cat", 255: "dog"}, "ignore": [0, 255]},
             "255 is both a class and ignored",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from limelight.config.patterns import NAME, problem
-from limelight.foundation.section import Section
+from limelight.foundation.section import Section, check_name
 from limelight.models.card import Modality
 
 Labels = Literal["none", "mask", "classes"]
@@ -83,6 +83,7 @@ class DatasetRequest(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "DatasetRequest":
+        check_name(self.name)
         if self.url and not self.sha256:
             raise ValueError("an archive by url needs its sha256")
         if self.sha256 and not self.url:
@@ -92,6 +93,8 @@ class DatasetRequest(Section):
         both = sorted({*(self.classes or ())} & {*(self.ignore or ())})
         if both:
             raise ValueError(f"{both[0]} is both a class and ignored; take it out of `classes` or of `ignore`")
+        if isinstance(self.split, dict) and not all(0 <= share <= 1 for share in self.split.values()):
+            raise ValueError("the shares of split must be from 0 to 1")
         if isinstance(self.split, dict) and abs(sum(self.split.values()) - 1) > 1e-6:
             raise ValueError(f"the shares of split sum to {sum(self.split.values()):g}, not to 1")
         return self

@@ -1,15 +1,15 @@
 """The whole of params.yaml: which runs are trained, what they start from, and the profiles to choose from."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from limelight.config.data import Data, Validate
 from limelight.config.deployment import Deploy, Package
 from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.run import Run
 from limelight.foundation.errors import UserError
-from limelight.foundation.section import Section
+from limelight.foundation.section import Section, check_name
 from limelight.models.families import FAMILIES
 from limelight.models.registry import entry
 
@@ -79,6 +79,13 @@ class Params(Section):
     evaluate: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
     tracking: Tracking = Tracking()
     profiles: dict[str, Profile]
+
+    @field_validator("train", "finetune", "imported", "distil", "finetune_distil")
+    @classmethod
+    def _check_names(cls, names: Any) -> Any:
+        for name in names:
+            check_name(name)
+        return names
 
     @model_validator(mode="after")
     def _check(self) -> "Params":

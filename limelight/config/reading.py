@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from limelight.config.params import Params
 from limelight.config.presets import with_preset
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_text
 from limelight.foundation.section import Section
 
 T = TypeVar("T", bound=Section)
@@ -23,15 +24,29 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(read_text(path), _Loader)
     except FileNotFoundError as error:
         raise UserError(f"{path} not found; run this in the folder that holds it") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give a file of settings") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold a mapping of sections, not {type(tree).__name__}")
     _fill_presets(tree, path)
     return parse(Params, tree, str(path))
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for place, (key, _) in enumerate(node.value):
+            if isinstance(key, yaml.ScalarNode) and key.value in keys[:place]:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+        return node
 
 
 def _fill_presets(tree: dict[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ from limelight.inference.pictures import read_sample
 from limelight.media.sources import find_sources
 from limelight.models.base import Network
 from limelight.models.card import Card
-from limelight.models.weights import load_weights, write_weights
+from limelight.models.weights import check_replaceable, load_weights, write_weights
 
 
 def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
@@ -101,6 +101,9 @@ def export_weights(source: Path, target: Path, runtimes: Sequence[str], pictures
         UserError: see `deployable` and `limelight.deploy.export.export`; or there are no pictures.
     """
     settings = Deploy()
+    if target.resolve() == source.resolve():
+        raise UserError(f"{target} holds the weights themselves; choose another place (--output)")
+    check_replaceable(target)
     model, card = load_weights(source)
     sources = [] if pictures is None else find_sources([pictures])
     images = [read_image(each.path) for each in sources[:: -(-len(sources) // settings.samples) or 1]]

@@ -190,7 +190,12 @@ def complete(inputs: Sequence[Input], feeds: Feeds) -> Feeds:
 
 
 def check_picture(image_HW3: np.ndarray) -> None:
-    """Raise a UserError where an array is not uint8 HxWx3, or is empty."""
+    """Raise a UserError where it is no array, not uint8 HxWx3, or empty."""
+    if not isinstance(image_HW3, np.ndarray):
+        raise UserError(
+            f"a picture must be a uint8 array of shape (height, width, 3), got {type(image_HW3).__name__}; "
+            "limelight.imaging.images.read_image reads files"
+        )
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.size == 0:
         raise UserError(
             f"a picture must be a uint8 array of shape (height, width, 3), got {image_HW3.dtype} {image_HW3.shape}"

@@ -30,7 +30,7 @@ LOSSLESS = 100
 """A WebP quality; the default for pictures with transparency: lossy blocks would smear colours across the object's
 edge into pixels with alpha 0."""
 
-_MAX_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
+_MAX_SIDE = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535, ".png": 1_000_000}
 _METRE_PER_INCH = 0.0254
 _INCH = 2
 """A value of EXIF ResolutionUnit."""
@@ -209,12 +209,13 @@ def encode(pixels: np.ndarray, file_type: str = ".png", *, quality: int | None =
         buffer = io.BytesIO()
         np.save(buffer, pixels, allow_pickle=False)
         return buffer.getvalue()
-    if file_type == ".png":
-        return with_dpi(_png(pixels), dpi)
     longest = _MAX_SIDE[file_type]
     if max(pixels.shape[:2]) > longest:
         height, width = pixels.shape[:2]
-        raise UserError(f"{width}x{height} exceeds the {longest} pixels a side of {file_type} files; write a .png file")
+        remedy = "cut the picture" if file_type == ".png" else "write a .png file"
+        raise UserError(f"{width}x{height} exceeds the {longest} pixels a side of {file_type} files; {remedy}")
+    if file_type == ".png":
+        return with_dpi(_png(pixels), dpi)
     image, buffer = Image.fromarray(pixels), io.BytesIO()
     if quality is None:
         quality = LOSSLESS if image.mode == "RGBA" and file_type == ".webp" else QUALITY

@@ -20,6 +20,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 _PREFERENCE = ("openvino-fp32", "onnx-fp32")
 """CPU runtimes, fastest first."""
+_MOST_PIXELS = 1 << 15
+"""A side that OpenCV can still resize to."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Request:
             )
         if self.high_resolution and (self.processing_res is not None or self.policy not in (None, "stretch")):
             raise UserError("high resolution is reached by tiles of one size; leave the other sizes out")
+        sides = self.size if isinstance(self.size, tuple) else (self.size,)
+        if any(side is not None and side > _MOST_PIXELS for side in (*sides, self.processing_res)):
+            raise UserError(f"no network sees pictures of more than {_MOST_PIXELS} pixels a side; give a smaller size")
         if self.processing_res is not None and self.processing_res < 0:
             raise UserError(
                 f"the processing resolution must be positive, or 0 for each picture's own; got {self.processing_res}"

@@ -175,6 +175,8 @@ class Predictor(Generic[Result]):
             finished = time.perf_counter()
         shared = {"pre": 1000 * (prepared - started) / len(images), "net": 1000 * (finished - begun) / len(images)}
         for index, (image_HW3, map_Khw) in enumerate(zip(images, maps.probability_BKhw, strict=True)):
+            if not np.isfinite(map_Khw).all():
+                raise UserError("the network computes numbers that are not finite; its weights are damaged")
             before = time.perf_counter()
             map_Khw = self._refined(map_Khw, image_HW3, size)
             uncertainty_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]

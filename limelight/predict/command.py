@@ -174,9 +174,9 @@ def _predict_one(job: Job, request: Request, target: str, second: Second, piped:
     if source != STREAM:
         check_is_read(source)
     places = _places(target, job.style)
-    inputs = {Path(path).resolve() for path in (source, companion) if path is not None}
+    inputs = {Path(path).resolve() for path in (source, companion, *job.style.files) if path is not None}
     if target != STREAM and any(place.resolve() in inputs for place in places):
-        raise UserError(f"{target} is the picture itself, or its companion; choose another --output")
+        raise UserError(f"{target} is the picture itself, its companion or its background; choose another --output")
     given = Path(source) if piped is None else piped.read_all()
     picture = read_picture(given, companion, modality, job.style.max_pixels)
     (prediction,) = job.predict([picture])

@@ -76,6 +76,8 @@ class Request:
 
 def check_sources(sources: Sequence[str]) -> None:
     """Refuse what does not exist, before seconds are spent on loading."""
+    if "" in sources:
+        raise UserError("a source is empty; name a picture, a video or a folder of them ('.' is this one)")
     for path in (Path(source) for source in sources if source != STREAM):
         check_link(path)
         with suppress(PermissionError):  # said when it is read

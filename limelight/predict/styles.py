@@ -59,6 +59,8 @@ class Style:
 
     def __post_init__(self) -> None:
         name = self.name  # raises for an unknown kind
+        if self.file_type == ".npy":
+            raise UserError("numbers as they are (.npy) are of kind npy; ask for that kind, and leave the format out")
         if self.file_type not in FILE_TYPES:
             raise UserError(f"results are {', '.join(FILE_TYPES)} or .npy files, not {self.file_type}; choose another")
         if self.kind in EXACT and self.file_type != ".png":
@@ -89,6 +91,11 @@ class Style:
     def moving(self) -> Path | None:
         """The video to put behind the object, if the kind is one."""
         return self.output.moving
+
+    @property
+    def files(self) -> list[Path]:
+        """What it reads besides the pictures: a background."""
+        return [] if self.name == self.kind or self.output.background_sha256 is None else [Path(self.kind)]
 
     @property
     def suffix(self) -> str:

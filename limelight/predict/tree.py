@@ -96,7 +96,7 @@ def predict_tree(
     """
     targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
     inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
-    _refuse_to_destroy(inputs, targets)
+    _refuse_to_destroy([*chain(*inputs.values()), *job.style.files], targets)
     report = Report(failures=list(refused))
     done = _begin(folder, job.record() | _record(companions), targets, overwrite, report)
     if isinstance(job.style, LabelStyle):
@@ -177,9 +177,8 @@ def _record(companions: Companions | None) -> dict[str, Any]:
     return {"companions": [companions.modality, path_text(companions.folder)]} if companions else {}
 
 
-def _refuse_to_destroy(inputs: dict[Source, list[Path]], targets: dict[Source, list[Path]]) -> None:
+def _refuse_to_destroy(given: Sequence[Path], targets: dict[Source, list[Path]]) -> None:
     resolved = cache(Path.resolve)
-    given = [path for paths in inputs.values() for path in paths]
     pictures = {resolved(path.parent) / path.name for path in given}
     pictures |= {path.resolve() for path in given if path.is_symlink()}
     results = Counter(resolved(target.parent) / target.name for made in targets.values() for target in made)

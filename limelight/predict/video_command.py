@@ -271,6 +271,8 @@ def _rate(request: Request) -> Fraction | None:
     if request.rate is None:
         return None
     try:
+        if "e" in request.rate.casefold():
+            raise ValueError("a fraction of any number of digits would be computed")
         rate = Fraction(request.rate).limit_denominator(1001)  # FFmpeg's fractions have 32 bits
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)

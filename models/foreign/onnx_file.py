@@ -149,10 +149,10 @@ def _map_output(session: Any, wanted: str | None, file: Path) -> str:
 
 def _check_values(session: Any, name: str, output: str, size: Size, logits: bool, file: Path) -> None:
     """Run the network on noise once: it must compute a map, and probabilities if it says so."""
-    noise_13HW = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
     try:
+        noise_13HW = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
         (result,) = session.run([output], {name: noise_13HW})
-    except Exception as error:  # of onnxruntime, by operator
+    except Exception as error:  # of onnxruntime, by operator; or there is no memory for it
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{file} cannot compute a picture of {size[0]}x{size[1]}: {reason}; give another --size"

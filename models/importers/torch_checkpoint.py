@@ -27,7 +27,9 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
             break
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise UserError(f"{path} holds no state dict (names to tensors); give the checkpoint's weights alone")
     return {key.removeprefix("module."): value for key, value in content.items()}
 

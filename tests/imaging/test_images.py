@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_to
 from limelight.imaging.header import open_picture
-from limelight.imaging.images import image_size, read_companion, read_image, read_photo, write_png
+from limelight.imaging.images import encode, image_size, read_companion, read_image, read_photo, write_png
 
 SIDES = st.integers(1, 40)
 FEW = settings(max_examples=60, deadline=None)
@@ -466,3 +466,8 @@ def test_limits_can_be_raised_beyond_pillows_own(recwarn):
 def test_real_photos_decode_to_pillows_pixels(shared):
     for path in sorted((shared / "realdata/rgb/images").iterdir())[::40]:
         np.testing.assert_array_equal(read_image(path), by_pillow(path.read_bytes()))
+
+
+def test_a_file_s_longest_side_is_said() -> None:
+    with pytest.raises(UserError, match=r"1000001x1 exceeds the 1000000 pixels a side of \.png files; cut"):
+        encode(np.zeros((1, 1_000_001), np.uint8))

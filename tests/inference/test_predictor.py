@@ -16,7 +16,8 @@ from limelight.imaging.geometry import fixed_size, stretch, to_picture
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.card import Prepare
-from limelight.models.weights import load_weights
+from limelight.models.registry import create_model
+from limelight.models.weights import load_weights, save_weights
 from tests.tolerance import assert_agree
 
 
@@ -70,6 +71,27 @@ def test_batches_are_cut_and_kept_in_order(predictor: SaliencyPredictor) -> None
     for one, other in zip(together, cut, strict=True):
         assert_agree(other.saliency_HW, one.saliency_HW, "sdnet")
     assert predictor.predict([]) == []
+
+
+def test_what_is_no_picture_is_named(predictor: SaliencyPredictor) -> None:
+    for given_ in ("photo.jpg", None, [[0]]):
+        with pytest.raises(UserError, match=r"got (str|NoneType|list); .*read_image reads files"):
+            predictor.predict([given_])
+
+
+def test_numbers_that_are_not_finite_are_no_map(tmp_path: Path) -> None:
+    network = create_model("sdnet", width=12)
+    with torch.no_grad():
+        network.encoder.stem.weight[0, 0, 0, 0] = torch.nan
+    save_weights(tmp_path, network, name="sdnet", input_size=(32, 32))
+    with pytest.raises(UserError, match="numbers that are not finite; its weights are damaged"):
+        load(tmp_path, device="cpu").predict([np.zeros((20, 30, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("option", ["size", "processing_res"])
+def test_sizes_have_an_end(untrained: Path, option: str) -> None:
+    with pytest.raises(UserError, match="no network sees pictures of more than 32768 pixels a side"):
+        load(untrained, **{option: 2**31})
 
 
 def test_no_stretching_to_full_contrast(predictor: SaliencyPredictor) -> None:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import sha256_file
 from limelight.models.empty import empty_parameters
 from limelight.models.registry import create_model
-from limelight.models.weights import read_card, save_weights
+from limelight.models.weights import load_weights, read_card, save_weights
 
 
 def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
@@ -34,6 +35,31 @@ def test_a_misspelt_value_of_a_card_is_named(untrained: Path, tmp_path: Path) ->
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match=r"card\.json: prepare\.polciy: Extra inputs are not permitted; the card was"):
         read_card(tmp_path)
+
+
+def test_weights_take_no_other_folder_s_place(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    network = create_model("sdnet", width=12)
+    with pytest.raises(UserError, match="is not empty, and no weights folder; choose another place, or empty it"):
+        save_weights(tmp_path, network, name="sdnet")
+    assert (tmp_path / "thesis.txt").read_text() == "all of it"
+    for _ in range(2):
+        save_weights(tmp_path / "w", network, name="sdnet")
+
+
+def test_a_file_that_is_no_safetensors_is_named_whatever_its_card_says(untrained: Path, tmp_path: Path) -> None:
+    card = json.loads((untrained / "card.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes(b"junk")
+    card["provenance"]["sha256"] = sha256_file(tmp_path / "model.safetensors")
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="is no file of weights"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize("value", [-1, "a", 0])
+def test_options_of_a_wrong_value_are_named(value: object) -> None:
+    with pytest.raises(UserError, match=r"'sdnet' cannot be built with these options: \{'width': "):
+        create_model("sdnet", width=value)
 
 
 @pytest.mark.parametrize("name", ["scfnet-swinb", "scfnet-resnet50", "diffsod", "segdiffusion"])
