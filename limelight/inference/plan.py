@@ -20,8 +20,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 _PREFERENCE = ("openvino-fp32", "onnx-fp32")
 """CPU runtimes, fastest first."""
-_MOST_PIXELS = 1 << 15
-"""A side that OpenCV can still resize to."""
+_MOST_PIXELS = 1 << 27
+"""Of a side: numbers far beyond it are none to OpenCV. What fits into memory is less, and said when it does not."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_numbers_that_are_not_finite_are_no_map(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["size", "processing_res"])
 def test_sizes_have_an_end(untrained: Path, option: str) -> None:
-    with pytest.raises(UserError, match="no network sees pictures of more than 32768 pixels a side"):
+    with pytest.raises(UserError, match="no network sees pictures of more than 134217728 pixels a side"):
         load(untrained, **{option: 2**31})
 
 
