@@ -32,10 +32,11 @@ def mistakes_in_one_line() -> Iterator[None]:
 
 
 def _of_the_disk(error: OSError) -> str:
-    """A name that is too long, or a full disk behind standard output; others are raised again."""
+    """A name that is too long, or a full disk; others are raised again."""
     if error.errno == errno.ENAMETOOLONG:
         return f"{str(error.filename)[:60]}... is too long for a file's name; give a shorter one"
-    if error.errno == errno.ENOSPC and error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it cannot be written either
-        return "the disk behind standard output is full; free some space"
+    if error.errno == errno.ENOSPC:
+        # It may be the one behind standard output: what is left to print cannot be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return f"no space is left on the disk{f' of {error.filename}' if error.filename else ''}; free some"
     raise error

@@ -166,7 +166,7 @@ def test_an_empty_source_is_not_this_folder(run) -> None:
     ("problem", "said"),
     [
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), f"{'x' * 60}... is too long for a file's name"),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk behind standard output is full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left on the disk; free some"),
     ],
 )
 def test_names_and_disks_have_an_end(problem: OSError, said: str) -> None:
