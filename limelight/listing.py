@@ -16,7 +16,7 @@ from limelight.models.zoo.pin import ByHand, Pin
 from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import folder_of
 
-INDEX = Path("data/index.json")
+INDEX, ARTIFACTS = Path("data/index.json"), Path("artifacts")
 
 
 def model_lines(pattern: str, artifacts: Path) -> list[str]:
@@ -24,8 +24,10 @@ def model_lines(pattern: str, artifacts: Path) -> list[str]:
     `artifacts`. A pattern may also match the weights' names; then their networks are listed with them.
 
     Raises:
-        UserError: no name matches.
+        UserError: no name matches, or `artifacts` is given and not there.
     """
+    if artifacts != ARTIFACTS and not artifacts.is_dir():
+        raise UserError(f"{artifacts} is not a folder; give the one that holds weights folders, or leave it out")
     found, names = {**_shipped(), **find_weights(artifacts)}, list_models(pattern)
     if not names:
         found = {folder: card for folder, card in found.items() if fnmatchcase(folder.name, pattern)}

@@ -519,6 +519,8 @@ def test_models_lists_networks_and_weights(untrained: Path) -> None:
     assert result.exit_code == 0
     assert "SDNet with batch norm" in result.stdout and "745,197" in result.stdout and "swinb" not in result.stdout
     assert isinstance(CliRunner().invoke(app, ["models", "nothing*"]).exception, UserError)
+    missing = CliRunner().invoke(app, ["models", "--artifacts", str(untrained / "none")])
+    assert f"{untrained / 'none'} is not a folder" in str(missing.exception)
 
 
 def test_models_lists_what_is_damaged_too(untrained: Path, tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
             {"samples": {"frames": 8}, "augment": [{"name": "background", "probability": 0.1}]},
             "the augmentation background is for stills",
         ),
+        ({"schedule": {"warmup_epochs": -1}}, "student.schedule.warmup_epochs: Input should be greater than or equal"),
+        ({"schedule": {"period_epochs": 0}}, "student.schedule.period_epochs: Input should be greater than 0"),
+        ({"schedule": {"name": "poly", "power": 0}}, "student.schedule.power: Input should be greater than 0"),
+        ({"schedule": {"name": "steps", "milestones": [0]}}, "student.schedule.milestones.0: Input should be greater"),
+        ({"schedule": {"warmup_epochs": 3.5}, "epochs": 3}, "schedule.warmup_epochs is 3.5, of 3 epochs in all"),
+        (
+            {"schedule": {"name": "steps", "milestones": [2, 3]}, "epochs": 3},
+            "schedule.milestones: 3 is not within 3 epochs; leave it out, or train longer",
+        ),
         ({"schedule": {"final": 1.5}}, "student.schedule.final: Input should be less than or equal to 1"),
         ({"schedule": {"final": -0.1}}, "student.schedule.final: Input should be greater than or equal to 0"),
         ({"optimiser": {"betas": [0.9, 1.0]}}, "student.optimiser.betas.1: Input should be less than 1"),
@@ -184,6 +193,19 @@ def test_a_preset_lends_what_the_named_optimiser_and_schedule_have(tmp_path: Pat
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
         load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distil={}))
+
+
+def test_runs_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
+    teachers = {"student": "second", "second": "student"}
+    circle = tree(distil={name: {"family": "sdnet", "teacher": teacher} for name, teacher in teachers.items()})
+    runs = circle["profiles"]["demo"]["runs"]
+    runs["second"] = runs["student"]
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, circle)
+    assert "no run of these can be the first: " in str(caught.value)
+    assert "student needs second needs student" in str(caught.value) or "second needs student needs second" in str(
+        caught.value
+    )
 
 
 def test_a_run_has_few_settings() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from limelight.foundation.section import Section
 
@@ -78,13 +78,17 @@ class Schedule(Section):
     """The learning rate over the training, as a share of the optimiser's lr."""
 
     name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
-    warmup_epochs: float = 0.0
-    warmup_start: float = Field(default=0.01, description="share of lr at the first step of the warm-up")
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    warmup_start: float = Field(default=0.01, ge=0, le=1, description="share of lr at the first step of the warm-up")
     final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
-    period_epochs: float | None = Field(default=None, description="length of the cosine; null = the whole training")
-    milestones: list[int] = Field(default_factory=list, description="epochs at which lr is multiplied by gamma (steps)")
-    gamma: float = 0.1
-    power: float = 0.9
+    period_epochs: float | None = Field(
+        default=None, gt=0, description="length of the cosine; null = the whole training"
+    )
+    milestones: list[PositiveInt] = Field(
+        default_factory=list, description="epochs at which lr is multiplied by gamma (steps)"
+    )
+    gamma: float = Field(default=0.1, gt=0)
+    power: float = Field(default=0.9, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> "Schedule":
@@ -92,6 +96,19 @@ class Schedule(Section):
         if self.name == "exponential" and self.final == 0:
             raise ValueError("an exponential never comes down to 0; give a final share above it, such as 0.01")
         return self
+
+    def check_fits(self, epochs: int) -> None:
+        """Refuse parts of the schedule that a training of so many epochs never comes to.
+
+        Raises:
+            ValueError: the warm-up is longer, or a milestone is not within it.
+        """
+        if self.warmup_epochs > epochs:
+            raise ValueError(f"schedule.warmup_epochs is {self.warmup_epochs:g}, of {epochs} epochs in all; shorten it")
+        if late := [milestone for milestone in self.milestones if milestone >= epochs]:
+            raise ValueError(
+                f"schedule.milestones: {late[0]} is not within {epochs} epochs; leave it out, or train longer"
+            )
 
 
 def _refuse_foreign(section: Section, what: str, name: str) -> None:

@@ -1,5 +1,6 @@
 """The whole of params.yaml: which runs are trained, what they start from, and the profiles to choose from."""
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -125,6 +126,7 @@ class Params(Section):
                 raise ValueError(f"run {name!r}: base {base!r} is neither a run nor listed under imported")
             if base not in self._starts(name):
                 raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
+        self._check_order()
         for name in set().union(self.train, self.finetune, self.distil, self.finetune_distil):
             # Of other sources DVC does not know: it would neither make them first nor see that they changed.
             for source in sorted(self._starts(name) & present - {self.bases.get(name)}):
@@ -132,6 +134,18 @@ class Params(Section):
                     f"run {name!r} starts from artifacts/{source}, which is made here: name that as its base under "
                     "finetune or finetune_distil"
                 )
+
+    def _check_order(self) -> None:
+        """Check that no run waits for itself, by way of teachers and bases."""
+        made_from = TopologicalSorter[str]()
+        for sources in (self.teachers, self.bases):
+            for name, source in sources.items():
+                made_from.add(name, source)
+        try:
+            made_from.prepare()
+        except CycleError as error:
+            circle = " needs ".join(reversed(error.args[1]))
+            raise ValueError(f"no run of these can be the first: {circle}; name another teacher or base") from None
 
     def _starts(self, run: str) -> set[str]:
         """The artifacts that a run, or a part of it, starts from."""

@@ -87,6 +87,7 @@ class Run(Section):
     @model_validator(mode="after")
     def _check(self) -> "Run":
         check_order(self.augment)
+        self.schedule.check_fits(self.epochs)
         if self.samples.frames > 1 and any(isinstance(each, Background) for each in self.augment):
             raise ValueError("the augmentation background is for stills: frames of a window would be cut differently")
         if self.samples.unlabelled and self.objective.name != "distilled":

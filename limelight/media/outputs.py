@@ -18,7 +18,7 @@ import numpy as np
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
-from limelight.imaging.images import read_image
+from limelight.imaging.images import read_photo
 from limelight.imaging.transparency import Transparency
 from limelight.media.foreground import REACH, unmixed
 from limelight.media.video.formats import is_video
@@ -122,7 +122,10 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
     name, digest = f"on-{Path(kind).stem}", sha256_file(kind)
     if is_video(kind):
         return Output(name, _on_nothing, digest, moving=Path(kind))
-    return Output(name, _on_picture(read_image(kind, max_pixels=max_pixels)), digest)
+    photo = read_photo(kind, max_pixels=max_pixels)
+    if photo.omitted:
+        raise UserError(f"the background {kind} is not one whole picture: {photo.omitted}")
+    return Output(name, _on_picture(photo.image_HW3), digest)
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:

@@ -57,7 +57,7 @@ def scan(arguments: Sequence[Path], *, skip: Collection[Path] = ()) -> Scan:
         if not argument.exists():
             raise UserError(f"{argument} does not exist; give a picture or a folder of pictures")
     walk = Walk([path.resolve() for path in arguments if path.is_dir()], marker=RECORD)
-    files, refused = _sort_files([_place(path) for path in arguments if not path.is_dir()])
+    files, refused = _sort_files([absolute(path) for path in arguments if not path.is_dir()])
     pictures = list(dict.fromkeys(files + walk.files))
     refused |= dict(walk.refused)
     identities = {folder: identify(folder) for folder in skip}
@@ -92,6 +92,11 @@ def check_link(argument: Path) -> None:
     """Raise UserError where an argument is a broken link."""
     if os.path.islink(argument) and not os.path.exists(argument):  # noqa: PTH110, PTH114 - Path raises in a closed folder
         raise UserError(f"{argument} is a link to {argument.readlink()}, which cannot be reached; correct the link")
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path that identifies a file; links in its folder are resolved, the file's own is not."""
+    return path.parent.resolve() / path.name
 
 
 def path_text(path: Path) -> str:
@@ -137,11 +142,6 @@ def _match(source: Source, candidates: list[Path], where: Path, refused: Mapping
         names = ", ".join(path.name for path in named)
         return UserError(f"{source.below} could have any of {names} in {where}; keep one, or give it the same name")
     return UserError(f"companion {named[0]}: {refused[named[0]]}") if named[0] in refused else named[0]
-
-
-def _place(path: Path) -> Path:
-    """Return the absolute path that identifies a file; links in its folder are resolved, the file's own is not."""
-    return path.parent.resolve() / path.name
 
 
 def _sort_files(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
-from limelight.media.sources import RECORD
+from limelight.media.sources import RECORD, absolute
 from limelight.media.suffixes import is_picture
 from limelight.media.video.clip import Clip
 from limelight.media.video.folder import FrameFolder, frame_folders
@@ -38,22 +38,26 @@ def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
     Raises:
         UserError: it is one of the folders.
     """
-    places: dict[Path, Path] = {}
+    found: dict[
+        Path, tuple[Path, Path]
+    ] = {}  # a video may be given twice: as a/b.mp4 and a/../a/b.mp4, or in its folder
     for source in sources:
         if is_video(source) and source.is_file():
-            places.setdefault(source, Path(source.name))
+            found.setdefault(absolute(source), (source, Path(source.name)))
         elif os.path.isdir(source):  # noqa: PTH112 - Path raises in a folder without access
             root, own = source.resolve(), results.resolve()
             videos = Walk([root], marker=RECORD, is_wanted=is_video).files
             if videos and own == root:
                 raise UserError(f"{results} is the folder of the videos themselves; choose another --output")
-            within = [path.relative_to(root) for path in videos if root not in own.parents or own not in path.parents]
-            places |= {source / place: place for place in within}
+            for path in videos:
+                if root not in own.parents or own not in path.parents:
+                    place = path.relative_to(root)
+                    found.setdefault(path, (source / place, place))
     # By the name without suffix where that is unique, as results of pictures are.
-    stems = Counter(str(place.with_suffix("")).casefold() for place in places.values())
+    stems = Counter(str(place.with_suffix("")).casefold() for _, place in found.values())
     return [
         Found(path, place if stems[str(place.with_suffix("")).casefold()] > 1 else place.with_suffix(""), _file(path))
-        for path, place in places.items()
+        for path, place in found.values()
     ]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,19 +10,20 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
 from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import FILE_TYPES, read_picture
-from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
+from limelight.media.sources import RECORD, absolute, check_link, find_companions, find_sources, scan
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
+from limelight.media.video.formats import FORMATS
 from limelight.media.walk import Walk
 from limelight.predict.request import (
     STREAM,
-    AnyPredictor,
     Request,
     check_sources,
     check_task,
     is_folder,
     load_predictor,
+    print_description,
     result_suffix,
     style_of,
 )
@@ -63,8 +64,8 @@ def run(request: Request) -> int:
     status = run_videos(request, videos)
     if request.video:
         return status
-    taken = {video.path for video in videos}
-    others = [path for path in paths if path not in taken]
+    taken = {absolute(video.path) for video in videos}
+    others = [path for path in paths if absolute(path) not in taken]
     folders = [path.resolve() for path in others if path.is_dir()]
     walk = Walk(folders, marker=RECORD)
     if status == INTERRUPTED or (len(folders) == len(others) and not walk.files and not walk.refused):
@@ -96,22 +97,11 @@ def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
     check_task(predictor, style, request)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])
     if not request.quiet:
-        print(predictor.description, file=sys.stderr)
-        for text in _notes(request, predictor):
-            print(f"note: {text}", file=sys.stderr)
+        print_description(request, predictor)
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
         return _predict_one(job, request, single, second, piped)
     return _predict_many(job, request, Path(target), second)
-
-
-def _notes(request: Request, predictor: AnyPredictor) -> Iterator[str]:
-    """Yield warnings about settings that work, but give worse results than the weights' own."""
-    use = predictor.card.use
-    if request.denoise_steps and use.denoise_steps is None:
-        yield "these weights were trained for a single step without noise; several steps give worse results"
-    if use.caution:
-        yield use.caution
 
 
 def _file_type(request: Request) -> str:
@@ -155,6 +145,8 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
         if target != STREAM and (folder or suffix != made):
             raise UserError(f"{target}: the result of - (standard input) has no name; name a {made} file")
         return target
+    if not folder and suffix in FORMATS:
+        raise UserError(f"{target} is the name of a video, and there is none; name a {made} file, or a folder")
     if folder or suffix not in {*EXTENSIONS, ".npy"}:
         return None
     if not one:

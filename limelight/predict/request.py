@@ -1,7 +1,8 @@
 """The options of `limelight predict`, and what both its pictures and its videos make of them."""
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link
-from limelight.models.card import Policy
+from limelight.models.card import Card, Policy
 from limelight.predict.styles import LABEL_KINDS, LabelStyle, Style
 
 STREAM = "-"
@@ -186,3 +187,19 @@ def load_predictor(request: Request) -> AnyPredictor:
     if request.seed is not None and predictor.plan.sampling.steps is None:
         raise UserError(f"{predictor.card.architecture.model} draws no noise here; leave --seed out")
     return predictor
+
+
+def print_description(request: Request, predictor: AnyPredictor) -> None:
+    """Say what is used, and what of the request may not be as meant."""
+    print(predictor.description, file=sys.stderr)
+    for text in _notes(request, predictor.card):
+        print(f"note: {text}", file=sys.stderr)
+
+
+def _notes(request: Request, card: Card) -> Iterator[str]:
+    if request.size is not None and request.size not in card.prepare.size:
+        yield f"{request.size} pixels are rounded to {max(card.prepare.size)}, which this network can take"
+    if request.denoise_steps and card.use.denoise_steps is None:
+        yield "these weights were trained for a single step without noise; several steps give worse results"
+    if card.use.caution:
+        yield card.use.caution

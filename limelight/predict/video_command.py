@@ -23,7 +23,16 @@ from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
 from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
 from limelight.predict.done import DONE, Done, Stamp, stamp_of
-from limelight.predict.request import STREAM, Request, check_task, is_folder, load_predictor, result_suffix, style_of
+from limelight.predict.request import (
+    STREAM,
+    Request,
+    check_task,
+    is_folder,
+    load_predictor,
+    print_description,
+    result_suffix,
+    style_of,
+)
 from limelight.predict.styles import Style
 from limelight.predict.video import (
     MOST_TOGETHER,
@@ -229,7 +238,7 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     check_task(predictor, style, request)
     assert isinstance(predictor, SaliencyPredictor), "see check_task"
     if not request.quiet:
-        print(predictor.description, file=sys.stderr)
+        print_description(request, predictor)
     most = request.batch_size or MOST_TOGETHER
     return VideoJob(predictor, style, request.smoothing, request.look_ahead, request.quiet, most), suffix
 

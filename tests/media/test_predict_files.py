@@ -42,6 +42,25 @@ def test_types_by_name_and_by_option(run) -> None:
     assert "was made with other settings" in str(again.exception)
 
 
+def test_a_video_is_no_name_of_a_picture(run) -> None:
+    assert "z.mp4 is the name of a video, and there is none" in str(run("a.png", "-o", "z.mp4").exception)
+    assert run("a.png", "-o", "z.mp4/").exit_code == 0
+    assert "a.png" in files("z.mp4")
+
+
+def test_a_background_of_several_pictures_is_refused(run) -> None:
+    with Image.open("a.png") as image:
+        image.save("b.gif", save_all=True, append_images=[Image.new("RGB", image.size)])
+    said = str(run("a.png", "-o", "x.png", "--kind", "b.gif").exception)
+    assert "the background b.gif is not one whole picture: only the first of its 2 pictures was used" in said
+
+
+def test_a_size_that_the_network_cannot_take_is_rounded_aloud(run) -> None:
+    small = ("a.png", "-o", "x.png", "--model", "limelight-small", "--runtime", "torch", "--size")
+    assert "note: 65 pixels are rounded to 64, which this network can take" in run(*small, "65").stderr
+    assert "rounded" not in run(*small, "64").stderr
+
+
 def test_resolution_transparency_and_profile_on_the_command_line(run) -> None:
     pixels = np.zeros((40, 60, 4), np.uint8)
     pixels[10:30, 20:40] = 200, 60, 40, 255

@@ -101,6 +101,15 @@ def test_videos_below_folders_are_found_as_pictures_are(tmp_path: Path) -> None:
     assert {str(each.place) for each in found} == {"b", "sub/a"}
 
 
+def test_a_video_of_two_spellings_is_one(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_video(tmp_path / "in/a.mp4", frames=2)
+    found = find_videos([tmp_path / "in/a.mp4", tmp_path / "in/../in/a.mp4", tmp_path / "in"], tmp_path / "out")
+    assert [str(each.place) for each in found] == ["a"]
+    assert run("in/a.mp4", "./in/../in/a.mp4", "-o", "out").exit_code == 0
+    assert [path.name for path in (tmp_path / "out").glob("*.mp4")] == ["a.mp4"]
+
+
 def test_results_of_videos_are_no_sources_of_a_later_run(run: Run, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", frames=2)
     assert run(".", "-o", "maps").exit_code == 0
