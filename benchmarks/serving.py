@@ -1,9 +1,9 @@
 """Benchmark of a service: requests per second, and latency.
 
-    python -m benchmarks.serving                                  # the bento of the last pipeline run, a drawn picture
-    python -m benchmarks.serving --image photo.jpg --clients 1 4 16
+    python -m benchmarks.serving                                  # limelight-base, a drawn picture
+    python -m benchmarks.serving --model artifacts/mine-deploy --image photo.jpg --clients 1 4 16
+    python -m benchmarks.serving --bento artifacts/bento/limelight.bento          # that of the last pipeline run
     python -m benchmarks.serving --url http://127.0.0.1:3000      # a service that runs already
-    python -m benchmarks.serving --model limelight-base --image photo.jpg
 
 Each client sends its next request when the last one is answered. Clients and service share the machine. Of a model's
 service, the rate is also compared with that of one process that decodes, predicts and encodes the same picture.
@@ -28,8 +28,6 @@ from limelight.inference.plan import Request
 from limelight.packaging.bento import running, served, unpack
 from limelight.predict.styles import Style
 from limelight.reporting.speed import hardware
-
-BENTO = Path("artifacts/bento/limelight.bento")
 
 
 def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, float]:
@@ -72,33 +70,34 @@ def in_one_process(model: str, runtime: str, picture: bytes, requests: int) -> f
 
 
 def _service(
-    url: str | None, model: str | None, runtime: str, bento: Path, folder: Path
+    url: str | None, bento: Path | None, model: str, runtime: str, folder: Path
 ) -> AbstractContextManager[str]:
     """The URL of a service: the given one, or one started here of a model or of the bento, unpacked into `folder`."""
     if url:
         return nullcontext(url)
-    if model:
-        environment = {"BENTOML_HOME": str(folder / "home"), "LIMELIGHT_RUNTIME": runtime}
-        return running(["-m", "limelight.services.launch", "--model", model], environment)
-    return served(str(unpack(bento, folder / "bento")), {"BENTOML_HOME": str(folder / "home")})
+    environment = {"BENTOML_HOME": str(folder / "home")}
+    if bento:
+        return served(str(unpack(bento, folder / "bento")), environment)
+    return running(["-m", "limelight.services.launch", "--model", model], environment | {"LIMELIGHT_RUNTIME": runtime})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="of a running service")
-    parser.add_argument("--model", help="serve a weights folder or a name")
+    parser.add_argument("--bento", type=Path, help="of the pipeline")
+    parser.add_argument("--model", default="limelight-base", help="serve a weights folder or a name")
     parser.add_argument("--runtime", default="openvino-fp32", help="of --model")
-    parser.add_argument("--bento", type=Path, default=BENTO)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--requests", type=int, default=200, help="per group of clients")
     given = parser.parse_args()
     drawn = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     picture = given.image.read_bytes() if given.image else encode(drawn)
-    alone = in_one_process(given.model, given.runtime, picture, given.requests) if given.model else None
+    named = not (given.url or given.bento)
+    alone = in_one_process(given.model, given.runtime, picture, given.requests) if named else None
     with (
         TemporaryDirectory() as folder,
-        _service(given.url, given.model, given.runtime, given.bento, Path(folder)) as url,
+        _service(given.url, given.bento, given.model, given.runtime, Path(folder)) as url,
     ):
         measure(url, picture, 1, 10)
         load_by_clients = [measure(url, picture, clients, given.requests) for clients in given.clients]

@@ -1,4 +1,4 @@
-"""weights: one artifact of `imported`: published weights by name, or a folder that `limelight import` made there."""
+"""weights: one artifact of `imported`: weights by name, or a folder that `limelight import` made there."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 from limelight.journal import noted_run
 from limelight.models.card import Card
+from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import check_weights, read_card
 from limelight.models.zoo.names import advice
 from limelight.models.zoo.pins import PINS
@@ -15,15 +16,16 @@ from limelight.stages.runner import stage_main
 
 
 def run(params: Params, name: str) -> None:
-    """Write artifacts/<name>, if it is a published name: fetched and imported at the first use on this machine.
+    """Write artifacts/<name>, if it is the name of published weights, which are fetched at their first use on this
+    machine, or of weights that come with Limelight.
 
     Raises:
-        UserError: it is no published name and there is no such folder, its weights are damaged, or they cannot be
-            fetched.
+        UserError: it is no such name and there is no such folder, its weights are damaged, or they cannot be fetched.
     """
     with noted_run(params, "weights", name) as note:
         target = Path("artifacts") / name
-        card = _placed(name, target) if name in PINS else _imported(name, target)
+        known = name in PINS or name in shipped_names()
+        card = _placed(name, target) if known else _imported(name, target)
         note.set_tags({"weights.sha256": card.provenance.sha256, "weights.source": card.provenance.source})
         print(f"{target}: {card.provenance.source}")
 
@@ -31,7 +33,7 @@ def run(params: Params, name: str) -> None:
 def _placed(name: str, target: Path) -> Card:
     from limelight.models.zoo.folder import whole_folder
 
-    source = whole_folder(PINS[name])
+    source = whole_folder(PINS[name]) if name in PINS else FOLDER / name
     with atomic_path(target) as folder:
         shutil.copytree(source, folder)
     return read_card(target)
@@ -40,7 +42,7 @@ def _placed(name: str, target: Path) -> Card:
 def _imported(name: str, target: Path) -> Card:
     if not target.is_dir():
         raise UserError(
-            f"imported: {target} does not exist, and {name!r} is not the name of published weights; {advice(name)}; "
+            f"imported: {target} does not exist, and {name!r} is not the name of weights; {advice(name)}; "
             f"limelight import ... -o {target} makes one of a file"
         )
     card = read_card(target)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import runpy
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,3 +83,9 @@ from limelight.config import load_params, nothing
         "limelight fly", "limelight predict --speed", "make coffee", "benchmarks.none", "presets/none.yaml",
         "docs/none.md#", "README.md#nothing", "limelight.config.nothing",
     ]  # fmt: skip
+
+
+def test_the_page_of_settings_is_that_of_the_code() -> None:
+    written = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert written == runpy.run_path(str(ROOT / "tools/settings"))["page"](), "run tools/settings"
+    assert "\n## `runs.<name>.schedule`\n" in written and "| `epochs` | whole number, at least 1 | `10` |" in written

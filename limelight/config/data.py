@@ -17,7 +17,7 @@ class Renderer(Section):
 
     scenes: int = Field(ge=1)
     size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
-    seed: int = 0
+    seed: int = Field(default=0, description="of what is drawn")
     clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
     kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain objects in named colours")
     hidden: float = Field(
@@ -34,9 +34,9 @@ class Renderer(Section):
 class Layout(Section):
     """Images, masks and companions, relative to a dataset's root: folders, or patterns of file names with `{name}`."""
 
-    image: str = "images"
-    mask: str | None = "masks"
-    companion: str | None = None
+    image: str = Field(default="images", description="pictures, or frames of clips")
+    mask: str | None = Field(default="masks", description="null = it has none")
+    companion: str | None = Field(default=None, description="depth or thermal pictures, see sensor")
 
     @model_validator(mode="after")
     def _check(self) -> "Layout":
@@ -54,11 +54,13 @@ class Layout(Section):
 class DatasetRequest(Section):
     """One dataset: a name from the catalogue, or a new name with a path and a layout."""
 
-    name: str
+    name: str = Field(description="of the catalogue (`limelight data`), or a new one")
     path: str | None = Field(default=None, description="a local folder; overrides the catalogue's source")
     url: str | None = Field(default=None, description="an archive (.zip, .tar, .tar.gz) to fetch")
     sha256: str | None = Field(default=None, description="hash of that archive; required with url")
-    layout: Layout | None = None
+    layout: Layout | None = Field(
+        default=None, description="where its files are; null = as the catalogue says, or the defaults"
+    )
     render: Renderer | None = Field(default=None, description="draw it with the embedded renderer")
     sensor: Modality = Field(default="rgb", description="rgbd, rgbt: with depth or thermal pictures")
     labels: Labels = Field(
@@ -118,15 +120,15 @@ class Data(Section):
 class Validate(Section):
     """What Great Expectations demands of the manifest and of decoded samples."""
 
-    min_rows: int = Field(default=1, ge=1)
+    min_rows: int = Field(default=1, ge=1, description="fewest samples in all")
     samples: int = Field(default=64, ge=1, description="images decoded and checked, per dataset")
-    min_side: int = 16
-    max_pixels: int = 50_000_000
+    min_side: int = Field(default=16, ge=1, description="pixels")
+    max_pixels: int = Field(default=50_000_000, ge=1, description="of an image")
     max_empty_masks: float = Field(default=0.2, ge=0, le=1, description="share of masks without any salient pixel")
     max_faint_masks: float = Field(
         default=0, ge=0, le=1, description="share of samples whose mask shows something, but never above 0.5"
     )
-    max_full_masks: float = Field(default=0.05, ge=0, le=1)
+    max_full_masks: float = Field(default=0.05, ge=0, le=1, description="share of masks that are salient everywhere")
     binary_masks: float = Field(
         default=0.5, ge=0, le=1, description="share of masks that must be nearly black and white"
     )

@@ -13,9 +13,9 @@ SlowMeasure = Literal["msiou", "hce"]
 class Evaluate(Section):
     """How artifacts are scored, timed and shown."""
 
-    splits: list[str] = Field(default_factory=lambda: ["test"])
-    batch_size: int = Field(default=1, ge=1)
-    workers: int | None = Field(default=None, description="processes of the metrics; null = one per core")
+    splits: list[str] = Field(default_factory=lambda: ["test"], description="which splits of the datasets")
+    batch_size: int = Field(default=1, ge=1, description="pictures that the network computes at once")
+    workers: int | None = Field(default=None, ge=1, description="processes of the metrics; null = one per core")
     measures: list[SlowMeasure] = Field(
         default_factory=list, description="slow measures of saliency besides the others: msiou, hce"
     )
@@ -27,7 +27,7 @@ class Evaluate(Section):
         le=1,
         description="a pixel whose classes are all less probable is background (open-vocabulary)",
     )
-    latency_runs: int = Field(default=20, ge=1)
+    latency_runs: int = Field(default=20, ge=1, description="calls that are timed, in each runtime")
     threads: int = Field(default=2, ge=1, description="CPU threads of the runtimes while latency is measured")
     maps: dict[str, str] = Field(
         default_factory=dict,
@@ -44,8 +44,8 @@ class Rule(Section):
 
     metric: str = Field(description="one of the task's metrics")
     dataset: str | None = Field(default=None, description="null = mean over the datasets")
-    max_parameters: int | None = None
-    max_latency_ms: float | None = Field(default=None, description="median of single images, end to end")
+    max_parameters: int | None = Field(default=None, ge=1, description="of the network; larger ones are never champion")
+    max_latency_ms: float | None = Field(default=None, gt=0, description="median of single images, end to end")
     table: list[str] | None = Field(
         default=None, min_length=1, description="metrics of the result tables; null = all that were measured"
     )

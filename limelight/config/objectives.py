@@ -15,7 +15,7 @@ class SupervisedSettings(Section):
     """Learning from masks."""
 
     name: Literal["supervised"] = "supervised"
-    loss: Annotated[str, AfterValidator(check_loss)] = "bce-iou"
+    loss: Annotated[str, AfterValidator(check_loss)] = Field(default="bce-iou", description="see training.md")
     level_weights: list[float] = Field(default_factory=list, description="one per output, finest first; empty = all 1")
 
 

@@ -32,18 +32,18 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class Group(Section):
     """How one role of a network's parameters is trained, relative to the optimiser's own values."""
 
-    lr_scale: float = Field(default=1.0, ge=0)
-    weight_decay: float | None = Field(default=None, ge=0)
-    freeze_epochs: int = Field(default=0, ge=0)
+    lr_scale: float = Field(default=1.0, ge=0, description="times the optimiser's lr")
+    weight_decay: float | None = Field(default=None, ge=0, description="null = the optimiser's")
+    freeze_epochs: int = Field(default=0, ge=0, description="stays as it starts for so many epochs")
 
 
 class Optimiser(Section):
     """The optimiser and its hyperparameters."""
 
     name: Literal["sgd", "adam", "adamw", "adamw-8bit"] = "adamw"
-    lr: float = Field(default=1e-3, gt=0)
-    momentum: Decay = 0.9
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    lr: float = Field(default=1e-3, gt=0, description="learning rate, before the schedule")
+    momentum: Decay = Field(default=0.9, description="of sgd")
+    betas: tuple[Decay, Decay] = Field(default=(0.9, 0.999), description="of adam and adamw")
     weight_decay: float = Field(default=0.0, ge=0)
     groups: dict[str, Group] = Field(
         default_factory=dict, description="settings by the roles of Network.parameter_groups"
@@ -78,7 +78,7 @@ class Schedule(Section):
     """The learning rate over the training, as a share of the optimiser's lr."""
 
     name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
-    warmup_epochs: float = Field(default=0.0, ge=0)
+    warmup_epochs: float = Field(default=0.0, ge=0, description="of a linear warm-up before all else")
     warmup_start: float = Field(default=0.01, ge=0, le=1, description="share of lr at the first step of the warm-up")
     final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
     period_epochs: float | None = Field(
@@ -87,8 +87,8 @@ class Schedule(Section):
     milestones: list[PositiveInt] = Field(
         default_factory=list, description="epochs at which lr is multiplied by gamma (steps)"
     )
-    gamma: float = Field(default=0.1, gt=0)
-    power: float = Field(default=0.9, gt=0)
+    gamma: float = Field(default=0.1, gt=0, description="see milestones")
+    power: float = Field(default=0.9, gt=0, description="exponent of poly")
 
     @model_validator(mode="after")
     def _check(self) -> "Schedule":

@@ -38,7 +38,7 @@ class Finetune(Section):
     """A run that starts from another one's weights."""
 
     family: str = Field(description=FAMILY)
-    base: str = Field(description="the run whose artifact this run's `parts` start from")
+    base: str = Field(description="the run, or name of `imported`, that `init` or `parts` start from")
 
 
 class Distil(Section):
@@ -56,28 +56,30 @@ class Tracking(Section):
     """Where MLflow stores its records."""
 
     enabled: bool = True
-    uri: str = "sqlite:///mlflow.db"
-    experiment: str = "limelight"
-    artifacts: str = "mlartifacts"
-    registered_model: str = "limelight"
+    uri: str = Field(default="sqlite:///mlflow.db", description="of MLflow's database or server")
+    experiment: str = Field(default="limelight", description="that runs are part of")
+    artifacts: str = Field(default="mlartifacts", description="folder or address of files, for a database of one's own")
+    registered_model: str = Field(default="limelight", description="name that champions are registered under")
 
 
 class Params(Section):
     """The contents of params.yaml."""
 
-    profile: str
-    seed: int = Field(default=0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    profile: str = Field(description="the one of `profiles` that is used")
+    seed: int = Field(default=0, ge=0, description="of networks, batches and augmentation")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU if there is one")
     train: dict[str, str] = Field(description=f"run -> family, {FAMILY}")
-    finetune: dict[str, Finetune] = Field(default_factory=dict)
+    finetune: dict[str, Finetune] = Field(default_factory=dict, description="runs that start from another's weights")
     imported: list[str] = Field(
         default_factory=list,
-        description="published weights by name, and weights folders below artifacts/ that `limelight import` made",
+        description="weights by name (published ones, Limelight's own), and what `limelight import` made in artifacts/",
     )
-    distil: dict[str, Distil] = Field(default_factory=dict)
-    finetune_distil: dict[str, FinetuneDistil] = Field(default_factory=dict)
-    deploy: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
-    evaluate: dict[str, str] = Field(default_factory=dict, description="artifact -> family, as in train")
+    distil: dict[str, Distil] = Field(default_factory=dict, description="runs that learn from a teacher")
+    finetune_distil: dict[str, FinetuneDistil] = Field(default_factory=dict, description="both")
+    deploy: dict[str, str] = Field(default_factory=dict, description="artifact that is merged and exported -> family")
+    evaluate: dict[str, str] = Field(
+        default_factory=dict, description="artifact -> family; <run>-deploy is its exports"
+    )
     tracking: Tracking = Tracking()
     profiles: dict[str, Profile]
 

@@ -13,9 +13,9 @@ from limelight.foundation.section import Section
 class Splits(Section):
     """Which splits of the manifest are used, and how they are mixed."""
 
-    labelled: list[str] = Field(default_factory=lambda: ["train"])
+    labelled: list[str] = Field(default_factory=lambda: ["train"], description="splits whose labels are learnt")
     unlabelled: list[str] = Field(default_factory=list, description="for distilled runs; their masks are not used")
-    validation: str | None = "val"
+    validation: str | None = Field(default="val", description="split that each epoch is validated on; null = none")
     balance_modalities: bool = Field(
         default=False, description="each batch holds the modalities as equally as the batch size allows"
     )
@@ -50,8 +50,10 @@ class Compute(Section):
     """Compute resources, and checkpoint and validation intervals. Of these, only precision and memory format affect the
     trained weights."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
-    channels_last: bool = True
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="that is computed in; weights are kept in fp32"
+    )
+    channels_last: bool = Field(default=True, description="memory format of images and weights")
     workers: int = Field(default=0, ge=0, description="processes that load batches; 0 = a thread")
     cache_mb: int = Field(default=512, ge=0, description="memory for decoded images, for training and validation each")
     checkpoint_minutes: float = Field(
@@ -63,10 +65,12 @@ class Compute(Section):
 class Run(Section):
     """The settings of one training. `preset` fills in published values; keys given here win."""
 
-    model: str
+    model: str = Field(description="a network of `limelight models`")
     options: dict[str, Any] = Field(default_factory=dict, description="the network's options")
-    preset: str | None = None
-    init: str | None = Field(default=None, description="weights folder to start from")
+    preset: str | None = Field(default=None, description="a published recipe, see training.md")
+    init: str | None = Field(
+        default=None, description="weights to start from: a folder, or those that come with Limelight by name"
+    )
     parts: dict[str, str] = Field(
         default_factory=dict,
         description="parts that start from those of other weights folders, e.g. vae: artifacts/vae",
@@ -76,7 +80,7 @@ class Run(Section):
     size: Sizes = Sizes()
     augment: list[Operation] = Field(default=[Flip()], description="operations in order; [] = none")
     batch: Batches = Batches()
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, description="passes over the labelled and unlabelled samples")
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     lora: Lora | None = Field(

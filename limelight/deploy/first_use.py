@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from limelight.foundation.cache import cache_folder
+from limelight.foundation.errors import UserError
 from limelight.inference.runtimes import Runtime, parse
 from limelight.models.weights import read_card
 from limelight.models.zoo.names import find_weights_folder, is_ours
@@ -25,13 +26,18 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
         lasting: many pictures are to come, which repay the seconds that an export takes.
 
     Raises:
-        UserError: an unknown name or runtime, weights that cannot be fetched, are damaged or cannot be exported, or a
-            cache that cannot be written.
+        UserError: an unknown name or runtime, one of 8 bits, which pictures of the user's are to calibrate, weights
+            that cannot be fetched, are damaged or cannot be exported, or a cache that cannot be written.
     """
     folder = find_weights_folder(source)
     chosen = parse(FASTEST if runtime == "auto" else runtime)
     if not is_ours(folder) or not chosen.exported:
         return folder
+    if chosen.number_format == "int8":
+        raise UserError(
+            f"{chosen.name} is calibrated with pictures like yours: limelight export {source} --runtime {chosen.name} "
+            f"--pictures FOLDER -o artifacts/{source}-int8, and then --model artifacts/{source}-int8"
+        )
     if runtime == "auto" and not (lasting and chosen.installed) and not chosen.file(_place(folder, chosen)).is_file():
         return folder
     return inference_form(folder, chosen)

@@ -26,6 +26,7 @@ from limelight.models.card import Card, Triple
 from limelight.models.companion import fitted_channels
 from limelight.models.difference.option import from_plain
 from limelight.models.registry import create_model
+from limelight.models.shipped import weights_folder
 from limelight.models.state import load_strict
 from limelight.models.weights import assets_option, load_weights
 from limelight.tracking import Tracker, tracked_run
@@ -130,12 +131,13 @@ class _Start:
 def _start(run: Run, seed: int) -> _Start:
     """Build the network, and load what it starts from."""
     set_seed(seed)
-    loaded, init = load_weights(run.init) if run.init else (None, None)
-    if loaded is None or init is None:
+    source = weights_folder(run.init) if run.init else None
+    loaded, init = load_weights(source) if source else (None, None)
+    if source is None or loaded is None or init is None:
         network = create_model(run.model, **run.options)
         mean, std = network.mean, network.std
     else:
-        network = create_model(run.model, **_continued_options(run, init), **assets_option(str(run.init), init))
+        network = create_model(run.model, **_continued_options(run, init), **assets_option(source, init))
         takes = network.capabilities.modalities
         state = from_plain(network, loaded.state_dict())
         state = fitted_channels(state, network.state_dict(), init.architecture.modalities, takes)
@@ -143,7 +145,7 @@ def _start(run: Run, seed: int) -> _Start:
         mean, std = init.prepare.mean, init.prepare.std
     parts = {}
     for part, folder in run.parts.items():
-        source_network, parts[part] = load_weights(folder)
+        source_network, parts[part] = load_weights(weights_folder(folder))
         network.take_part(part, source_network, folder)
     if run.lora:
         network.add_adapters(**run.lora.model_dump())

@@ -9,7 +9,8 @@ import pytest
 
 from limelight.config import load_params
 from limelight.foundation.errors import UserError
-from limelight.models.weights import read_card
+from limelight.models.shipped import FOLDER
+from limelight.models.weights import load_weights, read_card
 from limelight.stages.weights import run
 from tests.checkout import copy_checkout, dvc
 from tests.file_server import FileServer, serving
@@ -82,7 +83,7 @@ def test_an_imported_artifact_has_to_be_there_and_whole(
         "profiles: {p: {data: {datasets: [{name: embedded}]}, runs: {}}}\n"
     )
     params = load_params()
-    with pytest.raises(UserError, match=r"artifacts/mine does not exist, and 'mine' is not the name of published wei"):
+    with pytest.raises(UserError, match=r"artifacts/mine does not exist, and 'mine' is not the name of weights"):
         run(params, "mine")
     with pytest.raises(UserError, match=r"did you mean scfnet-mobilenetv3\.fs"):
         run(params, "scfnet-mobilenetv3.fss")
@@ -92,6 +93,8 @@ def test_an_imported_artifact_has_to_be_there_and_whole(
         handle.truncate(1000)
     with pytest.raises(UserError, match="was damaged or replaced"):
         run(params, "mine")
+    run(params, "limelight-small")
+    assert load_weights("artifacts/limelight-small")[1] == read_card(FOLDER / "limelight-small")
     shutil.copytree(untrained, f"artifacts/{NAME}")  # of the same name, and not what is pinned
     run(params, NAME)
     assert read_card(f"artifacts/{NAME}").architecture.model == "scfnet-mobilenetv3"

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import pytest
+import torch
 import yaml
 from toy import toy_samples
 
@@ -17,6 +18,7 @@ from limelight.data.manifest import write_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models.registry import create_model
+from limelight.models.shipped import FOLDER
 from limelight.models.weights import load_weights
 from limelight.stages import distill, train
 from limelight.training import runs
@@ -160,6 +162,13 @@ def test_the_state_s_key_has_all_that_a_training_starts_from(project: Path, monk
     assert taught["teacher"][0] == sha256 and taught["init"] is None
     partly = changed(parts={"backbone": str(project / "artifacts/teacher")})
     assert inputs(train, partly, "teacher")["parts"] == {"backbone": sha256}
+
+
+def test_a_run_starts_from_weights_that_come_with_the_package():
+    start = runs._start(Run.model_validate({**RUN, "model": "scfnet", "init": "limelight-small"}), 0)
+    network, card = load_weights(FOLDER / "limelight-small")
+    assert start.init == card and start.network.build_options == network.build_options
+    assert all(torch.equal(start.network.state_dict()[name], value) for name, value in network.state_dict().items())
 
 
 def kept_in(start: runs._Start, **objective: Any) -> Path:
