@@ -42,5 +42,7 @@ def stages_to_run(targets: list[str] | None = None) -> dict[str, list[str]]:
 def _changed() -> set[str]:
     """Names of the stages that `dvc status` calls changed."""
     dvc = str(Path(sys.executable).with_name("dvc"))
-    answer = subprocess.run([dvc, "status", "--json"], check=True, capture_output=True, text=True)
+    answer = subprocess.run([dvc, "--wait-for-lock", "status", "--json"], capture_output=True, text=True)
+    if answer.returncode:
+        raise RuntimeError(f"dvc status failed: {answer.stderr.strip() or answer.stdout.strip()}")
     return {name.removeprefix("dvc.yaml:") for name in json.loads(answer.stdout)}

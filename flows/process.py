@@ -64,22 +64,21 @@ def end_all() -> None:
     """End every command that `run` started and that still runs: for a flow whose task threads cannot be stopped."""
     with _lock:
         children = list(_running)
-    for child in children:
-        end(child)
+    end(*children)
 
 
-def end(child: subprocess.Popen[str]) -> None:
-    """Send SIGTERM to the child's whole group, and SIGKILL to what is left of it after `GRACE_S`."""
+def end(*children: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to the children's whole groups, and SIGKILL to what is left of them after `GRACE_S`."""
     deadline = time.monotonic() + GRACE_S
-    if not _signal_group(child, signal.SIGTERM):
-        return
-    while time.monotonic() < deadline:
-        child.poll()  # reaps the leader: a zombie would count as alive
-        if not _signal_group(child, 0):
-            return
+    left = [child for child in children if _signal_group(child, signal.SIGTERM)]
+    while left and time.monotonic() < deadline:
         time.sleep(0.1)
-    _signal_group(child, signal.SIGKILL)
-    child.poll()
+        for child in left:
+            child.poll()  # reaps the leader: a zombie would count as alive
+        left = [child for child in left if _signal_group(child, 0)]
+    for child in left:
+        _signal_group(child, signal.SIGKILL)
+        child.poll()
 
 
 def _signal_group(child: subprocess.Popen[str], number: int) -> bool:

@@ -56,9 +56,9 @@ def promote(ask: bool = False, remote: str | None = None, what: str = DEFAULT) -
     if ask and not pause_flow_run(wait_for_input=Approval, timeout=24 * 3600).approve:
         log.info("version %s was not approved and stays challenger", nomination.version)
         return False
-    make_champion(nomination)
-    if remote:
+    if remote:  # first: a run after one whose push failed finds no better version to push
         push_bento(remote)
+    make_champion(nomination)
     log.info("version %s is champion", nomination.version)
     return True
 

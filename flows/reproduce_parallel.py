@@ -38,11 +38,13 @@ def reproduce_parallel(targets: list[str] | None = None) -> None:
     try:
         for stage, dependencies in stages_to_run(targets).items():
             futures[stage] = run_stage.submit(stage, wait_for=[futures[name] for name in dependencies])
-        for future in futures.values():
-            future.result()
+        for future in futures.values():  # what does not need a stage that failed goes on to its end
+            future.wait()
     except BaseException:  # a cancelled flow's task threads cannot be interrupted; their processes can
         process.end_all()
         raise
+    for future in futures.values():
+        future.result()
     publish_leaderboard()
 
 

@@ -30,8 +30,8 @@ def provenance(params: Params) -> dict[str, str]:
         "params.sha256": hashlib.sha256(params.model_dump_json().encode()).hexdigest(),
         "data.index.sha256": _hash(Path("data/index.json")),
         "dvc.stage": os.environ.get("DVC_STAGE"),
-        "dvc.data.md5": _first_md5(_load(Path("data.dvc")).get("outs", [])),
-        "dvc.lists.md5": _first_md5(_load(Path("dvc.lock")).get("stages", {}).get("prepare", {}).get("outs", [])),
+        "dvc.data.md5": _first_md5(_load(Path("data.dvc"), "outs")),
+        "dvc.lists.md5": _first_md5(_load(Path("dvc.lock"), "stages", "prepare", "outs")),
         "prefect.flow_run": os.environ.get("LIMELIGHT_FLOW_RUN"),
     }
     return {name: value for name, value in tags.items() if value}
@@ -60,9 +60,16 @@ def _hash(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
-def _load(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _load(path: Path, *keys: str) -> Any:
+    """What stands under these keys of a YAML file; None without it, also where dvc is just writing the file."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return None
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
-def _first_md5(outs: list[dict[str, Any]]) -> str | None:
-    return next((out["md5"] for out in outs if "md5" in out), None)
+def _first_md5(outs: Any) -> str | None:
+    return next((out["md5"] for out in outs or () if "md5" in out), None)

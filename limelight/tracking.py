@@ -6,6 +6,7 @@ imported only when a run is tracked, since that takes seconds.
 
 import fcntl
 import os
+import re
 import socket
 import sqlite3
 import sys
@@ -61,7 +62,8 @@ class Tracker:
             from mlflow.entities import Param
 
             known = client.get_run(self.run_id).data.params
-            new = [Param(key, str(value)[:6000]) for key, value in _flatten(values).items() if key not in known]
+            given = {_allowed(key): str(value)[:6000] for key, value in _flatten(values).items()}
+            new = [Param(key, value) for key, value in given.items() if key not in known]
             client.log_batch(self.run_id, params=new)
 
         self._attempt(log)
@@ -277,7 +279,7 @@ def _metrics(values: Mapping[str, float], step: int, model_id: str | None = None
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [Metric(key, float(value), now, step, model_id=model_id) for key, value in values.items()]
+    return [Metric(_allowed(key), float(value), now, step, model_id=model_id) for key, value in values.items()]
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -285,6 +287,11 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _allowed(name: str) -> str:
+    """A name of a figure or setting with `_` for what MLflow refuses: names of datasets and methods are part of it."""
+    return re.sub(r"[^/\w.\- :]", "_", name)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def run(params: Params) -> None:
             failures.append(str(error))
         else:
             print(f"{request.name}: {entry.files:,} files in {entry.root} ({entry.source}, {entry.sha256[:12]})")
-    cache.save()
+        finally:
+            cache.save()  # hashing a large dataset takes minutes
     if len(failures) == 1:
         raise UserError(failures[0])
     if failures:

@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def stage_main(run: Callable[..., None]) -> None:
-    """Run a stage from the command line: `python -m stages.<stage> [name]`.
+    """Run a stage from the command line: `python -m limelight.stages.<stage> [name]`.
 
     Exits 2 with one line on standard error where the user's input is at fault.
     """

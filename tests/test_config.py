@@ -166,6 +166,11 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
             {"augment": [{"name": "crap"}]},
             "student.augment.0: unknown name 'crap'; choose one of: background, colour, crop",
         ),
+        ({"augment": [{"name": "scale", "least": 2}]}, "least (2) must not be above most (1.25)"),
+        ({"augment": [{"name": "enhance", "least": 1.2}]}, "least (1.2) must not be above most (1.1)"),
+        ({"samples": {"stride": 2}}, "stride is of windows of several frames; set frames too"),
+        ({"size": {"order": "passes"}}, "order: passes goes through the sizes in training, and there are none"),
+        ({"preset": ["sdnet"]}, "unknown preset ['sdnet']; choose one of"),
         ({"augment": [{"name": "resize"}, {"name": "crop"}]}, "a crop after the resize, but crops are of stored"),
         ({"augment": [{"name": "flip", "horizontal": 0.6, "vertical": 0.6, "exclusive": True}]}, "cannot be exclusive"),
     ],
@@ -193,6 +198,16 @@ def test_a_preset_lends_what_the_named_optimiser_and_schedule_have(tmp_path: Pat
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
         load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distil={}))
+
+
+@pytest.mark.parametrize("path", ["artifacts/early", "./artifacts/early", "artifacts//early/"])
+def test_a_start_that_the_pipeline_makes_is_known_in_any_spelling(tmp_path: Path, path: str) -> None:
+    given = tree(imported=["early"], train={"teacher": "scfnet", "later": "sdnet"})
+    given["profiles"]["demo"]["runs"]["later"]["init"] = path
+    with pytest.raises(UserError, match="run 'later' starts from artifacts/early, which is made here"):
+        load(tmp_path, given)
+    given["finetune"], given["train"] = {"later": {"family": "sdnet", "base": "early"}}, {"teacher": "scfnet"}
+    assert load(tmp_path, given).bases == {"later": "early"}
 
 
 def test_runs_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
@@ -261,6 +276,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"name": "x", "path": "a", "split": {"train": 0.5, "test": 0.4}}, "sum to 0.9, not to 1"),
         ({"name": "x", "path": "a", "split": {"train": float("nan")}}, "shares of split must be from 0 to 1"),
         ({"name": "x", "path": "a", "split": {"train": -1.0, "test": 2.0}}, "shares of split must be from 0 to 1"),
+        ({"name": "x", "path": "a", "split": "../../x"}, "the split '../../x' needs a plain word as its name"),
+        ({"name": "x", "path": "a", "split": {"test set": 1.0}}, "the split 'test set' needs a plain word"),
+        ({"name": "x", "render": {"scenes": 3, "seed": -1}}, "seed: Input should be greater than or equal to 0"),
         ({"name": "a/b", "path": "a"}, "'a/b' cannot be a folder's name"),
         (
             {"name": "x", "path": "a", "labels": "classes", "classes": {1: "cat", 255: "dog"}, "ignore": [0, 255]},

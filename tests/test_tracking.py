@@ -211,6 +211,27 @@ def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
         assert client.get_run(tracker.run_id).data.tags["weights.sha256"] == sha256
 
 
+def test_a_model_whose_upload_failed_is_not_found(params: Params, tmp_path: Path):
+    folder, sha256 = write_weights(tmp_path / "artifacts/a", f"{tmp_path.name:1>64}"), f"{tmp_path.name:1>64}"
+    with open_store(params.tracking) as (client, experiment_id):
+        client.create_logged_model(experiment_id, name="a", tags={"weights.sha256": sha256})
+    assert find_model(params.tracking, sha256) is None
+    with tracked_run(params, "train", "a") as tracker:
+        model_id = tracker.log_weights(folder, {})
+    assert model_id is not None and find_model(params.tracking, sha256) == model_id
+
+
+def test_names_that_mlflow_refuses_are_logged_in_another_spelling(params: Params):
+    with noted_run(params, "download") as note:
+        note.log_params({"DUTS (clean).source": "here"})
+        note.log_metrics({"BASNet (2019)": {"mae": 0.5}})
+    with tracked_run(params, "train", "a"):
+        pass
+    assert not list(JOURNAL.glob("*.json"))
+    data = runs(params)["download"].data
+    assert data.params == {"DUTS _clean_.source": "here"} and data.metrics == {"BASNet _2019_.mae": 0.5}
+
+
 def work_through(params: Params, tmp_path: Path) -> None:
     """All that a stage asks of a tracker."""
     with tracked_run(params, "train", "a") as tracker:
@@ -314,6 +335,15 @@ def test_stages_that_start_together_on_an_empty_store(tmp_path: Path):
         tracked_runs = client.search_runs([experiment])
         assert len({run.data.tags.get("mlflow.parentRunId") for run in tracked_runs} - {None}) == 1
         assert len(tracked_runs) == 3
+
+
+@pytest.mark.parametrize("content", ["", "stages:\n", "stages: {prepare:", "- 1\n", "stages:\n  prepare:\n    outs:\n"])
+def test_a_lock_file_that_dvc_is_writing_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(content)
+    assert "dvc.lists.md5" not in provenance(make_params())
+    Path("dvc.lock").write_text("stages: {prepare: {outs: [{path: data/lists, md5: abc}]}}")
+    assert provenance(make_params())["dvc.lists.md5"] == "abc"
 
 
 def test_pipeline_key_follows_code_settings_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

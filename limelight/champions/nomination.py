@@ -31,15 +31,19 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     Figures are compared only where both were measured on the same samples by the same rule.
 
     Raises:
-        UserError: the compare stage has no champion for the task yet, or the tracker does not answer.
+        UserError: the compare stage has no champion for the task yet, its weights have changed since, or the tracker
+            does not answer.
     """
     champion_record, folder = record(task), champion(task).folder
+    sha256 = read_card(folder).provenance.sha256
+    if sha256 != champion_record["weights_sha256"]:
+        raise UserError(f"{folder} holds other weights than those that were compared; run dvc repro compare first")
     key = f"{champion_record['metric']}/{champion_record['dataset']}/{champion_record['manifest_sha256'][:12]}"
     tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
-        model_id = find_model(tracking, read_card(folder).provenance.sha256) or tracker.log_weights(folder, {})
+        model_id = find_model(tracking, sha256) or tracker.log_weights(folder, {})
         if model_id is None:
-            raise UserError(f"{folder} cannot be registered, since nothing is tracked; see tracking in params.yaml")
+            raise UserError(f"{folder} cannot be registered: tracking is off (params.yaml), or the tracker failed")
         version = register(tracking, model_id)
         set_alias(tracking, "challenger", version)
         challenger = holder(tracking, "challenger")

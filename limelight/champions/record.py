@@ -38,11 +38,13 @@ def record(task: str = DEFAULT) -> dict[str, Any]:
     """
     entries = champions()
     if not entries:
-        raise UserError(f"no --model given and no champion yet ({RECORD}); run dvc repro, or name a weights folder")
+        raise UserError(
+            f"there is no champion yet ({RECORD}); run dvc repro, or name weights where a command takes them"
+        )
     if task not in entries:
         raise UserError(
-            f"no --model given and no champion of {task}, only of {' and '.join(entries)} ({RECORD}); name a weights "
-            "folder, or evaluate a network for this task"
+            f"there is no champion of {task}, only of {' and '.join(entries)} ({RECORD}); evaluate a network for this "
+            "task, or name weights where a command takes them"
         )
     return entries[task]
 

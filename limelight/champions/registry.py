@@ -95,10 +95,9 @@ def find_model(tracking: Tracking, sha256: str) -> str | None:
     """
     with _client(tracking) as client:
         experiment = client.get_experiment_by_name(tracking.experiment)
-        models = client.search_logged_models(
-            [experiment.experiment_id], f"tags.`weights.sha256` = '{sha256}'", max_results=1
-        )
-        return models[0].model_id if models else None
+        models = client.search_logged_models([experiment.experiment_id], f"tags.`weights.sha256` = '{sha256}'")
+        # Of a model whose upload failed the tag is there, and not all files.
+        return next((model.model_id for model in models if model.status == "READY"), None)
 
 
 @contextmanager

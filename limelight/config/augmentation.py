@@ -17,6 +17,19 @@ class Step(Section):
         return False
 
 
+class _Range(Step):
+    """Settings of an operation that draws a number between two."""
+
+    least: float
+    most: float
+
+    @model_validator(mode="after")
+    def _check(self) -> "_Range":
+        if self.least > self.most:
+            raise ValueError(f"least ({self.least:g}) must not be above most ({self.most:g})")
+        return self
+
+
 class Background(Step):
     """Take the object out of a picture and empty its mask (ours): photos without a salient object give empty maps."""
 
@@ -52,7 +65,7 @@ class Crop(Step):
         return True
 
 
-class Enhance(Step):
+class Enhance(_Range):
     """Contrast (about the mean), brightness and sharpness of the image, in random order (InSPyReNet's form)."""
 
     name: Literal["enhance"] = "enhance"
@@ -85,7 +98,7 @@ class InvertCompanion(Step):
     probability: float = Field(default=0.5, ge=0, le=1)
 
 
-class Paste(Step):
+class Paste(_Range):
     """Paste the object of another training picture in: both are salient (copy-paste, Ghiasi et al., CVPR 2021).
 
     Pictures with a companion or class labels stay as they are, and lend no objects.
@@ -95,12 +108,6 @@ class Paste(Step):
     probability: float = Field(default=0.2, ge=0, le=1)
     least: float = Field(default=0.3, gt=0, le=1, description="the object's longer side / the picture's shorter side")
     most: float = Field(default=0.8, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> "Paste":
-        if self.least > self.most:
-            raise ValueError(f"least ({self.least:g}) must not be above most ({self.most:g})")
-        return self
 
     @property
     def before_resize(self) -> bool:
@@ -138,7 +145,7 @@ class Rotate(Step):
         return True
 
 
-class Scale(Step):
+class Scale(_Range):
     """Enlarge a picture and cut it to its old size, or shrink it and fill up with black."""
 
     name: Literal["scale"] = "scale"

@@ -1,5 +1,6 @@
 """The sections `data` and `validation`: which datasets are used, and what they must fulfil."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -17,7 +18,7 @@ class Renderer(Section):
 
     scenes: int = Field(ge=1)
     size: int = Field(default=160, ge=32, le=1024, description="pixels, height = width")
-    seed: int = Field(default=0, description="of what is drawn")
+    seed: int = Field(default=0, ge=0, description="of what is drawn")
     clip_frames: int = Field(default=0, ge=0, description="frames of the moving clip of each scene; 0 = stills only")
     kind: Literal["scenes", "toys"] = Field(default="scenes", description="toys: few plain objects in named colours")
     hidden: float = Field(
@@ -95,6 +96,9 @@ class DatasetRequest(Section):
         both = sorted({*(self.classes or ())} & {*(self.ignore or ())})
         if both:
             raise ValueError(f"{both[0]} is both a class and ignored; take it out of `classes` or of `ignore`")
+        named = [self.split] if isinstance(self.split, str) else self.split or ()
+        if wrong := [split for split in named if not re.fullmatch(r"[A-Za-z0-9_-]+", split)]:
+            raise ValueError(f"the split {wrong[0]!r} needs a plain word as its name: letters, digits, - and _")
         if isinstance(self.split, dict) and not all(0 <= share <= 1 for share in self.split.values()):
             raise ValueError("the shares of split must be from 0 to 1")
         if isinstance(self.split, dict) and abs(sum(self.split.values()) - 1) > 1e-6:

@@ -1,6 +1,7 @@
 """The whole of params.yaml: which runs are trained, what they start from, and the profiles to choose from."""
 
 from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -152,8 +153,8 @@ class Params(Section):
     def _starts(self, run: str) -> set[str]:
         """The artifacts that a run, or a part of it, starts from."""
         settings = self.active.runs[run]
-        given = filter(None, (settings.init, *settings.parts.values()))
-        return {path.removeprefix("artifacts/") for path in given if path.startswith("artifacts/")}
+        given = (PurePosixPath(path).parts for path in (settings.init, *settings.parts.values()) if path)
+        return {parts[1] for parts in given if len(parts) == 2 and parts[0] == "artifacts"}
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""

@@ -35,7 +35,7 @@ def with_preset(settings: dict[str, Any], where: str) -> dict[str, Any]:
         UserError: no such preset, or no such augmentation.
     """
     name = settings.get("preset")
-    if name is not None and name not in PRESETS:
+    if name is not None and (not isinstance(name, str) or name not in PRESETS):
         raise UserError(f"{where}: unknown preset {name!r}; choose one of: {', '.join(PRESETS)}")
     base = _fitting(PRESETS.get(name, {}) if name is not None else {}, settings)
     merged = _merge(base, settings)

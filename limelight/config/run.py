@@ -24,6 +24,8 @@ class Splits(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Splits":
+        if self.stride > 1 and self.frames == 1:
+            raise ValueError("stride is of windows of several frames; set frames too, or leave it out")
         if both := sorted({*self.labelled}.intersection(self.unlabelled)):
             raise ValueError(f"{', '.join(both)} cannot be both labelled and unlabelled; name it in one of them")
         return self
@@ -37,6 +39,12 @@ class Sizes(Section):
     order: Literal["random", "passes"] = Field(
         default="random", description="a training size drawn per batch, or the whole set once at each size per epoch"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Sizes":
+        if self.order == "passes" and not self.training:
+            raise ValueError("order: passes goes through the sizes in training, and there are none; list some")
+        return self
 
 
 class Batches(Section):

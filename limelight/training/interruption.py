@@ -15,7 +15,10 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Record SIGTERM and SIGINT instead of terminating; a second signal goes to the previous handler at once.
+    """Record SIGTERM and SIGINT instead of terminating; a second Ctrl-C goes to the previous handler at once.
+
+    A cancelled flow sends SIGTERM twice: to the whole group, and from the kernel when dvc, the parent, has ended. Who
+    wants to end a training without its state being saved sends SIGKILL.
 
     Python delivers signals to the main thread only; in any other thread this has no effect.
     """
@@ -26,15 +29,11 @@ def interruptible() -> Iterator[Interruption]:
 
     def note(number: int, frame: FrameType | None) -> None:
         interruption.signal = number
-        restore()
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
     try:
         yield interruption
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -116,7 +116,7 @@ def _memory_advice(learner: Learner, run: Run) -> str:
     settings = [
         *(setting for setting, applies in remedies.items() if applies),
         *learner.memory_savers(),
-        "a smaller size.input",
+        "smaller sizes in size.training" if run.size.training else "a smaller size.input",
     ]
     return f"of the run's settings, these take less: {'; '.join(settings)}"
 

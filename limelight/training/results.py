@@ -9,6 +9,7 @@ from limelight.config import Run
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.foundation.files import write_json
 from limelight.models.card import Card, Triple
+from limelight.models.registry import entry
 from limelight.models.weights import save_weights
 from limelight.training.history import HEADLINES, History
 from limelight.training.learner import Learner
@@ -21,20 +22,24 @@ def write_run(
     learner: Learner,
     samples: Sequence[Sample],
     history: History,
-    init: Card | None,
     facts: dict[str, Any],
+    *,
+    init: Card | None,
+    parts: Sequence[Card] = (),
 ) -> None:
     """Write weights, card and history.json.
 
     Args:
         samples: the training samples.
-        init: card of the weights that the training started from.
         facts: further fields of the card, see `Card.derived`.
+        init: card of the weights that the training started from; its data and its licence are this network's too.
+        parts: cards of the weights that parts of it started from; likewise.
     """
     trained_on = tuple(f"{split} ({rows} rows, manifest {digest[:12]})" for split, rows, digest in by_split(samples))
-    if init:
-        trained_on = (*init.provenance.trained_on, *trained_on)
-        facts = {**facts, "licence": init.provenance.licence}
+    if starts := [*([init] if init else ()), *parts]:
+        before = dict.fromkeys(each for card in starts for each in card.provenance.trained_on)
+        licences = [card.provenance.licence for card in starts] + ([] if init else [entry(run.model).licence])
+        trained_on, facts = (*before, *trained_on), {**facts, "licence": "; ".join(dict.fromkeys(licences))}
     save_weights(
         folder,
         learner.network,

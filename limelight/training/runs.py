@@ -30,7 +30,7 @@ from limelight.models.shipped import weights_folder
 from limelight.models.state import load_strict
 from limelight.models.weights import assets_option, load_weights
 from limelight.tracking import Tracker, tracked_run
-from limelight.training.checkpoints import state_key
+from limelight.training.checkpoints import RECIPE_VERSION, state_key
 from limelight.training.history import History
 from limelight.training.kept_maps import KeptMaps
 from limelight.training.loop import fit
@@ -45,7 +45,7 @@ ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work"
 def train(params: Params, name: str) -> History:
     """Train run `name`, with its teacher if it has one: weights to artifacts/<name>, report to reports/train/<name>.
 
-    An interrupted training resumes when called again; the state in work/<name> is removed at the end.
+    An interrupted training resumes when called again; its state in work/<name> is removed at the end.
 
     Raises:
         UserError: no such run, a teacher that has not been trained yet or cannot teach, no samples, settings that do
@@ -59,7 +59,7 @@ def train(params: Params, name: str) -> History:
     taught = params.teachers.get(name)
     try:
         start = _start(run, params.seed)
-        teacher, teaching = _teacher(run, start, taught)
+        teacher, teaching, use = _teacher(run, start, taught)
         learner = make_learner(run.objective, start.network, epochs=run.epochs, teacher=teacher)
         samples = training_samples(run, learner)
     except UserError as error:
@@ -72,7 +72,7 @@ def train(params: Params, name: str) -> History:
         seed=params.seed,
         manifest=manifest_hash(used),
         trees={sample.dataset: trees.get(sample.dataset) for sample in used},
-        teacher=teaching and _use_of(teaching),
+        teacher=use,
         init=start.init and start.init.provenance.sha256,
         base=start.network.base,
         parts={part: card.provenance.sha256 for part, card in start.parts.items()},
@@ -100,7 +100,8 @@ def train(params: Params, name: str) -> History:
                 model, digest = teaching.architecture.model, teaching.provenance.sha256[:12]
                 source += f", taught by {taught} ({model}, sha256 {digest})"
             facts = {"mean": start.mean, "std": start.std, "source": source}
-            write_run(ARTIFACTS / name, run, learner, samples, history, start.init, facts)
+            parts = list(start.parts.values())
+            write_run(ARTIFACTS / name, run, learner, samples, history, facts, init=start.init, parts=parts)
             write_report(REPORTS / name, run, learner, validation or samples, history, start.mean, start.std)
             _log_results(tracker, name, samples, history, time.monotonic() - began)
             shutil.rmtree(WORK / name / key)
@@ -165,10 +166,10 @@ def _continued_options(run: Run, init: Card) -> dict[str, Any]:
     return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
-def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None]:
-    """Load the teacher of a distilled run, and its card."""
+def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None, list[Any] | None]:
+    """Load the teacher of a distilled run, its card, and what its maps depend on besides the run's settings."""
     if run.objective.name != "distilled":
-        return None, None
+        return None, None, None
     if name is None:
         raise UserError("it has no teacher; name one under 'distil' in params.yaml, or set another objective")
     network, card = load_weights(ARTIFACTS / name)
@@ -178,14 +179,15 @@ def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None,
         teacher = NetworkTeacher(
             network, card, mean=start.mean, std=start.std, size=size, classes=classes, flip=flip, backend=backend
         )
+        use = [*_use_of(card), *computed]
         if run.objective.teacher_maps == "each-step":
-            return teacher, card
+            return teacher, card, use
         side = teacher.side or run.size.input
-        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, *computed]
+        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, *computed, RECIPE_VERSION]
         if backend is None and run.compute.precision != "fp32":
             facts.append(run.compute.precision)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return KeptMaps(teacher, WORK / "maps" / digest[:16]), card
+        return KeptMaps(teacher, WORK / "maps" / digest[:16]), card, use
     except UserError as error:
         raise UserError(f"teacher {name!r}: {error}") from error
 

@@ -1,5 +1,6 @@
 """Which version of the registry is champion: by the rule, and only among figures that can be compared."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def compared(
         torch.manual_seed(seed)
         save_weights(Path("artifacts") / name, create_model("sdnet"), name="sdnet", input_size=(64, 64))
     record = {"artifact": name, "runtime": "torch", "metric": metric, "dataset": "mean", "value": value}
-    write_json("reports/leaderboard/champion.json", {task: {**record, "manifest_sha256": samples}})
+    record |= {"manifest_sha256": samples, "weights_sha256": read_card(Path("artifacts") / name).provenance.sha256}
+    write_json("reports/leaderboard/champion.json", {task: record})
 
 
 @pytest.mark.slow
@@ -80,6 +82,14 @@ def test_another_task_has_a_registered_model_of_its_own(params: Params) -> None:
     set_champion(params, nominate(params, "open-vocabulary"))
     version = holder(params.tracking.model_copy(update={"registered_model": "limelight-open-vocabulary"}))
     assert version is not None and version.sha256 == read_card("artifacts/words").provenance.sha256
+
+
+def test_weights_that_were_trained_anew_after_the_comparison_are_refused(params: Params) -> None:
+    compared("first", 0.70, seed=1)
+    shutil.rmtree("artifacts/first")
+    save_weights("artifacts/first", create_model("sdnet"), name="sdnet", input_size=(64, 64))
+    with pytest.raises(UserError, match=r"artifacts/first holds other weights than those that were compared; run dvc"):
+        nominate(params)
 
 
 def test_without_a_tracker_nothing_is_registered(params: Params) -> None:

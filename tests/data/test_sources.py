@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import trees
 from limelight.config import DatasetRequest, Renderer
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
-from limelight.data.sources import fetch
+from limelight.data.sources import fetch, rendered, unpacked
 from limelight.foundation.errors import UserError
 from tests.file_server import FileServer, serving
 
@@ -52,6 +53,26 @@ def test_archive_becomes_a_dataset(server, here):
     (here / "data/datasets/mine/wrapped/masks/3.png").write_bytes(b"added")
     with pytest.raises(UserError, match=r"3.png was added.*1.png has other contents.*delete the folder"):
         ready(request)
+
+
+def test_an_archive_whose_files_were_not_hashed_to_the_end_is_used(server, here, monkeypatch):
+    trees.stills(here / "made", ["1", "2"])
+    shutil.make_archive(str(here / "set"), "zip", here / "made")
+    server.files["/set.zip"] = body = (here / "set.zip").read_bytes()
+    sha256 = hashlib.sha256(body).hexdigest()
+    request = DatasetRequest(name="mine", url=f"{server.address}/set.zip", sha256=sha256, split="test")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(unpacked, "file_hashes", interrupted)
+        ready(request)
+    first = ready(request)
+    assert first.files == 4 and ready(request) == first
+    (here / "data/datasets/mine/masks/1.png").write_bytes(b"edited")
+    with pytest.raises(UserError, match=r"1.png has other contents"):
+        ready(request)
+
+
+def interrupted(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_a_hash_that_is_none_is_refused(here):
@@ -144,7 +165,7 @@ def test_manual_dataset_says_what_to_do(here):
     assert (entry.source, entry.files, entry.licence) == ("manual", 2, "unknown, research use")
 
 
-def test_rendered(here):
+def test_rendered(here, monkeypatch):
     request = DatasetRequest(name="drawn", render=Renderer(scenes=4, size=32))
     first = ready(request)
     assert (first.root, first.source) == ("data/datasets/drawn", "rendered")
@@ -155,8 +176,11 @@ def test_rendered(here):
     with pytest.raises(UserError, match=r"changed since it was drawn: train/images/.* has other contents"):
         ready(request)
     picture.write_bytes(whole)
-    other = ready(DatasetRequest(name="drawn", render=Renderer(scenes=4, size=32, seed=1)))
-    assert other.sha256 != first.sha256
+    anew = DatasetRequest(name="drawn", render=Renderer(scenes=4, size=32, seed=1))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # drawn, and not yet recorded
+        patched.setattr(rendered, "write_json", interrupted)
+        ready(anew)
+    assert ready(anew).sha256 != first.sha256
     with pytest.raises(UserError, match="give it `render"):
         ready(DatasetRequest(name="rendered"))
 

@@ -95,6 +95,15 @@ def test_a_failing_stage_fails_the_flow_and_shows_why(project: Path, flow: Flow)
     assert "RuntimeError" in result.stderr and "no such thing" in result.stderr
 
 
+@pytest.mark.slow
+def test_stages_beside_one_that_fails_go_on_to_their_end(project: Path, flow: Flow) -> None:
+    failing = PIPELINE.replace("cat data/index > right", "echo no such thing >&2; false")
+    Path("dvc.yaml").write_text(failing.replace("cat data/index > left", "sleep 5; cat data/index > left"))
+    result = flow("reproduce_parallel")
+    assert result.returncode == 1 and "no such thing" in result.stderr
+    assert (project / "left").read_text() == "one\n" and not (project / "join").exists()
+
+
 # ------------------------------------------------------------------------------------------------------------ labelling
 def label(server: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "limelight.flows.label", *arguments]

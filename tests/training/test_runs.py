@@ -22,8 +22,10 @@ from limelight.models.shipped import FOLDER
 from limelight.models.weights import load_weights
 from limelight.stages import distill, train
 from limelight.training import runs
+from limelight.training.history import History
 from limelight.training.learner import Learner
 from limelight.training.objectives import make_learner
+from limelight.training.results import write_run
 from limelight.training.selection import training_samples, validation_samples
 
 pytestmark = pytest.mark.slow
@@ -123,6 +125,25 @@ def test_the_card_says_what_it_was_trained_on(project: Path):
     assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
 
 
+def test_the_card_has_the_licences_and_data_of_all_that_it_was_made_from(project: Path, tmp_path: Path):
+    run, (network, card) = Run.model_validate(RUN), load_weights(project / "artifacts/teacher")
+    learner = make_learner(run.objective, network, epochs=1)
+    bought = card.derived(licence="CC BY-NC 4.0", trained_on=("photos/train (9 rows)",))
+
+    def made(**starts: Any) -> Any:
+        write_run(tmp_path / "out", run, learner, [], History([]), {}, **starts)
+        return load_weights(tmp_path / "out")[1].provenance
+
+    assert made(init=None).licence == card.provenance.licence
+    partly = made(init=None, parts=[bought])
+    assert partly.licence == f"CC BY-NC 4.0; {card.provenance.licence}" and partly.trained_on == (
+        "photos/train (9 rows)",
+    )
+    both = made(init=card, parts=[bought])
+    assert both.licence == f"{card.provenance.licence}; CC BY-NC 4.0"
+    assert both.trained_on == (*card.provenance.trained_on, "photos/train (9 rows)")
+
+
 def test_training_twice_gives_the_same_file(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(project)
     before = load_weights("artifacts/again")[1]
@@ -174,7 +195,7 @@ def test_a_run_starts_from_weights_that_come_with_the_package():
 def kept_in(start: runs._Start, **objective: Any) -> Path:
     """The folder of the maps that the project's teacher makes for a student."""
     settings = {**STUDENT["objective"], "teacher_maps": "once", **objective}
-    teacher, _ = runs._teacher(Run.model_validate({**STUDENT, "objective": settings}), start, "teacher")
+    teacher, _, _ = runs._teacher(Run.model_validate({**STUDENT, "objective": settings}), start, "teacher")
     return teacher.folder
 
 

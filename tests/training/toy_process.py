@@ -140,7 +140,9 @@ def _send(learner: Learner, method: str, number: int, at: int) -> None:
     def counted(*arguments: object) -> object:
         if next(calls) == at:
             # By another process: what a parent sends to its workers, PyTorch takes for its own wish to end them.
-            subprocess.run(["kill", f"-{int(number)}", "--", f"-{os.getpgrp()}"])
+            # SIGTERM twice, as a cancelled flow does: to the group, and by the kernel when dvc has ended.
+            for _ in range(2 if number == signal.SIGTERM else 1):
+                subprocess.run(["kill", f"-{int(number)}", "--", f"-{os.getpgrp()}"])
         return call(*arguments)
 
     setattr(learner, method, counted)

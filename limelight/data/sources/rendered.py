@@ -26,6 +26,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
         raise UserError(f"{target} exists but was not drawn by the renderer; move it away, or give it as `path`")
     if target.is_dir() and record.is_file():
         check_unchanged(target, read_json(record)["files"], file_hashes(target, cache), "drawn")
+    record.unlink(missing_ok=True)  # a run that is interrupted from here on leaves other files than it lists
     # Keeps what was drawn from these settings, and resumes an interrupted run.
     render_dataset(target, request.render)
     write_json(record, {"files": file_hashes(target, cache)})

@@ -11,7 +11,7 @@ from limelight.foundation.files import read_json, write_json
 def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) -> Path:
     """Unpack `archive` into `target` unless that has been done; the archive's own hash has been checked before.
 
-    The unpacked files' hashes are recorded in '<target>.json'.
+    The unpacked files' hashes are recorded in '<target>.json', null until they are known: hashing takes minutes.
 
     Raises:
         UserError: a file of the folder has changed since, or the folder was not made by this function.
@@ -20,12 +20,14 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
     if target.is_dir():
         if not record.is_file():
             raise UserError(f"{target} exists but was not unpacked from {archive}; move it away, or give it as `path`")
-        known = read_json(record)
-        check_unchanged(target, known["files"], file_hashes(target, cache))
+        known, current = read_json(record), file_hashes(target, cache)
+        check_unchanged(target, current if known["files"] is None else known["files"], current)
         if known["archive"] == sha256:
+            write_json(record, {"archive": sha256, "files": current})
             return target
     record.unlink(missing_ok=True)
     extract(archive, target)
+    write_json(record, {"archive": sha256, "files": None})
     write_json(record, {"archive": sha256, "files": file_hashes(target, cache)})
     return target
 

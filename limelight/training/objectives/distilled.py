@@ -52,7 +52,8 @@ class Distilled(Supervised):
         self.teacher.prepare(samples, run, accelerator, mean, std)
 
     def memory_savers(self) -> list[str]:
-        return [*super().memory_savers(), "a smaller objective.teacher_size"]
+        seen = [] if self.maps else ["a smaller objective.teacher_size"]
+        return [*super().memory_savers(), *seen]
 
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The distillation loss, a mean over all samples, mixed with the label loss if `label_weight` is not 0.
