@@ -8,7 +8,13 @@ from limelight.journal import Note, noted_run
 from limelight.stages.runner import stage_main
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from limelight.deploy.calibration import Calibration
+    from limelight.deploy.parity import Parity
+    from limelight.imaging.feeds import Feeds
     from limelight.inference.runtimes import Runtime
+    from limelight.models.base import Network
 
 
 def run(params: Params, name: str) -> None:
@@ -24,7 +30,6 @@ def run(params: Params, name: str) -> None:
 
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, recording the figures in `note`."""
-    from limelight.deploy.calibration import calibrate_network
     from limelight.deploy.export import export
     from limelight.deploy.merged import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
@@ -47,22 +52,18 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     else:
         print(f"{name}: largest logit difference of the merged form {difference:.2g} over {len(masks_NHW)} images")
 
-    fitted, sharpness = {}, settings.sharpness
+    fitted = {}
     if settings.calibrate:
-        calibration = calibrate_network(model, inputs, masks_NHW)
+        calibration = calibrate(name, model, inputs, masks_NHW)
         fitted = {"calibration": calibration.as_dict()}
         # Fitted before logits are multiplied: those of the surest pixels are then too large for probabilities to show.
-        card = card.derived(temperature=round(calibration.temperature * (sharpness or 1), 4))
-        print(
-            f"{name}: temperature {calibration.temperature:.3f}; expected calibration error "
-            f"{calibration.error_before:.4f} before, {calibration.error_after:.4f} after"
-        )
-    if sharpness is not None:
-        model.sharpen(sharpness)
-        print(f"{name}: logits multiplied by {sharpness:g}")
+        card = card.derived(temperature=round(calibration.temperature * (settings.sharpness or 1), 4))
+    if settings.sharpness is not None:
+        model.sharpen(settings.sharpness)
+        print(f"{name}: logits multiplied by {settings.sharpness:g}")
 
     with atomic_path(target) as folder:
-        merged = save_deployed(folder, model, card, source, sharpness)
+        merged = save_deployed(folder, model, card, source, settings.sharpness)
         export(model, merged, folder, settings.runtimes, inputs)
         parity = measure_parity(folder, settings.runtimes, inputs, masks_NHW)
         write_json(folder / "parity.json", parity.as_dict())
@@ -73,15 +74,31 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         note.set_tags({"weights.sha256": merged.provenance.sha256})
         note.log_metrics(figures)
         note.log_artifact(report / "parity.png")
-        for export_name, runtime, drift in parity.exports:
-            print(
-                f"{name} {export_name}: probability {drift.max_probability_difference:.2g} at most, "
-                f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
-                f"{_computed_in(runtime)}"
-            )
-        violations = parity.violations(settings)
-        if violations:
+        print_drifts(name, parity)
+        if violations := parity.violations(settings):
             raise UserError(f"artifacts/{name} was not deployed: {'; '.join(violations)} (figures in {report})")
+
+
+def calibrate(name: str, model: "Network", inputs: "Feeds", masks_NHW: "np.ndarray") -> "Calibration":
+    """Fit a temperature, and say what it is and brings."""
+    from limelight.deploy.calibration import calibrate_network
+
+    calibration = calibrate_network(model, inputs, masks_NHW)
+    print(
+        f"{name}: temperature {calibration.temperature:.3f}; expected calibration error "
+        f"{calibration.error_before:.4f} before, {calibration.error_after:.4f} after"
+    )
+    return calibration
+
+
+def print_drifts(name: str, parity: "Parity") -> None:
+    """Say how far each export is from the network that it was made of."""
+    for export_name, runtime, drift in parity.exports:
+        print(
+            f"{name} {export_name}: probability {drift.max_probability_difference:.2g} at most, "
+            f"MAE {drift.mae_change:+.5f}, max F {drift.max_f_change:+.5f}, {drift.megabytes:.1f} MB"
+            f"{_computed_in(runtime)}"
+        )
 
 
 def _computed_in(runtime: "Runtime") -> str:

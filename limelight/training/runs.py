@@ -65,19 +65,7 @@ def train(params: Params, name: str) -> History:
     except UserError as error:
         raise UserError(f"run {name!r}: {error}") from error
     validation = validation_samples(run, learner, name)
-    used = [*samples, *validation]
-    trees = manifest_trees()
-    key = state_key(
-        run,
-        seed=params.seed,
-        manifest=manifest_hash(used),
-        trees={sample.dataset: trees.get(sample.dataset) for sample in used},
-        teacher=use,
-        init=start.init and start.init.provenance.sha256,
-        base=start.network.base,
-        parts={part: card.provenance.sha256 for part, card in start.parts.items()},
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
-    )
+    key = _key(run, params.seed, start, use, [*samples, *validation])
     began = time.monotonic()
     with tracked_run(params, "distill" if taught else "train", name, key=key) as tracker:
         tracker.log_params({"run": run.model_dump(mode="json"), "seed": params.seed, "teacher": taught})
@@ -106,6 +94,27 @@ def train(params: Params, name: str) -> History:
             _log_results(tracker, name, samples, history, time.monotonic() - began)
             shutil.rmtree(WORK / name / key)
     return history
+
+
+def _key(run: Run, seed: int, start: "_Start", use: list[Any] | None, used: list[Sample]) -> str:
+    """Identify a training by all that its weights depend on: only the state of an equal one is continued.
+
+    Args:
+        use: what the teacher's maps depend on, see `_teacher`.
+        used: samples of the training and of its validation.
+    """
+    trees = manifest_trees()
+    return state_key(
+        run,
+        seed=seed,
+        manifest=manifest_hash(used),
+        trees={sample.dataset: trees.get(sample.dataset) for sample in used},
+        teacher=use,
+        init=start.init and start.init.provenance.sha256,
+        base=start.network.base,
+        parts={part: card.provenance.sha256 for part, card in start.parts.items()},
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+    )
 
 
 @dataclass(frozen=True)
