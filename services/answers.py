@@ -22,6 +22,7 @@ from limelight.services.guard import HEALTH
 LOG = logging.getLogger("bentoml.access")
 QUIET = HEALTH | {"/metrics"} | ASSETS.keys()
 """Paths polled every few seconds by monitoring, and files of the page; logged only if they fail."""
+NOT_TAKEN = "the client did not take all of the answer"
 FAILED = "the service failed; its log says why"
 MAX_LOGGED_CHARS = 200
 """Most characters of a path or a method that are logged; a client may send 64 KiB."""
@@ -56,7 +57,9 @@ class Answers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, _Answer(scope, send).send)
+        answer = _Answer(scope, send)
+        await self._app(scope, receive, answer.send)
+        answer.end()
 
 
 class Failures:
@@ -96,6 +99,7 @@ class _Answer:
         self._content = b""
         self._status = 0
         self._reason = ""
+        self._logged = False
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -116,11 +120,18 @@ class _Answer:
             self._log()
         await self._send(message)
 
+    def end(self) -> None:
+        """Log an answer of which only the beginning was sent."""
+        if self._status and not self._logged:
+            self._reason = NOT_TAKEN
+            self._log()
+
     def _log(self) -> None:
-        if self._status < HTTPStatus.BAD_REQUEST and self._scope["path"] in QUIET:
+        self._logged = True
+        if not self._reason and self._status < HTTPStatus.BAD_REQUEST and self._scope["path"] in QUIET:
             return
         spent_ms = (time.perf_counter() - self._started) * 1000
-        level = logging.INFO if self._status < 400 else logging.WARNING if self._status < 500 else logging.ERROR
+        level = logging.ERROR if self._status >= 500 else logging.WARNING if self._reason else logging.INFO
         reason = f": {printable(self._reason)}" if self._reason else ""
         # In an empty context: BentoML's log adds the context's trace, which may be of an earlier request.
         Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)

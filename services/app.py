@@ -1,9 +1,10 @@
 """The middleware around a service, and its order.
 
 Outermost first: `Answers` (JSON errors, the log), `Cors` where origins are allowed, what stands beside BentoML (videos
-and streams, with checks of their own), BentoML's own (metrics, timeout, concurrency limit), `Failures`, `Guard`. CORS
-is outside of the guard since a browser sends no token with its preflight request, and reads a refusal only if that
-carries the CORS headers; BentoML's `http.cors` would be inside.
+and streams, with checks of their own), BentoML's own (metrics, timeout, concurrency limit), `Failures`, `InPieces`,
+`Guard`. CORS is outside of the guard since a browser sends no token with its preflight request, and reads a refusal
+only if that carries the CORS headers; BentoML's `http.cors` would be inside. `InPieces` is inside of the concurrency
+limit, so that answers in memory are no more than requests in progress.
 """
 
 import logging
@@ -20,6 +21,7 @@ from limelight.services.assets import ASSETS
 from limelight.services.cors import Cors
 from limelight.services.forms import Form
 from limelight.services.guard import Guard
+from limelight.services.sending import InPieces
 from limelight.services.site import OwnSite
 from limelight.services.uploads import SETTINGS
 
@@ -85,4 +87,5 @@ def guard(
     """
     service.beside, service.sockets = {**dict.fromkeys(("/", *ASSETS), page), **beside}, sockets
     service.add_asgi_middleware(Failures)
+    service.add_asgi_middleware(InPieces)
     service.add_asgi_middleware(Guard, uploads=uploads, max_body=SETTINGS.max_body, token=SETTINGS.token)

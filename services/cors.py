@@ -51,6 +51,25 @@ def as_origin(text: str) -> str:
     return f"{scheme}://{host}" + (f":{int(port)}" if port and int(port) != _USUAL_PORTS.get(scheme) else "")
 
 
+def is_listed(origin: str, origins: tuple[str, ...]) -> bool:
+    """Whether an origin, as a request names it, is among these.
+
+    Args:
+        origins: as `as_origin` returns them.
+    """
+    try:
+        return ANY_ORIGIN in origins or as_origin(origin) in origins
+    except ValueError:  # such as null
+        return False
+
+
+def is_own_or_listed(headers: Headers, origins: tuple[str, ...]) -> bool:
+    """Whether a request comes from a page of the service itself, from one of these origins, or from no page at all."""
+    origin = headers.get("origin")
+    own = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
+    return origin is None or origin in own or is_listed(origin, origins)
+
+
 class Cors(CORSMiddleware):
     """Starlette's CORS middleware, except that an origin that is not allowed gets no CORS header at all."""
 

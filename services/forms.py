@@ -1,10 +1,13 @@
 """Validation of uploaded forms before the service sees them."""
 
+import asyncio
+import errno
 import json
 import unicodedata
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
@@ -13,6 +16,13 @@ MAX_NAME_BYTES = 200
 """Bytes; the uploaded file's name becomes part of a temporary file's."""
 MAX_TEXT_BYTES = 16 << 10
 """Bytes of a text field."""
+MAX_BOUNDARIES = 100
+"""Boundaries in a body; no form has ten fields. The parser takes long for each, and meanwhile holds up all else."""
+_PIECE = 64 << 10
+"""Bytes that are parsed at a time."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+EXHAUSTED = (*_FULL, errno.EMFILE, errno.ENFILE)
+"""Numbers of errors of the machine, whoever asks: a full disk, too many open files."""
 
 
 class Refusal(Exception):
@@ -21,6 +31,13 @@ class Refusal(Exception):
     def __init__(self, status: int, reason: str, **headers: str) -> None:
         super().__init__(reason)
         self.status, self.headers = status, headers
+
+
+def not_stored(error: OSError) -> Refusal:
+    """The trouble of this machine to store what was sent, or what is made of it; no request is to blame for it."""
+    full = error.errno in _FULL
+    what = "the service's disk is full" if full else f"the service cannot store files ({error.strerror or error})"
+    return Refusal(503, f"{what}; send it again later", **{"retry-after": "30"})
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,7 @@ class Form:
         """Read a body as a form, whose fields `check_fields` is still to check.
 
         Raises:
-            Refusal: it is none, or cannot be parsed; or what `stream` raises.
+            Refusal: it is none, or cannot be parsed, or there is no room for it; or what `stream` raises.
         """
         kind = media_type(headers)
         if kind != "multipart/form-data":
@@ -98,9 +115,11 @@ class Form:
             raise Refusal(415, reason)
         limits = {"max_files": 2 + len(self.files), "max_fields": 1 + len(self.texts), "max_part_size": MAX_TEXT_BYTES}
         try:
-            return await parser(headers, stream, **limits).parse()
+            return await parser(headers, _in_pieces(headers, stream), **limits).parse()
         except Refusal:
             raise
+        except OSError as error:
+            raise not_stored(error) from error
         except Exception as error:  # hostile bytes can raise anything, and an escaping exception stalls the request
             reason = getattr(error, "message", "its encoding is wrong")
             raise Refusal(400, f"the form cannot be read ({reason}); send one file as {self.file_field!r}") from error
@@ -124,6 +143,30 @@ class Form:
 def media_type(headers: Headers) -> str:
     """The content type without its parameters; empty where there is none."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _in_pieces(headers: Headers, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Pass a form's body on in pieces, between which other requests have their turn.
+
+    Raises:
+        Refusal: it has what the parser takes very long for, and clients do not send: many boundaries, or blanks after
+            one.
+    """
+    _, options = parse_options_header(headers["content-type"])
+    boundary = b"\r\n--" + options.get(b"boundary", b"")
+    count, before = 0, b"\r\n"  # the first boundary has no line before it
+    async for chunk in stream:
+        for start in range(0, len(chunk), _PIECE):
+            piece = chunk[start : start + _PIECE]
+            seen = before + piece
+            count += seen.count(boundary)
+            if count > MAX_BOUNDARIES or boundary + b" " in seen or boundary + b"\t" in seen:
+                raise Refusal(
+                    400, "the form cannot be read (its boundary is in what it holds); choose another boundary"
+                )
+            before = seen[-len(boundary) :]
+            yield piece
+            await asyncio.sleep(0)
 
 
 def _check_text(name: str, value: UploadFile | str, choices: tuple[str, ...] | None) -> None:

@@ -17,18 +17,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limelight.services.assets import ASSETS
 from limelight.services.forms import Form, Refusal, media_type
+from limelight.services.places import awaited
 
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 OPEN = HEALTH | {"/"} | ASSETS.keys()
 """Paths answered without the token: health, and the page with its files, which hold no data."""
 EMPTY = frozenset({"/describe"})
 """Paths that take no input; BentoML's clients send the JSON object {} then."""
+MAX_OTHER_BODY = 16 << 10
+"""Most bytes of a body where nothing is uploaded; health is asked for without the token."""
 _BEFORE_BODY_READ = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """Statuses answered before the whole body was received."""
 LINGER_S = 2
-"""How long what is left of a body that is too large is taken, and thrown away, before the answer."""
+"""How long what is left of a refused body is taken, and thrown away, before the answer."""
 STALL_S = 10
 """Timeout of a stalled upload, which would block other requests and the service's shutdown."""
+
+
+class Incoming:
+    """A request's messages, and how much of its body has been received."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.begun = self.ended = False
+
+    async def __call__(self) -> Message:
+        self.begun = True
+        message = await self._receive()
+        self.ended = not message.get("more_body", False)  # at its end, or where the client has gone
+        return message
 
 
 class Guard:
@@ -53,38 +70,37 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, incoming = Headers(scope=scope), Incoming(receive)
         try:
             self._authorise(scope["path"], headers)
-            body = await self._read(headers, receive)
-            await self._check(scope, headers, body)
+            body = await self._checked(scope, headers, incoming)
         except Refusal as refusal:
-            await refuse(refusal, scope, receive, send)
+            await refuse(refusal, scope, incoming, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        async with awaited(incoming) as gone:
+            await self._app(scope, _replay(body, gone), send)
 
-    async def _check(self, scope: Scope, headers: Headers, body: bytes) -> None:
-        path = scope["path"]
-        if scope["method"] != "POST":
-            return
-        if path in self._uploads or path in EMPTY:
+    async def _checked(self, scope: Scope, headers: Headers, receive: Incoming) -> bytes:
+        """Return the body of a request that may pass."""
+        path, posted = scope["path"], scope["method"] == "POST"
+        if posted and path in self._uploads:
             check_address(scope)
-        if path in self._uploads:
+            body = await _read(headers, receive, self._max_body)
             await self._uploads[path].check(headers, body)
-        elif path in EMPTY:
-            _check_empty(headers, body)
-        elif body and not _is_json(headers):
+            return body
+        if posted and path in EMPTY:
+            check_address(scope)
+            _check_json(headers)
+        elif posted and _has_body(headers) and not _is_json(headers):
             raise Refusal(404, "")  # worded as any other: see `Answers`
+        body = await _read(headers, receive, min(self._max_body, MAX_OTHER_BODY), "body")
+        if posted and path in EMPTY:
+            _check_empty(body)
+        return body
 
     def _authorise(self, path: str, headers: Headers) -> None:
         if path not in OPEN:
             check_token(headers, self._token)
-
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        body = bytearray()
-        async for chunk in body_chunks(headers, receive, self._max_body):
-            body += chunk
-        return bytes(body)
 
 
 def check_address(scope: Scope) -> None:
@@ -115,7 +131,7 @@ def check_token(headers: Headers, token: str | None) -> None:
 
 
 async def body_chunks(
-    headers: Headers, receive: Receive, limit: int, what: str = "picture"
+    headers: Headers, receive: Incoming, limit: int, what: str = "picture"
 ) -> AsyncGenerator[bytes, None]:
     """Yield a request's body, counting bytes as they come: a chunked request does not announce its length.
 
@@ -135,6 +151,7 @@ async def body_chunks(
             async with asyncio.timeout(STALL_S):
                 message = await receive()
         except TimeoutError as error:
+            receive.ended = True  # nobody waits for the rest any more
             raise Refusal(408, f"no more data of the request arrived for {STALL_S} s; send it again") from error
         if message["type"] == "http.disconnect":
             raise Refusal(400, "the request ended early; send it again")
@@ -146,23 +163,33 @@ async def body_chunks(
         yield chunk
 
 
-async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, close: bool = False) -> None:
+async def _read(headers: Headers, receive: Incoming, limit: int, what: str = "picture") -> bytes:
+    body = bytearray()
+    async for chunk in body_chunks(headers, receive, limit, what):
+        body += chunk
+    return bytes(body)
+
+
+async def refuse(refusal: Refusal, scope: Scope, receive: Incoming, send: Send, *, close: bool = False) -> None:
     """Answer {"error": "one line"}.
 
     Args:
         close: the connection, instead of reading the rest of the body.
     """
-    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and "expect" not in Headers(scope=scope):
-        await _discard(receive)
+    given = Headers(scope=scope)
+    close = close or refusal.status in _BEFORE_BODY_READ
     headers = dict(refusal.headers)
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    if close or refusal.status in _BEFORE_BODY_READ:  # else the server would read the rest of the body first
+    if close:  # else the server would read the rest of the body first
         headers["connection"] = "close"
+    asks_first = "expect" in given and not receive.begun  # it sends nothing before it is told to
+    if (close or "close" in given.get("connection", "").lower()) and not asks_first:
+        await _discard(receive)
     await JSONResponse({"error": str(refusal)}, refusal.status, headers)(scope, receive, send)
 
 
-async def _discard(receive: Receive) -> None:
+async def _discard(receive: Incoming) -> None:
     """Take what is still being sent, for a while.
 
     Many clients read nothing before they have sent all. A connection that is closed with data unread is reset, and the
@@ -170,13 +197,11 @@ async def _discard(receive: Receive) -> None:
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            message = await receive()
-            while message["type"] == "http.request" and message.get("more_body", False):
-                message = await receive()
+            while not receive.ended:
+                await receive()
 
 
-def _check_empty(headers: Headers, body: bytes) -> None:
-    _check_json(headers)
+def _check_empty(body: bytes) -> None:
     try:
         parsed = json.loads(body.decode("utf-8") or "{}")
     except (ValueError, RecursionError):
@@ -191,12 +216,16 @@ def _check_json(headers: Headers) -> None:
         raise Refusal(415, f"content type {media_type(headers)!r} is not accepted here; send application/json")
 
 
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
 def _is_json(headers: Headers) -> bool:
     return media_type(headers) in ("", "application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Replay the body to the application, then pass on the server's messages, such as a disconnect."""
+    """Replay the body to the application, then pass on further messages, such as a disconnect."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

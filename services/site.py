@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from limelight.services.cors import ANY_ORIGIN, as_origin
+from limelight.services.cors import is_listed, is_own_or_listed
 
 _OTHERS = ("cross-site", "same-site")
 """What browsers say in Sec-Fetch-Site of pages of other origins; programs say nothing."""
@@ -33,9 +33,7 @@ class OwnSite:
         await self._app(scope, receive, send)
 
     def _may_post(self, headers: Headers) -> bool:
-        if headers.get("sec-fetch-site") not in _OTHERS or ANY_ORIGIN in self._origins:
-            return True
-        try:
-            return as_origin(headers.get("origin", "")) in self._origins
-        except ValueError:  # such as null
-            return False
+        site = headers.get("sec-fetch-site")
+        if site is None:  # older browsers, all of them over plain HTTP elsewhere than on localhost, and programs
+            return is_own_or_listed(headers, self._origins)
+        return site not in _OTHERS or is_listed(headers.get("origin", ""), self._origins)

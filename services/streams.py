@@ -7,6 +7,7 @@ left, and for the end. A frame that cannot be used closes the connection with a 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,9 +24,9 @@ from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
 from limelight.predict.styles import Style
 from limelight.services.answers import FAILED, LOG
-from limelight.services.cors import ANY_ORIGIN, as_origin
+from limelight.services.cors import is_own_or_listed
 from limelight.services.forms import Refusal
-from limelight.services.guard import STALL_S, check_token, refuse
+from limelight.services.guard import STALL_S, Incoming, check_token, refuse
 from limelight.services.settings import ServiceSettings
 from limelight.services.videos import ready
 from limelight.services.wishes import NAMES, Wishes
@@ -64,7 +65,7 @@ class Streams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             refusal = Refusal(HTTPStatus.UPGRADE_REQUIRED, f"{PATH} takes frames over a WebSocket; connect with one")
-            await refuse(refusal, scope, receive, send, close=True)
+            await refuse(refusal, scope, Incoming(receive), send, close=True)
             return
         socket = WebSocket(scope, receive, send)
         await socket.receive()  # 'websocket.connect'
@@ -77,8 +78,7 @@ class Streams:
         self._open += 1
         try:
             await socket.accept()
-            closed = await self._closed(socket, frames)
-            await socket.close(closed.code, _short(str(closed)))
+            await _close(socket, await self._closed(socket, frames))
         except (WebSocketDisconnect, OSError):
             pass  # the client is gone
         finally:
@@ -200,6 +200,16 @@ async def _next_frame(socket: WebSocket, deadline: float, settings: ServiceSetti
     return data
 
 
+async def _close(socket: WebSocket, closed: Closed) -> None:
+    """Say why this side closes; a client that takes nothing is not waited for.
+
+    The message stands behind results that wait to be taken. The server then closes the connection in any case.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STALL_S):
+            await socket.close(closed.code, _short(str(closed)))
+
+
 def check_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
     """Check that a page of another origin may connect: browsers let every page open a WebSocket, and read it.
 
@@ -209,16 +219,9 @@ def check_origin(headers: Headers, allowed: tuple[str, ...]) -> None:
     Raises:
         Refusal: 403.
     """
-    origin = headers.get("origin")
-    if origin is None or ANY_ORIGIN in allowed:
-        return  # no browser; or any page
-    try:
-        known = as_origin(origin)
-    except ValueError:
-        known = ""
-    own = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
-    if known not in allowed and origin not in own:
-        raise Refusal(HTTPStatus.FORBIDDEN, f"the origin {origin[:200]!r} is not among those of LIMELIGHT_CORS_ORIGINS")
+    if not is_own_or_listed(headers, allowed):
+        origin = headers["origin"][:200]
+        raise Refusal(HTTPStatus.FORBIDDEN, f"the origin {origin!r} is not among those of LIMELIGHT_CORS_ORIGINS")
 
 
 def _short(reason: str) -> str:

@@ -10,8 +10,8 @@ import asyncio
 import importlib.util
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.responses import FileResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
 from limelight.foundation.files import scratch_folder
@@ -29,8 +29,9 @@ from limelight.media.video.clip import Limits
 from limelight.media.video.formats import FORMATS
 from limelight.media.video.reader import VideoReader
 from limelight.predict.video import VideoJob, VideoReport, predict_to_file, video_suffix
-from limelight.services.forms import Form, Refusal
-from limelight.services.guard import STALL_S, body_chunks, check_address, check_token, refuse
+from limelight.services.forms import EXHAUSTED, Form, Refusal, not_stored
+from limelight.services.guard import Incoming, body_chunks, check_address, check_token, refuse
+from limelight.services.sending import TRANSFER_S, without_stalls
 from limelight.services.settings import ServiceSettings
 from limelight.services.uploads import notes_header
 from limelight.services.wishes import NAMES, Wishes
@@ -40,8 +41,6 @@ MAX_WAITING = 4
 """Videos that are being received, predicted or sent at once; each is a file or two on disk."""
 RETRY = {"retry-after": "30"}
 """Header of a 429, seconds: videos take longer than pictures."""
-TRANSFER_S = 600
-"""Longest time to send a video, and longest time to receive its result."""
 FORM = Form(
     "and may have 'kind' or a picture as 'background', 'threshold', 'smoothing', 'look_ahead' and 'format'",
     file_field="video",
@@ -69,9 +68,10 @@ class Videos:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        incoming = Incoming(receive)
         try:
-            if scope["type"] != "http":
-                return
             if scope["method"] != "POST":
                 raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a form with POST", allow="POST")
             check_token(Headers(scope=scope), self._settings.token)
@@ -83,14 +83,14 @@ class Videos:
                 )
             self._inside += 1
             try:
-                await self._answer(predictor, scope, receive, send)
+                await self._answer(predictor, scope, incoming, send)
             finally:
                 self._inside -= 1
         except Refusal as refusal:
-            await refuse(refusal, scope, receive, send, close=True)  # most of the body may still be to come
+            await refuse(refusal, scope, incoming, send, close=True)  # most of the body may still be to come
 
-    async def _answer(self, predictor: SaliencyPredictor, scope: Scope, receive: Receive, send: Send) -> None:
-        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+    async def _answer(self, predictor: SaliencyPredictor, scope: Scope, receive: Incoming, send: Send) -> None:
+        with _folder() as folder:
             headers = Headers(scope=scope)
             texts = await self._received(headers, receive, folder)
             try:
@@ -103,9 +103,9 @@ class Videos:
             whole = {**scope, "headers": []}  # whatever range of it is asked for
             with suppress(TimeoutError):  # a client that takes nothing: the server closes the connection
                 async with asyncio.timeout(TRANSFER_S):
-                    await answer(whole, receive, _without_stalls(send))
+                    await answer(whole, receive, without_stalls(send))
 
-    async def _received(self, headers: Headers, receive: Receive, folder: Path) -> dict[str, str]:
+    async def _received(self, headers: Headers, receive: Incoming, folder: Path) -> dict[str, str]:
         """Store the form's files in `folder` under their fields' names, and return its texts."""
         chunks = body_chunks(headers, receive, self._settings.max_video_body, "video")
         try:
@@ -173,6 +173,21 @@ class Videos:
             return await asyncio.to_thread(call)
 
 
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for one request's files.
+
+    Raises:
+        Refusal: 503, the disk is full.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir())))
+        except OSError as error:
+            raise not_stored(error) from error
+        yield folder
+
+
 def ready(predictor: Callable[[], SaliencyPredictor | None]) -> SaliencyPredictor:
     """The predictor, if videos can be predicted.
 
@@ -190,6 +205,8 @@ def ready(predictor: Callable[[], SaliencyPredictor | None]) -> SaliencyPredicto
 
 def _as_refusal(error: UserError, folder: Path) -> Refusal:
     """An error without names of this machine, and with what helps a client."""
+    if (own := _of_this_machine(error)) is not None:
+        return not_stored(own)
     large = isinstance(error, TooLarge | Shortage)
     if isinstance(error, Shortage):
         return Refusal(413, "the video needs more memory than there is; send one of smaller frames")
@@ -198,19 +215,17 @@ def _as_refusal(error: UserError, folder: Path) -> Refusal:
     return Refusal(413 if large else 400, text)
 
 
+def _of_this_machine(error: BaseException) -> OSError | None:
+    """The error of a full disk, or of too many open files, that led to another."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno in EXHAUSTED):
+        cause = cause.__cause__
+    return cause
+
+
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _without_stalls(send: Send) -> Send:
-    """Give up where a client takes nothing for a while: its connection ends, and its files are removed."""
-
-    async def sending(message: Message) -> None:
-        async with asyncio.timeout(STALL_S):
-            await send(message)
-
-    return sending
 
 
 class _ToFolder(MultiPartParser):

@@ -99,6 +99,37 @@ async def endless(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(60)
 
 
+def test_answers_are_sent_in_pieces(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limelight.services.sending.PIECE", 1000)
+    sizes: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""} if not sizes else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    scope = {"type": "http", "method": "GET", "path": "/docs.json", "query_string": b"", "headers": [], "client": None}
+    asyncio.run(app(scope, receive, send))
+    assert len(sizes) > 10 and max(sizes) == 1000
+
+
+async def cut_off(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"the beginning", "more_body": True})
+
+
+def test_an_answer_that_is_not_taken_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def take(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/livez", "client": None}
+    asyncio.run(Answers(cut_off)(scope, None, take))
+    (line,) = lines(caplog)
+    assert line.startswith("-:0 GET /livez 200 ") and line.endswith("ms: the client did not take all of the answer")
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
 def test_a_bug_in_what_stands_before_an_endpoint_does_not_wait_for_the_time_limit(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

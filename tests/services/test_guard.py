@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 
-from limelight.services.forms import FIELD, MAX_NAME_BYTES, MAX_TEXT_BYTES
-from limelight.services.guard import Guard
+from limelight.services.forms import FIELD, MAX_BOUNDARIES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Refusal
+from limelight.services.guard import MAX_OTHER_BODY, Guard
 from limelight.services.open_vocabulary import UPLOAD as CLASSES_UPLOAD
 from limelight.services.saliency import UPLOAD
 
@@ -56,7 +59,7 @@ def ask(
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return messages.pop(0)
+        return messages.pop(0) if messages else await asyncio.Event().wait()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -107,6 +110,24 @@ def test_body_limit_413(chunk: int | None) -> None:
 def test_lying_content_length_does_not_help() -> None:
     status, _, seen = ask(form((FIELD, "a.jpg", b"x" * LIMIT)), chunk=64, **{"content-length": "10"})
     assert (status, seen) == (413, None)
+
+
+def test_bodies_are_short_where_nothing_is_uploaded() -> None:
+    long = b" " * (MAX_OTHER_BODY + 1)
+    for path, method in (
+        ("/livez", "GET"),
+        ("/livez", "POST"),
+        ("/", "GET"),
+        ("/predict", "GET"),
+        ("/describe", "POST"),
+    ):
+        for chunk in (None, 1000):
+            status, answer, seen = ask(long, path, "application/json", method=method, limit=1 << 20, chunk=chunk)
+            assert (status, seen) == (413, None), (path, method)
+            assert f"limit {'is' if chunk is None else 'of'} {MAX_OTHER_BODY}" in answer["error"]
+    assert ask(long[1:], "/livez", "application/json", limit=1 << 20) == (200, {}, long[1:])
+    assert ask(long, "/segmnet", limit=1 << 20)[0] == 404, "it would have to be told that the path is wrong"
+    assert ask(form((FIELD, "a.jpg", long)), limit=1 << 20)[0] == 200
 
 
 @pytest.mark.parametrize("field", [FIELD, COMPANION])
@@ -253,6 +274,49 @@ def test_a_body_that_is_cut_off_is_400_and_goes_no_further() -> None:
     asyncio.run(Guard(application, UPLOADS, LIMIT)(scope, receive, send))
     assert not seen and sent[0]["status"] == 400
     assert "the request ended early" in json.loads(sent[1]["body"])["error"]
+
+
+@pytest.mark.parametrize("boundary", ["a", "frontier"])
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("after", ["-x", "x", "\r\r", " ", "\t \t"])
+def test_boundaries_that_occupy_the_parser_are_refused(boundary: str, chunk: int | None, after: str) -> None:
+    start = f'--{boundary}\r\nContent-Disposition: form-data; name="{FIELD}"; filename="a"\r\n\r\n'
+    delimiter = f"\r\n--{boundary}"
+    often = 1 if after.startswith((" ", "\t")) else MAX_BOUNDARIES + 1
+    body = f"{start}{(delimiter + after) * often}{delimiter}--\r\n".encode()
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        for at in range(0, len(body), chunk or len(body)):
+            yield body[at : at + (chunk or len(body))]
+
+    kind = Headers({"content-type": f"multipart/form-data; boundary={boundary}"})
+    with pytest.raises(Refusal, match="its boundary is in what it holds") as refused:
+        asyncio.run(UPLOAD.read(kind, stream(), MultiPartParser))
+    assert refused.value.status == 400
+
+
+def test_what_resembles_boundaries_passes() -> None:
+    body = form((FIELD, "a.jpg", b"\r\n--front \r\n--frontie\t\r\n-- " * 2000))
+    assert ask(body, limit=1 << 20) == (200, {}, body)
+
+
+def test_others_have_their_turn_while_a_form_is_read() -> None:
+    async def check() -> int:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        kind = Headers({"content-type": f"multipart/form-data; boundary={BOUNDARY}"})
+        await UPLOAD.check(kind, form((FIELD, "a.jpg", bytes(1 << 20))))
+        task.cancel()
+        return turns
+
+    assert asyncio.run(check()) >= 16
 
 
 def test_form_without_boundary_is_400() -> None:

@@ -1,16 +1,24 @@
 """Places for pictures in work, and who may ask for them."""
 
+import concurrent.futures
+import socket
 import threading
+import time
+from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from limelight.services.forms import Refusal
+from limelight.services.guard import Guard
 from limelight.services.places import Places
 from limelight.services.site import OwnSite
+from tests.services.running import running
 
 
 def test_no_more_are_in_work_than_there_are_places() -> None:
@@ -35,11 +43,75 @@ def test_no_more_are_in_work_than_there_are_places() -> None:
         pass
 
 
+class Work:
+    """An application that computes in threads, as BentoML does, one picture at a time, and not before it may go on."""
+
+    def __init__(self) -> None:
+        self.computed: list[str] = []
+        self.arrived, self.left, self.go = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+        self._places = Places(1, patience=30)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        status = await anyio.to_thread.run_sync(self._compute, scope["path"])
+        await PlainTextResponse("", status)(scope, receive, send)
+
+    def _compute(self, path: str) -> int:
+        self.arrived.release()
+        try:
+            with self._places.one():
+                self.computed.append(path)
+                assert self.go.wait(30)
+            return 200
+        except Refusal as refusal:
+            return refusal.status
+        finally:
+            self.left.release()
+
+
+def test_nothing_is_computed_for_a_client_that_has_gone() -> None:
+    work = Work()
+    with running(Guard(work, {}, 1000)) as host, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        ask = httpx.Client(base_url=f"http://{host}", timeout=30, trust_env=False)
+        first = pool.submit(ask.get, "/first")
+        assert work.arrived.acquire(timeout=30)
+        name, _, port = host.rpartition(":")
+        with socket.create_connection((name, int(port))) as gone:
+            gone.sendall(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert work.arrived.acquire(timeout=30)
+        last = pool.submit(ask.get, "/last")
+        assert work.arrived.acquire(timeout=30)
+        time.sleep(0.3)  # until the server has noticed
+        work.go.set()
+        assert [each.result().status_code for each in (first, last)] == [200, 200]
+    assert work.computed == ["/first", "/last"]
+
+
+def test_nothing_is_computed_for_a_request_that_has_taken_too_long() -> None:
+    work = Work()
+    with running(TimeoutMiddleware(Guard(work, {}, 1000), timeout=0.3)) as host:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            ask = httpx.Client(base_url=f"http://{host}", timeout=30, trust_env=False)
+            first = pool.submit(ask.get, "/first")
+            assert work.arrived.acquire(timeout=30)
+            second = pool.submit(ask.get, "/second")
+            assert [each.result().status_code for each in (first, second)] == [504, 504]
+        work.go.set()
+        assert work.left.acquire(timeout=30) and work.left.acquire(timeout=30)
+    assert work.computed == ["/first"]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("origins", "site", "origin", "status"),
     [
         ((), None, None, 200),  # a program
+        ((), None, "http://localhost:3000", 200),  # the service's own page, in a browser that says less
+        ((), None, "http://localhost:4000", 403),
+        ((), None, "https://other.example", 403),
+        ((), None, "null", 403),
+        (("https://other.example",), None, "https://other.example", 200),
+        (("https://other.example",), None, "https://third.example", 403),
+        (("*",), None, "https://third.example", 200),
         ((), "same-origin", "http://localhost:3000", 200),  # the service's own page
         ((), "none", None, 200),
         ((), "cross-site", "https://other.example", 403),

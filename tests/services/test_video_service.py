@@ -1,19 +1,21 @@
 """Videos and streams of frames over HTTP and WebSockets: the applications as they run, on a real server."""
 
 import asyncio
+import http.client
 import io
 import json
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
@@ -30,10 +32,12 @@ from limelight.services.answers import Answers
 from limelight.services.settings import ServiceSettings
 from limelight.services.streams import Streams, check_origin
 from limelight.services.videos import Videos
+from tests.services.running import deaf, running
 from tests.video_files import frame, library, read_video, write_video
 
 websockets = pytest.importorskip("websockets", reason="the package websockets, of the extra `serve`, is not installed")
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+from websockets.frames import Frame, Opcode  # noqa: E402
 from websockets.sync.client import ClientConnection, connect  # noqa: E402
 
 TOKEN = "only-for-this-test"
@@ -59,7 +63,6 @@ def predictor(untrained: Path) -> SaliencyPredictor:
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., str]]:
     """serve(predictor, **settings) is the host and port of a server of its own, with both applications."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(predictor: SaliencyPredictor | None, **settings: Any) -> str:
         known = ServiceSettings.model_validate(LIMITS | settings)
@@ -68,20 +71,10 @@ def serve() -> Iterator[Callable[..., str]]:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await apps[scope["path"]](scope, receive, send)
 
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(Answers(app, {"/stream"}), log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            time.sleep(0.01)
-        return f"127.0.0.1:{listening.getsockname()[1]}"
+        return servers.enter_context(running(Answers(app, {"/stream"})))
 
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(20)
+    with ExitStack() as servers:
+        yield start
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +228,75 @@ def test_a_range_of_the_result_is_not_taken_out_of_it(host: str, tmp_path: Path)
     assert answer.status_code == 200 and len(answer.content) > 100
 
 
+def blind_post(host: str, body: bytes, **headers: str) -> tuple[int, str]:
+    """Post as clients do that read nothing before they have sent all."""
+    connection = http.client.HTTPConnection(host, timeout=30)
+    connection.request("POST", "/video", body, headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())["error"]
+
+
+def test_clients_that_are_still_sending_get_the_refusal(
+    serve: Callable[..., str], predictor: SaliencyPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the connection closed at once, the rest of the body would reset it."""
+    large = bytes(8 << 20)
+    host, form = serve(predictor, max_video_body=16 << 20), {"Content-Type": "multipart/form-data; boundary=x"}
+    assert blind_post(host, large, **form)[0] == 401
+    assert blind_post(host, large, **AUTHORISED)[0] == 415
+    stranger = b'--x\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n' + large
+    status, message = blind_post(host, stranger, **AUTHORISED, **form)
+    assert status == 400 and "the form must have the video's file" in message
+    assert blind_post(serve(None), large, **AUTHORISED, **form)[0] == 503
+    monkeypatch.setattr(videos, "MAX_WAITING", 0)
+    assert blind_post(host, large, **AUTHORISED, **form)[0] == 429
+
+
+def test_who_waits_to_be_told_to_send_is_told_the_refusal(host: str) -> None:
+    name, _, port = host.rpartition(":")
+    with socket.create_connection((name, int(port)), timeout=30) as asking:
+        asking.sendall(b"POST /video HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n")
+        assert asking.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_what_has_all_been_sent_is_answered_at_once(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limelight.services.guard.LINGER_S", 40)
+    started = time.monotonic()
+    assert post(host, write_video(tmp_path / "a.mp4", frames=2), kind="none").status_code == 400
+    assert httpx.get(f"http://{host}/video", headers=AUTHORISED, trust_env=False).status_code == 405
+    assert time.monotonic() - started < 30
+
+
+@contextmanager
+def full_from(size: int) -> Iterator[None]:
+    """Refuse to make files of this process larger, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_not_the_clients_fault(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_video(tmp_path / "a.mp4", frames=10, size=(96, 128))
+    fields = {"kind": "rgba", "format": "mov"}
+    made = post(host, video, **fields).content
+    assert len(made) > 2 * video.stat().st_size
+    with full_from(video.stat().st_size // 2):
+        stored = post(host, video, **fields)
+    with full_from(len(made) // 2):
+        written = post(host, video, **fields)
+    for answer in (stored, written):
+        assert answer.status_code == 503, answer.text
+        assert reason(answer) == "the service's disk is full; send it again later"
+        assert answer.headers["retry-after"] == "30"
+    monkeypatch.setattr("limelight.services.videos.tempfile.gettempdir", lambda: str(tmp_path / "absent"))
+    nowhere = post(host, video, **fields)
+    assert nowhere.status_code == 503
+    assert reason(nowhere) == "the service cannot store files (No such file or directory); send it again later"
+
+
 class Slow:
     """A predictor that waits before each frame until it is told to go on."""
 
@@ -321,7 +383,7 @@ def test_a_client_that_goes_while_it_waits_gives_its_place_back(
 def test_a_client_that_takes_nothing_of_its_video_is_given_up(
     predictor: SaliencyPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(videos, "STALL_S", 0.3)
+    monkeypatch.setattr("limelight.services.sending.STALL_S", 0.3)
     video = write_video(tmp_path / "a.mp4", frames=2).read_bytes()
     request = httpx.Request("POST", "http://localhost/video", files={"video": video})
     messages, sent = [{"type": "http.request", "body": request.read()}], []
@@ -467,6 +529,10 @@ def test_only_so_many_streams_are_open(host: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(streams, "MAX_STREAMS", 1)
     with open_stream(host):
         assert refused(host)[0] == 429
+    await_place(host)
+
+
+def await_place(host: str) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -475,6 +541,23 @@ def test_only_so_many_streams_are_open(host: str, monkeypatch: pytest.MonkeyPatc
         except InvalidStatus:
             time.sleep(0.05)
     pytest.fail("the place was not given back")
+
+
+def test_a_client_that_reads_nothing_gives_its_place_back(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "STALL_S", 0.2)
+    monkeypatch.setattr(streams, "MAX_STREAMS", 1)
+    noise = file_of(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8), "JPEG")
+    with deaf(host) as connection:
+        connection.sendall(
+            f"GET /stream?kind=overlay HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert connection.recv(12) == b"HTTP/1.1 101"
+        assert refused(host)[0] == 429
+        for _ in range(6):
+            connection.sendall(Frame(Opcode.BINARY, noise).serialize(mask=True))
+        await_place(host)
 
 
 def test_a_client_that_takes_nothing_is_not_read_from(
