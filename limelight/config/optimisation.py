@@ -55,6 +55,9 @@ class Optimiser(Section):
         default=None, gt=0, description="gradients are clipped to this norm; null = not clipped"
     )
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights; null = none")
+    start_share: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the weights of `init` in those that are kept (WiSE-FT)"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Optimiser":

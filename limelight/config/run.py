@@ -102,6 +102,10 @@ class Run(Section):
         self.schedule.check_fits(self.epochs)
         if self.samples.frames > 1 and any(isinstance(each, Background) for each in self.augment):
             raise ValueError("the augmentation background is for stills: frames of a window would be cut differently")
+        if self.optimiser.start_share and not self.init:
+            raise ValueError(
+                "optimiser.start_share is of the weights that a run starts from; set init, or leave it out"
+            )
         if self.samples.unlabelled and self.objective.name != "distilled":
             raise ValueError(
                 f"samples.unlabelled is for the objective 'distilled': {self.objective.name!r} learns from masks alone"

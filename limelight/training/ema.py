@@ -1,7 +1,8 @@
-"""Exponential moving average of the trained weights."""
+"""Means of weights: the moving average of a training, and the mean with the weights that it started from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,27 @@ def averaged_network(average: AveragedModel) -> Network:
     return network
 
 
+@torch.no_grad()
+def mixed_with(network: Network, start: Mapping[str, Tensor], share: float) -> Network:
+    """Return a copy of a network whose weights are `share` of its start's, and the rest its own.
+
+    A fine-tuned network keeps so more of what it knew before (WiSE-FT: Wortsman et al., CVPR 2022).
+
+    Args:
+        start: the state dict that it started from.
+    """
+    mixed = deepcopy(network)
+    for name, value in mixed.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(start[name].to(value), share)
+    return mixed
+
+
 @contextmanager
-def averaged_weights(learner: Learner, average: AveragedModel | None) -> Iterator[None]:
-    """Make `learner` predict with the averaged network, if there is one, within the block."""
+def predicting_with(learner: Learner, network: Network) -> Iterator[None]:
+    """Make `learner` predict with another network within the block."""
     trained = learner.network
-    learner.network = averaged_network(average) if average else trained
+    learner.network = network
     try:
         yield
     finally:

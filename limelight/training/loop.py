@@ -4,6 +4,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -33,7 +34,7 @@ from limelight.training.device import (
     print_on_main,
     seed_step,
 )
-from limelight.training.ema import averaged_network, averaged_weights, make_average
+from limelight.training.ema import averaged_network, make_average, mixed_with, predicting_with
 from limelight.training.freezing import freeze
 from limelight.training.history import History, Record
 from limelight.training.interruption import Interruption, interruptible
@@ -58,7 +59,8 @@ def fit(
     std: Triple = IMAGENET_STD,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
-    """Train `learner.network` in place; afterwards it is the network to keep, the averaged one with `optimiser.ema`.
+    """Train `learner.network` in place; afterwards it is the network to keep: the averaged one with `optimiser.ema`,
+    and with `optimiser.start_share` mixed with the one that the training started from.
 
     Its weights are the last epoch's, as published, not those of the best validation figure. A training that was
     stopped, by a signal or by a kill at any moment, and is started again with the same `folder` ends with the same
@@ -99,8 +101,7 @@ def fit(
                 if accelerator.is_main_process:
                     on_epoch(training.history)
                 training.save()
-    if training.averaged:
-        learner.network = averaged_network(training.averaged)
+    learner.network = training.kept()
     return training.history
 
 
@@ -145,6 +146,7 @@ def _begin(
         frozen=frozen,
         optimiser=make_optimiser(roles, run.optimiser),
         averaged=make_average(learner.network, run.optimiser.ema) if run.optimiser.ema else None,
+        start=deepcopy(learner.network.state_dict()) if run.optimiser.start_share else {},
         checkpoints=Checkpoints(folder, run.compute.checkpoint_minutes, writes=accelerator.is_main_process),
         run=run,
         seed=seed,
@@ -170,6 +172,8 @@ class _Training:
     """Modules of the network that keep their weights and statistics."""
     optimiser: Optimizer
     averaged: AveragedModel | None
+    start: dict[str, Tensor]
+    """The network's weights before the first step, where they are mixed in."""
     checkpoints: Checkpoints
     run: Run
     seed: int
@@ -259,7 +263,7 @@ class _Training:
 
     # ------------------------------------------------------------------------------------------------- between epochs
     def validate(self, samples: Sequence[Sample]) -> Record:
-        """Score the network that would be kept now; empty if this epoch is not to be validated."""
+        """Score the network that is kept if the training ends now; empty if this epoch is not to be validated."""
         number = self.at.epoch + 1
         if not samples or (number % self.run.compute.validate_every and number < self.run.epochs):
             return {}
@@ -278,8 +282,14 @@ class _Training:
             frames=self.run.samples.frames,
             stride=self.run.samples.stride,
         )
-        with closing(batches), averaged_weights(self.learner, self.averaged):
+        with closing(batches), predicting_with(self.learner, self.kept()):
             return self.learner.validate(self.until_interrupted(batches), self.accelerator)
+
+    def kept(self) -> Network:
+        """The network that is kept if the training ends now."""
+        network = averaged_network(self.averaged) if self.averaged else self.network
+        share = self.run.optimiser.start_share
+        return mixed_with(network, self.start, share) if share else network
 
     def until_interrupted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield batches on the device, until a signal asks to stop.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from pydantic import ValidationError
 from torch import Tensor
 from toy import ToyNetwork, equal, supervised, toy_network, toy_run, toy_samples, weights
 
@@ -173,6 +174,25 @@ def test_averaged_weights_are_the_ones_kept_and_validated(tmp_path: Path):
     assert not torch.equal(learner.network.head.weight, before["head.weight"])
     scores = validate(learner.eval().predict, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
     assert scores["val_mae"] == pytest.approx(history.last["val_mae"], rel=1e-5)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_weights_mixed_with_those_of_the_start_are_the_ones_kept_and_validated(tmp_path: Path, ema: float | None):
+    samples, kept = toy_samples(tmp_path, 8), {}
+    for share in (0.0, 0.25):
+        run = toy_run(init="elsewhere", optimiser={"lr": 0.02, "ema": ema, "start_share": share})
+        learner = supervised(toy_network(), run)
+        folder = tmp_path / f"{share}"
+        history = fit(learner, run, samples=samples, validation=samples, folder=folder, seed=0, device="cpu")
+        scores = validate(learner.eval().predict, evaluation_batches(samples, 32, 4), make_accelerator("cpu", "fp32"))
+        assert scores["val_mae"] == pytest.approx(history.last["val_mae"], rel=1e-5)
+        kept[share] = weights(learner.network)
+    for name, start in weights(toy_network()).items():
+        learnt = kept[0.0][name]
+        expected = torch.lerp(learnt, start, 0.25) if start.is_floating_point() else learnt
+        torch.testing.assert_close(kept[0.25][name], expected)
+    with pytest.raises(ValidationError, match="start_share is of the weights that a run starts from; set init"):
+        toy_run(optimiser={"start_share": 0.25})
 
 
 def test_validation_every_other_epoch_and_after_the_last(tmp_path: Path):

@@ -18,6 +18,9 @@ CASES = {
             "batch": {"size": 2, "accumulate": 2},
         }
     },
+    "mixed with its start": {
+        "settings": {"optimiser": {"lr": 0.02, "ema": 0.9, "start_share": 0.5}, "init": "elsewhere"}
+    },
     "momentum, two sizes as passes, workers": {
         "settings": {
             "optimiser": {"name": "sgd", "lr": 0.05},
