@@ -7,7 +7,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,7 @@ from typer.testing import CliRunner
 
 from limelight import load
 from limelight.cli import app
+from limelight.download.turns import alone
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
 from limelight.imaging.feeds import picture_feeds
@@ -400,6 +403,26 @@ def test_weights_that_were_damaged_since_are_made_anew(capsys: pytest.CaptureFix
         assert sha256_file(folder / WEIGHTS) == read_card(folder).provenance.sha256
     assert "sdnet.duts is made anew: " in capsys.readouterr().err
     load(SDNET)
+
+
+def test_a_folder_that_another_process_makes_anew_is_left_to_it(
+    hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two processes have found the damage; the later one finds the folder whole when its turn comes."""
+    load(SDNET)
+    place, asked = folder_of(PINS[SDNET]), len(hosts.server.requests)
+    whole = (place / WEIGHTS).read_bytes()
+    (place / WEIGHTS).write_bytes(whole[:-1] + b"x")
+    said = ""
+    with ThreadPoolExecutor(1) as pool:
+        with alone(place):
+            pulled = pool.submit(lambda: list(pull_published([SDNET])))
+            while "another process is at work" not in said and not pulled.done():
+                said += capsys.readouterr().err
+                time.sleep(0.01)
+            (place / WEIGHTS).write_bytes(whole)
+        assert pulled.result() == [place]
+    assert "made anew" not in said + capsys.readouterr().err and len(hosts.server.requests) == asked
 
 
 def test_a_card_of_another_version_is_made_anew() -> None:

@@ -11,14 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _CHUNK = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError)
+_MOST_HEADERS = 1 << 20
+"""Bytes of what a tar says of one member, which is read into memory: a long name, times, extended attributes."""
+_EXTENDED = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError),
+    RecursionError,  # tarfile's, of a long chain of headers
+)
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,14 @@ class _Guard:
     limits: Limits
     members: int = 0
     total: int = 0
+    headers: int = 0
+    """Bytes of the extended headers of the member that comes next."""
     spelling: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
 
     def admit(self, name: str, size: int, *, folder: bool) -> PurePosixPath:
         path = self._safe(name)
+        self.headers = 0
         self.members += 1
         if self.members > self.limits.members:
             self.refuse(f"holds more than {self.limits.members:,} files")
@@ -57,6 +69,11 @@ class _Guard:
         allowed = max(self.limits.free_bytes, self.limits.ratio * self.archive.stat().st_size)
         if self.total > min(allowed, self.limits.total_bytes):
             self.refuse(f"unpacks to more than {self.total >> 20:,} MB, as a decompression bomb does")
+
+    def admit_header(self, size: int) -> None:
+        self.headers += max(size, 0)
+        if self.headers > _MOST_HEADERS:
+            self.refuse(f"has a member with {self.headers:,} bytes of headers")
 
     def refuse(self, reason: str) -> None:
         raise UserError(f"{self.archive} {reason}; nothing was unpacked: get the archive from a source you trust")
@@ -117,7 +134,17 @@ def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, I
 
 
 def _unpack_tar(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
-    with tarfile.open(archive, "r|*") as opened:  # as a stream: each member is checked before the next is decompressed
+    class Member(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            """As TarInfo's, which tarfile calls before it reads what follows a block: all of an extended header."""
+            member = super().frombuf(buf, encoding, errors)
+            if member.type in _EXTENDED:
+                guard.admit_header(member.size)
+            return member
+
+    # As a stream: each member is checked before the next is decompressed.
+    with tarfile.open(archive, "r|*", tarinfo=Member) as opened:
         for member in opened:
             if member.name in (".", "./"):
                 continue

@@ -41,18 +41,17 @@ def download(
         UserError: the server refuses or sends a web page instead, the disk is full, every attempt was interrupted, the
             file is too large or has another hash, or `LIMELIGHT_OFFLINE` is set. Nothing has its name then.
     """
-    url = order.url
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise UserError(f"url {url!r} is not an http(s) address; a file on this machine needs no download")
+    if urlsplit(order.url).scheme not in ("http", "https"):
+        raise UserError(f"url {order.shown!r} is not an http(s) address; a file on this machine needs no download")
     with alone(file):
         if file.is_file() and (order.expected is None or order.expected.fits(file)):
             return file
         if os.environ.get(OFFLINE, "0").lower() not in ("", "0", "false", "no"):
             raise UserError(
-                f"{file.name} is not here and {OFFLINE} is set; get it from {url} on another machine and put it at "
-                f"{file}"
+                f"{file.name} is not here and {OFFLINE} is set; get it from {order.shown} on another machine and put "
+                f"it at {file}"
             )
-        if is_drive(url):
+        if is_drive(order.url):
             _from_drive(order, file, attempts)
         else:
             _transfer(order, file, attempts, pause)
@@ -74,10 +73,10 @@ def _transfer(order: Order, file: Path, attempts: int, pause: Callable[[float], 
         except Interrupted as error:
             if attempt == attempts - 1:
                 raise UserError(
-                    f"{order.url} broke off {attempts} times ({error}); run it again later: it resumes from what was "
+                    f"{order.shown} broke off {attempts} times ({error}); run it again later: it resumes from what was "
                     "received"
                 ) from None
-            print(f"{order.url}: {error}; trying again in {2**attempt} s", file=sys.stderr)
+            print(f"{order.shown}: {error}; trying again in {2**attempt} s", file=sys.stderr)
             pause(2.0**attempt)
             continue
         try:
@@ -111,5 +110,5 @@ def _check(order: Order, path: Path) -> None:
         return
     if (digest := expected.of(path)) != expected.digest:
         raise UserError(
-            f"{order.url} has {expected.algorithm} {digest}, not {expected.digest}; nothing was kept: {order.advice}"
+            f"{order.shown} has {expected.algorithm} {digest}, not {expected.digest}; nothing was kept: {order.advice}"
         )

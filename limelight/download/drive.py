@@ -26,7 +26,7 @@ def receive_drive(order: Order, target: Path, place: Path, attempts: int) -> Non
     Raises:
         UserError: gdown is not installed, Drive refuses, or it sends a web page or too many bytes.
     """
-    by_hand = f"or get {order.url} with a browser and put it at {place}"
+    by_hand = f"or get {order.shown} with a browser and put it at {place}"
     if find_spec("gdown") is None:
         raise UserError(
             f"{place.name} is on Google Drive, which needs the package gdown: pip install 'limelight[drive]'; {by_hand}"
@@ -51,6 +51,6 @@ def receive_drive(order: Order, target: Path, place: Path, attempts: int) -> Non
         if isinstance(error, UserError) or not of_the_net:
             raise
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UserError(f"{order.url} cannot be fetched ({reason}); try again later, {by_hand}") from error
+        raise UserError(f"{order.shown} cannot be fetched ({reason}); try again later, {by_hand}") from error
     with target.open("rb") as received:
-        check_is_no_page(order.url, received.read(_SNIFFED))
+        check_is_no_page(order.shown, received.read(_SNIFFED))

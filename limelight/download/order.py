@@ -1,5 +1,6 @@
 """What is to be downloaded."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,11 @@ class Order:
     """What to do where the hash differs."""
 
     @property
+    def shown(self) -> str:
+        """The address as messages have it, without a user's name and password."""
+        return re.sub(r"^(\w+://)[^/?#]*@", r"\1", self.url)
+
+    @property
     def name(self) -> str:
         """The last part of the address."""
         return self.url.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
@@ -40,7 +46,7 @@ class Order:
             UserError: it has more.
         """
         if self.most is not None and size > self.most:
-            raise UserError(f"{self.url} sends more than {self.most:,} bytes; nothing was kept: {self.advice}")
+            raise UserError(f"{self.shown} sends more than {self.most:,} bytes; nothing was kept: {self.advice}")
 
 
 def check_is_no_page(url: str, start: bytes, content_type: str = "") -> None:

@@ -1,5 +1,6 @@
 """One transfer over HTTP, which continues what an earlier one left."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -35,18 +36,24 @@ def receive(order: Order, part: Path) -> bool:
     headers = {"Accept-Encoding": "identity", **condition}
     if start:
         headers["Range"] = f"bytes={start}-"
-    with _response(order.url, headers) as answer:
+    with _response(order, headers) as answer:
         if start and answer.status_code == 416:  # complete already, or of another file
             if order.expected is not None:
                 return True
             forget(part)
             raise Interrupted("its earlier part is of another file")
-        _check_status(answer, order.url)
-        start = start if answer.status_code == 206 else 0
+        _check_status(answer, order.shown)
+        continued = answer.status_code == 206
+        if continued and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            forget(part)
+            raise Interrupted("it sent another part of the file than was asked for")
         chunks = answer.iter_raw()  # as received: a larger chunk would be lost on an interruption
         first = next(chunks, b"")
-        check_is_no_page(order.url, b"" if start else first, answer.headers.get("Content-Type", ""))
+        check_is_no_page(order.shown, b"" if continued else first, answer.headers.get("Content-Type", ""))
         with _writing(part):
+            if start and not continued:  # the validator of this answer would vouch for what is here of another file
+                forget(part)
+                start = 0
             _remember_validator(part, answer.headers)
             _append(order, chain([first], chunks), int(answer.headers.get("Content-Length", 0)), part, start)
     return start > 0
@@ -59,14 +66,17 @@ def forget(part: Path) -> None:
 
 
 @contextmanager
-def _response(url: str, headers: dict[str, str]) -> Iterator[Any]:
+def _response(order: Order, headers: dict[str, str]) -> Iterator[Any]:
     """Yield the response to a GET request, redirects followed."""
     import httpx
 
+    url = order.shown
     try:
-        with _client() as client, client.stream("GET", url, headers=headers) as answer:
-            if url.startswith("https:") and answer.url.scheme != "https":
-                raise UserError(f"{url} leads to {answer.url.host} without encryption; nothing was fetched")
+        with _client() as client, client.stream("GET", order.url, headers=headers) as answer:
+            way = [each.url for each in (*answer.history, answer)]
+            plain = [each.host for each in way if each.scheme != "https"]
+            if way[0].scheme == "https" and plain:
+                raise UserError(f"{url} leads to {plain[0]} without encryption; nothing was fetched")
             yield answer
     except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UserError(f"{url} leads nowhere ({error}); check the address and the proxy of the environment") from error
@@ -84,6 +94,12 @@ def _client() -> Any:
 
     try:
         return httpx.Client(follow_redirects=True, timeout=30.0)
+    except OSError as error:
+        if not (file := os.environ.get("SSL_CERT_FILE")):
+            raise
+        raise UserError(
+            f"the certificates of SSL_CERT_FILE={file} cannot be read ({error.strerror}); correct it, or unset it"
+        ) from error
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"the proxy of the environment cannot be used ({reason}); correct HTTPS_PROXY") from error
@@ -111,7 +127,7 @@ def _append(order: Order, chunks: Iterator[bytes], length: int, part: Path, star
     free = shutil.disk_usage(part.parent).free
     if length and length + RESERVE > free:
         raise UserError(
-            f"{order.url} needs {length >> 20:,} MB, but {part.parent} has {free >> 20:,} MB free; free some space"
+            f"{order.shown} needs {length >> 20:,} MB, but {part.parent} has {free >> 20:,} MB free; free some space"
         )
     _check_size(order, start + length, part)
     order.announce(start + length if length else None)

@@ -38,6 +38,8 @@ _INCH, _CM = 2, 3
 """Values of EXIF ResolutionUnit."""
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
 """TIFF 6.0, NewSubfileType: a smaller copy of another page, or a mask."""
+_MOST_COUNTED = 100
+"""Pages of a TIFF and frames of a GIF: neither states how many there are, and a small file can hold very many."""
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
@@ -88,7 +90,8 @@ class Header:
             return "only its first picture was used, and the others are damaged; replace the file"
         if count == 1:
             return None
-        return f"only the first of its {count} pictures was used; save the others as files of their own"
+        known = count or f"more than {_MOST_COUNTED}"
+        return f"only the first of its {known} pictures was used; save the others as files of their own"
 
 
 def open_picture(
@@ -232,15 +235,26 @@ def _exif_dpi(image: Image.Image) -> tuple[float, float]:
     return exif[ExifTags.Base.XResolution] * per_inch, exif[ExifTags.Base.YResolution] * per_inch
 
 
-def _frames(image: Image.Image) -> int:
-    """Count the frames of an animation, or the pages of a TIFF that are not smaller copies or masks of others."""
+def _frames(image: Image.Image) -> int | None:
+    """Count the frames of an animation, or the pages of a TIFF that are not smaller copies or masks of others.
+
+    Returns:
+        None for more than are counted of this format.
+    """
     if not getattr(image, "is_animated", False):
         return 1
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        animated: Any = image  # not all formats have n_frames
+    animated: Any = image  # not all formats have n_frames
+    paged = isinstance(image, TiffImagePlugin.TiffImageFile)
+    if not paged and image.format != "GIF":
         return animated.n_frames
-    pages = 0
-    for number in range(image.n_frames):
-        image.seek(number)
-        pages += not image.tag_v2.get(_SUBFILE_TAG, 0) & _REDUCED_OR_MASK
-    return pages
+    count = 0
+    for number in range(_MOST_COUNTED + 1):
+        try:
+            if paged:
+                animated.seek(number)
+            else:
+                animated._seek(number, False)  # as n_frames does; `seek` would decode each frame
+        except EOFError:
+            return count
+        count += not (paged and animated.tag_v2.get(_SUBFILE_TAG, 0) & _REDUCED_OR_MASK)
+    return None

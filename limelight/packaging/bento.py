@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires
 from pathlib import Path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CODE = {"limelight": "limelight", "models": "limelight/models", "services": "limelight/services"}
 """Repository folder -> its place in a bento, the same as in an installed package."""
 _CACHES = shutil.ignore_patterns("__pycache__")
-START_S = 300.0
+START_S, STOP_S = 300.0, 60.0
 _BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
 _VIDEO = ("av", "websockets")
 _RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
@@ -182,35 +182,60 @@ def packed_weights(unpacked: Path) -> Path:
 def served(what: str, environment: dict[str, str]) -> Iterator[str]:
     """Run `bentoml serve <what>` on a free port of this machine; yield its URL once it is ready, stop it afterwards.
 
+    It is served as it was packaged: variables by which the user sets up other services (LIMELIGHT_TOKEN and others)
+    count only where they are in `environment`.
+
     Raises:
         UserError: it ended or was not ready within START_S; the message holds the end of its log.
     """
-    with running(["-m", "bentoml", "serve", what, "--host", "127.0.0.1"], environment) as url:
+    kept = [name for name in os.environ if name == "LIMELIGHT_OFFLINE" or not name.startswith("LIMELIGHT_")]
+    inherited = {name: os.environ[name] for name in kept}
+    with running(["-m", "bentoml", "serve", what, "--host", "127.0.0.1"], environment, inherited) as url:
         yield url
 
 
 @contextmanager
-def running(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
-    """As `served`, for any arguments of this Python that accept --port."""
+def running(
+    arguments: list[str], environment: dict[str, str], inherited: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """As `served`, for any arguments of this Python that accept --port.
+
+    Args:
+        inherited: variables besides `environment`; None = all of this process.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, *arguments, "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
+        variables = {**(os.environ if inherited is None else inherited), **environment}
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT)
         try:
             _await(process, url, log)
             yield url
         finally:
-            process.terminate()
-            process.wait()
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def open_here(request: str | urllib.request.Request, timeout: float) -> Any:
+    """As `urllib.request.urlopen`, of a server on this machine: past the proxy of the environment."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)
 
 
 def _await(process: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> None:
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5):
+        with suppress(OSError), open_here(f"{url}/readyz", timeout=5):
             return
         time.sleep(0.2)
     log.seek(0)

@@ -13,6 +13,7 @@ import numpy as np
 from limelight.config import TaskName
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import encode, read_image
+from limelight.packaging.bento import open_here
 from limelight.tasks import task_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _post_form(url: str, parts: list[Part]) -> bytes:
 
 def _post(url: str, body: bytes, kind: str) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": kind})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with open_here(request, timeout=60) as answer:
         return answer.read()
 
 

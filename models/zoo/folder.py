@@ -45,12 +45,15 @@ def whole_folder(pin: Pin) -> Path:
         UserError: as `published_folder`.
     """
     place = published_folder(pin)
-    try:
-        check_weights(place, read_card(place))
-    except UserError as error:
-        print(f"{pin.name} is made anew: {error}", file=sys.stderr)
-        shutil.rmtree(place)
-    return published_folder(pin)
+    if _damage(place) is None:
+        return place
+    with alone(place):
+        if damage := _damage(place):  # still: another process may have made it anew meanwhile
+            print(f"{pin.name} is made anew: {damage}", file=sys.stderr)
+            if place.exists():  # else the other process could not make it
+                shutil.rmtree(place)
+            _make(pin, place)
+    return place
 
 
 def is_here(pin: Pin) -> bool:
@@ -60,6 +63,15 @@ def is_here(pin: Pin) -> bool:
     except UserError:
         return False
     return True
+
+
+def _damage(place: Path) -> UserError | None:
+    """Why a weights folder cannot be used, if it cannot."""
+    try:
+        check_weights(place, read_card(place))
+    except UserError as error:
+        return error
+    return None
 
 
 def _make(pin: Pin, place: Path) -> None:

@@ -1,7 +1,7 @@
 /** The page's side of `worker.js`. */
 
 export const SIDE = 1600; // longest side of what is shown, in pixels
-const THUMBNAIL = 160;
+export const THUMBNAIL = 160;
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 const pending = new Map();

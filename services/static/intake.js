@@ -2,6 +2,8 @@
 
 import { find } from "./dom.js";
 
+const TYPED = "#ask input:not([type=file])"; // fields for text
+
 /** @param take called with a list of Files, or with {name, reason} in place of one that is none. */
 export function watchIntake(take) {
   for (const input of document.querySelectorAll("input[type=file].pictures")) {
@@ -12,8 +14,9 @@ export function watchIntake(take) {
   }
   watchDrops(take);
   document.addEventListener("paste", event => {
-    const files = [...event.clipboardData.files];
+    const { files: pasted, types } = event.clipboardData, files = [...pasted];
     if (!files.length) return; // text, for a field
+    if (event.target.matches?.(TYPED) && types.includes("text/plain")) return; // Word adds a picture of the text
     event.preventDefault();
     take(files);
   });
@@ -44,8 +47,15 @@ function filesOf(transfer) {
   return [...files, ...[...names].map(name => ({ name, reason: "is a folder; drop the pictures in it" }))];
 }
 
-async function example(button) {
-  const name = button.dataset.name, answer = await fetch(`static/examples/${name}`);
-  if (find("classes").value === "") find("classes").value = button.dataset.classes;
-  return new File([await answer.blob()], name, { type: "image/jpeg" });
+/** An example as a File; {name, reason} where it cannot be fetched. */
+async function example({ dataset: { name, classes } }) {
+  try {
+    const answer = await fetch(`static/examples/${name}`);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const file = new File([await answer.blob()], name, { type: "image/jpeg" });
+    if (find("classes").value === "") find("classes").value = classes;
+    return file;
+  } catch (error) {
+    return { name, reason: `cannot be fetched (${error.message})` };
+  }
 }

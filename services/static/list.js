@@ -85,5 +85,6 @@ function drawThumbnail(canvas, picture) {
   const left = (small.width - across) / 2, top = (small.height - down) / 2, context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(small, left, top, across, down, 0, 0, canvas.width, canvas.height);
+  small.close();
   picture.small = null; // drawn once
 }

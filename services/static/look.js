@@ -36,9 +36,11 @@ export function watchLook(kind, changed) {
   find("own-file").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
     if (!file) return;
-    const readable = await thumbnail(file).catch(() => null);
-    if (readable) background = { key: `background ${++chosen}`, blob: file };
-    find("own-name").textContent = readable ? file.name : `this browser cannot read ${file.name}`;
+    const turn = ++chosen, small = await thumbnail(file).catch(() => null);
+    small?.close(); // it tells whether the browser can read the file
+    if (turn !== chosen) return; // another was chosen meanwhile
+    if (small) background = { key: `background ${turn}`, blob: file };
+    find("own-name").textContent = small ? file.name : `this browser cannot read ${file.name}`;
     changed(false);
   });
 }

@@ -79,7 +79,10 @@ async function take(files) {
   if (!task.ready()) find("classes").focus();
 }
 
-const failed = ({ name, reason }) => Object.assign(new Picture(new File([], name)), { state: "failed", reason });
+/** What is not sent at all, in the list with its reason. */
+function failed({ name, reason }) {
+  return Object.assign(new Picture(new File([], name)), { state: "failed", reason, refused: true });
+}
 
 /** The fields of the depth or thermal picture that was chosen for the next picture. */
 function companions() {
@@ -158,8 +161,8 @@ find("ask").addEventListener("submit", event => {
 
 /** Send the open picture with the classes of now, and those that have waited for some. */
 function findAgain() {
-  const { picture } = viewer;
-  if (picture && picture.state !== "waiting") queue.again(picture); // the same picture, other classes
+  const { picture } = viewer, other = picture && picture.state !== "waiting" && !picture.refused;
+  if (other) queue.again(picture); // the same picture, other classes
   queue.pictures.forEach(each => list.update(each));
   queue.run();
 }

@@ -20,6 +20,7 @@ export class Picture {
     this.status = null; // HTTP status of the failure
     this.answer = null; // the service's first answer
     this.readable = null; // whether the browser can decode the file; null = not tried yet
+    this.refused = false; // whether it is none, with `reason`, and is never sent
     this.abort = new AbortController();
     this.answers = new Map();
   }

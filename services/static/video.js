@@ -1,6 +1,7 @@
 /** One video of the list: what is made of it, and how far that is. The service draws it whole, as the look then is. */
 
 import { duration } from "./dom.js";
+import { THUMBNAIL } from "./drawing.js";
 import { Picture } from "./picture.js";
 import { threshold } from "./saliency.js";
 import { post } from "./service.js";
@@ -79,7 +80,7 @@ function fieldsOf({ kind, colour, background, level }) {
   return [["background", background.blob], ...hard];
 }
 
-/** A frame near the beginning, an ImageBitmap; null where the browser cannot play the file. */
+/** A frame near the beginning, small, an ImageBitmap; null where the browser cannot play the file. */
 export async function firstFrame(file) {
   const video = Object.assign(document.createElement("video"), { muted: true, preload: "auto" });
   try {
@@ -89,7 +90,7 @@ export async function firstFrame(file) {
       setTimeout(reject, FRAME_MS); // some never say that they cannot
       video.src = URL.createObjectURL(file);
     });
-    return await createImageBitmap(video);
+    return await createImageBitmap(video, { resizeWidth: THUMBNAIL, resizeQuality: "high" });
   } catch {
     return null;
   } finally {

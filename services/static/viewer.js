@@ -54,6 +54,7 @@ export class Viewer {
       const drawing = await this.task.drawing(picture, this.look(), patience);
       const bitmap = current() ? await showLatest(drawing) : null;
       if (bitmap && current()) this.#showAfter(bitmap, "");
+      else bitmap?.close();
     } catch (error) {
       if (current()) this.#showAfter(null, error.message);
     } finally {
@@ -68,7 +69,7 @@ export class Viewer {
     this.tried = known; // once for what is known of the picture, not at every step of its progress
     const drawing = await this.task.before(picture).catch(() => null);
     const bitmap = drawing && (await show(drawing).catch(() => null));
-    if (!bitmap || picture !== this.picture) return;
+    if (!bitmap || picture !== this.picture) return bitmap?.close();
     this.before = true;
     this.#fit(bitmap);
     put(find("before"), bitmap);

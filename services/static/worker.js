@@ -5,6 +5,8 @@ import { greyPng, withResolutionOf } from "./png.js";
 
 const MAX_KEPT = 8;
 const kept = new Map(); // decoded previews by key, the last used last
+const dropped = []; // previews that are kept no longer, but that a task under way may be drawing
+let underWay = 0;
 
 const tasks = {
   /** A small picture for the list. @returns an ImageBitmap. */
@@ -30,7 +32,11 @@ const tasks = {
     if (drawing.how === "as-is") return drawing.layers.made.blob;
     const layers = await each(drawing.layers, layer => decode(layer.blob));
     const { cutout, labels } = drawing.layers;
-    return withResolutionOf((cutout || labels).blob, await encoded(drawing, layers));
+    try {
+      return await withResolutionOf((cutout || labels).blob, await encoded(drawing, layers));
+    } finally {
+      Object.values(layers).forEach(layer => layer.close());
+    }
   },
 };
 
@@ -51,10 +57,16 @@ async function each(layers, made) {
 
 async function preview({ key, blob }, side) {
   const bitmap = kept.get(key) || (await decode(blob, side));
+  if (kept.get(key) !== bitmap) drop(key); // another task has decoded it meanwhile
   kept.delete(key);
   kept.set(key, bitmap);
-  if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value);
+  if (kept.size > MAX_KEPT) drop(kept.keys().next().value);
   return bitmap;
+}
+
+function drop(key) {
+  if (kept.has(key)) dropped.push(kept.get(key));
+  kept.delete(key);
 }
 
 async function decode(blob, side = Infinity) {
@@ -62,16 +74,21 @@ async function decode(blob, side = Infinity) {
   const scale = side / Math.max(whole.width, whole.height);
   if (scale >= 1) return whole;
   const [resizeWidth, resizeHeight] = [whole.width, whole.height].map(each => Math.max(1, Math.round(each * scale)));
-  const smaller = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
-  whole.close();
-  return smaller;
+  try {
+    return await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  } finally {
+    whole.close();
+  }
 }
 
 self.onmessage = async ({ data: { id, name, facts } }) => {
+  underWay++;
   try {
     const result = await tasks[name](facts);
     self.postMessage({ id, result }, result instanceof ImageBitmap ? [result] : []);
   } catch (error) {
     self.postMessage({ id, error: error.message });
+  } finally {
+    if (--underWay === 0) dropped.splice(0).forEach(preview => preview.close());
   }
 };

@@ -1,6 +1,8 @@
+import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -100,6 +102,41 @@ def test_bombs(tmp_path, target):
     assert "decompression bomb" in refused(bomb, target, Limits(total_bytes=1 << 20))
     extract(bomb, target)  # small flat files shrink as much, and are no bomb
     assert (target / "zeros").stat().st_size == len(zeros)
+
+
+def tar_block(kind: bytes, content: bytes) -> bytes:
+    """A member of a tar by hand: its block, and its content."""
+    member = tar_member("header", kind)
+    member.size = len(content)
+    return member.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_what_a_tar_says_of_a_member_is_bounded(tmp_path, target, kind):
+    """It is read whole, before the member is known; a chain of such headers is too."""
+    end = tar_block(tarfile.REGTYPE, b"x") + bytes(2 * tarfile.BLOCKSIZE)
+    for name, headers in (("one", [bytes(64 << 20)]), ("chain", [bytes(400 << 10)] * 3)):
+        archive = tmp_path / f"{name}.tgz"
+        archive.write_bytes(gzip.compress(b"".join(tar_block(kind, each) for each in headers) + end, 1))
+        tracemalloc.start()
+        assert "bytes of headers; nothing was unpacked" in refused(archive, target)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 8 << 20
+    (tmp_path / "long.tar").write_bytes(tar_block(kind, b"") * 2000 + end)
+    assert "damaged" in refused(tmp_path / "long.tar", target)
+
+
+def test_long_names_and_attributes_are_read(tmp_path, target):
+    name = "/".join(["long" * 20] * 5) + "/é.txt"
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
+            for number in range(40):
+                member = tar_member(f"{number}/{name}")
+                member.size, member.pax_headers = 1, {"SCHILY.xattr.user.note": "n" * 50_000}
+                archive.addfile(member, io.BytesIO(b"x"))
+        extract(tmp_path / "a.tar", target)
+        assert len(list(target.rglob("é.txt"))) == 40
 
 
 def test_case_collisions(tmp_path, target):

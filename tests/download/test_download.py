@@ -1,5 +1,6 @@
 """Files come from the net whole and right, or not at all; every mishap is one line."""
 
+import base64
 import hashlib
 import re
 import subprocess
@@ -8,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,49 @@ def test_a_changed_file_is_not_spliced(server: FileServer, tmp_path: Path, expec
 
     file = download(order(server, expected), tmp_path / "set.zip", pause=change)
     assert file.read_bytes() == PAYLOAD and waits == [1]
+
+
+def test_a_changed_file_is_not_spliced_after_a_full_disk(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt in between learns how to know the new file, and writes none of it."""
+    server.break_after, server.files["/set.zip"], server.etag = [1_500_000], bytes(len(PAYLOAD)), '"old"'
+    with pytest.raises(UserError, match="broke off 1 times"):
+        download(order(server, None), tmp_path / "downloads/set.zip", attempts=1)
+    server.files["/set.zip"], server.etag = PAYLOAD, '"new"'
+    with monkeypatch.context() as full:
+        full.setattr("limelight.download.transfer.RESERVE", 1 << 60)
+        with pytest.raises(UserError, match="free some space"):
+            get(order(server, None), tmp_path)
+    assert get(order(server, None), tmp_path)[0].read_bytes() == PAYLOAD
+
+
+def test_a_web_page_in_between_costs_nothing(server: FileServer, tmp_path: Path) -> None:
+    """What a network with a log-in sends until one has logged in."""
+    server.break_after = [1_500_000]
+    with pytest.raises(UserError, match="broke off 1 times"):
+        download(order(server), tmp_path / "downloads/set.zip", attempts=1)
+    server.files["/set.zip"], server.etag = PAGE, ""
+    with pytest.raises(UserError, match="sends a web page"):
+        get(order(server), tmp_path)
+    server.files["/set.zip"], server.etag = PAYLOAD, '"one"'
+    assert get(order(server), tmp_path)[0].read_bytes() == PAYLOAD
+    assert server.ranges[-1] is not None, "it goes on"
+
+
+def test_another_range_than_was_asked_for_is_not_appended(server: FileServer, tmp_path: Path) -> None:
+    answers = server.answer
+
+    def aligned(request: BaseHTTPRequestHandler) -> None:
+        """As a cache that sends whole blocks."""
+        if byte_range := request.headers["Range"]:
+            start = int(re.findall(r"\d+", byte_range)[0]) & ~0xFFFF
+            request.headers.replace_header("Range", f"bytes={start}-")
+        answers(request)
+
+    server.break_after, server.answer = [1_500_000], aligned  # type: ignore[method-assign]
+    assert get(order(server, None), tmp_path)[0].read_bytes() == PAYLOAD
+    assert len(server.ranges) == 3 and server.ranges[-1] is None
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"one"'], ids=["none", "weak"])
@@ -213,6 +258,60 @@ def test_a_proxy_whose_certificate_is_not_known(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv("HTTPS_PROXY", proxy.address)
         with pytest.raises(UserError, match=r"certificate is not trusted .*in SSL_CERT_FILE"):
             get(Order("https://weights.example/set.zip", SHA256), tmp_path)
+
+
+def test_a_way_without_encryption_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it ends where everything is encrypted again."""
+    certificate = make_certificate(tmp_path, "weights.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(certificate) as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.address)
+        proxy.redirects = {"/set.zip": "http://plain.example/hop", "/hop": "https://weights.example/end"}
+        proxy.files["/end"] = PAYLOAD
+        with pytest.raises(UserError, match=r"leads to plain\.example without encryption; nothing was fetched"):
+            get(Order("https://weights.example/set.zip", None), tmp_path)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_certificates_that_cannot_be_read(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    file = tmp_path / "mine.pem"
+    if content:
+        file.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(UserError, match=rf"the certificates of SSL_CERT_FILE={re.escape(str(file))} cannot be read"):
+        get(order(server), tmp_path)
+
+
+def test_a_password_in_the_address_is_used_and_not_said(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.address.replace("//", "//me:pass@word@") + "/set.zip"
+    shown = f"{server.address}/set.zip"
+    server.statuses = [503] * 3
+    with pytest.raises(UserError, match=f"^{re.escape(shown)} broke off 2 times"):
+        download(Order(url, SHA256), tmp_path / "set.zip", attempts=2, pause=lambda _: None)
+    assert capsys.readouterr().err.startswith(f"{shown}: HTTP 503; ")
+    server.statuses = [404]
+    with pytest.raises(UserError, match=f"^{re.escape(shown)} answers HTTP 404"):
+        get(Order(url, SHA256), tmp_path)
+    with pytest.raises(UserError, match="'ftp://host/a' is not an http"):
+        get(Order("ftp://me:pass@host/a", SHA256), tmp_path)
+    sent = []
+    answers = server.answer
+
+    def heard(request: BaseHTTPRequestHandler) -> None:
+        sent.append(request.headers["Authorization"])
+        answers(request)
+
+    server.statuses, server.answer = [], heard  # type: ignore[method-assign]
+    assert get(Order(url, SHA256), tmp_path)[0].read_bytes() == PAYLOAD
+    assert sent == [f"Basic {base64.b64encode(b'me:pass@word').decode()}"]
 
 
 # ----------------------------------------------------------------------------------------------------- limits and disks

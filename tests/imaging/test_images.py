@@ -4,12 +4,14 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import cv2
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -172,6 +174,28 @@ def test_pages_count_and_their_smaller_copies_do_not():
     copy.encoderinfo = {"tiffinfo": {254: 1}}  # NewSubfileType: a smaller copy
     assert read_photo(encoded(first, "TIFF", save_all=True, append_images=[copy])).omitted is None
     assert read_photo(encoded(first, "MPO", save_all=True, append_images=[second])).omitted is None
+
+
+def gif_of(frames: int) -> bytes:
+    """A GIF of frames of one pixel: its header with two colours, and the frames after the first one."""
+    frame = b",\0\0\0\0\1\0\1\0\0\2\2D\1\0"
+    return b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff" + frames * frame + b";"
+
+
+def tiff_of(pages: int) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((pages, 4, 4), np.uint8), photometric="minisblack", metadata=None)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("made", [gif_of, tiff_of])
+def test_a_large_number_of_pictures_is_not_counted(made):
+    known = "only the first of its {} pictures was used; save the others as files of their own"
+    assert read_photo(made(100)).omitted == known.format(100)
+    many = made(20_000 if made is gif_of else 4000)
+    started = time.process_time()
+    assert read_photo(many).omitted == known.format("more than 100")
+    assert time.process_time() - started < 0.5, "the time grows with their number"
 
 
 def test_float_pixels():

@@ -235,6 +235,23 @@ def test_a_stream_that_changes_to_another_size_keeps_its_first(tmp_path: Path) -
         list(reader)
 
 
+@pytest.mark.parametrize(
+    ("codec", "said"),
+    [("libx264", "has frames of 1024 x 1024 pixels, more than 4096"), ("mpeg4", "has frames of more than 4096 pixels")],
+)
+def test_frames_far_above_the_limit_are_refused_before_they_are_decoded(tmp_path: Path, codec: str, said: str) -> None:
+    """By FFmpeg, as it refuses damage; MPEG-4's decoder then knows the size no longer."""
+    parts = [write_video(tmp_path / "part.ts", 3, (side, side), codec=codec).read_bytes() for side in (64, 1024)]
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    with VideoReader(tmp_path / "a.ts", max_pixels=64 * 64) as reader, pytest.raises(TooLarge, match=said):
+        list(reader)
+
+
+def test_the_largest_limit_is_one_that_ffmpeg_takes(tmp_path: Path) -> None:
+    with VideoReader(write_video(tmp_path / "a.mp4", 2), max_pixels=1 << 40) as reader:
+        assert len(list(reader)) == 2
+
+
 def test_a_video_is_stopped_where_it_lasts_longer_than_it_may(tmp_path: Path) -> None:
     """By its frames' times, whatever the file says."""
     with VideoReader(write_video(tmp_path / "a.mp4", 20)) as reader:

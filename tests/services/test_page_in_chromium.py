@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow
 PHOTO = Path(__file__).parent.parent / "photos/cat.jpg"
 DONE = "document.querySelectorAll('#list [data-state=done]').length"
 FAILED = "document.querySelectorAll('#list [data-state=failed]').length"
+ROWS = "document.querySelectorAll('#list li').length"
 DIVIDED = "document.getElementById('frame').classList.contains('divided')"
 AT = "Number(document.getElementById('handle').getAttribute('aria-valuenow'))"
 TOKEN = "only-for-this-test"
@@ -251,6 +253,130 @@ def test_examples_paste_and_copy(page: Page, url: str, photo: Path) -> None:
     assert only_asks(page, url) and page.errors == []
 
 
+def paste(page: Page, selector: str, *types: str) -> bool:
+    """Paste a picture, and texts of some types, into an element; return whether the page leaves it to the browser."""
+    return page.run(
+        f"""(() => {{
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["a picture"], "image.png", {{type: "image/png"}}));
+            for (const type of {json.dumps(types)}) transfer.items.add("some text", type);
+            const event = new ClipboardEvent("paste", {{clipboardData: transfer, bubbles: true, cancelable: true}});
+            return document.querySelector("{selector}").dispatchEvent(event);
+        }})()"""
+    )
+
+
+def test_text_for_a_field_is_not_its_picture(page: Page) -> None:
+    """Word puts a picture of the text into the clipboard too; a picture alone is taken wherever the focus is."""
+    assert paste(page, "#classes", "text/plain", "text/html") and page.run(ROWS) == 0
+    assert not paste(page, "#classes", "text/html")
+    page.until(f"{ROWS} === 1")
+    assert not paste(page, "#level", "text/plain"), "a slider takes no text"
+    page.until(f"{ROWS} === 2")
+
+
+def test_an_example_that_cannot_be_fetched_stands_in_the_list(page: Page) -> None:
+    page.run("document.querySelector('.example').dataset.name = 'gone.jpg'")
+    page.click(".example[data-name='gone.jpg']")
+    page.until(f"{FAILED} === 1")
+    page.call("Network.setBlockedURLs", urls=["*/examples/rocket.jpg"])
+    page.run("document.querySelector('.example[data-name=\"rocket.jpg\"]').click()")
+    page.until(f"{FAILED} === 2")
+    shown = page.run("[...document.querySelectorAll('#list .state')].map(each => each.textContent)")
+    assert shown[0] == "cannot be fetched (status 404)" and shown[1].startswith("cannot be fetched (")
+    assert not [each for each in page.requests if each.endswith("/predict")]
+    assert all("Failed to load resource" in error for error in page.errors), page.errors
+
+
+def test_the_background_is_the_picture_that_was_chosen_last(
+    page: Page, url: str, photo: Path, tmp_path: Path, save: Callable[[str], Image.Image]
+) -> None:
+    """Though the browser takes longer to read the one before."""
+    for name, colour in (("slow", (200, 30, 90)), ("quick", (10, 200, 30))):
+        Image.new("RGB", (90, 60), colour).save(tmp_path / f"{name}.png")
+    open_photo(page, photo)
+    page.click("[name=kind][value=picture]")
+    page.run("""const post = Worker.prototype.postMessage;
+                Worker.prototype.postMessage = function (message) {
+                    if (window.slow || message.name !== "thumbnail") return post.call(this, message);
+                    window.slow = () => post.call(this, message);
+                };""")
+    page.choose("#own-file", tmp_path / "slow.png")
+    page.until("window.slow")
+    page.choose("#own-file", tmp_path / "quick.png")
+    page.until("document.getElementById('own-name').textContent === 'quick.png'")
+    page.run("window.slow()")
+    page.run("new Promise(resolve => setTimeout(resolve, 500))")
+    assert page.run("document.getElementById('own-name').textContent") == "quick.png"
+    cutout = np.asarray(ask(url, photo, "cutout")).astype(np.float64)
+    share = cutout[..., 3:] / 255
+    expected = Image.fromarray(np.rint(cutout[..., :3] * share + (1 - share) * (10, 200, 30)).astype(np.uint8))
+    assert difference(save("cat-picture.png"), expected) <= 2
+
+
+COUNTED = """
+    window.made = [];
+    const make = window.createImageBitmap;
+    window.createImageBitmap = async (...facts) => {
+        const bitmap = await make(...facts);
+        made.push({bitmap, width: bitmap.width});
+        return bitmap;
+    };
+    window.open_ = () => made.filter(({bitmap}) => bitmap.width > 0).length; // those that are closed have none
+"""
+
+
+def test_the_worker_closes_its_bitmaps(page: Page) -> None:
+    """The worker's own code, run by the page, where they can be counted."""
+    page.run(COUNTED)
+    counts = page.run(
+        """(async () => {
+            const answers = [];
+            window.postMessage = answer => answers.push(answer);
+            await import(`${location.origin}/static/worker.js`);
+            const blob = await (await fetch("static/examples/cat.jpg")).blob();
+            const ask = (name, facts) => window.onmessage({data: {id: 0, name, facts}});
+            const asIs = key => ({how: "as-is", level: null, layers: {made: {key, blob}}});
+            const cut = {how: "transparent", level: 9, layers: {cutout: {blob}, whole: {blob}}};
+            await ask("file", {drawing: cut});
+            const afterFile = open_();
+            await Promise.all([...Array(20).keys()].map(key => ask("show", {drawing: asIs(key), side: 64})));
+            await Promise.all([1, 2, 3].map(() => ask("show", {drawing: asIs("same"), side: 64})));
+            return [afterFile, open_(), answers.filter(({error}) => error !== undefined).length];
+        })()"""
+    )
+    assert counts == [0, 8, 0], "open after a file and after 23 previews, of which 8 are kept; and errors"
+
+
+def test_bitmaps_that_come_too_late_are_closed(page: Page, photo: Path) -> None:
+    open_photo(page, photo)
+    page.click("[name=kind][value=colour]")
+    enter(page, "colour", "#336699")
+    page.until("!document.getElementById('frame').classList.contains('busy')")
+    page.run("""const post = Worker.prototype.postMessage, close = ImageBitmap.prototype.close;
+                window.shut = 0;
+                ImageBitmap.prototype.close = function () { shut++; return close.call(this); };
+                Worker.prototype.postMessage = function (message) {
+                    Worker.prototype.postMessage = post;
+                    post.call(this, message);
+                    document.getElementById("colour").value = "#996633"; // while the other colour is drawn
+                    document.getElementById("colour").dispatchEvent(new Event("input", {bubbles: true}));
+                };""")
+    enter(page, "colour", "#669933")
+    page.until("window.shut")
+    assert page.errors == []
+
+
+def test_a_video_s_thumbnail_is_small(page: Page, tmp_path: Path) -> None:
+    library()
+    page.run(COUNTED)
+    page.drop("#start", write_video(tmp_path / "walk.mp4", frames=4, size=(480, 854)))
+    page.until("made.length === 1 && open_() === 0")
+    assert page.run("made[0].width") == 160
+    drawn = "document.querySelector('#list canvas').getContext('2d').getImageData(28, 28, 1, 1).data[3]"
+    assert page.run(drawn) == 255
+
+
 def made(page: Page, kind: str, picture: Path | None = None) -> None:
     """Choose a kind, and have the open video made."""
     page.click(f"[name=kind][value={kind}]")
@@ -376,6 +502,22 @@ def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: 
         assert page.run("window.asked") == ["cat, sky"] * 2
         assert only_asks(page, classes_url)
         assert all("401" in error for error in page.errors), page.errors
+
+
+def test_a_folder_is_not_sent(classes_url: str, photo: Path, tmp_path: Path) -> None:
+    """It stays in the list with its reason, whatever is asked for."""
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "cat.png").write_bytes(photo.read_bytes())
+    with browsing(chromium()) as page:
+        page.open(classes_url)
+        page.until("!document.getElementById('token-row').hidden")
+        page.drop("#start", tmp_path / "album")
+        page.until(f"{FAILED} === 1")
+        type_into(page, "#classes", "cat, sky")
+        page.run("new Promise(resolve => setTimeout(resolve, 200))")
+        assert not [each for each in page.requests if each.endswith("/segment")]
+        shown = page.run("document.querySelector('#list .state').textContent")
+        assert shown == "is a folder; drop the pictures in it"
 
 
 def type_into(page: Page, selector: str, text: str) -> None:

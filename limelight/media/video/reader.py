@@ -18,6 +18,10 @@ from limelight.media.video.colour import UNSPECIFIED, usual_matrix
 from limelight.media.video.formats import av, open_video
 from limelight.models.inputs import Size
 
+_PADDING = 1 << 16
+"""Codecs pad their frames, by less than this beside as many pixels again, unless a side is extremely short."""
+_MOST_PIXELS = (1 << 31) - 1
+"""The largest limit that FFmpeg takes."""
 _SLACK_S = 0.5
 """Seconds that a picture may end before the length that its file states: frames have lengths, and writers round."""
 
@@ -76,6 +80,10 @@ class VideoReader(Clip):
         self._stream = stream
         self._stream.thread_type = "AUTO"
         self._check_pixels(self._stream)
+        self._sized = self._stream.width > 0
+        # A stream may change to a larger size, which FFmpeg then refuses before it decodes a frame of it.
+        most = min(2 * self._max_pixels + _PADDING, _MOST_PIXELS)
+        self._stream.codec_context.options = {"max_pixels": str(most)}
         self.rate = Fraction(self._stream.average_rate or self._stream.base_rate or USUAL_RATE)
         self.time_base = Fraction(self._stream.time_base or 1 / self.rate)
         if with_sound:
@@ -131,6 +139,17 @@ class VideoReader(Clip):
                 "--max-pixels",
             )
 
+    def _check_refusal(self, error: Exception) -> None:
+        """Raise for a frame that FFmpeg has refused by its size, and not for damage.
+
+        The codec keeps the size, or it forgets that it had any (most do), or its error says so (AV1).
+        """
+        self._check_pixels(self._stream)
+        if getattr(error, "errno", None) == errno.ERANGE or (self._sized and not self._stream.width):
+            raise TooLarge(
+                f"{self.name} has frames of more than {self._max_pixels} pixels", "make it smaller", "--max-pixels"
+            ) from error
+
     def stop(self) -> None:
         if isinstance(self._source, StandardInput):
             self._source.stop()
@@ -164,7 +183,8 @@ class VideoReader(Clip):
                 continue
             try:
                 frames = packet.decode()
-            except self._damage:
+            except self._damage as error:
+                self._check_refusal(error)
                 damaged += 1
                 continue
             for frame in frames:
