@@ -27,6 +27,8 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Path:
     target, file = DATASETS / request.name, DOWNLOADS / f"{sha256[:16]}-{name}"
     if not is_unpacked(sha256, target):
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            raise UserError(f"sha256 {sha256!r} of {url} is not 64 hex digits; copy it from the archive's publisher")
+            raise UserError(
+                f"sha256 {sha256!r} of {request.name} is not 64 hex digits; copy it from the archive's publisher"
+            )
         download(Order(url, Hash("sha256", sha256)), file)
     return ensure_unpacked(file, sha256, target, cache)
