@@ -15,7 +15,9 @@ class Evaluate(Section):
 
     splits: list[str] = Field(default_factory=lambda: ["test"], description="which splits of the datasets")
     batch_size: int = Field(default=1, ge=1, description="pictures that the network computes at once")
-    workers: int | None = Field(default=None, ge=1, description="processes of the metrics; null = one per core")
+    workers: int | None = Field(
+        default=None, ge=0, description="processes of the metrics; 0 = none but this one, null = one per core"
+    )
     measures: list[SlowMeasure] = Field(
         default_factory=list, description="slow measures of saliency besides the others: msiou, hce"
     )
