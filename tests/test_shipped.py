@@ -86,9 +86,10 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     prepare(None, None, None, host="127.0.0.1", port=43217)  # a service lives long: its export is made
     served = Path(os.environ["LIMELIGHT_MODEL"])
     assert served.name.startswith("limelight-base-") and "-openvino-fp32-" in served.name
-    route = "limelight export a-small-one --runtime onnx-int8 --pictures FOLDER -o artifacts/a-small-one-int8, and then"
-    with pytest.raises(UserError, match=route):
-        load("a-small-one", runtime="onnx-int8")
+    route = "limelight export a-small-one --runtime onnx-int8 --pictures FOLDER -o artifacts/a-small-one-int8, then"
+    for named in ("a-small-one", two / "a-small-one"):  # by its folder: where it is the default
+        with pytest.raises(UserError, match=route):
+            load(named, runtime="onnx-int8")
 
 
 @pytest.mark.slow

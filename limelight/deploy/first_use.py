@@ -34,9 +34,10 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
     if not is_ours(folder) or not chosen.exported:
         return folder
     if chosen.number_format == "int8":
+        name = Path(source).name
         raise UserError(
-            f"{chosen.name} is calibrated with pictures like yours: limelight export {source} --runtime {chosen.name} "
-            f"--pictures FOLDER -o artifacts/{source}-int8, and then --model artifacts/{source}-int8"
+            f"{chosen.name} is calibrated with pictures like yours: limelight export {name} --runtime {chosen.name} "
+            f"--pictures FOLDER -o artifacts/{name}-int8, then --model artifacts/{name}-int8"
         )
     if runtime == "auto" and not (lasting and chosen.installed) and not chosen.file(_place(folder, chosen)).is_file():
         return folder
