@@ -9,6 +9,8 @@ from limelight.config.patterns import NAME, problem
 from limelight.foundation.section import Section, check_name
 from limelight.models.card import Modality
 
+SPLIT = r"[A-Za-z0-9_-]+"
+"""Pattern of a split's name, which is a folder's too."""
 Labels = Literal["none", "mask", "classes"]
 """Kind of a sample's labels: none, a saliency mask, a map of class ids."""
 
@@ -97,7 +99,7 @@ class DatasetRequest(Section):
         if both:
             raise ValueError(f"{both[0]} is both a class and ignored; take it out of `classes` or of `ignore`")
         named = [self.split] if isinstance(self.split, str) else self.split or ()
-        if wrong := [split for split in named if not re.fullmatch(r"[A-Za-z0-9_-]+", split)]:
+        if wrong := [split for split in named if not re.fullmatch(SPLIT, split)]:
             raise ValueError(f"the split {wrong[0]!r} needs a plain word as its name: letters, digits, - and _")
         if isinstance(self.split, dict) and not all(0 <= share <= 1 for share in self.split.values()):
             raise ValueError("the shares of split must be from 0 to 1")

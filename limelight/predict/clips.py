@@ -38,9 +38,8 @@ def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
     Raises:
         UserError: it is one of the folders.
     """
-    found: dict[
-        Path, tuple[Path, Path]
-    ] = {}  # a video may be given twice: as a/b.mp4 and a/../a/b.mp4, or in its folder
+    # By absolute path: a video may be given twice, as a/b.mp4 and a/../a/b.mp4, or in its folder.
+    found: dict[Path, tuple[Path, Path]] = {}
     for source in sources:
         if is_video(source) and source.is_file():
             found.setdefault(absolute(source), (source, Path(source.name)))

@@ -141,17 +141,18 @@ class _Start:
 def _start(run: Run, seed: int) -> _Start:
     """Build the network, and load what it starts from."""
     set_seed(seed)
-    source = weights_folder(run.init) if run.init else None
-    loaded, init = load_weights(source) if source else (None, None)
-    if source is None or loaded is None or init is None:
+    init = None
+    if run.init is None:
         network = create_model(run.model, **run.options)
         mean, std = network.mean, network.std
     else:
+        source = weights_folder(run.init)
+        loaded, init = load_weights(source)
         network = create_model(run.model, **_continued_options(run, init), **assets_option(source, init))
         takes = network.capabilities.modalities
         state = from_plain(network, loaded.state_dict())
         state = fitted_channels(state, network.state_dict(), init.architecture.modalities, takes)
-        load_strict(network, _neutral(network) | state, str(run.init))
+        load_strict(network, _neutral(network) | state, run.init)
         mean, std = init.prepare.mean, init.prepare.std
     parts = {}
     for part, folder in run.parts.items():

@@ -1,9 +1,6 @@
 """Clips that are no video files: folders of frames, standard input, a webcam; and video backgrounds, full disks."""
 
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from limelight.inference.loading import load
 from limelight.media.video.reader import VideoReader
 from limelight.predict.styles import Style
 from limelight.predict.video import VideoJob, predict_to_stream
+from tests.full_disk import files_end_at
 from tests.predict.conftest import Run
 from tests.video_files import frame, library, read_video, write_video
 
@@ -178,17 +176,6 @@ def test_a_video_goes_behind_the_object(run: Run, tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- full disks
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """Refuse longer files, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_full_disk_is_one_line_and_keeps_the_result_before(run: Run, tmp_path: Path, suffix: str) -> None:
     write_video(tmp_path / "a.mp4", frames=5, sound=True)

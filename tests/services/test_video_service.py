@@ -4,12 +4,11 @@ import asyncio
 import http.client
 import io
 import json
-import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from limelight.services.answers import Answers
 from limelight.services.settings import ServiceSettings
 from limelight.services.streams import Streams, check_origin
 from limelight.services.videos import Videos
+from tests.full_disk import files_end_at
 from tests.services.running import deaf, running
 from tests.video_files import frame, library, read_video, write_video
 
@@ -267,25 +267,14 @@ def test_what_has_all_been_sent_is_answered_at_once(host: str, tmp_path: Path, m
     assert time.monotonic() - started < 30
 
 
-@contextmanager
-def full_from(size: int) -> Iterator[None]:
-    """Refuse to make files of this process larger, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_is_not_the_clients_fault(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_video(tmp_path / "a.mp4", frames=10, size=(96, 128))
     fields = {"kind": "rgba", "format": "mov"}
     made = post(host, video, **fields).content
     assert len(made) > 2 * video.stat().st_size
-    with full_from(video.stat().st_size // 2):
+    with files_end_at(video.stat().st_size // 2):
         stored = post(host, video, **fields)
-    with full_from(len(made) // 2):
+    with files_end_at(len(made) // 2):
         written = post(host, video, **fields)
     for answer in (stored, written):
         assert answer.status_code == 503, answer.text

@@ -21,9 +21,11 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
         if not record.is_file():
             raise UserError(f"{target} exists but was not unpacked from {archive}; move it away, or give it as `path`")
         known, current = read_json(record), file_hashes(target, cache)
-        check_unchanged(target, current if known["files"] is None else known["files"], current)
+        if known["files"] is not None:
+            check_unchanged(target, known["files"], current)
         if known["archive"] == sha256:
-            write_json(record, {"archive": sha256, "files": current})
+            if known["files"] is None:
+                write_json(record, {"archive": sha256, "files": current})
             return target
     record.unlink(missing_ok=True)
     extract(archive, target)

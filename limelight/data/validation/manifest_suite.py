@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
 from limelight.config import Labels, Validate
+from limelight.config.data import SPLIT
 from limelight.data.census import CENSUS
 from limelight.data.manifest import Sample
 from limelight.data.validation.tables import MANIFEST_COLUMNS
@@ -107,7 +108,7 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
             description=f"labels is one of {', '.join(get_args(Labels))}",
         ),
         gxe.ExpectColumnValuesToMatchRegex(
-            column="split", regex=r"^[A-Za-z0-9_-]+$", description="a split's name is a plain word"
+            column="split", regex=f"^{SPLIT}$", description="a split's name is a plain word"
         ),
         gxe.ExpectColumnValuesToBeNull(
             column="faint_mask",
