@@ -43,16 +43,32 @@ class AxialAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        height, width = x_BCHW.shape[2:]
+        if self.axis == "h" and self.published and height != width:
+            return x_BCHW + self.gamma * self._of_runs(x_BCHW)
         rows = self.axis == "h" and not self.published
-        seen_BCHW = x_BCHW.transpose(2, 3) if rows else x_BCHW
-        axis = x_BCHW.shape[2] if self.axis == "h" else x_BCHW.shape[3]
-        query_BDA, key_BDA, value_BDA = (
-            convolution(seen_BCHW).reshape(seen_BCHW.shape[0], -1, axis)
+        seen_BCAE = x_BCHW if rows else x_BCHW.transpose(2, 3)
+        attended_BCAE = self._of_lines(seen_BCAE)
+        return x_BCHW + self.gamma * (attended_BCAE if rows else attended_BCAE.transpose(2, 3))
+
+    def _of_lines(self, seen_BCAE: Tensor) -> Tensor:
+        """Attention of the lines along axis 2; channels stay last, as runtimes keep them, so that no value is moved."""
+        query_BAD, key_BAD, value_BAD = (
+            convolution(seen_BCAE).permute(0, 2, 3, 1).flatten(2)
             for convolution in (self.query_conv, self.key_conv, self.value_conv)
         )
-        weight_BAA = (query_BDA.transpose(1, 2) @ key_BDA).softmax(-1)
-        attended_BCHW = (value_BDA @ weight_BAA.transpose(1, 2)).reshape(seen_BCHW.shape)
-        return x_BCHW + self.gamma * (attended_BCHW.transpose(2, 3) if rows else attended_BCHW)
+        weight_BAA = (query_BAD @ key_BAD.transpose(1, 2)).softmax(-1)
+        return (weight_BAA @ value_BAD).unflatten(2, (seen_BCAE.shape[3], -1)).permute(0, 3, 1, 2)
+
+    def _of_runs(self, x_BCHW: Tensor) -> Tensor:
+        """Attention of what lies every H values apart in a map that is no square."""
+        batch, _, height, _ = x_BCHW.shape
+        query_BDH, key_BDH, value_BDH = (
+            convolution(x_BCHW).reshape(batch, -1, height)
+            for convolution in (self.query_conv, self.key_conv, self.value_conv)
+        )
+        weight_BHH = (query_BDH.transpose(1, 2) @ key_BDH).softmax(-1)
+        return (value_BDH @ weight_BHH.transpose(1, 2)).reshape(x_BCHW.shape)
 
 
 def axial_pair(x_BCHW: Tensor, rows: AxialAttention, columns: AxialAttention) -> Tensor:

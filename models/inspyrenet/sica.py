@@ -50,16 +50,16 @@ class SICA(nn.Module):
         self.conv_out4 = ConvBN(channels, 1, 1)
 
     def forward(self, x_BCHW: Tensor, saliency_B1hw: Tensor, laplacian_B1hw: Tensor | None) -> tuple[Tensor, Tensor]:
-        batch, _, height, width = x_BCHW.shape
+        height, width = x_BCHW.shape[2:]
         context_BCN1 = self._context(x_BCHW, self._masks(x_BCHW, saliency_B1hw, laplacian_B1hw))
-        query_BPD = self.conv_query(x_BCHW).flatten(2).transpose(1, 2)
+        query_BPD = _pixels(self.conv_query(x_BCHW))
         with _without_autocast(x_BCHW.device.type):
             context_BCN1 = context_BCN1.to(self.threshold.dtype)
             key_BDN = self.conv_key(context_BCN1).squeeze(3)
             value_BND = self.conv_value(context_BCN1).squeeze(3).transpose(1, 2)
         weight_BPN = (self.scale * (query_BPD @ key_BDN.to(query_BPD.dtype))).softmax(-1)
         attended_BPD = weight_BPN @ value_BND.to(query_BPD.dtype)
-        attended_BDHW = attended_BPD.transpose(1, 2).reshape(batch, -1, height, width)
+        attended_BDHW = attended_BPD.unflatten(1, (height, width)).permute(0, 3, 1, 2)
         features_BDHW = self.conv_out3(self.conv_out2(torch.cat([x_BCHW, self.conv_out1(attended_BDHW)], 1)))
         return features_BDHW, self.conv_out4(features_BDHW)
 
@@ -78,14 +78,30 @@ class SICA(nn.Module):
             x_BCHW, mask_BNHW = (
                 F.interpolate(each, self.size, mode="bilinear", align_corners=False) for each in (x_BCHW, mask_BNHW)
             )
-        batch, channels, height, width = x_BCHW.shape
         mask_BNP = mask_BNHW.flatten(2)
         if self.published:
-            pixels = height * width
             # Divided before and multiplied after the product, which keeps within float16's range.
-            mean_BNC = (mask_BNP / pixels) @ x_BCHW.reshape(batch, pixels, channels)
-            context_BNC = mean_BNC.float() * pixels
+            pixels = mask_BNP.shape[2]
+            context_BNC = _sums_of_runs(mask_BNP / pixels, x_BCHW).float() * pixels
         else:
             weight_BNP = mask_BNP / (mask_BNP.sum(2, keepdim=True) + 1e-6)
-            context_BNC = (weight_BNP @ x_BCHW.flatten(2).transpose(1, 2)).float()
+            context_BNC = (weight_BNP @ _pixels(x_BCHW)).float()
         return context_BNC.transpose(1, 2).unsqueeze(3)
+
+
+def _pixels(x_BCHW: Tensor) -> Tensor:
+    """x_BPC; of a map whose channels lie last, as runtimes keep them, without moving a value."""
+    return x_BCHW.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _sums_of_runs(mask_BNP: Tensor, x_BCHW: Tensor) -> Tensor:
+    """mask_BNP @ x_BCHW.reshape(B, P, C), of a map whose channels lie last without moving its values where P is a
+    multiple of C: the row p of the reshaped map is a run of C pixels of channel p // (P / C)."""
+    batch, channels, height, width = x_BCHW.shape
+    pixels = height * width
+    if pixels % channels:
+        return mask_BNP @ x_BCHW.reshape(batch, pixels, channels)
+    runs = pixels // channels
+    x_BRJC = _pixels(x_BCHW).unflatten(1, (runs, channels))
+    mask_BRCN = mask_BNP.unflatten(2, (channels, runs)).permute(0, 3, 2, 1)
+    return (x_BRJC @ mask_BRCN).sum(1).transpose(1, 2)

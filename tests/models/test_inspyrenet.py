@@ -184,15 +184,16 @@ def test_published_rows_of_a_square_are_columns() -> None:
     torch.testing.assert_close(attention("h", published=True)(x_BCHW), attention("w", published=True)(x_BCHW))
 
 
+@pytest.mark.parametrize("channels", [6, 8])  # which do not divide the 64 pixels, and do
 @pytest.mark.parametrize("published", [True, False])
-def test_contexts_are_sums_over_the_map(published: bool) -> None:
+def test_contexts_are_sums_over_the_map(published: bool, channels: int) -> None:
     """As published, of runs of its values; corrected, of its pixels, and the mean by weight."""
     torch.manual_seed(0)
-    sica = SICA(6, 8, laplacian=True, size=(8, 8), published=published)
-    x_BCHW, mask_BNHW = torch.randn(2, 6, 8, 8), torch.rand(2, 5, 8, 8)
+    sica = SICA(channels, 8, laplacian=True, size=(8, 8), published=published)
+    x_BCHW, mask_BNHW = torch.randn(2, channels, 8, 8), torch.rand(2, 5, 8, 8)
     context_BCN = sica._context(x_BCHW, mask_BNHW)[..., 0]
     mask_BNP = mask_BNHW.flatten(2)
-    pixels_BPC = x_BCHW.reshape(2, 64, 6) if published else x_BCHW.flatten(2).transpose(1, 2)
+    pixels_BPC = x_BCHW.reshape(2, 64, channels) if published else x_BCHW.flatten(2).transpose(1, 2)
     expected_BNC = mask_BNP @ pixels_BPC
     if not published:
         expected_BNC = expected_BNC / mask_BNP.sum(2, keepdim=True)
