@@ -14,7 +14,8 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
     """Select the labelled samples, and the unlabelled ones if the learner uses them.
 
     Raises:
-        UserError: there are none, or none of a split that is named, or they are incompatible with the run's settings.
+        UserError: there are none, or none of use in a split that is named, or they are incompatible with the run's
+            settings.
     """
     samples = read_manifest()
     rows = _usable(samples, learner)
@@ -29,6 +30,13 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
             f"no samples in labelled {run.samples.labelled} or unlabelled {run.samples.unlabelled} for modalities "
             f"{learner.modalities}; {MANIFEST} has the splits {splits}"
         )
+    for key, chosen in (("labelled", labelled), ("unlabelled", unlabelled)):
+        idle = {*getattr(run.samples, key)} - {sample.split for sample in chosen} if key in given else ()
+        if idle:
+            raise UserError(
+                f"samples.{key} names {', '.join(sorted(idle))}, where nothing is of use: no sample with "
+                f"{'labels' if key == 'labelled' else 'a picture'} of modalities {learner.modalities}; leave it out"
+            )
     learner.check_samples(labelled)
     return [*labelled, *unlabelled]
 

@@ -14,7 +14,7 @@ import yaml
 from toy import toy_samples
 
 from limelight.config import Params, Run, load_params
-from limelight.data.manifest import write_manifest
+from limelight.data.manifest import Sample, write_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models.registry import create_model
@@ -258,8 +258,13 @@ def test_images_of_datasets_with_classes_are_not_learnt_from_by_their_saliency(t
         for number, (sample, labels) in enumerate([(masks[0], "classes"), (plain[0], "none")])
     ]
     write_manifest([*masks, *plain, *semantic])
-    run = Run.model_validate({**STUDENT, "samples": {"unlabelled": ["unlabelled"], "validation": None}})
     learner = Learner(create_model("sdnet"))
-    assert training_samples(run, learner) == masks
     monkeypatch.setattr(Learner, "unlabelled", True)
-    assert training_samples(run, learner) == [*masks, *plain]
+
+    def chosen(**splits: list[str]) -> list[Sample]:
+        return training_samples(Run.model_validate({**STUDENT, "samples": {**splits, "validation": None}}), learner)
+
+    assert chosen() == masks
+    assert chosen(unlabelled=["unlabelled"]) == [*masks, *plain]
+    with pytest.raises(UserError, match="names unlabelled, where nothing is of use: no sample with"):
+        chosen(labelled=["train", "unlabelled"])
