@@ -58,7 +58,11 @@ class Crop(Step):
 
     name: Literal["crop"] = "crop"
     share: float = Field(default=0.0, ge=0, lt=0.5, description="KD-SCFNet's form: largest share cut off a side")
-    pixels: int = Field(default=0, ge=0, description="SDNet's form: most pixels cut off a side")
+    pixels: int = Field(
+        default=0,
+        ge=0,
+        description="SDNet's form: most pixels cut off a side, after large pictures were shrunk",
+    )
 
     @property
     def before_resize(self) -> bool:

@@ -81,11 +81,15 @@ class Schedule(Section):
     """The learning rate over the training, as a share of the optimiser's lr."""
 
     name: Literal["constant", "cosine", "exponential", "steps", "poly"] = "cosine"
-    warmup_epochs: float = Field(default=0.0, ge=0, description="of a linear warm-up before all else")
+    warmup_epochs: float = Field(
+        default=0.0,
+        ge=0,
+        description="of a linear warm-up; before all else, but poly decays and milestones count from the first step",
+    )
     warmup_start: float = Field(default=0.01, ge=0, le=1, description="share of lr at the first step of the warm-up")
     final: float = Field(default=0.01, ge=0, le=1, description="share of lr at the end (cosine, exponential, poly)")
     period_epochs: float | None = Field(
-        default=None, gt=0, description="length of the cosine; null = the whole training"
+        default=None, gt=0, description="length of the cosine; null = all that follows the warm-up"
     )
     milestones: list[PositiveInt] = Field(
         default_factory=list, description="epochs at which lr is multiplied by gamma (steps)"

@@ -1,4 +1,5 @@
-"""Published training recipes as values for `limelight.config.Run`. All values are from the papers or their code.
+"""Published training recipes as values for `limelight.config.Run`. All values are from the papers or their code, but
+where a comment says so.
 
 Each family has its own in its folder, `presets.py` with PRESETS, AUGMENTATIONS or both, so that correcting a recipe
 makes the runs of that family stale, and no others.

@@ -32,7 +32,7 @@ class InSPyReNet(Network):
     """Salient objects by an image pyramid of logits (arXiv 2209.09475).
 
     `forward(image_B3HW) -> [logits_B1HW] * 4`, finest first; the coarser are enlarged to the image's size without
-    interpolation. Height and width are multiples of 32.
+    interpolation, those of an overview alone (`blend_above`) with. Height and width are multiples of 32.
 
     Args:
         backbone: 'swin-t', 'swin-s', 'swin-b', 'swin-l', 'res2net50' or 'res2net101', as published; or any timm network
@@ -44,7 +44,7 @@ class InSPyReNet(Network):
         attention: 'published' has the two faults of the released code, which its weights need (see `AxialAttention` and
             `SICA`); 'corrected' is what the paper describes.
         version: 'final' is the paper's; 'seed' the code a year before it, with zeros about the pyramid's maps and
-            contexts at the features' own size.
+            contexts at the features' own size, for weights of then: the objective `pyramid` is the paper's.
         modalities: what it takes, of 'rgb', 'rgbd' and 'rgbt' (ours). None = images alone.
         blend_above: a picture whose sides are both longer, pixels, is computed twice, at its size and at `base_size`,
             and the two are blended; any other at `base_size` alone. 512 as published for weights of 384 pixels. Needs
@@ -108,15 +108,16 @@ class InSPyReNet(Network):
         modality_B: Tensor | None = None,
         overview_B3HW: Tensor | None = None,
     ) -> list[Tensor]:
+        size = image_B3HW.shape[-2:]
         if overview_B3HW is None or self.blend_above is None or self.training:
             seen_BCHW = with_companion(image_B3HW, companion_B1HW, modality_B, self.capabilities.modalities)
             saliency = self._pass(seen_BCHW).saliency
         else:
-            levels = self.levels(overview_B3HW)
-            if min(image_B3HW.shape[-2:]) > self.blend_above:
-                levels = self.blend(levels, self.levels(image_B3HW))
-            saliency = levels.saliency
-        return [F.interpolate(logits, image_B3HW.shape[-2:], mode="nearest") for logits in reversed(saliency)]
+            low = self.levels(overview_B3HW)
+            if min(size) <= self.blend_above:  # maps of another shape, whose pixels are no whole number of the image's
+                return [_resized(logits, size) for logits in reversed(low.saliency)]
+            saliency = self.blend(low, self.levels(image_B3HW)).saliency
+        return [F.interpolate(logits, size, mode="nearest") for logits in reversed(saliency)]
 
     def _pass(self, seen_BCHW: Tensor) -> Levels:
         """Compute all levels of a picture, of its patches if it has several."""

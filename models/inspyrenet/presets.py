@@ -16,6 +16,7 @@ AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     # On DUTS-TR, 6 pictures per process. The warm-up is published as 12,000 steps, which at 1,758 an epoch are 6.8.
+    # The backbone's lr ends at a thousandth of its own, where the authors end all at 1e-7.
     "inspyrenet": {
         "epochs": 60,
         "batch": {"size": 6},

@@ -73,14 +73,14 @@ class SICA(nn.Module):
         return torch.cat(masks, 1)
 
     def _context(self, x_BCHW: Tensor, mask_BNHW: Tensor) -> Tensor:
-        """Context_BCN1, float32: sums of a million terms are beyond float16's range, and its convolutions cheap."""
+        """Context_BCN1, float32, whose convolutions are cheap. In float16 small masks would be lost; none is run so."""
         if self.size is not None and x_BCHW.shape[2:] != self.size:
             x_BCHW, mask_BNHW = (
                 F.interpolate(each, self.size, mode="bilinear", align_corners=False) for each in (x_BCHW, mask_BNHW)
             )
         mask_BNP = mask_BNHW.flatten(2)
         if self.published:
-            # Divided before and multiplied after the product, which keeps within float16's range.
+            # Divided before and multiplied after the product: sums of a million pixels are beyond float16's range.
             pixels = mask_BNP.shape[2]
             context_BNC = _sums_of_runs(mask_BNP / pixels, x_BCHW).float() * pixels
         else:

@@ -12,7 +12,8 @@ AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 _SCFNET: dict[str, Any] = {
-    # KD-SCFNet (Zhang et al., arXiv 2208.02178), section 4.1, and its training code for what the paper leaves out.
+    # KD-SCFNet (Zhang et al., arXiv 2208.02178), section 4.1, and its training code for what the paper leaves out. A
+    # MobileNet that begins at random is shown pictures normalised by ImageNet's statistics, not by the authors' own.
     "epochs": 69,
     "batch": {"size": 128},
     "size": {"input": 352, "training": [224, 256, 288, 320, 352], "order": "random"},

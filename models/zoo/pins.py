@@ -59,6 +59,7 @@ def _sdnet(network: str, size: int, start: str, length: int, sha256: str) -> Pin
     )
 
 
+# Of kd-stb the size is inferred: its teacher takes 384 pixels alone, and its published cost is that of 384.
 def _scfnet(name: str, size: int, identifier: str, trained_on: tuple[str, ...]) -> Pin:
     return Pin(
         name=name,
@@ -101,7 +102,7 @@ _ALL = (
     ),
     _scfnet("scfnet-mobilenetv3.fs", 352, "16Sd3jk44kDDhpkbO6fkZ4JrGDGT8rTcA", _DUTS),
     _scfnet("scfnet-mobilenetv3.kd-r50", 352, "1pzR914hF078dJ762DLFoVOk72AREtjVn", ("KD-SOD80K",)),
-    _scfnet("scfnet-mobilenetv3.kd-stb", 352, "1WX8iFMkuE8RxFtOwJT_bPlyyBu84n0Eq", ("KD-SOD80K",)),
+    _scfnet("scfnet-mobilenetv3.kd-stb", 384, "1WX8iFMkuE8RxFtOwJT_bPlyyBu84n0Eq", ("KD-SOD80K",)),
     _scfnet("scfnet-resnet50", 352, "1LeSxaZ8jLin5UOKm2TBQckv0IhPFDI54", _DUTS),
     _scfnet("scfnet-swinb", 384, "1d-jhK5WBLes-ME-cNIIXh5pMZHnXGPi4", _DUTS),
     Pin(
@@ -118,7 +119,7 @@ _ALL = (
     Pin(
         name="segdiffusion",
         content=ByHand(
-            "segdiffusion", 768, "limelight import --model segdiffusion --unet <folder> -o artifacts/seg-published"
+            "segdiffusion", 384, "limelight import --model segdiffusion --unet <folder> -o artifacts/seg-published"
         ),
         url=_drive("1o8gBxJAgppyGZYZ_NeuHRv3gL6mhf_B3"),
         file="the UNet",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from limelight.config import Run, load_params
-from limelight.config.augmentation import Colour, Enhance, Flip, Paste, Step
+from limelight.config.augmentation import Colour, Enhance, Flip, Paste, Photometric, Step
 from limelight.config.presets import AUGMENTATIONS
 from limelight.data.augmentation import apply, draw
 from limelight.data.augmentation.background import BackgroundEffect
@@ -448,8 +448,8 @@ def test_draws_of_inspyrenet_have_the_published_distribution() -> None:
 
 def test_a_draw_takes_the_same_steps_whatever_comes_of_it() -> None:
     """What follows in the list must not depend on it."""
-    chances = {Enhance: "probability", Paste: "probability", Colour: "grey", Flip: "horizontal"}
-    for step in (Enhance(), Paste(), Colour(), Flip(horizontal=0.2, vertical=0.3, exclusive=True)):
+    chances = {Enhance: "probability", Paste: "probability", Colour: "grey", Flip: "horizontal", Photometric: "blur"}
+    for step in (Enhance(), Paste(), Colour(), Photometric(), Flip(horizontal=0.2, vertical=0.3, exclusive=True)):
         ends = []
         for probability in (0.1, 0.9):
             generator = np.random.default_rng(3)

@@ -81,7 +81,7 @@ def test_dilation_leaves_features_their_size() -> None:
 
 def test_imagenet_weights_of_another_size_are_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     Res2Net(layers=[1, 1, 1, 1], channels=[8, 8, 8, 8], stem_width=8, pretrained=True)
-    assert capsys.readouterr().err.startswith("warning: no ImageNet weights for 'res2net101d'")
+    assert capsys.readouterr().err.startswith("warning: 'res2net101d' starts from random weights")
 
 
 # ------------------------------------------------------------------------------------------------------ published files

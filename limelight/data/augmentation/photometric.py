@@ -31,8 +31,9 @@ class PhotometricEffect:
 
 def draw_photometric(settings: Photometric, size: Size, generator: np.random.Generator) -> PhotometricEffect:
     blurred = generator.random() < settings.blur
+    kernel = BLUR_KERNELS[generator.integers(len(BLUR_KERNELS))] if settings.blur else 0
     return PhotometricEffect(
-        BLUR_KERNELS[generator.integers(len(BLUR_KERNELS))] if blurred else 0,
+        kernel if blurred else 0,
         generator.uniform(1 - settings.contrast, 1 + settings.contrast),
         generator.uniform(-settings.brightness, settings.brightness),
     )

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 from torch import Tensor, nn
+
+from limelight.models.pretrained import OPTIONAL, Origin, timm_network
 
 NAME = "res2net101d"
 PUBLISHED = {"layers": (3, 4, 23, 3), "channels": (64, 128, 256, 512), "stem_width": 32}
@@ -24,7 +25,7 @@ class Res2Net(nn.Module):
         channels: of each stage, before the fourfold expansion.
         stem_width: of the stem's first convolutions.
         pretrained: ImageNet weights, of the published size only; where they cannot be fetched, a warning on stderr and
-            random ones.
+            random ones. `origin` tells which it came to.
     """
 
     def __init__(
@@ -32,7 +33,12 @@ class Res2Net(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"layers": tuple(layers), "channels": tuple(channels), "stem_width": stem_width}
-        self.network = _create(sizes, pretrained)  # timm's, whose parts have no types
+        self.network: Any  # timm's, whose parts have no types
+        self.origin: Origin | None
+        if pretrained and sizes != PUBLISHED:
+            print(f"warning: {NAME!r} starts from random weights: ImageNet's are of another size", file=sys.stderr)
+        wanted = OPTIONAL if pretrained and sizes == PUBLISHED else False
+        self.network, self.origin = timm_network(NAME, wanted, num_classes=0, **sizes)
         self.channels = tuple(info["num_chs"] for info in self.network.feature_info[2:])
         for block in self.network.layer3:
             _dilate(block, LAYER3_DILATION)
@@ -50,18 +56,3 @@ class Res2Net(nn.Module):
 def _dilate(block: Any, dilation: int) -> None:
     for conv in block.convs:
         conv.dilation = conv.padding = (dilation, dilation)
-
-
-def _create(sizes: dict[str, Any], pretrained: bool) -> Any:
-    if pretrained and sizes != PUBLISHED:
-        _warn("there are none of this size")
-    elif pretrained:
-        try:
-            return timm.create_model(NAME, pretrained=True, num_classes=0)
-        except Exception as error:  # the hub's clients share no base class for 'not reachable' and 'no such file'
-            _warn(str(error).partition("\n")[0])
-    return timm.create_model(NAME, pretrained=False, num_classes=0, **sizes)
-
-
-def _warn(reason: str) -> None:
-    print(f"warning: no ImageNet weights for {NAME!r}, starting from random weights: {reason}", file=sys.stderr)

@@ -81,6 +81,9 @@ class DiffSOD(MaskDenoiser):
             companion_dropout=companion_dropout,
             pretrained=bool(pretrained),
         )
+        if pretrained:
+            origin = self.condition.branch.backbone.origin
+            self.base = f"{self.base}; branch: {origin.source if origin else 'random weights'}"
         if not legacy:
             self.hint = nn.Linear(self.condition.branch.width, self.unet.config.in_channels)
             nn.init.zeros_(self.hint.weight)
