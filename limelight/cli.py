@@ -158,8 +158,8 @@ def predict(
     """Find what is salient, or the classes that are named, and write maps, labels, cut-outs or new backgrounds.
 
     Results mirror the folders of their pictures. To resume an interrupted run, give the same command again. A picture
-    that cannot be read, whose depth or thermal picture cannot be read, or that is too large for the memory is listed in
-    failures.csv, and the exit status is 1.
+    or video that cannot be read, a picture whose depth or thermal picture cannot be read, or that is too large for the
+    memory is listed in failures.csv, and the exit status is 1.
     """
     options = locals() | {"sources": sources or []}
     from limelight.predict.command import run

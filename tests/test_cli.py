@@ -203,13 +203,13 @@ def test_options_reach_the_predictor(run, monkeypatch: pytest.MonkeyPatch) -> No
     assert asked == [plan.Request(**common, **wanted), plan.Request(**{**common, **sampled})]
 
 
-def test_results_from_before_a_change_of_settings_are_made_anew(run) -> None:
+def test_results_from_before_a_change_of_settings_are_kept(run) -> None:
     draw("in/a.png", "in/b.png")
     assert run("in", "-o", "out").exit_code == 0
     assert run("in/a.png", "-o", "out", "--threshold", "0.5", "--overwrite").exit_code == 0
-    assert "1 written to out, 1 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
-    assert set(np.unique(read_image(Path("out/b.png")))) <= {0, 255}
-    assert "0 written to out, 2 already there" in run("in", "-o", "out", "--threshold", "0.5").stderr
+    refused = run("in", "-o", "out", "--threshold", "0.5").exception
+    assert "out/b.png exists and was made with other settings" in str(refused)
+    assert "1 already there" in run("in/b.png", "-o", "out").stderr
 
 
 def test_an_interrupted_overwrite_is_resumed(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +233,9 @@ def test_a_damaged_record_is_overwritten_if_asked(run) -> None:
     draw("in/a.png")
     assert run("in", "-o", "out").exit_code == 0
     Path("out/limelight.json").write_text("{")
+    assert "1 already there" in run("in", "-o", "out").stderr, "each result has its own record"
+    Path("out/limelight.json").write_text("{")
+    Path("out", DONE).unlink()
     assert "made with other settings" in str(run("in", "-o", "out").exception)
     assert run("in", "-o", "out", "--overwrite").exit_code == 0
 
@@ -303,6 +306,9 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
     ("arguments", "message"),
     [
         (["gone.png"], "does not exist"),
+        (["a.png", "-o", "x.jxl"], "x.jxl: results of kind map are .png, .jpg, .jpeg or .webp files"),
+        (["a.png", "-o", "x.TGA"], "x.TGA: results of kind map are .png, .jpg, .jpeg or .webp files"),
+        (["a.png", "-o", "x.avi"], "x.avi is the name of a video, and there is none; name a .png file"),
         (["a.png", "-o", "x.tif"], "x.tif: results of kind map are .png, .jpg, .jpeg or .webp files"),
         (["a.png", "-o", "x.jpg", "--kind", "rgba"], "a JPEG has no transparency, which kind rgba needs"),
         (["a.png", "-o", "x.webp", "--kind", "map16"], "results of kind map16 are .png files"),

@@ -43,6 +43,8 @@ class Layer(NamedTuple):
     """float32 in [0, 1]."""
     transparency: Transparency | None = None
     """The image's transparency; None if it is opaque."""
+    aspect: float = 1.0
+    """Width of a pixel relative to its height."""
 
     @property
     def opacity_HW(self) -> np.ndarray | np.float32:
@@ -63,7 +65,7 @@ class Layer(NamedTuple):
     def rows(self, rows: slice) -> "Layer":
         """Return a band of rows."""
         transparency = self.transparency and Transparency(*(part[rows] for part in self.transparency))
-        return Layer(self.image_HW3[rows], self.saliency_HW[rows], transparency)
+        return Layer(self.image_HW3[rows], self.saliency_HW[rows], transparency, self.aspect)
 
 
 Draw = Callable[[Layer], np.ndarray]
@@ -86,6 +88,7 @@ class Output:
         saliency_HW: np.ndarray,
         transparency: Transparency | None = None,
         backdrop_HW3: np.ndarray | None = None,
+        aspect: float = 1.0,
     ) -> np.ndarray:
         """Render the result: uint8; uint16 for 'map16', float32 for 'npy'.
 
@@ -94,9 +97,11 @@ class Output:
             saliency_HW: float32 in [0, 1], of the image's size.
             transparency: the image's; None if it is opaque.
             backdrop_HW3: uint8 RGB of any size, only where `moving`.
+            aspect: width of the image's pixels relative to their height, where the background's are square; else
+                divided by the background's.
         """
         draw = self.draw if backdrop_HW3 is None else _on_picture(backdrop_HW3)
-        return draw(Layer(image_HW3, saliency_HW, transparency))
+        return draw(Layer(image_HW3, saliency_HW, transparency, aspect))
 
 
 def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
@@ -242,17 +247,19 @@ def _blurred(image_HW3: np.ndarray) -> np.ndarray:
 
 
 def _on_picture(picture: np.ndarray) -> Draw:
-    return lambda layer: _blend(layer, _cover(picture, *layer.image_HW3.shape[:2]))
+    return lambda layer: _blend(layer, _cover(picture, *layer.image_HW3.shape[:2], aspect=layer.aspect))
 
 
-def _cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Crop the largest centred part with these proportions and scale it; distortion is a pixel at most.
+def _cover(picture: np.ndarray, height: int, width: int, *, aspect: float = 1.0) -> np.ndarray:
+    """Crop the largest centred part with these proportions, as they are shown, and scale it; distortion is a pixel at
+    most.
 
     Cropping comes first: scaling a long and narrow picture first could exhaust the memory.
     """
-    scale = max(height / picture.shape[0], width / picture.shape[1])
+    shown = width * aspect
+    scale = max(height / picture.shape[0], shown / picture.shape[1])
     rows, columns = (
-        min(there, max(1, round(side / scale))) for there, side in zip(picture.shape, (height, width), strict=False)
+        min(there, max(1, round(side / scale))) for there, side in zip(picture.shape, (height, shown), strict=False)
     )
     top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
     middle = picture[top : top + rows, left : left + columns]

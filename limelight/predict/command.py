@@ -8,13 +8,12 @@ from pathlib import Path
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
-from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import FILE_TYPES, read_picture
-from limelight.media.sources import RECORD, absolute, check_link, find_companions, find_sources, scan
+from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
-from limelight.media.video.formats import FORMATS
+from limelight.media.video.formats import is_video
 from limelight.media.walk import Walk
 from limelight.predict.request import (
     STREAM,
@@ -23,13 +22,24 @@ from limelight.predict.request import (
     check_task,
     is_folder,
     load_predictor,
+    names_file,
     print_description,
     result_suffix,
     style_of,
 )
 from limelight.predict.styles import EXACT, Job, LabelStyle, Style
 from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
-from limelight.predict.video_command import INTERRUPTED, clips_of, run_stream, run_videos, run_webcam
+from limelight.predict.video_command import (
+    INTERRUPTED,
+    Failures,
+    clips_of,
+    option_of_pictures,
+    option_of_videos,
+    paths_beside,
+    run_stream,
+    run_videos,
+    run_webcam,
+)
 
 _NOTES = 5
 """Number of notes printed."""
@@ -56,21 +66,32 @@ def run(request: Request) -> int:
         return run_stream(request, piped)
     paths = [Path(source) for source in request.sources if source != STREAM]
     videos = clips_of(request, paths)
+    if (option := option_of_pictures(request)) and not request.video and paths_beside(videos, paths) == paths:
+        _say_left_out(request, len(videos), "video", option)
+        videos = []
     _check_has_video(request, there=bool(videos))
     if not videos:
         return _run_pictures(request, piped)
     if STREAM in request.sources:
         raise UserError(f"{STREAM} (standard input) cannot be combined with other sources; give it alone")
-    status = run_videos(request, videos)
-    if request.video:
+    status, failures = run_videos(request, videos)
+    if request.video or status == INTERRUPTED:
         return status
-    taken = {absolute(video.path) for video in videos}
-    others = [path for path in paths if absolute(path) not in taken]
+    others = paths_beside(videos, paths)
     folders = [path.resolve() for path in others if path.is_dir()]
-    walk = Walk(folders, marker=RECORD)
-    if status == INTERRUPTED or (len(folders) == len(others) and not walk.files and not walk.refused):
-        return status
-    return max(status, _run_pictures(replace(request, sources=[str(path) for path in others])))
+    if len(folders) == len(others):
+        walk, option = Walk(folders, marker=RECORD), option_of_videos(request)
+        if option is not None:
+            _say_left_out(request, len(walk.files), "picture", option)
+        if option is not None or not (walk.files or walk.refused):
+            return status
+    return max(status, _run_pictures(replace(request, sources=[str(path) for path in others]), failed=failures))
+
+
+def _say_left_out(request: Request, count: int, what: str, option: str) -> None:
+    if count and not request.quiet:
+        other = "videos" if what == "picture" else "pictures"
+        print(f"note: {count} {what}{'s' * (count > 1)} left out: {option} is for {other} alone", file=sys.stderr)
 
 
 def _check_has_video(request: Request, *, there: bool) -> None:
@@ -84,7 +105,7 @@ def _check_has_video(request: Request, *, there: bool) -> None:
         raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
 
 
-def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
+def _run_pictures(request: Request, piped: StandardInput | None = None, failed: Failures | None = None) -> int:
     file_type = _file_type(request)
     style, second = style_of(request, file_type), _second(request)
     if style.moving is not None:
@@ -101,7 +122,7 @@ def _run_pictures(request: Request, piped: StandardInput | None = None) -> int:
     job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
     if single is not None:
         return _predict_one(job, request, single, second, piped)
-    return _predict_many(job, request, Path(target), second)
+    return _predict_many(job, request, Path(target), second, failed or [])
 
 
 def _file_type(request: Request) -> str:
@@ -145,9 +166,9 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
         if target != STREAM and (folder or suffix != made):
             raise UserError(f"{target}: the result of - (standard input) has no name; name a {made} file")
         return target
-    if not folder and suffix in FORMATS:
+    if not folder and is_video(target):
         raise UserError(f"{target} is the name of a video, and there is none; name a {made} file, or a folder")
-    if folder or suffix not in {*EXTENSIONS, ".npy"}:
+    if not names_file(target):
         return None
     if not one:
         raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
@@ -212,7 +233,7 @@ def _companion_of(source: str, where: Path) -> Path:
     return companion
 
 
-def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> int:
+def _predict_many(job: Job, request: Request, folder: Path, second: Second, failed: Failures) -> int:
     arguments, skip, companions = [Path(source) for source in request.sources], [folder], None
     if folder.is_file():
         raise UserError(
@@ -229,7 +250,8 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second) -> i
         job,
         scanned.sources,
         folder,
-        refused=scanned.refused,
+        given=[argument.resolve() for argument in arguments if argument.is_dir()],
+        refused=[*scanned.refused, *failed],
         companions=companions,
         overwrite=request.overwrite,
         quiet=request.quiet,

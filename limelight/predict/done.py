@@ -1,11 +1,13 @@
 """Record which results in a folder are finished, and from which inputs.
 
-`limelight.done.jsonl` has one JSON object per line, appended once all results of a picture are written:
+`limelight.done.jsonl` has one JSON object per line, appended once all results of a picture, or of a video, are written:
 
-    {"result": "sub/a", "settings": "0a1b", "inputs": [["a.jpg", 9000, 17000000000]], "sizes": [80], "omitted": null}
+    {"result": "sub/a", "settings": "0a1b", "inputs": [["a.jpg", 9000, 17000000000]], "sizes": [80], "omitted": null,
+     "source": "../photos/sub/a.jpg"}
 
 The last line for a `result` counts. Paths are relative to the folder, so that it can be moved together with its
-pictures. A line that a killed process left incomplete is ignored, and its picture is processed again.
+pictures. A line that a killed process left incomplete is ignored, and its picture is processed again. Earlier versions
+wrote no `source`.
 
 Inputs are compared by size and time, not by content: hashing would mean to read every file again. A picture copied
 without its time is therefore processed again, which is safe.
@@ -13,6 +15,7 @@ without its time is therefore processed again, which is safe.
 
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +23,7 @@ from typing import Any, NamedTuple
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes
+from limelight.media.sources import absolute
 
 DONE = "limelight.done.jsonl"
 _MAX_LINES_PER_RESULT = 2
@@ -46,17 +50,19 @@ class Finished(NamedTuple):
     """Sizes of the results, in bytes."""
     omitted: str | None
     """Content of the picture that the image lacks; see `limelight.imaging.images.Photo`."""
+    source: str | None = None
+    """Path of the picture or video, relative to the record's folder; None = unknown."""
 
 
 class Done:
     """The finished results in a folder.
 
     Args:
-        path: the record file; created if missing.
+        path: the record file; the first line creates it.
         settings: this run's settings, as JSON.
 
     Raises:
-        UserError: the file cannot be read or created.
+        UserError: the file cannot be read.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -69,7 +75,6 @@ class Done:
             self._load(path.read_bytes())
         except FileNotFoundError:
             self.is_new = True
-            write_bytes(path, b"")
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; check it, or delete it") from error
 
@@ -80,18 +85,46 @@ class Done:
             return None
         return known if known.sizes == [_size(target) for target in targets] else None
 
-    def is_of_these_settings(self, place: PurePosixPath) -> bool:
-        """Whether results were made here with this run's settings, of these inputs or others."""
-        known = self._finished.get(str(place))
-        return known is not None and known.settings == self._settings
+    def refusal(
+        self, place: PurePosixPath, target: Path, source: Path, inputs: Stamp | None, *, unknown_is_ours: bool = False
+    ) -> UserError | None:
+        """Return why an existing result may not be replaced; None where it may.
 
-    def add(self, place: PurePosixPath, inputs: Stamp, sizes: list[int], omitted: str | None) -> None:
+        It may where it was made with this run's settings, of `source` or of a file that is gone.
+
+        Args:
+            target: the existing result.
+            source: what it would now be made from.
+            unknown_is_ours: whether a result without a line counts as one of this run's settings and source.
+        """
+        known = self._finished.get(str(place))
+        if known is None and unknown_is_ours:
+            return None
+        if known is None or known.settings != self._settings:
+            return UserError(
+                f"{target} exists and was made with other settings or by something else; "
+                "choose another --output, or --overwrite it"
+            )
+        if known.source is None or inputs in (None, known.inputs):
+            return None
+        other = self._path.parent.resolve() / known.source
+        if not os.path.exists(other) or other.samefile(source):  # noqa: PTH110 - Path raises in a closed folder
+            return None
+        return UserError(
+            f"{target} exists and was made from {os.path.normpath(other)}; choose another --output, --overwrite it, "
+            "or give both sources in one run"
+        )
+
+    def add(
+        self, place: PurePosixPath, source: Path, inputs: Stamp, sizes: list[int], omitted: str | None = None
+    ) -> None:
         """Append a line; safe from several threads and processes.
 
         Raises:
             UserError: the disk is full or not writable.
         """
-        line = _line(str(place), Finished(self._settings, inputs, sizes, omitted))
+        relative = os.path.relpath(absolute(source), self._path.parent.resolve())
+        line = _line(str(place), Finished(self._settings, inputs, sizes, omitted, relative))
         try:
             # A single write to a file opened for appending is not interleaved with others.
             with self._path.open("ab", buffering=0) as handle:

@@ -12,7 +12,7 @@ from limelight.champions.record import champion
 from limelight.class_names import checked_classes
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
 from limelight.imaging.images import JPEG
 from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
@@ -22,6 +22,8 @@ from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
 from limelight.media.sources import check_link
+from limelight.media.suffixes import UNSUPPORTED
+from limelight.media.video.formats import is_video
 from limelight.models.card import Card, Policy
 from limelight.predict.styles import LABEL_KINDS, LabelStyle, Style
 
@@ -89,6 +91,12 @@ def check_sources(sources: Sequence[str]) -> None:
 def is_folder(target: str) -> bool:
     """Whether results go into a folder of this name: it says so, or there is one."""
     return target.endswith("/") or os.path.isdir(target)  # noqa: PTH112 - Path raises for names that are too long
+
+
+def names_file(target: str) -> bool:
+    """Whether a target is no folder, and has a suffix of pictures, videos or arrays, written here or not."""
+    suffixes = {*EXTENSIONS, *UNSUPPORTED, ".npy"}
+    return not is_folder(target) and (is_video(target) or Path(target).suffix.lower() in suffixes)
 
 
 def result_suffix(request: Request, named: str | None) -> str | None:

@@ -128,10 +128,14 @@ class Style:
         return files
 
     def pixels(
-        self, image_HW3: np.ndarray, saliency_HW: np.ndarray, backdrop_HW3: np.ndarray | None = None
+        self,
+        image_HW3: np.ndarray,
+        saliency_HW: np.ndarray,
+        backdrop_HW3: np.ndarray | None = None,
+        aspect: float = 1.0,
     ) -> np.ndarray:
         """Render the result of an opaque picture, such as a video's frame; see `Output.render`."""
-        return self.output.render(image_HW3, self._adjusted(saliency_HW), backdrop_HW3=backdrop_HW3)
+        return self.output.render(image_HW3, self._adjusted(saliency_HW), backdrop_HW3=backdrop_HW3, aspect=aspect)
 
     def _endings(self) -> list[str]:
         return [self.suffix]

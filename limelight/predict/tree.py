@@ -1,15 +1,16 @@
 """Predict whole trees of pictures: resumable, without repeated work, failures listed.
 
-A results folder holds `limelight.json`, the settings of its results, so that an interrupted run can be resumed and
-is never mixed with results of other settings; `limelight.done.jsonl`, the inputs of each result (see
-`limelight.predict.done`); and, where there are any, `failures.csv`, the pictures that failed wholly or partly, and why.
+A results folder holds `limelight.json`, the settings of its last run; `limelight.done.jsonl`, the inputs and settings
+of each result, so that an interrupted run can be resumed and replaces no results of other settings (see
+`limelight.predict.done`); and, where there are any, `failures.csv`, what failed wholly or partly, and why.
 """
 
 import csv
 import errno
 import io
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from limelight.foundation.files import read_json, sweep, write_bytes, write_json
 from limelight.imaging.images import Picture, read_picture
 from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
-from limelight.predict.done import DONE, Done, stamp_of
+from limelight.predict.done import DONE, Done, Stamp, stamp_of
 from limelight.predict.styles import Job, LabelStyle, Result, Style
 from limelight.progress import progress
 
@@ -73,6 +74,7 @@ def predict_tree(
     sources: Sequence[Source],
     folder: Path,
     *,
+    given: Sequence[Path] = (),
     refused: Sequence[tuple[Path, str]] = (),
     companions: Companions | None = None,
     overwrite: bool = False,
@@ -85,23 +87,24 @@ def predict_tree(
 
     Args:
         job: for the companions' modality.
+        given: absolute paths of the folders that the sources were found in.
         refused: further files to list as failures, with the reason.
         companions: the sources' companions; a source whose companion is missing or unusable counts as a failure.
         overwrite: replace any existing file where a result goes, including results of other settings.
         quiet: show no progress.
 
     Raises:
-        UserError: a result would replace a source, another result or something that this run did not make, or the disk
-            is full.
+        UserError: a result would replace a source, another source's result, one of other settings or something that
+            this program did not make, or the disk is full.
     """
     targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
     inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
     _refuse_to_destroy([*chain(*inputs.values()), *job.style.files], targets)
     report = Report(failures=list(refused))
-    done = _begin(folder, job.record() | _record(companions), targets, overwrite, report)
+    stamps = {source: stamp_of(inputs[source]) for source in sources}
+    done = _begin(folder, job.record() | _record(companions), targets, stamps, overwrite, report)
     if isinstance(job.style, LabelStyle):
         write_json(folder / LEGEND, job.style.legend)
-    stamps = {source: stamp_of(inputs[source]) for source in sources}
     kept = {
         source: finished
         for source in sources
@@ -119,7 +122,7 @@ def predict_tree(
         error, sizes = _write(job.style, targets[source], picture, prediction)
         stamp = stamps[source]
         if error is None and stamp is not None:
-            done.add(source.relative, stamp, sizes, picture.photo.omitted)
+            done.add(source.relative, source.path, stamp, sizes, picture.photo.omitted)
         return error
 
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
@@ -134,30 +137,36 @@ def predict_tree(
                 report.add(source.path, picture, error)
             advance(len(chunk), "")
     report.failures.sort()
-    list_failures(folder / FAILURES, report.failures)
+    list_failures(folder / FAILURES, report.failures, [*given, *(source.path for source in sources)])
     return report
 
 
 def _begin(
-    folder: Path, record: dict[str, Any], targets: dict[Source, list[Path]], overwrite: bool, report: Report
+    folder: Path,
+    record: dict[str, Any],
+    targets: dict[Source, list[Path]],
+    stamps: Mapping[Source, Stamp | None],
+    overwrite: bool,
+    report: Report,
 ) -> Done:
-    """Write the record if it changed, and remove what killed runs left."""
+    """Check existing results, write the record if it changed, and remove what killed runs left."""
     try:
         known = read_json(folder / RECORD)
     except UserError:
         known = None
-    existing = next((target for made in targets.values() for target in made if _exists(target)), None)
-    if existing is not None and known != record and not overwrite:
-        raise UserError(
-            f"{existing} exists and was made with other settings or by something else; "
-            "choose another --output, or --overwrite it"
-        )
+    done = Done(folder / DONE, record)
+    existing = {source: target for source, made in targets.items() if (target := next(filter(_exists, made), None))}
+    for source, target in existing.items():
+        refusal = done.refusal(source.relative, target, source.path, stamps[source], unknown_is_ours=known == record)
+        if refusal is not None and not overwrite:
+            raise refusal
+        if refusal is not None:  # an interrupted --overwrite is resumed without it
+            done.add(source.relative, source.path, [], [])
     for place in {target.parent for made in targets.values() for target in made}:
         sweep(place)
-    done = Done(folder / DONE, record)  # before the record: earlier versions left the record only
     if known != record:
         write_json(folder / RECORD, record)
-    elif done.is_new and existing is not None:
+    elif done.is_new and existing:
         report.notes.append((folder, f"had no {DONE}, which records what results were made from; they were made again"))
     return done
 
@@ -255,14 +264,34 @@ def _write(
     return failure, sizes
 
 
-def list_failures(path: Path, failures: list[tuple[Path, str]]) -> None:
-    """Write a table of the pictures that failed, each with the reason; none = remove an earlier one."""
-    if not failures:
+def list_failures(path: Path, failures: Sequence[tuple[Path, str]], given: Collection[Path] | None = None) -> None:
+    """Write a table of what failed, each with the reason; without rows, remove an earlier one.
+
+    Args:
+        given: absolute paths of this run's files and folders: an earlier table's rows on other files that still exist
+            are kept. None = keep no row.
+    """
+    kept = [] if given is None else _rows_on_others(path, {*given, *(source for source, _ in failures)})
+    rows = sorted([*kept, *((str(source), reason) for source, reason in failures)])
+    if not rows:
         path.unlink(missing_ok=True)
         return
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("source", "reason"))
-    writer.writerows(failures)
+    writer.writerows(rows)
     # A file name may hold bytes that are not valid text.
     write_text(path, table.getvalue().encode("utf-8", "backslashreplace").decode())
+
+
+def _rows_on_others(path: Path, given: set[Path]) -> list[tuple[str, str]]:
+    try:
+        table = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return []
+    rows = [(Path(row[0]), row[1]) for row in csv.reader(table) if len(row) == 2]
+    return [
+        (str(source), reason)
+        for source, reason in rows[1:]
+        if given.isdisjoint((source, *source.parents)) and os.path.lexists(source)
+    ]

@@ -245,7 +245,8 @@ def _progress(job: VideoJob, clip: Clip, stack: ExitStack) -> Advance:
 
 def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, backdrop: Backdrop | None) -> Any:
     behind_HW3 = None if backdrop is None else backdrop.at(float(frame.time * clip.time_base))
-    return style.pixels(frame.image_HW3, prediction.saliency_HW, behind_HW3)
+    aspect = clip.aspect if backdrop is None else clip.aspect / backdrop.aspect
+    return style.pixels(frame.image_HW3, prediction.saliency_HW, behind_HW3, float(aspect))
 
 
 def say(report: VideoReport, name: str) -> None:

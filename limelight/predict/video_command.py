@@ -11,13 +11,14 @@ import cv2
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.imaging.images import FILE_TYPES
 from limelight.inference.saliency import SaliencyPredictor
-from limelight.media.sources import RECORD
+from limelight.media.sources import RECORD, absolute
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.video.backdrop import Backdrop
 from limelight.media.video.clip import MAX_RATE, Clip
-from limelight.media.video.formats import FORMATS, av
+from limelight.media.video.formats import FORMATS, av, is_video
 from limelight.media.video.reader import VideoReader
 from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
@@ -29,11 +30,13 @@ from limelight.predict.request import (
     check_task,
     is_folder,
     load_predictor,
+    names_file,
     print_description,
     result_suffix,
     style_of,
 )
-from limelight.predict.styles import Style
+from limelight.predict.styles import EXACT, Style
+from limelight.predict.tree import FAILURES, list_failures
 from limelight.predict.video import (
     MOST_TOGETHER,
     VideoJob,
@@ -47,6 +50,8 @@ from limelight.predict.video import (
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+Failures = list[tuple[Path, str]]
+"""Absolute paths of clips that failed, with the reason."""
 
 
 def clips_of(request: Request, paths: Sequence[Path]) -> list[Found]:
@@ -57,23 +62,54 @@ def clips_of(request: Request, paths: Sequence[Path]) -> list[Found]:
     """
     results, rate = Path(request.output or "results"), _rate(request)
     found = find_videos(paths, results)
-    return at_unique_places([*found, *(find_frames(paths, results, rate) if request.video else [])])
+    others = paths_beside(found, paths)
+    return at_unique_places([*found, *(find_frames(others, results, rate) if request.video else [])])
 
 
-def run_videos(request: Request, videos: Sequence[Found]) -> int:
+def paths_beside(videos: Sequence[Found], paths: Sequence[Path]) -> list[Path]:
+    """The paths that are none of these videos themselves."""
+    taken = {absolute(video.path) for video in videos}
+    return [path for path in paths if absolute(path) not in taken]
+
+
+def option_of_pictures(request: Request) -> str | None:
+    """Return an option that is given and for pictures alone."""
+    given = _options_of_pictures(request) | {
+        "--classes": request.classes,
+        "--uncertainty": request.uncertainty or None,
+        f"--kind {request.kind}": request.kind if request.kind in EXACT else None,
+        f"--format {request.format}": request.format if result_suffix(request, None) in FILE_TYPES else None,
+    }
+    return next((name for name, value in given.items() if value is not None), None)
+
+
+def option_of_videos(request: Request) -> str | None:
+    """Return an option that is given and for videos alone."""
+    if result_suffix(request, None) in FORMATS:
+        return f"--format {request.format}"
+    return f"--kind {request.kind}" if request.kind is not None and is_video(request.kind) else None
+
+
+def run_videos(request: Request, videos: Sequence[Found]) -> tuple[int, Failures]:
     """Predict clips, and write the results.
 
     Args:
         videos: see `clips_of`.
+
+    Returns:
+        The exit status; and the clips that failed, which are listed in the folder of results.
+
+    Raises:
+        UserError: an error found before work begins, or of the single clip that was given.
     """
     target = request.output or ""
     one = len(videos) == len(request.sources) == 1 and (request.video or videos[0].path == Path(request.sources[0]))
     if target == STREAM:
         if not one:
             raise UserError("only one video can go to standard output; give a folder (--output)")
-        return _run_one(request, STREAM, videos[0].open, videos[0].place.name)
+        return _run_one(request, STREAM, videos[0].open, videos[0].place.name), []
     named = _named_file(target)
-    if named in FORMATS and not one:
+    if names_file(target) and not one:
         raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
     job, suffix = _job(request, named if one else None)
     if one and named:
@@ -82,13 +118,9 @@ def run_videos(request: Request, videos: Sequence[Found]) -> int:
     if folder.is_file():
         raise UserError(f"{folder} is a file, but results need a folder or a {suffix} file; choose another --output")
     places = {folder / f"{video.place}{suffix}": video for video in videos}
-    done = Finished(folder, job)
-    for place, video in list(places.items()):
-        if not request.overwrite and done.holds(place, video):
-            if not request.quiet:
-                print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
-            del places[place]
-    return _run_each(job, places, raising=len(videos) == 1, done=done)
+    status, failures = _run_each(job, places, raising=one, done=Finished(folder, job), overwrite=request.overwrite)
+    list_failures(folder / FAILURES, failures, [absolute(video.path) for video in videos])
+    return status, failures
 
 
 class Finished:
@@ -105,24 +137,21 @@ class Finished:
         """Whether a result is there that was made from this clip as it is now.
 
         Raises:
-            UserError: one is there that was made with other settings, or by something else.
+            UserError: one is there that was made with other settings, of another clip, or by something else.
         """
         if not os.path.exists(place):  # noqa: PTH110 - as in is_folder
             return False
-        name = self._name(place)
-        if not self._done.is_of_these_settings(name):
-            raise UserError(
-                f"{place} exists and was made with other settings or by something else; choose another --output, or "
-                "--overwrite it"
-            )
-        return self._done.find(name, _stamp(video), [place]) is not None
+        name, stamp = self._name(place), _stamp(video)
+        if (refusal := self._done.refusal(name, place, video.path, stamp)) is not None:
+            raise refusal
+        return self._done.find(name, stamp, [place]) is not None
 
     def add(self, place: Path, video: Found, report: VideoReport) -> None:
         """Note a result, and mark the folder as one of results: what is in it is no source of a later run."""
         if not (self._folder / RECORD).exists():  # that of pictures' results stays
             write_json(self._folder / RECORD, {"videos": self._settings})
         if not report.interrupted and (stamp := _stamp(video)) is not None:
-            self._done.add(self._name(place), stamp, [place.stat().st_size], None)
+            self._done.add(self._name(place), video.path, stamp, [place.stat().st_size])
 
     def _name(self, place: Path) -> PurePosixPath:
         """With its suffix: pictures' results, which are in the same record, have none in their names."""
@@ -134,26 +163,41 @@ def _stamp(video: Found) -> Stamp | None:
     return stamp_of(sorted(video.path.iterdir()) if video.path.is_dir() else [video.path])
 
 
-def _run_each(job: VideoJob, places: Mapping[Path, Found], *, raising: bool, done: Finished | None = None) -> int:
-    """Predict clips into files; the error of one is raised, or printed before the next."""
-    status = 0
+def _run_each(
+    job: VideoJob, places: Mapping[Path, Found], *, raising: bool, done: Finished | None = None, overwrite: bool = False
+) -> tuple[int, Failures]:
+    """Predict clips into files, but those that are there; the error of one is raised, or printed before the next."""
+    failures: Failures = []
     for place, video in places.items():
         try:
             _refuse_to_destroy(place, video.path, job.style)
+            if done is not None and not overwrite and done.holds(place, video):
+                if not job.quiet:
+                    print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
+                continue
             with video.open(job.style.max_pixels) as clip:
                 report = predict_to_file(job, clip, place)
         except UserError as error:
             if raising:
                 raise
             print(f"error: {error}", file=sys.stderr)
-            status = 1
+            failures.append((absolute(video.path), str(error)))
             continue
         _say(job, report, str(video.path))
         if done is not None and report.frames:
             done.add(place, video, report)
         if report.interrupted:
-            return INTERRUPTED
-    return status
+            return INTERRUPTED, failures
+    return (1 if failures else 0), failures
+
+
+def _options_of_pictures(request: Request) -> dict[str, object]:
+    return {
+        "--depth": request.depth,
+        "--thermal": request.thermal,
+        "--output-processing-res": request.output_processing_res or None,
+        "--quality": request.quality,
+    }
 
 
 def run_stream(request: Request, piped: StandardInput) -> int:
@@ -217,13 +261,7 @@ def _job(request: Request, suffix: str | None) -> tuple[VideoJob, str]:
     Args:
         suffix: that of the single result's name; None = a folder, a pipe or a window.
     """
-    only_pictures = {
-        "--depth": request.depth,
-        "--thermal": request.thermal,
-        "--output-processing-res": request.output_processing_res or None,
-        "--quality": request.quality,
-    }
-    _refuse_options(request, only_pictures, "videos", rate_is_refused=False)
+    _refuse_options(request, _options_of_pictures(request), "videos", rate_is_refused=False)
     suffix = result_suffix(request, suffix)
     streamed = request.output == STREAM or (request.sources == [STREAM] and request.output is None)
     if streamed:

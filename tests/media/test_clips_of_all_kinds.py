@@ -1,9 +1,11 @@
 """Standard input, webcams, backdrops, folders of frames and sound, below the command line."""
 
 import os
+import struct
 import sys
 import threading
 import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import write_png
@@ -152,6 +155,11 @@ def test_a_backdrop_that_cannot_be_read_is_closed(tmp_path: Path, monkeypatch: p
     assert len(closed) == 1
 
 
+def test_a_backdrop_says_its_pixels_proportions(tmp_path: Path) -> None:
+    with Backdrop(write_video(tmp_path / "a.mkv", aspect=Fraction(4, 3))) as backdrop:
+        assert backdrop.aspect == Fraction(4, 3)
+
+
 def test_a_backdrop_of_one_frame_stands_still(tmp_path: Path) -> None:
     with Backdrop(write_video(tmp_path / "a.mp4", frames=1)) as backdrop:
         assert np.array_equal(backdrop.at(0.0), backdrop.at(100.0))
@@ -179,6 +187,24 @@ def test_gaps_are_told_from_steps(tmp_path: Path, numbers: tuple[int, ...], miss
     notes = FrameFolder("x", paths, Fraction(25)).notes
     gaps = "its numbering has gaps, over which the clip goes on: there is no "
     assert notes == ([] if missing is None else [gaps + missing])
+
+
+def test_frames_that_are_not_whole_are_noted(tmp_path: Path) -> None:
+    """Two frames in one file, and half the rows. The first three are named, the others counted."""
+    still, other = (Image.fromarray(frame(at)) for at in range(2))
+    for number in range(5):
+        still.save(tmp_path / f"{number}.gif", save_all=True, append_images=[other])
+    write_png(tmp_path / "5.png", frame(0)[:24])
+    content = bytearray((tmp_path / "5.png").read_bytes())
+    content[20:24] = struct.pack(">I", 48)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "5.png").write_bytes(content)
+    with FrameFolder("x", list(tmp_path.iterdir()), Fraction(25)) as clip:
+        assert len(list(clip)) == 6
+    assert [note.split(":")[0] for note in clip.notes] == ["0.gif", "1.gif", "2.gif", "3 more notes of its pictures"]
+    with FrameFolder("x", [tmp_path / "5.png"], Fraction(25)) as clip:
+        list(clip)
+    assert len(clip.notes) == 1 and clip.notes[0].startswith("5.png: ")
 
 
 # --------------------------------------------------------------------------------------------------------------- sound

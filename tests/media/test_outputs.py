@@ -177,6 +177,17 @@ def test_colour_and_picture_backgrounds(tmp_path: Path) -> None:
     assert (shown[:, :28] < 30).all() and (shown[:, 32:] > 225).all(), "scaled to cover, not distorted or shifted"
 
 
+def test_backgrounds_are_not_distorted_behind_pixels_that_are_not_square(tmp_path: Path) -> None:
+    """40 x 60 pixels, shown as a square, before a square picture: all of it is seen."""
+    image, nothing = np.zeros((60, 40, 3), np.uint8), np.zeros((60, 40), np.float32)
+    square_HW3 = np.zeros((100, 100, 3), np.uint8)
+    square_HW3[:, 5:95] = 255
+    write_png(tmp_path / "sea.png", square_HW3)
+    shown = output(str(tmp_path / "sea.png")).render(image, nothing, aspect=1.5)
+    assert (shown[:, [0, -1]] < 30).all() and (shown[:, 3:-3] > 225).all()
+    np.testing.assert_array_equal(output("map").render(image, nothing, aspect=1.5), nothing)
+
+
 @pytest.mark.parametrize("size", [(900, 1300), (1300, 900), (401, 20000)])
 def test_large_pictures_are_blurred_as_small_ones(size: tuple[int, int]) -> None:
     """Of noise and edges, by the exact Gaussian of a share of the longer side."""

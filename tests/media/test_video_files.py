@@ -1,6 +1,7 @@
 """Video files in and out: frames, times, turning, sound, odd sizes, damage."""
 
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from limelight.foundation.errors import TooLarge, UserError
 from limelight.media.video.clip import Limits
 from limelight.media.video.colour import LIMITED_LUMA, NO_CHROMA
-from limelight.media.video.formats import av, encoding
+from limelight.media.video.formats import av, encoding, is_video
 from limelight.media.video.reader import VideoReader
 from limelight.media.video.sink import Sink
 from limelight.media.video.threads import Behind, ahead
@@ -36,6 +37,21 @@ def copied(source: Path, target: Path, channels: int = 3) -> list[str]:
                 writer.add(pixels[..., 0] if channels == 1 else pixels, each.time, each.sound)
             writer.finish(reader.rest)
         return [*reader.notes, *writer.notes]
+
+
+def write_still(path: Path, pixels: np.ndarray, codec: str, layout: str) -> Path:
+    """Write a video of one frame, RGB or RGBA."""
+    with library().open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        (stream.height, stream.width), stream.pix_fmt = pixels.shape[:2], layout
+        kind = "rgba" if pixels.shape[2] == 4 else "rgb24"
+        container.mux(stream.encode(library().VideoFrame.from_ndarray(pixels, format=kind)))
+        container.mux(stream.encode(None))
+    return path
+
+
+CORNER_HW3 = np.full((48, 64, 3), 60, np.uint8)
+CORNER_HW3[:16, :32] = 220
 
 
 def test_frames_come_in_order(tmp_path: Path) -> None:
@@ -66,6 +82,31 @@ def test_frames_are_turned_as_players_show_them(tmp_path: Path) -> None:
         assert reader.size == (64, 48) and first.shape == (64, 48, 3)
     difference = np.abs(first.astype(int) - np.rot90(frame(0), -1)).mean()
     assert difference < 6, "turned to the right"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected_HW3"),
+    [
+        ((-1, 0, 0, 1), CORNER_HW3[:, ::-1]),
+        ((1, 0, 0, -1), CORNER_HW3[::-1]),
+        ((0, 1, 1, 0), CORNER_HW3.swapaxes(0, 1)),
+        ((0, -1, -1, 0), CORNER_HW3[::-1, ::-1].swapaxes(0, 1)),
+        ((0, -1, 1, 0), np.rot90(CORNER_HW3)),
+        ((-1, 0, 0, -1), CORNER_HW3[::-1, ::-1]),
+    ],
+)
+def test_frames_are_flipped_as_players_show_them(
+    tmp_path: Path, matrix: tuple[int, int, int, int], expected_HW3: np.ndarray
+) -> None:
+    source = write_still(tmp_path / "a.mp4", CORNER_HW3, "libx264", "yuv420p")
+    a, b, c, d = (0x10000 * value for value in matrix)
+    content = bytearray(source.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    source.write_bytes(content)
+    with VideoReader(source) as reader:
+        first = next(iter(reader)).image_HW3
+    assert np.abs(first.astype(int) - expected_HW3).mean() < 6
 
 
 def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
@@ -123,6 +164,30 @@ def test_alpha_is_kept(tmp_path: Path) -> None:
         encoding(".avi", transparent=False)
 
 
+@pytest.mark.parametrize(("codec", "layout"), [("prores_ks", "yuva444p10le"), ("png", "rgba")])
+@pytest.mark.parametrize("opacity", [0, 255])
+def test_hidden_pixels_of_a_video_are_not_read(tmp_path: Path, codec: str, layout: str, opacity: int) -> None:
+    """Red on the left, and hidden or opaque green on the right."""
+    pixels_HW4 = np.full((48, 64, 4), (220, 30, 30, 255), np.uint8)
+    pixels_HW4[:, 32:] = 30, 220, 30, opacity
+    with VideoReader(write_still(tmp_path / "a.mov", pixels_HW4, codec, layout)) as reader:
+        (only,) = reader
+    right_HW3 = only.image_HW3[:, 40:].astype(int)
+    if opacity:
+        assert reader.notes == [] and np.abs(right_HW3 - (30, 220, 30)).max() < 20
+    else:
+        assert reader.notes == ["its transparency was not kept; to keep it, give its frames as PNG pictures"]
+        assert np.ptp(right_HW3, axis=2).max() == 0, "grey ground"
+    assert np.abs(only.image_HW3[:, :24].astype(int) - (220, 30, 30)).max() < 20
+
+
+def test_the_transparency_of_vp9_is_noted(tmp_path: Path) -> None:
+    copied(write_video(tmp_path / "a.mp4"), tmp_path / "b.webm", channels=4)
+    with VideoReader(tmp_path / "b.webm") as reader:
+        list(reader)
+    assert reader.notes == ["its transparency was not kept; to keep it, give its frames as PNG pictures"]
+
+
 def test_odd_sides_become_even(tmp_path: Path) -> None:
     notes = copied(write_video(tmp_path / "a.mp4", size=(47, 63)), tmp_path / "b.mp4")
     assert notes == ["63 x 47 pixels became even, as the format needs: the last line is repeated"]
@@ -155,6 +220,47 @@ def test_a_video_that_ends_early_gives_what_it_has(tmp_path: Path) -> None:
         count = len(list(reader))
     assert 0 < count < 60
     assert reader.notes == [f"it ends early: {count / 25:.2f} of 2.40 seconds could be read"]
+
+
+def test_a_clip_that_was_trimmed_without_encoding_does_not_end_early(tmp_path: Path) -> None:
+    """Its first 10 frames are in the file, and left out by an edit list. Without its last 20, it does end early."""
+    av, source = library(), write_video(tmp_path / "a.mp4", frames=60)
+    with (
+        av.open(str(source)) as whole,
+        av.open(
+            str(tmp_path / "b.mp4"), "w", options={"avoid_negative_ts": "disabled", "movflags": "faststart"}
+        ) as cut,
+    ):
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        packets = [packet for packet in whole.demux(video=0) if packet.dts is not None]
+        sizes = [packet.size for packet in packets]
+        for packet in packets:
+            shift = round(0.4 / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+            cut.mux(packet)
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        assert len(list(reader)) == 50 and reader.notes == []
+    content = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(content[: -sum(sizes[-20:])])
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        assert len(list(reader)) == 30 and reader.notes == ["it ends early: 30 of 60 frames could be read"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container"), [(".3g2", "3g2"), (".f4v", "f4v"), (".m2ts", "mpegts"), (".vob", "vob")]
+)
+def test_other_suffixes_of_the_same_formats(tmp_path: Path, suffix: str, container: str) -> None:
+    source = write_video(tmp_path / f"a.{'mp4' if suffix in ('.3g2', '.f4v') else 'ts'}")
+    target = source.with_suffix(suffix)
+    with library().open(str(source)) as whole, library().open(str(target), "w", format=container) as file:
+        stream = file.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                file.mux(packet)
+    assert is_video(target)
+    with VideoReader(target) as reader:
+        assert len(list(reader)) == 12
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".webm"])

@@ -1,5 +1,6 @@
 """Videos from the command line: kinds, folders, what is there already, Ctrl-C."""
 
+import csv
 import signal
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.*") if "limelight" not in path.name) == [
         "a.mp4",
         "c.png",
+        "failures.csv",
     ]
     again = run("in", "-o", "out/")
     assert "out/sub/a.mp4 is already there" in again.output and "1 already there" in again.output
@@ -62,7 +64,7 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     made = (tmp_path / "out/sub/a.mp4").stat().st_mtime_ns
     for other in (("--flip",), ("--smoothing", "0.5"), ("--threshold", "0.5")):
         refused = run("in/sub", "-o", "out/sub", *other)
-        assert "out/sub/a.mp4 exists and was made with other settings" in str(refused.exception)
+        assert refused.exit_code == 1 and "out/sub/a.mp4 exists and was made with other settings" in refused.stderr
     assert run("in/sub", "-o", "out/sub", "--quiet").output == ""
     assert (tmp_path / "out/sub/a.mp4").stat().st_mtime_ns == made
     write_video(tmp_path / "in/sub/a.mp4", frames=3)
@@ -71,7 +73,100 @@ def test_videos_and_pictures_of_a_folder(run: Run, tmp_path: Path) -> None:
     behind = ("in/sub", "-o", "behind/", "--kind", "beach.mp4")
     assert "a.mp4: 3 frames written" in run(*behind).output and "already there" in run(*behind).output
     write_video(tmp_path / "beach.mp4", frames=3)
-    assert "was made with other settings" in str(run(*behind).exception), "the background has changed"
+    assert "was made with other settings" in run(*behind).stderr, "the background has changed"
+
+
+def failed(folder: Path) -> list[str]:
+    with (folder / "failures.csv").open(encoding="utf-8") as table:
+        return [Path(row["source"]).name for row in csv.DictReader(table)]
+
+
+def test_a_damaged_video_of_a_folder_stops_nothing_and_is_listed(run: Run, tmp_path: Path) -> None:
+    write_png(tmp_path / "in/1.png", frame(0))
+    (tmp_path / "in/v.mp4").write_bytes(b"no video")
+    (tmp_path / "in/app.ts").write_text("export const app = 'of TypeScript'\n" * 20)
+    result = run("in", "-o", "out")
+    assert result.exit_code == 1 and "1 written to out, 0 already there, 1 failed; see out/failures" in result.stderr
+    assert failed(tmp_path / "out") == ["v.mp4"]
+    write_video(tmp_path / "in/v.mp4", frames=1)
+    assert run("in", "-o", "out").exit_code == 0 and not (tmp_path / "out/failures.csv").exists()
+
+
+def test_failures_of_videos_alone_are_listed(run: Run, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=1)
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    assert run("a.mp4", "b.mp4", "-o", "out").exit_code == 1 and failed(tmp_path / "out") == ["b.mp4"]
+    assert "already there" in run("a.mp4", "-o", "out").stderr and failed(tmp_path / "out") == ["b.mp4"]
+    write_video(tmp_path / "b.mp4", frames=1)
+    assert run("b.mp4", "-o", "out").exit_code == 0 and not (tmp_path / "out/failures.csv").exists()
+
+
+def test_a_video_of_other_settings_stops_no_others(run: Run, tmp_path: Path) -> None:
+    write_png(tmp_path / "in/1.png", frame(0))
+    write_video(tmp_path / "in/a.mp4", frames=1)
+    assert run("in/a.mp4", "-o", "out").exit_code == 0
+    write_video(tmp_path / "in/b.mp4", frames=1)
+    result = run("in", "-o", "out", "--flip")
+    assert result.exit_code == 1 and "error: out/a.mp4 exists and was made with other settings" in result.stderr
+    assert (tmp_path / "out/b.mp4").is_file() and (tmp_path / "out/1.png").is_file()
+    assert failed(tmp_path / "out") == ["a.mp4"]
+
+
+def test_a_transport_stream_below_a_folder_is_a_video(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_video(tmp_path / "in/a.ts", frames=1)
+    (tmp_path / "in/app.TS").write_text("Grid\n" * 100)
+    assert [each.path.name for each in find_videos([tmp_path / "in"], tmp_path / "out")] == ["a.ts"]
+
+
+def test_a_result_of_another_video_is_kept(run: Run, tmp_path: Path) -> None:
+    for frames, folder in enumerate(("summer", "winter"), 1):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / "a.mp4", frames=frames)
+    assert run("summer/a.mp4", "-o", "out").exit_code == 0
+    assert "out/a.mp4 exists and was made from" in str(run("winter/a.mp4", "-o", "out").exception)
+    assert len(read_video(tmp_path / "out/a.mp4")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "note"),
+    [
+        (("--format", "jpg"), "1.jpg", "1 video left out: --format jpg is for pictures alone"),
+        (("--kind", "map16"), "1.png", "1 video left out: --kind map16 is for pictures alone"),
+        (("--kind", "npy"), "1.npy", "1 video left out: --kind npy is for pictures alone"),
+        (("--output-processing-res",), "1.png", "1 video left out: --output-processing-res is for pictures alone"),
+        (("--format", ".MKV"), "v.mkv", "2 pictures left out: --format .MKV is for videos alone"),
+        (("--kind", "sea.mp4"), "v.mp4", "2 pictures left out: --kind sea.mp4 is for videos alone"),
+    ],
+)
+def test_what_options_do_not_fit_is_left_out_of_a_folder(
+    run: Run, tmp_path: Path, options: tuple[str, ...], made: str, note: str
+) -> None:
+    write_png(tmp_path / "in/1.png", frame(0))
+    write_png(tmp_path / "in/sub/2.png", frame(1))
+    write_video(tmp_path / "in/v.mp4", frames=1)
+    write_video(tmp_path / "sea.mp4", frames=1)
+    result = run("in", "-o", "out", *options)
+    assert result.exit_code == 0 and f"note: {note}" in result.stderr
+    made_here = {path.name for path in (tmp_path / "out").iterdir() if path.is_file() and "limelight" not in path.name}
+    assert made_here == {made}
+    assert run("in", "-o", "out", *options, "--quiet").output == ""
+
+
+def test_a_video_that_is_named_is_not_left_out(run: Run, tmp_path: Path) -> None:
+    write_png(tmp_path / "in/1.png", frame(0))
+    write_video(tmp_path / "v.mp4", frames=1)
+    assert "videos have no kind npy" in str(run("in", "v.mp4", "--kind", "npy").exception)
+    assert "not .mp4" in str(run("v.mp4", "in/1.png", "--format", "mp4").exception)
+    assert "x.png is a file's name" in str(run("in", "v.mp4", "-o", "x.png").exception)
+
+
+def test_a_video_without_its_suffix_is_told_by_its_bytes(run: Run, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", frames=2).rename(tmp_path / "upload")
+    assert "m.mp4: 2 frames written" in run("upload", "-o", "m.mp4").stderr
+    assert "out/upload.mp4: 2 frames written" in run("upload", "-o", "out/").stderr
+    (tmp_path / "notes").write_text("neither")
+    assert "cannot read notes: " in str(run("notes", "-o", "m.png").exception)
 
 
 def test_what_is_refused_beside_videos_is_listed(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Folders of results: what is listed, what counts as done, and what killed runs leave."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
+from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image, write_png
 from limelight.predict.done import DONE, Done, stamp_of
 
@@ -119,6 +121,77 @@ def test_a_tree_that_moved_with_its_results_is_done(run: Run) -> None:
     assert "1 already there" in run("there/now/in/a.png", "-o", "there/now/out").stderr, "one of them alone"
 
 
+def shoot(*folders: str) -> None:
+    """One file name in each, as a camera that begins its numbers anew."""
+    for seed, folder in enumerate(folders):
+        draw(f"{folder}/IMG_1.png", seed=seed)
+        os.utime(f"{folder}/IMG_1.png", ns=(seed, seed))
+
+
+@pytest.mark.parametrize("output", [("-o", "out"), ()])
+def test_a_result_of_another_picture_is_kept(run: Run, output: tuple[str, ...]) -> None:
+    shoot("summer", "winter")
+    result = Path(output[1] if output else "results/map", "IMG_1.png")
+    assert run("summer/IMG_1.png", *output).exit_code == 0
+    before = result.read_bytes()
+    refused = run("winter/IMG_1.png", *output).exception
+    assert isinstance(refused, UserError) and result.read_bytes() == before
+    assert str(refused) == (
+        f"{result} exists and was made from {Path('summer/IMG_1.png').resolve()}; "
+        "choose another --output, --overwrite it, or give both sources in one run"
+    )
+    assert "1 already there" in run("summer/IMG_1.png", *output).stderr
+    assert "2 written" in run("summer", "winter", "-o", "both").stderr
+    assert run("winter/IMG_1.png", *output, "--overwrite").exit_code == 0 and result.read_bytes() != before
+    assert "1 already there" in run("winter/IMG_1.png", *output).stderr
+
+
+def test_results_of_a_picture_that_is_gone_or_linked_are_made_anew(run: Run) -> None:
+    shoot("summer", "winter")
+    Path("link").symlink_to("winter")
+    assert run("summer/IMG_1.png", "-o", "out").exit_code == 0
+    Path("summer/IMG_1.png").unlink()
+    assert "1 written" in run("winter/IMG_1.png", "-o", "out").stderr
+    os.utime("winter/IMG_1.png")
+    assert "1 written" in run("link/IMG_1.png", "-o", "out").stderr
+
+
+def test_lines_without_a_source_are_read(run: Run) -> None:
+    shoot("summer", "winter")
+    assert run("summer", "-o", "out").exit_code == 0
+    line = json.loads(Path("out", DONE).read_text())
+    assert line.pop("source") == "../summer/IMG_1.png"
+    Path("out", DONE).write_text(json.dumps(line) + "\n")
+    assert "1 already there" in run("summer", "-o", "out").stderr
+    assert "1 written" in run("winter", "-o", "out").stderr
+
+
+def test_each_result_is_resumed_by_its_own_settings(run: Run) -> None:
+    draw("a.png", "b.png")
+    runs = [("a.png", "-o", "out"), ("b.png", "-o", "out", "--threshold", "0.5")]
+    for each in runs:
+        assert "1 written" in run(*each).stderr
+    for each in [*runs, *runs]:
+        assert "1 already there" in run(*each).stderr
+    for refused in (("b.png", "-o", "out"), ("a.png", "-o", "out", "--threshold", "0.5")):
+        assert "exists and was made with other settings" in str(run(*refused).exception)
+
+
+def test_rows_of_what_a_run_was_not_given_stay(run: Run) -> None:
+    draw("mix/a.png", "mix/b.png")
+    Path("mix/bad.png").write_bytes(b"no picture")
+    Path("mix/worse.png").write_bytes(b"no picture")
+    assert run("mix", "-o", "out").exit_code == 1
+    assert run("mix/a.png", "-o", "out").exit_code == 0 and list(failures()) == ["bad.png", "worse.png"]
+    draw("mix/bad.png")
+    Path("mix/worse.png").unlink()
+    Path("mix/new.png").write_bytes(b"no picture")
+    assert run("mix/new.png", "mix/b.png", "-o", "out").exit_code == 1
+    assert list(failures()) == ["bad.png", "new.png"], "worse.png is gone"
+    draw("mix/new.png")
+    assert run("mix", "-o", "out").exit_code == 0 and not Path("out/failures.csv").exists()
+
+
 def test_results_of_a_version_without_the_file_are_made_anew_and_this_is_told(run: Run) -> None:
     draw("in/a.png")
     assert run().exit_code == 0
@@ -183,8 +256,9 @@ def test_lines_of_two_runs_at_once_are_all_kept(tmp_path: Path) -> None:
     runs = [Done(tmp_path / DONE, {}) for _ in range(2)]
 
     def add(number: int) -> None:
-        (tmp_path / str(number)).touch()
-        runs[number % 2].add(PurePosixPath(str(number)), stamp_of([tmp_path / str(number)]), [0], None)
+        path = tmp_path / str(number)
+        path.touch()
+        runs[number % 2].add(PurePosixPath(str(number)), path, stamp_of([path]), [0])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(200)))
@@ -199,7 +273,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.touch()
     for _ in range(20):
-        Done(tmp_path / DONE, {}).add(PurePosixPath("a"), stamp_of([path]), [0], "a part")
+        Done(tmp_path / DONE, {}).add(PurePosixPath("a"), path, stamp_of([path]), [0], "a part")
     assert len((tmp_path / DONE).read_bytes().splitlines()) <= 3
     assert Done(tmp_path / DONE, {}).find(PurePosixPath("a"), stamp_of([path]), [path]).omitted == "a part"
 

@@ -1,6 +1,7 @@
 """A video behind the object of another video."""
 
 from collections.abc import Generator
+from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,11 @@ class Backdrop:
     def close(self) -> None:
         self._frames.close()
         self._reader.close()
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width of a pixel relative to its height."""
+        return self._reader.aspect
 
     def at(self, seconds: float) -> np.ndarray:
         """The frame that is shown at a time, uint8 HxWx3.

@@ -13,6 +13,8 @@ from limelight.media.video.clip import USUAL_RATE, Clip, Frame
 from limelight.media.walk import Walk
 from limelight.models.inputs import Size
 
+_REMARKS = 3
+"""Notes of single pictures that are given; of the others, the number."""
 _NUMBER = re.compile(r"(\d+)(?=\D*$)")
 
 
@@ -54,11 +56,15 @@ class FrameFolder(Clip):
         return len(self._paths)
 
     def __iter__(self) -> Iterator[Frame]:
-        transparent = False
+        transparent, remarks = False, list[str]()
         for time, path in enumerate(self._paths):
             photo = read_photo(path, max_pixels=self._max_pixels)
             transparent |= photo.transparency is not None
+            remarks += [f"{path.name}: {text}" for text in (photo.omitted, *photo.notes) if text]
             yield Frame(photo.image_HW3, time)
+        self.notes += remarks[:_REMARKS]
+        if len(remarks) > _REMARKS:
+            self.notes.append(f"{len(remarks) - _REMARKS} more notes of its pictures")
         if transparent:
             self.notes.append("transparency of its pictures was not kept; give them as pictures (without --video)")
 

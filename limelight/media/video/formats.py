@@ -7,9 +7,8 @@ from typing import Any, BinaryIO
 
 from limelight.foundation.errors import UserError
 
-SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
-)
+_SUFFIXES = ".3g2 .3gp .avi .f4v .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv"
+SUFFIXES = frozenset(_SUFFIXES.split())
 """Of files that are read as videos."""
 _DEMUXERS = ("mov", "matroska", "avi", "flv", "m4v", "mpeg", "mpegvideo", "mpegts", "ogg", "asf")
 """FFmpeg's names of their formats."""
@@ -46,6 +45,8 @@ class Format:
     """Options where it is written from beginning to end, as into a pipe."""
     aspect: bool = True
     """Whether its pixels may be other than square."""
+    needs_extradata: tuple[str, ...] = ("aac",)
+    """Codecs of sound that are taken over into a stream only with extradata: the header precedes their first packet."""
 
 
 # Nearer to the frames than veryfast at 16 in less than half of the processor's time, which the network needs; for it,
@@ -53,14 +54,25 @@ class Format:
 _H264 = Encoding("libx264", "yuv420p", {"crf": "17", "preset": "ultrafast"})
 _PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"})
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
-_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+# Delayed to the first fragment: a header before it does not say that sound begins later than the picture.
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof"}
 _CLUSTERS = {"live": "1", "flush_packets": "1"}
 FORMATS = {
-    ".mp4": Format("mp4", _H264, None, ("aac", "ac3", "alac", "mp3", "opus"), "aac", _FRAGMENTS),
+    ".mp4": Format(
+        "mp4", _H264, None, ("aac", "ac3", "alac", "mp3", "opus"), "aac", _FRAGMENTS, needs_extradata=("aac", "ac3")
+    ),
     ".mkv": Format(
         "matroska", _H264, None, ("aac", "ac3", "alac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"), "aac", _CLUSTERS
     ),
-    ".mov": Format("mov", _H264, _PRORES, ("aac", "ac3", "alac", "mp3", "pcm_s16le"), "aac", _FRAGMENTS),
+    ".mov": Format(
+        "mov",
+        _H264,
+        _PRORES,
+        ("aac", "ac3", "alac", "mp3", "pcm_s16le"),
+        "aac",
+        _FRAGMENTS,
+        needs_extradata=("aac", "ac3"),
+    ),
     ".webm": Format(
         "webm",
         Encoding("libvpx-vp9", "yuv420p", _VP9),

@@ -12,10 +12,12 @@ import numpy as np
 
 from limelight.foundation.errors import TooLarge, UserError
 from limelight.imaging.header import MAX_PIXELS
+from limelight.imaging.transparency import on_ground
 from limelight.media.standard_input import StandardInput
 from limelight.media.video.clip import UNLIMITED, USUAL_RATE, Clip, Frame, Limits
 from limelight.media.video.colour import UNSPECIFIED, usual_matrix
 from limelight.media.video.formats import av, open_video
+from limelight.media.video.joins import JoinedSound
 from limelight.models.inputs import Size
 
 _PADDING = 1 << 16
@@ -88,8 +90,7 @@ class VideoReader(Clip):
         self.time_base = Fraction(self._stream.time_base or 1 / self.rate)
         if with_sound:
             self.sound = _decodable(self.container.streams.audio)
-            if self.sound is None and self.container.streams.audio:
-                self.notes.append("its sound is in a codec that is not known here, and was left out")
+            self.notes += _left_out(self.container.streams, self.sound)
         self._limits.check(self._stream.frames, self._seconds)
         # Recordings of broadcasts and parts of live streams begin at any time.
         self.sound_origin = Fraction(max(0, self.container.start_time or 0), 1_000_000)
@@ -168,18 +169,21 @@ class VideoReader(Clip):
             self._limits.check(count, float((frame.time - self._first.time) * self.time_base))
             yield frame
         expected, seconds = self._stream.frames, float(last * self.time_base + 1 / self.rate)
-        if count < expected:
+        is_short = seconds + float(self.sound_origin) < self._picture_seconds - _SLACK_S
+        # MP4 counts frames, too, that its edit list leaves out, as of a clip that was cut without encoding it anew.
+        if count < expected and (is_short or "mp4" not in self.container.format.name):
             self.notes.append(f"it ends early: {count} of {expected} frames could be read")
-        elif not expected and seconds + float(self.sound_origin) < self._picture_seconds - _SLACK_S:
+        elif not expected and is_short:
             self.notes.append(f"it ends early: {seconds:.2f} of {self._picture_seconds:.2f} seconds could be read")
 
     def _decoded(self) -> Any:
-        damaged, last, shift, size, scaler = 0, -1, 0, None, av().video.reformatter.VideoReformatter()
-        self._turned = False
+        damaged, last, shift, size, sound = 0, -1, 0, None, JoinedSound()
+        scaler = av().video.reformatter.VideoReformatter()
+        self._turned, self._transparent = False, self._stream.metadata.get("alpha_mode") == "1"  # VP9's is not decoded
         step = max(1, round(1 / (self.rate * self.time_base)))
         for packet in self._packets():
             if packet.stream is self.sound:
-                self.rest.append(packet)
+                sound.add(packet)
                 continue
             try:
                 frames = packet.decode()
@@ -189,9 +193,7 @@ class VideoReader(Clip):
                 continue
             for frame in frames:
                 self._check_pixels(frame)  # a stream may change to a larger size
-                image_HW3, quarter_turns = _rgb(frame, scaler), round(frame.rotation / 90) % 4
-                self._turned = quarter_turns % 2 == 1
-                image_HW3 = np.ascontiguousarray(np.rot90(image_HW3, quarter_turns))
+                image_HW3 = self._image(frame, scaler)
                 size = size or image_HW3.shape[:2]
                 if image_HW3.shape[:2] != size:  # the stream has changed to another size
                     image_HW3 = cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA)
@@ -199,11 +201,24 @@ class VideoReader(Clip):
                 if last - time >= step:  # another stream, joined to it, that begins its times anew
                     shift += last + step - time
                     time = last + step
+                    sound.shifts.append(shift * self.time_base)
                 last = max(last + 1, time)
-                sound, self.rest = self.rest, []
-                yield Frame(image_HW3, last, sound)
+                yield Frame(image_HW3, last, sound.take())
+        self.rest = sound.take(at_end=True)
+        if self._transparent:
+            self.notes.append("its transparency was not kept; to keep it, give its frames as PNG pictures")
         if damaged:
             self.notes.append(f"{damaged} damaged parts were skipped")
+
+    def _image(self, frame: Any, scaler: Any) -> np.ndarray:
+        """A decoded frame as uint8 (H, W, 3), upright; a transparent one on a ground, as pictures are."""
+        pixels = _pixels(frame, scaler)
+        if pixels.shape[2] == 4:
+            pixels, transparency = on_ground(pixels[..., :3], pixels[..., 3])
+            self._transparent |= transparency is not None
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        pixels, self._turned = (pixels, False) if matrix is None else _upright(pixels, np.frombuffer(matrix, np.int32))
+        return np.ascontiguousarray(pixels)
 
     def _packets(self) -> Iterator[Any]:
         streams = [self._stream] if self.sound is None else [self._stream, self.sound]
@@ -211,21 +226,46 @@ class VideoReader(Clip):
             yield from self.container.demux(streams)
 
 
+def _left_out(streams: Any, sound: Any) -> list[str]:
+    """Notes of the sound and the subtitles that are not read."""
+    notes, tracks = [], len(streams.audio)
+    if tracks and sound is None:
+        notes.append("its sound is in a codec that is not known here, and was left out")
+    elif tracks > 1:
+        notes.append(f"only one of its {tracks} sound tracks was kept")
+    return [*notes, "its subtitles were left out"] if streams.subtitles else notes
+
+
 def _decodable(streams: Iterable[Any]) -> Any:
     """The first stream for whose codec there is a decoder; None without one."""
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
 
-def _rgb(frame: Any, scaler: Any) -> np.ndarray:
-    """A decoded frame as uint8 (H, W, 3).
+def _pixels(frame: Any, scaler: Any) -> np.ndarray:
+    """A decoded frame as uint8 (H, W, 3), or (H, W, 4) where its format has alpha.
 
     Args:
         scaler: a reformatter of PyAV's, kept from frame to frame.
     """
     unsaid = frame.colorspace == UNSPECIFIED
     matrix = {"src_colorspace": usual_matrix(frame.height, frame.width).scaler} if unsaid else {}
-    pixels_HW3: np.ndarray = scaler.reformat(frame, format="rgb24", **matrix).to_ndarray()
-    return pixels_HW3
+    kind = frame.format
+    transparent = kind.has_palette or any(component.is_alpha for component in kind.components)
+    pixels: np.ndarray = scaler.reformat(frame, format="rgba" if transparent else "rgb24", **matrix).to_ndarray()
+    return pixels
+
+
+def _upright(pixels: np.ndarray, matrix_9: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Turn and flip a frame by its display matrix; also whether its sides are swapped.
+
+    Args:
+        matrix_9: a b u, c d v, x y w; a point (x, y) is shown at (ax + cy, bx + dy), with y downwards.
+    """
+    a, b, _, c, d, *_ = matrix_9.tolist()
+    swapped = abs(b) > abs(a)
+    if swapped:
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1], swapped
 
 
 def _seconds_of(text: str) -> float:

@@ -5,7 +5,8 @@ from typing import Any
 from limelight.media.video.clip import Clip
 from limelight.media.video.formats import Format, av
 
-_OPUS_RATE = 48_000
+_USUAL_RATE = 48_000
+"""Samples per second where the sound begins too late for its rate to be known."""
 
 
 class SoundWriter:
@@ -15,22 +16,28 @@ class SoundWriter:
         container: the file, before its first frame.
         made: its type.
         clip: with sound.
+        streamed: whether the file is written from beginning to end.
+
+    Raises:
+        FFmpegError: the sound's encoder does not open.
     """
 
-    def __init__(self, container: Any, made: Format, clip: Clip) -> None:
+    def __init__(self, container: Any, made: Format, clip: Clip, *, streamed: bool = False) -> None:
         self._av, self._container, self._clip, self._from = av(), container, clip, clip.sound
         self.damaged = 0
         """Parts that were skipped."""
-        self._copied = self._from.codec_context.name in made.sound
+        self._copied = _is_copied(self._from.codec_context, made, streamed)
+        self.codec = self._from.codec_context.name if self._copied else made.sound_codec
         self._last: int | None = None
         self._origin = round(clip.sound_origin / self._from.time_base)
         if self._copied:
             self._stream = container.add_stream_from_template(self._from)
             return
-        rate = _OPUS_RATE if made.sound_codec == "libopus" else self._from.codec_context.sample_rate
+        rate = _rate(made.sound_codec, self._from.codec_context.sample_rate or _USUAL_RATE)
         layout = "mono" if self._from.codec_context.layout.nb_channels == 1 else "stereo"
         self._stream = container.add_stream(made.sound_codec, rate=rate, layout=layout)
         context = self._stream.codec_context
+        context.open()
         # Parts that are missing become silence, so that what follows stays with its picture.
         self._even = self._av.AudioResampler(context.format, context.layout, context.sample_rate, options={"async": 1})
 
@@ -50,10 +57,8 @@ class SoundWriter:
         if packet.dts is None:  # the end
             return
         dts = packet.dts - self._origin
-        if self._last is not None and dts <= self._last:
-            self.damaged += 1
+        if not self._is_later(dts):
             return
-        self._last = dts
         packet.pts = None if packet.pts is None else packet.pts - self._origin
         packet.dts, packet.stream = dts, self._stream
         self._container.mux(packet)
@@ -77,7 +82,15 @@ class SoundWriter:
         for frame in frames:
             if frame.pts is not None:
                 frame.pts -= self._origin
-        return frames
+        return [frame for frame in frames if frame.pts is None or self._is_later(frame.pts)]
+
+    def _is_later(self, time: int) -> bool:
+        """Whether a part begins after the one before, as formats need; if not, it is counted as damaged."""
+        if self._last is not None and time <= self._last:
+            self.damaged += 1
+            return False
+        self._last = time
+        return True
 
     def _encode(self, frames: list[Any]) -> None:
         for frame in frames:
@@ -88,3 +101,15 @@ class SoundWriter:
                 continue
             for each in even:
                 self._container.mux(self._stream.encode(each))
+
+
+def _is_copied(context: Any, made: Format, streamed: bool) -> bool:
+    # Sound that begins late has no known rate.
+    undescribed = streamed and context.name in made.needs_extradata and not context.extradata
+    return context.name in made.sound and context.sample_rate > 0 and not undescribed
+
+
+def _rate(codec: str, rate: int) -> int:
+    """The encoder's lowest sample rate that keeps all frequencies, else its highest."""
+    rates = av().Codec(codec, "w").audio_rates or [rate]
+    return min((each for each in rates if each >= rate), default=max(rates))

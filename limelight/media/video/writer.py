@@ -59,8 +59,10 @@ class VideoWriter:
             context.sample_aspect_ratio = clip.aspect if made.aspect else 1
             context.colorspace = context.color_primaries = context.color_trc = self._matrix.code
             context.color_range = LIMITED_RANGE
-            # Before the first frame: a file's streams are fixed then.
-            self._sound = SoundWriter(self._container, made, clip) if clip.sound is not None else None
+        self._sound: SoundWriter | None = None
+        if clip.sound is not None:  # before the first frame: a file's streams are fixed then
+            with self._writing(made.sound_codec):
+                self._sound = SoundWriter(self._container, made, clip, streamed=not sink.seekable())
         self._waiting: deque[Any] = deque()
 
     def __enter__(self) -> Self:
@@ -125,8 +127,10 @@ class VideoWriter:
             self._add_sound(float("inf"))
         with self._writing():
             self._container.mux(self._stream.encode(None))
-            if self._sound is not None:
+        if self._sound is not None:
+            with self._writing(self._sound.codec):
                 self._sound.finish()
+        with self._writing():
             self._container.close()
             if self._sink.error is not None:
                 raise self._sink.error
@@ -145,24 +149,24 @@ class VideoWriter:
     def _add_sound(self, until: float) -> None:
         """Add the packets that are heard until a time in seconds."""
         while self._sound is not None and self._waiting and self._sound.time(self._waiting[0]) <= until:
-            with self._writing():
+            with self._writing(self._sound.codec):
                 self._sound.add(self._waiting.popleft())
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, codec: str | None = None) -> Iterator[None]:
+        """Turn errors into a `UserError`, which names the codec: the picture's, where none is given."""
         if self._failure is not None:  # FFmpeg crashes when it writes on after an error
             raise UserError(*self._failure.args)
         try:
             yield
         except (self._av.error.FFmpegError, OSError) as error:
-            self._failure = self._described(error)
+            self._failure = self._described(error, codec or self._encoding.codec)
             raise self._failure from error
 
-    def _described(self, error: Exception) -> UserError:
+    def _described(self, error: Exception, codec: str) -> UserError:
         if self._sink.error is not None:
             return self._sink.failure(self._sink.error)
         reason = getattr(error, "strerror", None) or error
         return UserError(
-            f"cannot encode {self._sink.name} by {self._encoding.codec}: {reason}; choose another type of file "
-            "(--output)"
+            f"cannot encode {self._sink.name} by {codec}: {reason}; choose another type of file (--output)"
         )
