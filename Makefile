@@ -52,9 +52,10 @@ server: setup  ## a Prefect server on 127.0.0.1:4200
 deploy: setup  ## make the work pools and register the deployments of prefect.yaml (needs `make server`)
 	@tools/deploy
 
-worker: setup  ## a Prefect worker for POOL=cpu or POOL=gpu
+worker: setup  ## a Prefect worker for POOL=cpu, or POOL=gpu, which runs one flow at a time
 	@LIMELIGHT_HOME=$(CURDIR) PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:4200/api} \
-		env --default-signal=INT prefect worker start --pool $(POOL) --type process
+		env --default-signal=INT prefect worker start --pool $(POOL) --type process \
+		$(if $(filter gpu,$(POOL)),--limit 1)
 
 mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
 	@python -m limelight.tracking

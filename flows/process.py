@@ -1,14 +1,18 @@
-"""Child processes that end with their flow."""
+"""Child processes that end with their flow, and the lock of the working tree that they change."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from limelight.foundation.errors import UserError
 
 GRACE_S = 20.0
 """A training run saves its state on SIGTERM; Prefect itself kills a cancelled flow after 30 s."""
@@ -16,6 +20,20 @@ GRACE_S = 20.0
 _PR_SET_PDEATHSIG = 1
 _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
+
+
+@contextmanager
+def working_tree(log: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no other flow runs in this folder: DVC fails with 'is busy' where two reproduce the same stages."""
+    path = Path("work/flow.lock")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"waiting for the flow that runs in {Path.cwd()}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, str] | None = None) -> None:
@@ -27,7 +45,7 @@ def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, st
         env: added to this process's environment.
 
     Raises:
-        RuntimeError: the command failed; the text holds its last lines.
+        UserError: the command failed; the text holds its last lines. The rest is in the log, a traceback included.
     """
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
@@ -57,7 +75,7 @@ def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, st
         with _lock:
             _running.discard(child)
     if code:
-        raise RuntimeError(f"{' '.join(command)} ended with {code}: {' | '.join(filter(None, last))}")
+        raise UserError(f"{' '.join(command)} ended with {code}: {' | '.join(filter(None, last))}")
 
 
 def end_all() -> None:

@@ -1,5 +1,6 @@
 """Steps that several flows share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -51,7 +52,7 @@ def publish_leaderboard() -> None:
         create_markdown_artifact(LEADERBOARD.read_text(encoding="utf-8"), key="leaderboard")
 
 
-def dvc_repro(*arguments: str) -> None:
+def dvc_repro(*arguments: str, env: Mapping[str, str] | None = None) -> None:
     """Run `dvc repro` with its output in the flow's log. Stages find the flow run's name in LIMELIGHT_FLOW_RUN."""
     command = ["dvc", "--wait-for-lock", "repro", *arguments]
-    process.run(command, get_run_logger().info, {"LIMELIGHT_FLOW_RUN": flow_run.get_name() or ""})
+    process.run(command, get_run_logger().info, {"LIMELIGHT_FLOW_RUN": flow_run.get_name() or "", **(env or {})})

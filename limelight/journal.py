@@ -4,10 +4,11 @@ Importing MLflow takes longer than most stages run. Short stages write what they
 next stage that opens the store anyway (a training, compare, package) logs it with the original timestamps.
 """
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,25 @@ class Note:
 def noted_run(params: Params, stage: str, name: str = "") -> Iterator[Note]:
     """Record one stage's run, to be logged by the next `limelight.tracking.tracked_run` in this folder.
 
-    An exception is recorded too, as FAILED or KILLED, and re-raised.
+    An exception is recorded too, as FAILED or KILLED, and re-raised. NaN and infinite figures are recorded as null.
     """
-    note, started, status = Note(), _now(), "FINISHED"
+    note, started = Note(), _now()
     try:
         yield note
     except BaseException as error:
-        status = "KILLED" if isinstance(error, SystemExit | KeyboardInterrupt) else "FAILED"
+        with suppress(Exception):  # a failure to record must not hide the stage's own
+            _write(params, note, stage, name, started, _ended_by(error))
         raise
-    finally:
-        if params.tracking.enabled:
-            _write(params, note, stage, name, started, status)
+    _write(params, note, stage, name, started, "FINISHED")
+
+
+def _ended_by(error: BaseException) -> str:
+    return "KILLED" if isinstance(error, SystemExit | KeyboardInterrupt) else "FAILED"
 
 
 def _write(params: Params, note: Note, stage: str, name: str, started: int, status: str) -> None:
+    if not params.tracking.enabled:
+        return
     entry = {
         "name": f"{stage} {name}".strip(),
         "status": status,
@@ -68,11 +74,20 @@ def _write(params: Params, note: Note, stage: str, name: str, started: int, stat
         "parent": os.environ.get("LIMELIGHT_PARENT_RUN"),
         "facts": provenance(params),  # at the end: the stage may have changed the data's hash
         "tags": {"stage": stage, **note.tags},
-        "params": note.params,
-        "metrics": note.metrics,
+        "params": _finite(note.params),
+        "metrics": _finite(note.metrics),
         "artifacts": note.artifacts,
     }
     write_json(FOLDER / f"{entry['ended']}-{os.getpid()}.json", entry)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now() -> int:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from limelight.config import Params, Tracking, load_params
 from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
+from limelight.models.identity import FOLDER_TAG, folder_sha256
 from limelight.provenance import pipeline_key, provenance
 from limelight.store_home import HOME_TAG, check_reachable, database_of, home_of, relocate_paths
 
@@ -115,7 +116,7 @@ class Tracker:
                 self._experiment_id,
                 name=folder.name,
                 source_run_id=self.run_id,
-                tags={"weights.sha256": provenance["sha256"]},
+                tags={"weights.sha256": provenance["sha256"], FOLDER_TAG: folder_sha256(folder)},
                 params=facts,
                 model_type="safetensors",
             )
@@ -243,6 +244,8 @@ def _log_entry(client: "MlflowClient", experiment_id: str, entry: dict[str, Any]
     if tracker._client is None:
         raise ConnectionError(f"the store failed half-way through {entry['name']}")
     client.set_terminated(run, entry["status"], end_time=entry["ended"])
+    if not entry["parent"]:
+        _end_parent(client, experiment_id, parent)
 
 
 def _parent(client: "MlflowClient", experiment_id: str, facts: dict[str, str]) -> str:
@@ -270,16 +273,29 @@ def _finish(tracker: Tracker, status: str) -> None:
         client.set_terminated(tracker.run_id, status)
         parent = client.get_run(tracker.run_id).data.tags.get("mlflow.parentRunId")
         if parent and not os.environ.get("LIMELIGHT_PARENT_RUN"):
-            client.set_terminated(parent, status)
+            _end_parent(client, tracker._experiment_id, parent)
 
     tracker._attempt(finish)
+
+
+def _end_parent(client: "MlflowClient", experiment_id: str, parent: str) -> None:
+    """End a pipeline's run with its last stage, as FAILED or KILLED if the newest run of any stage is."""
+    query, order = f"tags.`mlflow.parentRunId` = '{parent}'", ["attributes.start_time ASC"]
+    newest = {run.info.run_name: run.info for run in client.search_runs([experiment_id], query, order_by=order)}
+    statuses = {info.status for info in newest.values()}
+    status = next((status for status in ("FAILED", "KILLED") if status in statuses), "FINISHED")
+    client.set_terminated(parent, status, end_time=max(info.end_time or 0 for info in newest.values()))
 
 
 def _metrics(values: Mapping[str, float], step: int, model_id: str | None = None) -> list[Any]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [Metric(_allowed(key), float(value), now, step, model_id=model_id) for key, value in values.items()]
+    return [
+        Metric(_allowed(key), float(value), now, step, model_id=model_id)
+        for key, value in values.items()
+        if value is not None  # the journal's NaN
+    ]
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ import pytest
 from limelight.champions.registry import find_model, holder, register, set_alias
 from limelight.config import Params
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
 from limelight.journal import noted_run
+from limelight.models.identity import FOLDER_TAG, folder_sha256
 from limelight.provenance import pipeline_key, provenance
-from limelight.tracking import Tracker, open_store, tracked_run
+from limelight.tracking import Tracker, log_journal, open_store, tracked_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,6 +97,29 @@ def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: 
     assert expected.items() <= train.data.tags.items()
     assert {"params.sha256", "data.index.sha256"} <= train.data.tags.keys()
     assert all(run.info.status == "FINISHED" for run in runs_by_name.values())
+
+
+def test_a_pipeline_has_failed_if_the_newest_run_of_any_stage_has(params: Params):
+    def pipeline() -> str:
+        with open_store(params.tracking) as (client, experiment):
+            log_journal(client, experiment)
+        return next(run.info.status for name, run in runs(params).items() if name.startswith("pipeline"))
+
+    def stage(name: str, error: BaseException | None = None) -> None:
+        with suppress(ValueError, SystemExit), noted_run(params, name):
+            if error:
+                raise error
+
+    stage("validate")
+    assert pipeline() == "FINISHED"
+    stage("evaluate", ValueError("broken"))
+    with tracked_run(params, "train", "a"):
+        pass
+    assert pipeline() == "FAILED"
+    stage("evaluate")
+    assert pipeline() == "FINISHED"
+    stage("evaluate", SystemExit(143))
+    assert pipeline() == "KILLED"
 
 
 def test_a_parent_from_the_environment(params: Params, monkeypatch: pytest.MonkeyPatch):
@@ -182,6 +208,23 @@ def test_what_a_failing_store_has_half_logged_is_logged_once(params: Params, mon
     assert names.count("evaluate a") == 1 and runs(params)["evaluate a"].data.metrics == {"mae": 0.25}
 
 
+def test_figures_that_json_lacks_are_noted_as_null(params: Params):
+    with noted_run(params, "evaluate", "a") as note:
+        note.log_metrics({"mean": {"mae": float("nan")}, "f": 0.5})
+        note.log_params({"limits": [float("inf"), 1.0]})
+    (entry,) = map(read_json, JOURNAL.glob("*.json"))
+    assert entry["metrics"] == {"mean": {"mae": None}, "f": 0.5} and entry["params"] == {"limits": [None, 1.0]}
+    with tracked_run(params, "compare"):
+        pass
+    assert runs(params)["evaluate a"].data.metrics == {"f": 0.5}
+
+
+def test_an_error_outlasts_a_journal_that_cannot_be_written(params: Params):
+    Path("work").write_text("no folder")
+    with pytest.raises(ValueError, match="broken"), noted_run(params, "validate"):
+        raise ValueError("broken")
+
+
 def test_nothing_is_noted_where_tracking_is_off(params: Params):
     off = params.model_copy(update={"tracking": params.tracking.model_copy(update={"enabled": False})})
     with noted_run(off, "evaluate", "a"):
@@ -194,14 +237,15 @@ def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
     tracking = params.tracking.model_copy(update={"registered_model": f"model-{tmp_path.name}"})
     with tracked_run(params, "train", "a") as tracker:
         model_id = tracker.log_weights(folder, {"val_mae": 0.25})
-    assert find_model(tracking, sha256) == model_id
-    assert find_model(tracking, "f" * 64) is None
+    assert find_model(tracking, folder_sha256(folder)) == model_id
+    assert find_model(tracking, sha256) is None
     assert holder(tracking) is None
     version = register(tracking, model_id)
     assert register(tracking, model_id) == version
     set_alias(tracking, "champion", version)
     version_held = holder(tracking)
     assert (version_held.version, version_held.model_id, version_held.sha256) == (version, model_id, sha256)
+    assert version_held.folder_sha256 == folder_sha256(folder)
     assert version_held.metrics == {"val_mae": 0.25}
     with open_store(tracking) as (client, _):
         model = client.get_logged_model(model_id)
@@ -212,9 +256,10 @@ def test_weights_become_a_registered_champion(params: Params, tmp_path: Path):
 
 
 def test_a_model_whose_upload_failed_is_not_found(params: Params, tmp_path: Path):
-    folder, sha256 = write_weights(tmp_path / "artifacts/a", f"{tmp_path.name:1>64}"), f"{tmp_path.name:1>64}"
+    folder = write_weights(tmp_path / "artifacts/a", f"{tmp_path.name:1>64}")
+    sha256 = folder_sha256(folder)
     with open_store(params.tracking) as (client, experiment_id):
-        client.create_logged_model(experiment_id, name="a", tags={"weights.sha256": sha256})
+        client.create_logged_model(experiment_id, name="a", tags={FOLDER_TAG: sha256})
     assert find_model(params.tracking, sha256) is None
     with tracked_run(params, "train", "a") as tracker:
         model_id = tracker.log_weights(folder, {})

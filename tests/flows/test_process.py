@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from limelight.flows import process
+from limelight.foundation.errors import UserError
 
 # A leader that starts a child, as dvc starts a training, and names it in a file.
 LEADER = """
@@ -44,7 +45,7 @@ def test_output_is_passed_on_line_by_line() -> None:
 
 
 def test_failure_shows_the_last_lines() -> None:
-    with pytest.raises(RuntimeError, match=r"ended with 3: .*what went wrong"):
+    with pytest.raises(UserError, match=r"ended with 3: .*what went wrong"):
         process.run([sys.executable, "-c", "print('what went wrong'); raise SystemExit(3)"], lambda line: None)
 
 
@@ -72,7 +73,7 @@ def test_end_all_reaches_runs_of_other_threads(tmp_path: Path) -> None:
     def work() -> None:
         try:
             process.run([sys.executable, "-c", LEADER, str(tmp_path / "pid")], lambda line: started.set())
-        except RuntimeError as error:
+        except UserError as error:
             failures.append(error)
 
     thread = threading.Thread(target=work)
@@ -100,3 +101,19 @@ process.run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=Tr
     os.kill(flow.pid, signal.SIGKILL)
     flow.wait()
     assert gone(child)
+
+
+def test_a_working_tree_takes_one_flow_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    waiting, entered = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with process.working_tree(lambda line: waiting.set()):
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    with process.working_tree(pytest.fail):
+        thread.start()
+        assert waiting.wait(60) and not entered.wait(0.2)
+    thread.join(60)
+    assert entered.is_set()
