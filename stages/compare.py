@@ -10,7 +10,7 @@ REPORTS, BOARD = Path("reports/eval"), Path("reports/leaderboard")
 
 def run(params: Params) -> None:
     """reports/eval/*/ and evaluate.maps -> reports/leaderboard/, logged to the tracker."""
-    from limelight.data.manifest import read_manifest
+    from limelight.data.manifest import manifest_trees, read_manifest
     from limelight.reporting.compare import compare, write_leaderboard
     from limelight.reporting.leaderboard import tracked_results
     from limelight.tracking import tracked_run
@@ -18,7 +18,14 @@ def run(params: Params) -> None:
     settings = params.active.evaluate
     samples = read_manifest(splits=settings.splits)
     board, pictures = compare(
-        REPORTS, list(params.evaluate), samples, settings, params.active.compare, params.teachers, _reproduce(params)
+        REPORTS,
+        list(params.evaluate),
+        samples,
+        settings,
+        params.active.compare,
+        params.teachers,
+        _reproduce(params),
+        trees=manifest_trees(),
     )
     write_leaderboard(board, pictures, BOARD)
     with tracked_run(params, "compare") as tracker:

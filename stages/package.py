@@ -40,6 +40,7 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
     """
     from limelight.champions.record import champion
     from limelight.foundation.files import sha256_file
+    from limelight.models.identity import folder_sha256
     from limelight.models.weights import read_card
     from limelight.packaging.bento import build_bento, served, unpack
     from limelight.packaging.proof import served_difference
@@ -57,6 +58,7 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
         "runtime": runtime,
         "tag": tag,
         "weights_sha256": read_card(folder).provenance.sha256,
+        "folder_sha256": folder_sha256(folder),
         "bento_sha256": sha256_file(target),
         "megabytes": megabytes,
         "served_difference": difference,

@@ -1,16 +1,24 @@
 """Comparison of the leaderboard's champion with the registry's: which one the alias 'champion' should point at."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from limelight.champions.record import champion, record
+from limelight.champions.record import RECORD, champion, record
 from limelight.champions.registry import Registered, find_model, holder, register, set_alias
-from limelight.config import Params, Tracking
+from limelight.config import Params, Rule, Tracking
 from limelight.foundation.errors import UserError
-from limelight.models.weights import read_card
+from limelight.foundation.files import read_json
+from limelight.models.identity import folder_sha256
+from limelight.reporting.rows import Row
+from limelight.reporting.rule import MEAN, value_of
 from limelight.tasks import DEFAULT, get_task
 from limelight.tasks.task import Metric
 from limelight.tracking import tracked_run
+
+_BOARD = RECORD.with_name("leaderboard.json")
+_PACKAGED = Path("reports/package/metrics.json")
+"""Report of the package stage."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,8 @@ class Nomination:
     version: str
     better: bool
     reason: str
+    folder_sha256: str
+    """Hash of the weights folder, see `limelight.models.identity`."""
     task: str = DEFAULT
 
 
@@ -28,17 +38,18 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     """Register a task's leaderboard champion as 'challenger' and compare it with the registry's champion.
 
     The default task's registered model is `tracking.registered_model`; another's is '<registered_model>-<task>'.
-    Figures are compared only where both were measured on the same samples by the same rule.
+    Figures are compared only where both were measured on the same data by the same rule: when the registry's champion
+    was promoted, or on the current leaderboard.
 
     Raises:
-        UserError: the compare stage has no champion for the task yet, its weights have changed since, or the tracker
-            does not answer.
+        UserError: the compare stage has no champion for the task yet, its weights folder has changed since, or the
+            tracker does not answer.
     """
     champion_record, folder = record(task), champion(task).folder
-    sha256 = read_card(folder).provenance.sha256
-    if sha256 != champion_record["weights_sha256"]:
-        raise UserError(f"{folder} holds other weights than those that were compared; run dvc repro compare first")
-    key = f"{champion_record['metric']}/{champion_record['dataset']}/{champion_record['manifest_sha256'][:12]}"
+    sha256 = folder_sha256(folder)
+    if sha256 != champion_record.get("folder_sha256"):  # records of earlier versions have none
+        raise UserError(f"{folder} holds other files than those that were compared; run dvc repro compare first")
+    key = f"{champion_record['metric']}/{champion_record['dataset']}/{champion_record['data_sha256'][:12]}"
     tracking = _registry(params, task)
     with tracked_run(params, "promote", folder.name) as tracker:
         model_id = find_model(tracking, sha256) or tracker.log_weights(folder, {})
@@ -49,10 +60,21 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
         challenger = holder(tracking, "challenger")
         assert challenger is not None
         tracker.log_metrics({key: champion_record["value"]}, model_id=challenger.model_id)
-    better, reason = _judge(
-        champion_record, key, challenger.sha256, holder(tracking), get_task(task).metrics[champion_record["metric"]]
-    )
-    return Nomination(folder.name, version, better, reason, task)
+    better, reason = _judge(champion_record, key, sha256, holder(tracking), task)
+    return Nomination(folder.name, version, better, reason, sha256, task)
+
+
+def check_packaged(nomination: Nomination) -> None:
+    """Check that the last run of the package stage packed the nominated weights folder.
+
+    Raises:
+        UserError: it packed another one, or has not run yet.
+    """
+    packaged = read_json(_PACKAGED) if _PACKAGED.is_file() else {}
+    if packaged.get(nomination.task, {}).get("folder_sha256") != nomination.folder_sha256:
+        raise UserError(
+            f"the bento does not hold artifacts/{nomination.artifact} as it was compared; run dvc repro package first"
+        )
 
 
 def set_champion(params: Params, nomination: Nomination) -> None:
@@ -71,15 +93,38 @@ def _registry(params: Params, task: str) -> Tracking:
 
 
 def _judge(
-    champion_record: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, direction: Metric
+    champion_record: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, task: str
 ) -> tuple[bool, str]:
     metric, value = champion_record["metric"], champion_record["value"]
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
-    if incumbent.sha256 == sha256:
+    if incumbent.folder_sha256 == sha256:
         return False, f"version {incumbent.version} with the same weights is already champion"
-    if key not in incumbent.metrics:
-        return False, f"champion version {incumbent.version} was evaluated on other samples or by another rule"
-    incumbent_value = incumbent.metrics[key]
+    direction = get_task(task).metrics[metric]
+    incumbent_value = incumbent.metrics.get(key)
+    if incumbent_value is None:
+        incumbent_value = _leaderboard_value(champion_record, incumbent.sha256, task, direction)
+    if incumbent_value is None:
+        return False, _way_out(incumbent)
     is_better = direction.sign * value < direction.sign * incumbent_value
     return is_better, f"{metric} {value:.4f} against {incumbent_value:.4f} of champion version {incumbent.version}"
+
+
+def _leaderboard_value(
+    champion_record: dict[str, Any], weights_sha256: str, task: str, direction: Metric
+) -> float | None:
+    """The best value of these weights on the current leaderboard, by the champion's rule; None if they have none."""
+    rows = [Row(**row) for row in read_json(_BOARD)["contests"][task]["rows"]]
+    known = sorted({dataset for row in rows for dataset in row.datasets})
+    dataset = champion_record["dataset"]
+    rule = Rule(metric=champion_record["metric"], dataset=None if dataset == MEAN else dataset)
+    values = [value_of(row, rule, known) for row in rows if row.weights_sha256 == weights_sha256]
+    return min((value for value in values if value is not None), key=lambda value: direction.sign * value, default=None)
+
+
+def _way_out(incumbent: Registered) -> str:
+    return (
+        f"champion version {incumbent.version} was evaluated on other data or by another rule; download "
+        f"models:/{incumbent.name}/{incumbent.version} to artifacts/NAME, list NAME under imported and evaluate in "
+        "params.yaml, run dvc repro compare and promote again, or move the alias by hand in MLflow"
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from limelight.config import Tracking
 from limelight.foundation.errors import UserError
+from limelight.models.identity import FOLDER_TAG
 from limelight.store_home import lost_weights
 from limelight.tracking import open_store
 
@@ -23,11 +24,13 @@ class Registered:
     model_id: str
     sha256: str
     """Hash of its weights."""
+    folder_sha256: str
+    """Hash of its whole folder; empty where an earlier Limelight registered it."""
     metrics: dict[str, float]
 
 
 def register(tracking: Tracking, model_id: str) -> str:
-    """Make a logged model a version of `tracking.registered_model`; weights already registered keep their version.
+    """Make a logged model a version of `tracking.registered_model`; a folder already registered keeps its version.
 
     Args:
         model_id: from `Tracker.log_weights`.
@@ -42,11 +45,12 @@ def register(tracking: Tracking, model_id: str) -> str:
         name = tracking.registered_model
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        sha256 = client.get_logged_model(model_id).tags["weights.sha256"]
+        logged = client.get_logged_model(model_id).tags
+        hashes = {name: logged[name] for name in ("weights.sha256", FOLDER_TAG)}
         for version in client.search_model_versions(f"name = '{name}'"):
-            if version.tags.get("weights.sha256") == sha256:
+            if version.tags.get(FOLDER_TAG) == hashes[FOLDER_TAG]:
                 return str(version.version)
-        tags = {"weights.sha256": sha256, "model.id": model_id}  # MLflow's own field stays empty on a SQL store
+        tags = {**hashes, "model.id": model_id}  # MLflow's own field stays empty on a SQL store
         made = client.create_model_version(name, f"models:/{model_id}", tags=tags, model_id=model_id)
         return str(made.version)
 
@@ -81,21 +85,22 @@ def holder(tracking: Tracking, alias: str = "champion") -> Registered | None:
                 "it, or give the alias to another version"
             )
         metrics = {metric.key: metric.value for metric in model.metrics or []}
-        return Registered(name, str(version), tags["model.id"], tags["weights.sha256"], metrics)
+        hashes = tags["weights.sha256"], tags.get(FOLDER_TAG, "")
+        return Registered(name, str(version), tags["model.id"], *hashes, metrics)
 
 
 def find_model(tracking: Tracking, sha256: str) -> str | None:
-    """The id of the newest logged model with these weights; None where they were never tracked.
+    """The id of the newest logged model of this weights folder; None where it was never tracked.
 
     Args:
-        sha256: from the weights' card.
+        sha256: from `limelight.models.identity.folder_sha256`.
 
     Raises:
         UserError: the store does not answer.
     """
     with _client(tracking) as client:
         experiment = client.get_experiment_by_name(tracking.experiment)
-        models = client.search_logged_models([experiment.experiment_id], f"tags.`weights.sha256` = '{sha256}'")
+        models = client.search_logged_models([experiment.experiment_id], f"tags.`{FOLDER_TAG}` = '{sha256}'")
         # Of a model whose upload failed the tag is there, and not all files.
         return next((model.model_id for model in models if model.status == "READY"), None)
 

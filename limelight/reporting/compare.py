@@ -1,5 +1,7 @@
 """Combine the evaluation reports into one leaderboard on disk."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ def compare(
     rules: Mapping[TaskName, Rule],
     teachers: Mapping[str, str],
     reproduce: dict[str, str],
+    *,
+    trees: Mapping[str, str],
 ) -> tuple[Leaderboard, Pictures]:
     """Compare all evaluations, in one contest per task.
 
@@ -40,6 +44,7 @@ def compare(
         rules: how champions are chosen; a task that is missing here uses its default rule.
         teachers: run -> teacher, of distilled runs.
         reproduce: 'command', 'profile', 'dirty'.
+        trees: dataset -> hash of its whole folder, see `manifest_trees`.
 
     Returns:
         The leaderboard, best row of each task first, and pictures of the same images from every report.
@@ -64,7 +69,8 @@ def compare(
             f"{report.about['artifact']} ({name})": reason for name, reason in report.about["left_out"].items()
         }
     hardware = sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in readings})
-    return Leaderboard(contests, hardware, reproduce, manifest_hash(samples), left_out), pictures
+    hashes = manifest_hash(samples), _data_hash(samples, trees)
+    return Leaderboard(contests, hardware, reproduce, *hashes, left_out), pictures
 
 
 def gallery(
@@ -103,6 +109,12 @@ def write_leaderboard(board: Leaderboard, pictures: Pictures, folder: Path | str
     write_json(folder / "leaderboard.json", board.to_json())
     write_text(folder / "leaderboard.md", markdown(board))
     write_text(folder / "leaderboard.html", html(board, pictures, diagrams))
+
+
+def _data_hash(samples: Sequence[Sample], trees: Mapping[str, str]) -> str:
+    """Hash the samples and their datasets' folders; the samples themselves have no hash of their masks."""
+    used = {sample.dataset: trees.get(sample.dataset) for sample in samples}
+    return hashlib.sha256(json.dumps([manifest_hash(samples), used], sort_keys=True).encode()).hexdigest()
 
 
 def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:

@@ -25,6 +25,7 @@ from limelight.inference.plan import Device
 from limelight.inference.predictor import Predictor
 from limelight.inference.runtimes import RUNTIMES, TORCH, runtimes_of
 from limelight.models.card import Card
+from limelight.models.identity import folder_sha256
 from limelight.models.registry import entry
 from limelight.models.weights import load_weights, read_card
 from limelight.progress import track
@@ -63,6 +64,8 @@ class Evaluation:
     card: Card
     code_sha256: str
     """Hash of the code of the network's family."""
+    folder_sha256: str
+    """Hash of the weights folder, exports included; see `limelight.models.identity`."""
     cost: dict[str, int]
     """See `Task.cost`."""
     runtimes: dict[str, RuntimeResult]
@@ -122,6 +125,7 @@ def evaluate(
         task,
         card,
         code_sha256(card),
+        folder_sha256(folder),
         task.cost(load_weights(folder)[0], card, datasets),
         runtimes,
         {name: pixels for name, pixels in examples.items() if pixels is not None},

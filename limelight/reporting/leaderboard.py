@@ -39,6 +39,8 @@ class Leaderboard:
     reproduce: dict[str, str]
     manifest_sha256: str
     """Hash of the samples that everything was measured on."""
+    data_sha256: str
+    """Hash of the samples and of their datasets' whole folders, masks included."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Report, or artifact and runtime -> why it has no row."""
 
@@ -52,14 +54,16 @@ class Leaderboard:
         return tree
 
     def champions(self) -> dict[str, dict[str, Any]]:
-        """champion.json: task -> the rule's choice, hashes of its weights and code, and of the samples it was measured
-        on."""
+        """champion.json: task -> the rule's choice, hashes of its weights, folder and code, and of the data it was
+        measured on."""
         return {
             task: {
                 **asdict(contest.champion),
                 "weights_sha256": contest.winner.weights_sha256,
+                "folder_sha256": contest.winner.folder_sha256,
                 "code_sha256": contest.winner.code_sha256,
                 "manifest_sha256": self.manifest_sha256,
+                "data_sha256": self.data_sha256,
             }
             for task, contest in self.contests.items()
         }

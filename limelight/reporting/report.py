@@ -102,6 +102,7 @@ def _about(evaluation: Evaluation, samples: Sequence[Sample], threads: int) -> d
         "artifact": evaluation.artifact,
         "card": evaluation.card.model_dump(mode="json"),
         "code_sha256": evaluation.code_sha256,
+        "folder_sha256": evaluation.folder_sha256,
         "hardware": hardware(),
         "threads": threads,
         "manifest_sha256": manifest_hash(samples),

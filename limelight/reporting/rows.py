@@ -33,6 +33,8 @@ class Row:
     weights_sha256: str = ""
     code_sha256: str = ""
     """Hash of the code of the network's family."""
+    folder_sha256: str = ""
+    """Hash of the weights folder, exports included."""
     parameters: int | None = None
     macs: int | None = None
     size_bytes: int | None = None
@@ -108,6 +110,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
             teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
             weights_sha256=about["card"]["provenance"]["sha256"],
             code_sha256=about["code_sha256"],
+            folder_sha256=about["folder_sha256"],
             parameters=metrics["parameters"],
             macs=metrics.get("macs"),
             size_bytes=metrics["size_bytes"][runtime],

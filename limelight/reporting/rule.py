@@ -47,7 +47,7 @@ def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Ch
             f"compare.{task.name}.dataset {rule.dataset!r} was not evaluated on; choose one of {', '.join(known)} or "
             "null"
         )
-    values = {row.name: _value(row, rule, known) for row in rows if row.parameters is not None}
+    values = {row.name: value_of(row, rule, known) for row in rows if row.parameters is not None}
     candidates = [row for row in rows if values.get(row.name) is not None]
     if not candidates:
         where = rule.dataset or "all datasets"
@@ -89,8 +89,12 @@ def _choose_best(within: list[Row], figures: dict[str, float], rule: Rule, metri
     )
 
 
-def _value(row: Row, rule: Rule, datasets: list[str]) -> float | None:
-    """Return the row's value under the rule; None where it lacks a dataset that the rule uses."""
+def value_of(row: Row, rule: Rule, datasets: list[str]) -> float | None:
+    """Return the row's value under the rule; None where it lacks a dataset that the rule uses.
+
+    Args:
+        datasets: all that any row was evaluated on.
+    """
     if rule.dataset is not None:
         return row.datasets.get(rule.dataset, {}).get(rule.metric)
     return row.mean.get(rule.metric) if row.datasets.keys() == set(datasets) else None

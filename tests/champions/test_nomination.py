@@ -1,17 +1,23 @@
 """Which version of the registry is champion: by the rule, and only among figures that can be compared."""
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from limelight.champions.nomination import nominate, set_champion
+from limelight.champions.nomination import check_packaged, nominate, set_champion
 from limelight.champions.registry import holder
 from limelight.config import Params
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.models.identity import folder_sha256
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
+from limelight.reporting.rows import Row
+from limelight.tracking import tracked_run
 
 
 @pytest.fixture
@@ -20,21 +26,44 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     for name in ("LIMELIGHT_PARENT_RUN", "LIMELIGHT_FLOW_RUN", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     profile = {"data": {"datasets": [{"name": "embedded"}]}, "runs": {"tiny": {"model": "sdnet"}}}
-    return Params.model_validate({"profile": "small", "train": {"tiny": "sdnet"}, "profiles": {"small": profile}})
+    tracking = {"uri": f"sqlite:///{tmp_path}/mlflow.db"}  # MLflow keeps a store open by its address
+    return Params.model_validate(
+        {"profile": "small", "train": {"tiny": "sdnet"}, "profiles": {"small": profile}, "tracking": tracking}
+    )
 
 
 def compared(
-    name: str, value: float, *, seed: int, samples: str = "a" * 64, metric: str = "wFm", task: str = "saliency"
-) -> None:
-    """Weights, and a leaderboard that has chosen them."""
+    name: str,
+    value: float,
+    *,
+    seed: int,
+    samples: str = "a" * 64,
+    metric: str = "wFm",
+    task: str = "saliency",
+    others: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Weights, and a leaderboard that has chosen them; its row."""
     import torch
 
     if not Path("artifacts", name).exists():
         torch.manual_seed(seed)
         save_weights(Path("artifacts") / name, create_model("sdnet"), name="sdnet", input_size=(64, 64))
     record = {"artifact": name, "runtime": "torch", "metric": metric, "dataset": "mean", "value": value}
-    record |= {"manifest_sha256": samples, "weights_sha256": read_card(Path("artifacts") / name).provenance.sha256}
-    write_json("reports/leaderboard/champion.json", {task: record})
+    folder = Path("artifacts") / name
+    write_json(
+        "reports/leaderboard/champion.json",
+        {task: record | {"data_sha256": samples, "folder_sha256": folder_sha256(folder)}},
+    )
+    row = row_of(name, value, read_card(folder).provenance.sha256, metric)
+    write_json("reports/leaderboard/leaderboard.json", {"contests": {task: {"rows": [row, *others]}}})
+    return row
+
+
+def row_of(
+    name: str, value: float, weights_sha256: str, metric: str = "wFm", datasets: Sequence[str] = ("ONE", "TWO")
+) -> dict[str, Any]:
+    figures = {metric: value}
+    return asdict(Row(name, "torch", dict.fromkeys(datasets, figures), figures, weights_sha256=weights_sha256))
 
 
 @pytest.mark.slow
@@ -57,7 +86,7 @@ def test_the_alias_moves_only_to_what_is_better_on_the_same_samples(params: Para
 
     compared("elsewhere", 0.99, seed=3, samples="b" * 64)
     other = nominate(params)
-    assert not other.better and "other samples" in other.reason
+    assert not other.better and "other data" in other.reason
 
     compared("lower error", 0.01, seed=4, metric="mae")
     lower = nominate(params)
@@ -88,7 +117,7 @@ def test_weights_that_were_trained_anew_after_the_comparison_are_refused(params:
     compared("first", 0.70, seed=1)
     shutil.rmtree("artifacts/first")
     save_weights("artifacts/first", create_model("sdnet"), name="sdnet", input_size=(64, 64))
-    with pytest.raises(UserError, match=r"artifacts/first holds other weights than those that were compared; run dvc"):
+    with pytest.raises(UserError, match=r"artifacts/first holds other files than those that were compared; run dvc"):
         nominate(params)
 
 
@@ -99,3 +128,75 @@ def test_without_a_tracker_nothing_is_registered(params: Params) -> None:
     )
     with pytest.raises(UserError, match="failed"):
         nominate(off)
+
+
+@pytest.mark.slow
+def test_a_training_form_with_the_weights_of_its_exported_form_is_not_taken_for_it(params: Params) -> None:
+    """A network without merging has the same model.safetensors in both folders."""
+    compared("net", 0.7, seed=1)
+    shutil.copytree("artifacts/net", "artifacts/net-deploy")
+    write_json("artifacts/net-deploy/exports/export.json", {})
+    with tracked_run(params, "train", "net") as tracker:
+        trained = tracker.log_weights(Path("artifacts/net"), {})
+    training_form = nominate(params)
+    assert holder(params.tracking, "challenger").model_id == trained  # type: ignore[union-attr]
+    set_champion(params, training_form)
+
+    compared("net-deploy", 0.7, seed=1)
+    exported = nominate(params)
+    challenger = holder(params.tracking, "challenger")
+    assert challenger is not None and challenger.model_id != trained and exported.version != training_form.version
+    assert challenger.folder_sha256 == folder_sha256(Path("artifacts/net-deploy"))
+    assert "already champion" not in exported.reason and nominate(params).version == exported.version
+
+
+@pytest.mark.slow
+def test_on_other_data_the_champion_s_row_of_the_leaderboard_is_compared(params: Params) -> None:
+    first = compared("first", 0.70, seed=1)
+    set_champion(params, nominate(params))
+
+    compared("second", 0.60, seed=2, samples="b" * 64)
+    stuck = nominate(params)
+    assert not stuck.better
+    for step in (
+        "models:/limelight/1 to artifacts/NAME",
+        "under imported and evaluate",
+        "dvc repro compare",
+        "by hand",
+    ):
+        assert step in stuck.reason
+
+    partial = row_of("first", 0.1, first["weights_sha256"], datasets=["ONE"])
+    compared("second", 0.60, seed=2, samples="b" * 64, others=[partial])
+    assert "other data" in nominate(params).reason, "a mean over fewer datasets"
+
+    again = [row_of("first", value, first["weights_sha256"]) for value in (0.54, 0.55)]
+    compared("second", 0.60, seed=2, samples="b" * 64, others=again)
+    second = nominate(params)
+    assert second.better and "0.6000 against 0.5500 of champion version 1" in second.reason
+
+
+def test_changed_exports_or_cards_are_refused_until_they_are_compared(params: Params) -> None:
+    compared("first", 0.70, seed=1)
+    write_json("artifacts/first/exports/export.json", {})
+    with pytest.raises(UserError, match="other files than those that were compared"):
+        nominate(params)
+
+
+@pytest.mark.slow
+def test_a_bento_of_other_weights_is_refused(params: Params) -> None:
+    compared("first", 0.70, seed=1)
+    nomination = nominate(params)
+    report = "reports/package/metrics.json"
+    with pytest.raises(UserError, match=r"the bento does not hold artifacts/first .*; run dvc repro package first"):
+        check_packaged(nomination)
+    write_json(report, {"saliency": {"weights_sha256": read_card("artifacts/first").provenance.sha256}})
+    with pytest.raises(UserError, match="dvc repro package"):
+        check_packaged(nomination)
+    write_json(report, {"saliency": {"folder_sha256": folder_sha256(Path("artifacts/first"))}})
+    check_packaged(nomination)
+
+
+def test_a_folder_that_is_missing_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone does not exist; restore it with dvc checkout or dvc pull"):
+        folder_sha256(tmp_path / "gone")

@@ -118,7 +118,7 @@ def test_one_table_shows_what_companions_are_worth(
 
     names, reproduce = [figures.artifact, plain.artifact], {"command": "", "profile": "demo", "dirty": "false"}
     rules = {"saliency": Rule(metric="mae")}
-    board, pictures = compare(tmp_path / "eval", names, scenes, settings, rules, {}, reproduce)
+    board, pictures = compare(tmp_path / "eval", names, scenes, settings, rules, {}, reproduce, trees={})
     write_leaderboard(board, pictures, tmp_path / "board")
     page = (tmp_path / "board" / "leaderboard.md").read_text()
     table = page.partition("## DEPTH")[2].partition("\n## ")[0]

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -110,10 +111,15 @@ def board(evaluation, samples, tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.imread(sample.mask))
     settings = Evaluate(workers=0, maps={"other <b>": str(folder / "other")})
-    reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
-    board = compare(folder / "eval", NAMES, samples, settings, {}, {"student": "teacher"}, reproduce)
+    board = compared(folder, samples, settings)
     write_leaderboard(*board, folder / "board")
     return folder, *board
+
+
+def compared(folder, samples, settings, **trees):
+    reproduce = {"command": "dvc repro compare", "profile": "demo", "dirty": "true"}
+    trees = {"ONE": "1", "TWO": "2", **trees}
+    return compare(folder / "eval", NAMES, samples, settings, {}, {"student": "teacher"}, reproduce, trees=trees)
 
 
 def test_leaderboard_rows(board):
@@ -141,10 +147,32 @@ def test_files(board, evaluation):
     assert champion["weights_sha256"] == contest.rows[1].weights_sha256 != ""
     assert champion["code_sha256"] == evaluation.code_sha256 and len(evaluation.code_sha256) == 64
     assert champion["manifest_sha256"] == leaderboard.manifest_sha256
+    assert champion["folder_sha256"] == evaluation.folder_sha256 != ""
+    assert champion["data_sha256"] == leaderboard.data_sha256
     text = (folder / "board" / "leaderboard.md").read_text()
     assert "dvc repro compare" in text
     assert "**0.000 ± 0.000**" in text  # the best MAE stands out
     assert f"<ins>{contest.rows[1].mean['mae']:.3f} ± " in text  # and the second best
+
+
+def test_champion_json_changes_with_exports_alone(board, evaluation, samples, tmp_path):
+    """So that DVC packages the champion anew."""
+    folder, before, _ = board
+    shutil.copytree(folder / "eval", tmp_path / "eval")
+    name = before.contests["saliency"].champion.artifact
+    exported = replace(evaluation, artifact=name, folder_sha256="of other exports")
+    write_report(exported, samples, tmp_path / "eval" / name, threads=1)
+    after, _ = compared(tmp_path, samples, Evaluate(workers=0))
+    own, other = (leaderboard.champions()["saliency"] for leaderboard in (before, after))
+    assert {name for name in own if own[name] != other[name]} == {"folder_sha256"}
+
+
+def test_the_data_s_hash_changes_with_the_masks_of_the_datasets_compared(board, samples):
+    folder, leaderboard, _ = board
+    same, _ = compared(folder, samples, Evaluate(workers=0), THREE="corrected")
+    other, _ = compared(folder, samples, Evaluate(workers=0), TWO="corrected")
+    assert same.data_sha256 == leaderboard.data_sha256 != other.data_sha256
+    assert same.manifest_sha256 == other.manifest_sha256
 
 
 def test_page_is_well_formed_escaped_and_needs_no_network(board):

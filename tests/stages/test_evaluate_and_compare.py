@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from limelight.config import Params
-from limelight.data.manifest import Sample, write_manifest
+from limelight.data.manifest import Sample, read_manifest, write_manifest
 from limelight.models import create_model
+from limelight.models.identity import folder_sha256
 from limelight.models.weights import save_weights
 from limelight.stages import compare, evaluate
 
@@ -62,6 +63,11 @@ def test_from_weights_to_champion(params):
     compare.run(params)
     champion = json.loads(Path("reports/leaderboard/champion.json").read_text())["saliency"]
     assert champion["artifact"] in ("tiny", "tiny-deploy")
+    assert champion["folder_sha256"] == folder_sha256(Path("artifacts") / champion["artifact"])
+    write_manifest(read_manifest(), trees={"set": "masks corrected"})
+    compare.run(params)
+    corrected = json.loads(Path("reports/leaderboard/champion.json").read_text())["saliency"]
+    assert corrected["data_sha256"] != champion["data_sha256"]
     board = json.loads(Path("reports/leaderboard/leaderboard.json").read_text())
     rows = {row["artifact"]: row for row in board["contests"]["saliency"]["rows"]}
     assert rows["tiny"]["form"] == "training"

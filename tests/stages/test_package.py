@@ -15,6 +15,7 @@ import yaml
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file, write_json
 from limelight.models import create_model
+from limelight.models.identity import folder_sha256
 from limelight.models.weights import read_card, save_weights
 from limelight.packaging.bento import CODE, open_here, pinned, running, served, unpack
 
@@ -107,6 +108,7 @@ def check_saliency(project: Path, facts: dict[str, Any]) -> None:
     bento = project / "artifacts" / "bento" / "limelight.bento"
     sha256 = read_card(project / "artifacts" / "best").provenance.sha256
     assert facts["weights_sha256"] == sha256
+    assert facts["folder_sha256"] == folder_sha256(project / "artifacts" / "best")
     assert facts["tag"] == f"limelight:{sha256[:12]}"
     assert facts["bento_sha256"] == sha256_file(bento)
 
