@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from limelight.config import Params, load_params
+from limelight.config.params import GROUPS
 from limelight.foundation.errors import UserError
 from limelight.one_line import mistakes_in_one_line
 
@@ -33,7 +34,29 @@ def stage_main(run: Callable[..., None]) -> None:
                 f"{error}; the stages train, distill, reparameterize, weights and evaluate take a name"
             ) from None
         params: Params = load_params()
+        check(params)
         run(params, *sys.argv[1:])
+
+
+def check(params: Params) -> None:
+    """Check what would show only after hours of training: names of metrics, and runs that no section lists.
+
+    Raises:
+        UserError: `compare` names a metric that its task does not have.
+    """
+    from limelight.reporting.results import chosen_metrics
+    from limelight.reporting.rule import metric_of
+    from limelight.tasks import get_task
+
+    for name, rule in params.active.compare.items():
+        metric_of(rule, get_task(name))
+        chosen_metrics(rule, (), get_task(name))
+    if params.unlisted and os.environ.get("RANK", "0") == "0":
+        print(
+            f"warning: profiles.{params.profile}.runs: no stage trains {', '.join(params.unlisted)}; list them under "
+            f"one of {', '.join(GROUPS)}, or remove them",
+            file=sys.stderr,
+        )
 
 
 def _die_with_parent() -> None:

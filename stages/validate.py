@@ -15,10 +15,12 @@ from limelight.journal import Note, noted_run
 from limelight.stages.runner import stage_main
 
 REPORT = Path("reports/data")
+PASSED = REPORT / "passed.json"
+"""What trainings depend on. It holds no figures: more decoded samples or other expectations must not retrain runs."""
 
 
 def run(params: Params) -> None:
-    """Check the data; write summary.json, samples.png and the Data Docs.
+    """Check the data; write summary.json, samples.png and the Data Docs, and passed.json if nothing is wrong.
 
     Raises:
         UserError: an expectation that is more than a warning fails.
@@ -70,6 +72,7 @@ def check(params: Params, note: Note) -> None:
             f"see "
             f"{REPORT}/docs/index.html"
         )
+    write_json(PASSED, {"success": True})
     print(f"{len(samples):,} samples meet {len(outcomes)} expectations; pictures in {REPORT}/samples.png")
 
 

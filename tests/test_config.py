@@ -87,9 +87,18 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
             "run 'later' starts from artifacts/early, which is made here: name that as its base",
         ),
         ({"imported": ["student"]}, "imported: student would be overwritten"),
-        ({"imported": ["../other"]}, "'../other' cannot be a folder's name; choose one without slashes"),
-        ({"train": {"": "scfnet"}}, "'' cannot be a folder's name"),
-        ({"train": {"..": "scfnet"}}, "'..' cannot be a folder's name"),
+        ({"imported": ["../other"]}, "'../other' cannot be a name here; use letters, digits, - and _, and dots"),
+        ({"imported": ["my net"]}, "imported: 'my net' cannot be a name here"),
+        ({"train": {"": "scfnet"}}, "'' cannot be a name here"),
+        ({"train": {"..": "scfnet"}}, "'..' cannot be a name here"),
+        ({"train": {"my run": "scfnet"}}, "train: 'my run' cannot be a name here; use letters, digits, - and _, a"),
+        ({"distil": {"v1.5": {"family": "sdnet", "teacher": "teacher"}}}, "distil: 'v1.5' cannot be a name here"),
+        ({"finetune": {"a;b": {"family": "sdnet", "base": "teacher"}}}, "finetune: 'a;b' cannot be a name here"),
+        ({"imported": ["bento"]}, "artifacts/bento is written by the stage package; rename 'bento'"),
+        (
+            {"imported": ["student-deploy"]},
+            "artifacts/student-deploy is written by the stage reparameterize; rename 'student-deploy'",
+        ),
         ({"train": {"teacher": "scfnet", "student": "sdnet"}}, "'student' is listed in several of train, finetune"),
         ({"deploy": {"teacher2": "sdnet"}}, "deploy: 'teacher2' is not one of"),
         ({"evaluate": {"student-deployed": "sdnet"}}, "evaluate: 'student-deployed' is not one of"),
@@ -193,6 +202,25 @@ def test_a_preset_lends_what_the_named_optimiser_and_schedule_have(tmp_path: Pat
     assert (run.optimiser.name, run.optimiser.lr, run.optimiser.momentum) == ("sgd", 1e-3, 0.9)
     assert run.optimiser.groups["mixing"].freeze_epochs == 5
     assert (run.schedule.name, run.schedule.milestones, run.schedule.warmup_epochs) == ("cosine", [], 0)
+
+
+@pytest.mark.parametrize("name", ["bento", "student-deploy"])
+def test_a_run_that_would_write_another_stages_folder_is_refused(tmp_path: Path, name: str) -> None:
+    given = tree(train={"teacher": "scfnet", name: "sdnet"})
+    given["profiles"]["demo"]["runs"][name] = {"model": "sdnet"}
+    with pytest.raises(UserError, match=f"artifacts/{name} is written by the stage .*; rename '{name}'"):
+        load(tmp_path, given)
+
+
+def test_imported_names_may_have_dots(tmp_path: Path) -> None:
+    assert load(tmp_path, tree(imported=["sdnet.duts"])).imported == ["sdnet.duts"]
+
+
+def test_something_is_evaluated(tmp_path: Path) -> None:
+    given = tree()
+    given["profiles"]["demo"]["evaluate"] = {"splits": []}
+    with pytest.raises(UserError, match=r"evaluate\.splits: List should have at least 1 item"):
+        load(tmp_path, given)
 
 
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:

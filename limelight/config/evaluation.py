@@ -13,10 +13,15 @@ SlowMeasure = Literal["msiou", "hce"]
 class Evaluate(Section):
     """How artifacts are scored, timed and shown."""
 
-    splits: list[str] = Field(default_factory=lambda: ["test"], description="which splits of the datasets")
+    splits: list[str] = Field(
+        default_factory=lambda: ["test"], min_length=1, description="which splits of the datasets"
+    )
     batch_size: int = Field(default=1, ge=1, description="pictures that the network computes at once")
     workers: int | None = Field(
-        default=None, ge=0, description="processes of the metrics; 0 = none but this one, null = one per core"
+        default=None,
+        ge=0,
+        description="processes of the metrics; 0 = none but this one, null = one per core; DVC evaluates again when it "
+        "changes, with the same figures",
     )
     measures: list[SlowMeasure] = Field(
         default_factory=list, description="slow measures of saliency besides the others: msiou, hce"

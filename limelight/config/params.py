@@ -1,17 +1,18 @@
 """The whole of params.yaml: which runs are trained, what they start from, and the profiles to choose from."""
 
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from limelight.config.data import Data, Validate
 from limelight.config.deployment import Deploy, Package
 from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.run import Run
 from limelight.foundation.errors import UserError
-from limelight.foundation.section import Section, check_name
+from limelight.foundation.section import Section
 from limelight.models.families import FAMILIES
 from limelight.models.registry import entry
 
@@ -86,9 +87,15 @@ class Params(Section):
 
     @field_validator("train", "finetune", "imported", "distil", "finetune_distil")
     @classmethod
-    def _check_names(cls, names: Any) -> Any:
+    def _check_names(cls, names: Any, info: ValidationInfo) -> Any:
+        # They are words of DVC's shell commands; those of runs are keys of its params too, where a dot means nesting.
+        dot = "." if info.field_name == "imported" else ""
         for name in names:
-            check_name(name)
+            if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_{dot}-]{{0,99}}", name):
+                raise ValueError(
+                    f"{name[:100]!r} cannot be a name here; use letters, digits, - and _{dot and ', and dots'}, a "
+                    "letter or digit first, 100 at most"
+                )
         return names
 
     @model_validator(mode="after")
@@ -102,10 +109,7 @@ class Params(Section):
             if name not in runs:
                 raise ValueError(f"run {name!r} has no settings under profiles.{self.profile}.runs; add them")
         self._check_teaching()
-        if duplicates := trained.intersection(self.imported):
-            raise ValueError(
-                f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
-            )
+        self._check_outputs(trained)
         present = trained.union(self.imported)
         self._check_sources(present)
         for name in sorted(trained):
@@ -118,6 +122,16 @@ class Params(Section):
                     raise ValueError(f"{where}: {name!r} is not one of {', '.join(sorted(known))}")
         self._check_families()
         return self
+
+    def _check_outputs(self, trained: set[str]) -> None:
+        """Check that no two stages write the same folder of artifacts/."""
+        if duplicates := trained.intersection(self.imported):
+            raise ValueError(
+                f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
+            )
+        reserved = {"bento": "package"} | {f"{name}-deploy": "reparameterize" for name in self.deploy}
+        for name in sorted(trained.union(self.imported) & reserved.keys()):
+            raise ValueError(f"artifacts/{name} is written by the stage {reserved[name]}; rename {name!r}")
 
     def _check_sources(self, present: set[str]) -> None:
         """Check that teachers and bases exist, and that a run starts from its base."""
@@ -215,6 +229,11 @@ class Params(Section):
     def bases(self) -> dict[str, str]:
         """run -> what it, or a part of it, starts from."""
         return {name: each.base for name, each in (self.finetune | self.finetune_distil).items()}
+
+    @property
+    def unlisted(self) -> list[str]:
+        """Runs of the active profile that no section lists: no stage trains them."""
+        return sorted(self.active.runs.keys() - set().union(*(getattr(self, group) for group in GROUPS)))
 
     @property
     def active(self) -> Profile:

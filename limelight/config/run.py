@@ -56,7 +56,7 @@ class Batches(Section):
 
 class Compute(Section):
     """Compute resources, and checkpoint and validation intervals. Of these, only precision and memory format affect the
-    trained weights."""
+    trained weights, but DVC trains again when any of them changes."""
 
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="that is computed in; weights are kept in fp32"

@@ -1,5 +1,6 @@
 """Difference of each runtime's outputs from PyTorch's, and its effect on accuracy."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,8 +61,9 @@ class Parity:
         return [*((name, RUNTIMES[name], drift) for name, drift in self.runtimes.items()), *steps]
 
     def as_dict(self) -> dict[str, object]:
-        """Convert for JSON."""
-        return asdict(self)
+        """Convert for JSON, which has no NaN and infinity: None in their place."""
+        figures: dict[str, object] = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
+        return figures
 
     def violations(self, limits: Deploy) -> list[str]:
         """Describe each limit exceeded. Probabilities are checked in full precision only: single pixels changed by
@@ -78,7 +80,7 @@ class Parity:
             problems += [
                 f"{name}: {what} {abs(value):.2g} exceeds deploy.{key} {limit:g}"
                 for what, value, limit, key in checks
-                if abs(value) > limit
+                if not abs(value) <= limit  # NaN too
             ]
         return problems
 
@@ -170,7 +172,8 @@ def accuracy(probability_NHW: np.ndarray, masks_NHW: Sequence[np.ndarray] | np.n
 
 
 def _to_8bit(map_HW: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(map_HW, 0, 1) * 255).astype(np.uint8)
+    # NaN, which becomes 0 here, is seen in the mean absolute error.
+    return np.rint(np.clip(np.nan_to_num(map_HW), 0, 1) * 255).astype(np.uint8)
 
 
 def plot_parity(parity: Parity, limits: Deploy, path: Path | str) -> None:

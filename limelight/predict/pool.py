@@ -28,6 +28,8 @@ from limelight.media.sources import Source
 from limelight.models.weights import read_card
 
 IMAGES, MASKS = "images", "masks"
+MARKER = ".limelight-maps.json"
+"""File of each written dataset, which alone may be replaced. It is hidden: readers and hashes of datasets skip it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
     """Write a dataset of the pictures whose maps are in the store: `images` and `masks`, linked where possible.
 
     Args:
-        folder: written anew if it is one of these datasets.
+        folder: replaced if this function wrote it.
 
     Returns:
         The number of pictures.
@@ -111,14 +113,19 @@ def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
     Raises:
         UserError: two pictures differ by their suffix alone, or `folder` holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MASKS).is_dir():
-        raise UserError(f"{folder} is not empty, and no dataset of maps; choose another folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise UserError(
+            f"{folder} is not empty, and no dataset of maps written by Limelight (it has no {MARKER}); choose another "
+            "folder"
+        )
     count = 0
     with atomic_path(folder) as scratch:
         for source, made in _made(store, sources):
             _link(source.path, scratch / IMAGES / source.below)
             _link(made, scratch / MASKS / source.below.with_suffix(".png"))
             count += 1
+        about = {"what": "pictures and a teacher's maps; this folder is replaced as a whole", "maps": store.name}
+        (scratch / MARKER).write_text(json.dumps(about), encoding="utf-8")
     return count
 
 

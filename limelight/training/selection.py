@@ -14,13 +14,15 @@ def training_samples(run: Run, learner: Learner) -> list[Sample]:
     """Select the labelled samples, and the unlabelled ones if the learner uses them.
 
     Raises:
-        UserError: there are none, or none of use in a split that is named, or they are incompatible with the run's
-            settings.
+        UserError: there are none, no sample has a split that is named (`validation` too), none of use has one, or
+            they are incompatible with the run's settings.
     """
     samples = read_manifest()
     rows = _usable(samples, learner)
     given = run.samples.model_fields_set  # the usual split need not be there where only unlabelled pictures are
     named = [name for key in ("labelled", "unlabelled") if key in given for name in getattr(run.samples, key)]
+    if run.samples.validation and "validation" in given:
+        named.append(run.samples.validation)
     check_splits(named, {sample.split for sample in samples})
     labelled = [sample for sample in rows if sample.split in run.samples.labelled and sample.mask]
     unlabelled = [sample for sample in rows if learner.unlabelled and sample.split in run.samples.unlabelled]

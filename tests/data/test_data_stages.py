@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trees
+import yaml
 from PIL import Image
 
 from limelight.config import DatasetRequest, Params
@@ -140,6 +141,28 @@ def test_a_few_odd_masks_among_many_are_counted_and_named(here, capsys):
     for stage in (download, prepare):
         stage.run(given)
     assert not (here / "data/lists/masks.csv").exists()
+
+
+@pytest.mark.slow
+def test_more_decoded_samples_retrain_nothing(here):
+    """The summary says how many were decoded; trainings depend on whether validation passed."""
+    trees.stills(here / "photos", [f"{number:02}" for number in range(16)])
+    photos = {"name": "photos", "path": "photos", "split": "test"}
+    for stage in (download, prepare):
+        stage.run(params(photos))
+    written = []
+    for count in (4, 8):
+        validate.run(params(photos, samples=count))
+        written.append([(here / "reports/data" / name).read_bytes() for name in ("passed.json", "summary.json")])
+    (passed, summary), (later, later_summary) = written
+    assert passed == later and summary != later_summary
+    with pytest.raises(UserError, match="the data fail"):
+        validate.run(params(photos, min_rows=17))
+    assert not (here / "reports/data/passed.json").exists()
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name in ("train", "finetune", "distill", "finetune_distill"):
+        reports = [path for path in stages[name]["do"]["deps"] if path.startswith("reports/data")]
+        assert reports == [str(validate.PASSED)]
 
 
 def test_datasets_are_named_once():

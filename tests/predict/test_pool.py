@@ -1,5 +1,6 @@
 """A teacher's maps of a pool: computed once, kept by content, written as a dataset."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from limelight.data.hashes import list_files
+from limelight.data.layouts import known_layouts, require
 from limelight.foundation.errors import UserError
 from limelight.imaging.masks import read_mask
 from limelight.inference.loading import load
 from limelight.media.sources import find_sources
-from limelight.predict.pool import Teacher, add_maps, map_path, write_dataset
+from limelight.predict.pool import MARKER, Teacher, add_maps, map_path, write_dataset
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 
@@ -68,6 +71,9 @@ def test_the_dataset_has_what_has_a_map(untrained: Path, pool: Path, tmp_path: P
     assert images == ["cat.jpg", "coffee.jpg", "rocket.jpg", "sub/again.jpg"]
     assert (tmp_path / "set/masks/sub/again.png").read_bytes() == map_path(store, pool / "cat.jpg").read_bytes()
     assert (tmp_path / "set/images/cat.jpg").samefile(pool / "cat.jpg")
+    assert json.loads((tmp_path / "set" / MARKER).read_text())["maps"] == store.name
+    assert {Path(name).parts[0] for name in list_files(tmp_path / "set")} == {"images", "masks"}  # for `prepare`
+    assert require(tmp_path / "set", known_layouts("rgb", "mask"), "set")[1][0].mask == "masks"
 
 
 def test_what_cannot_be_a_dataset(untrained: Path, pool: Path, tmp_path: Path) -> None:
@@ -77,8 +83,15 @@ def test_what_cannot_be_a_dataset(untrained: Path, pool: Path, tmp_path: Path) -
     (tmp_path / "full/notes.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty, and no dataset of maps"):
         write_dataset(store, find_sources([pool]), tmp_path / "full")
-    cv2.imwrite(str(pool / "cat.png"), np.zeros((8, 8, 3), np.uint8))
     labelled(untrained, pool, store)
+    own = tmp_path / "own"
+    for name in ("images/a.jpg", "masks/a.png", "classes.json"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("mine")
+    with pytest.raises(UserError, match="own is not empty, and no dataset of maps"):
+        write_dataset(store, find_sources([pool]), own)
+    assert len([path for path in own.rglob("*") if path.is_file()]) == 3
+    cv2.imwrite(str(pool / "cat.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UserError, match="would have the same map; rename one"):
         write_dataset(store, find_sources([pool]), tmp_path / "set")
     assert not (tmp_path / "set").exists()

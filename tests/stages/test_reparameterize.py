@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from limelight.foundation.files import read_json
 from limelight.imaging.feeds import Feeds
 from limelight.imaging.images import write_png
 from limelight.inference.backends import open_backend
+from limelight.inference.backends.onnx import OnnxBackend
 from limelight.inference.plan import Request, plan
 from limelight.models.registry import create_model, entry
 from limelight.models.weights import load_weights, read_card, save_weights
@@ -120,6 +122,19 @@ def test_a_drift_past_its_limit_keeps_the_report_alone(workspace: Path) -> None:
     metrics = read_json("reports/deploy/student/metrics.json")
     assert "logit_difference" not in metrics  # there is nothing to merge
     assert 0 < metrics["runtimes"]["openvino-fp32"]["max_probability_difference"] < 1e-5
+
+
+def test_an_export_that_yields_nan_is_refused_in_one_line(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nan = SimpleNamespace(probability_BKhw=np.full((1, 1, 48, 48), np.nan, np.float32))
+    monkeypatch.setattr(OnnxBackend, "run", lambda self, feeds: nan)
+    with pytest.raises(UserError, match=r"onnx-fp32: MAE change nan exceeds deploy\.max_mae_change") as caught:
+        run(settings(runtimes=["onnx-fp32"]), "student")
+    assert "probability difference nan exceeds" in str(caught.value) and "\n" not in str(caught.value)
+    assert [path.name for path in Path("artifacts").iterdir()] == ["student"]
+    drift = read_json("reports/deploy/student/metrics.json")["runtimes"]["onnx-fp32"]
+    assert drift["mae_change"] is None and drift["megabytes"] > 0
+    (noted,) = Path("work/journal").iterdir()
+    assert "mae_change" not in read_json(noted)["metrics"]["runtimes"]["onnx-fp32"]
 
 
 def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: Path, taking: Callable) -> None:

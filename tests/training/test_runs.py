@@ -223,6 +223,8 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
         distill.run(untaught, "student")
     with pytest.raises(UserError, match=r"no sample has the split 'tset'; .* has the splits train, unlabelled, val"):
         train.run(changed(samples={"labelled": ["tset"]}), "teacher")
+    with pytest.raises(UserError, match=r"run 'teacher': no sample has the split 'vla'; .* train, unlabelled, val"):
+        train.run(changed(samples={"validation": "vla"}), "teacher")
     with pytest.raises(UserError, match="level_weights has 1 numbers, the network 4 outputs"):
         train.run(changed(objective={"name": "supervised", "level_weights": [1]}), "teacher")
 
