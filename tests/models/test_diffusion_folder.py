@@ -120,7 +120,7 @@ def test_a_network_starts_from_a_folder(base: Path, capsys: pytest.CaptureFixtur
     assert not any(parameter.requires_grad for parameter in model.vae.parameters())
     assert model.unet.config.in_channels == 16
     assert "pretrained" not in model.build_options
-    assert "no ImageNet weights" in capsys.readouterr().err
+    assert "starts from random weights" in capsys.readouterr().err
 
 
 def test_the_folder_s_settings_can_be_a_network_s_options(base: Path) -> None:

@@ -190,7 +190,7 @@ def test_adapters_are_merged_into_what_is_saved() -> None:
     network, card = load_weights("artifacts/adapters")
     fresh = create_model("diffsod-tiny", pretrained="sd")
     assert network.state_dict().keys() == fresh.state_dict().keys()
-    assert card.provenance.source == "run adapters, profile tiny, seed 0, from sd"
+    assert card.provenance.source == "run adapters, profile tiny, seed 0, from sd; branch: random weights"
     assert card.architecture.parameters == sum(value.numel() for value in fresh.parameters())
     before = fresh.unet.state_dict()
     moved = {name for name, value in network.unet.state_dict().items() if not torch.equal(value, before[name])}
