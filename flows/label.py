@@ -20,7 +20,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from limelight.foundation.errors import UserError
 from limelight.media.sources import scan
 from limelight.one_line import mistakes_in_one_line
-from limelight.predict.pool import Teacher, add_maps, write_dataset
+from limelight.predict.pool import Teacher, add_maps, check_replaceable, write_dataset
 from limelight.predict.tree import FAILURES, list_failures
 
 RUNNERS = ("processes", "dask", "ray")
@@ -64,6 +64,7 @@ def label(
         The number of pictures that failed; they are listed in failures.csv beside the dataset.
     """
     logger, divided = get_run_logger(), task_runner(runner, workers, address)
+    check_replaceable(Path(output))  # before the work
     teacher = Teacher(model, runtime, threads, size)
     scanned = scan([Path(path) for path in pictures])
     maps = teacher.store(Path(store) if store else None)

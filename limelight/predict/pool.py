@@ -101,6 +101,21 @@ def map_path(store: Path, picture: Path) -> Path:
     return place_of(store, sha256_file(picture))
 
 
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that holds something else than a dataset of `write_dataset`, which replaces it as a whole.
+
+    Raises:
+        UserError: it does, or it is a file.
+    """
+    if folder.is_file():
+        raise UserError(f"{folder} is a file, but a dataset is a folder; choose another name")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise UserError(
+            f"{folder} is not empty, and no dataset of maps written by Limelight (it has no {MARKER}); choose another "
+            "folder"
+        )
+
+
 def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
     """Write a dataset of the pictures whose maps are in the store: `images` and `masks`, linked where possible.
 
@@ -113,11 +128,7 @@ def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
     Raises:
         UserError: two pictures differ by their suffix alone, or `folder` holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).is_file():
-        raise UserError(
-            f"{folder} is not empty, and no dataset of maps written by Limelight (it has no {MARKER}); choose another "
-            "folder"
-        )
+    check_replaceable(folder)
     count = 0
     with atomic_path(folder) as scratch:
         for source, made in _made(store, sources):

@@ -220,8 +220,17 @@ def test_the_result_is_the_same_for_any_workers(server: str, untrained: Path, tm
 
 @pytest.mark.slow
 def test_mistakes_are_one_line(server: str, untrained: Path, tmp_path: Path) -> None:
-    result = label(
-        server, str(ROOT / "tests/photos"), str(tmp_path / "set"), "--model", str(untrained), "--runner", "spark"
-    )
-    assert result.returncode == 2
-    assert "error: unknown runner 'spark'; choose one of: processes, dask, ray" in result.stderr
+    own = tmp_path / "own/masks/a.png"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    for output, runner, expected in (
+        (tmp_path / "set", "spark", "error: unknown runner 'spark'; choose one of: processes, dask, ray"),
+        (tmp_path / "own", "processes", "is not empty, and no dataset of maps"),
+        (own, "processes", "is a file, but a dataset is a folder"),
+    ):
+        photos = str(ROOT / "tests/photos")
+        result = label(server, photos, str(output), "--model", str(untrained), "--runner", runner)
+        assert result.returncode == 2
+        assert expected in result.stderr
+        assert "in 1 parts" not in result.stderr, "it begins to work"
+    assert own.is_file()
