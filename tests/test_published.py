@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import cache, file_of, folder_of, places_elsewhere
 from limelight.services.launch import prepare
 from tests.file_server import Certificate, FileServer, make_certificate, serving
+from tests.full_disk import files_end_at
 from tests.models.onnx_nets import as_rembg_does, net
 from tests.models.published_scfnet import published_student, write_pickle
 from tests.models.published_sdnet import published_state
@@ -381,13 +381,9 @@ def test_a_full_disk_leaves_no_weights_folder(hosts: Hosts) -> None:
     file = file_of(PINS[SDNET])
     file.parent.mkdir(parents=True)
     file.write_bytes(hosts.sdnet)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
-    try:
-        with pytest.raises(UserError, match=r"cannot write .*: .*File too large.*; free some space or choose another"):
-            load(SDNET)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    problem = r"cannot write .*: .*File too large.*; free some space or choose another"
+    with files_end_at(1 << 20), pytest.raises(UserError, match=problem):
+        load(SDNET)
     assert kept() == [f"downloads/{SDNET}/{file.name}"], "what was fetched stays"
     load(SDNET)
 
