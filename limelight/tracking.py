@@ -287,14 +287,14 @@ def _end_parent(client: "MlflowClient", experiment_id: str, parent: str) -> None
     client.set_terminated(parent, status, end_time=max(info.end_time or 0 for info in newest.values()))
 
 
-def _metrics(values: Mapping[str, float], step: int, model_id: str | None = None) -> list[Any]:
+def _metrics(values: Mapping[str, float | None], step: int, model_id: str | None = None) -> list[Any]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     return [
         Metric(_allowed(key), float(value), now, step, model_id=model_id)
         for key, value in values.items()
-        if value is not None  # the journal's NaN
+        if value is not None  # NaN, where it was written as JSON
     ]
 
 

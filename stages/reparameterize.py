@@ -1,7 +1,7 @@
 """reparameterize: an artifact's inference form, checked for equality, with its exports and their deviations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from limelight.config import Params
 from limelight.journal import Note, noted_run
@@ -72,20 +72,11 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         write_json(report / "metrics.json", figures)
         plot_parity(parity, settings, report / "parity.png")
         note.set_tags({"weights.sha256": merged.provenance.sha256})
-        note.log_metrics(numbers(figures))
+        note.log_metrics(figures)
         note.log_artifact(report / "parity.png")
         print_drifts(name, parity)
         if violations := parity.violations(settings):
             raise UserError(f"artifacts/{name} was not deployed: {'; '.join(violations)} (figures in {report})")
-
-
-def numbers(figures: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is None, at any depth: MLflow takes numbers alone."""
-    return {
-        name: numbers(value) if isinstance(value, dict) else value
-        for name, value in figures.items()
-        if value is not None
-    }
 
 
 def calibrate(name: str, model: "Network", inputs: "Feeds", masks_NHW: "np.ndarray") -> "Calibration":
