@@ -102,6 +102,15 @@ def predict(
     high_resolution: Annotated[
         bool, typer.Option("--high-resolution", help="refine the map by tiles, up to the picture's own resolution")
     ] = False,
+    guided: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=32,
+            help="draw borders where the picture has edges: radius of the guided filter in pixels of the network's "
+            "map, 0 = leave them [as the weights' card says]",
+        ),
+    ] = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="average each map with that of the mirror image, for twice the time")
     ] = False,

@@ -5,7 +5,7 @@ so that no code checks which family a network is of.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -25,6 +25,9 @@ Policy = Literal["stretch", "longest", "shorter", "native"]
 """How pictures get the network's size. stretch: to it whatever the proportions; longest, shorter: proportions kept,
 that side at most as long; native: the picture's own size."""
 POLICIES: tuple[str, ...] = get_args(Policy)
+
+GuidedRadius = Annotated[int, Field(ge=0, le=32)]
+"""Of a guided filter (limelight.imaging.guided), pixels of the network's map; 0 = no filter."""
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -92,6 +95,9 @@ class Finish(Section):
         default=1.0, description="that the map's logits are divided by for calibrated probabilities, on request"
     )
     full_contrast: bool = Field(default=False, description="each map is stretched to [0, 1]")
+    guided_radius: GuidedRadius = Field(
+        default=0, description="of the guided filter that brings borders to edges, pixels of the map; 0 = none"
+    )
 
 
 class Use(Section):

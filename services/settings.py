@@ -11,6 +11,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.inference.plan import Request
 from limelight.inference.sampling import MAX_MEMBERS, Sampling
+from limelight.models.card import GuidedRadius
 from limelight.services.cors import as_origin, split_origins
 
 PACKAGED = Path(__file__).with_name("settings.json")
@@ -47,6 +48,7 @@ class ServiceSettings(BaseModel):
     half_precision: bool = False
     calibrated: bool = False
     high_resolution: bool = False
+    guided: GuidedRadius | None = None
     flip: bool = False
     denoise_steps: int | None = Field(default=None, ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=MAX_MEMBERS)
@@ -70,6 +72,7 @@ class ServiceSettings(BaseModel):
             half_precision=self.half_precision,
             calibrated=self.calibrated,
             high_resolution=self.high_resolution,
+            guided=self.guided,
             flip=self.flip,
             vae=self.vae,
         )

@@ -45,6 +45,11 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     )
     model, card = load_weights(source)
     params.check_imported("deploy", name, card.architecture.family)
+    if settings.guided_radius and card.architecture.task != "saliency":
+        raise UserError(
+            f"{card.architecture.model} finds no saliency, whose borders the guided filter draws; leave out "
+            "deploy.guided_radius"
+        )
     inputs, masks_NHW = read_samples(card, settings)
     model, difference = deployable(model, inputs, settings)
     if difference is None:
@@ -58,6 +63,8 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         fitted = {"calibration": calibration.as_dict()}
         # Fitted before logits are multiplied: those of the surest pixels are then too large for probabilities to show.
         card = card.derived(temperature=round(calibration.temperature * (settings.sharpness or 1), 4))
+    if settings.guided_radius:
+        card = card.derived(guided_radius=settings.guided_radius)
     if settings.sharpness is not None:
         model.sharpen(settings.sharpness)
         print(f"{name}: logits multiplied by {settings.sharpness:g}")

@@ -194,11 +194,32 @@ def test_options_reach_the_predictor(run, monkeypatch: pytest.MonkeyPatch) -> No
         raise UserError("that is enough")
 
     monkeypatch.setattr("limelight.predict.request.load", opened)
-    given = ("--runtime", "torch", "--threads", "3", "--calibrated", "--policy", "longest", "--size", "96", "--flip")
+    given = (
+        "--runtime",
+        "torch",
+        "--threads",
+        "3",
+        "--calibrated",
+        "--policy",
+        "longest",
+        "--size",
+        "96",
+        "--flip",
+        "--guided",
+        "2",
+    )
     run("a.png", *given, "--half-precision")
     run("a.png", "--high-resolution", "--seed", "7", "--denoise-steps", "2", "--ensemble-size", "3")
     common = {"device": "cpu", "runtime": "torch"}
-    wanted = {"threads": 3, "calibrated": True, "policy": "longest", "size": 96, "flip": True, "half_precision": True}
+    wanted = {
+        "threads": 3,
+        "calibrated": True,
+        "policy": "longest",
+        "size": 96,
+        "flip": True,
+        "half_precision": True,
+        "guided": 2,
+    }
     sampled = {"runtime": "auto", "high_resolution": True, "sampling": Sampling(2, 3, 7)}
     assert asked == [plan.Request(**common, **wanted), plan.Request(**{**common, **sampled})]
 

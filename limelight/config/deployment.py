@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat
 
 from limelight.foundation.section import Section
+from limelight.models.card import GuidedRadius
 
 Runtime = Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]
 _RUNTIMES: tuple[Runtime, ...] = ("onnx-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8")
@@ -26,6 +27,11 @@ class Deploy(Section):
     )
     sharpness: PositiveFloat | None = Field(
         default=None, description="multiply the maps' logits by this number: surer maps, harder edges"
+    )
+    guided_radius: GuidedRadius = Field(
+        default=0,
+        description="of the guided filter that brings saliency maps' borders to edges, written on the card: pixels of "
+        "the network's map, 0 = no filter",
     )
     runtimes: list[Runtime] = Field(default_factory=lambda: list(_RUNTIMES), description="exports that are made")
     max_probability_difference: float = Field(default=1e-3, ge=0, description="limit for the fp32 exports")

@@ -69,6 +69,11 @@ def stretch(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
+def area(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Shrink a picture: the mean over what each pixel covers."""
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+
+
 def bicubic(picture: np.ndarray, size: Size) -> np.ndarray:
     """Resize a picture or a float map as Pillow does: bicubic, with antialiasing."""
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))

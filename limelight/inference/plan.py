@@ -53,6 +53,9 @@ class Request:
     calibrated: bool = False
     """Divide the maps' logits by the temperature on the weights' card: probabilities that are as often right as they
     say. Without it maps are surer, nearer to 0 and 1 (and to the masks: a lower MAE)."""
+    guided: int | None = None
+    """Radius of the guided filter, which brings the maps' borders to the pictures' edges (`limelight.imaging.guided`):
+    pixels of the network's map, 0 = no filter, None = as the weights' card says."""
     flip: bool = False
     """Average each map with that of the mirror image, for twice the time: objects are found better, edges too."""
     vae: Path | None = None
@@ -130,6 +133,7 @@ class Plan:
                     self.sampling.note,
                     f"autoencoder {request.vae}" if request.vae else "",
                     "refined by tiles" if request.high_resolution else "",
+                    "borders at edges" if self.card.finish.guided_radius else "",
                     "calibrated" if request.calibrated else "",
                     "with mirror images" if request.flip else "",
                     f"weights {self.card.provenance.sha256[:12]}",
@@ -151,7 +155,13 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         raise UserError(f"{card.architecture.model} {what}, which high resolution does not support; leave it out")
     if request.calibrated and card.finish.temperature == 1:
         raise UserError("these weights are not calibrated (deploy.calibrate in params.yaml); leave calibrated out")
+    if request.guided and card.architecture.task != "saliency":
+        raise UserError(
+            f"the guided filter is for saliency, which {card.architecture.model} does not find; leave it out"
+        )
     card = _sized(card, request)
+    if request.guided is not None:
+        card = card.derived(guided_radius=request.guided)
     runtime = _runtime(folder, card, request, sampling)
     device = _device(request.device, runtime)
     stretched = card.prepare.policy == "stretch" and request.processing_res is None

@@ -14,7 +14,8 @@ import numpy as np
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import Feeds, as_clip, check_picture, picture_feeds
-from limelight.imaging.geometry import network_size, proportional_size
+from limelight.imaging.geometry import area, network_size, proportional_size
+from limelight.imaging.guided import guided
 from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend
 from limelight.inference.plan import Plan
 from limelight.inference.prediction import Prediction
@@ -178,9 +179,10 @@ class Predictor(Generic[Result]):
             if not np.isfinite(map_Khw).all():
                 raise UserError("the network computes numbers that are not finite; its weights are damaged")
             before = time.perf_counter()
-            map_Khw = self._refined(map_Khw, image_HW3, size)
+            result_size = size if keep_size else image_HW3.shape[:2]
+            map_Khw = self._refined(map_Khw, image_HW3, size, result_size)
             uncertainty_Khw = None if maps.uncertainty_BKhw is None else maps.uncertainty_BKhw[index]
-            result = finish(map_Khw, uncertainty_Khw, size if keep_size else image_HW3.shape[:2], dict(shared))
+            result = finish(map_Khw, uncertainty_Khw, result_size, dict(shared))
             result.milliseconds["post"] = 1000 * (time.perf_counter() - before)
             yield result
 
@@ -188,11 +190,14 @@ class Predictor(Generic[Result]):
         if keep_size and self.plan.request.high_resolution:
             raise UserError("high resolution is that of the picture, not the network's; leave one of the two out")
 
-    def _refined(self, map_Khw: np.ndarray, image_HW3: np.ndarray, size: Size) -> np.ndarray:
-        """The map refined by tiles of `size`, the network's, where that is wished."""
-        if not self.plan.request.high_resolution:
+    def _refined(self, map_Khw: np.ndarray, image_HW3: np.ndarray, size: Size, result_size: Size) -> np.ndarray:
+        """The map refined by tiles of `size`, the network's, and with borders at edges, where these are wished."""
+        if self.plan.request.high_resolution:
+            map_Khw = refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
+        if not self.finish.guided_radius:
             return map_Khw
-        return refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
+        guide_HW3 = image_HW3 if image_HW3.shape[:2] == result_size else area(image_HW3, result_size)
+        return np.stack([guided(map_hw, guide_HW3, self.finish.guided_radius) for map_hw in map_Khw])
 
     def _tile(self, tile_hw3: np.ndarray, size: Size) -> np.ndarray:
         """The network's map_hw of a part of a picture."""

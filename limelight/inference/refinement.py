@@ -9,10 +9,9 @@ that grows with the map alone.
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 
-from limelight.imaging.geometry import stretch
+from limelight.imaging.geometry import area, stretch
 from limelight.models.inputs import Size
 
 OVERLAP = 0.25
@@ -39,7 +38,7 @@ def refine(image_HW3: np.ndarray, map_hw: np.ndarray, run: Run, tile: Size) -> n
     """
     for size in levels(image_HW3.shape[:2], tile):
         own = size == image_HW3.shape[:2]
-        level_hw3 = image_HW3 if own else cv2.resize(image_HW3, size[::-1], interpolation=cv2.INTER_AREA)
+        level_hw3 = image_HW3 if own else area(image_HW3, size)
         map_hw = _sharpened(level_hw3, stretch(map_hw, size), run, tile)
     return stretch(map_hw, image_HW3.shape[:2])
 
@@ -82,7 +81,7 @@ def _laplacian(found_hw: np.ndarray, before_hw: np.ndarray) -> np.ndarray:
 def _low(map_hw: np.ndarray) -> np.ndarray:
     """What half the resolution can show."""
     height, width = map_hw.shape
-    half = cv2.resize(map_hw, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    half = area(map_hw, (max(1, height // 2), max(1, width // 2)))
     return stretch(half, (height, width))
 
 

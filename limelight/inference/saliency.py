@@ -174,8 +174,8 @@ class SaliencyPredictor(Predictor[Prediction]):
 
     def _finished(self, maps: Maps, frame_HW3: np.ndarray, size: Size, milliseconds: dict[str, float]) -> Prediction:
         started = time.perf_counter()
-        map_1hw = self._refined(maps.probability_BKhw[0], frame_HW3, size)
         height, width, _ = frame_HW3.shape
+        map_1hw = self._refined(maps.probability_BKhw[0], frame_HW3, size, (height, width))
         result = prediction(map_1hw, None, (height, width), milliseconds, finish=self.finish)
         result.milliseconds["post"] = 1000 * (time.perf_counter() - started)
         return result

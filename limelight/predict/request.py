@@ -59,6 +59,7 @@ class Request:
     half_precision: bool
     calibrated: bool
     high_resolution: bool
+    guided: int | None
     flip: bool
     vae: Path | None
     size: int | None
@@ -183,6 +184,7 @@ def load_predictor(request: Request) -> AnyPredictor:
         half_precision=request.half_precision,
         calibrated=request.calibrated,
         high_resolution=request.high_resolution,
+        guided=request.guided,
         flip=request.flip,
         vae=request.vae,
     )

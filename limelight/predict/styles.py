@@ -281,6 +281,7 @@ def settings_of(plan: Plan, style: Style) -> dict[str, Any]:
         "policy": prepare.policy if prepare.policy != "stretch" else None,
         "calibrated": plan.card.finish.temperature if plan.request.calibrated else None,
         "high_resolution": plan.request.high_resolution or None,
+        "guided": plan.card.finish.guided_radius or None,
         "flip": plan.request.flip or None,
         "vae": path_text(plan.request.vae) if plan.request.vae else None,
     }

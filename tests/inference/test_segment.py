@@ -56,6 +56,11 @@ def test_words_have_no_high_resolution(folder: Path) -> None:
         load(folder, device="cpu", high_resolution=True)
 
 
+def test_labels_are_not_guided(folder: Path) -> None:
+    with pytest.raises(UserError, match="the guided filter is for saliency, which segdiffusion-tiny does not find"):
+        load(folder, device="cpu", guided=2)
+
+
 def test_a_class_s_map_depends_on_nothing_else(predictor: OpenVocabularyPredictor) -> None:
     together = predictor.predict([picture(seed=1), picture()], ["bird", "boat"])[1]
     alone = predictor.predict([picture()], ["boat"])[0]

@@ -46,7 +46,7 @@ def test_what_is_no_origin_is_one_line(monkeypatch: pytest.MonkeyPatch, value: s
     ("name", "value"),
     [
         ("runtime", "onnx-fp32"), ("threads", 3), ("processing_res", 64), ("half_precision", True),
-        ("calibrated", True), ("high_resolution", True), ("flip", True),
+        ("calibrated", True), ("high_resolution", True), ("flip", True), ("guided", 3),
     ],
 )  # fmt: skip
 def test_options_of_predict_reach_the_request(name: str, value: Any) -> None:

@@ -106,6 +106,15 @@ def test_logits_are_multiplied_on_request(workspace: Path) -> None:
     assert card.finish.temperature == pytest.approx(2.5 * plain.finish.temperature), "calibrated maps are the same"
 
 
+def test_the_guided_filter_is_written_on_the_card(workspace: Path) -> None:
+    run(settings(runtimes=[], guided_radius=3), "student")
+    assert read_card("artifacts/student-deploy").finish.guided_radius == 3
+    words = create_model("segdiffusion-tiny")
+    save_weights("artifacts/student", words, name="segdiffusion-tiny", input_size=(32, 32))
+    with pytest.raises(UserError, match=r"segdiffusion-tiny finds no saliency, .* leave out deploy\.guided_radius"):
+        run(settings("segdiffusion-tiny", runtimes=[], guided_radius=3), "student")
+
+
 def test_an_unequal_merge_stops_before_anything_is_written(workspace: Path) -> None:
     with pytest.raises(UserError, match=r"the merged form differs by .*max_logit_difference 1e-12"):
         run(settings(max_logit_difference=1e-12), "student")

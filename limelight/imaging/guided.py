@@ -1,0 +1,89 @@
+"""The guided filter: borders of a map follow the edges of its picture.
+
+Within a few pixels, a map's logits are taken for a linear function of the picture's grey values (He, Sun, Tang: Guided
+Image Filtering, PAMI 2013). That function is fitted at the map's resolution and applied at the picture's (He and Sun:
+Fast Guided Filter, arXiv 1505.00996): a border that the network saw coarsely is drawn where the picture has its edge.
+Logits keep maps as sure as they were; fitted to probabilities, borders become hazy.
+"""
+
+import cv2
+import numpy as np
+
+from limelight.imaging.geometry import area, stretch
+
+_REGULARISATION = 1e-3
+"""Variance of grey values in [0, 1] below which a neighbourhood counts as flat: its logits are averaged."""
+_SUREST = 1e-4
+"""Probabilities nearer to 0 or 1 are taken for this: one infinite logit would drown its neighbours."""
+_BAND = 512
+"""Rows of a large map that are fitted at a time."""
+_ROWS = 16
+"""Rows of a picture that stay in the processor's cache from step to step."""
+
+
+def guided(map_hw: np.ndarray, image_HW3: np.ndarray, radius: int) -> np.ndarray:
+    """Bring a map to its picture's size, and its borders to the picture's edges.
+
+    Args:
+        map_hw: float32 in [0, 1], of any size.
+        image_HW3: uint8 RGB.
+        radius: of the neighbourhoods, pixels of the map.
+
+    Returns:
+        map_HW float32 in [0, 1]; 0 and 1 where the map is 0 or 1 all around.
+    """
+    grey_HW = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
+    same = grey_HW.shape == map_hw.shape
+    guide_hw = grey_HW if same else area(grey_HW, map_hw.shape)
+    slope_HW, offset_HW = _fit(map_hw, guide_hw, radius)
+    if not same:
+        slope_HW, offset_HW = stretch(slope_HW, grey_HW.shape), stretch(offset_HW, grey_HW.shape)
+    for start in range(0, len(grey_HW), _ROWS):
+        rows = slice(start, start + _ROWS)
+        _apply(slope_HW[rows], offset_HW[rows], grey_HW[rows])
+    return slope_HW
+
+
+def _fit(map_hw: np.ndarray, guide_hw: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and offset of the logits over grey values in [0, 1], at each pixel; in bands, whatever the map's size."""
+    height, margin = len(map_hw), 2 * radius
+    slope_hw, offset_hw = np.empty_like(map_hw, np.float32), np.empty_like(map_hw, np.float32)
+    for start in range(0, height, _BAND):
+        above, end = max(0, start - margin), min(height, start + _BAND)
+        rows = slice(above, min(height, end + margin))
+        slopes, offsets = _fit_band(map_hw[rows], guide_hw[rows], radius)
+        slope_hw[start:end], offset_hw[start:end] = (
+            slopes[start - above :][: end - start],
+            offsets[start - above :][: end - start],
+        )
+    return slope_hw, offset_hw
+
+
+def _fit_band(map_hw: np.ndarray, guide_hw: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    def mean(values_hw: np.ndarray) -> np.ndarray:
+        return cv2.blur(values_hw, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    guide_hw = guide_hw.astype(np.float32) / 255
+    logits_hw = _logits(map_hw)
+    mean_guide_hw, mean_logits_hw = mean(guide_hw), mean(logits_hw)
+    covariance_hw = mean(guide_hw * logits_hw) - mean_guide_hw * mean_logits_hw
+    variance_hw = mean(guide_hw * guide_hw) - mean_guide_hw * mean_guide_hw
+    slope_hw = covariance_hw / (variance_hw + _REGULARISATION)
+    return mean(slope_hw), mean(mean_logits_hw - slope_hw * mean_guide_hw)
+
+
+def _logits(map_hw: np.ndarray) -> np.ndarray:
+    clipped_hw = np.clip(map_hw.astype(np.float32, copy=False), _SUREST, 1 - _SUREST)
+    return np.asarray(cv2.log(clipped_hw / (1 - clipped_hw)))
+
+
+def _apply(slope_HW: np.ndarray, offset_HW: np.ndarray, grey_HW: np.ndarray) -> None:
+    """Turn slopes, in place, into probabilities; the surest of them become 0 and 1 again."""
+    logits_HW = cv2.multiply(slope_HW, grey_HW, slope_HW, scale=-1 / 255, dtype=cv2.CV_32F)
+    logits_HW -= offset_HW
+    cv2.exp(logits_HW, logits_HW)
+    logits_HW += 1
+    scale = np.float32(1 / (1 - 2 * _SUREST))
+    np.divide(scale, logits_HW, out=logits_HW)
+    logits_HW -= scale * np.float32(_SUREST)
+    np.clip(logits_HW, 0, 1, out=logits_HW)
