@@ -64,7 +64,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
         # Fitted before logits are multiplied: those of the surest pixels are then too large for probabilities to show.
         card = card.derived(temperature=round(calibration.temperature * (settings.sharpness or 1), 4))
     if settings.guided_radius:
-        card = card.derived(guided_radius=settings.guided_radius)
+        card = card.derived(guided_radius=settings.guided_radius, metrics={})  # of the maps before
     if settings.sharpness is not None:
         model.sharpen(settings.sharpness)
         print(f"{name}: logits multiplied by {settings.sharpness:g}")
