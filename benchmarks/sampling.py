@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks._command import new_parser, run_command
@@ -188,15 +189,22 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
 
 
 def summarise(runs: list[Drawn], reference: list[Drawn]) -> dict[str, float]:
-    """Average over the pictures of all seeds; standard errors are over these pictures too.
+    """Average over the seeds and pictures; standard errors are over the pictures, each a mean over the seeds.
+
+    Every seed draws the same test pictures, so that their figures are not independent.
 
     Args:
+        runs: one for each seed.
         reference: another method's results on the same pictures.
     """
-    scores, others = ([score for one in each for score in one.scores] for each in (runs, reference))
-    mae, iou = (np.array([getattr(score, name) for score in scores]) for name in ("mae", "iou"))
-    further = mae - [score.mae for score in others]
-    error = len(scores) ** -0.5
+
+    def by_picture(each: list[Drawn], name: str) -> NDArray[np.float64]:
+        return np.mean([[getattr(score, name) for score in one.scores] for one in each], axis=0)
+
+    scores = [score for one in runs for score in one.scores]
+    mae, iou = by_picture(runs, "mae"), by_picture(runs, "iou")
+    further = mae - by_picture(reference, "mae")
+    error = len(mae) ** -0.5
     return {
         "evaluations": sum(one.evaluations for one in runs) / len(scores),
         "mae": float(mae.mean()),

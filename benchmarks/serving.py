@@ -25,7 +25,8 @@ from limelight.deploy.first_use import with_export
 from limelight.imaging.images import encode, read_picture
 from limelight.inference.loading import load
 from limelight.inference.plan import Request
-from limelight.packaging.bento import running, served, unpack
+from limelight.packaging.bento import unpack
+from limelight.packaging.serving import running, served
 from limelight.predict.styles import Style
 from limelight.reporting.speed import hardware
 

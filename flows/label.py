@@ -5,6 +5,9 @@
 
 The work is divided by Prefect's task runners: `processes` of this machine, or a cluster of Dask (extra `label`) or of
 Ray (extra `ray`), which is started on this machine unless its address is given. Machines need the same paths.
+
+The dataset holds copies of pictures and maps: it takes as much disk space as they do, except on disks that keep equal
+files once (Btrfs, XFS).
 """
 
 import os
@@ -20,7 +23,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from limelight.foundation.errors import UserError
 from limelight.media.sources import scan
 from limelight.one_line import mistakes_in_one_line
-from limelight.predict.pool import Teacher, add_maps, check_replaceable, write_dataset
+from limelight.predict.pool import Teacher, add_maps, check_names, check_replaceable, stores_below, write_dataset
 from limelight.predict.tree import FAILURES, list_failures
 
 RUNNERS = ("processes", "dask", "ray")
@@ -46,10 +49,10 @@ def label(
     part: int = 64,
     store: str | None = None,
 ) -> int:
-    """Write a dataset of pictures with a teacher's maps as masks.
+    """Write a dataset of pictures with a teacher's maps as masks: copies, which take the disk space of both.
 
     Args:
-        pictures: files and folders.
+        pictures: files and folders; the dataset itself and the maps' store are left out where they lie in one.
         output: the dataset's folder, for `path` of a dataset in params.yaml.
         model: the teacher: a weights folder or a name.
         runtime, size: as of `limelight predict`.
@@ -64,10 +67,12 @@ def label(
         The number of pictures that failed; they are listed in failures.csv beside the dataset.
     """
     logger, divided = get_run_logger(), task_runner(runner, workers, address)
-    check_replaceable(Path(output))  # before the work
+    check_replaceable(Path(output))
     teacher = Teacher(model, runtime, threads, size)
-    scanned = scan([Path(path) for path in pictures])
-    maps = teacher.store(Path(store) if store else None)
+    root = Path(store) if store else None
+    scanned = scan([Path(path) for path in pictures], skip=[Path(output), *stores_below(root)])
+    check_names(scanned.sources)
+    maps = teacher.store(root)
     paths = [source.path.resolve() for source in scanned.sources]
     parts = [paths[start : start + part] for start in range(0, len(paths), part)]
     logger.info("%d pictures in %d parts; maps in %s", len(paths), len(parts), maps)
@@ -111,7 +116,7 @@ def task_runner(name: str, workers: int, address: str | None) -> TaskRunner[Any]
 
 def main(
     pictures: Annotated[list[str], typer.Argument(help="pictures and folders of pictures")],
-    output: Annotated[str, typer.Argument(help="folder of the dataset")],
+    output: Annotated[str, typer.Argument(help="folder of the dataset, for copies of pictures and maps")],
     model: Annotated[str, typer.Option(help="the teacher: a weights folder or a name")],
     runtime: Annotated[str, typer.Option(help="as of limelight predict")] = "auto",
     size: Annotated[int | None, typer.Option(min=1, help="as of limelight predict")] = None,
@@ -122,7 +127,10 @@ def main(
     part: Annotated[int, typer.Option(min=1, help="pictures of one task")] = 64,
     store: Annotated[str | None, typer.Option(help="where maps are kept by content [the user's cache]")] = None,
 ) -> None:
-    """Run the flow here and now. Exit status 1 if pictures failed."""
+    """Run the flow here and now. Exit status 1 if pictures failed.
+
+    The dataset holds copies of the pictures and the maps, and takes as much disk space as both.
+    """
     with mistakes_in_one_line():
         failed = label(pictures, output, model, runtime, size, runner, workers, address, threads, part, store)
     raise typer.Exit(1 if failed else 0)

@@ -1,21 +1,23 @@
 """Large saliency models turned into small, fast, served ones.
 
 from limelight import load
-from limelight.imaging.images import read_image
 
-saliency_HW = load().predict([read_image("photo.jpg")])[0].saliency_HW
+saliency_HW = load("limelight-base").predict(["photo.jpg"])[0].saliency_HW
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from limelight.foundation.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from limelight.inference.open_vocabulary import OpenVocabularyPredictor
     from limelight.inference.saliency import SaliencyPredictor
 
-__version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["__version__", "cut_out", "load"]
 
 
 def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredictor | OpenVocabularyPredictor":
@@ -30,10 +32,30 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
     from limelight.champions.record import champion
     from limelight.deploy.first_use import with_export
     from limelight.inference.loading import load as load_weights
-    from limelight.inference.plan import Request
+    from limelight.inference.loading import request_of
 
+    request = request_of(options)
     if source is None:
         source, runtime = champion()
-        if not Request(**options).needs_pytorch:
+        if not request.needs_pytorch:
             options.setdefault("runtime", runtime)
     return load_weights(with_export(source, options.get("runtime", "torch")), **options)
+
+
+def cut_out(picture: "Path | str | bytes", predictor: "SaliencyPredictor | None" = None) -> "np.ndarray":
+    """The object of a picture alone, as `limelight predict --kind rgba` writes it: uint8 HxWx4, R, G, B and alpha.
+
+    Args:
+        picture: a file, or its bytes.
+        predictor: what `load` returned; None = `load()`, each time anew.
+
+    Raises:
+        UserError: it cannot be read, or is too large for the memory.
+    """
+    from limelight.imaging.images import read_photo
+    from limelight.media.outputs import output
+
+    photo = read_photo(picture)
+    predictor = predictor or cast("SaliencyPredictor", load())
+    (found,) = predictor.predict([photo.image_HW3])
+    return output("rgba").render(photo.image_HW3, found.saliency_HW, photo.transparency)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from limelight.cli_weights import base_weights, export, import_, weights
+from limelight.foundation.version import __version__
 from limelight.one_line import mistakes_in_one_line
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -32,6 +34,21 @@ Model = Annotated[
 ]
 Runtime = Annotated[str, typer.Option(help="auto, torch, torch-bf16, onnx-fp32, openvino-fp32, openvino-int8, ...")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda fails if there is no GPU")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"limelight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _limelight(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -164,11 +181,12 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite/--skip-existing", help="make existing results again")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")] = False,
 ) -> None:
-    """Find what is salient, or the classes that are named, and write maps, labels, cut-outs or new backgrounds.
+    """Find what is salient, or named classes, and write results.
 
-    Results mirror the folders of their pictures. To resume an interrupted run, give the same command again. A picture
-    or video that cannot be read, a picture whose depth or thermal picture cannot be read, or that is too large for the
-    memory is listed in failures.csv, and the exit status is 1.
+    These are maps, labels, cut-outs or new backgrounds. They mirror the folders of their pictures. To resume an
+    interrupted run, give the same command again. A picture or video that cannot be read, a picture whose depth or
+    thermal picture cannot be read, or that is too large for the memory is listed in failures.csv, and the exit status
+    is 1.
     """
     options = locals() | {"sources": sources or []}
     from limelight.predict.command import run
@@ -218,10 +236,10 @@ def bench(
         str | None, typer.Option(help="of the plot, by its name on the cards or in the reports [MAE]")
     ] = None,
 ) -> None:
-    """Compare models in every runtime and number format: latency, throughput, memory, cost, and the gain over the
-    training form, in one run, by turns.
+    """Compare models in every runtime and number format.
 
-    Exports that are not there are made first.
+    Latency, throughput, memory, cost, and the gain over the training form, in one run, by turns. Exports that are not
+    there are made first.
     """
     options = {**locals(), "models": models or (), "runtime": runtime or ()}
     from limelight.bench.command import Request, run
@@ -243,7 +261,7 @@ def models(
 
 @app.command()
 def data() -> None:
-    """List the datasets of the catalogue, and whether they are here."""
+    """List the datasets of the catalogue, and which are here."""
     from limelight.listing import data_lines
 
     for line in data_lines():
@@ -252,7 +270,10 @@ def data() -> None:
 
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON list")] = False) -> None:
-    """Check this machine and folder: what works, what is missing, what to do. Exit status 1 if something is broken."""
+    """Check what works here, what is missing, and what to do.
+
+    The exit status is 1 if something is broken.
+    """
     from limelight.doctor import examine, render
 
     findings = examine()
@@ -261,15 +282,18 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
         raise typer.Exit(1)
 
 
-app.add_typer(weights, name="weights")
+app.add_typer(weights, name="weights", short_help="List or fetch published weights by name.")
 app.command("import")(import_)
-app.command()(export)
-app.command("base-weights")(base_weights)
+app.command(short_help="Write weights for ONNX Runtime and OpenVINO.")(export)
+app.command("base-weights", short_help="Fetch Stable Diffusion 2's weights once, and pin them.")(base_weights)
 
 
 @app.command()
 def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> None:
-    """Train one run without dvc, from its teacher if it has one; `dvc repro` also skips what has not changed."""
+    """Train one run of params.yaml without dvc.
+
+    It learns from its teacher if it has one. `dvc repro` also skips what has not changed.
+    """
     from limelight.config import load_params
 
     _replace_process(
@@ -285,7 +309,10 @@ def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def serve(context: typer.Context) -> None:
-    """Serve predictions over HTTP, with a page to try them at /; `limelight serve --help` lists the options."""
+    """Serve predictions over HTTP, with a page to try them.
+
+    `limelight serve --help` lists the options.
+    """
     _replace_process("-m", "limelight.services.launch", *context.args)
 
 

@@ -198,11 +198,13 @@ def _data(params: Params | None) -> Iterator[Finding]:
 
 def _weights(params: Params | None) -> Iterator[Finding]:
     from limelight.listing import find_weights
+    from limelight.models.shipped import shipped_names
     from limelight.models.weights import WEIGHTS
 
     cards = find_weights(Path("artifacts"))
     if not cards:
-        yield Finding("weights", "note", "none in artifacts/ yet; dvc repro trains them")
+        here = f"; {' and '.join(shipped_names())} come with the package" if shipped_names() else ""
+        yield Finding("weights", "note", f"none in artifacts/ yet{here}; dvc repro trains others")
     for folder, card in cards.items():
         if isinstance(card, UserError):
             yield Finding(f"weights {folder}", "broken", str(card))

@@ -330,7 +330,7 @@ class Network(nn.Module):
         Raises:
             UserError: the network has none, or the folder holds none that fits.
         """
-        raise UserError(f"this network has no autoencoder to replace; leave out {folder}")
+        raise UserError(f"this network has no autoencoder to replace; leave out --vae {folder}")
 
     def write_assets(self, folder: Path) -> None:
         """Write into `folder` the files that building the network needs besides options and weights, if any.

@@ -7,7 +7,7 @@ so that no code checks which family a network is of.
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from limelight.models.inputs import IMAGE, Input
 
@@ -16,6 +16,10 @@ MODALITIES: tuple[str, ...] = get_args(Modality)
 """Modalities of a still picture: alone, with its depth, with its thermal picture. `modality_B` counts in this order."""
 Triple = tuple[float, float, float]
 """Per channel, of RGB in [0, 1]."""
+
+_Mean = Annotated[float, Field(ge=0, le=1)]
+_Std = Annotated[float, Field(gt=0, le=10)]
+"""Others are meant for pictures in [0, 255], and give maps of nothing."""
 
 Filter = Literal["bilinear", "bilinear-aligned", "bilinear-antialiased", "bicubic", "lanczos"]
 """How pictures and maps are resized. bilinear: without antialiasing; bilinear-aligned: likewise, with the middles of
@@ -80,8 +84,8 @@ class Prepare(Section):
     divide_by: Literal["range", "maximum"] = Field(
         default="range", description="range: 255; maximum: the resized picture's largest value, as rembg does"
     )
-    mean: Triple = IMAGENET_MEAN
-    std: Triple = IMAGENET_STD
+    mean: tuple[_Mean, _Mean, _Mean] = IMAGENET_MEAN
+    std: tuple[_Std, _Std, _Std] = IMAGENET_STD
     companions: Literal["spread", "stored"] = Field(
         default="spread", description="spread: scaled to the whole of [0, 1]; stored: as the share of the file's range"
     )
@@ -91,8 +95,11 @@ class Finish(Section):
     """How the network's map becomes one of the picture."""
 
     filter: Filter = "bilinear"
-    temperature: PositiveFloat = Field(
-        default=1.0, description="that the map's logits are divided by for calibrated probabilities, on request"
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="that the map's logits are divided by for calibrated probabilities, on request",
     )
     full_contrast: bool = Field(default=False, description="each map is stretched to [0, 1]")
     guided_radius: GuidedRadius = Field(

@@ -13,7 +13,7 @@ from limelight.models.inputs import clip_frames
 COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 
 
-def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -> int:
+def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1, steps: int | None = None) -> int:
     """Count the multiply-accumulates of one picture's forward pass (of clips, one frame's), with all other inputs of
     the network, in the convolutions and linear layers.
 
@@ -27,13 +27,15 @@ def count_macs(model: nn.Module, height: int, width: int, *, prompts: int = 1) -
         model: a `Network`, or any module that takes image_B3HW alone.
         height, width: of the input, pixels.
         prompts: number of prompts, for a network that takes them. Encoding them, once for all pictures, is not counted.
+        steps: denoising steps in which a network's maps are drawn from noise, as its card says; None = one, without
+            noise.
     """
     shadow = copy.deepcopy(model).eval().requires_grad_(False).to("meta")
     with torch.no_grad():
         if isinstance(shadow, Network):
             given = example(shadow, 1, (height, width), prompts=prompts, device="meta")
             with FlopCounterMode(display=False) as counter:
-                shadow.logits(given)
+                shadow.draw(given, steps=steps) if steps else shadow.logits(given)
         else:
             with FlopCounterMode(display=False) as counter:
                 shadow(torch.empty(1, 3, height, width, device="meta"))

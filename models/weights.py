@@ -131,19 +131,18 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
     """Re-create the network that a weights folder holds, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: a missing file, a hash that differs from the card's, or weights that do not fit the network.
+        UserError: a missing file, a hash that differs from the card's, a card that describes another network, or
+            weights that do not fit the network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from limelight.models.empty import empty_parameters
     from limelight.models.state import load_strict
 
     card = read_card(folder)
     check_weights(folder, card)
-    with empty_parameters():
-        architecture = card.architecture
-        model = create_model(architecture.model, **architecture.options, **assets_option(folder, card))
+    model = empty_network(folder, card)
+    _check_described(model, card, Path(folder) / CARD)
     path = Path(folder) / WEIGHTS
     try:
         # Memory-mapped tensors would be unaligned, which changes the last bits of what is computed.
@@ -152,6 +151,29 @@ def load_weights(folder: Path | str) -> tuple["Network", Card]:
         raise UserError(f"{path} is no file of weights ({error}); get it anew, with its card") from error
     load_strict(model, state, str(path), assign=True)
     return model.eval(), card
+
+
+def empty_network(folder: Path | str, card: Card) -> "Network":
+    """Build the network of a weights folder without reading its weights; its parameters have no memory.
+
+    Raises:
+        UserError: unknown network, or an option that it does not take.
+    """
+    from limelight.models.empty import empty_parameters
+
+    with empty_parameters():
+        return create_model(card.architecture.model, **card.architecture.options, **assets_option(folder, card))
+
+
+def _check_described(model: "Network", card: Card, path: Path) -> None:
+    """Check that a card says of the network what the network says of itself: pictures are prepared by the card."""
+    built = {"task": model.capabilities.task, "modalities": model.capabilities.modalities, "inputs": model.inputs}
+    for field, own in built.items():
+        if (stated := getattr(card.architecture, field)) != own:
+            raise UserError(
+                f"{path}: architecture.{field} is {stated!r}, but {card.architecture.model} has {own!r}; the card was "
+                "changed by hand; restore the weights folder"
+            )
 
 
 def check_weights(folder: Path | str, card: Card) -> None:

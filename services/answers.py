@@ -4,15 +4,19 @@ BentoML, Starlette and this service's checks each have their own error format, a
 a request's path.
 """
 
+import asyncio
 import json
 import logging
+import re
 import time
+import uuid
 from collections.abc import Set
+from contextlib import suppress
 from contextvars import Context
 from http import HTTPStatus
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,13 +34,19 @@ MAX_REASON_CHARS = 500
 BENTOML_BUSY = "Too many requests"
 """BentoML's own line of a 429, which does not say when to come again."""
 RETRY_S = 1
+REQUEST_ID = "x-request-id"
+"""Header of requests and answers, whose value is in the log too."""
+_SANE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,100}")
+ENDED_BY_CLIENT, STOPPED, LOST = "the client ended the stream", "the service is being stopped", 1006
+RESTART = 1012
+"""Code with which the server closes WebSockets when it stops."""
 
 
 class Answers:
     """ASGI middleware that turns every error into {"error": "one line"}, and logs each request in one line.
 
-    The line has the client, method, path, status, milliseconds and, for a refused request, the reason. Neither the
-    query nor a header is logged: a token may be in them.
+    The line has the client, method, path, status, milliseconds, the request's id and, for a refused request, the
+    reason. Neither the query nor another header is logged: a token may be in them.
     """
 
     def __init__(self, app: ASGIApp, sockets: Set[str] = frozenset()) -> None:
@@ -47,19 +57,19 @@ class Answers:
         self._app, self._sockets = app, sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] in self._sockets:
-            await self._app(scope, receive, _Connection(scope, send).send)
-            return
-        if scope["type"] == "websocket":  # closed before it is accepted, which the server answers with 403
-            await send({"type": "websocket.close"})
-            LOG.warning("%s 403: there are no WebSockets here", _request(scope))
-            return
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            answer = _Answer(scope, send)
+            await self._app(scope, receive, answer.send)
+            answer.end()
+        elif scope["type"] == "websocket":
+            connection = _Connection(scope, receive, send)
+            if scope["path"] not in self._sockets:
+                await connection.reject()
+                return
+            await self._app(scope, connection.receive, connection.send)
+            await connection.end()
+        else:
             await self._app(scope, receive, send)
-            return
-        answer = _Answer(scope, send)
-        await self._app(scope, receive, answer.send)
-        answer.end()
 
 
 class Failures:
@@ -88,23 +98,39 @@ class Failures:
             await JSONResponse({"error": FAILED}, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
 
 
-class _Answer:
+class _Logged:
+    """What is logged once, in one line, and has an id: its client's own, if that is fit to be logged."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._started = time.perf_counter()
+        self._status = 0
+        self._logged = False
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        self._id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+    def _log(self, level: int, status: int, reason: str = "") -> None:
+        self._logged = True
+        spent_ms = (time.perf_counter() - self._started) * 1000
+        text = f": {printable(reason)}" if reason else ""
+        # In an empty context: BentoML's log adds the context's trace, which may be of an earlier request.
+        Context().run(LOG.log, level, "%s %d %.1f ms %s%s", _request(self._scope), status, spent_ms, self._id, text)
+
+
+class _Answer(_Logged):
     """One response on its way to the client; an error's is held back until it is complete."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope = scope
-        self._send = send
-        self._started = time.perf_counter()
+        super().__init__(scope, send)
         self._held: Message | None = None
         self._content = b""
-        self._status = 0
         self._reason = ""
-        self._logged = False
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
+            MutableHeaders(scope=message)[REQUEST_ID] = self._id
             if self._status >= HTTPStatus.BAD_REQUEST:
                 self._held = message
                 return
@@ -117,49 +143,67 @@ class _Answer:
             _set_headers(self._held, len(message["body"]))
             await self._send(self._held)
         if kind == "http.response.body" and not message.get("more_body", False):
-            self._log()
+            self._log_answer()
         await self._send(message)
 
     def end(self) -> None:
         """Log an answer of which only the beginning was sent."""
         if self._status and not self._logged:
             self._reason = NOT_TAKEN
-            self._log()
+            self._log_answer()
 
-    def _log(self) -> None:
+    def _log_answer(self) -> None:
         self._logged = True
         if not self._reason and self._status < HTTPStatus.BAD_REQUEST and self._scope["path"] in QUIET:
             return
-        spent_ms = (time.perf_counter() - self._started) * 1000
         level = logging.ERROR if self._status >= 500 else logging.WARNING if self._reason else logging.INFO
-        reason = f": {printable(self._reason)}" if self._reason else ""
-        # In an empty context: BentoML's log adds the context's trace, which may be of an earlier request.
-        Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), self._status, spent_ms, reason)
+        self._log(level, self._status, self._reason)
 
 
-class _Connection:
-    """A WebSocket, whose refusal or end by this side is logged in one line."""
+class _Connection(_Logged):
+    """A WebSocket, whose refusal or end is logged in one line."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope, self._send = scope, send
-        self._started = time.perf_counter()
-        self._status = 0
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, send)
+        self._receive = receive
+        self._gone: Message | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._gone = message
+        return message
+
+    async def reject(self) -> None:
+        """Close it before it is accepted, which the server answers with 403."""
+        await self._send({"type": "websocket.close"})
+        self._log(logging.WARNING, HTTPStatus.FORBIDDEN, "there are no WebSockets here")
+
+    async def end(self) -> None:
+        """Log an end that was not this side's: the client's, or that of a server that stops."""
+        if self._logged:
+            return
+        with suppress(TimeoutError):  # who fails to send has not been told why
+            async with asyncio.timeout(1):
+                while self._gone is None:
+                    await self.receive()
+        code = (self._gone or {}).get("code", LOST)
+        reason = STOPPED if code == RESTART else (self._gone or {}).get("reason") or ENDED_BY_CLIENT
+        self._log(logging.INFO, code, reason)
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
+        if kind in ("websocket.accept", "websocket.http.response.start"):
+            MutableHeaders(scope=message)[REQUEST_ID] = self._id
         if kind == "websocket.http.response.start":
             self._status = message["status"]
+            _set_retry(message)
         elif kind == "websocket.http.response.body":
             self._log(logging.WARNING, self._status, _error_text(message.get("body", b"")))
         elif kind == "websocket.close":
             code = message.get("code", 1000)
             self._log(logging.INFO if code == 1000 else logging.WARNING, code, message.get("reason") or "")
         await self._send(message)
-
-    def _log(self, level: int, status: int, reason: str) -> None:
-        spent_ms = (time.perf_counter() - self._started) * 1000
-        text = f": {printable(reason)}" if reason else ""
-        Context().run(LOG.log, level, "%s %d %.1f ms%s", _request(self._scope), status, spent_ms, text)
 
 
 def printable(text: str, longest: int = MAX_REASON_CHARS) -> str:
@@ -209,7 +253,11 @@ def _set_headers(start: Message, length: int) -> None:
     headers = MutableHeaders(scope=start)
     headers["content-type"] = "application/json"
     headers["content-length"] = str(length)
-    if start["status"] in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        headers.setdefault("retry-after", str(RETRY_S))
+    _set_retry(start)
     if start["status"] == HTTPStatus.METHOD_NOT_ALLOWED:  # for static files, where Starlette sets none
         headers.setdefault("allow", "GET, HEAD")
+
+
+def _set_retry(start: Message) -> None:
+    if start["status"] in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        MutableHeaders(scope=start).setdefault("retry-after", str(RETRY_S))

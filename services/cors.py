@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ANY_ORIGIN = "*"
 METHODS = ("GET", "HEAD", "POST")
-EXPOSED = ("Server-Timing", "X-Limelight-Classes", "X-Limelight-Frames", "X-Limelight-Notes", "Retry-After")
+EXPOSED = (
+    "Server-Timing", "X-Limelight-Classes", "X-Limelight-Frames", "X-Limelight-Notes", "X-Request-ID", "Retry-After",
+)  # fmt: skip
 """Headers of answers that a page's script may read."""
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _USUAL_PORTS = {"http": 80, "https": 443}
@@ -82,7 +84,7 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=METHODS,
-            allow_headers=("Authorization",),
+            allow_headers=("Authorization", "X-Request-ID"),
             expose_headers=EXPOSED,
             allow_private_network=True,  # else no page of the internet could use a service on its reader's machine
         )

@@ -84,7 +84,7 @@ class Form:
             Refusal: 400.
         """
         if name not in {self.file_field, *self.files}:
-            raise self._refusal
+            raise self._refusal([f"{name[:40]!r} is {'not a file' if name in self.texts else 'no field'}"])
 
     def check_fields(self, fields: Sequence[tuple[str, UploadFile | str]]) -> None:
         """Check the fields of a form that has been read.
@@ -128,15 +128,18 @@ class Form:
         given = set(names)
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise Refusal(400, f"the form has {twice!r} twice; send it once")
-        complete = {self.file_field, *self.needs} <= given <= {self.file_field, *self.files, *self.texts}
-        missing_partner = [name for name, other in self.requires_field.items() if name in given and other not in given]
-        if not complete or missing_partner:
-            raise self._refusal
+        wrong = [f"{name!r} is missing" for name in (self.file_field, *sorted(self.needs)) if name not in given]
+        wrong += [f"{name[:40]!r} is no field" for name in sorted(given - {self.file_field, *self.files, *self.texts})]
+        pairs = self.requires_field.items()
+        wrong += [f"{name!r} needs {other!r}" for name, other in pairs if name in given and other not in given]
+        if wrong:
+            raise self._refusal(wrong)
 
-    @property
-    def _refusal(self) -> Refusal:
+    def _refusal(self, wrong: Sequence[str]) -> Refusal:
         return Refusal(
-            400, f"the form must have the {self.what}'s file as {self.file_field!r} {self.fields_message}; nothing else"
+            400,
+            f"{', '.join(wrong)}; the form must have the {self.what}'s file as {self.file_field!r} "
+            f"{self.fields_message}; nothing else",
         )
 
 

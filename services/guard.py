@@ -127,7 +127,8 @@ def check_token(headers: Headers, token: str | None) -> None:
     scheme, _, given = headers.get("authorization", "").partition(" ")
     # Compared in constant time: the time of an ordinary comparison tells how much of a guess was right.
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise Refusal(401, "a token is needed: send the header Authorization: Bearer <token>")
+        reason = "a token is needed: send the header Authorization: Bearer <token>"
+        raise Refusal(401, reason, **{"www-authenticate": "Bearer"})
 
 
 async def body_chunks(
@@ -179,8 +180,6 @@ async def refuse(refusal: Refusal, scope: Scope, receive: Incoming, send: Send, 
     given = Headers(scope=scope)
     close = close or refusal.status in _BEFORE_BODY_READ
     headers = dict(refusal.headers)
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
     if close:  # else the server would read the rest of the body first
         headers["connection"] = "close"
     asks_first = "expect" in given and not receive.begun  # it sends nothing before it is told to

@@ -1,5 +1,6 @@
 """`limelight serve`: check what is to be served, set the environment of BentoML's workers, and become BentoML."""
 
+import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from limelight.champions.record import champion, champions
 from limelight.config import TaskName
 from limelight.deploy.first_use import with_export
+from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import check
 from limelight.models.weights import read_card
@@ -76,6 +78,8 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
         raise UserError("--model, --bento and --task each say what to serve; give one of them")
     address = bindable(host, port)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    # A service empties its folder of figures for Prometheus as it starts, so that two need two.
+    os.environ.setdefault("BENTOML_HOME", str(cache_folder("serve") / str(port)))
     chosen = task or _only_champion() or DEFAULT
     packaged = get_task(chosen).service.bento
     if model is None and bento is None and packaged.is_file():
@@ -85,6 +89,8 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     _resolve_paths(served.settings)
     # Checked here, since BentoML restarts a failing worker again and again.
     check(served.settings.model or served.weights, served.settings.request())
+    if served.settings.token is None and not ipaddress.ip_address(address).is_loopback:
+        print(f"warning: anyone who reaches {address} may use the service; set LIMELIGHT_TOKEN", file=sys.stderr)
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
 
 
@@ -110,16 +116,14 @@ def _packed(bento: Path) -> Served:
 
 
 def _folder(model: Path | None, task: str) -> Served:
-    given = model or service_settings().model
+    settings = service_settings()
+    given = model or settings.model
     folder, runtime = (given, "auto") if given else champion(task)
-    settings = service_settings()
-    if not settings.request().needs_pytorch:
-        os.environ.setdefault("LIMELIGHT_RUNTIME", runtime)
-        settings = service_settings()
-    folder = with_export(folder, settings.runtime, lasting=True)
-    os.environ["LIMELIGHT_MODEL"] = str(folder.resolve())
-    settings = service_settings()
-    return Served(task_of(read_card(folder)).service.entry, folder, settings)
+    if "runtime" not in settings.model_fields_set and not settings.request().needs_pytorch:
+        settings = settings.model_copy(update={"runtime": runtime})
+    folder = with_export(folder, settings.runtime, lasting=True).resolve()
+    os.environ |= {"LIMELIGHT_RUNTIME": settings.runtime, "LIMELIGHT_MODEL": str(folder)}
+    return Served(task_of(read_card(folder)).service.entry, folder, settings.model_copy(update={"model": folder}))
 
 
 def _check_task(served: Served, task: str | None) -> None:

@@ -7,6 +7,7 @@ curl -F image=@photo.jpg -F classes="dog, grass" -F kind=overlay 127.0.0.1:3000/
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from bentoml.validators import ContentType
 from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
-from limelight.foundation.errors import UserError, raising_shortage
+from limelight.foundation.errors import Shortage, UserError, raising_shortage
 from limelight.imaging.images import Picture, encode, with_dpi
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.loading import load
@@ -36,12 +37,15 @@ from limelight.services.uploads import (
     description,
     notes_of,
     read_upload,
+    timed,
     timing,
     weights_of,
 )
 
 NAME = "open-vocabulary"
 _PLACES = Places(1, TIMEOUT_S)
+MAX_CLASSES_CHARS = 3000
+"""Characters of the header with the classes' names; those of all headers together must stay below 8 KiB."""
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
 UPLOAD = Form(
     "and the names to find as 'classes', and may have 'template', 'background' and 'kind'",
@@ -77,7 +81,9 @@ class OpenVocabulary:
         self._predictor = predictor
         # The first call compiles and allocates; no request should wait for that.
         size = self._predictor.card.prepare.size
-        self._predictor.predict([np.zeros((*size, 3), np.uint8)], ["thing"])
+        with suppress(Shortage):  # fewer classes may fit
+            self._predictor.measure(SETTINGS.max_classes)
+        self._predictor.predict([np.zeros((*size, 3), np.uint8)], ["thing"], batch_size=1)
         print(self._predictor.description, flush=True)
 
     @bentoml.api
@@ -95,7 +101,8 @@ class OpenVocabulary:
         name. `background`: where no class is as probable (0 to 1), the label is 0; 0 leaves no such pixel. `kind`:
         'labels', a PNG of the picture's size whose pixel values number the classes from 1, with their colours as its
         palette; 'overlay', the picture tinted in these colours; 'json', the labels' PNG in base64 beside each class's
-        label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list.
+        label, name, colour and share of the pixels. The header X-Limelight-Classes has the names as a JSON list; where
+        they are too long for a header, their number.
         """
         return self._answer(image, classes, template, background, kind)
 
@@ -111,24 +118,38 @@ class OpenVocabulary:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
                 least = share("background", background)
-                picture = read_upload(path)
+                steps: dict[str, float] = {}
+                with timed(steps, "read"):
+                    picture = read_upload(path)
                 images = [picture.photo.image_HW3]
-                (segmentation,) = self._predictor.predict(images, classes, template=template, background=least)
-                return _response(picture, segmentation, kind)
+                (segmentation,) = self._predictor.predict(
+                    images, classes, template=template, background=least, batch_size=1
+                )
+                return _response(picture, segmentation, kind, steps | segmentation.milliseconds)
         except (Refusal, UserError) as error:
             return answer_error(error)
 
 
-def _response(picture: Picture, segmentation: Segmentation, kind: str) -> Response:
-    headers = (
-        timing(segmentation.milliseconds) | {"X-Limelight-Classes": as_header(segmentation.classes)} | notes_of(picture)
-    )
-    labels_HW = without_hidden(segmentation.labels_HW, picture.photo.transparency)
-    labels = with_dpi(encode_labels(labels_HW), picture.photo.dpi)
+def _response(picture: Picture, segmentation: Segmentation, kind: str, steps: dict[str, float]) -> Response:
+    photo, names = picture.photo, segmentation.classes
+    with timed(steps, "draw"):
+        labels_HW = without_hidden(segmentation.labels_HW, photo.transparency)
+        overlay_HW3 = tinted(photo.image_HW3, labels_HW) if kind == OVERLAY else None
+    with timed(steps, "encode"):
+        if overlay_HW3 is None:
+            content = with_dpi(encode_labels(labels_HW), photo.dpi)
+        else:
+            content = encode(overlay_HW3, dpi=photo.dpi)
+    headers = timing(steps) | _classes_header(names) | notes_of(picture)
     if kind == JSON:
-        return JSONResponse(_as_json(labels_HW, labels, segmentation.classes), headers=headers)
-    content = labels if kind == LABELS else encode(tinted(picture.photo.image_HW3, labels_HW), dpi=picture.photo.dpi)
+        return JSONResponse(_as_json(labels_HW, content, names), headers=headers)
     return Response(content, media_type="image/png", headers=headers)
+
+
+def _classes_header(names: Sequence[str]) -> dict[str, str]:
+    """Build the header of the classes: a JSON list of at most MAX_CLASSES_CHARS characters, or their number."""
+    listed = as_header(names)
+    return {"X-Limelight-Classes": listed if len(listed) <= MAX_CLASSES_CHARS else str(len(names))}
 
 
 def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict[str, Any]:

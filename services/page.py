@@ -1,12 +1,13 @@
 """The page at / to try a service, and the files that it loads."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from limelight.models.weights import read_card
@@ -36,7 +37,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
         prompts = any(each.source == "prompt" for each in known.inputs)
         takes = " ".join([*known.modalities, *(["open-vocabulary"] if prompts else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
-        return HTMLResponse(text, headers=HEADERS)
+        return _content(request, text.encode(), "text/html")
 
     return Starlette(routes=[Route("/", answer), Route("/static/{path:path}", _asset)])
 
@@ -45,4 +46,14 @@ async def _asset(request: Request) -> Response:
     path = ASSETS.get(f"/static/{request.path_params['path']}")
     if path is None:
         raise HTTPException(404)
-    return FileResponse(path, media_type=TYPES[path.suffix], headers=HEADERS)
+    return _content(request, path.read_bytes(), TYPES[path.suffix])
+
+
+def _content(request: Request, content: bytes, media_type: str) -> Response:
+    """The content; 304 to a browser that has it. By its hash: installed files may have all the same time."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = HEADERS | {"ETag": tag}
+    known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)

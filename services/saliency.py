@@ -26,12 +26,13 @@ from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import adjust, output
 from limelight.models.card import MODALITIES
-from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, guard
+from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, current_service, guard
 from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
 from limelight.services.places import Places
 from limelight.services.streams import PATH as STREAM
+from limelight.services.streams import SCHEMA as STREAM_SCHEMA
 from limelight.services.streams import Streams
 from limelight.services.uploads import (
     LIMITS,
@@ -40,10 +41,12 @@ from limelight.services.uploads import (
     description,
     notes_of,
     read_upload,
+    timed,
     timing,
     weights_of,
 )
 from limelight.services.videos import PATH as VIDEO
+from limelight.services.videos import SCHEMA as VIDEO_SCHEMA
 from limelight.services.videos import Videos
 from limelight.services.wishes import KINDS
 
@@ -130,21 +133,25 @@ class Limelight:
         try:
             with _PLACES.one(), raising_shortage():
                 level = None if threshold is None else share("threshold", threshold)
-                picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
-                (prediction,) = self._predictor.predict(
-                    [picture.photo.image_HW3], [picture.companion_HW], modality=modality
-                )
-                saliency_HW = adjust(prediction.saliency_HW, threshold=level)
-                made = output(kind).render(picture.photo.image_HW3, saliency_HW, picture.photo.transparency)
-                content = encode(made, dpi=picture.photo.dpi)
+                steps: dict[str, float] = {}
+                with timed(steps, "read"):
+                    picture = read_upload(path, companions, self._predictor.modality_for(bool(companions), modality))
+                photo = picture.photo
+                (prediction,) = self._predictor.predict([photo.image_HW3], [picture.companion_HW], modality=modality)
+                steps |= prediction.milliseconds
+                with timed(steps, "draw"):
+                    saliency_HW = adjust(prediction.saliency_HW, threshold=level)
+                    made = output(kind).render(photo.image_HW3, saliency_HW, photo.transparency)
+                with timed(steps, "encode"):
+                    content = encode(made, dpi=photo.dpi)
         except (Refusal, UserError) as error:
             return answer_error(error)
-        return Response(content, media_type="image/png", headers=timing(prediction.milliseconds) | notes_of(picture))
+        return Response(content, media_type="image/png", headers=timing(steps) | notes_of(picture))
 
 
 def _ready() -> SaliencyPredictor | None:
     """The predictor of the running service; None before it has started."""
-    service = bentoml.get_current_service()
+    service = current_service()
     return None if service is None else service._predictor
 
 
@@ -154,4 +161,5 @@ guard(
     page=page(_weights),
     beside={VIDEO: Videos(_ready, SETTINGS), STREAM: Streams(_ready, SETTINGS)},
     sockets={STREAM},
+    schemas={VIDEO: VIDEO_SCHEMA, STREAM: STREAM_SCHEMA},
 )

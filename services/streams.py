@@ -27,9 +27,10 @@ from limelight.services.answers import FAILED, LOG
 from limelight.services.cors import is_own_or_listed
 from limelight.services.forms import Refusal
 from limelight.services.guard import STALL_S, Incoming, check_token, refuse
+from limelight.services.schema import refusals
 from limelight.services.settings import ServiceSettings
-from limelight.services.videos import ready
-from limelight.services.wishes import NAMES, Wishes
+from limelight.services.videos import RETRY, ready
+from limelight.services.wishes import NAMES, Wishes, schemas
 
 PATH = "/stream"
 MAX_STREAMS = 4
@@ -41,6 +42,14 @@ FORMATS = ("png", "jpg", "webp")
 DONE, UNSUPPORTED, UNUSABLE, POLICY, TOO_BIG, BROKEN = 1000, 1003, 1007, 1008, 1009, 1011
 """Codes of a WebSocket's end (RFC 6455, section 7.4.1)."""
 _MAX_REASON_BYTES = 123
+SCHEMA = {
+    "get": {
+        "description": "A WebSocket: a frame's file in each binary message, its result in each answer; 'end' ends it.",
+        "parameters": [{"name": name, "in": "query", "schema": each} for name, each in schemas(FORMATS).items()],
+        "responses": {"101": {"description": "The WebSocket is open"}, **refusals((400, 401, 403, 426, 429, 501, 503))},
+    }
+}
+"""OpenAPI's description of the path."""
 
 
 class Closed(Exception):
@@ -72,8 +81,8 @@ class Streams:
         try:
             frames = self._admitted(socket)
         except (Refusal, UserError) as error:
-            status = getattr(error, "status", HTTPStatus.BAD_REQUEST)
-            await socket.send_denial_response(JSONResponse({"error": str(error)}, status))
+            status, headers = getattr(error, "status", HTTPStatus.BAD_REQUEST), getattr(error, "headers", None)
+            await socket.send_denial_response(JSONResponse({"error": str(error)}, status, headers))
             return
         self._open += 1
         try:
@@ -95,7 +104,8 @@ class Streams:
         check_origin(socket.headers, self._settings.cors_origins)
         predictor = ready(self._predictor)
         if self._open >= MAX_STREAMS:
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"{MAX_STREAMS} streams are open; connect again later")
+            reason = f"{MAX_STREAMS} streams are open; connect again later"
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, reason, **RETRY)
         given = parse_qsl(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         texts = dict(given)
         if len(texts) < len(given) or not texts.keys() <= set(NAMES):

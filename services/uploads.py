@@ -1,7 +1,9 @@
 """Shared by the services: the served weights, reading of uploads, error responses and headers."""
 
 import json
-from collections.abc import Sequence, Set
+import time
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,14 @@ def description(plan: Plan, limits: Set[str] = LIMITS) -> dict[str, Any]:
         "card": plan.card.model_dump(mode="json"),
         "limits": {name: getattr(SETTINGS, name) for name in sorted(limits)},
     }
+
+
+@contextmanager
+def timed(milliseconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the time that the block takes, as a step."""
+    started = time.perf_counter()
+    yield
+    milliseconds[step] = 1000 * (time.perf_counter() - started)
 
 
 def timing(milliseconds: dict[str, float]) -> dict[str, str]:

@@ -31,10 +31,11 @@ from limelight.media.video.reader import VideoReader
 from limelight.predict.video import VideoJob, VideoReport, predict_to_file, video_suffix
 from limelight.services.forms import EXHAUSTED, Form, Refusal, not_stored
 from limelight.services.guard import Incoming, body_chunks, check_address, check_token, refuse
+from limelight.services.schema import ERRORS, form_body, refusals
 from limelight.services.sending import TRANSFER_S, without_stalls
 from limelight.services.settings import ServiceSettings
 from limelight.services.uploads import notes_header
-from limelight.services.wishes import NAMES, Wishes
+from limelight.services.wishes import NAMES, Wishes, schemas
 
 PATH = "/video"
 MAX_WAITING = 4
@@ -49,6 +50,19 @@ FORM = Form(
     texts=frozenset(NAMES),
 )
 _TYPES = {".mp4": "video/mp4", ".mkv": "video/x-matroska", ".mov": "video/quicktime", ".webm": "video/webm"}
+_FORMATS = tuple(name[1:] for name in FORMATS)
+_VIDEO = {"schema": {"type": "string", "format": "binary"}}
+SCHEMA = {
+    "post": {
+        "description": "A video of what `kind` or the picture `background` makes of each frame.",
+        "requestBody": form_body(FORM, schemas(_FORMATS)),
+        "responses": {
+            "200": {"description": "Done", "content": dict.fromkeys(_TYPES.values(), _VIDEO)},
+            **refusals((*ERRORS, 501)),
+        },
+    }
+}
+"""OpenAPI's description of the path."""
 
 
 class Abandoned(Exception):
@@ -121,7 +135,7 @@ class Videos:
     async def _made(
         self, predictor: SaliencyPredictor, texts: Mapping[str, str], folder: Path, receive: Receive
     ) -> tuple[VideoReport, str]:
-        wishes, background = Wishes(texts, tuple(name[1:] for name in FORMATS)), folder / "background"
+        wishes, background = Wishes(texts, _FORMATS), folder / "background"
         settings = self._settings
         behind = background if background.exists() else None
         style = await asyncio.to_thread(wishes.style, settings.max_frame_pixels, background=behind)  # it decodes that

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.inference.saliency import SaliencyPredictor
@@ -15,6 +16,18 @@ KINDS = ("map", "rgba", "green", "white", "blur", "overlay")
 """Kinds of `limelight.media.outputs` of 8 bits. Its others are exact numbers, colours, and paths of pictures."""
 NAMES = ("kind", "threshold", "smoothing", "look_ahead", "format")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def schemas(formats: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """OpenAPI's schemas of these texts, by `NAMES`."""
+    shares = {"type": "number", "minimum": 0, "maximum": 1}
+    return {
+        "kind": {"type": "string", "pattern": f"^({'|'.join((*KINDS, _COLOUR.pattern))})$"},
+        "threshold": shares,
+        "smoothing": shares | {"exclusiveMaximum": True, "default": 0},
+        "look_ahead": {"type": "integer", "minimum": 0, "maximum": 999},
+        "format": {"type": "string", "enum": [*formats]},
+    }
 
 
 @dataclass(frozen=True)

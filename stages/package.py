@@ -13,7 +13,8 @@ def run(params: Params) -> None:
     """reports/leaderboard/champion.json -> artifacts/bento/*.bento and reports/package/metrics.json.
 
     Raises:
-        UserError: there is no champion, or a bento does not start, or its answers differ from its weights' predictions.
+        UserError: there is no champion, or a bento does not start or needs code that it lacks, or its answers differ
+            from its weights' predictions.
     """
     from limelight.champions.record import RECORD, champions
     from limelight.foundation.errors import UserError
@@ -42,14 +43,18 @@ def package(task: str, settings: Package) -> dict[str, str | float]:
     from limelight.foundation.files import sha256_file
     from limelight.models.identity import folder_sha256
     from limelight.models.weights import read_card
-    from limelight.packaging.bento import build_bento, served, unpack
+    from limelight.packaging.bento import build_bento, unpack
+    from limelight.packaging.isolation import check_self_contained
     from limelight.packaging.proof import served_difference
+    from limelight.packaging.serving import served
     from limelight.tasks import get_task
 
     folder, runtime = champion(task)
     target = get_task(task).service.bento
     tag = build_bento(folder, runtime, settings, target, WORK)
-    with served(str(unpack(target, WORK / "unpacked")), {"BENTOML_HOME": str((WORK / "served").resolve())}) as url:
+    unpacked, environment = unpack(target, WORK / "unpacked"), {"BENTOML_HOME": str((WORK / "served").resolve())}
+    check_self_contained(unpacked, environment)
+    with served(str(unpacked), environment) as url:
         difference = served_difference(url, folder, runtime)
     megabytes = round(target.stat().st_size / 1e6, 3)
     print(f"{target}: {tag}, {megabytes:.1f} MB, served {runtime} of {folder.name}")

@@ -11,8 +11,9 @@ from benchmarks import full_size, options
 from benchmarks._pairs import paired_ratio
 from benchmarks.paired import compare, read
 from benchmarks.rewrites import with_joined_identities
-from benchmarks.sampling import ONE_STEP, VELOCITY, counted, denoise, settings
+from benchmarks.sampling import ONE_STEP, VELOCITY, Drawn, counted, denoise, settings, summarise
 from limelight.data.samples import Batch
+from limelight.evaluation.sod import score_image
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
 from limelight.inference.sampling import Sampling
@@ -29,6 +30,20 @@ def test_both_ways_differ_in_what_they_learn_alone() -> None:
     assert one_step.epochs == 3 and one_step.parts == {"vae": "artifacts/autoencoder"}
     assert next(iter(params.train)) == "autoencoder" and params.run("autoencoder").epochs == 2
     assert {request.sensor for request in params.active.data.datasets} == {"rgb", "rgbd", "rgbt"}
+
+
+def test_pictures_that_every_seed_draws_count_once_in_standard_errors() -> None:
+    generator, mask = np.random.default_rng(0), np.zeros((16, 16), np.uint8)
+    mask[4:12, 4:12] = 255
+    runs, others = (
+        Drawn([score_image(generator.integers(0, 256, (16, 16), np.uint8), mask) for _ in range(5)], 5, 1.0)
+        for _ in range(2)
+    )
+    once, often = summarise([runs], [others]), summarise([runs] * 4, [others] * 4)
+    assert often == pytest.approx(once) and once["iou_se"] > 0
+    iou = [np.mean([left.iou, right.iou]) for left, right in zip(runs.scores, others.scores, strict=True)]
+    both = summarise([runs, others], [runs, others])
+    assert both["iou_se"] == pytest.approx(np.std(iou, ddof=1) / np.sqrt(5)) and both["mae_further"] == 0
 
 
 def test_every_picture_that_passes_the_unet_counts() -> None:

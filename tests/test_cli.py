@@ -19,6 +19,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 import limelight
+from limelight import __version__
 from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
@@ -64,6 +65,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert "predict" in result.stdout
     assert "typer" in imported, "the check itself must see imports"
     assert not imported & HEAVY
+
+
+def test_no_line_of_the_help_is_cut() -> None:
+    full = CliRunner().invoke(app, ["--help"]).stdout
+    assert "..." not in full.split("Commands:")[1] and CliRunner().invoke(app, ["-h"]).stdout == full
+    assert CliRunner().invoke(app, ["predict", "-h"]).exit_code == 0
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"limelight {__version__}\n"
+
+
+def test_classes_without_a_network_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw("a.png")
+    result = CliRunner().invoke(app, ["predict", "a.png", "--classes", "dog"])
+    assert str(result.exception).startswith("--classes needs an open-vocabulary network (--model); none comes with")
 
 
 def test_tree_is_mirrored_and_nothing_collides(run) -> None:
@@ -335,7 +350,9 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
         (["a.png", "-o", "x.webp", "--kind", "map16"], "results of kind map16 are .png files"),
         (["a.png", "--format", "jpg", "--kind", "npy"], "results of kind npy are .npy files"),
         (["a.png", "--format", "png", "--kind", "npy"], "results of kind npy are .npy files; leave --format out"),
-        (["a.png", "--format", "bmp"], "results are .png, .jpg, .jpeg, .webp or .npy files, not .bmp"),
+        (["a.png", "--format", "bmp"], "results are .png, .jpg, .jpeg or .webp files, not .bmp"),
+        (["a.png", "--format", "mp4"], "--format mp4 is for videos, and these are pictures; leave it out"),
+        (["https://example.org/a.png"], "https://example.org/a.png: addresses are not fetched; download it first"),
         (
             ["a.png", "--format", "jpg", "-o", "x.webp"],
             "--format jpg makes .jpg files, but --output is x.webp",
@@ -348,7 +365,9 @@ def test_absurd_numbers_are_refused(run, option: tuple[str, str]) -> None:
         (["a.png", "--kind", "sepia"], "unknown kind 'sepia'"),
         (["a.png", "-o", "x.npy"], "results of kind map are .png, .jpg, .jpeg or .webp files"),
         (["a.png", "--device", "tpu"], "unknown device 'tpu'"),
-        (["a.png", "--runtime", "tflite"], "unknown runtime 'tflite'"),
+        (["a.png", "--runtime", "tflite"], "unknown runtime 'tflite'; choose one of: auto, torch"),
+        (["a.png", "--runtime", "onnx"], "unknown runtime 'onnx'; did you mean onnx-"),
+        (["a.png", "--vae", "taesd"], "no autoencoder to replace; leave out --vae taesd"),
         (["a.png", "--runtime", "onnx-fp32"], "model.onnx does not exist"),
         (["a.png", "a.png", "-o", "-"], "only one picture can go to standard output"),
         (["-", "a.png"], "cannot be combined"),
@@ -686,7 +705,7 @@ def test_serve_starts_what_can_be_served(serve, untrained: Path) -> None:
         ({"HALF_PRECISION": "true", "RUNTIME": "openvino-int8"}, "'openvino-int8' computes in 8 bits; leave it or"),
         ({"DENOISE_STEPS": "2"}, "does not sample"),
         ({"ENSEMBLE_SIZE": "2"}, "all 2 members of an ensemble are equal"),
-        ({"VAE": "taesd"}, "has no autoencoder to replace; leave out taesd"),
+        ({"VAE": "taesd"}, "has no autoencoder to replace; leave out --vae taesd"),
     ],
 )
 def test_serve_refuses_settings_that_its_worker_would(

@@ -196,7 +196,7 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
         (["--classes", ""], "words", "no classes were given"),
         (["--classes", "dog,,grass"], "words", "class 2 of 3 is empty"),
         (["--classes", "dog, grass, Dog"], "words", "classes 'dog', 'Dog' are named more than once"),
-        (["--classes", "@gone.txt"], "words", "cannot read classes from gone.txt"),
+        (["--classes", "@gone.txt"], "words", "cannot read classes from gone.txt: No such file or directory; give"),
         (["--classes", "椅子" * 60], "words", "the text encoder takes at most 32; shorten it"),
         (["--classes", "dog", "--template", "a photo"], "words", "needs one {}"),
         (["--classes", "dog", "--threshold", "0.5"], "words", "use --background instead"),

@@ -43,6 +43,7 @@ def test_fresh_project_is_not_broken(project: Path) -> None:
 def test_any_folder_will_do_for_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert broken() == {}
+    assert "limelight-base and limelight-small come with the package" in examined()["weights"].text
 
 
 def test_settings_with_a_mistake(project: Path) -> None:

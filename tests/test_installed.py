@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from limelight.imaging.images import read_image, write_png
-from limelight.packaging.bento import running
+from limelight.packaging.serving import running
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -199,6 +199,8 @@ def test_what_is_here_goes_first(untrained: Path, hosts: Hosts) -> None:
     [
         ("sdnet.dut", "'sdnet.dut' is neither a weights folder nor the name of weights; did you mean sdnet.duts"),
         ("inspyrenet-swinb", "did you mean inspyrenet-swinb.duts or "),
+        ("SDNet.DUTS", "did you mean sdnet.duts"),
+        ("birefnet", "did you mean birefnet-general or "),
         ("zzz", "'zzz' is neither a weights folder nor the name of weights; limelight weights lists published ones"),
         ("artifacts/sdnet", "artifacts/sdnet is not a weights folder"),
     ],
@@ -236,6 +238,15 @@ def test_networks_of_the_table_are_those_of_the_registry(name: str) -> None:
         network = create_model(pin.content.network, **pin.content.options)
     assert pin.content.options.get("base_size", pin.content.size) == pin.content.size
     assert pin.content.size % network.capabilities.divisor == 0
+
+
+def test_papers_inspyrenets_are_used_as_their_own_configurations_say() -> None:
+    """Res2Net's stretches to 384 x 384; SwinB's keeps proportions and blends larger pictures with a second pass."""
+    res2net, swinb = (TABLE[f"inspyrenet-{backbone}.duts"].content for backbone in ("res2net50", "swinb"))
+    assert isinstance(res2net, Checkpoint) and isinstance(swinb, Checkpoint)
+    assert (res2net.size, dict(res2net.options), dict(res2net.prepare)) == (384, {}, {})
+    assert (swinb.size, dict(swinb.options)) == (384, {"blend_above": 512})
+    assert dict(swinb.prepare) == {"policy": "shorter", "size": (1280, 1280)}
 
 
 def test_the_table_is_whole() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from limelight import load
 from limelight.champions.record import champion
 from limelight.cli import app
 from limelight.deploy import first_use as exports
+from limelight.deploy.first_use import inference_form, with_export
 from limelight.foundation.errors import UserError
+from limelight.inference.loading import load as load_folder
+from limelight.inference.runtimes import RUNTIMES
 from limelight.models import shipped
+from limelight.models.registry import create_model
+from limelight.models.sdnet.network import SDNet
 from limelight.models.shipped import DEFAULT, weights_folder
-from limelight.models.weights import CARD, WEIGHTS, read_card
+from limelight.models.weights import CARD, WEIGHTS, read_card, save_weights
 from limelight.services.launch import prepare
 
 PHOTO = Path(__file__).parent / "photos" / "cat.jpg"
@@ -90,6 +96,28 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     for named in ("a-small-one", two / "a-small-one"):  # by its folder: where it is the default
         with pytest.raises(UserError, match=route):
             load(named, runtime="onnx-int8")
+
+
+@pytest.mark.slow
+def test_exports_of_one_size_serve_that_size_alone(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left the choice, pictures of other sizes get PyTorch, although an export is there."""
+    monkeypatch.setattr(SDNet, "capabilities", replace(SDNet.capabilities, fixed_export=True))
+    picture = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    made = {policy: two / policy for policy in ("stretch", "shorter")}
+    for policy, folder in made.items():
+        save_weights(folder, create_model("sdnet", width=12), name="sdnet", input_size=(64, 64), policy=policy)
+    assert with_export("shorter", "auto", lasting=True) == made["shorter"], "none is made that cannot serve"
+    (expected,) = load("shorter").predict([picture])
+    for runtime in ("onnx-fp32", "openvino-fp32"):  # but those that earlier versions made may be in the cache
+        served = inference_form(made["shorter"], RUNTIMES[runtime])
+        assert "torch" in load_folder(served, runtime="auto").description
+    (found,) = load("shorter", runtime="auto").predict([picture])
+    np.testing.assert_allclose(found.saliency_HW, expected.saliency_HW, atol=0.01)
+    served = with_export("stretch", "auto", lasting=True)
+    for size, engine in ((None, "openvino"), (64, "openvino"), (96, "torch")):
+        predictor = load_folder(served, runtime="auto", size=size)
+        assert engine in predictor.description
+        assert predictor.predict([picture])[0].saliency_HW.shape == (100, 130)
 
 
 @pytest.mark.slow

@@ -148,9 +148,9 @@ def _version(package: str) -> str | None:
 
 def _text(report: dict[str, Any], figures: Sequence[Figures], left: Sequence[Left]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in report["packages"].items() if number)
+    threads = f"{report['threads']} thread{'s' if report['threads'] > 1 else ''}"
     lines = [
-        f"{report['machine']}; {report['device']}, {report['threads']} threads, load {report['load_before']:g} before; "
-        f"{packages}",
+        f"{report['machine']}; {report['device']}, {threads}, load {report['load_before']:g} before; {packages}",
         f"{report['protocol']}: {report['of']}, batch 1; all rows in turns",
     ]
     if figures:

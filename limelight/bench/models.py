@@ -101,4 +101,4 @@ def count_cost(folder: Path, size: tuple[int, int], *, unmerged: bool) -> dict[s
     if network.capabilities.opaque:
         return {"parameters": parameters, "macs": None}
     with network.unmerged() if unmerged else nullcontext():
-        return {"parameters": parameters, "macs": count_macs(network, *size)}
+        return {"parameters": parameters, "macs": count_macs(network, *size, steps=card.use.denoise_steps)}

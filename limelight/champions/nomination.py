@@ -11,9 +11,8 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models.identity import folder_sha256
 from limelight.reporting.rows import Row
-from limelight.reporting.rule import MEAN, value_of
+from limelight.reporting.rule import MEAN, TIE, excess, value_of
 from limelight.tasks import DEFAULT, get_task
-from limelight.tasks.task import Metric
 from limelight.tracking import tracked_run
 
 _BOARD = RECORD.with_name("leaderboard.json")
@@ -38,8 +37,8 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
     """Register a task's leaderboard champion as 'challenger' and compare it with the registry's champion.
 
     The default task's registered model is `tracking.registered_model`; another's is '<registered_model>-<task>'.
-    Figures are compared only where both were measured on the same data by the same rule: when the registry's champion
-    was promoted, or on the current leaderboard.
+    Both are compared only where they were measured on the same data by the same rule: on the current leaderboard, or
+    when the registry's champion was promoted.
 
     Raises:
         UserError: the compare stage has no champion for the task yet, its weights folder has changed since, or the
@@ -60,7 +59,10 @@ def nominate(params: Params, task: str = DEFAULT) -> Nomination:
         challenger = holder(tracking, "challenger")
         assert challenger is not None
         tracker.log_metrics({key: champion_record["value"]}, model_id=challenger.model_id)
-    better, reason = _judge(champion_record, key, sha256, holder(tracking), task)
+    dataset = None if champion_record["dataset"] == MEAN else champion_record["dataset"]
+    limits = {str(name): rule for name, rule in params.active.compare.items()}.get(task, get_task(task).rule)
+    rule = limits.model_copy(update={"metric": champion_record["metric"], "dataset": dataset})
+    better, reason = _judge(champion_record, key, sha256, holder(tracking), task, rule)
     return Nomination(folder.name, version, better, reason, sha256, task)
 
 
@@ -93,33 +95,43 @@ def _registry(params: Params, task: str) -> Tracking:
 
 
 def _judge(
-    champion_record: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, task: str
+    champion_record: dict[str, Any], key: str, sha256: str, incumbent: Registered | None, task: str, rule: Rule
 ) -> tuple[bool, str]:
+    """Whether the leaderboard's champion is better than the incumbent, and why.
+
+    Where the incumbent took part in the current comparison, the rule has decided between both, with its ties and
+    limits; elsewhere a gain within a tie is none.
+    """
     metric, value = champion_record["metric"], champion_record["value"]
     if incumbent is None:
         return True, f"{metric} {value:.4f}; there is no champion yet"
+    version = f"champion version {incumbent.version}"
     if incumbent.folder_sha256 == sha256:
         return False, f"version {incumbent.version} with the same weights is already champion"
-    direction = get_task(task).metrics[metric]
-    incumbent_value = incumbent.metrics.get(key)
-    if incumbent_value is None:
-        incumbent_value = _leaderboard_value(champion_record, incumbent.sha256, task, direction)
+    rows, known = _leaderboard_rows(champion_record, task)
+    own = [row for row in rows if row.folder_sha256 == incumbent.folder_sha256 != ""]
+    alike = own or [row for row in rows if row.weights_sha256 == incumbent.sha256]
+    if alike and all(excess(row, rule) > 1 for row in alike):
+        return True, f"{metric} {value:.4f}; {version} breaks the limits of compare.{task} in params.yaml"
+    sign = get_task(task).metrics[metric].sign
+    values = [of_row for row in alike if (of_row := value_of(row, rule, known)) is not None]
+    compared = min(values, key=lambda each: sign * each, default=None)
+    if own and compared is not None:
+        return True, f"{metric} {value:.4f} against {compared:.4f} of {version}; the leaderboard's rule chose it"
+    incumbent_value = incumbent.metrics.get(key, compared)
     if incumbent_value is None:
         return False, _way_out(incumbent)
-    is_better = direction.sign * value < direction.sign * incumbent_value
-    return is_better, f"{metric} {value:.4f} against {incumbent_value:.4f} of champion version {incumbent.version}"
+    is_better = sign * (incumbent_value - value) > TIE
+    return is_better, f"{metric} {value:.4f} against {incumbent_value:.4f} of {version}"
 
 
-def _leaderboard_value(
-    champion_record: dict[str, Any], weights_sha256: str, task: str, direction: Metric
-) -> float | None:
-    """The best value of these weights on the current leaderboard, by the champion's rule; None if they have none."""
-    rows = [Row(**row) for row in read_json(_BOARD)["contests"][task]["rows"]]
-    known = sorted({dataset for row in rows for dataset in row.datasets})
-    dataset = champion_record["dataset"]
-    rule = Rule(metric=champion_record["metric"], dataset=None if dataset == MEAN else dataset)
-    values = [value_of(row, rule, known) for row in rows if row.weights_sha256 == weights_sha256]
-    return min((value for value in values if value is not None), key=lambda value: direction.sign * value, default=None)
+def _leaderboard_rows(champion_record: dict[str, Any], task: str) -> tuple[list[Row], list[str]]:
+    """The current leaderboard's rows and datasets; none where they were measured on other data."""
+    board = read_json(_BOARD)
+    if board["data_sha256"] != champion_record["data_sha256"]:
+        return [], []
+    rows = [Row(**row) for row in board["contests"][task]["rows"]]
+    return rows, sorted({dataset for row in rows for dataset in row.datasets})
 
 
 def _way_out(incumbent: Registered) -> str:

@@ -16,6 +16,8 @@ from typing import IO, Self
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 
+_BY_HAND = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x28\xb5\x2f\xfd": "compressed by zstd"}
+"""First bytes of archives that Python does not unpack."""
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _CHUNK = 1 << 20
 _MOST_HEADERS = 1 << 20
@@ -25,7 +27,7 @@ _EXTENDED = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
 _DAMAGE = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError),
     RecursionError,  # tarfile's, of a long chain of headers
 )
 
@@ -105,6 +107,9 @@ def extract(archive: Path, target: Path, limits: Limits | None = None) -> None:
         UserError: damaged, encrypted, of another kind; or it holds an absolute path, '..', a drive letter, a link, a
             device, names that differ in case only, or more than `limits` allow.
     """
+    with archive.open("rb") as handle:
+        if what := _BY_HAND.get(handle.read(4)):
+            raise _unknown(archive, what)
     guard = _Guard(archive, limits or Limits())
     unpack = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
     try:
@@ -112,8 +117,16 @@ def extract(archive: Path, target: Path, limits: Limits | None = None) -> None:
             folder.mkdir()
             for path, source in unpack(archive, guard):
                 _write(folder / path, source, guard)
+    except NotImplementedError as error:
+        raise _unknown(archive, f"a zip archive of another kind ({error})") from None
     except _DAMAGE as error:
         raise UserError(f"{archive} is damaged or not a zip or tar archive ({error}); fetch it anew") from None
+
+
+def _unknown(archive: Path, what: str) -> UserError:
+    return UserError(
+        f"{archive} is {what}, which cannot be unpacked here; unpack it by hand and give its folder as `path`"
+    )
 
 
 def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
@@ -124,7 +137,8 @@ def _unpack_zip(archive: Path, guard: _Guard) -> Iterator[tuple[PurePosixPath, I
                 guard.refuse(f"holds {member.filename!r}, a link or a device")
             if member.flag_bits & 1:
                 guard.refuse(f"holds {member.filename!r}, which is encrypted")
-            folder = member.is_dir() or kind == stat.S_IFDIR
+            # Windows' own tool ends a folder's name by a backslash.
+            folder = member.is_dir() or member.filename.endswith("\\") or kind == stat.S_IFDIR
             path = guard.admit(member.filename, member.file_size, folder=folder)
             if folder:
                 yield path, None

@@ -26,7 +26,9 @@ class HashCache:
         self._entries: dict[str, list[Any]] = {}
         self._changed = False
         with contextlib.suppress(OSError, ValueError):  # a missing or damaged cache counts as empty
-            self._entries = json.loads(self.path.read_text(encoding="utf-8"))
+            known = json.loads(self.path.read_text(encoding="utf-8"))
+            if isinstance(known, dict):
+                self._entries = {key: entry for key, entry in known.items() if _is_entry(entry)}
 
     def sha256(self, paths: Sequence[Path]) -> list[str]:
         """The SHA-256 of each file, in order."""
@@ -47,6 +49,10 @@ class HashCache:
             with atomic_path(self.path) as temporary:
                 temporary.write_text(json.dumps(self._entries), encoding="utf-8")
             self._changed = False
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, list) and len(entry) == 4
 
 
 def _stamp(path: Path) -> list[int]:

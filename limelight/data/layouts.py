@@ -10,6 +10,7 @@ from limelight.config import Labels, Layout
 from limelight.config.patterns import NAME, fixed_part
 from limelight.data.patterns import matches
 from limelight.foundation.errors import UserError
+from limelight.imaging.header import EXTENSIONS
 from limelight.models.card import Modality
 
 _SPLIT_NAMES = {
@@ -25,6 +26,11 @@ _SPLIT_NAMES = {
     "validation_set": "val",
     "testing": "test",
     "test_set": "test",
+    # DAVSOD's, where not all of its parts are there.
+    "davsod_training_set": "train",
+    "davsod_validation_set": "val",
+    "davsod_test_set_easy_35": "test",
+    "easy-35": "test",
 }
 
 
@@ -76,9 +82,11 @@ def _listed(image: str, mask: str, listing: str, splits: Iterable[str]) -> Parts
     return tuple(Part(image, mask, split=split, members=listing.format(split=split)) for split in splits)
 
 
+_LISTS = (("train", "val", "test"), ("train", "val"), ("train", "test"), ("train",))
+"""Lists of names that may lie beside a KD-SCFNet dataset's folders."""
 _STILLS: dict[tuple[Modality, Labels], list[Parts]] = {
     ("rgb", "mask"): [
-        (Part("image", "mask", split="train", members="train.txt"),),  # KD-SCFNet
+        *(_listed("image", "mask", "{split}.txt", splits) for splits in _LISTS),  # KD-SCFNet
         *_stills(
             ("images", "GT"),  # SDNet
             ("images", "masks"),  # InSPyReNet, the embedded set
@@ -229,11 +237,13 @@ def split_name(folder: str) -> str:
 def resolve(root: Path, candidates: Iterable[Parts]) -> tuple[Path, Parts] | None:
     """Find the first candidate that fits what is below `root`, and the folder that it is relative to.
 
-    Archives often wrap everything in one folder; as long as `root` holds nothing but one folder, that one is tried too.
+    Archives often wrap everything in one folder; as long as `root` holds one folder and no pictures, that one is tried
+    too. Other files beside it, such as the archive itself, are none of the dataset's.
     """
     candidates = list(candidates)
     while True:
-        inside = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        visible = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        inside = [entry for entry in visible if entry.is_dir() or entry.suffix.lower() in EXTENSIONS]
         wraps = len(inside) == 1 and inside[0].is_dir()
         for parts in candidates:
             if wraps and NAME in parts[0].image and "/" not in parts[0].image:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import PngImagePlugin
 
 from limelight.class_names import checked_classes, folded
 from limelight.config import DatasetRequest
@@ -18,10 +19,11 @@ from limelight.data.catalogue import class_source, default_split, ignores_by_def
 from limelight.data.census import Finding, Reading, findings, note_mask
 from limelight.data.class_source import ClassSource
 from limelight.data.classes import class_names, label_values, present
-from limelight.data.hashes import HashCache
+from limelight.data.hashes import HashCache, list_files
 from limelight.data.index import Entry, portable
-from limelight.data.layouts import require
+from limelight.data.layouts import Parts, locate, require
 from limelight.data.manifest import Sample
+from limelight.data.names import composed, without_suffix
 from limelight.data.splits import assign_splits
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import ASPECT_TOLERANCE, fit_companion
@@ -71,7 +73,9 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
                 f"dataset {request.name} is {entry.sensor}, but its layout names no companion; give `layout: "
                 "{image: ..., mask: ..., companion: ...}` in params.yaml"
             )
-        pairs, problems = pair(root, request.name, tuple(replace(part, include=request.include) for part in parts))
+        parts = tuple(replace(part, include=request.include) for part in parts)
+        pairs, problems = pair(root, request.name, parts)
+        problems += unlisted(root, request.name, parts, pairs)
     source = class_source(request)
     names = _names(root, request, source) if entry.labels == "classes" else {}
     divided = divide(pairs, request, seed)
@@ -87,6 +91,24 @@ def prepare_dataset(request: DatasetRequest, entry: Entry, seed: int, cache: Has
     known = lookup(request.name)
     odd = findings(request.name, readings, soft=known is not None and known.soft_masks)
     return Prepared(samples, problems + unreadable, names, source, odd)
+
+
+def unlisted(root: Path, dataset: str, parts: Parts, pairs: Sequence[Pair]) -> list[Problem]:
+    """List the pictures that have a mask, and that no list of their folder names."""
+    listed = [part for part in parts if part.members and part.mask and not part.clips]
+    used = {one.image for one in pairs}
+    problems = {}
+    for part in listed:
+        images, masks = locate(root, part.image), locate(root, part.mask or "")
+        if images is None or masks is None:
+            continue
+        lists = ", ".join(other.members or "" for other in listed if other.image == part.image)
+        masked = {composed(without_suffix(name)) for name in list_files(masks)}
+        for name, path in list_files(images).items():
+            key = composed(without_suffix(name))
+            if path not in used and part.includes(key) and composed(key + part.mask_suffix) in masked:
+                problems[path] = Problem(dataset, str(path), f"named in no list ({lists})")
+    return list(problems.values())
 
 
 def _names(root: Path, request: DatasetRequest, source: ClassSource) -> dict[int, str]:
@@ -200,12 +222,23 @@ def _check_named(one: Pair, shown: tuple[str, ...]) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """Decode a file that may be truncated, which its header does not show; a PNG with a proper end is complete."""
+    """Decode a file that may be damaged, which its header does not show; a PNG's checksums show it without decoding."""
+    if not _is_whole_png(path):
+        read_image(path)
+
+
+def _is_whole_png(path: Path) -> bool:
+    """Whether a file is a PNG whose chunks all have their checksums, the last one included."""
     with path.open("rb") as handle:
         handle.seek(-min(path.stat().st_size, 16), os.SEEK_END)
-        if handle.read().endswith(_PNG_END):
-            return
-    read_image(path)
+        if not handle.read().endswith(_PNG_END):
+            return False
+    try:
+        with PngImagePlugin.PngImageFile(path) as image:
+            image.verify()
+    except Exception:  # Pillow's, by chunk; decoding decides, which minds not all of them
+        return False
+    return True
 
 
 def _check_fits(path: Path, size: Size, image_size: Size) -> None:

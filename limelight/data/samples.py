@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.models.inputs import Size
+
+Companions = Literal["spread", "stored"]
+"""How companions become input, see `limelight.models.card.Prepare`."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ class SampleStore:
     """Bytes."""
     maps: Path | None = None
     """Folder of a teacher's maps, see `limelight.data.teacher_maps`."""
+    companions: Companions = "spread"
+    """See `decode`."""
     _kept: dict[int, Decoded] = field(default_factory=dict, init=False, repr=False)
     _used: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -153,7 +158,7 @@ class SampleStore:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
-        decoded = self.prepare(decode(self.samples[index], self.maps))
+        decoded = self.prepare(decode(self.samples[index], self.maps, self.companions))
         with self._lock:
             if index not in self._kept and self._used + decoded.nbytes <= self.capacity:
                 self._kept[index] = decoded
@@ -161,11 +166,12 @@ class SampleStore:
         return decoded
 
 
-def decode(sample: Sample, maps: Path | None = None) -> Decoded:
+def decode(sample: Sample, maps: Path | None = None, companions: Companions = "spread") -> Decoded:
     """Read a sample's files. All take the image's size.
 
     Args:
         maps: folder of a teacher's maps; one is read too.
+        companions: 'spread' over the whole of [0, 1], or as they are 'stored'.
 
     Raises:
         UserError: a file is missing or damaged, or its parts do not fit together; names the sample.
@@ -183,7 +189,9 @@ def decode(sample: Sample, maps: Path | None = None) -> Decoded:
             companion_HW = read_companion(sample.companion, depth=sample.sensor == "rgbd")
             if companion_HW.shape != size:
                 companion_HW = fit_to(companion_HW, size, f"companion {sample.companion}")
-            companion_HW = _quantised(spread(companion_HW, sample.sensor), np.uint16)
+            if companions == "spread":
+                companion_HW = spread(companion_HW, sample.sensor)
+            companion_HW = _quantised(companion_HW, np.uint16)
         if maps is not None:
             teacher_HW = stretch(read_map(maps, sample), size)
     except UserError as error:

@@ -1,9 +1,8 @@
 """The division of a dataset into splits: exact counts, the same for one seed whatever order files come in."""
 
+import hashlib
 import math
 from collections.abc import Iterable
-
-import numpy as np
 
 from limelight.foundation.errors import UserError
 
@@ -21,16 +20,19 @@ def share_counts(total: int, shares: dict[str, float]) -> dict[str, int]:
 
 
 def assign_splits(keys: Iterable[str], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """Key -> split, by a seeded permutation of the sorted distinct keys.
+    """Key -> split, by rank: the distinct keys in an order that looks random, each at a place of its own.
+
+    A key that comes or goes moves those at the borders of splits alone, about one per split.
 
     Args:
         keys: what must stay together: sample ids, or clip ids of a video set.
         shares: split -> share; they sum to 1.
+        seed: another one gives another order.
 
     Raises:
         UserError: there are too few keys for every split with a share to have one.
     """
-    ordered = sorted(set(keys))
+    ordered = sorted(set(keys), key=lambda key: _rank(key, seed))
     counts = share_counts(len(ordered), shares)
     empty = [split for split, share in shares.items() if share > 0 and counts[split] == 0]
     if empty:
@@ -38,6 +40,9 @@ def assign_splits(keys: Iterable[str], shares: dict[str, float], seed: int) -> d
             f"{len(ordered)} samples divided by {shares} leave none for {', '.join(empty)}; "
             "give larger shares or more samples"
         )
-    order = np.random.default_rng(seed).permutation(len(ordered))
-    names = [split for split, count in counts.items() for _ in range(count)]
-    return {ordered[position]: split for position, split in zip(order, names, strict=True)}
+    names = (split for split, count in counts.items() for _ in range(count))
+    return dict(zip(ordered, names, strict=True))
+
+
+def _rank(key: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{key}".encode(errors="surrogateescape")).digest()

@@ -14,10 +14,11 @@ from limelight.imaging.kept import place_of
 
 
 def map_path(folder: Path, sample: Sample) -> Path:
-    """Where the map of a picture is; of a picture and its companion, where it has one."""
+    """Where the map of a picture is; of a picture, its companion and its sensor, where it has a companion."""
     digest = sample.sha256
     if sample.companion is not None:
-        digest = hashlib.sha256(f"{digest} {_content(Path(sample.companion))}".encode()).hexdigest()
+        # The sensor: depth is read otherwise than heat, and networks are given which of both it is.
+        digest = hashlib.sha256(f"{digest} {_content(Path(sample.companion))} {sample.sensor}".encode()).hexdigest()
     return place_of(folder, digest)
 
 

@@ -72,8 +72,9 @@ def export(
         calibration: real pictures, for the 8-bit exports; ignored otherwise.
 
     Raises:
-        UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export, or
-            weights that take text prompts or are used in several steps.
+        UserError: an unknown runtime, a package that is not installed, no calibration image for an 8-bit export,
+            weights that take text prompts or are used in several steps, or another project's file that the runtime
+            cannot be given.
     """
     unknown = [runtime for runtime in runtimes if runtime not in EXPORTED]
     if unknown:
@@ -102,6 +103,7 @@ def export(
                 with atomic_path(target.parent) as temporary:
                     temporary.mkdir()
                     _WRITERS[target.parent.name](onnx_path, temporary / target.name, rows)
+                    _open(temporary / target.name)
                     if step_path.exists() and target.parent.name in _WITH_STEP:
                         step = f"{STEP}{target.suffix}"
                         _WRITERS[target.parent.name](step_path, temporary / step, rows)
@@ -109,6 +111,14 @@ def export(
             raise UserError(
                 f"exporting needs the package {error.name}; install it with: pip install 'limelight[export]'"
             ) from error
+        except UserError:
+            raise
+        except Exception as error:  # of each converter, for operators that it does not know
+            if not model.capabilities.opaque:
+                raise
+            reason = " ".join(str(error).split())
+            reason = reason if len(reason) <= 400 else f"{reason[:150]} ... {reason[-250:]}"  # what it is about is last
+            raise UserError(f"{name} cannot be exported ({reason}); {wording.instead}") from error
 
 
 class _Maps(nn.Module):
@@ -174,6 +184,20 @@ def _free_dimensions(part: Tensor, *, fixed: bool) -> dict[int, object]:
     frames = range(1, part.ndim - 3)
     sides = range(part.ndim - 2, part.ndim) if part.ndim > 3 and not fixed else ()
     return dict.fromkeys([0, *frames, *sides], torch.export.Dim.DYNAMIC)
+
+
+def _open(path: Path) -> None:
+    """Open a written file once: better that its export fails than its first use."""
+    if path.suffix == ".xml":
+        from limelight.inference.openvino_core import CORE
+
+        CORE.read_model(path)
+        return
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _copy_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
@@ -244,6 +268,7 @@ _WRITERS = {
     "openvino-fp32": _write_openvino,
     "openvino-int8": _quantise_openvino,
 }
+_ERRORS_ONLY = 3
 _WITH_STEP = {"onnx-fp32", "openvino-fp32"}
 """8-bit exports have none: their value ranges would have to be measured on states, not on pictures."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.inference.runtimes import Runtime, parse
-from limelight.models.weights import read_card
+from limelight.models.weights import empty_network, read_card
 from limelight.models.zoo.names import find_weights_folder, is_ours
 
 FASTEST = "openvino-fp32"
@@ -22,7 +22,8 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
     use below `cache()`, and used from then on.
 
     Args:
-        runtime: 'auto' is served by an export that is there, and makes one only if `lasting`.
+        runtime: 'auto' is served by an export that is there, and makes one only if `lasting` and where one can serve:
+            not of a network whose exports have fixed sides, if its pictures keep their proportions.
         lasting: many pictures are to come, which repay the seconds that an export takes.
 
     Raises:
@@ -39,9 +40,19 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
             f"{chosen.name} is calibrated with pictures like yours: limelight export {name} --runtime {chosen.name} "
             f"--pictures FOLDER -o artifacts/{name}-int8, then --model artifacts/{name}-int8"
         )
-    if runtime == "auto" and not (lasting and chosen.installed) and not chosen.file(_place(folder, chosen)).is_file():
+    there = chosen.file(_place(folder, chosen)).is_file()
+    if runtime == "auto" and not there and (not lasting or not chosen.installed or _takes_no_export(folder)):
         return folder
     return inference_form(folder, chosen)
+
+
+def _takes_no_export(folder: Path) -> bool:
+    """Whether pictures come in sizes of their own, and exports of the network have one."""
+    card = read_card(folder)
+    if card.prepare.policy == "stretch":
+        return False
+    capabilities = empty_network(folder, card).capabilities
+    return capabilities.fixed_export or capabilities.size is not None
 
 
 def inference_form(folder: Path, runtime: Runtime, *, pictures: Path | None = None) -> Path:

@@ -79,7 +79,8 @@ def save_deployed(
     Args:
         sharpness: what `model.sharpen` was called with since; with other maps, they are weights of their own.
     """
-    origin = f"{source} (sha256 {card.provenance.sha256})"
+    # A service shows it to its clients, who need not know where the folder lies on this machine.
+    origin = f"{Path(source).resolve().name} (sha256 {card.provenance.sha256})"
     card = card.derived(made_from=card.provenance.lineage if sharpness is None else "")
     if sharpness is not None:
         origin += f", logits multiplied by {sharpness:g}"

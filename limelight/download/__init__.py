@@ -30,10 +30,11 @@ def download(
     """Fetch a file by HTTP or from Google Drive, unless one of the expected hash is there; one process at a time.
 
     The transfer goes to '<file>.part' and is continued there (HTTP Range, with If-Range so that a changed file is not
-    spliced), after 1, 2, 4, ... seconds. The file gets its name once its hash is right. Proxies are those of the
-    environment (HTTPS_PROXY and so on).
+    spliced), after 1, 2, 4, ... seconds, and anew from 1 once more of it is there than ever before. The file gets its
+    name once its hash is right. Proxies are those of the environment (HTTPS_PROXY and so on).
 
     Args:
+        attempts: that may fail one after another without progress.
         file: where it goes. Without an expected hash, a file that is there is taken as it is.
         pause: waits for so many seconds between attempts.
 
@@ -67,28 +68,39 @@ def _from_drive(order: Order, file: Path, attempts: int) -> None:
 def _transfer(order: Order, file: Path, attempts: int, pause: Callable[[float], None]) -> None:
     part = file.with_name(file.name + ".part")
     order = replace(order, announce=_once(order.announce))
-    for attempt in range(attempts):
+    most, failed = _received(part), 0
+    while True:
         try:
             spliced = receive(order, part)
         except Interrupted as error:
-            if attempt == attempts - 1:
+            received = _received(part)
+            failed = 1 if received > most else failed + 1
+            most = max(most, received)
+            if failed == attempts:
                 raise UserError(
                     f"{order.shown} broke off {attempts} times ({error}); run it again later: it resumes from what was "
                     "received"
                 ) from None
-            print(f"{order.shown}: {error}; trying again in {2**attempt} s", file=sys.stderr)
-            pause(2.0**attempt)
+            seconds = 2 ** (failed - 1)
+            print(f"{order.shown}: {error}; trying again in {seconds} s", file=sys.stderr)
+            pause(float(seconds))
             continue
         try:
             _check(order, part)
         except UserError:
+            most, failed = max(most, _received(part)), failed + 1
             forget(part)
-            if not spliced or attempt == attempts - 1:
+            if not spliced or failed == attempts:
                 raise
             continue
         part.replace(file)
         forget(part)
         return
+
+
+def _received(part: Path) -> int:
+    """Bytes that are there."""
+    return part.stat().st_size if part.is_file() else 0
 
 
 def _once(announce: Announce) -> Announce:

@@ -127,7 +127,7 @@ def _append(order: Order, chunks: Iterator[bytes], length: int, part: Path, star
     free = shutil.disk_usage(part.parent).free
     if length and length + RESERVE > free:
         raise UserError(
-            f"{order.shown} needs {length >> 20:,} MB, but {part.parent} has {free >> 20:,} MB free; free some space"
+            f"{order.shown} needs {length >> 20:,} MiB, but {part.parent} has {free >> 20:,} MiB free; free some space"
         )
     _check_size(order, start + length, part)
     order.announce(start + length if length else None)
@@ -148,17 +148,17 @@ def _check_size(order: Order, size: int, part: Path) -> None:
 
 @contextmanager
 def _shown(order: Order, start: int, length: int) -> Iterator[Callable[[int], None]]:
-    """Show progress in MB; yield what takes the number of bytes that are there."""
+    """Show progress in MiB; yield what takes the number of bytes that are there."""
     done = start >> 20
     silent: AbstractContextManager[Callable[[int, str], None]] = nullcontext(lambda items, note: None)
-    bar = progress((start + length) >> 20, f"fetching {order.name}", "MB", done) if length else silent
+    bar = progress((start + length) >> 20, f"fetching {order.name}", "MiB", done) if length else silent
     with bar as advance:
 
         def show(received: int) -> None:
             nonlocal done
-            if (megabytes := received >> 20) > done:
-                advance(megabytes - done, "")
-                done = megabytes
+            if (mebibytes := received >> 20) > done:
+                advance(mebibytes - done, "")
+                done = mebibytes
 
         yield show
 

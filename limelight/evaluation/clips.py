@@ -7,6 +7,7 @@ and their predecessors). Beside them stands dtSSD, how much the error changes fr
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
+from statistics import multimode
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,23 +40,28 @@ class Changes:
     """How much the error of maps changes from one frame of a clip to the next: dtSSD.
 
     The root mean square over the pixels of (p_t - p_(t-1)) - (g_t - g_(t-1)), maps and masks in [0, 1], a mean over a
-    clip's frames, then over the clips. Erofeev et al., 'Perceptually motivated benchmark for video matting' (BMVC
-    2015).
+    clip's frames, then over the clips. Frames further apart than is usual in their clip do not count.
+    Erofeev et al., 'Perceptually motivated benchmark for video matting' (BMVC 2015).
     """
 
-    by_clip: dict[str, list[float]] = field(default_factory=dict)
-    _before: tuple[str, NDArray[np.float32]] | None = None
+    by_clip: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    """Clip -> how many numbers two frames lie apart, and the change from one to the other."""
+    _before: tuple[str, int, NDArray[np.float32]] | None = None
 
-    def add(self, clip: str, saliency: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-        """Add the next frame of a clip; one whose map has another size than its mask counts as missing."""
+    def add(self, clip: str, saliency: NDArray[np.uint8], truth: NDArray[np.uint8], frame: int = 0) -> None:
+        """Add the next frame of a clip; one whose map has another size than its mask counts as missing.
+
+        Args:
+            frame: its number within the clip; without numbers, frames are all alike far apart.
+        """
         before, self._before = self._before, None
         if saliency.shape != truth.shape:
             return
         error_HW = saliency.astype(np.float32) / np.float32(255) - is_salient(truth).astype(np.float32)
-        if before is not None and before[0] == clip and before[1].shape == error_HW.shape:
-            change = float(np.sqrt(np.square(error_HW - before[1]).mean()))
-            self.by_clip.setdefault(clip, []).append(change)
-        self._before = clip, error_HW
+        if before is not None and before[0] == clip and before[2].shape == error_HW.shape:
+            change = float(np.sqrt(np.square(error_HW - before[2]).mean()))
+            self.by_clip.setdefault(clip, []).append((frame - before[1], change))
+        self._before = clip, frame, error_HW
 
     def miss(self) -> None:
         """Count the next frame as missing: no change is measured across it."""
@@ -65,7 +71,10 @@ class Changes:
         """'dtssd', and of several clips its standard error; nothing without clips."""
         if not self.by_clip:
             return {}
-        clips = [float(np.mean(changes)) for changes in self.by_clip.values()]
+        clips = []
+        for changes in self.by_clip.values():
+            usual = min(multimode(apart for apart, _ in changes))
+            clips.append(float(np.mean([change for apart, change in changes if apart <= usual])))
         error = {"dtssd" + ERROR: standard_error(clips)} if len(clips) > 1 else {}
         return {"dtssd": float(np.mean(clips)), **error}
 
@@ -83,7 +92,7 @@ def _scored(found: Iterable[Found], clips: dict[str, str], changes: Changes) -> 
             if isinstance(saliency, UserError):
                 changes.miss()
             else:
-                changes.add(clip, read_map(saliency), read_truth(mask))
+                changes.add(clip, read_map(saliency), read_truth(mask), sample.frame or 0)
             if counts:
                 yield sample.sample_id, saliency, mask
 

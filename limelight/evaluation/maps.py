@@ -49,7 +49,7 @@ def find_maps(folder: Path, datasets: Datasets) -> dict[str, list[tuple[Sample, 
     """Find the map of each sample, by dataset.
 
     Raises:
-        UserError: maps are missing; the message gives their number and the first five.
+        UserError: maps are missing; the message gives their number and the first five. Or two samples share a map.
     """
     pairs = {name: [(sample, _find(folder, sample)) for sample in group] for name, group in datasets.items()}
     missing = [sample.sample_id for group in pairs.values() for sample, path in group if path is None]
@@ -59,7 +59,15 @@ def find_maps(folder: Path, datasets: Datasets) -> dict[str, list[tuple[Sample, 
             f"{folder} lacks {len(missing)} of {total} maps: {', '.join(missing[:5])}{', ...' if missing[5:] else ''}; "
             "put them there as <dataset>/<name of the image>.png, or take the folder out of evaluate.maps"
         )
-    return {name: [(sample, path) for sample, path in group if path is not None] for name, group in pairs.items()}
+    found = {name: [(sample, path) for sample, path in group if path is not None] for name, group in pairs.items()}
+    first: dict[Path, Sample] = {}
+    for sample, path in (pair for group in found.values() for pair in group):
+        if (other := first.setdefault(path, sample)) is not sample:
+            raise UserError(
+                f"{path} would be the map of both {other.sample_id} and {sample.sample_id}, whose images have the same "
+                "name; name the maps <sample id>.png"
+            )
+    return found
 
 
 def _find(folder: Path, sample: Sample) -> Path | None:

@@ -96,11 +96,11 @@ def predicted(
 
     frames = clip_frames(predictor.card.architecture.inputs)
 
-    def seen_as(sample: Sample) -> tuple[str, str | None]:
+    def seen_as(sample: Sample) -> tuple[str, str, str | None]:
         modality = modality_of(sample, predictor.card) if companions else "rgb"
-        return modality, sample.clip if frames else None
+        return modality, sample.split, sample.clip if frames else None  # a clip's name is unique within its split
 
-    for (modality, clip), alike in groupby(samples, seen_as):
+    for (modality, _, clip), alike in groupby(samples, seen_as):
         while batch := list(islice(alike, frames if frames and clip else batch_size)):
             yield from _predict_batch(predictor, batch, modality, keep, store, is_clip=clip is not None)
 

@@ -116,6 +116,8 @@ def picture_feeds(
     modalities: Sequence[str],
     card: Card,
     size: Size,
+    *,
+    maximum: int | None = None,
 ) -> Feeds:
     """Build a network's inputs from whole pictures, as its card specifies.
 
@@ -123,6 +125,8 @@ def picture_feeds(
         images: uint8 HxWx3 RGB, each of any size.
         companions: one per image, as in `fit_companion`; ignored if the network does not support them.
         modalities: the modality of each picture.
+        maximum: of parts of a picture: the whole one's `largest_value`, which they are normalised by where the card
+            divides by the maximum; None = each array by its own.
 
     Raises:
         UserError: an array is not uint8 HxWx3 or is empty; see also `fit_companion`.
@@ -133,13 +137,20 @@ def picture_feeds(
         cache(_row(image_HW3, companion_HW, modality, card.prepare))
         for image_HW3, companion_HW, modality in zip(images, companions, modalities, strict=True)
     ]
-    return stack(card.architecture.inputs, rows, size, [_table(row, size, card.prepare) for row in rows])
+    return stack(card.architecture.inputs, rows, size, [_table(row, size, card.prepare, maximum) for row in rows])
 
 
-def _table(row: Row, size: Size, prepare: Prepare) -> np.ndarray:
+def largest_value(image_HW3: np.ndarray, size: Size, prepare: Prepare) -> int:
+    """The largest value of a picture at the network's size, 0 to 255."""
+    return int(RESIZE[prepare.filter](image_HW3, size).max())
+
+
+def _table(row: Row, size: Size, prepare: Prepare, maximum: int | None) -> np.ndarray:
     """Tabulate the network's input for each value of this picture; see `levels`."""
-    contrast = 255 / max(int(row(size).image_HW3.max()), 1) if prepare.divide_by == "maximum" else 1.0
-    return levels(prepare.mean, prepare.std, contrast)
+    if prepare.divide_by == "range":
+        return levels(prepare.mean, prepare.std)
+    largest = int(row(size).image_HW3.max()) if maximum is None else maximum
+    return levels(prepare.mean, prepare.std, contrast=255 / max(largest, 1))
 
 
 def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> Row:

@@ -82,8 +82,8 @@ def _logits(map_hw: np.ndarray) -> np.ndarray:
 
 def _apply(slope_HW: np.ndarray, offset_HW: np.ndarray, grey_HW: np.ndarray) -> None:
     """Turn slopes, in place, into probabilities."""
-    logits_HW = cv2.multiply(slope_HW, grey_HW, slope_HW, scale=-1 / 255, dtype=cv2.CV_32F)
-    logits_HW -= offset_HW
-    cv2.exp(logits_HW, logits_HW)
-    logits_HW += 1
-    np.reciprocal(logits_HW, out=logits_HW)
+    cv2.multiply(slope_HW, grey_HW, slope_HW, scale=-1 / 255, dtype=cv2.CV_32F)
+    slope_HW -= offset_HW
+    cv2.exp(slope_HW, slope_HW)
+    slope_HW += 1
+    np.reciprocal(slope_HW, out=slope_HW)

@@ -1,8 +1,10 @@
 """Open a set of weights as a predictor: the command line, the evaluation, services and benchmarks all use `load`."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import check_size
@@ -31,17 +33,32 @@ def load(
         request: how to run it; or `options`, fields of `Request`.
 
     Raises:
+        TypeError: there is no such option.
         UserError: no such weights, runtime or export, no GPU where one is requested, or the network or the runtime does
             not support the request.
     """
     folder = weights_folder(source)
     card = read_card(folder)
-    planned = plan(folder, card, request or Request(**options))
+    planned = plan(folder, card, request or request_of(options))
     kind = predictor_class(card)
     backend = open_backend(planned)
     # Weights that keep proportions get pictures of varying sizes.
     check_size(backend.takes, planned.fixed)
     return kind(planned, backend)
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    """The options of `load` as a request.
+
+    Raises:
+        TypeError: there is no such option; the message names those like it.
+        UserError: as `Request`.
+    """
+    known = [field.name for field in fields(Request)]
+    for name in options.keys() - set(known):
+        close = close_names(name, known) or known
+        raise TypeError(f"load() got an unexpected option {name!r}; did you mean {' or '.join(close)}?")
+    return Request(**options)
 
 
 def predictor_class(card: Card) -> type[SaliencyPredictor] | type[OpenVocabularyPredictor]:

@@ -57,6 +57,18 @@ class OpenVocabularyPredictor(Predictor[Segmentation]):
             output_processing_res=output_processing_res,
         )
 
+    def measure(self, classes: int) -> None:
+        """Measure the memory that a picture of the network's own size needs with this many classes.
+
+        That takes seconds at full size. Predictions of one picture at a time with fewer classes need no measurement of
+        their own then, where these fit.
+
+        Raises:
+            Shortage: such a picture does not fit in memory.
+        """
+        with self._turn:
+            self._choose_batch_size(1, self._size_of(self.card.prepare.size), classes, companion=False)
+
     def prompts_for(self, classes: Sequence[str], template: str | None = None) -> list[str]:
         """Build the network's prompts from class names, and check that the network accepts them.
 

@@ -5,7 +5,9 @@ The command line, the service's start-up and the predictors all use this plan.
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -75,7 +77,7 @@ class Request:
             raise UserError("pictures of their native size have no other size; leave the size or the policy out")
         if self.processing_res is not None and (self.size is not None or self.policy is not None):
             raise UserError(
-                "a processing resolution keeps proportions, and is a size and a policy; give either it or these"
+                "a processing resolution sets size and proportions by itself; leave the size and the policy out"
             )
         if self.high_resolution and (self.processing_res is not None or self.policy not in (None, "stretch")):
             raise UserError("high resolution is reached by tiles of one size; leave the other sizes out")
@@ -159,13 +161,17 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         raise UserError(
             f"the guided filter is for saliency, which {card.architecture.model} does not find; leave it out"
         )
+    exported_size = card.prepare.size
     card = _sized(card, request)
     if request.guided is not None:
         card = card.derived(guided_radius=request.guided)
-    runtime = _runtime(folder, card, request, sampling)
-    device = _device(request.device, runtime)
     stretched = card.prepare.policy == "stretch" and request.processing_res is None
     fixed = fixed_size(card.prepare.size, card.prepare) if stretched else None
+    image = card.architecture.inputs[0].name
+    # Exports are made for the card's own size, which need not be read from their files then.
+    serves = _any if fixed == exported_size else partial(_takes, folder, image, fixed)
+    runtime = _runtime(folder, card, request, sampling, serves)
+    device = _device(request.device, runtime)
     return Plan(request, Path(folder), card, runtime, device, fixed, sampling)
 
 
@@ -177,7 +183,13 @@ def _sized(card: Card, request: Request) -> Card:
     return card.derived(policy=policy, size=size)
 
 
-def _runtime(folder: Path | str, card: Card, request: Request, sampling: Sampling) -> Runtime:
+def _any(runtime: Runtime) -> bool:
+    return True
+
+
+def _runtime(
+    folder: Path | str, card: Card, request: Request, sampling: Sampling, serves: Callable[[Runtime], bool]
+) -> Runtime:
     """Select the runtime; raises a UserError where the requested one does not support the rest of the request."""
     prompts = any(each.source == "prompt" for each in card.architecture.inputs)
     reasons = {
@@ -187,7 +199,7 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
     }
     reason = next((reason for reason, is_true in reasons.items() if is_true), None)
     if request.runtime == "auto":
-        runtime = TORCH if reason else fastest_runtime(folder, request.device)
+        runtime = TORCH if reason else fastest_runtime(folder, request.device, serves)
     else:
         runtime = parse(request.runtime)
     if runtime.exported and reason:
@@ -200,13 +212,43 @@ def _runtime(folder: Path | str, card: Card, request: Request, sampling: Samplin
     return runtime.in_half_precision() if request.half_precision else runtime
 
 
-def fastest_runtime(folder: Path | str, device: Device = "auto") -> Runtime:
-    """Return the fastest full-precision runtime that `folder` has an export for and whose package is installed."""
+def fastest_runtime(folder: Path | str, device: Device = "auto", serves: Callable[[Runtime], bool] = _any) -> Runtime:
+    """Return the fastest full-precision runtime that `folder` has an export for and whose package is installed.
+
+    Args:
+        serves: whether a runtime's export takes pictures of the wanted size.
+    """
     # Asking PyTorch costs its import (seconds), so look for a driver first.
     if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") and _cuda_available()):
         return TORCH
     present = (RUNTIMES[name] for name in _PREFERENCE)
-    return next((runtime for runtime in present if runtime.file(folder).is_file() and runtime.installed), TORCH)
+    usable = (runtime for runtime in present if runtime.file(folder).is_file() and runtime.installed)
+    return next((runtime for runtime in usable if serves(runtime)), TORCH)
+
+
+def _takes(folder: Path | str, image: str, size: Size | None, runtime: Runtime) -> bool:
+    """Whether an export's input `image` takes pictures of this size; None = of any size."""
+    try:
+        sides = _sides(runtime, runtime.file(folder), image)
+    except Exception:  # of a damaged file, by engine: left for whoever opens it in earnest to report
+        return True
+    return all(side in (None, wanted) for side, wanted in zip(sides, size or (0, 0), strict=True))
+
+
+def _sides(runtime: Runtime, path: Path, image: str) -> tuple[int | None, ...]:
+    """Height and width of an export's input; None = any."""
+    if runtime.engine == "openvino":
+        from limelight.inference.openvino_core import CORE
+
+        shape = CORE.read_model(path).input(image).get_partial_shape()
+        return tuple(side.get_length() if side.is_static else None for side in list(shape)[-2:])
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (shape,) = (known.shape[-2:] for known in session.get_inputs() if known.name == image)
+    return tuple(side if isinstance(side, int) else None for side in shape)
 
 
 def _device(requested: Device, runtime: Runtime) -> Literal["cpu", "cuda"]:

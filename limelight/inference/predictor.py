@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from limelight.foundation.errors import UserError, raising_shortage
-from limelight.imaging.feeds import Feeds, as_clip, check_picture, picture_feeds
+from limelight.imaging.feeds import Feeds, as_clip, check_picture, largest_value, picture_feeds
 from limelight.imaging.geometry import area, network_size, proportional_size
 from limelight.imaging.guided import guided
 from limelight.inference.backends.backend import MAX_BATCH_SIZE, Backend
@@ -193,15 +193,16 @@ class Predictor(Generic[Result]):
     def _refined(self, map_Khw: np.ndarray, image_HW3: np.ndarray, size: Size, result_size: Size) -> np.ndarray:
         """The map refined by tiles of `size`, the network's, and with borders at edges, where these are wished."""
         if self.plan.request.high_resolution:
-            map_Khw = refine(image_HW3, map_Khw[0], partial(self._tile, size=size), size)[None]
+            maximum = largest_value(image_HW3, size, self.card.prepare)
+            map_Khw = refine(image_HW3, map_Khw[0], partial(self._tile, size=size, maximum=maximum), size)[None]
         if not self.finish.guided_radius:
             return map_Khw
         guide_HW3 = image_HW3 if image_HW3.shape[:2] == result_size else area(image_HW3, result_size)
         return np.stack([guided(map_hw, guide_HW3, self.finish.guided_radius) for map_hw in map_Khw])
 
-    def _tile(self, tile_hw3: np.ndarray, size: Size) -> np.ndarray:
-        """The network's map_hw of a part of a picture."""
-        feeds = picture_feeds([tile_hw3], [None], ["rgb"], self.card, size)
+    def _tile(self, tile_hw3: np.ndarray, size: Size, maximum: int) -> np.ndarray:
+        """The network's map_hw of a part of a picture whose largest value is `maximum`."""
+        feeds = picture_feeds([tile_hw3], [None], ["rgb"], self.card, size, maximum=maximum)
         with self._turn:
             return self._backend.run(feeds).probability_BKhw[0, 0]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
 
 Engine = Literal["torch", "onnx", "openvino"]
@@ -118,7 +119,10 @@ def parse(name: str) -> Runtime:
         UserError: there is no such runtime.
     """
     if name not in RUNTIMES:
-        raise UserError(f"unknown runtime {name!r}; choose one of: {', '.join(RUNTIMES)}")
+        known = ["auto", *RUNTIMES]
+        close = close_names(name, known)
+        meant = f"did you mean {' or '.join(close)}? Else " if close else ""
+        raise UserError(f"unknown runtime {name!r}; {meant}choose one of: {', '.join(known)}")
     return RUNTIMES[name]
 
 

@@ -7,12 +7,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.imaging.feeds import check_picture, picture_feeds
+from limelight.imaging.images import read_image
 from limelight.inference.backends.backend import Maps
 from limelight.inference.prediction import Prediction, prediction
 from limelight.inference.predictor import Predictor
@@ -37,7 +40,7 @@ class SaliencyPredictor(Predictor[Prediction]):
 
     Example:
         predictor = load("artifacts/sdnet-deploy")
-        saliency_HW = predictor.predict([read_image("photo.jpg")])[0].saliency_HW
+        saliency_HW = predictor.predict(["photo.jpg"])[0].saliency_HW
 
         predictor = load("artifacts/sdnet-rgbd")
         predictor.predict([read_image("photo.jpg")], [read_companion("depth.png", depth=True)])
@@ -45,7 +48,7 @@ class SaliencyPredictor(Predictor[Prediction]):
 
     def predict(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[np.ndarray | Path | str | Image.Image],
         companions: Sequence[np.ndarray | None] | None = None,
         *,
         modality: str | None = None,
@@ -55,7 +58,8 @@ class SaliencyPredictor(Predictor[Prediction]):
         """Predict the saliency map of each picture. No result depends on the other pictures of its batch.
 
         Args:
-            images: uint8 HxWx3 RGB, each of any size.
+            images: uint8 HxWx3 RGB, each of any size; or files, read as by `read_image`; or PIL pictures, taken as
+                their RGB pixels are, neither turned nor brought to sRGB.
             companions: one depth or thermal picture per image, uint8, uint16 or float in [0, 1], HxW of any size with
                 the image's proportions; None for an image that has none.
             modality: what the companions are, 'rgbd' (depth) or 'rgbt' (thermal), for a network that takes both.
@@ -67,13 +71,13 @@ class SaliencyPredictor(Predictor[Prediction]):
             One prediction per picture, in order.
 
         Raises:
-            UserError: an image is not a uint8 HxWx3 array, a companion is of another kind, has no reading or does not
-                        match its image, or the network does not support an input or lacks a required one.
+            UserError: an image is none of these or cannot be read, a companion is of another kind, has no reading or
+                        does not match its image, or the network does not support an input or lacks a required one.
             Shortage: one picture does not fit in memory.
         """
         finish = partial(prediction, finish=self.finish)
         return self._predict(
-            images,
+            [_pixels(image) for image in images],
             companions,
             modality,
             (),
@@ -179,3 +183,9 @@ class SaliencyPredictor(Predictor[Prediction]):
         result = prediction(map_1hw, None, (height, width), milliseconds, finish=self.finish)
         result.milliseconds["post"] = 1000 * (time.perf_counter() - started)
         return result
+
+
+def _pixels(image: np.ndarray | Path | str | Image.Image) -> np.ndarray:
+    if isinstance(image, str | Path):
+        return read_image(image)
+    return np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image

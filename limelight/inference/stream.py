@@ -63,9 +63,16 @@ class Stream:
             raise UserError(f"smoothing must be at least 0 and below 1, got {smoothing:g}")
         frames = 1 if predictor.streams else clip_frames(predictor.card.architecture.inputs) or 1
         if look_ahead is not None and not 0 <= look_ahead < frames:
-            possible = f"0 to {frames - 1} frames" if frames > 1 else "0: it looks at no later frames"
             model = predictor.card.architecture.model
-            raise UserError(f"the look-ahead of {model} is {possible}; change it or leave it out (got {look_ahead})")
+            if frames == 1:
+                raise UserError(
+                    f"a look-ahead (--look-ahead {look_ahead}) is for networks of clips; {model} sees one frame at a "
+                    "time; leave it out"
+                )
+            raise UserError(
+                f"the look-ahead (--look-ahead) of {model} is 0 to {frames - 1} frames, got {look_ahead}; change it or "
+                "leave it out"
+            )
         self._smoothing = smoothing
         self._windows: _Windows
         if predictor.streams:

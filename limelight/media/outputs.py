@@ -15,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.imaging.header import MAX_PIXELS
@@ -120,10 +121,7 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
         colour = (int(kind[1:3], 16), int(kind[3:5], 16), int(kind[5:7], 16))
         return Output(f"colour-{kind[1:].lower()}", _on_colour(colour))
     if not Path(kind).is_file():
-        raise UserError(
-            f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or the path of a picture "
-            "or video"
-        )
+        raise _no_kind(kind)
     name, digest = f"on-{Path(kind).stem}", sha256_file(kind)
     if is_video(kind):
         return Output(name, _on_nothing, digest, moving=Path(kind))
@@ -131,6 +129,19 @@ def output(kind: str, max_pixels: int = MAX_PIXELS) -> Output:
     if photo.omitted:
         raise UserError(f"the background {kind} is not one whole picture: {photo.omitted}")
     return Output(name, _on_picture(photo.image_HW3), digest)
+
+
+def _no_kind(kind: str) -> UserError:
+    """The error for what is neither a kind nor a file."""
+    if "/" in kind or Path(kind).suffix:
+        what = "is a folder" if Path(kind).is_dir() else "does not exist"
+        return UserError(f"{kind} {what}; as --kind give a picture or video, or one of {', '.join(KINDS)}")
+    close = close_names(kind, KINDS)
+    meant = f"did you mean {' or '.join(close)}? Else " if close else ""
+    return UserError(
+        f"unknown kind {kind!r}; {meant}choose one of {', '.join(KINDS)}, a colour as '#rrggbb', or the path of a "
+        "picture or video"
+    )
 
 
 def adjust(saliency_HW: np.ndarray, *, threshold: float | None = None, reverse: bool = False) -> np.ndarray:

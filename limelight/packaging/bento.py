@@ -1,24 +1,18 @@
-"""Building and serving of bentos: one file that holds the service, the weights and their requirements."""
+"""Build and unpack bentos: one file that holds the service, the weights and their requirements."""
 
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from importlib.metadata import requires
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from limelight.config import Package
 from limelight.data.archives import extract
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
+from limelight.inference.runtimes import Engine, parse
 from limelight.models.card import Card
 from limelight.models.families import FAMILIES
 from limelight.models.registry import entry
@@ -34,10 +28,13 @@ if TYPE_CHECKING:
 CODE = {"limelight": "limelight", "models": "limelight/models", "services": "limelight/services"}
 """Repository folder -> its place in a bento, the same as in an installed package."""
 _CACHES = shutil.ignore_patterns("__pycache__")
-START_S, STOP_S = 300.0, 60.0
-_BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pydantic", "simplejpeg")
+_BASE = ("bentoml", "numpy", "opencv-python-headless", "pillow", "pillow-heif", "pydantic", "simplejpeg")
 _VIDEO = ("av", "websockets")
-_RUNTIMES = {"torch": ("torch", "timm", "safetensors"), "onnx": ("onnxruntime",), "openvino": ("openvino",)}
+_ENGINES: dict[Engine, tuple[str, ...]] = {
+    "torch": ("torch", "timm", "safetensors"),
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
+}
 
 
 def build_bento(folder: Path, runtime: str, settings: Package, target: Path, work: Path) -> str:
@@ -64,7 +61,7 @@ def build_bento(folder: Path, runtime: str, settings: Package, target: Path, wor
     facts = _without_null(card.model_dump(mode="json"))  # BentoML refuses null
     with bentoml.models.create(f"{service.name}:{version}", labels=_labels(card), metadata=facts) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
-    _stage(context, card, service, runtime, settings)
+    stage_sources(context, card, service, runtime, settings)
     bento = bentoml.bentos.build_bentofile(service.bentofile, version=version, build_ctx=str(context))
     with atomic_path(target) as temporary:
         bento.export(str(temporary.resolve()))  # a relative path would be resolved against the root
@@ -82,10 +79,14 @@ def _labels(card: Card) -> dict[str, str]:
     return {"model": known.model, "form": known.form, "licence": card.provenance.licence}
 
 
-def _stage(context: Path, card: Card, service: Service, runtime: str, settings: Package) -> None:
+def stage_sources(context: Path, card: Card, service: Service, runtime: str, settings: Package) -> None:
     """Copy the bento's sources to a separate folder; in the repository BentoML would walk environment and data."""
+    family = entry(card.architecture.model).family
     for source, place in CODE.items():
-        shutil.copytree(source, context / place, ignore=_other_families(card) if source == "models" else _CACHES)
+        shutil.copytree(source, context / place, ignore=_other_families(family) if source == "models" else _CACHES)
+    # The registry imports every family that is listed there.
+    families = f'"""The family of networks in this bento."""\n\nFAMILIES = ("{family}",)\n'
+    write_text(context / CODE["models"] / "families.py", families)
     shutil.copy(service.bentofile, context)
     extra = _VIDEO if service.videos else ()
     write_text(
@@ -99,9 +100,9 @@ def _stage(context: Path, card: Card, service: Service, runtime: str, settings: 
     write_json(context / CODE["services"] / "settings.json", limits)
 
 
-def _other_families(card: Card) -> Callable[[str, list[str]], set[str]]:
+def _other_families(family: str) -> Callable[[str, list[str]], set[str]]:
     """The `ignore` of copytree for models/: families that the bento does not serve, and shipped weights."""
-    left_out = {"models": {*FAMILIES} - {entry(card.architecture.model).family}, "models/shipped": {*shipped_names()}}
+    left_out = {"models": {*FAMILIES} - {family}, "models/shipped": {*shipped_names()}}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         return _CACHES(folder, names) | (left_out.get(Path(folder).as_posix(), set()) & set(names))
@@ -121,7 +122,7 @@ def pinned(runtime: str, model: str, others: Sequence[str] = (), lock: Path = Pa
         'name==version', sorted.
 
     Raises:
-        UserError: a package is not in the lock file.
+        UserError: a package is not in the lock file, or there is no such runtime.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -132,9 +133,9 @@ def pinned(runtime: str, model: str, others: Sequence[str] = (), lock: Path = Pa
         if pin.marker is None or pin.marker.evaluate():
             locked[canonicalize_name(pin.name)] = f"{canonicalize_name(pin.name)}{pin.specifier}"
     pinned: dict[str, str] = {}
-    engine = runtime.partition("-")[0]
+    engine = parse(runtime).engine
     own = entry(model).packages if engine == "torch" else ()
-    pending = [Requirement(name) for name in (*_BASE, *_RUNTIMES[engine], *own, *others)]
+    pending = [Requirement(name) for name in (*_BASE, *_ENGINES[engine], *own, *others)]
     while pending:
         package = pending.pop()
         name = canonicalize_name(package.name)
@@ -176,67 +177,3 @@ def packed_weights(unpacked: Path) -> Path:
     if card is None:
         raise UserError(f"{unpacked} holds no weights; dvc repro package makes the bento again")
     return card.parent
-
-
-@contextmanager
-def served(what: str, environment: dict[str, str]) -> Iterator[str]:
-    """Run `bentoml serve <what>` on a free port of this machine; yield its URL once it is ready, stop it afterwards.
-
-    It is served as it was packaged: variables by which the user sets up other services (LIMELIGHT_TOKEN and others)
-    count only where they are in `environment`.
-
-    Raises:
-        UserError: it ended or was not ready within START_S; the message holds the end of its log.
-    """
-    kept = [name for name in os.environ if name == "LIMELIGHT_OFFLINE" or not name.startswith("LIMELIGHT_")]
-    inherited = {name: os.environ[name] for name in kept}
-    with running(["-m", "bentoml", "serve", what, "--host", "127.0.0.1"], environment, inherited) as url:
-        yield url
-
-
-@contextmanager
-def running(
-    arguments: list[str], environment: dict[str, str], inherited: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """As `served`, for any arguments of this Python that accept --port.
-
-    Args:
-        inherited: variables besides `environment`; None = all of this process.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, *arguments, "--port", str(port)]
-    with tempfile.TemporaryFile("w+") as log:
-        variables = {**(os.environ if inherited is None else inherited), **environment}
-        process = subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            _await(process, url, log)
-            yield url
-        finally:
-            _stop(process)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def open_here(request: str | urllib.request.Request, timeout: float) -> Any:
-    """As `urllib.request.urlopen`, of a server on this machine: past the proxy of the environment."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)
-
-
-def _await(process: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> None:
-    deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), open_here(f"{url}/readyz", timeout=5):
-            return
-        time.sleep(0.2)
-    log.seek(0)
-    raise UserError(f"the service did not start: ...{' '.join(log.read().split())[-500:]}")

@@ -2,18 +2,17 @@
 
 import io
 import json
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import httpx
 import numpy as np
 
 from limelight.config import TaskName
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import encode, read_image
-from limelight.packaging.bento import open_here
 from limelight.tasks import task_of
 
 if TYPE_CHECKING:
@@ -24,10 +23,6 @@ ROUNDING = 1.01 / 255
 """Largest difference allowed in a map: rounding to 8 bits, and threads adding in another order."""
 TIES = 0.005
 """Largest share of pixels allowed to have another label: two equally probable classes may swap."""
-_BOUNDARY = "boundary-of-the-parts"
-
-Part = tuple[str, str | None, bytes]
-"""A part of a multipart form: field, file name or None, content."""
 
 
 def served_difference(url: str, folder: Path, runtime: str) -> float:
@@ -42,7 +37,7 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
     measure, limit = PROOFS[task_of(predictor.card).name]
     difference = measure(url, predictor)
     if difference > limit:
-        served = json.loads(_post(f"{url}/describe", b"{}", "application/json"))
+        served = _post(f"{url}/describe", json={}).json()
         raise UserError(
             f"the bento ({served['description']}) differs by {difference:.3g} from {folder}; it does not "
             "hold these weights"
@@ -52,13 +47,14 @@ def served_difference(url: str, folder: Path, runtime: str) -> float:
 
 def _map(url: str, predictor: "SaliencyPredictor") -> float:
     image = _disc((40, 60, 90), (220, 160, 40))
-    parts: list[Part] = [("image", "image.png", encode(image))]
+    files = {"image": ("image.png", encode(image))}
     companion = modality = None
     if predictor.card.architecture.companions:
         companion, modality = _disc(60, 180), predictor.card.architecture.companions[0]
-        parts += [("companion", "companion.png", encode(companion)), ("modality", None, modality.encode())]
+        files["companion"] = ("companion.png", encode(companion))
     expected_HW = predictor.predict([image], [companion], modality=modality)[0].saliency_HW
-    served_HW = read_image(_post_form(f"{url}/predict", parts))[..., 0] / 255
+    data = {"modality": modality} if modality else {}
+    served_HW = read_image(_post(f"{url}/predict", files=files, data=data).content)[..., 0] / 255
     return float(np.abs(served_HW - expected_HW).max())
 
 
@@ -67,9 +63,9 @@ def _labels(url: str, predictor: "OpenVocabularyPredictor") -> float:
 
     image, names = _disc((40, 60, 90), (220, 160, 40)), predictor.card.use.classes[:3] or ("thing", "ground")
     expected_HW = predictor.predict([image], names, background=0.0)[0].labels_HW
-    parts = [("image", "image.png", encode(image)), ("classes", None, json.dumps(names).encode())]
-    answer = _post_form(f"{url}/segment", [*parts, ("background", None, b"0")])
-    with Image.open(io.BytesIO(answer)) as served:
+    data = {"classes": json.dumps(names), "background": "0"}
+    answer = _post(f"{url}/segment", files={"image": ("image.png", encode(image))}, data=data)
+    with Image.open(io.BytesIO(answer.content)) as served:
         return float(np.mean(np.asarray(served) != expected_HW))
 
 
@@ -79,20 +75,8 @@ def _disc(ground: int | tuple[int, ...], colour: int | tuple[int, ...]) -> np.nd
     return cv2.circle(picture, (70, 50), 24, colour, thickness=-1)
 
 
-def _post_form(url: str, parts: list[Part]) -> bytes:
-    lines = []
-    for field, name, content in parts:
-        place = f'; filename="{name}"' if name else ""
-        lines += [f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{place}\r\n\r\n'.encode(), content]
-        lines.append(b"\r\n")
-    body = b"".join([*lines, f"--{_BOUNDARY}--\r\n".encode()])
-    return _post(url, body, f"multipart/form-data; boundary={_BOUNDARY}")
-
-
-def _post(url: str, body: bytes, kind: str) -> bytes:
-    request = urllib.request.Request(url, body, {"Content-Type": kind})
-    with open_here(request, timeout=60) as answer:
-        return answer.read()
+def _post(url: str, **content: Any) -> httpx.Response:
+    return httpx.post(url, **content, timeout=60, trust_env=False).raise_for_status()  # past the environment's proxy
 
 
 PROOFS: dict[TaskName, tuple[Callable[[str, Any], float], float]] = {

@@ -51,7 +51,7 @@ def run(request: Request) -> int:
     """Predict, and write the requested results.
 
     Returns:
-        The exit status: 1 where some pictures failed and are listed, or a video; 130 after Ctrl-C in a video.
+        The exit status: 1 where some pictures failed and are listed, or a video; 130 after Ctrl-C.
 
     Raises:
         UserError: an error found before work begins, or in a single picture or video.
@@ -258,13 +258,21 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second, fail
     )
     if not request.quiet:
         _print_notes([*scanned.notes, *report.notes])
-    summary = f"{report.written} written to {folder}, {report.skipped} already there, {len(report.failures)} failed"
+    if report.interrupted:
+        goes_on = "the same command goes on" + " without --overwrite" * request.overwrite
+        todo = len(scanned.sources) - report.skipped
+        print(f"interrupted: {report.written} of {todo} written to {folder}; {goes_on}", file=sys.stderr)
+        return INTERRUPTED
+    failures = len(report.failures) - report.in_part
+    summary = f"{report.written} written to {folder}, {report.skipped} already there, {failures} failed"
+    summary += f", {report.in_part} in part" if report.in_part else ""
     folder_word = "folder" if scanned.earlier == 1 else "folders"
     skipped_note = f"; {scanned.earlier} {folder_word} of earlier results skipped" if scanned.earlier else ""
     if report.failures:
         path, reason = report.failures[0]
         first = reason if str(path) in reason else f"{path}: {reason}"
-        print(f"error: {summary}; see {folder / FAILURES}{skipped_note}. The first: {first}", file=sys.stderr)
+        word = "error" if failures else "note"
+        print(f"{word}: {summary}; see {folder / FAILURES}{skipped_note}. The first: {first}", file=sys.stderr)
         return 1
     if not request.quiet:
         print(f"{summary}{skipped_note}", file=sys.stderr)

@@ -5,11 +5,12 @@ besides. So each is computed once, by whichever process comes to it, for whateve
 interrupted run goes on where it was, and the result is the same for any number of workers.
 """
 
+import fcntl
 import hashlib
 import json
-import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -30,6 +31,10 @@ from limelight.models.weights import read_card
 IMAGES, MASKS = "images", "masks"
 MARKER = ".limelight-maps.json"
 """File of each written dataset, which alone may be replaced. It is hidden: readers and hashes of datasets skip it."""
+_STORE = re.compile("[0-9a-f]{16}")
+"""Names of the folders that `Teacher.store` returns."""
+_FICLONE = 0x40049409
+"""Linux's request to copy a file by sharing its blocks (ioctl_ficlone(2)); Python has no name for it."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,29 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
+def stores_below(root: Path | None) -> list[Path]:
+    """The folders of any teacher's maps below `root`, see `Teacher.store`, whose contents are no pictures to label."""
+    return [path for path in (root or cache_folder("maps")).glob("*") if _STORE.fullmatch(path.name) and path.is_dir()]
+
+
+def check_names(sources: Sequence[Source]) -> None:
+    """Refuse pictures whose masks would have the same name.
+
+    Raises:
+        UserError: two differ by their suffix alone.
+    """
+    places: dict[str, Source] = {}
+    for source in sources:
+        other = places.setdefault(str(source.below.with_suffix("")), source)
+        if other is not source:
+            raise UserError(f"{other.path} and {source.path} would have the same map; rename one")
+
+
 def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
-    """Write a dataset of the pictures whose maps are in the store: `images` and `masks`, linked where possible.
+    """Write a dataset of the pictures whose maps are in the store: copies, in `images` and `masks`.
+
+    Both may be edited there: neither the pictures nor the store change with them. Disks that can (Btrfs, XFS) keep
+    what is equal once.
 
     Args:
         folder: replaced if this function wrote it.
@@ -129,32 +155,25 @@ def write_dataset(store: Path, sources: Sequence[Source], folder: Path) -> int:
         UserError: two pictures differ by their suffix alone, or `folder` holds something else.
     """
     check_replaceable(folder)
+    check_names(sources)
     count = 0
     with atomic_path(folder) as scratch:
-        for source, made in _made(store, sources):
-            _link(source.path, scratch / IMAGES / source.below)
-            _link(made, scratch / MASKS / source.below.with_suffix(".png"))
-            count += 1
+        for source in sources:
+            made = map_path(store, source.path)
+            if made.is_file():
+                _copy(source.path, scratch / IMAGES / source.below)
+                _copy(made, scratch / MASKS / source.below.with_suffix(".png"))
+                count += 1
         about = {"what": "pictures and a teacher's maps; this folder is replaced as a whole", "maps": store.name}
         (scratch / MARKER).write_text(json.dumps(about), encoding="utf-8")
     return count
 
 
-def _made(store: Path, sources: Sequence[Source]) -> Iterator[tuple[Source, Path]]:
-    places: dict[str, Source] = {}
-    for source in sources:
-        other = places.setdefault(str(source.below.with_suffix("")), source)
-        if other is not source:
-            raise UserError(f"{other.path} and {source.path} would have the same map; rename one")
-        made = map_path(store, source.path)
-        if made.is_file():
-            yield source, made
-
-
-def _link(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file's contents; where the disk can, both share their blocks until one is changed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # another disk, or one without links
-        os.link(source.resolve(), target)
+    with source.open("rb") as reading, target.open("wb") as writing, suppress(OSError):
+        fcntl.ioctl(writing, _FICLONE, reading.fileno())
         return
     shutil.copyfile(source, target)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limelight.champions.record import champion
+from limelight.champions.record import champion, champions
 from limelight.class_names import checked_classes
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
@@ -82,9 +82,13 @@ def check_sources(sources: Sequence[str]) -> None:
     """Refuse what does not exist, before seconds are spent on loading."""
     if "" in sources:
         raise UserError("a source is empty; name a picture, a video or a folder of them ('.' is this one)")
-    for path in (Path(source) for source in sources if source != STREAM):
-        check_link(path)
+    for source in sources:
+        if source == STREAM:
+            continue
+        check_link(path := Path(source))
         with suppress(PermissionError):  # said when it is read
+            if not path.exists() and "://" in source:
+                raise UserError(f"{source}: addresses are not fetched; download it first")
             if not path.exists():
                 raise UserError(f"{path} does not exist; give a picture, a video or a folder of them")
 
@@ -137,7 +141,10 @@ def read_classes(text: str) -> tuple[str, ...]:
     try:
         lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read classes from {text[1:]}: {error}; give a UTF-8 file, one class a line") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(
+            f"cannot read classes from {text[1:]}: {reason}; give a UTF-8 file, one class a line"
+        ) from error
     return checked_classes([line for line in lines if line.strip()])
 
 
@@ -190,7 +197,12 @@ def load_predictor(request: Request) -> AnyPredictor:
     )
     model = request.model
     if model is None:
-        model, won_with = champion("saliency" if request.classes is None else "open-vocabulary")
+        task = "saliency" if request.classes is None else "open-vocabulary"
+        if task == "open-vocabulary" and task not in champions():
+            raise UserError(
+                "--classes needs an open-vocabulary network (--model); none comes with Limelight, see docs/diffusion.md"
+            )
+        model, won_with = champion(task)
         if request.runtime == "auto" and not load_request.needs_pytorch:
             load_request = replace(load_request, runtime=won_with)
     predictor = load(with_export(model, load_request.runtime), load_request)

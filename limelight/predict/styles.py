@@ -24,6 +24,7 @@ from limelight.media.labels import MAX_INDEXED, encode_labels
 from limelight.media.legend import overlay
 from limelight.media.outputs import Layer, Output, adjust, output
 from limelight.media.sources import path_text
+from limelight.media.video.formats import FORMATS
 
 Result = Prediction | Segmentation
 
@@ -61,8 +62,11 @@ class Style:
         name = self.name  # raises for an unknown kind
         if self.file_type == ".npy":
             raise UserError("numbers as they are (.npy) are of kind npy; ask for that kind, and leave the format out")
+        if self.file_type in FORMATS:
+            raise UserError(f"--format {self.file_type[1:]} is for videos, and these are pictures; leave it out")
         if self.file_type not in FILE_TYPES:
-            raise UserError(f"results are {', '.join(FILE_TYPES)} or .npy files, not {self.file_type}; choose another")
+            types = f"{', '.join(FILE_TYPES[:-1])} or {FILE_TYPES[-1]}"
+            raise UserError(f"results are {types} files, not {self.file_type}; choose another")
         if self.kind in EXACT and self.file_type != ".png":
             exact = ".npy" if self.kind == "npy" else ".png"
             raise UserError(

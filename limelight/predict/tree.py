@@ -55,6 +55,10 @@ class Report:
     skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
     """Pictures that failed, lack a result or were used only in part, with the reason."""
+    in_part: int = 0
+    """How many of these have a result, of a part of them."""
+    interrupted: bool = False
+    """Whether Ctrl-C ended it."""
     notes: list[tuple[Path, str]] = field(default_factory=list)
     """Remarks on pictures whose results are complete."""
 
@@ -66,7 +70,12 @@ class Report:
         self.written += 1
         self.notes += [(path, note) for note in picture.photo.notes]
         if picture.photo.omitted:
-            self.failures.append((path, picture.photo.omitted))
+            self.add_in_part(path, picture.photo.omitted)
+
+    def add_in_part(self, path: Path, omitted: str) -> None:
+        """Record a picture with a result of a part of it."""
+        self.failures.append((path, omitted))
+        self.in_part += 1
 
 
 def predict_tree(
@@ -93,6 +102,9 @@ def predict_tree(
         overwrite: replace any existing file where a result goes, including results of other settings.
         quiet: show no progress.
 
+    Returns:
+        What became of them; after Ctrl-C, up to where it was.
+
     Raises:
         UserError: a result would replace a source, another source's result, one of other settings or something that
             this program did not make, or the disk is full.
@@ -112,7 +124,10 @@ def predict_tree(
     }
     todo = [source for source in sources if source not in kept]
     report.skipped = len(kept)
-    report.failures += [(source.path, finished.omitted) for source, finished in kept.items() if finished.omitted]
+    for source, finished in kept.items():
+        if finished.omitted:
+            report.add_in_part(source.path, finished.omitted)
+    written: list[Source] = []
 
     def finish(source: Source, picture: Picture | UserError, prediction: Result | UserError) -> UserError | None:
         if isinstance(picture, UserError):
@@ -121,21 +136,26 @@ def predict_tree(
             return prediction
         error, sizes = _write(job.style, targets[source], picture, prediction)
         stamp = stamps[source]
+        if error is None:
+            written.append(source)
         if error is None and stamp is not None:
             done.add(source.relative, source.path, stamp, sizes, picture.photo.omitted)
         return error
 
     show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
-    with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-        begun = (
-            (chunk, pictures, pool.map(finish, chunk, pictures, _predicted(job, pictures)))
-            for chunk, pictures in _read_ahead(todo, companions, job, pool)
-        )
-        # Each chunk is waited for once the next has been predicted: it is encoded meanwhile.
-        for (chunk, pictures, errors), _ in pairwise(chain(begun, [((), (), ())])):
-            for source, picture, error in zip(chunk, pictures, errors, strict=True):
-                report.add(source.path, picture, error)
-            advance(len(chunk), "")
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool, show as advance:
+            begun = (
+                (chunk, pictures, pool.map(finish, chunk, pictures, _predicted(job, pictures)))
+                for chunk, pictures in _read_ahead(todo, companions, job, pool)
+            )
+            # Each chunk is waited for once the next has been predicted: it is encoded meanwhile.
+            for (chunk, pictures, errors), _ in pairwise(chain(begun, [((), (), ())])):
+                for source, picture, error in zip(chunk, pictures, errors, strict=True):
+                    report.add(source.path, picture, error)
+                advance(len(chunk), "")
+    except KeyboardInterrupt:
+        report.interrupted, report.written = True, len(written)  # those of the chunk in hand, too
     report.failures.sort()
     list_failures(folder / FAILURES, report.failures, [*given, *(source.path for source in sources)])
     return report

@@ -251,7 +251,11 @@ def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, back
 
 def say(report: VideoReport, name: str) -> None:
     """Print what became of a clip."""
-    state = "interrupted; playable so far" if report.interrupted and report.frames else "written"
-    print(f"{report.target}: {report.frames} frames {state}", file=sys.stderr)
+    if report.interrupted and not report.frames:
+        print(f"{name}: interrupted before the first frame; nothing was written", file=sys.stderr)
+    else:
+        frames = f"{report.frames} frame{'s' if report.frames != 1 else ''}"
+        state = "interrupted; playable so far" if report.interrupted else "written"
+        print(f"{report.target}: {frames} {state}", file=sys.stderr)
     for note in report.notes:
         print(f"note: {name}: {note}", file=sys.stderr)

@@ -113,13 +113,19 @@ def run_videos(request: Request, videos: Sequence[Found]) -> tuple[int, Failures
         raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
     job, suffix = _job(request, named if one else None)
     if one and named:
-        return _run_each(job, {Path(target): videos[0]}, raising=True)
+        return _run_each(job, {Path(target): videos[0]}, raising=True)[:2]
     folder = Path(target or f"results/{job.style.name}")
     if folder.is_file():
         raise UserError(f"{folder} is a file, but results need a folder or a {suffix} file; choose another --output")
     places = {folder / f"{video.place}{suffix}": video for video in videos}
-    status, failures = _run_each(job, places, raising=one, done=Finished(folder, job), overwrite=request.overwrite)
+    done = Finished(folder, job)
+    status, failures, written = _run_each(job, places, raising=one, done=done, overwrite=request.overwrite)
     list_failures(folder / FAILURES, failures, [absolute(video.path) for video in videos])
+    if not one and not request.quiet and status != INTERRUPTED:
+        there = len(places) - written - len(failures)
+        listed = f"; see {folder / FAILURES}" if failures else ""
+        summary = f"{written} written to {folder}, {there} already there, {len(failures)} failed{listed}"
+        print(f"videos: {summary}", file=sys.stderr)
     return status, failures
 
 
@@ -165,9 +171,14 @@ def _stamp(video: Found) -> Stamp | None:
 
 def _run_each(
     job: VideoJob, places: Mapping[Path, Found], *, raising: bool, done: Finished | None = None, overwrite: bool = False
-) -> tuple[int, Failures]:
-    """Predict clips into files, but those that are there; the error of one is raised, or printed before the next."""
+) -> tuple[int, Failures, int]:
+    """Predict clips into files, but those that are there; the error of one is raised, or printed before the next.
+
+    Returns:
+        The exit status, the clips that failed, and the number of those written.
+    """
     failures: Failures = []
+    written = 0
     for place, video in places.items():
         try:
             _refuse_to_destroy(place, video.path, job.style)
@@ -187,8 +198,9 @@ def _run_each(
         if done is not None and report.frames:
             done.add(place, video, report)
         if report.interrupted:
-            return INTERRUPTED, failures
-    return (1 if failures else 0), failures
+            return INTERRUPTED, failures, written
+        written += 1
+    return (1 if failures else 0), failures, written
 
 
 def _options_of_pictures(request: Request) -> dict[str, object]:

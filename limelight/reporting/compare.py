@@ -16,7 +16,8 @@ from limelight.reporting.leaderboard import Contest, Leaderboard
 from limelight.reporting.page import Diagram, html, markdown
 from limelight.reporting.results import chosen_metrics, results_csv, results_tex
 from limelight.reporting.rows import Report, Row, read_reports, row_of_maps, rows_of, with_speed_ups
-from limelight.reporting.rule import choose_champion, metric_of
+from limelight.reporting.rule import choose_champion, metric_of, value_of
+from limelight.reporting.tables import comparable_means
 from limelight.tasks import TASKS, get_task
 from limelight.tasks.task import Task
 
@@ -52,7 +53,8 @@ def compare(
     Raises:
         UserError: nothing to compare, a folder of maps is incomplete, an unknown metric, or no row satisfies a rule.
     """
-    readings, left_out = read_reports(reports, names, manifest_hash(samples))
+    hashed = manifest_hash(samples)
+    readings, left_out = read_reports(reports, names, hashed) if names or not settings.maps else ([], {})
     by_id = {sample.sample_id: sample for sample in samples}
     contests: dict[str, Contest] = {}
     pictures: Pictures = {}
@@ -69,8 +71,7 @@ def compare(
             f"{report.about['artifact']} ({name})": reason for name, reason in report.about["left_out"].items()
         }
     hardware = sorted({f"{report.about['hardware']}, {report.about['threads']} threads" for report in readings})
-    hashes = manifest_hash(samples), _data_hash(samples, trees)
-    return Leaderboard(contests, hardware, reproduce, *hashes, left_out), pictures
+    return Leaderboard(contests, hardware, reproduce, hashed, _data_hash(samples, trees), left_out), pictures
 
 
 def gallery(
@@ -121,9 +122,11 @@ def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:
     """Sort rows by the rule's metric, whether eligible as champion or not; rows without a value come last."""
     sign = metric_of(rule, task).sign
 
+    known = sorted({dataset for row in rows for dataset in row.datasets})
+
     def key(row: Row) -> tuple[float, str]:
-        figures = row.mean if rule.dataset is None else row.datasets.get(rule.dataset, {})
-        return sign * figures[rule.metric] if rule.metric in figures else float("inf"), row.name
+        value = value_of(row, rule, known)
+        return float("inf") if value is None else sign * value, row.name
 
     ranked = sorted(with_speed_ups(rows), key=key)
     return Contest(ranked, choose_champion(rows, rule, task), chosen_metrics(rule, ranked, task))
@@ -131,17 +134,17 @@ def _contest(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Contest:
 
 def _diagram(task: Task[Any, Any], contest: Contest, folder: Path) -> Diagram:
     """Plot quality over speed, for a light and for a dark page."""
-    key = contest.champion.metric
+    key, means = contest.champion.metric, comparable_means(contest)
     points = [
         Point(
             row.artifact.removesuffix("-deploy"),
             f"{row.runtime}, {row.form}",
             row.network_ms,
-            row.mean[key],
+            mean[key],
             row.parameters,
         )
-        for row in contest.rows
-        if row.network_ms and row.parameters is not None and key in row.mean
+        for row, mean in zip(contest.rows, means, strict=True)
+        if row.network_ms and row.parameters is not None and key in mean
     ]
     metric, count = task.metrics[key], len(contest.datasets)
     quality = f"{metric.label}, mean over {count} datasets" if count > 1 else metric.label

@@ -9,7 +9,7 @@ from limelight.foundation.errors import UserError
 from limelight.reporting.leaderboard import Contest
 from limelight.reporting.rows import Row
 from limelight.reporting.rule import MEAN
-from limelight.reporting.tables import Cell, measured, scored_cells
+from limelight.reporting.tables import Cell, comparable_means, measured, scored_cells
 from limelight.tasks.task import Metric, Task
 
 _TEX_ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
@@ -75,7 +75,7 @@ def results_tex(contest: Contest, metrics: Mapping[str, Metric]) -> str:
 def _groups(contest: Contest) -> dict[str, list[dict[str, float]]]:
     """Dataset -> figures of each row; of several datasets, their mean comes last."""
     groups = {name: [row.datasets.get(name, {}) for row in contest.rows] for name in contest.datasets}
-    return groups | ({MEAN: [row.mean for row in contest.rows]} if len(groups) > 1 else {})
+    return groups | ({MEAN: comparable_means(contest)} if len(groups) > 1 else {})
 
 
 def _number(figures: Mapping[str, float], name: str) -> str:

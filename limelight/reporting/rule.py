@@ -54,7 +54,7 @@ def choose_champion(rows: Sequence[Row], rule: Rule, task: Task[Any, Any]) -> Ch
         raise UserError(
             f"no evaluated artifact has {rule.metric} on {where}; evaluate one, or change compare.{task.name}.dataset"
         )
-    within = [row for row in candidates if _excess(row, rule) <= 1]
+    within = [row for row in candidates if excess(row, rule) <= 1]
     if not within:
         raise UserError(_nothing_within_limits(candidates, rule))
     figures = {row.name: value for row in within if (value := values[row.name]) is not None}
@@ -105,7 +105,7 @@ def _cost(row: Row) -> tuple[float, int, str, str]:
     return row.total_ms or 0.0, row.parameters or 0, row.artifact, row.runtime
 
 
-def _excess(row: Row, rule: Rule) -> float:
+def excess(row: Row, rule: Rule) -> float:
     """Return the row's largest ratio of value to limit; above 1, it breaks a limit."""
     limits = ((row.parameters, rule.max_parameters), (row.total_ms, rule.max_latency_ms))
     return max(((figure or 0) / limit for figure, limit in limits if limit is not None), default=0.0)
@@ -132,7 +132,7 @@ def _reason(winner: Row, equals: int, within: int, left: int, rule: Rule, metric
 
 
 def _nothing_within_limits(candidates: list[Row], rule: Rule) -> str:
-    nearest = min(candidates, key=lambda row: (_excess(row, rule), *_cost(row)))
+    nearest = min(candidates, key=lambda row: (excess(row, rule), *_cost(row)))
     return (
         f"none of {len(candidates)} rows keeps within {_limits(rule)} (compare in params.yaml); the nearest is "
         f"{nearest.name} with {nearest.parameters:,} parameters and {nearest.total_ms:.1f} ms; "

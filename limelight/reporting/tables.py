@@ -57,10 +57,16 @@ def tables(board: Leaderboard) -> list[Table]:
         metrics = measured(contest.rows, task.metrics)
         made.append(_networks(task.title, contest, metrics))
         if len(datasets) > 1:
-            means = {row.name: row.mean for row in contest.rows}
+            names = [row.name for row in contest.rows]
+            means = dict(zip(names, comparable_means(contest), strict=True))
             made.append(_metrics("Mean over the datasets", means, metrics))
         made += [_metrics(dataset, _of_dataset(contest.rows, dataset), metrics) for dataset in datasets]
     return made
+
+
+def comparable_means(contest: Contest) -> list[dict[str, float]]:
+    """Return each row's means over the datasets; empty where it lacks one: means over fewer are not comparable."""
+    return [row.mean if row.datasets.keys() == {*contest.datasets} else {} for row in contest.rows]
 
 
 def measured(rows: Sequence[Row], metrics: Mapping[str, Metric]) -> dict[str, Metric]:
@@ -72,7 +78,8 @@ def measured(rows: Sequence[Row], metrics: Mapping[str, Metric]) -> dict[str, Me
 def _networks(title: str, contest: Contest, metrics: Mapping[str, Metric]) -> Table:
     """Build the table of networks and speeds, with the metrics that the champion was chosen by."""
     best = contest.champion
-    decisive = [row.mean if best.dataset == MEAN else row.datasets.get(best.dataset, {}) for row in contest.rows]
+    of_dataset = [row.datasets.get(best.dataset, {}) for row in contest.rows]
+    decisive = comparable_means(contest) if best.dataset == MEAN else of_dataset
     metric = {best.metric: metrics[best.metric]}
     table = Table(title, ["row", *_headings(metric), *_FACTS], [])
     for row, scores in zip(contest.rows, scored_cells(decisive, metric), strict=True):

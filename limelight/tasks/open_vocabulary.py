@@ -69,10 +69,10 @@ class OpenVocabulary(Task["OpenVocabularyPredictor", "ClassScores"]):
         from limelight.evaluation.open_vocabulary import classes_timed
         from limelight.models.cost import count_macs
 
-        size, prompts = card.prepare.size, len(classes_timed(datasets))
+        size, steps, prompts = card.prepare.size, card.use.denoise_steps, len(classes_timed(datasets))
         return {
-            "macs": count_macs(network, *size, prompts=prompts),
-            "macs_of_one": count_macs(network, *size),
+            "macs": count_macs(network, *size, prompts=prompts, steps=steps),
+            "macs_of_one": count_macs(network, *size, steps=steps),
             "prompts": prompts,
         }
 

@@ -84,7 +84,9 @@ class Saliency(Task["SaliencyPredictor", "SaliencyScores"]):
     def cost(self, network: "Network", card: "Card", datasets: Datasets) -> dict[str, int]:
         from limelight.models.cost import count_macs
 
-        return {} if network.capabilities.opaque else {"macs": count_macs(network, *card.prepare.size)}
+        if network.capabilities.opaque:
+            return {}
+        return {"macs": count_macs(network, *card.prepare.size, steps=card.use.denoise_steps)}
 
     def panel(
         self, predictor: "SaliencyPredictor", sample: "Sample", settings: Evaluate, note: str

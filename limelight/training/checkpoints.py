@@ -16,7 +16,7 @@ from limelight.config import Run
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 """Incremented when a code change makes the same settings train differently; older states are then not resumed."""
 
 KEEP = 2

@@ -17,8 +17,14 @@ def make_average(network: nn.Module, decay: float) -> AveragedModel:
 
     The n-th update (from 0) is a copy for n = 0 and then `average += (1 - d) * (weights - average)` with
     `d = min(decay, (1 + n) / (10 + n))`: a short training's average forgets its random start all the same.
+
+    Frozen parameters are the network's own, in memory and in a saved state: their average is themselves.
     """
-    return AveragedModel(network, multi_avg_fn=_average(decay), use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=_average(decay), use_buffers=True)
+    for averaged, value in zip(average.module.parameters(), network.parameters(), strict=True):
+        if not value.requires_grad:
+            averaged.data = value.data
+    return average
 
 
 def _average(decay: float) -> Callable[[PARAM_LIST, PARAM_LIST, Tensor | int], None]:
@@ -44,14 +50,15 @@ def averaged_network(average: AveragedModel) -> Network:
 def mixed_with(network: Network, start: Mapping[str, Tensor], share: float) -> Network:
     """Return a copy of a network whose weights are `share` of its start's, and the rest its own.
 
-    A fine-tuned network keeps so more of what it knew before (WiSE-FT: Wortsman et al., CVPR 2022).
+    A fine-tuned network keeps so more of what it knew before (WiSE-FT: Wortsman et al., CVPR 2022). Of an adapter's
+    update B A only B is mixed: B starts at zero, and mixing both factors would scale the update by (1 - share)^2.
 
     Args:
         start: the state dict that it started from.
     """
     mixed = deepcopy(network)
     for name, value in mixed.state_dict().items():
-        if value.is_floating_point():
+        if value.is_floating_point() and ".lora_A." not in name:
             value.lerp_(start[name].to(value), share)
     return mixed
 

@@ -1,6 +1,6 @@
 """A teacher that sees each picture once, before the training."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from limelight.config import Run
-from limelight.data.loader import evaluation_batches
+from limelight.data.batches.ahead import from_thread
+from limelight.data.batches.maker import BatchMaker
+from limelight.data.batches.plans import Plan
 from limelight.data.manifest import Sample
-from limelight.data.samples import Batch
+from limelight.data.samples import Batch, SampleStore
 from limelight.data.teacher_maps import map_path
 from limelight.foundation.errors import UserError
 from limelight.imaging.kept import write_map
@@ -54,19 +56,8 @@ class KeptMaps(Teacher):
             teacher.to(device)
             if run.compute.channels_last:
                 teacher.to(memory_format=torch.channels_last)
-            batches = evaluation_batches(
-                list(missing.values()),
-                teacher.side or run.size.input,
-                1 if teacher.single_rows or teacher.steps else _BATCH,
-                rank=rank,
-                world=world,
-                device=device,
-                cache_mb=0,
-                mean=mean,
-                std=std,
-                inputs=teacher.inputs,
-            )
-            with closing(batches):
+            own = tuple(missing.values())[rank::world]
+            with closing(_batches(teacher, own, teacher.side or run.size.input, device, mean, std)) as batches:
                 total = -(-len(missing) // world)
                 made = _maps(teacher, batches, accelerator)
                 for sample_id, probability_HW in track(made, total, "making the teacher's maps"):
@@ -76,6 +67,18 @@ class KeptMaps(Teacher):
     def targets(self, batch: Batch) -> Tensor:
         assert batch.teacher_B1HW is not None, "the loader reads the maps"
         return batch.teacher_B1HW
+
+
+def _batches(
+    teacher: NetworkTeacher, samples: tuple[Sample, ...], side: int, device: torch.device, mean: Triple, std: Triple
+) -> Generator[Batch]:
+    """Yield whole pictures stretched to side x side, in order, with their companions as the teacher's card says."""
+    store = SampleStore(samples, lambda decoded: decoded, capacity=0, companions=teacher.companions)
+    windows = tuple((index,) for index in range(len(samples)))
+    maker = BatchMaker(store, windows, frozenset(), mean, std, teacher.inputs)
+    step, places = 1 if teacher.single_rows or teacher.steps else _BATCH, range(len(samples))
+    plans = (Plan(tuple(places[at : at + step]), side, ()) for at in places[::step])
+    return from_thread(maker, plans, device.type == "cuda")
 
 
 def _maps(

@@ -113,12 +113,26 @@ class NetworkTeacher(Teacher):
         self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("own_mean", means[1].view(3, 1, 1), persistent=False)
         self.register_buffer("own_std", stds[1].view(3, 1, 1), persistent=False)
-        self.divides, self.stretches = card.prepare.divide_by == "maximum", card.finish.full_contrast
+        self.divides, self.companions = card.prepare.divide_by == "maximum", card.prepare.companions
+        self.stretches = card.finish.full_contrast and not prompted  # as in prediction, where classes compete
         prompt_KTC = None
         if prompted:
             with torch.no_grad():
                 prompt_KTC = network.encode_prompts([card.use.template.replace("{}", each) for each in classes])
         self.register_buffer("prompt_KTC", prompt_KTC, persistent=False)
+
+    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+        """Check that the batches' companions are those that it was trained on.
+
+        Raises:
+            UserError: it takes them as they are stored, and the batches have them spread over [0, 1].
+        """
+        takes = any(each.source == "companion" for each in self.inputs)
+        if takes and self.companions == "stored" and any(sample.companion for sample in samples):
+            raise UserError(
+                "the teacher's card says that companions are taken as they are stored (prepare.companions), and those "
+                "of a training are spread; set objective.teacher_maps: once, or leave out the companions"
+            )
 
     @torch.no_grad()
     def targets(self, batch: Batch) -> Tensor:

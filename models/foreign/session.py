@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from limelight.foundation.errors import UserError
 
 _ERRORS_ONLY = 4
@@ -36,3 +38,24 @@ def open_session(path: Path, threads: int = 0) -> Any:
             f"ONNX Runtime {onnxruntime.__version__} cannot open {path}: {reason}; get the file anew, with the data "
             "files beside it, or install a newer onnxruntime"
         ) from error
+
+
+def compute(session: Any, output: str, given: dict[str, np.ndarray], what: Path) -> np.ndarray:
+    """Compute an output from the inputs by name, of which one is (1, 3, H, W).
+
+    Args:
+        what: for the message.
+
+    Raises:
+        UserError: an operator fails: the size does not suit it, or memory runs out.
+    """
+    try:
+        (result,) = session.run([output], given)
+    except Exception as error:  # a class of onnxruntime's for each kind
+        height, width = next(iter(given.values())).shape[-2:]
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{what} cannot compute pictures of {height}x{width}; give a size that is a multiple of its stride "
+            f"(--size): {reason}"
+        ) from error
+    return np.asarray(result)

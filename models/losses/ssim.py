@@ -11,6 +11,8 @@ from limelight.models.losses.reduction import mean_over_samples
 WINDOW, SIGMA = 11, 1.5
 """Side of the window and width of its Gaussian, pixels."""
 C1, C2 = 0.01**2, 0.03**2
+_KEPT = ("enabled", "benchmark", "benchmark_limit", "deterministic", "fp32_precision")
+"""cuDNN flags that `torch.backends.cudnn.flags` leaves as they are when they are None."""
 
 
 def ssim_loss(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | None = None) -> Tensor:
@@ -46,9 +48,14 @@ def bce_ssim_iou(logits_B1HW: Tensor, target_B1HW: Tensor, weight_B: Tensor | No
 
 
 def _blurred(map_B1HW: Tensor) -> Tensor:
-    """Weigh each pixel's window by the Gaussian: rows, then columns."""
+    """Weigh each pixel's window by the Gaussian: rows, then columns.
+
+    In full fp32: a variance is a small difference of two blurred maps, which the 10 bits of TF32 (a GPU's default for
+    convolutions) or of fp16 swamp; the denominator then becomes negative.
+    """
     offsets = torch.arange(WINDOW, device=map_B1HW.device, dtype=map_B1HW.dtype) - WINDOW // 2
     weights = torch.softmax(-(offsets**2) / (2 * SIGMA**2), 0)
-    with torch.autocast(map_B1HW.device.type, enabled=False):
+    full_precision = torch.backends.cudnn.flags(**dict.fromkeys(_KEPT), allow_tf32=False)
+    with torch.autocast(map_B1HW.device.type, enabled=False), full_precision:
         rows = F.conv2d(map_B1HW, weights.view(1, 1, 1, -1), padding=(0, WINDOW // 2))
         return F.conv2d(rows, weights.view(1, 1, -1, 1), padding=(WINDOW // 2, 0))

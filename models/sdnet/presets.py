@@ -38,7 +38,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # STDNet (ibid.) on DUTS-TR's stills and the clips of DAVIS, DAVSOD and VOS; its encoder starts from that of an
     # SDNet with batch norm (`parts`). Ours: windows at every frame of a clip, where theirs are cut from it once at each
-    # of three strides.
+    # of three strides. `stride` counts labelled frames: of clips that are labelled at every fifteenth frame, as VOS is,
+    # the frames of a window lie 60 apart.
     "stdnet": {
         "epochs": 60,
         "batch": {"size": 8},

@@ -1,14 +1,25 @@
 """From what a user writes to a weights folder: a path, weights that come with the package, or a published name."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
 from limelight.models import shipped
 from limelight.models.zoo.folder import published_folder, whole_folder
 from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import cache
+
+_ALIASES = {
+    "transparent-background": "inspyrenet-swinb.plus-ultra",
+    "rmbg": "bria-rmbg",
+    "rmbg-2.0": "bria-rmbg",
+    "isnet": "isnet-general-use",
+    "birefnet": "birefnet-general",
+    "inspyrenet": "inspyrenet-swinb.plus-ultra",
+    "stdnet": "sdnet.duts",
+}
+"""What others call these weights, in small letters."""
 
 
 def find_weights_folder(source: Path | str) -> Path:
@@ -46,7 +57,7 @@ def pull_published(names: Sequence[str]) -> Iterator[Path]:
 
 def advice(name: str) -> str:
     """What to write instead of an unknown name."""
-    close = get_close_matches(name, [*shipped.shipped_names(), *PINS], cutoff=0.5)
+    close = close_names(name, [*shipped.shipped_names(), *PINS], _ALIASES)
     listed = "limelight weights lists published ones"
     return f"did you mean {' or '.join(close)}? {listed}" if close else listed
 

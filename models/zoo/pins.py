@@ -33,12 +33,11 @@ def _remover(version: str, file: str, size: int, hash: str, trained_on: tuple[st
     )
 
 
-def _inspyrenet(backbone: str, identifier: str) -> Pin:
-    """InSPyReNet of the paper: trained at 384 pixels, and blended with a second pass of larger pictures."""
-    prepare = {"policy": "shorter", "size": (1280, 1280)}
+def _inspyrenet(content: Checkpoint, identifier: str) -> Pin:
+    """InSPyReNet of the paper, trained at 384 pixels."""
     return Pin(
-        name=f"inspyrenet-{backbone}.duts",
-        content=Checkpoint(f"inspyrenet-{backbone}", 384, {"blend_above": 512}, prepare, _DUTS),
+        name=f"{content.network}.duts",
+        content=content,
         url=_drive(identifier),
         file="latest.pth",
         licence="MIT",
@@ -90,12 +89,17 @@ _ISNET = Onnx(1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), sigmoid=False)
 _ANIME = Onnx(1024, IMAGENET_MEAN, (1.0, 1.0, 1.0), sigmoid=False)
 _RMBG = Onnx(1024, IMAGENET_MEAN, IMAGENET_STD, sigmoid=False)
 
+# Of the authors' test configurations, Res2Net's resizes to 384 x 384 and has no threshold; SwinB's keeps proportions
+# and blends larger pictures with a second pass.
+_RES2NET50 = Checkpoint("inspyrenet-res2net50", 384, trained_on=_DUTS)
+_SWINB = Checkpoint("inspyrenet-swinb", 384, {"blend_above": 512}, {"policy": "shorter", "size": (1280, 1280)}, _DUTS)
+
 _ALL = (
     _remover("plus-ultra", "ckpt_base.pth", 1024, "md5:d692e3dd5fa1b9658949d452bebf1cda", _PLUS_ULTRA),
     _remover("plus-ultra-lr", "ckpt_fast.pth", 384, "md5:9efdbfbcc49b79ef0f7891c83d2fd52f", _PLUS_ULTRA),
     _remover("nightly", "ckpt_base_nightly.pth", 1024, "", ()),
-    _inspyrenet("res2net50", "12moRuU8F0-xRvE16bVg6mkGWDuqYHJor"),
-    _inspyrenet("swinb", "1k5hNJImgEgSmz-ZeJEEb_dVkrOnswVMq"),
+    _inspyrenet(_RES2NET50, "12moRuU8F0-xRvE16bVg6mkGWDuqYHJor"),
+    _inspyrenet(_SWINB, "1k5hNJImgEgSmz-ZeJEEb_dVkrOnswVMq"),
     _sdnet("sdnet", 320, "from_scratch", 3_031_139, "1be3d679e894ac7e5255ebe9f181d4f18e8a5e58627de1aec109f5cad7a1671b"),
     _sdnet(
         "sdnet-a", 384, "from_pretrained", 3_559_983, "fab5d3e8744a203a329ada6750e408430c2bb173da79bdf64b2d9ec313ba65d9"

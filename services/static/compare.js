@@ -27,7 +27,7 @@ export class Compare {
   }
 
   #grab(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return; // a second finger zooms
     this.frame.setPointerCapture(event.pointerId);
     this.handle.focus({ preventScroll: true });
     this.#follow(event);

@@ -8,7 +8,16 @@ export const make = (tag, facts = {}, ...children) => {
   return element;
 };
 
-export const pause = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
+/** Set an element's text; the same text again is not announced again. */
+export const tell = (id, text) => {
+  if (find(id).textContent !== text) find(id).textContent = text;
+};
+
+/** Wait; no longer once a signal aborts. */
+export const pause = (milliseconds, signal) => new Promise(resolve => {
+  const timer = setTimeout(resolve, milliseconds);
+  signal?.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+});
 
 /** Text without its last suffix. */
 export const stem = name => name.replace(/\.[^.]*$/, "");

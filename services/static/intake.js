@@ -4,15 +4,18 @@ import { find } from "./dom.js";
 
 const TYPED = "#ask input:not([type=file])"; // fields for text
 
-/** @param take called with a list of Files, or with {name, reason} in place of one that is none. */
-export function watchIntake(take) {
+/**
+ * @param take called with a list of Files, or with {name, reason} in place of one that is none.
+ * @param none called with why a drop brought no file.
+ */
+export function watchIntake(take, none) {
   for (const input of document.querySelectorAll("input[type=file].pictures")) {
     input.addEventListener("change", () => {
       take([...input.files]);
       input.value = ""; // so that the same file can be chosen again
     });
   }
-  watchDrops(take);
+  watchDrops(take, none);
   document.addEventListener("paste", event => {
     const { files: pasted, types } = event.clipboardData, files = [...pasted];
     if (!files.length) return; // text, for a field
@@ -25,17 +28,22 @@ export function watchIntake(take) {
   }
 }
 
-function watchDrops(take) {
+function watchDrops(take, none) {
   const over = is => document.body.classList.toggle("over", is);
+  const text = event => event.target.matches?.(TYPED) && !event.dataTransfer.types.includes("Files"); // for a field
   document.addEventListener("dragover", event => {
+    if (text(event)) return;
     event.preventDefault();
     over(event.dataTransfer.types.includes("Files"));
   });
   document.addEventListener("dragleave", event => event.relatedTarget === null && over(false));
   document.addEventListener("drop", event => {
+    if (text(event)) return;
     event.preventDefault();
     over(false);
-    take(filesOf(event.dataTransfer));
+    const files = filesOf(event.dataTransfer);
+    if (files.length) take(files);
+    else none("that is a link, not a file; save the picture first");
   });
 }
 

@@ -2,9 +2,6 @@
 
 import { duration, find, make } from "./dom.js";
 
-/** Whether a failure may pass: no answer, a token that was missing, a stalled upload, or a fault of the service. */
-const transient = status => [0, 401, 408, 429].includes(status) || (status >= 500 && status !== 501);
-
 export class List {
   /** @param actions {open, again, remove}, each called with a picture. */
   constructor(task, actions) {
@@ -16,13 +13,11 @@ export class List {
   /** Show a picture's state. */
   update(picture) {
     const item = this.items.get(picture) || this.#add(picture);
-    const { state, sent } = picture;
-    item.row.dataset.state = state;
+    item.row.dataset.state = picture.state;
     item.state.textContent = this.#text(picture);
-    item.bar.hidden = state !== "sending" && state !== "computing";
-    if (state === "sending") item.bar.value = sent;
-    else item.bar.removeAttribute("value"); // how far it has computed is not known
-    item.again.hidden = state !== "failed" || !transient(picture.status);
+    item.bar.hidden = !picture.underWay;
+    showShare(item.bar, picture);
+    item.again.hidden = !picture.retryable;
     if (picture.small) drawThumbnail(item.thumbnail, picture);
   }
 
@@ -34,11 +29,15 @@ export class List {
     }
   }
 
+  focus(picture) {
+    this.items.get(picture).open.focus();
+  }
+
   remove(picture) {
     const { row } = this.items.get(picture), near = row.nextElementSibling ?? row.previousElementSibling;
     const focused = row.contains(document.activeElement);
     row.remove();
-    if (focused) (near?.querySelector(".remove") ?? find("start").querySelector("input")).focus();
+    if (focused) (near?.querySelector(".remove") ?? find("file")).focus();
     this.items.delete(picture);
     this.#count();
   }
@@ -65,11 +64,9 @@ export class List {
     return make("button", { type: "button", className, textContent, onclick });
   }
 
-  #text({ state, sent, reason, answer, doing }) {
+  #text({ state, reason, answer, doing }) {
+    if (state === "waiting" && !this.task.ready()) return "waiting for the names of classes";
     if (doing) return doing;
-    if (state === "waiting") return this.task.ready() ? "waiting" : "waiting for the names of classes";
-    if (state === "sending") return sent ? `sending, ${Math.round(100 * sent)} %` : "reading";
-    if (state === "computing") return "computing";
     return state === "failed" ? reason : duration(answer.spent);
   }
 
@@ -77,6 +74,12 @@ export class List {
     find("pictures").hidden = this.items.size === 0;
     find("count").textContent = this.items.size;
   }
+}
+
+/** How much is sent or received; how far the service has computed is not known. */
+export function showShare(bar, { state, share }) {
+  if (share !== null && (state === "sending" || state === "receiving")) bar.value = share;
+  else bar.removeAttribute("value");
 }
 
 function drawThumbnail(canvas, picture) {

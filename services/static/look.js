@@ -22,6 +22,21 @@ export function look() {
 /** What the look is called in a file's name. */
 export const lookName = ({ kind, colour }) => (kind === "colour" ? colour.slice(1) : kind);
 
+/** What the look is called in words. */
+export function lookTitle({ kind, colour, level }) {
+  const title = document.querySelector(`[name=kind][value=${kind}]`).parentElement.textContent.trim();
+  const parts = [kind === "colour" ? `${title} ${colour}` : title];
+  if (level !== null) parts.push(`threshold ${threshold(level).toFixed(2)}`);
+  return parts.join(", ");
+}
+
+/** Whether two looks give the same result. */
+export function sameLook(one, other) {
+  const facts = ({ kind, colour, background, level }) =>
+    JSON.stringify([kind, kind === "colour" && colour, kind === "picture" && background?.key, level]);
+  return facts(one) === facts(other);
+}
+
 /**
  * @param kind the one chosen at first.
  * @param changed called when a control has been changed; with true while a control is being moved.

@@ -25,7 +25,7 @@ export const openVocabulary = {
     const { classes, labels } = JSON.parse(await answer.blob.text());
     const bytes = Uint8Array.from(atob(labels), letter => letter.charCodeAt(0));
     const blob = new Blob([bytes], { type: "image/png" });
-    return { ...answer, classes, labels: { key: `${answer.key} labels`, blob } };
+    return { ...answer, seen: blob, classes, labels: { key: `${answer.key} labels`, blob } };
   },
 
   async before(picture) {

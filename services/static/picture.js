@@ -1,6 +1,6 @@
 /** One picture of the list, and what the service has answered about it. */
 
-import { post } from "./service.js";
+import { passing, post } from "./service.js";
 
 const MAX_ANSWERS = 8;
 let count = 0;
@@ -14,8 +14,8 @@ export class Picture {
     this.id = `picture-${++count}`;
     this.file = file;
     this.companion = companion;
-    this.state = "waiting"; // then "sending", "computing", and "done" or "failed"
-    this.sent = 0; // share, 0 to 1
+    this.state = "waiting"; // then those of `post`'s progress, and "done" or "failed"
+    this.share = 0; // that is sent or received, 0 to 1; null = not known
     this.reason = ""; // why it failed, or why its last other result did
     this.status = null; // HTTP status of the failure
     this.answer = null; // the service's first answer
@@ -58,6 +58,29 @@ export class Picture {
     return this.answers.get(key);
   }
 
+  /** Whether a request for it is being worked on. */
+  get underWay() {
+    return ["sending", "computing", "receiving", "busy"].includes(this.state);
+  }
+
+  /** What is being done with it, in a few words; "" where there is an answer or a failure. */
+  get doing() {
+    const percent = `${Math.round(100 * this.share)} %`;
+    const words = {
+      waiting: "waiting",
+      sending: this.share ? `sending, ${percent}` : "reading",
+      computing: "computing",
+      receiving: this.share === null ? "receiving" : `receiving, ${percent}`,
+      busy: "the server is busy; trying again",
+    };
+    return words[this.state] ?? "";
+  }
+
+  /** Whether it has failed for what may pass, or for a token that was missing. */
+  get retryable() {
+    return this.state === "failed" && (this.status === 401 || passing(this.status));
+  }
+
   /** Whether it is a video. */
   get moving() {
     return false;
@@ -68,7 +91,7 @@ export class Picture {
     this.abort.abort(new Error("stopped"));
     this.abort = new AbortController();
     this.answers.clear();
-    Object.assign(this, { state: "waiting", sent: 0, reason: "", status: null, answer: null });
+    Object.assign(this, { state: "waiting", share: 0, reason: "", status: null, answer: null });
   }
 
   #forget() {

@@ -17,11 +17,11 @@ export class Queue {
     this.running = { true: false, false: false }; // of videos, of pictures
   }
 
+  /** Add pictures, which wait until it runs. */
   add(pictures) {
     this.pictures.push(...pictures);
     pictures.forEach(this.changed);
     for (const picture of pictures) if (picture.state === "idle") this.#look(picture);
-    this.run();
   }
 
   remove(picture) {
@@ -61,11 +61,13 @@ export class Queue {
       await this.#look(picture);
       const problem = await this.#problem(picture);
       if (problem) throw new Error(problem);
-      const progress = share => {
-        if (!signal.aborted) this.#set(picture, { sent: share, state: share < 1 ? "sending" : "computing" });
+      const progress = (state, share) => {
+        if (!signal.aborted) this.#set(picture, { state, share });
       };
       const answer = await (picture.moving ? picture.made(progress) : this.task.first(picture, progress));
-      if (!signal.aborted) this.#set(picture, { state: "done", answer });
+      const small = picture.readable ? null : await smallOf(picture, answer.seen ?? answer.blob);
+      if (!signal.aborted) this.#set(picture, { state: "done", answer, small });
+      else small?.close();
     } catch (error) {
       if (!signal.aborted) this.#set(picture, { state: "failed", reason: error.message, status: error.status ?? null });
     }
@@ -75,8 +77,7 @@ export class Queue {
   async #look(picture) {
     if (picture.readable !== null) return;
     if (this.limits && (await this.#problem(picture))) return; // too large to be decoded here either
-    const small = picture.moving ? firstFrame(picture.file) : thumbnail(picture.file).catch(() => null);
-    picture.small = await small;
+    picture.small = await smallOf(picture, picture.file);
     this.#set(picture, { readable: picture.small !== null });
   }
 
@@ -89,3 +90,6 @@ export class Queue {
     this.changed(picture);
   }
 }
+
+/** A small picture of a file, an ImageBitmap; null where the browser cannot read it. */
+const smallOf = ({ moving }, blob) => (moving ? firstFrame(blob) : thumbnail(blob).catch(() => null));

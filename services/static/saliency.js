@@ -20,8 +20,8 @@ export const saliency = {
 
   async first(picture, progress) {
     const cutout = await ask(picture, CUTOUT, null, progress);
-    if (!picture.readable) await ask(picture, CUTOUT, 0);
-    return cutout;
+    if (picture.readable) return cutout;
+    return { ...cutout, seen: (await ask(picture, CUTOUT, 0, progress)).blob }; // the picture as the service reads it
   },
 
   /** What stands left of the handle, as a drawing. */

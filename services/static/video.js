@@ -33,12 +33,10 @@ export class Video extends Picture {
     return [this.file, ...this.fields.map(([, value]) => value).filter(value => value instanceof File)];
   }
 
-  /** What is being done with it, in a few words; "" where there is an answer or a failure. */
   get doing() {
     if (this.state === "idle") return "not made yet";
-    if (this.state === "waiting") return "waiting";
-    if (this.state === "sending") return `sending, ${Math.round(100 * this.sent)} %`;
-    return this.state === "computing" ? `computing for ${duration(performance.now() - this.since)}` : "";
+    if (this.state === "computing") return `computing for ${duration(performance.now() - this.since)}`;
+    return super.doing;
   }
 
   /**
@@ -52,15 +50,22 @@ export class Video extends Picture {
     this.reset();
   }
 
+  /** Make it no longer; the file stays. */
+  stop() {
+    this.reset();
+    this.state = "idle";
+  }
+
   /** Have it made. @returns the answer of `post`. */
   made(progress) {
-    const watch = share => {
-      if (share === 1) this.since = performance.now();
-      progress(share);
+    const watch = (state, share) => {
+      if (state === "computing") this.since = performance.now();
+      progress(state, share);
     };
-    // Not sent again by itself: it may be large, and others that wait take minutes.
-    const { signal } = this.abort;
-    return post("video", [["video", this.file], ...this.fields], { progress: watch, signal, tries: 1 });
+    // Not sent again by itself: it may be large, and others that wait take minutes. So may this one, in silence; the
+    // service ends what takes too long, and a person can stop it.
+    const { signal } = this.abort, facts = { progress: watch, signal, tries: 1, patience: Infinity };
+    return post("video", [["video", this.file], ...this.fields], facts);
   }
 
   /** The file that the service made, as {blob, name}. */

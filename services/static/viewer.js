@@ -3,10 +3,13 @@
 import { Compare } from "./compare.js";
 import { duration, find, make, pause } from "./dom.js";
 import { show, showLatest } from "./drawing.js";
+import { showShare } from "./list.js";
 import { Player } from "./player.js";
 
 const PATIENCE_MS = 300;
-const STEPS = { pre: "preparing", net: "network", post: "finishing" };
+const STEPS = {
+  read: "reading", pre: "preparing", net: "network", post: "finishing", draw: "drawing", encode: "encoding",
+};
 
 export class Viewer {
   /**
@@ -113,25 +116,26 @@ export class Viewer {
 
   /** Show what is known of the picture, in words. */
   describe() {
-    const { name, state, sent, reason, answer, moving, doing } = this.picture;
+    const { name, state, reason, answer, moving, doing, underWay } = this.picture;
     find("name").textContent = name;
-    find("times").textContent = answer ? times(answer) : state === "failed" ? "" : doing || state;
+    find("times").textContent = answer ? times(answer) : doing;
     find("problem").textContent = reason;
     find("frame").hidden = moving || (state === "failed" && !this.before); // there is nothing to show
-    find("making").hidden = !moving || (state !== "sending" && state !== "computing");
-    if (state === "sending") find("making").value = sent;
-    else find("making").removeAttribute("value");
+    find("making").hidden = !moving || !underWay;
+    showShare(find("making"), this.picture);
     find("notes").replaceChildren(...(answer?.notes || []).map(note => make("li", { textContent: note })));
     find("legend").replaceChildren(...(answer?.classes || []).map(legendItem));
-    this.#busy(state === "sending" || state === "computing");
+    this.#busy(underWay);
   }
 }
 
 const put = (canvas, bitmap) => canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
 
-/** "120 ms (network 83 ms, ...)": in all as the browser saw it, and its parts as the service reports them. */
+/** "120 ms in all: network 83 ms, ...": as the browser saw it, the parts that the service reports, and the rest. */
 function times({ spent, steps, frames }) {
-  const parts = Object.entries(steps).map(([name, ms]) => `${STEPS[name] || name} ${duration(ms)}`);
+  const known = Object.entries(steps), rest = spent - known.reduce((sum, [, ms]) => sum + ms, 0);
+  const parts = known.map(([name, ms]) => `${STEPS[name] || name} ${duration(ms)}`);
+  if (known.length && rest >= 0.5) parts.push(`transfer and waiting ${duration(rest)}`);
   if (frames) parts.push(`${frames} frames`);
   return `${duration(spent)} in all${parts.length ? `: ${parts.join(", ")}` : ""}`;
 }

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from limelight.champions.nomination import check_packaged, nominate, set_champion
-from limelight.champions.registry import holder
-from limelight.config import Params
+from limelight.champions.nomination import _judge, check_packaged, nominate, set_champion
+from limelight.champions.registry import Registered, holder
+from limelight.config import Params, Rule
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.models.identity import folder_sha256
@@ -55,7 +55,9 @@ def compared(
         {task: record | {"data_sha256": samples, "folder_sha256": folder_sha256(folder)}},
     )
     row = row_of(name, value, read_card(folder).provenance.sha256, metric)
-    write_json("reports/leaderboard/leaderboard.json", {"contests": {task: {"rows": [row, *others]}}})
+    write_json(
+        "reports/leaderboard/leaderboard.json", {"contests": {task: {"rows": [row, *others]}}, "data_sha256": samples}
+    )
     return row
 
 
@@ -174,6 +176,36 @@ def test_on_other_data_the_champion_s_row_of_the_leaderboard_is_compared(params:
     compared("second", 0.60, seed=2, samples="b" * 64, others=again)
     second = nominate(params)
     assert second.better and "0.6000 against 0.5500 of champion version 1" in second.reason
+
+
+def judged(
+    value: float, ms: float, rule: Rule | None = None, *, folder: str = "f" * 64, data: str = "d" * 64
+) -> tuple[bool, str]:
+    """The verdict on a champion of wF .9, 30 ms, against an incumbent of these figures that is on the board."""
+    rows = [
+        row_of("new", 0.9, "a" * 64) | {"folder_sha256": "e" * 64, "parameters": 1, "total_ms": 30.0},
+        row_of("old", value, "b" * 64) | {"folder_sha256": folder, "parameters": 1, "total_ms": ms},
+    ]
+    write_json("reports/leaderboard/leaderboard.json", {"contests": {"saliency": {"rows": rows}}, "data_sha256": data})
+    record = {"artifact": "new", "metric": "wFm", "dataset": "mean", "value": 0.9, "data_sha256": "d" * 64}
+    incumbent = Registered("limelight", "1", "m", "b" * 64, "f" * 64, {"wFm/mean": value})
+    return _judge(record, "wFm/mean", "e" * 64, incumbent, "saliency", rule or Rule(metric="wFm"))
+
+
+def test_the_alias_follows_the_rule_that_chose_among_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    better, reason = judged(0.9003, 900.0)  # a tie, and slower
+    assert better and "0.9000 against 0.9003 of champion version 1; the leaderboard's rule chose it" in reason
+    for folder in ("f" * 64, "0" * 64):
+        better, reason = judged(0.95, 900.0, Rule(metric="wFm", max_latency_ms=100), folder=folder)
+        assert better and "breaks the limits of compare.saliency" in reason
+
+
+def test_apart_from_the_rule_a_gain_within_a_tie_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, data in (("0" * 64, "d" * 64), ("f" * 64, "0" * 64)):
+        assert not judged(0.8997, 900.0, folder=folder, data=data)[0]
+        assert judged(0.8990, 900.0, folder=folder, data=data)[0]
 
 
 def test_changed_exports_or_cards_are_refused_until_they_are_compared(params: Params) -> None:

@@ -107,6 +107,43 @@ def test_kd_scfnet_list_names_the_members(here):
     assert ids(prepared) == ["set/3", "set/a b"] and {sample.split for sample in prepared.samples} == {"train"}
 
 
+def test_kd_scfnet_lists_of_other_splits(here):
+    """Each list that is there is a split; what none names, though it has a mask, is listed as left out."""
+    root = trees.stills(here / "set", ["1", "2", "3", "4"], "image", "mask")
+    trees.picture(root / "image/unlabelled.jpg")
+    for split, name in (("train", "1"), ("test", "2")):
+        (root / f"{split}.txt").write_text(f"{name}\n")
+    prepared = prepare(root)
+    assert {sample.sample_id: sample.split for sample in prepared.samples} == {"set/1": "train", "set/2": "test"}
+    assert [(Path(problem.path).name, problem.reason) for problem in prepared.problems] == [
+        (f"{number}.jpg", "named in no list (train.txt, test.txt)") for number in (3, 4)
+    ]
+    (root / "val.txt").write_text("3\n4\n")
+    prepared = prepare(root)
+    assert [sample.split for sample in prepared.samples] == ["test", "train", "val", "val"]
+    assert not prepared.problems
+
+
+def test_an_archive_beside_its_folder_hides_nothing(here):
+    root = here / "set"
+    trees.stills(root / "DUTS-TR", ["1", "2"], "DUTS-TR-Image", "DUTS-TR-Mask")
+    (root / "DUTS-TR.zip").write_bytes(b"PK")
+    assert len(prepare(root, "DUTS-TR").samples) == 2
+    other = here / "other"
+    for name in ("a", "more/b"):  # pictures beside a folder are the dataset's too
+        trees.picture(other / f"{name}.jpg")
+        trees.mask(other / f"{name}_mask.png")
+    assert ids(prepare(other, split="test")) == ["set/a", "set/more/b"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"), [("Easy-35", "test"), ("DAVSOD_Test_Set_Easy_35", "test"), ("DAVSOD_Validation_Set", "val")]
+)
+def test_davsod_may_be_there_in_part(here, folder, split):
+    fill(here / "set" / folder, Part("{clip}/Imgs", "{clip}/GT_object_level"), ["0001", "0002"])
+    assert {sample.split for sample in prepare(here / "set", "DAVSOD").samples} == {split}
+
+
 def test_same_name_in_two_folders_not_lost(here):
     trees.stills(here / "set", ["a/1", "b/1", "1"])
     prepared = prepare(here / "set", split="test")
@@ -184,12 +221,19 @@ def test_broken_files_are_left_out(here):
     (root / "images/001.jpg").write_bytes(b"not a picture")
     trees.mask(root / "masks/002.png", size=(60, 20))
     (root / "images/003.jpg").write_bytes((root / "images/003.jpg").read_bytes() + b"a phone's trailing bytes" * 9)
+    for name in ("080", "081"):
+        trees.picture(root / f"images/{name}.png")
+        trees.mask(root / f"masks/{name}.png")
+    damaged = bytearray((root / "images/080.png").read_bytes())
+    damaged[len(damaged) // 2] ^= 255  # and the end is whole
+    (root / "images/080.png").write_bytes(damaged)
     prepared = prepare(root, split="test")
-    assert len(prepared.samples) == 77
-    assert [Path(problem.path).name for problem in prepared.problems] == ["000.jpg", "001.jpg", "002.jpg"]
+    assert len(prepared.samples) == 78
+    names = [Path(problem.path).name for problem in prepared.problems]
+    assert names == ["000.jpg", "001.jpg", "002.jpg", "080.png"]
     for number in range(4, 8):
         (root / f"images/{number:03}.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="7 of 80 samples cannot be used"):
+    with pytest.raises(UserError, match="8 of 82 samples cannot be used"):
         prepare(root, split="test")
 
 
@@ -200,7 +244,7 @@ def test_split_folders(here):
     (here / "set/Unlabelled/RGB").mkdir(parents=True)
     prepared = prepare(here / "set", sensor="rgbt")
     assert ids(prepared) == ["set/test/1", "set/train/1"], "a split without thermal images has no sample"
-    assert split_name("Validation Set") == "val" and split_name("Easy-35") == "easy_35"
+    assert split_name("Validation Set") == "val" and split_name("Easy-35") == "test"
     assert split_name("train2017") == "train" and split_name("val2017") == "val"
 
 

@@ -156,3 +156,34 @@ def test_damaged_and_unknown(tmp_path, target):
     (tmp_path / "photo.zip").write_bytes(b"\xff\xd8\xff\xe0 a photo")
     for name in ("flipped.zip", "a.tgz", "photo.zip"):
         assert "damaged" in refused(tmp_path / name, target)
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    ],
+)
+def test_archives_of_other_programs(tmp_path, target, head, what):
+    (tmp_path / "set.zip").write_bytes(head + bytes(2000))
+    text = refused(tmp_path / "set.zip", target)
+    assert f"{what}, which cannot be unpacked here; unpack it by hand and give its folder as `path`" in text
+
+
+def test_a_zip_of_another_method(tmp_path, target):
+    """Windows packs large files by Deflate64, which Python does not unpack."""
+    path = make_zip(tmp_path / "a.zip", ("a.txt", bytes(5000)))
+    body = path.read_bytes()
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = body.index(mark) + place
+        body = body[:at] + b"\x09\x00" + body[at + 2 :]
+    path.write_bytes(body)
+    assert "unpack it by hand" in refused(path, target)
+
+
+def test_folders_of_windows_zips(tmp_path, target):
+    members = [(zipfile.ZipInfo(name), data) for name, data in (("images\\", b""), ("images\\1.jpg", b"x"))]
+    extract(make_zip(tmp_path / "a.zip", *members), target)
+    assert (target / "images/1.jpg").read_bytes() == b"x"

@@ -305,6 +305,38 @@ def test_pasting_scales_mirrors_and_keeps_soft_edges() -> None:
     np.testing.assert_array_equal(mirrored[:, 40:], plain[:, 40:][:, ::-1])
 
 
+def soft_square(side: int, level: int) -> np.ndarray:
+    """A mask of 255 with a border of this level, on an empty ground of 100 x 100."""
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20 : 20 + side, 20 : 20 + side] = level
+    mask[24 : 16 + side, 24 : 16 + side] = 255
+    return mask
+
+
+def test_a_teacher_that_is_right_stays_right_at_soft_edges() -> None:
+    mask, empty = soft_square(40, 100), np.zeros((100, 100), np.uint8)
+    still = Picture(np.zeros((100, 100, 3), np.uint8), empty, teacher_HW=empty)
+    beyond = np.maximum(mask, 30)  # a little everywhere, where nothing is pasted
+    beyond[22, 22] = 30
+    for teacher in (None, mask, beyond):
+        lent = Picture(np.full((100, 100, 3), 9, np.uint8), mask, teacher_HW=teacher)
+        pasted = PasteEffect(active=True, scale=0.4)(replace(still, lend=lambda at, lent=lent: lent), (32, 32))
+        assert pasted.mask_HW[30:70, 30:70].min() == 100
+        expected = pasted.mask_HW.copy()
+        if teacher is beyond:
+            expected[32, 32] = 30
+        np.testing.assert_array_equal(pasted.teacher_HW, expected)
+
+
+def test_an_object_that_is_enlarged_has_no_blocks() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[:4, :4] = 255
+    ramp = np.repeat(np.arange(100, dtype=np.uint8)[None, :, None] * 60, 100, 0).repeat(3, 2)
+    still = Picture(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), lend=lambda at: Picture(ramp, mask))
+    row = PasteEffect(active=True, scale=1.0, place=(0.0, 0.0))(still, (32, 32)).image_HW3[30, :, 0]
+    assert len(np.unique(row)) > 40 and np.diff(row.astype(int)).max() <= 5, "60 grey levels in 16 steps"
+
+
 def test_pictures_that_nothing_is_pasted_into() -> None:
     paste = PasteEffect(active=True)
     bare = Picture(np.zeros((8, 8, 3), np.uint8))

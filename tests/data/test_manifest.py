@@ -86,8 +86,9 @@ def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
     assert tree_hash(file_hashes(root, again)) != tree_hash(second), "names count too"
 
 
-def test_damaged_cache_is_an_empty_one(tmp_path):
-    (tmp_path / "hashes.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "3", '{"%s": 1}', '{"%s": [1, 2]}'])
+def test_damaged_cache_is_an_empty_one(tmp_path, content):
+    (tmp_path / "hashes.json").write_text(content.replace("%s", str(tmp_path / "set/images/1.jpg")))
     root = trees.stills(tmp_path / "set", ["1"])
     assert file_hashes(root, HashCache(tmp_path / "hashes.json")) == file_hashes(
         root, HashCache(tmp_path / "none.json")

@@ -71,6 +71,17 @@ def test_an_archive_whose_files_were_not_hashed_to_the_end_is_used(server, here,
         ready(request)
 
 
+def test_a_rendered_folder_is_none_of_an_archive(here):
+    """The renderer keeps a record of the same name."""
+    shutil.make_archive(str(here / "set"), "zip", trees.stills(here / "made", ["1"]))
+    folder = here / "data/datasets/mine"
+    trees.stills(folder, ["1"])
+    folder.with_name("mine.json").write_text(json.dumps({"files": {}}))
+    with pytest.raises(UserError, match="exists but was not unpacked from"):
+        unpacked.ensure_unpacked(here / "set.zip", "0" * 64, folder, HashCache())
+    assert not unpacked.is_unpacked("0" * 64, folder)
+
+
 def interrupted(*arguments):
     raise KeyboardInterrupt
 
@@ -151,6 +162,10 @@ def test_local_folder_is_not_copied(here, tmp_path_factory):
 
 
 def test_unknown_name(here):
+    with pytest.raises(
+        UserError, match=r"'NJU2K' is not in the catalogue .*; did you mean NJUD\? Else give it a `path`"
+    ):
+        ready(DatasetRequest(name="NJU2K", split="train"))
     with pytest.raises(UserError, match="'photos' is not in the catalogue"):
         ready(DatasetRequest(name="photos"))
 

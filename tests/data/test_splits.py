@@ -32,6 +32,15 @@ def test_division():
     assert len(set(test[:50]) - set(keys[:100])) > 25, "test samples come from everywhere, not from one end"
 
 
+def test_a_file_more_moves_few():
+    """Published divisions stay what they were as a dataset grows."""
+    keys = [f"set/{number:04}" for number in range(1000)]
+    before = assign_splits(keys, SHARES, seed=0)
+    for new in ("set/0000b", "set/new"):
+        after = assign_splits([*keys, new], SHARES, seed=0)
+        assert sum(before[key] != after[key] for key in keys) < len(SHARES)
+
+
 def test_too_few_samples():
     with pytest.raises(UserError, match=r"3 samples divided by .* leave none for val, test"):
         assign_splits(["a", "b", "c"], SHARES, seed=0)

@@ -134,13 +134,24 @@ def test_sample_rules(checker, tmp_path):
     assert find(problems, "full: at most 5% of the masks are full")
     assert find(problems, "soft: at least 50% of the masks are nearly black and white").detail == "found 0.0"
     assert find(problems, "a companion is not one flat level")
-    assert not [text for text in problems if text.startswith("good:")]
+    assert [text for text in problems if text.startswith("good:")] == ["good: an image is not one flat colour"]
     write_contact_sheet([*good, *full], tmp_path / "sheet.png")
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (2 * 18 + 4 * 144, 4 * 3 * 144, 3) and sheet.std() > 10
     write_contact_sheet([full[0], replace(full[1], companion=None)], tmp_path / "sheet.png")
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (18 + 144, 2 * 3 * 144, 3) and (sheet[18:, 5 * 144 :] == 24).all(), "one has no companion"
+
+
+@pytest.mark.slow
+def test_a_flat_dataset_does_not_hide_among_others(checker, tmp_path):
+    many, flat = make(tmp_path, 60), make(tmp_path, 2, "flat", companion=True)
+    for sample in flat:
+        trees.write(Path(sample.image), np.full((20, 24, 3), 9, np.uint8))
+    table = decoded_table([*many, *flat])
+    problems = failed(checker.check("flat", table, samples_suite(SETTINGS, table)))
+    assert set(find(problems, "flat: an image is not one flat colour").samples) == {one.sample_id for one in flat}
+    assert not [text for text in problems if "good:" in text or "companion" in text]
 
 
 def test_soft_masks_are_meant_in_pascal_s(tmp_path):

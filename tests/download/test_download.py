@@ -54,8 +54,17 @@ def test_a_resumed_download_is_identical(server: FileServer, tmp_path: Path) -> 
     assert len(server.ranges) == 3 and server.ranges[0] is None
     starts = [int(re.findall(r"\d+", str(byte_range))[0]) for byte_range in server.ranges[1:]]
     assert 0 < starts[0] < starts[1] < len(PAYLOAD), "each attempt goes on where the last one stopped"
-    assert waits == [1, 2] and left(tmp_path) == ["set.zip"]
+    assert waits == [1, 1] and left(tmp_path) == ["set.zip"]
     assert server.encodings == {"identity"}, "ranges of what is packed would not fit"
+
+
+def test_attempts_that_bring_more_do_not_count(server: FileServer, tmp_path: Path) -> None:
+    """A large file over a poor line; what brings nothing counts, also between them."""
+    server.break_after = [600_000] * 7
+    server.statuses = [503, 503]
+    file, waits = get(order(server), tmp_path)
+    assert file.read_bytes() == PAYLOAD and len(server.ranges) == 10
+    assert waits == [1, 2, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_a_later_process_goes_on_where_another_was_interrupted(server: FileServer, tmp_path: Path) -> None:
@@ -336,7 +345,7 @@ def test_a_file_larger_than_the_disk_is_not_begun(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("limelight.download.transfer.RESERVE", 1 << 60)
-    with pytest.raises(UserError, match=r"needs 4 MB, but .* MB free; free some space"):
+    with pytest.raises(UserError, match=r"needs 4 MiB, but .* MiB free; free some space"):
         get(order(server), tmp_path)
     assert "set.zip" not in left(tmp_path) and "set.zip.part" not in left(tmp_path)
 

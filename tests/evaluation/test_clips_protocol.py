@@ -78,8 +78,23 @@ def test_no_change_is_measured_across_a_missing_frame(found: list[Found]) -> Non
     for clip, (sample, saliency) in zip("aabcc", found[:5], strict=True):
         assert isinstance(saliency, np.ndarray)
         changes.add(clip, saliency, read_truth(sample.mask or ""))
-    both = [each for steps in changes.by_clip.values() for each in steps]
+    both = [change for steps in changes.by_clip.values() for _, change in steps]
     assert scores.metrics["dtssd"] == pytest.approx(np.mean(both))
+
+
+@pytest.mark.parametrize("spacing", [1, 5])
+def test_no_change_is_measured_across_a_gap_in_the_numbers(found: list[Found], spacing: int) -> None:
+    numbers = [spacing * number for number in (0, 1, 10, 11, 12)]
+    gap = [
+        (replace(sample, frame=number), saliency) for number, (sample, saliency) in zip(numbers, found, strict=False)
+    ]
+    changes = Changes()
+    for clip, (sample, saliency) in zip("aabbb", gap, strict=True):
+        assert isinstance(saliency, np.ndarray)
+        changes.add(clip, saliency, read_truth(sample.mask or ""))
+    each = [change for steps in changes.by_clip.values() for _, change in steps]
+    with Scorer(0) as scorer:
+        assert score_with_clips(scorer, gap).metrics["dtssd"] == pytest.approx(np.mean(each))
 
 
 def test_sets_of_stills_are_scored_as_ever(found: list[Found]) -> None:

@@ -10,10 +10,10 @@ import pytest
 from limelight.config import Evaluate, Rule
 from limelight.data.manifest import manifest_hash
 from limelight.foundation.errors import UserError
-from limelight.reporting.compare import compare, write_leaderboard
-from limelight.reporting.leaderboard import Contest, tracked_results
+from limelight.reporting.compare import _contest, compare, write_leaderboard
+from limelight.reporting.leaderboard import Contest, Leaderboard, tracked_results
 from limelight.reporting.report import write_report
-from limelight.reporting.results import chosen_metrics, results_tex
+from limelight.reporting.results import chosen_metrics, results_csv, results_tex
 from limelight.reporting.rows import Row, read_reports, with_speed_ups
 from limelight.reporting.rule import TIE, choose_champion
 from limelight.reporting.tables import tables
@@ -250,6 +250,17 @@ def test_result_table_as_latex():
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def test_means_over_fewer_datasets_are_neither_ranked_nor_shown() -> None:
+    whole, easy = row("whole", 0.8), row("easy", 0.88, datasets=("ONE",))
+    contest = _contest([easy, whole], WFM, TASK)
+    assert [each.artifact for each in contest.rows] == ["whole", "easy"]
+    networks, mean, *_ = tables(Leaderboard({"saliency": contest}, [], {}, "", ""))
+    for table in (networks, mean):
+        assert table.rows[0][1].best and table.rows[1][1].text == "–"
+    assert r"easy (torch) & \textbf{0.880} & -- & -- \\" in results_tex(contest, TASK.metrics)
+    assert results_csv(contest).splitlines()[2] == "easy,torch,0.880000,,"
 
 
 def test_metrics_of_the_result_table_can_be_chosen():

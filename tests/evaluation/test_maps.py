@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -44,3 +45,12 @@ def test_maps_of_another_size_are_resized_with_a_notice(samples, tmp_path, capsy
     assert scores.resized == [sample.sample_id for sample in samples[6:]]
     assert scores.metrics["mae"] < 0.1
     assert "3 of 3 maps of TWO had another size" in capsys.readouterr().err
+
+
+def test_a_map_of_two_samples_is_refused(samples, tmp_path):
+    write_maps(tmp_path, samples[:1], by_stem=True)
+    pair = [replace(samples[0], sample_id=f"ONE/{clip}/000") for clip in "ab"]
+    with pytest.raises(UserError, match=r"000\.png would be the map of both ONE/a/000 and ONE/b/000.*<sample id>\.png"):
+        evaluate_maps_folder(tmp_path, by_dataset(pair, ["rgb"]), 0)
+    write_maps(tmp_path, pair)
+    assert len(evaluate_maps_folder(tmp_path, by_dataset(pair, ["rgb"]), 0).paths) == 2

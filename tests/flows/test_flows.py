@@ -219,6 +219,22 @@ def test_the_result_is_the_same_for_any_workers(server: str, untrained: Path, tm
 
 
 @pytest.mark.slow
+def test_its_own_results_are_no_pictures(server: str, untrained: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(ROOT / "tests/photos/cat.jpg", photos)
+    places = (str(photos), str(photos / "set"), "--store", str(photos / "maps"), "--workers", "1")
+    for _ in range(2):
+        result = label(server, *places, "--model", str(untrained), "--runtime", "torch")
+        assert result.returncode == 0, result.stderr
+        assert "1 pictures with maps, 0 failed" in result.stderr
+    shutil.copy(photos / "cat.jpg", photos / "cat.jpeg")
+    result = label(server, *places, "--model", str(untrained), "--runtime", "torch")
+    assert result.returncode == 2 and "would have the same map; rename one" in result.stderr
+    assert "in 1 parts" not in result.stderr, "it begins to work"
+
+
+@pytest.mark.slow
 def test_mistakes_are_one_line(server: str, untrained: Path, tmp_path: Path) -> None:
     own = tmp_path / "own/masks/a.png"
     own.parent.mkdir(parents=True)

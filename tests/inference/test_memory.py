@@ -182,6 +182,34 @@ def test_what_a_larger_picture_takes_is_enough_for_a_smaller_one(
     assert counted == [(64, 96), (96, 96)]
 
 
+def test_what_many_prompts_take_is_enough_for_fewer(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load(folders["segdiffusion-tiny"], device="cpu")
+    backend, counted = predictor._backend, []
+    count = backend.picture_bytes
+    monkeypatch.setattr(budget, "_MEASURED_BYTES", {})
+    monkeypatch.setattr(backend, "picture_bytes", lambda *given: (counted.append(given[1]), count(*given))[1])
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 10**12)
+    predictor.measure(64)
+    for prompts in (1, 2, 3):
+        predictor.predict([picture()], [f"thing {number}" for number in range(prompts)], batch_size=1)
+    assert counted == [64]
+    assert budget.fitting_batch_size(backend, (64, 64), ExtraInputs(65), 1) == 1
+    assert counted == [64, 65]
+
+
+def test_prompts_that_memory_does_not_hold_are_one_line(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = load(folders["segdiffusion-tiny"], device="cpu")._backend
+
+    def refuse(texts: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(backend.network, "encode_prompts", refuse)
+    with pytest.raises(Shortage, match="out of memory; name fewer classes"):
+        backend.encode_prompts(["a"])
+
+
 def test_a_companion_is_counted_where_there_is_one(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = load(folders["diffsod-tiny"], device="cpu")
     alone, both = (predictor._backend.picture_bytes((64, 64), 0, companion) for companion in (False, True))

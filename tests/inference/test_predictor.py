@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,16 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
 
+import limelight
+from limelight import cut_out
+from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.geometry import fixed_size, stretch, to_picture
+from limelight.imaging.images import write_png
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.card import Prepare
@@ -41,6 +48,31 @@ def test_result_has_the_pictures_size_and_range(predictor: SaliencyPredictor, he
     assert result.saliency_HW.dtype == np.float32
     assert result.saliency_HW.min() >= 0 and result.saliency_HW.max() <= 1
     assert result.milliseconds.keys() == {"pre", "net", "post"}
+
+
+def test_files_and_pil_pictures_are_taken_as_arrays_are(predictor: SaliencyPredictor, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_png(path, picture(40, 60))
+    with Image.open(path) as opened:
+        found = predictor.predict([picture(40, 60), path, str(path), opened, opened.convert("RGBA")])
+    for each in found[1:]:
+        np.testing.assert_array_equal(each.saliency_HW, found[0].saliency_HW)
+    with pytest.raises(UserError, match="gone"):
+        predictor.predict([tmp_path / "gone.png"])
+
+
+def test_a_cut_out_is_that_of_the_command_line(predictor: SaliencyPredictor, untrained: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", picture(40, 60))
+    command = ["predict", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--kind", "rgba"]
+    assert CliRunner().invoke(app, [*command, "--model", str(untrained), "--device", "cpu"]).exit_code == 0
+    with Image.open(tmp_path / "b.png") as written:
+        np.testing.assert_array_equal(cut_out(tmp_path / "a.png", predictor), np.asarray(written))
+
+
+@pytest.mark.parametrize("opened", [load, limelight.load])
+def test_an_unknown_option_is_told_with_the_nearest(opened: Callable[..., object], untrained: Path) -> None:
+    with pytest.raises(TypeError, match="unexpected option 'runtim'; did you mean runtime"):
+        opened(untrained, runtim="torch")
 
 
 def test_protocol_is_the_networks_own_output(predictor: SaliencyPredictor, untrained: Path) -> None:

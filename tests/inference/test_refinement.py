@@ -1,6 +1,7 @@
 """High resolution by tiles: sharper borders, no seams, nothing found that the whole picture does not show."""
 
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from limelight import load
 from limelight.foundation.errors import UserError
+from limelight.foundation.files import write_json
 from limelight.inference.refinement import levels, refine, spans
+from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.weights import CARD, read_card
 
 TILE = (64, 64)
 
@@ -122,3 +126,19 @@ def test_companions_are_not_refined(taking: Callable[..., Path]) -> None:
     image_HW3, depth_HW = np.zeros((40, 40, 3), np.uint8), np.eye(40, dtype=np.uint8)
     with pytest.raises(UserError, match="high resolution is for pictures alone; leave the companions or the high res"):
         predictor.predict([image_HW3], [depth_HW])
+
+
+def test_tiles_are_normalised_as_the_whole_picture(untrained: Path, tmp_path: Path) -> None:
+    """Where the maximum is divided by, a dark tile stays dark beside a bright one."""
+    weights = shutil.copytree(untrained, tmp_path / "weights")
+    write_json(weights / CARD, read_card(untrained).derived(divide_by="maximum").model_dump(mode="json"))
+    predictor = load(weights, high_resolution=True)
+    image_HW3 = np.random.default_rng(0).integers(0, 100, (128, 128, 3), np.uint8)
+    image_HW3[:40, :40] = 255  # at the network's 64 pixels too
+    seen, run = [], predictor._backend.run
+    predictor._backend.run = lambda feeds, seeds=None: seen.append(feeds["image"]) or run(feeds, seeds)
+    predictor.predict([image_HW3])
+    mean, std = (np.array(value, np.float32)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
+    brightest = [float((each_13HW[0] * std + mean).max()) for each_13HW in seen]
+    assert len(brightest) > 5 and max(brightest) == pytest.approx(1, abs=1e-3)
+    assert min(brightest) == pytest.approx(99 / 255, abs=0.02)

@@ -193,7 +193,7 @@ def test_another_autoencoder_takes_the_place_of_the_network_s(salient: Path, unt
         load(salient, vae=tmp_path / "narrow")
     with pytest.raises(UserError, match=r"absent holds no autoencoder .* config.json is missing"):
         load(salient, vae=tmp_path / "absent")
-    with pytest.raises(UserError, match=r"this network has no autoencoder to replace; leave out .*same"):
+    with pytest.raises(UserError, match=r"this network has no autoencoder to replace; leave out --vae .*same"):
         load(untrained, vae=tmp_path / "same")
     with pytest.raises(
         UserError,

@@ -176,7 +176,7 @@ def test_a_causal_network_needs_no_later_frames(tmp_path: Path) -> None:
     causal = load(tmp_path / "w", device="cpu")
     assert isinstance(causal, SaliencyPredictor) and causal.streams and not causal.windows
     assert Stream(causal, look_ahead=0).look_ahead == 0
-    with pytest.raises(UserError, match="the look-ahead of stdnet-causal is 0: it looks at no later frames"):
+    with pytest.raises(UserError, match="stdnet-causal sees one frame at a time; leave it out"):
         Stream(causal, look_ahead=3)
     with pytest.raises(NotImplementedError, match="has no windows"):
         network.decode_frame([network.encode_frame(torch.zeros(1, 3, 48, 64))], 0, (48, 64))

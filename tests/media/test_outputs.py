@@ -220,6 +220,16 @@ def test_encode_round_trips_colour_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(encode(image)), image)
 
 
-def test_unknown_kind_names_the_choices() -> None:
-    with pytest.raises(UserError, match="unknown kind 'mapp'; choose one of map, map16"):
-        output("mapp")
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("sepia", "unknown kind 'sepia'; choose one of map, map16"),
+        ("mapp", "unknown kind 'mapp'; did you mean map or map16[?] Else choose one of map, map16"),
+        ("beach.jpg", "^beach.jpg does not exist; "),
+        ("no/beach", "^no/beach does not exist; "),
+        ("/", "^/ is a folder; "),
+    ],
+)
+def test_what_is_no_kind_is_named_as_a_file_or_has_the_nearest_kind(kind: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        output(kind)

@@ -1,15 +1,19 @@
 """Multiply-accumulates against a hand count and against the figures that the papers print."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from limelight.bench.models import count_cost
 from limelight.models.cost import count_macs
 from limelight.models.inputs import IMAGE
 from limelight.models.registry import create_model
 from limelight.models.scfnet.mobilenetv3 import SqueezeExcite
+from limelight.models.weights import load_weights, save_weights
+from limelight.tasks import open_vocabulary, saliency
 
 
 def test_a_hand_counted_network() -> None:
@@ -88,3 +92,25 @@ def test_prompts_are_counted_and_an_image_is_encoded_once() -> None:
     # Of a single row torch makes other operations of some products, which are counted.
     assert forty - two == 38 * (three - two)
     assert 0 < two - one < one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["diffsod-tiny", "segdiffusion-tiny"])
+def test_each_denoising_step_is_counted(name: str) -> None:
+    model = create_model(name)
+    once, one, two, five = (count_macs(model, 64, 64, steps=steps) for steps in (None, 1, 2, 5))
+    assert one == once and two > one
+    assert five - two == 3 * (two - one)
+
+
+@pytest.mark.slow
+def test_costs_are_of_the_steps_on_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limelight.evaluation.open_vocabulary.classes_timed", lambda datasets: ("cat", "dog"))
+    for name, task in (("diffsod-tiny", saliency.TASK), ("segdiffusion-tiny", open_vocabulary.TASK)):
+        folder = tmp_path / name
+        save_weights(folder, create_model(name), name=name, input_size=(64, 64), denoise_steps=2)
+        network, card = load_weights(folder)
+        costs, prompts = task.cost(network, card, {}), 1 if task is saliency.TASK else 2
+        assert costs["macs"] == count_macs(network, 64, 64, prompts=prompts, steps=2)
+        assert count_cost(folder, (64, 64), unmerged=False)["macs"] == count_macs(network, 64, 64, steps=2)
+    assert costs["macs_of_one"] == count_macs(network, 64, 64, steps=2)

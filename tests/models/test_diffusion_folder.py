@@ -16,6 +16,7 @@ from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from limelight.models.diffusion.folder import read_configs, read_text, read_unet, read_vae, write_folder
 from limelight.models.diffusion.latents import decode_mask, encode, encode_mask
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
+from limelight.models.diffusion.segdiffusion.text import read_same_text
 from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.registry import create_model
 from tests.tolerance import assert_agree
@@ -146,6 +147,60 @@ def test_a_folder_of_other_sizes_is_refused(base: Path) -> None:
         create_model("diffsod-tiny", vae="taesd", pretrained=str(base))
 
 
+def test_settings_that_the_options_leave_to_their_defaults_must_match_too(copied: Path) -> None:
+    """Read again from its card, a network would have the defaults, and the weights compute something else."""
+    edit(copied / "unet/config.json", upcast_attention=True)
+    edit(copied / "vae/config.json", force_upcast=False)
+    create_model("diffsod-tiny", pretrained=str(copied))
+    edit(copied / "vae/config.json", act_fn="gelu")
+    with pytest.raises(UserError, match="vae has act_fn gelu, the network's options say silu; give the settings of"):
+        create_model("diffsod-tiny", pretrained=str(copied))
+    edit(copied / "vae/config.json", act_fn="silu")
+    edit(copied / "unet/config.json", act_fn="gelu")
+    with pytest.raises(UserError, match="unet has act_fn gelu, the network's options say silu; give the settings of"):
+        create_model("diffsod-tiny", pretrained=str(copied))
+    model = create_model("diffsod-tiny", unet=read_configs(copied).unet, pretrained=str(copied))
+    assert create_model("diffsod-tiny", **model.build_options).unet.config.act_fn == "gelu"
+
+
+def test_a_text_encoder_is_compared_with_the_defaults_too(tmp_path: Path) -> None:
+    tokenizer = word_tokenizer()
+    folder = write_text_parts(tmp_path / "text", tokenizer)
+    options = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    options |= {"vocab_size": len(tokenizer)}
+    config = folder / "text_encoder/config.json"
+    edit(config, bos_token_id=0, eos_token_id=2)  # Stable Diffusion 2's own, which its tokens do not depend on
+    read_same_text(folder, options)
+    edit(config, layer_norm_eps=1e-3)
+    with pytest.raises(UserError, match=r"text_encoder has layer_norm_eps 0\.001, the network's options say 1e-05"):
+        read_same_text(folder, options)
+
+
+def test_a_schedule_has_stable_diffusion_s_values_where_its_file_has_none(copied: Path) -> None:
+    file = copied / "scheduler/scheduler_config.json"
+    left_out = ("clip_sample", "set_alpha_to_one", "steps_offset")
+    file.write_text(json.dumps({key: value for key, value in SCHEDULER_SD2.items() if key not in left_out}))
+    assert read_configs(copied).scheduler == SCHEDULER_SD2
+    create_model("diffsod-tiny", pretrained=str(copied))
+
+
+@pytest.mark.parametrize("key", ["num_train_timesteps", "beta_start", "beta_end", "beta_schedule"])
+def test_a_schedule_without_its_noise_is_refused(key: str, copied: Path) -> None:
+    file = copied / "scheduler/scheduler_config.json"
+    file.write_text(json.dumps({name: value for name, value in SCHEDULER_SD2.items() if name != key}))
+    with pytest.raises(UserError, match=f"scheduler_config.json has no {key}, without which"):
+        read_configs(copied)
+
+
+def test_an_autoencoder_of_other_latents_is_refused(copied: Path) -> None:
+    """Stable Diffusion XL's has the same channels and sizes as Stable Diffusion 2's, and other latents."""
+    model = create_model("diffsod-tiny")
+    model.take_autoencoder(copied / "vae")
+    edit(copied / "vae/config.json", scaling_factor=0.13025)
+    with pytest.raises(UserError, match=r"scales its latents by 0\.13025, this network's autoencoder by 0\.18215"):
+        model.take_autoencoder(copied / "vae")
+
+
 # -------------------------------------------------------------------------------------------------------- what is wrong
 @pytest.mark.parametrize(
     ("spoil", "problem"),
@@ -220,6 +275,15 @@ def test_latents_are_scaled_by_the_autoencoder_s_own_factor(name: str) -> None:
     assert mask.shape == (2, 1, 64, 32)
 
 
+def test_a_mask_in_bf16_is_averaged_in_float32() -> None:
+    torch.manual_seed(0)
+    vae = build_vae(VAES["tiny"]).eval().to(torch.bfloat16)
+    latent = noise(1, 8, 8, 8).to(torch.bfloat16)
+    with torch.inference_mode():
+        decoded = vae.decode(latent / vae.config.scaling_factor).sample
+        assert torch.equal(decode_mask(vae, latent), decoded.float().mean(1, keepdim=True))
+
+
 def test_a_mask_is_shown_as_a_grey_picture() -> None:
     torch.manual_seed(0)
     vae = build_vae(VAES["tiny"]).eval()
@@ -289,10 +353,10 @@ def write_text_parts(folder: Path, tokenizer: Any) -> Path:
     ("part", "content", "message"),
     [
         ("unet/config.json", "[]", "unet/config.json holds a list, not a mapping of settings"),
-        ("scheduler/scheduler_config.json", '{"prediction_type": "v_prediction", "beta_schedule": "foo"}', "foo"),
+        ("scheduler/scheduler_config.json", json.dumps(SCHEDULER_SD2 | {"beta_schedule": "foo"}), "foo"),
         (
             "scheduler/scheduler_config.json",
-            '{"prediction_type": "v_prediction", "num_train_timesteps": "1000"}',
+            json.dumps(SCHEDULER_SD2 | {"num_train_timesteps": "1000"}),
             "the scheduler's settings cannot be used",
         ),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -60,25 +61,77 @@ def test_exports_agree_with_the_file(tmp_path: Path, logits: bool, free: bool) -
             np.testing.assert_allclose(found.saliency_HW, map_HW, atol=1e-5)
 
 
-def test_a_map_of_three_dimensions_or_many_channels(tmp_path: Path) -> None:
-    """Whatever the output looks like, the map is its first channel, in every runtime."""
-    model = onnx.load(net(tmp_path / "net.onnx", outputs=[("d0", (1, 1, 64, 64))]))
-    model.graph.node.append(helper.make_node("Concat", ["d0", "raw"], ["both"], axis=1))
-    model.graph.node.append(helper.make_node("Squeeze", ["d0", "first"], ["flat"]))
-    model.graph.initializer.append(helper.make_tensor("first", TensorProto.INT64, [1], [1]))
-    outputs = [("d0", (1, 1, 64, 64)), ("both", (1, 2, 64, 64)), ("flat", (1, 64, 64))]
-    model.graph.output.pop()
-    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs)
-    onnx.save(model, tmp_path / "net.onnx")
+@pytest.mark.parametrize("shapes", [True, False])
+def test_a_map_of_three_dimensions_or_many_channels(tmp_path: Path, shapes: bool) -> None:
+    """Whatever the output looks like, and whether the file says so, the map is its first channel, in every runtime."""
+    names = ("d0", "both", "flat")
+    with_outputs(tmp_path / "net.onnx", *names, shapes=shapes)
     picture = read_image(PHOTOS[0])
     maps = []
-    for name, _ in outputs:
+    for name in names:
         import_onnx(tmp_path / "net.onnx", tmp_path / name, Preparation(output=name))
         export_weights(tmp_path / name, tmp_path / f"{name}-made", ["onnx-fp32"])
         maps += [load(tmp_path / name), load(tmp_path / f"{name}-made", runtime="onnx-fp32")]
     expected, *others = (predictor.predict([picture])[0].saliency_HW for predictor in maps)
     for other in others:
         np.testing.assert_allclose(other, expected, atol=1e-5)
+
+
+def test_an_output_of_one_channel_is_the_map(tmp_path: Path) -> None:
+    """Not the features before it, which a file may list first."""
+    for name in ("d0", "flat"):
+        card = import_onnx(with_outputs(tmp_path / "net.onnx", "both", name), tmp_path / name, Preparation())
+        assert card.architecture.options["output"] == name
+
+
+@pytest.mark.parametrize("kind", ["half", "function"])
+def test_exports_of_what_converters_do_not_take(tmp_path: Path, kind: str) -> None:
+    """Maps of 16 bits, and operators that the file defines."""
+    file = net(tmp_path / "net.onnx", outputs=[("d0", (1, 1, 64, 64))])
+    model = onnx.load(file)
+    if kind == "half":
+        model.graph.node[-1].output[0] = "wide"
+        model.graph.node.append(helper.make_node("Cast", ["wide"], ["d0"], to=TensorProto.FLOAT16))
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    else:
+        body = [helper.make_node("Sigmoid", ["x"], ["y"])]
+        opset = [helper.make_opsetid("", 17)]
+        model.functions.append(helper.make_function("own", "Finish", ["x"], ["y"], body, opset))
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        model.graph.node[-1].op_type, model.graph.node[-1].domain = "Finish", "own"
+    onnx.save(model, file)
+    import_onnx(file, tmp_path / "weights", Preparation())
+    runtimes = ["onnx-fp32", "openvino-fp32"]
+    export_weights(tmp_path / "weights", tmp_path / "made", runtimes)
+    picture = read_image(PHOTOS[0])
+    (expected,) = load(tmp_path / "weights").predict([picture])
+    for runtime in runtimes:
+        (found,) = load(tmp_path / "made", runtime=runtime).predict([picture])
+        np.testing.assert_allclose(found.saliency_HW, expected.saliency_HW, atol=2e-3)
+
+
+def test_operators_that_cannot_be_exported_are_named(tmp_path: Path) -> None:
+    """OpenVINO knows fewer operators than ONNX Runtime."""
+    file = net(tmp_path / "net.onnx", outputs=[("d0", (1, 1, 64, 64))])
+    model = onnx.load(file)
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(helper.make_node("Det", ["before"], ["volume"]))
+    model.graph.node.append(helper.make_node("Mul", ["volume", "nought"], ["nothing"]))
+    model.graph.node.append(helper.make_node("Add", ["before", "nothing"], ["d0"]))
+    model.graph.initializer.append(helper.make_tensor("nought", TensorProto.FLOAT, [], [0.0]))
+    onnx.save(model, file)
+    import_onnx(file, tmp_path / "weights", Preparation())
+    with pytest.raises(UserError, match=r"onnx cannot be exported \(.*Det.*use the weights themselves") as raised:
+        export_weights(tmp_path / "weights", tmp_path / "made", ["openvino-fp32"])
+    assert "\n" not in str(raised.value) and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx-fp32", "openvino-fp32"])
+def test_sizes_that_do_not_suit_the_operators(tmp_path: Path, runtime: str) -> None:
+    import_onnx(with_stride(tmp_path / "net.onnx"), tmp_path / "weights", Preparation(size=(64, 64)))
+    export_weights(tmp_path / "weights", tmp_path / "made", [runtime] if runtime != "torch" else [])
+    with pytest.raises(UserError, match="cannot compute pictures of 50x50; give a size that is a multiple of"):
+        load(tmp_path / "made", runtime=runtime, size=50).predict([read_image(PHOTOS[0])])
 
 
 def test_it_teaches(tmp_path: Path) -> None:
@@ -109,7 +162,8 @@ def test_two_files_are_two_models(tmp_path: Path) -> None:
     """Resume states and leaderboards know weights by the hash of model.safetensors."""
     one, other = net(tmp_path / "one.onnx"), net(tmp_path / "other.onnx", logits=True)
     hashes = {
-        import_onnx(file, tmp_path / file.stem, Preparation(logits=True)).provenance.sha256 for file in (one, other)
+        import_onnx(file, tmp_path / file.stem, Preparation(logits=file == other)).provenance.sha256
+        for file in (one, other)
     }
     assert len(hashes) == 2
     card = read_card(tmp_path / "one")
@@ -161,6 +215,36 @@ def without_its_data(path: Path) -> Path:
     return path
 
 
+def with_outputs(path: Path, *names: str, shapes: bool = True) -> Path:
+    """A network whose outputs are among: d0 (1, 1, h, w), both (1, 2, h, w), flat (1, h, w)."""
+    known = {"d0": (1, 1, 64, 64), "both": (1, 2, 64, 64), "flat": (1, 64, 64)}
+    model = onnx.load(net(path, outputs=[("d0", known["d0"])]))
+    model.graph.node.append(helper.make_node("Concat", ["d0", "raw"], ["both"], axis=1))
+    model.graph.node.append(helper.make_node("Squeeze", ["d0", "first"], ["flat"]))
+    model.graph.initializer.append(helper.make_tensor("first", TensorProto.INT64, [1], [1]))
+    model.graph.output.pop()
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, known[name] if shapes else None) for name in names
+    )
+    onnx.save(model, path)
+    return path
+
+
+def with_stride(path: Path) -> Path:
+    """A network of free size that adds what it halved and doubled: even sides alone fit."""
+    free: Any = ("h", "w")
+    model = onnx.load(net(path, side=free, outputs=[("d0", (1, 1, *free))]))
+    *nodes, last = model.graph.node
+    halved = helper.make_node("MaxPool", ["raw"], ["half"], kernel_shape=[4, 4], strides=[4, 4])
+    model.graph.initializer.append(helper.make_tensor("twice", TensorProto.FLOAT, [4], [1, 1, 4, 4]))
+    doubled = helper.make_node("Resize", ["half", "", "twice"], ["double"], mode="nearest")
+    last.input[0] = "sum"
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, halved, doubled, helper.make_node("Add", ["raw", "double"], ["sum"]), last])
+    onnx.save(model, path)
+    return path
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "missing": (lambda path: path, [], "does not exist"),
     "damaged": (damaged, [], "cannot open"),
@@ -173,8 +257,15 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "channels last": (
         lambda path: net(path, inputs=[("image.1", (1, 64, 64, 3))]),
         [],
-        "cannot open|not float pictures",
+        r"cannot open|takes image.1 .*: pictures with their channels last \(NHWC\); export it for NCHW",
     ),
+    "probabilities": (net, ["--logits"], "are probabilities already, not logits; leave --logits out"),
+    "channels": (
+        lambda path: with_outputs(path, "both"),
+        [],
+        "computes 2 channels in 'both', and which is the map is not said; .* --map-output both",
+    ),
+    "stride": (with_stride, ["--size", "50"], "cannot compute pictures of 50x50; give a size that is a multiple of"),
     "newer": (lambda path: net(path, opset=99), [], "install a newer onnxruntime"),
     "five dimensions": (
         lambda path: net(path, outputs=[("d0", None)]),

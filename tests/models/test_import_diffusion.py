@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
+from limelight.models.card import Finish
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from limelight.models.diffusion.diffsod.configs import BRANCHES
 from limelight.models.diffusion.folder import UNET_WEIGHTS, write_folder
@@ -76,6 +77,7 @@ def test_segdiffusion_comes_in(run_command: Callable[..., Result]) -> None:
     assert (result.exit_code, result.stdout) == (0, "w\n"), result.exception
     network, card = load_weights("w")
     assert network.legacy and card.architecture.task == "open-vocabulary"
+    assert card.finish == Finish(), "its maps compete for each pixel, and are not stretched"
     assert any(name.startswith("tokenizer/") for name in card.provenance.assets)
     drawn = load_file(f"checkpoint/{UNET_WEIGHTS}")
     assert torch.equal(network.unet.conv_in.weight, drawn["conv_in.weight"])

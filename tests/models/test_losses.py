@@ -1,5 +1,7 @@
 """Every loss against a plain NumPy restatement of its formula, and at the edges where such formulas break."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from limelight.models.losses.bce import bce
 from limelight.models.losses.bce_iou import bce_iou, soft_iou
 from limelight.models.losses.boundary_dice import boundary, boundary_dice, boundary_kernel
 from limelight.models.losses.dice import dice
-from limelight.models.losses.ssim import bce_ssim_iou
+from limelight.models.losses.ssim import bce_ssim_iou, ssim_loss
 from limelight.models.losses.structure import structure
 from limelight.models.losses.weighted_bce_iou import weighted_bce_iou
 
@@ -116,6 +118,20 @@ def test_formula(name: str, soft: bool) -> None:
     assert LOSSES[name](logits, target).item() == pytest.approx(np.mean(per_sample), rel=1e-4)
     weighted = LOSSES[name](logits, target, torch.tensor([1.0, 0.0, 0.5]))
     assert weighted.item() == pytest.approx((per_sample[0] + 0.5 * per_sample[2]) / 1.5, rel=1e-4)
+
+
+def test_similarity_is_computed_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variance is a small difference, which TF32's 10 bits swamp."""
+    cudnn, seen, convolve = torch.backends.cudnn, set(), torch.nn.functional.conv2d
+
+    def seeing(*given: Any, **more: Any) -> torch.Tensor:
+        seen.add((cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark, cudnn.deterministic))
+        return convolve(*given, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", seeing)
+    with cudnn.flags(enabled=True, benchmark=True, deterministic=True, allow_tf32=True):
+        ssim_loss(*batch(3))
+        assert seen == {(False, True, True, True)} and cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -123,6 +123,19 @@ def test_a_prompt_is_computed_once_until_the_weights_may_change() -> None:
         assert (model.encode_prompts(PROMPTS) - before).abs().max() > 1e-3
 
 
+def test_many_prompts_are_encoded_in_pieces(model: SegDiffusion) -> None:
+    prompts, seen = [f"a photo of {number} birds" for number in range(130)], []
+    hook = model.text.model.register_forward_hook(
+        lambda module, inputs, output: seen.append(len(output.last_hidden_state))
+    )
+    with hook, torch.inference_mode():
+        tokens = model.encode_prompts(prompts)
+    assert seen == [64, 64, 2]
+    model.eval()  # forgets what was encoded
+    with torch.inference_mode():
+        close(tokens[100:101], model.encode_prompts(prompts[100:101]))
+
+
 def test_kept_prompts_serve_gradients_too() -> None:
     """Those of a frozen encoder that were computed in inference mode."""
     model = create_model("segdiffusion-tiny", train_text=False).eval()

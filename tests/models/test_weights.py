@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ import torch
 from torch import nn
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import sha256_file
+from limelight.foundation.files import read_json, sha256_file
 from limelight.models.empty import empty_parameters
 from limelight.models.registry import create_model
-from limelight.models.weights import load_weights, read_card, save_weights
+from limelight.models.weights import CARD, load_weights, read_card, save_weights
 
 
 def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
@@ -35,6 +36,47 @@ def test_a_misspelt_value_of_a_card_is_named(untrained: Path, tmp_path: Path) ->
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match=r"card\.json: prepare\.polciy: Extra inputs are not permitted; the card was"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("prepare", "mean", [124.0, 117.0, 104.0]),
+        ("prepare", "mean", [0.5, -0.1, 0.5]),
+        ("prepare", "std", [0.2, 0.0, 0.2]),
+        ("prepare", "std", [58.0, 57.0, 57.0]),
+        ("prepare", "std", [0.2, float("nan"), 0.2]),
+        ("finish", "temperature", float("inf")),
+    ],
+)
+def test_values_that_make_weights_useless_are_named(
+    untrained: Path, tmp_path: Path, section: str, field: str, value: object
+) -> None:
+    shutil.copytree(untrained, tmp_path / "weights")
+    card = read_json(untrained / CARD)
+    card[section][field] = value
+    (tmp_path / "weights" / CARD).write_text(json.dumps(card))
+    with pytest.raises(UserError, match=rf"card\.json: {section}\.{field}"):
+        read_card(tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("task", "open-vocabulary"),
+        ("modalities", ["rgb", "rgbd"]),
+        ("inputs", [{"name": "image", "source": "image", "scale": 0.5}]),
+    ],
+)
+def test_a_card_of_another_network_is_refused(untrained: Path, tmp_path: Path, field: str, value: object) -> None:
+    shutil.copytree(untrained, tmp_path / "weights")
+    card = read_json(untrained / CARD)
+    card["architecture"][field] = value
+    (tmp_path / "weights" / CARD).write_text(json.dumps(card))
+    with pytest.raises(
+        UserError, match=rf"architecture\.{field} is .*, but sdnet has .*; the card was changed by hand"
+    ):
+        load_weights(tmp_path / "weights")
 
 
 def test_weights_take_no_other_folder_s_place(tmp_path: Path) -> None:

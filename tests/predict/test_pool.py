@@ -14,7 +14,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.masks import read_mask
 from limelight.inference.loading import load
 from limelight.media.sources import find_sources
-from limelight.predict.pool import MARKER, Teacher, add_maps, map_path, write_dataset
+from limelight.predict.pool import MARKER, Teacher, add_maps, map_path, stores_below, write_dataset
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 
@@ -70,10 +70,22 @@ def test_the_dataset_has_what_has_a_map(untrained: Path, pool: Path, tmp_path: P
     )
     assert images == ["cat.jpg", "coffee.jpg", "rocket.jpg", "sub/again.jpg"]
     assert (tmp_path / "set/masks/sub/again.png").read_bytes() == map_path(store, pool / "cat.jpg").read_bytes()
-    assert (tmp_path / "set/images/cat.jpg").samefile(pool / "cat.jpg")
+    kept = [pool / "cat.jpg", map_path(store, pool / "cat.jpg")]
+    before = [path.read_bytes() for path in kept]
+    for name in ("images/cat.jpg", "masks/cat.png"):  # a dataset may be edited in place
+        with (tmp_path / "set" / name).open("r+b") as file:
+            file.write(b"another")
+    assert [path.read_bytes() for path in kept] == before
     assert json.loads((tmp_path / "set" / MARKER).read_text())["maps"] == store.name
     assert {Path(name).parts[0] for name in list_files(tmp_path / "set")} == {"images", "masks"}  # for `prepare`
     assert require(tmp_path / "set", known_layouts("rgb", "mask"), "set")[1][0].mask == "masks"
+
+
+def test_stores_are_told_from_other_folders(untrained: Path, tmp_path: Path) -> None:
+    stores = [Teacher(str(untrained), "torch", size=size).store(tmp_path) for size in (64, 96)]
+    for place in (*stores, tmp_path / "photos"):
+        place.mkdir()
+    assert sorted(stores_below(tmp_path)) == sorted(stores) and stores_below(tmp_path / "none") == []
 
 
 def test_what_cannot_be_a_dataset(untrained: Path, pool: Path, tmp_path: Path) -> None:

@@ -95,7 +95,11 @@ def test_a_damaged_video_of_a_folder_stops_nothing_and_is_listed(run: Run, tmp_p
 def test_failures_of_videos_alone_are_listed(run: Run, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", frames=1)
     (tmp_path / "b.mp4").write_bytes(b"no video")
-    assert run("a.mp4", "b.mp4", "-o", "out").exit_code == 1 and failed(tmp_path / "out") == ["b.mp4"]
+    result = run("a.mp4", "b.mp4", "-o", "out")
+    assert result.exit_code == 1 and failed(tmp_path / "out") == ["b.mp4"]
+    assert "out/a.mp4: 1 frame written" in result.stderr
+    summary = "videos: 1 written to out, 0 already there, 1 failed; see out/failures.csv"
+    assert result.stderr.splitlines()[-1] == summary
     assert "already there" in run("a.mp4", "-o", "out").stderr and failed(tmp_path / "out") == ["b.mp4"]
     write_video(tmp_path / "b.mp4", frames=1)
     assert run("b.mp4", "-o", "out").exit_code == 0 and not (tmp_path / "out/failures.csv").exists()
@@ -299,7 +303,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(
         report = predict_to_file(job, clip, tmp_path / "out/b.mp4")
     say(report, "a.mp4")
     assert report.interrupted and not list((tmp_path / "out").iterdir())
-    assert "b.partial.mp4: 0 frames written" in capsys.readouterr().err
+    assert capsys.readouterr().err == "a.mp4: interrupted before the first frame; nothing was written\n"
 
 
 def test_frames_that_are_answered_together_are_those_answered_alone(untrained: Path) -> None:

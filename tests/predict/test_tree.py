@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +18,9 @@ from typer.testing import CliRunner, Result
 
 from limelight.cli import app
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.images import Picture, read_image, write_png
 from limelight.predict.done import DONE, Done, stamp_of
+from limelight.predict.styles import Job
 
 Run = Callable[..., Result]
 
@@ -234,13 +235,34 @@ def test_what_was_left_out_of_a_picture_is_listed_in_every_run(run: Run) -> None
         image.save("in/moves.gif", save_all=True, append_images=[image.rotate(90), image])
     result = run()
     notes = [line for line in result.stderr.splitlines() if line.startswith("note: ")]
-    assert "in/b.png: its colour profile is damaged" in notes[0] and notes[5:] == ["note: and 2 more"]
-    assert "9 written to out, 0 already there, 1 failed; see out/failures.csv" in result.stderr
+    assert "in/b.png: its colour profile is damaged" in notes[0] and notes[5:-1] == ["note: and 2 more"]
+    assert "note: 9 written to out, 0 already there, 0 failed, 1 in part; see out/failures.csv" in result.stderr
     assert result.exit_code == 1 and Path("out/moves.png").is_file()
     assert list(failures()) == ["moves.gif"] and "only the first of its 3 pictures" in failures()["moves.gif"]
     result = run()
-    assert "0 written to out, 9 already there, 1 failed" in result.stderr and "note: " not in result.stderr
+    assert "0 written to out, 9 already there, 0 failed, 1 in part" in result.stderr
+    assert "error: " not in result.stderr and "note: in" not in result.stderr
     assert result.exit_code == 1 and list(failures()) == ["moves.gif"]
+
+
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_ctrl_c_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, overwrite: tuple[str, ...]) -> None:
+    draw(*(f"in/{name}.png" for name in "abcde"))
+    assert run("in/e.png", "-o", "out").exit_code == 0
+    predict, calls = Job.predict_each, iter((False, False, True))
+
+    def interrupted(self: Job, pictures: list[Picture]) -> Sequence[object]:
+        if next(calls):
+            raise KeyboardInterrupt
+        return predict(self, pictures)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Job, "predict_each", interrupted)
+        result = run("in", "-o", "out", "--batch-size", "1", *overwrite)
+    said = "2 of 5 written to out; the same command goes on without --overwrite"
+    said = said if overwrite else "2 of 4 written to out; the same command goes on"
+    assert result.exit_code == 130 and result.stderr.splitlines()[-1] == f"interrupted: {said}"
+    assert run("in", "-o", "out").exit_code == 0 and len(list(Path("out").glob("*.png"))) == 5
 
 
 def test_a_picture_that_is_a_link_to_a_result_is_refused(run: Run) -> None:

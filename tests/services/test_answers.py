@@ -5,17 +5,21 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import prometheus_client
 import pytest
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.responses import PlainTextResponse
 
+from limelight import __version__
 from limelight.services.answers import LOG, Answers, Failures, printable
 from limelight.services.cors import Cors, as_origin
 from limelight.services.saliency import Limelight
+from limelight.services.wishes import KINDS, NAMES
 
 ALLOWED = "https://app.example"
 
@@ -41,7 +45,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "bentoml.access"]
 
 
-def ask(app: Any, *requests: tuple[str, str], **headers: str) -> list[httpx.Response]:
+def ask(app: Any, *requests: tuple[str, str], **headers: str | bytes) -> list[httpx.Response]:
     async def all_of_them() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("::1", 7))
         async with httpx.AsyncClient(transport=transport, base_url="http://limelight") as client:
@@ -67,7 +71,13 @@ def reason(answer: httpx.Response) -> str:
         ("OPTIONS", "/predict", 405, "OPTIONS is not allowed here", {"POST"}),
         ("POST", "/", 405, "POST is not allowed here", {"GET", "HEAD"}),
         ("POST", "/livez", 405, "POST is not allowed here", {"GET", "HEAD"}),
-        ("PUT", "/static_content/swagger-ui.css", 405, "PUT is not allowed here", {"GET", "HEAD"}),
+        ("GET", "/static_content/swagger-ui.css", 404, "there is nothing at", None),
+        ("PUT", "/static/main.js", 405, "PUT is not allowed here", {"GET", "HEAD"}),
+        ("GET", "/describe", 405, "GET is not allowed here", {"POST"}),
+        ("POST", "/docs.json", 405, "POST is not allowed here", {"GET", "HEAD"}),
+        ("POST", "/describe", 503, "the service is not ready", None),
+        ("POST", "/describe?x=1", 400, "the address takes none", None),
+        ("POST", "/video", 503, "the service is not ready", None),
         ("POST", "/predict", 415, "content type '' is not accepted", None),
     ],
 )
@@ -83,12 +93,40 @@ def test_a_page_of_another_site_may_not_post(app: Any) -> None:
     assert answer.status_code == 403 and "a page of another site may not post here" in reason(answer)
 
 
-def test_a_bug_is_one_traceback_and_tells_the_client_nothing(app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_paths_where_nothing_is_leave_no_figures(app: Any) -> None:
+    """Anyone could fill the memory, and /metrics, with as many as there are paths."""
+    ask(app, ("GET", "/livez"), *(("GET", f"/none/{at}") for at in range(9)), ("POST", "/describe"))
+    samples = [sample for metric in prometheus_client.REGISTRY.collect() for sample in metric.samples]
+    endpoints = {sample.labels.get("endpoint", "") for sample in samples}
+    assert {"/livez", "/describe"} <= endpoints and not [each for each in endpoints if each.startswith("/none")]
+    wanted = {"endpoint": "/describe", "http_response_code": "503"}
+    assert [each.value for each in samples if each.name == "limelight_request_total" and each.labels == wanted] > [0]
+
+
+def test_the_schema_is_what_the_checks_let_pass(app: Any) -> None:
+    (answer,) = ask(app, ("GET", "/docs.json"))
+    tree = answer.json()
+    assert tree["info"]["version"] == __version__ and {"/video", "/stream", "/describe"} <= tree["paths"].keys()
+    predict, video = (tree["paths"][path]["post"] for path in ("/predict", "/video"))
+    schema = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema["properties"]["kind"]["enum"] == list(KINDS) and schema["properties"]["kind"]["default"] == "map"
+    assert schema["properties"].keys() == {"image", "companion", "modality", "threshold", "kind"}
+    assert schema["required"] == ["image"]
+    for operation in (predict, video, tree["paths"]["/describe"]["post"]):
+        assert {"200", "400", "401", "413", "429", "503", "504"} <= operation["responses"].keys()
+    assert [each["name"] for each in tree["paths"]["/stream"]["get"]["parameters"]] == list(NAMES)
+    references = set(re.findall(r'"#/components/(\w+)/(\w+)"', answer.text))
+    assert references and all(name in tree["components"][part] for part, name in references)
+
+
+def test_a_bug_is_one_traceback_and_tells_the_client_nothing(
+    app: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limelight.services.app.current_service", object)
     (answer,) = ask(app, ("POST", "/describe"))
-    assert answer.status_code == 500 and "NoneType" not in reason(answer)
+    assert answer.status_code == 500 and "object" not in reason(answer)
     assert sum(record.exc_info is not None for record in caplog.records) == 1
-    (line,) = lines(caplog)
-    assert line.startswith("[::1]:7 POST /describe 500 ")
+    assert lines(caplog)[-1].startswith("[::1]:7 POST /describe 500 ")
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -100,7 +138,7 @@ async def endless(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_answers_are_sent_in_pieces(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limelight.services.sending.PIECE", 1000)
+    monkeypatch.setattr("limelight.services.sending.PIECE", 100)
     sizes: list[int] = []
 
     async def receive() -> Any:
@@ -109,9 +147,9 @@ def test_answers_are_sent_in_pieces(app: Any, monkeypatch: pytest.MonkeyPatch) -
     async def send(message: Any) -> None:
         sizes.append(len(message.get("body", b"")))
 
-    scope = {"type": "http", "method": "GET", "path": "/docs.json", "query_string": b"", "headers": [], "client": None}
+    scope = {"type": "http", "method": "GET", "path": "/schema.json", "query_string": b"", "headers": []}
     asyncio.run(app(scope, receive, send))
-    assert len(sizes) > 10 and max(sizes) == 1000
+    assert len(sizes) > 10 and max(sizes) == 100
 
 
 async def cut_off(scope: Any, receive: Any, send: Any) -> None:
@@ -123,10 +161,10 @@ def test_an_answer_that_is_not_taken_is_one_line_of_the_log(caplog: pytest.LogCa
     async def take(message: Any) -> None:
         pass
 
-    scope = {"type": "http", "method": "GET", "path": "/livez", "client": None}
+    scope = {"type": "http", "method": "GET", "path": "/livez", "headers": []}
     asyncio.run(Answers(cut_off)(scope, None, take))
     (line,) = lines(caplog)
-    assert line.startswith("-:0 GET /livez 200 ") and line.endswith("ms: the client did not take all of the answer")
+    assert line.startswith("-:0 GET /livez 200 ") and line.endswith(": the client did not take all of the answer")
     assert caplog.records[-1].levelno == logging.WARNING
 
 
@@ -170,6 +208,16 @@ def test_a_request_is_one_line_of_the_log(app: Any, caplog: pytest.LogCaptureFix
     assert all(line.isprintable() and len(line) < 700 and "hidden" not in line for line in (escaped, long))
 
 
+@pytest.mark.parametrize("given", ["req-7f/3", "a b", "", "x" * 101, "a\x1b[31m", "né"])
+def test_an_answer_and_its_line_have_the_requests_id(app: Any, caplog: pytest.LogCaptureFixture, given: str) -> None:
+    headers = {"X-Request-ID": given.encode()}
+    answers = ask(app, ("GET", "/docs.json"), ("GET", "/nowhere"), ("POST", "/describe"), **headers)
+    for answer, line in zip(answers, lines(caplog), strict=True):
+        number = answer.headers["x-request-id"]
+        assert re.search(rf" ms {re.escape(number)}(:|$)", line)
+        assert number == given if given == "req-7f/3" else re.fullmatch("[0-9a-f]{32}", number)
+
+
 def test_nothing_that_ends_a_line_or_moves_the_cursor_is_printed() -> None:
     assert printable("a\r\nb\x1b[31m\u2028\u202e\x85\ud800é") == r"a\r\nb\x1b[31m\u2028\u202e\x85\ud800é"
     assert printable("a" * 9, 5) == "aaaaa..."
@@ -181,10 +229,51 @@ def test_a_websocket_is_closed_before_it_opens(app: Any, caplog: pytest.LogCaptu
     async def send(message: dict) -> None:
         sent.append(message)
 
-    scope = {"type": "websocket", "path": "/predict", "raw_path": b"/predict", "client": None}
+    scope = {"type": "websocket", "path": "/predict", "raw_path": b"/predict", "headers": []}
     asyncio.run(app(scope, None, send))
     assert sent == [{"type": "websocket.close"}]
-    assert lines(caplog) == ["-:0 WEBSOCKET /predict 403: there are no WebSockets here"]
+    (line,) = lines(caplog)
+    assert line.startswith("-:0 WEBSOCKET /predict 403 ") and line.endswith(": there are no WebSockets here")
+
+
+@pytest.mark.parametrize(
+    ("gone", "end"),
+    [
+        ({"code": 1001, "reason": "the tab\n was closed"}, r" 1001 .*: the tab\\n was closed"),
+        ({"code": 1005}, " 1005 .*: the client ended the stream"),
+        ({"code": 1012}, " 1012 .*: the service is being stopped"),
+    ],
+)
+@pytest.mark.parametrize("sending", [False, True])
+def test_a_stream_that_the_other_side_ends_is_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture, gone: dict[str, Any], end: str, sending: bool
+) -> None:
+    """Also where it was noticed only because a result could not be sent."""
+    sent: list[dict] = []
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept", "headers": []})
+        if not sending:
+            await receive()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.disconnect", **gone}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/stream", "raw_path": b"/stream", "headers": [(b"x-request-id", b"7")]}
+    asyncio.run(Answers(stream, {"/stream"})(scope, receive, send))
+    (line,) = lines(caplog)
+    assert re.fullmatch(rf"-:0 WEBSOCKET /stream{end}", line) and " ms 7: " in line
+    assert sent[0]["headers"] == [(b"x-request-id", b"7")]
+
+
+def test_a_websocket_that_is_refused_is_no_error_of_the_application(app: Any) -> None:
+    log = logging.getLogger("uvicorn.error")
+    for text, shown in (("ASGI callable returned without completing handshake.", False), ("Exception in ASGI", True)):
+        record = log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None)
+        assert bool(log.filter(record)) is shown
 
 
 def cors(method: str, origin: str, *origins: str, **headers: str) -> httpx.Response:
@@ -203,7 +292,9 @@ def test_an_allowed_origin_gets_its_headers_with_refusals_too(origins: list[str]
     assert {answer.headers["access-control-allow-origin"] for answer in (preflight, refusal)} == {expected}
     assert "Authorization" in preflight.headers["access-control-allow-headers"]
     assert set(preflight.headers["access-control-allow-methods"].split(", ")) == {"GET", "HEAD", "POST"}
-    assert {"Server-Timing", "X-Limelight-Notes"} <= set(refusal.headers["access-control-expose-headers"].split(", "))
+    assert {"Server-Timing", "X-Limelight-Notes", "X-Request-ID"} <= set(
+        refusal.headers["access-control-expose-headers"].split(", ")
+    )
     assert reason(refusal) == "no"
 
 

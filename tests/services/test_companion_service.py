@@ -12,8 +12,8 @@ from PIL import Image
 
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import load
-from limelight.packaging.bento import served
 from limelight.packaging.proof import served_difference
+from limelight.packaging.serving import served
 
 pytestmark = pytest.mark.slow
 

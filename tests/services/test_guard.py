@@ -200,10 +200,11 @@ def test_classes_pass_untouched(more: list) -> None:
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
+        ([NAMED[0]], "'classes' is missing; the form must have"),
         ([NAMED[0]], "the names to find as 'classes'"),
         ([NAMED[1]], "the picture's file as 'image'"),
         ([*NAMED, NAMED[1]], "twice; send it once"),
-        ([*NAMED, (COMPANION, "b.png", b"y")], "nothing else"),
+        ([*NAMED, (COMPANION, "b.png", b"y")], "'companion' is no field; the form must have"),
         ([NAMED[0], ("classes", "classes.txt", b"dog")], "'classes' must be text"),
         ([*NAMED, ("kind", None, b"pickle")], "one of labels, overlay, json"),
         ([NAMED[0], ("classes", None, b"[" * 5000)], "'classes' cannot be read"),

@@ -18,8 +18,8 @@ from limelight.inference.sampling import Sampling
 from limelight.media.labels import colour, tinted
 from limelight.models import create_model
 from limelight.models.weights import save_weights
-from limelight.packaging.bento import running
-from limelight.services.open_vocabulary import as_names
+from limelight.packaging.serving import running
+from limelight.services.open_vocabulary import _classes_header, as_names
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,8 @@ def test_labels_are_the_predictors_own(url: str, predictor: OpenVocabularyPredic
     answer = ask(url, background="0.4")
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.headers[HEADER]) == ["red ball", "grass"]
+    steps = [each.partition(";")[0] for each in answer.headers["server-timing"].split(", ")]
+    assert steps[0] == "read" and steps[-2:] == ["draw", "encode"]
     picture = read(answer.content)
     assert picture.mode == "P" and picture.size == (60, 40)
     np.testing.assert_array_equal(np.asarray(picture), expected.labels_HW)
@@ -106,6 +108,12 @@ def test_text_that_is_json_by_chance_is_text() -> None:
     assert as_names(json.loads("null")) == ["null"] and as_names(json.loads("1984")) == ["1984"]
     assert as_names("dog, grass") == ["dog", " grass"] and as_names("  ") == []
     assert as_names(json.loads('["a, b", 3]')) == ["a, b", "3"]
+
+
+def test_names_that_are_too_long_for_a_header_are_counted() -> None:
+    names = ["кошка" * 10] * 9
+    assert _classes_header(names) == {HEADER: json.dumps(names)}
+    assert _classes_header(names * 2) == {HEADER: "18"}
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,39 @@ def test_nothing_else_is_served(untrained: Path, path: str) -> None:
     assert get(untrained, path)[0].status_code == 404
 
 
+def test_what_a_browser_has_is_not_sent_again(untrained: Path) -> None:
+    async def asked(path: str, known: str) -> httpx.Response:
+        transport = httpx.ASGITransport(page(lambda: untrained))
+        async with httpx.AsyncClient(transport=transport, base_url="http://limelight") as client:
+            return await client.get(path, headers={"If-None-Match": known})
+
+    for path in ("/", "/static/main.js", "/static/examples/cat.jpg"):
+        (whole,) = get(untrained, path)
+        tag = whole.headers["etag"]
+        for known in (tag, f'"other", W/{tag}', "*"):
+            answer = asyncio.run(asked(path, known))
+            assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+            assert answer.headers["cache-control"] == "no-cache"
+        assert asyncio.run(asked(path, '"other"')).content == whole.content
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_borders_of_fields_are_seen(scheme: int) -> None:
+    """At least 3:1 to either side, WCAG 1.4.11."""
+    style = (FOLDER / "style.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--(\w+): (#\w+)", re.findall(r":root \{[^}]*\}", style)[scheme]))
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for beside in ("ground", "surface", "wash"):
+        darker, lighter = sorted((luminance(colours["edge"]), luminance(colours[beside])))
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, beside
+
+
 def test_the_page_holds_nothing_that_its_policy_forbids() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert not re.findall(r"<style|<script(?![^>]*\ssrc=)|\s(?:style|on\w+)=", text)

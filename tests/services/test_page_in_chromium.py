@@ -16,7 +16,7 @@ from PIL import Image
 
 from limelight.models import create_model
 from limelight.models.weights import save_weights
-from limelight.packaging.bento import running
+from limelight.packaging.serving import running
 from tests.services.browser import Page, browsing, chromium, downloaded
 from tests.video_files import library, read_video, write_video
 
@@ -138,7 +138,8 @@ def test_drop_compare_change_and_save(page: Page, url: str, photo: Path, save: C
     for key, code, at in (("ArrowLeft", 37, 78), ("PageDown", 34, 68), ("Home", 36, 0), ("End", 35, 100)):
         page.key(key, code)
         assert abs(page.run(AT) - at) <= 1, key
-    assert " in all: preparing" in page.run("document.getElementById('times').textContent")
+    times = page.run("document.getElementById('times').textContent")
+    assert re.search(" in all: reading .* network .* encoding .* transfer and waiting", times), times
     assert page.run("document.getElementById('model').textContent").startswith("sdnet, torch on cpu")
 
     cutout = save("cat-cutout.png")

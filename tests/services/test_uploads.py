@@ -1,4 +1,4 @@
-"""What the services share: notes in a header, answers where memory runs out. No server is started."""
+"""What the services share: notes in a header, answers where memory runs out, origins of weights. No server runs."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limelight.deploy.merged import save_deployed
 from limelight.imaging.images import write_png
+from limelight.models.weights import load_weights
 from limelight.services import open_vocabulary, saliency
 from limelight.services.places import Places
 from limelight.services.uploads import MAX_NOTES_CHARS, as_header, notes_header
@@ -99,3 +101,9 @@ def test_a_header_of_notes_is_bounded_and_counts_what_it_leaves_out(note: str, c
 
 def test_names_of_classes_are_a_header_too() -> None:
     assert as_header(("dog", "猫\x7f\n")) == '["dog", "\\u732b\\u007f\\n"]'
+
+
+def test_what_is_described_names_no_folder_of_the_machine(untrained: Path, tmp_path: Path) -> None:
+    model, card = load_weights(untrained)
+    source = save_deployed(tmp_path / "made", model, card, untrained.resolve()).provenance.source
+    assert source == f"merged from {untrained.name} (sha256 {card.provenance.sha256})"

@@ -164,9 +164,9 @@ def test_a_picture_goes_behind_the_object(host: str, tmp_path: Path) -> None:
         ({"threshold": "2"}, "threshold '2' is not a number from 0 to 1"),
         ({"smoothing": "nan"}, "smoothing 'nan' is not a number from 0 to 1"),
         ({"smoothing": "1"}, "smoothing must be at least 0 and below 1, got 1"),
-        ({"look_ahead": "3"}, "the look-ahead of sdnet is 0: it looks at no later frames"),
+        ({"look_ahead": "3"}, "sdnet sees one frame at a time; leave it out"),
         ({"look_ahead": "-1"}, "look_ahead '-1' is not a number of frames"),
-        ({"companion": "x"}, "the form must have the video's file as 'video'"),
+        ({"companion": "x"}, "'companion' is no field; the form must have the video's file as 'video'"),
     ],
 )
 def test_mistakes_are_400_and_one_line(host: str, tmp_path: Path, fields: dict[str, str], message: str) -> None:
@@ -493,11 +493,24 @@ def test_silence_closes_a_stream(host: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert (connection.close_code, connection.close_reason) == (1008, "no frame came for 0.2 s; connect again")
 
 
-def refused(host: str, query: str = "", **headers: str) -> tuple[int, str]:
+def refusal(host: str, query: str = "", **headers: str) -> Any:
     with pytest.raises(InvalidStatus) as caught:
         open_stream(host, query, **headers)
-    answer = caught.value.response
+    return caught.value.response
+
+
+def refused(host: str, query: str = "", **headers: str) -> tuple[int, str]:
+    answer = refusal(host, query, **headers)
     return answer.status_code, json.loads(answer.body or b"{}")["error"]
+
+
+def test_refused_handshakes_say_what_to_do(
+    host: str, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refusal(host, Authorization="Bearer wrong").headers["WWW-Authenticate"] == "Bearer"
+    assert refusal(serve(None)).headers["Retry-After"] == "1"
+    monkeypatch.setattr(streams, "MAX_STREAMS", 0)
+    assert refusal(host).headers["Retry-After"] == "30"
 
 
 def test_handshakes_that_are_refused(host: str, serve: Callable[..., str]) -> None:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,12 @@ from limelight.foundation.files import read_json, sha256_file, write_json
 from limelight.models import create_model
 from limelight.models.identity import folder_sha256
 from limelight.models.weights import read_card, save_weights
-from limelight.packaging.bento import CODE, open_here, pinned, running, served, unpack
+from limelight.packaging.bento import CODE, pinned, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
 NOBODY = "http://127.0.0.1:9"
 """A proxy that does not answer."""
-SERVER = """
-import json, os, signal, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(dict(os.environ)).encode())
-
-if "DEAF" in os.environ:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-HTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler).serve_forever()
-"""
-"""A service that answers with its environment, and that does not stop where DEAF is set."""
 
 
 @pytest.fixture
@@ -99,9 +83,16 @@ def test_each_task_s_champion_is_whole_and_answers(project: Path) -> None:
 
 
 def check_words(folder: Path) -> None:
+    check_silent(folder)
     assert read_json(folder / "src/limelight/services/settings.json")["max_classes"] == 64
     needed = (folder / "env/python/requirements.txt").read_text()
     assert all(f"{name}==" in needed for name in ("torch", "diffusers", "transformers", "tokenizers"))
+
+
+def check_silent(folder: Path) -> None:
+    """BentoML's telemetry is off in containers too."""
+    (variable,) = yaml.safe_load((folder / "bento.yaml").read_text())["envs"]
+    assert (variable["name"], variable["value"]) == ("BENTOML_DO_NOT_TRACK", "True")
 
 
 def check_saliency(project: Path, facts: dict[str, Any]) -> None:
@@ -113,6 +104,7 @@ def check_saliency(project: Path, facts: dict[str, Any]) -> None:
     assert facts["bento_sha256"] == sha256_file(bento)
 
     folder = unpack(bento, project / "unpacked")
+    check_silent(folder)
     model = f"models/limelight/{sha256[:12]}"
     assert sha256_file(folder / model / "model.safetensors") == sha256
     page = ("services/page.html", "services/static/main.js", "services/static/examples/cat.jpg")
@@ -123,7 +115,7 @@ def check_saliency(project: Path, facts: dict[str, Any]) -> None:
     video = {"max_video_body": 3 << 20, "max_frames": 99, "max_seconds": 600, "max_frame_pixels": 4096 * 2304}
     assert settings == {"max_body": 2 << 20, "max_pixels": 123_456, "runtime": "torch", **video}
     requirements = (folder / "env" / "python" / "requirements.txt").read_text()
-    assert all(f"{package}==" in requirements for package in ("torch", "av", "websockets"))
+    assert all(f"{package}==" in requirements for package in ("torch", "av", "websockets", "pillow-heif"))
     families = {path.name for path in (folder / "src/limelight/models").iterdir() if path.is_dir()}
     assert families == {"difference", "importers", "losses", "sdnet", "shipped", "zoo"}, (
         "other families' code has no place in the bento"
@@ -133,52 +125,10 @@ def check_saliency(project: Path, facts: dict[str, Any]) -> None:
         assert not any(member.issym() or "__pycache__" in member.name for member in archive)
 
 
-@pytest.fixture
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not start or stop is given up after seconds."""
-    monkeypatch.setattr("limelight.packaging.bento.START_S", 20.0)
-    monkeypatch.setattr("limelight.packaging.bento.STOP_S", 0.5)
-
-
-@pytest.mark.usefixtures("_soon")
-def test_a_bento_is_served_as_it_was_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a stand-in for BentoML: the variables that the user has for other services do not count."""
-    (tmp_path / "bentoml").mkdir()
-    (tmp_path / "bentoml" / "__init__.py").touch()
-    (tmp_path / "bentoml" / "__main__.py").write_text(SERVER)
-    for name, value in (("TOKEN", "secret"), ("MODEL", "gone"), ("THREADS", "1"), ("OFFLINE", "1")):
-        monkeypatch.setenv(f"LIMELIGHT_{name}", value)
-    with served("a.bento", {"PYTHONPATH": str(tmp_path), "LIMELIGHT_THREADS": "2"}) as url:
-        seen = json.load(open_here(url, 5))
-    own = {name: value for name, value in seen.items() if name.startswith("LIMELIGHT_")}
-    assert own == {"LIMELIGHT_OFFLINE": "1", "LIMELIGHT_THREADS": "2"}
-    assert seen["PATH"] == os.environ["PATH"], "the others do"
-
-
-@pytest.mark.usefixtures("_soon")
-def test_a_service_of_this_machine_is_asked_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, NOBODY)
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with running(["-c", SERVER], {}) as url:
-        assert open_here(url, 5).status == 200
-
-
-@pytest.mark.usefixtures("_soon")
-def test_a_service_that_does_not_stop_is_killed() -> None:
-    started = time.monotonic()
-    with running(["-c", SERVER], {"DEAF": "1"}) as url:
-        pass
-    assert time.monotonic() - started < 20
-    with pytest.raises(OSError, match="refused"):
-        open_here(url, 5)
-
-
 def test_requirements_are_those_of_the_runtime_at_locked_versions() -> None:
     locked = LOCK.read_text()
     served = {line.partition("==")[0]: line for line in pinned("openvino-int8", "diffsod", lock=LOCK)}
-    assert {"bentoml", "numpy", "pillow", "openvino", "starlette"} <= served.keys()
+    assert {"bentoml", "numpy", "pillow", "pillow-heif", "openvino", "starlette"} <= served.keys()
     assert not {"torch", "timm", "mlflow", "dvc", "onnxruntime"} & served.keys()
     assert all(f"\n{line} " in locked for line in served.values() if line != locked.split(" ")[0])
     plain, diffusion = (

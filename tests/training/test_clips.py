@@ -87,6 +87,14 @@ def test_clips_are_scored_window_by_window_and_stills_alone(weights: Path, clips
     assert all(np.array_equal(*pair) for pair in zip(scored.values(), expected, strict=True))
 
 
+def test_clips_of_one_name_in_two_splits_are_not_seen_together(weights: Path, clips: list[Sample]) -> None:
+    predictor = load(weights, device="cpu")
+    pair = [replace(clips[0], split="test", clip="one"), replace(clips[1], split="val", clip="one")]
+    expected = [to_8bit(predictor.predict_clip([read_image(sample.image)])[0].saliency_HW) for sample in pair]
+    scored = [saliency for _, saliency in predicted(predictor, pair, 8, {})]
+    assert all(np.array_equal(*each) for each in zip(scored, expected, strict=True))
+
+
 def test_a_clip_network_teaches_clips(weights: Path, clips: list[Sample]) -> None:
     """Its maps as targets are its maps, whatever its own size."""
     from limelight.data.loader import evaluation_batches

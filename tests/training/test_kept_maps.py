@@ -5,9 +5,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from toy import ToyNetwork, equal, toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
@@ -19,6 +21,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.inputs import WITH_COMPANION
 from limelight.models.registry import create_model
 from limelight.training.history import History
 from limelight.training.kept_maps import KeptMaps
@@ -50,6 +53,15 @@ class Knowing(ToyNetwork):
     def forward(self, image_B3HW: torch.Tensor) -> list[torch.Tensor]:
         mean = image_B3HW.mean(1, keepdim=True)
         return [30 * (torch.nn.functional.avg_pool2d(mean, 3, 1, 1) - 0.05)]
+
+
+class Depth(ToyNetwork):
+    """Answers with the companion that it sees."""
+
+    inputs = WITH_COMPANION
+
+    def maps(self, given: dict[str, torch.Tensor]) -> torch.Tensor:
+        return given["companion"]
 
 
 def counting() -> Counting:
@@ -161,6 +173,28 @@ def test_a_teacher_of_clips_is_refused(tmp_path: Path):
         KeptMaps(NetworkTeacher(create_model("stdnet", width=12), CARD, size=None, **FACTS), tmp_path)
 
 
+def test_a_teacher_sees_companions_as_its_card_says(tmp_path: Path) -> None:
+    (alone,) = toy_samples(tmp_path, 1)
+    companion = tmp_path / "depth.png"
+    cv2.imwrite(str(companion), np.linspace(20_000, 40_000, 40 * 48).reshape(40, 48).astype(np.uint16))
+    sample, maps = replace(alone, sensor="rgbd", companion=str(companion)), tmp_path / "maps"
+    for way, low, high in (("spread", 16, 255), ("stored", 78, 156)):
+        card = CARD.model_copy(update={"prepare": CARD.prepare.model_copy(update={"companions": way})})
+        teacher = NetworkTeacher(Depth(), card, size=None, **FACTS)
+        facts = {"samples": [sample], "run": run_of(), "accelerator": Accelerator(cpu=True)}
+        facts |= {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        KeptMaps(teacher, maps / way).prepare(**facts)
+        kept = read_map(maps / way, sample)
+        assert abs(int(kept.min()) - low) <= 2 and abs(int(kept.max()) - high) <= 2
+        if way == "spread":
+            teacher.prepare(**facts)
+        else:
+            with pytest.raises(UserError, match=r"as they are stored .* set objective\.teacher_maps: once"):
+                teacher.prepare(**facts)
+            teacher.prepare(**facts | {"samples": [alone]})
+            NetworkTeacher(ToyNetwork(), card, size=None, **FACTS).prepare(**facts)
+
+
 def test_maps_are_named_by_picture_and_companion_which_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +211,8 @@ def test_maps_are_named_by_picture_and_companion_which_is_read_once(
     pair = [replace(alone, sensor="rgbd", companion=str(path)) for path in (one, other)]
 
     def named(content: bytes) -> Path:
-        digest = hashlib.sha256(f"{alone.sha256} {hashlib.sha256(content).hexdigest()}".encode()).hexdigest()
+        facts = f"{alone.sha256} {hashlib.sha256(content).hexdigest()} rgbd"
+        digest = hashlib.sha256(facts.encode()).hexdigest()
         return tmp_path / "maps" / digest[:2] / f"{digest}.png"
 
     for _ in range(3):
@@ -189,5 +224,6 @@ def test_maps_are_named_by_picture_and_companion_which_is_read_once(
     one.write_bytes(b"deep")
     os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert map_path(tmp_path / "maps", pair[0]) == named(b"deep")
+    assert map_path(tmp_path / "maps", replace(pair[0], sensor="rgbt")) != named(b"deep"), "seen otherwise"
     with pytest.raises(UserError, match="none"):
         map_path(tmp_path / "maps", replace(pair[0], companion=str(tmp_path / "none.png")))

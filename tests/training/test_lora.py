@@ -11,6 +11,7 @@ from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.diffusion.lora import add_adapters, merge_adapters
 from limelight.models.registry import create_model
+from limelight.training.ema import mixed_with
 from limelight.training.loop import fit
 from limelight.training.optimisers import make_optimiser
 from tests.tolerance import assert_agree
@@ -81,6 +82,25 @@ def test_training_moves_them_alone_and_merging_leaves_plain_weights(tmp_path: Pa
     change = 6 / 3 * tensors["lora_B.default.weight"] @ tensors["lora_A.default.weight"]
     torch.testing.assert_close(network.state_dict()[f"{key}.weight"], tensors["base_layer.weight"] + change)
     assert all(value.requires_grad for value in network.unet.parameters())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_start_is_that_share_of_the_update(share: float) -> None:
+    network = adapted()
+    start = weights(network)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if ".lora_" in name:
+                value.add_(torch.randn_like(value))
+    mixed = mixed_with(network, start, share)
+    for each in (network, mixed):
+        each.merge_adapters()
+    key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight"
+    base = start[key.replace(".weight", ".base_layer.weight")]
+    update, kept = (each.state_dict()[key] - base for each in (network, mixed))
+    torch.testing.assert_close(kept, (1 - share) * update, atol=1e-6, rtol=1e-5)
+    assert update.abs().max() > 0.1
 
 
 @pytest.mark.slow

@@ -68,3 +68,18 @@ def test_average_copies_counters():
         network.train()(torch.ones(2, 3, 8, 8))
         average.update_parameters(network)
     assert average.module.body[1].num_batches_tracked.item() == 3
+
+
+def test_what_is_frozen_is_not_averaged_but_shared():
+    network = toy_network()
+    network.body.requires_grad_(False)
+    average = make_average(network, decay=0.9)
+    before = weights(network)
+    for _ in range(3):
+        with torch.no_grad():
+            network.head.weight.add_(1)
+        average.update_parameters(network)
+    assert average.module.body[0].weight.data_ptr() == network.body[0].weight.data_ptr()
+    assert average.module.head.weight.data_ptr() != network.head.weight.data_ptr()
+    assert torch.equal(average.module.body[0].weight, before["body.0.weight"])
+    assert (average.module.head.weight < network.head.weight).all()

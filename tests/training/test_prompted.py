@@ -64,6 +64,15 @@ def test_what_shares_a_word_with_what_is_shown_is_asked_for_first() -> None:
         assert set(drawn[:2]) == {1, 2} and set(drawn[2:4]) == {4, 5} and drawn[4] in (3, 6)
 
 
+def test_words_are_shared_across_hyphens_slashes_and_capitals() -> None:
+    names = Vocabulary(("wall-brick", "TV/monitor", "boat", "Wall-tile", "lamp", "old tv"), tuple(range(1, 7)), True)
+    learner, batch = make_learner(prompts=4), make_batch(names)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        (drawn,) = learner.draw(batch, batch.labels_BHW)
+        assert set(drawn[:2]) == {1, 2} and set(drawn[2:]) == {4, 6}
+
+
 def test_one_is_asked_for_in_vain_however_many_are_shown() -> None:
     learner, batch = make_learner(prompts=2), make_batch(PETS)
     drawn = set()

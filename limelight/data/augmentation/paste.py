@@ -39,24 +39,31 @@ class PasteEffect:
         corner = [round(at * (room - side)) for at, room, side in zip(self.place, picture.size, sides, strict=True)]
         target = (slice(corner[0], corner[0] + sides[0]), slice(corner[1], corner[1] + sides[1]))
 
+        # INTER_AREA makes blocks when it enlarges.
+        shrinks = max(sides) < max(mask_HW[source].shape)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+
         def fitted(pixels: np.ndarray) -> np.ndarray:
-            pixels = cv2.resize(pixels[source], sides[::-1], interpolation=cv2.INTER_AREA)
+            pixels = cv2.resize(pixels[source], sides[::-1], interpolation=interpolation)
             return cv2.flip(pixels, 1) if self.mirror else pixels
 
         alpha_HW = fitted(mask_HW) / np.float32(255)
 
         def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+            """`above`: the object's share, alpha already in it."""
             alpha = alpha_HW[..., None] if below.ndim == 3 else alpha_HW
             result = below.copy()
-            result[target] = np.rint(below[target] * (1 - alpha) + above * alpha)
+            result[target] = np.rint(below[target] * (1 - alpha) + above)
             return result
 
-        salience_HW = mask_HW if other.teacher_HW is None else other.teacher_HW
+        mask = 255 * alpha_HW
+        # A teacher's map is soft where its picture's mask is, so it has alpha in it; beyond the mask nothing is pasted.
+        salience = mask if other.teacher_HW is None else np.minimum(fitted(other.teacher_HW), mask)
         return replace(
             picture,
-            image_HW3=over(picture.image_HW3, fitted(other.image_HW3)),
-            mask_HW=None if picture.mask_HW is None else over(picture.mask_HW, np.full(sides, 255, np.uint8)),
-            teacher_HW=None if picture.teacher_HW is None else over(picture.teacher_HW, fitted(salience_HW)),
+            image_HW3=over(picture.image_HW3, fitted(other.image_HW3) * alpha_HW[..., None]),
+            mask_HW=None if picture.mask_HW is None else over(picture.mask_HW, mask),
+            teacher_HW=None if picture.teacher_HW is None else over(picture.teacher_HW, salience),
         )
 
     def _sides(self, given: tuple[int, ...], picture: Size) -> Size:

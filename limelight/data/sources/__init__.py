@@ -5,12 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.config import DatasetRequest
-from limelight.data.catalogue import labels_of, lookup, sensor_of
+from limelight.data.catalogue import catalogue, labels_of, lookup, sensor_of
 from limelight.data.dataset import OWN_LICENCE, UNKNOWN_LICENCE
 from limelight.data.hashes import HashCache, file_hashes, tree_hash
 from limelight.data.index import DATASETS, Entry, portable
 from limelight.data.sources import archive, embedded, local, manual, rendered
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
+
+_ALIASES = {
+    "nju2k": "NJUD",
+    "nju2000": "NJUD",
+    "nju": "NJUD",
+    "dut-rgbd": "DUTLF",
+    "dutrgbd": "DUTLF",
+    "dutlf-depth": "DUTLF",
+    "dutomron": "DUT-OMRON",
+    "hkuis": "HKU-IS",
+    "pascals": "PASCAL-S",
+    "davis16": "DAVIS",
+    "davis2016": "DAVIS",
+    "davis-2016": "DAVIS",
+    "voc": "PASCAL-VOC",
+    "voc2012": "PASCAL-VOC",
+    "cocostuff": "COCO-Stuff",
+}
+"""What papers call datasets of the catalogue, in small letters."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +60,11 @@ def source_of(request: DatasetRequest) -> Source:
         raise UserError(f"dataset {request.name} is drawn; give it `render: {{scenes: ...}}` in params.yaml")
     if entry or (DATASETS / request.name).is_dir():
         return Source("manual", manual.fetch)
+    close = close_names(request.name, catalogue(), _ALIASES)
+    meant = f"did you mean {' or '.join(close)}? Else " if close else ""
     raise UserError(
-        f"dataset {request.name!r} is not in the catalogue (docs/data.md); give it a `path`, or a `url` and `sha256`"
+        f"dataset {request.name!r} is not in the catalogue (docs/data.md); {meant}give it a `path`, or a `url` and "
+        "`sha256`"
     )
 
 

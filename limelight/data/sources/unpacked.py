@@ -1,6 +1,7 @@
 """A folder unpacked from an archive whose hash is known, and proof that nobody has changed it since."""
 
 from pathlib import Path
+from typing import Any
 
 from limelight.data.archives import extract
 from limelight.data.hashes import HashCache, file_hashes
@@ -18,9 +19,10 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
     """
     record = target.with_name(target.name + ".json")
     if target.is_dir():
-        if not record.is_file():
+        known = _recorded(record)
+        if known is None:
             raise UserError(f"{target} exists but was not unpacked from {archive}; move it away, or give it as `path`")
-        known, current = read_json(record), file_hashes(target, cache)
+        current = file_hashes(target, cache)
         if known["files"] is not None:
             check_unchanged(target, known["files"], current)
         if known["archive"] == sha256:
@@ -37,7 +39,13 @@ def ensure_unpacked(archive: Path, sha256: str, target: Path, cache: HashCache) 
 def is_unpacked(sha256: str, target: Path) -> bool:
     """Whether `target` was unpacked from the archive of this hash; later changes are not checked."""
     record = target.with_name(target.name + ".json")
-    return target.is_dir() and record.is_file() and read_json(record)["archive"] == sha256
+    return target.is_dir() and (_recorded(record) or {}).get("archive") == sha256
+
+
+def _recorded(record: Path) -> dict[str, Any] | None:
+    """What `ensure_unpacked` recorded; None if it did not make the folder: the renderer keeps a record there too."""
+    known = read_json(record) if record.is_file() else None
+    return known if isinstance(known, dict) and {"archive", "files"} <= known.keys() else None
 
 
 def check_unchanged(target: Path, known: dict[str, str], current: dict[str, str], made: str = "unpacked") -> None:

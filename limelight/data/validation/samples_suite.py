@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 _FLAT = 1e-6
 _MOSTLY = 0.95
-"""Share of pictures that must not be flat: a video may fade to black, a sensor may fail."""
+"""Share of a dataset's pictures that must not be flat: a video may fade to black, a sensor may fail."""
+_NOT_FLAT = (("image_std", "an image is not one flat colour"), ("companion_std", "a companion is not one flat level"))
 
 
 def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
-    """Build the expectations; shares of empty, full and black-and-white masks are checked per dataset."""
+    """Build the expectations; flat pictures, and empty, full and black-and-white masks, are counted per dataset."""
     import great_expectations.expectations as gxe
 
     rules = [
@@ -27,20 +28,27 @@ def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
         gxe.ExpectColumnValuesToBeInSet(
             column="size_matches", value_set=[True], description="a decoded image has the size that the manifest says"
         ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="image_std", min_value=_FLAT, mostly=_MOSTLY, description="an image is not one flat colour"
-        ),
     ]
-    if table["companion_std"].notna().any():
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column="companion_std", min_value=_FLAT, mostly=_MOSTLY, description="a companion is not one flat level"
-            )
-        )
+    for column, text in _NOT_FLAT:
+        measured = table[table[column].notna()]
+        rules += [_flat_rule(column, text, dataset) for dataset in sorted(measured["dataset"].unique())]
     masked = table[table["mask_mean"].notna()]
     for dataset in sorted(masked["dataset"].unique()):
         rules += _mask_rules(settings, dataset)
     return rules
+
+
+def _flat_rule(column: str, text: str, dataset: str) -> Any:
+    import great_expectations.expectations as gxe
+
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column,
+        min_value=_FLAT,
+        mostly=_MOSTLY,
+        row_condition=f"dataset == {dataset!r}",
+        condition_parser="pandas",
+        description=f"{dataset}: {text}",
+    )
 
 
 def _mask_rules(settings: Validate, dataset: str) -> list[Any]:

@@ -31,8 +31,8 @@ class Measurable(Protocol):
     def picture_bytes(self, size: Size, prompts: int, companion: bool = False) -> int: ...
 
 
-_MEASURED_BYTES: dict[tuple[Any, ...], dict[Size, int]] = {}
-"""Cache of measured bytes for this process: measuring takes seconds per size."""
+_MEASURED_BYTES: dict[tuple[Any, ...], dict[tuple[Size, ExtraInputs], int]] = {}
+"""Cache of measured bytes for this process: measuring takes seconds per size and number of prompts."""
 _SHARES = (0.75, 0.5, 0.375, 0.25, 0.125)
 """Fractions of a size to try as suggestions where the size itself does not fit."""
 
@@ -88,23 +88,24 @@ def _fitting_requests(
 
 
 def _needed_bytes(backend: Measurable, size: Size, extra_inputs: ExtraInputs) -> int:
-    known = _MEASURED_BYTES.setdefault(_key(backend, extra_inputs), {})
-    if size not in known:
-        known[size] = backend.picture_bytes(size, *extra_inputs)
-    return known[size]
+    known = _MEASURED_BYTES.setdefault(_key(backend), {})
+    if (size, extra_inputs) not in known:
+        known[size, extra_inputs] = backend.picture_bytes(size, *extra_inputs)
+    return known[size, extra_inputs]
 
 
 def _bounds(backend: Measurable, size: Size, extra_inputs: ExtraInputs) -> Iterator[int]:
-    """Yield the known bytes of sizes at least as large as this one, in either orientation."""
-    for (height, width), needed in _MEASURED_BYTES.get(_key(backend, extra_inputs), {}).items():
-        if min(size) <= min(height, width) and max(size) <= max(height, width):
+    """Yield the known bytes of sizes at least as large as this one, in either orientation, with no fewer inputs."""
+    for ((height, width), known), needed in _MEASURED_BYTES.get(_key(backend), {}).items():
+        larger = min(size) <= min(height, width) and max(size) <= max(height, width)
+        if larger and extra_inputs.prompts <= known.prompts and extra_inputs.companion <= known.companion:
             yield needed
 
 
-def _key(backend: Measurable, extra_inputs: ExtraInputs) -> tuple[Any, ...]:
+def _key(backend: Measurable) -> tuple[Any, ...]:
     planned, rows = backend.planned, backend.network.rows_per_chunk
     weights = planned.card.provenance.sha256, planned.request.vae
-    return *weights, planned.device, backend.dtype, extra_inputs, rows, planned.sampling
+    return *weights, planned.device, backend.dtype, rows, planned.sampling
 
 
 def _suggestion(requests: Iterator[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.runtimes import NEXT
@@ -66,4 +67,17 @@ class OnnxBackend(ExportedBackend):
         given = complete(self._inputs, feeds)
         rows = single_rows(given) if self._single_rows else [given]
         with self._turn if len(given[self._inputs[0].name]) > 1 else nullcontext():
-            return Maps(np.concatenate([self._session.run(["probability"], row)[0] for row in rows]))
+            return Maps(np.concatenate([self._computed(row) for row in rows]))
+
+    def _computed(self, row: Feeds) -> np.ndarray:
+        """The maps of one call of the session; raises a UserError where an operator does not suit the size."""
+        try:
+            (probability_B1hw,) = self._session.run(["probability"], row)
+        except Exception as error:  # a class of onnxruntime's for each kind
+            height, width = row[self._inputs[0].name].shape[-2:]
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"this export cannot compute pictures of {height}x{width}; give a size that is a multiple of its "
+                f"stride: {reason}"
+            ) from error
+        return np.asarray(probability_B1hw)

@@ -14,6 +14,7 @@ import openvino
 from openvino import opset13 as opset
 from openvino.passes import MakeStateful, Manager
 
+from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.openvino_core import CORE
@@ -149,7 +150,15 @@ class OpenVinoBackend(ExportedBackend):
 
     def _compiled(self, row: Feeds, config: Mapping[str, object]) -> openvino.CompiledModel:
         fixed = self._model.clone()
-        fixed.reshape({name: list(array.shape) for name, array in row.items()})
+        try:
+            fixed.reshape({name: list(array.shape) for name, array in row.items()})
+        except RuntimeError as error:  # of an operator that does not suit the size
+            height, width = row[self._inputs[0].name].shape[-2:]
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"this export cannot compute pictures of {height}x{width}; give a size that is a multiple of its "
+                f"stride: {reason}"
+            ) from error
         _resize_by_products(fixed)
         return CORE.compile_model(fixed, "CPU", dict(config))
 

@@ -79,7 +79,7 @@ class PyTorchBackend:
             return Maps(logits_B1HW.float().sigmoid().cpu().numpy())
 
     def encode_prompts(self, texts: Sequence[str]) -> np.ndarray:
-        with self._computing():
+        with self._computing(), raising_shortage("name fewer classes, or use --half-precision"):
             return self.network.encode_prompts(texts).cpu().numpy()
 
     def choose_batch_size(self, batch_size: int, size: Size, *, prompts: int, companion: bool, option: str) -> int:

@@ -1,5 +1,6 @@
 """Learning to segment what text prompts name."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -187,8 +188,8 @@ class Prompted(Learner):
             labels = [n for n, name in enumerate(classes.names, 1) if not self.is_held_out(name)]
             shown = _shuffled([label for label in labels if shown_C[label]])
             others = _shuffled([label for label in labels if not shown_C[label]])
-            words = {word for label in shown for word in classes.names[label - 1].split()}
-            others.sort(key=lambda label: words.isdisjoint(classes.names[label - 1].split()))
+            words = {word for label in shown for word in _words(classes.names[label - 1])}
+            others.sort(key=lambda label: words.isdisjoint(_words(classes.names[label - 1])))
             chosen = shown[: self.settings.prompts - bool(others)]
             chosen += others[: self.settings.prompts - len(chosen)]
             drawn.append(chosen + [0] * (self.settings.prompts - len(chosen)))
@@ -221,6 +222,11 @@ def choice_loss(logits_BKHW: Tensor, target_BKHW: Tensor, valid_BKHW: Tensor) ->
     loss_BHW = F.cross_entropy(logits_BCHW, chosen_BHW.where(known_BHW, 0), reduction="none")
     weight_BHW = known_BHW * torch.where(chosen_BHW > 0, 1.0, GROUND_WEIGHT)
     return (loss_BHW * weight_BHW).sum() / weight_BHW.sum().clamp(min=GROUND_WEIGHT)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a class's name, also of 'wall-brick' and 'tv/monitor'."""
+    return re.findall(r"\w+", name.casefold())
 
 
 def _shuffled(labels: Sequence[int]) -> list[int]:

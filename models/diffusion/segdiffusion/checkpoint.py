@@ -52,7 +52,6 @@ def import_published(
         licence=licence,
         denoise_steps=PUBLISHED_STEPS,
         prepare={"filter": "bicubic", "companions": "stored"},
-        finish={"filter": "bicubic", "full_contrast": True},
         caution="these published weights draw all classes at once, as grey levels; they were not trained to draw "
         "one class",
         source=f"imported from {unet.name}/{UNET_WEIGHTS}, sha256 {digest}",

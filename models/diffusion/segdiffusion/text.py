@@ -14,7 +14,14 @@ from limelight.models.diffusion.folder import BASE_FOLDER_HINT, read_text
 
 CACHED_PROMPTS = 1024
 """Prompts whose tokens are cached; 323 MB for Stable Diffusion 2."""
+PROMPTS_AT_ONCE = 64
+"""Prompts that are encoded together, which bounds the memory of a long list of classes."""
 TOKENIZER = "tokenizer"
+_COMPUTED = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("max_position_embeddings", "hidden_act", "layer_norm_eps", "attention_dropout"),
+)
+"""Settings that the tokens depend on; not the marks' numbers, which only the pooled output does."""
 
 
 class PromptEncoder(nn.Module):
@@ -108,7 +115,8 @@ class PromptEncoder(nn.Module):
     def _encode(self, prompts: Sequence[str]) -> Tensor:
         device = next(self.model.parameters()).device
         ids = self.ids(prompts)
-        hidden_KTC = self.model(input_ids=torch.tensor(ids, device=device)).last_hidden_state.float()
+        pieces = torch.tensor(ids, device=device).split(PROMPTS_AT_ONCE)
+        hidden_KTC = torch.cat([self.model(input_ids=piece_KT).last_hidden_state.float() for piece_KT in pieces])
         if self.padded:
             return hidden_KTC
         # The mark at the end, which is the padding too, counts once.
@@ -132,13 +140,14 @@ def build_text(config: Config, *, distinct: bool = False) -> CLIPTextModel:
 
 
 def read_same_text(folder: Path | str, expected: Config) -> tuple[CLIPTextModel, CLIPTokenizer]:
-    """A base folder's text encoder and tokenizer, if they match a network's options.
+    """A base folder's text encoder and tokenizer, if they match a network's options or, without one, the default.
 
     Raises:
         UserError: see `limelight.models.diffusion.folder.read_text`, or a setting that differs.
     """
     model, tokenizer = read_text(folder)
-    for key, value in expected.items():
+    defaults = CLIPTextConfig()
+    for key, value in ({key: getattr(defaults, key) for key in _COMPUTED} | expected).items():
         actual = getattr(model.config, key, None)
         if actual != value:
             raise UserError(
