@@ -209,7 +209,7 @@ def test_results_at_the_size_they_were_computed_at(run: Run) -> None:
         (["--kind", "labels"], "salient", "name some (--classes)"),
         (["--uncertainty"], "salient", "ask for --ensemble-size 2 or more"),
         (["--denoise-steps", "3"], "salient", "take 2 or 4"),
-        (["--size", "64", "--processing-res", "64"], "salient", "give either it or these"),
+        (["--size", "64", "--processing-res", "64"], "salient", "leave the size and the policy out"),
     ],
 )
 def test_mistakes_are_one_line(run: Run, arguments: list[str], kind: str, message: str) -> None:

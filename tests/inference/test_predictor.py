@@ -183,7 +183,7 @@ def test_a_policy_in_place_of_the_cards(untrained: Path) -> None:
         load(untrained, policy="dynamic")
     with pytest.raises(UserError, match="leave the size or the policy out"):
         load(untrained, policy="native", size=64)
-    with pytest.raises(UserError, match="give either it or these"):
+    with pytest.raises(UserError, match="leave the size and the policy out"):
         load(untrained, policy="native", processing_res=0)
 
 

@@ -136,7 +136,7 @@ def test_proportions_can_be_kept(salient: Path) -> None:
     np.testing.assert_array_equal(own[1].saliency_HW, fed[1].saliency_HW)
     with pytest.raises(UserError, match="or 0 for each picture's own; got -1"):
         load(salient, processing_res=-1)
-    with pytest.raises(UserError, match="give either it or these"):
+    with pytest.raises(UserError, match="leave the size and the policy out"):
         load(salient, processing_res=64, size=64)
 
 

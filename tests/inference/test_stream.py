@@ -162,7 +162,7 @@ def test_high_resolution_is_of_every_frame(
 
 def test_mistakes_are_one_line(predictor: SaliencyPredictor) -> None:
     for wrong in (-1, FRAMES):
-        with pytest.raises(UserError, match=f"of stdnet is 0 to 4 frames; change it or leave it out .got {wrong}"):
+        with pytest.raises(UserError, match=f"of stdnet is 0 to 4 frames, got {wrong}; change it or leave it out"):
             Stream(predictor, look_ahead=wrong)
     stream = Stream(predictor, look_ahead=0)
     stream.push(frames(1)[0])
