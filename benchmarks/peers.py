@@ -28,7 +28,7 @@ from benchmarks._command import new_parser, run_command
 from limelight.deploy.merged import export_weights
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load
 from limelight.inference.runtimes import RUNTIMES

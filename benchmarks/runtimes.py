@@ -28,9 +28,9 @@ from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.feeds import Feeds, picture_feeds, single_rows
 from limelight.imaging.geometry import stretch
-from limelight.imaging.header import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
 from limelight.inference.backends import open_backend

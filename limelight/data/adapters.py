@@ -13,7 +13,7 @@ from limelight.data.names import composed, frame_numbers, without_suffix
 from limelight.data.patterns import Matches, assign_roles, matches
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 
 MAX_UNPAIRED = 0.05
 """A larger share of files without a partner means that the layout is wrong, not that a file is missing."""

@@ -10,7 +10,7 @@ from limelight.config import Labels, Layout
 from limelight.config.patterns import NAME, fixed_part
 from limelight.data.patterns import matches
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 from limelight.models.card import Modality
 
 _SPLIT_NAMES = {

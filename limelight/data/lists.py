@@ -22,7 +22,7 @@ from limelight.data.manifest import Sample
 from limelight.data.names import composed, frame_numbers, without_suffix
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text, write_json, write_text
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 
 PROMPT = "a photo of a {}"
 

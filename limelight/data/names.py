@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 
 
 def without_suffix(name: str) -> str:

@@ -21,12 +21,6 @@ from limelight.models.inputs import Size
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "JPEG2000")
 """Pillow's names of supported formats. HEIF is read by another package."""
 KINDS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF or JPEG 2000"
-EXTENSIONS = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".jpx"),
-    )
-)
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100 << 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 from limelight.media.suffixes import check_is_read
 from limelight.media.walk import Walk, identify
 

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import EXTENSIONS, container_of
+from limelight.imaging.extensions import EXTENSIONS
+from limelight.imaging.header import container_of
 
 _RAW = (
     ".3fr .arq .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf "

@@ -12,7 +12,8 @@ from limelight.champions.record import champion, champions
 from limelight.class_names import checked_classes
 from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import EXTENSIONS, MAX_PIXELS
+from limelight.imaging.extensions import EXTENSIONS
+from limelight.imaging.header import MAX_PIXELS
 from limelight.imaging.images import JPEG
 from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor

@@ -106,8 +106,8 @@ def test_batches_are_cut_and_kept_in_order(predictor: SaliencyPredictor) -> None
 
 
 def test_what_is_no_picture_is_named(predictor: SaliencyPredictor) -> None:
-    for given_ in ("photo.jpg", None, [[0]]):
-        with pytest.raises(UserError, match=r"got (str|NoneType|list); .*read_image reads files"):
+    for given_ in (None, [[0]]):
+        with pytest.raises(UserError, match=r"got (NoneType|list); .*read_image reads files"):
             predictor.predict([given_])
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.header import EXTENSIONS
+from limelight.imaging.extensions import EXTENSIONS
 from limelight.media.sources import find_companions, scan
 from limelight.media.suffixes import UNSUPPORTED, is_picture
 from limelight.media.walk import Walk

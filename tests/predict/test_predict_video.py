@@ -161,7 +161,9 @@ def test_a_video_that_is_named_is_not_left_out(run: Run, tmp_path: Path) -> None
     write_png(tmp_path / "in/1.png", frame(0))
     write_video(tmp_path / "v.mp4", frames=1)
     assert "videos have no kind npy" in str(run("in", "v.mp4", "--kind", "npy").exception)
-    assert "not .mp4" in str(run("v.mp4", "in/1.png", "--format", "mp4").exception)
+    assert "--format mp4 is for videos, and these are pictures" in str(
+        run("v.mp4", "in/1.png", "--format", "mp4").exception
+    )
     assert "x.png is a file's name" in str(run("in", "v.mp4", "-o", "x.png").exception)
 
 
