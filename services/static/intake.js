@@ -31,11 +31,14 @@ export function watchIntake(take, none) {
 function watchDrops(take, none) {
   const over = is => document.body.classList.toggle("over", is);
   const text = event => event.target.matches?.(TYPED) && !event.dataTransfer.types.includes("Files"); // for a field
-  document.addEventListener("dragover", event => {
-    if (text(event)) return;
-    event.preventDefault();
-    over(event.dataTransfer.types.includes("Files"));
-  });
+  // Both: where the element under the pointer has just changed, a drop counts if its "dragenter" was accepted.
+  for (const kind of ["dragenter", "dragover"]) {
+    document.addEventListener(kind, event => {
+      if (text(event)) return;
+      event.preventDefault();
+      over(event.dataTransfer.types.includes("Files"));
+    });
+  }
   document.addEventListener("dragleave", event => event.relatedTarget === null && over(false));
   document.addEventListener("drop", event => {
     if (text(event)) return;
