@@ -21,7 +21,7 @@ from benchmarks._command import new_parser, run_command
 from limelight.evaluation.metrics import Pair, Scorer
 from limelight.evaluation.worker import read_map, read_truth
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.reporting.speed import hardware
 
 with warnings.catch_warnings():

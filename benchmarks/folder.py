@@ -27,7 +27,8 @@ from limelight.inference.backends import open_backend
 from limelight.inference.loading import load
 from limelight.inference.plan import Request
 from limelight.media.sources import find_sources
-from limelight.predict.styles import Job, Style
+from limelight.predict.job import Job
+from limelight.predict.styles import Style
 from limelight.predict.tree import predict_tree
 from limelight.reporting.speed import hardware
 

@@ -25,8 +25,8 @@ from limelight.data.batches.plans import batches_per_epoch
 from limelight.data.loader import epoch_batches
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
+from limelight.imaging.encoding import write_png
 from limelight.imaging.extensions import EXTENSIONS
-from limelight.imaging.images import write_png
 from limelight.models.registry import create_model, list_models
 
 AUGMENT = [

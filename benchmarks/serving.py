@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks._command import run_command
 from limelight.deploy.first_use import with_export
-from limelight.imaging.images import encode, read_picture
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_picture
 from limelight.inference.loading import load
 from limelight.inference.plan import Request
 from limelight.packaging.bento import unpack

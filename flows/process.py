@@ -1,7 +1,5 @@
 """Child processes that end with their flow, and the lock of the working tree that they change."""
 
-import ctypes
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from limelight.foundation.errors import UserError
+from limelight.foundation.this_process import end_with_parent
 
 GRACE_S = 20.0
 """A training run saves its state on SIGTERM; Prefect itself kills a cancelled flow after 30 s."""
 
-_PR_SET_PDEATHSIG = 1
 _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 
@@ -27,12 +27,13 @@ def working_tree(log: Callable[[str], None]) -> Iterator[None]:
     """Wait until no other flow runs in this folder: DVC fails with 'is busy' where two reproduce the same stages."""
     path = Path("work/flow.lock")
     path.parent.mkdir(exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log(f"waiting for the flow that runs in {Path.cwd()}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    lock = FileLock(path)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        log(f"waiting for the flow that runs in {Path.cwd()}")
+        held = lock.acquire()
+    with held:
         yield
 
 
@@ -58,7 +59,7 @@ def run(command: Sequence[str], log: Callable[[str], None], env: Mapping[str, st
         errors="replace",
         env={**environment, **(env or {})},
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     with _lock:
         _running.add(child)
@@ -106,9 +107,3 @@ def _signal_group(child: subprocess.Popen[str], number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _end_with_parent() -> None:
-    """In the child: SIGTERM when the flow's process dies without a chance to clean up."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -29,17 +29,11 @@ def load(source: "Path | str | None" = None, **options: Any) -> "SaliencyPredict
             'limelight-base' where that comes with the package and there is no champion.
         options: fields of `limelight.inference.plan.Request`.
     """
-    from limelight.champions.record import champion
-    from limelight.deploy.first_use import with_export
     from limelight.inference.loading import load as load_weights
     from limelight.inference.loading import request_of
+    from limelight.predict.weights import choose_weights
 
-    request = request_of(options)
-    if source is None:
-        source, runtime = champion()
-        if not request.needs_pytorch:
-            options.setdefault("runtime", runtime)
-    return load_weights(with_export(source, options.get("runtime", "torch")), **options)
+    return load_weights(*choose_weights(source, request_of(options), runtime_is_open="runtime" not in options))
 
 
 def cut_out(picture: "Path | str | bytes", predictor: "SaliencyPredictor | None" = None) -> "np.ndarray":

@@ -1,7 +1,5 @@
 """`limelight`: the command line. Heavy imports stand inside the commands, so that --help answers at once."""
 
-import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +7,7 @@ from typing import Annotated
 import typer
 
 from limelight.cli_weights import base_weights, export, import_, weights
+from limelight.foundation.this_process import replace_process
 from limelight.foundation.version import __version__
 from limelight.one_line import mistakes_in_one_line
 
@@ -190,9 +189,9 @@ def predict(
     """
     options = locals() | {"sources": sources or []}
     from limelight.predict.command import run
-    from limelight.predict.request import Request
+    from limelight.predict.options import PredictOptions
 
-    raise typer.Exit(run(Request(**options)))
+    raise typer.Exit(run(PredictOptions(**options)))
 
 
 @app.command()
@@ -242,9 +241,9 @@ def bench(
     there are made first.
     """
     options = {**locals(), "models": models or (), "runtime": runtime or ()}
-    from limelight.bench.command import Request, run
+    from limelight.bench.command import BenchOptions, run
 
-    raise typer.Exit(run(Request(**options)))
+    raise typer.Exit(run(BenchOptions(**options)))
 
 
 @app.command()
@@ -296,7 +295,7 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
     """
     from limelight.config import load_params
 
-    _replace_process(
+    replace_process(
         "-m", "limelight.stages.distill" if name in load_params().teachers else "limelight.stages.train", name
     )
 
@@ -304,7 +303,7 @@ def train(name: Annotated[str, typer.Argument(help="a run of params.yaml")]) -> 
 @app.command()
 def evaluate(name: Annotated[str, typer.Argument(help="a folder below artifacts/")]) -> None:
     """Evaluate one weights folder without dvc."""
-    _replace_process("-m", "limelight.stages.evaluate", name)
+    replace_process("-m", "limelight.stages.evaluate", name)
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
@@ -313,13 +312,7 @@ def serve(context: typer.Context) -> None:
 
     `limelight serve --help` lists the options.
     """
-    _replace_process("-m", "limelight.services.launch", *context.args)
-
-
-def _replace_process(*arguments: str) -> None:
-    """Replace this process by another Python process, which then receives its signals."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])
+    replace_process("-m", "limelight.services.launch", *context.args)
 
 
 if __name__ == "__main__":

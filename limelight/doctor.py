@@ -15,8 +15,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from limelight.config import Params, Tracking, load_params
+from limelight.data.index import INDEX
+from limelight.data.sources.embedded import HASHES, RAW
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
+from limelight.foundation.this_process import cores
 from limelight.store_home import database_of, lost_versions, moved_from
 
 State = Literal["ok", "note", "broken"]
@@ -132,7 +135,7 @@ def _devices(params: Params | None) -> Iterator[Finding]:
 
 def _resources(params: Params | None) -> Iterator[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Finding("processor", "ok", f"{len(os.sched_getaffinity(0))} cores, {memory / GIB:.0f} GiB of memory")
+    yield Finding("processor", "ok", f"{cores()} cores, {memory / GIB:.0f} GiB of memory")
     free = shutil.disk_usage(".").free
     text = f"{free / GIB:.1f} GiB free in {Path.cwd()}"
     if not os.access(".", os.W_OK):
@@ -169,12 +172,11 @@ def _output(*command: str) -> str | None:
 
 
 def _raw_data(params: Params | None) -> Iterator[Finding]:
-    listed = Path("data/raw.sha256.json")
-    if not listed.is_file():
-        yield Finding("raw data", "note", f"{listed} is missing, so data/raw cannot be verified")
+    if not HASHES.is_file():
+        yield Finding("raw data", "note", f"{HASHES} is missing, so {RAW} cannot be verified")
         return
-    for name, expected in read_json(listed).items():
-        path = Path("data/raw") / name
+    for name, expected in read_json(HASHES).items():
+        path = RAW / name
         if not path.is_file():
             yield Finding(f"raw {name}", "note", f"{path} is not here yet; dvc repro restores it")
         elif sha256_file(path) != expected:
@@ -184,11 +186,10 @@ def _raw_data(params: Params | None) -> Iterator[Finding]:
 
 
 def _data(params: Params | None) -> Iterator[Finding]:
-    index = Path("data/index.json")
-    if not index.is_file():
+    if not INDEX.is_file():
         yield Finding("data", "note", "no dataset downloaded or drawn yet; run dvc repro download")
         return
-    for name, entry in read_json(index)["datasets"].items():
+    for name, entry in read_json(INDEX)["datasets"].items():
         here = Path(entry["root"]).is_dir()
         text = f"{name}: {entry['files']} files in {entry['root']}"
         yield Finding(
@@ -199,7 +200,7 @@ def _data(params: Params | None) -> Iterator[Finding]:
 def _weights(params: Params | None) -> Iterator[Finding]:
     from limelight.listing import find_weights
     from limelight.models.shipped import shipped_names
-    from limelight.models.weights import WEIGHTS
+    from limelight.models.weights import check_weights
 
     cards = find_weights(Path("artifacts"))
     if not cards:
@@ -209,12 +210,13 @@ def _weights(params: Params | None) -> Iterator[Finding]:
         if isinstance(card, UserError):
             yield Finding(f"weights {folder}", "broken", str(card))
             continue
-        path = folder / WEIGHTS
-        whole = path.is_file() and sha256_file(path) == card.provenance.sha256
-        advice = "its weights are missing or do not match its card; dvc checkout restores them"
+        try:
+            check_weights(folder, card)
+        except UserError as error:
+            yield Finding(f"weights {folder}", "broken", str(error))
+            continue
         known = f"{card.architecture.model}, {card.architecture.parameters:,} parameters"
-        text = f"{known}, sha256 {card.provenance.sha256[:12]} verified" if whole else advice
-        yield Finding(f"weights {folder}", "ok" if whole else "broken", text)
+        yield Finding(f"weights {folder}", "ok", f"{known}, sha256 {card.provenance.sha256[:12]} verified")
 
 
 def _champion(params: Params | None) -> Iterator[Finding]:

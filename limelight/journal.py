@@ -4,7 +4,6 @@ Importing MLflow takes longer than most stages run. Short stages write what they
 next stage that opens the store anyway (a training, compare, package) logs it with the original timestamps.
 """
 
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limelight.config import Params
-from limelight.foundation.files import write_json
+from limelight.foundation.files import without_nan, write_json
 from limelight.provenance import provenance
 
 FOLDER = Path("work/journal")
@@ -74,20 +73,11 @@ def _write(params: Params, note: Note, stage: str, name: str, started: int, stat
         "parent": os.environ.get("LIMELIGHT_PARENT_RUN"),
         "facts": provenance(params),  # at the end: the stage may have changed the data's hash
         "tags": {"stage": stage, **note.tags},
-        "params": _finite(note.params),
-        "metrics": _finite(note.metrics),
+        "params": without_nan(note.params),
+        "metrics": without_nan(note.metrics),
         "artifacts": note.artifacts,
     }
     write_json(FOLDER / f"{entry['ended']}-{os.getpid()}.json", entry)
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None in place of NaN and infinities, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from limelight.data.index import INDEX
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models.card import Architecture, Card
@@ -16,7 +17,7 @@ from limelight.models.zoo.pin import ByHand, Pin
 from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import folder_of
 
-INDEX, ARTIFACTS = Path("data/index.json"), Path("artifacts")
+ARTIFACTS = Path("artifacts")
 
 
 def model_lines(pattern: str, artifacts: Path) -> list[str]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+Advance = Callable[[int, str], None]
+"""Takes how many more items are done, and a note."""
 PLAIN_INTERVAL_S = 10.0
 
 
@@ -25,20 +27,26 @@ def track(items: Iterable[T], total: int, what: str, unit: str = "images") -> It
 
 
 @contextmanager
-def progress(total: int | None, what: str, unit: str = "images", done: int = 0) -> Iterator[Callable[[int, str], None]]:
+def progress(
+    total: int | None, what: str, unit: str = "images", done: int = 0, *, quiet: bool = False
+) -> Iterator[Advance]:
     """Show progress; yield `advance(items, note)`, whose note (e.g. a loss) ends the line.
 
     Args:
         total: how many items are expected; None = nobody knows.
         done: items finished by an earlier, interrupted run; counted as done but not in the rate.
+        quiet: show nothing.
     """
+    if quiet:
+        yield lambda items, note: None
+        return
     show = _bar if sys.stderr.isatty() else _lines
     with show(total, what, unit, done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(total: int | None, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
+def _bar(total: int | None, what: str, unit: str, done: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -72,7 +80,7 @@ def _bar(total: int | None, what: str, unit: str, done: int) -> Iterator[Callabl
 
 
 @contextmanager
-def _lines(total: int | None, what: str, unit: str, done: int) -> Iterator[Callable[[int, str], None]]:
+def _lines(total: int | None, what: str, unit: str, done: int) -> Iterator[Advance]:
     start = last = time.monotonic()
     fresh = 0
 

@@ -4,7 +4,6 @@ A tracker that is off, missing or down never stops a stage: every number is in t
 imported only when a run is tracked, since that takes seconds.
 """
 
-import fcntl
 import os
 import re
 import socket
@@ -23,6 +22,7 @@ from limelight.config import Params, Tracking, load_params
 from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
 from limelight.models.identity import FOLDER_TAG, folder_sha256
+from limelight.models.weights import CARD
 from limelight.provenance import pipeline_key, provenance
 from limelight.store_home import HOME_TAG, check_reachable, database_of, home_of, relocate_paths
 
@@ -108,7 +108,7 @@ class Tracker:
         def log(client: "MlflowClient") -> str:
             from mlflow.entities import LoggedModelOutput
 
-            card = read_json(folder / "card.json")
+            card = read_json(folder / CARD)
             architecture, provenance = card["architecture"], card["provenance"]
             facts = {key: str(architecture[key]) for key in ("model", "family", "form", "parameters")}
             facts |= {"input_size": str(card["prepare"]["size"]), "licence": str(provenance["licence"])}
@@ -312,17 +312,14 @@ def _allowed(name: str) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # its import takes a tenth of a second
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _CREATION_S
-    with path.open("w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{path} is held by another process") from None
-                time.sleep(0.1)
+    try:
+        held = FileLock(path).acquire(timeout=_CREATION_S)
+    except Timeout:
+        raise TimeoutError(f"{path} is held by another process") from None
+    with held:
         yield
 
 

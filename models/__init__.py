@@ -1,4 +1,7 @@
-"""The networks. Imports torch and timm, and nothing of this repository but itself."""
+"""The networks, and their weights. Imports nothing of this repository but itself, `foundation` and `download`.
+
+PyTorch is imported when a network is built.
+"""
 
 from limelight.models.registry import create_model, list_models
 

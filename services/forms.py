@@ -11,6 +11,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
+from limelight.foundation.files import FULL_DISK
+
 FIELD = "image"
 MAX_NAME_BYTES = 200
 """Bytes; the uploaded file's name becomes part of a temporary file's."""
@@ -20,8 +22,7 @@ MAX_BOUNDARIES = 100
 """Boundaries in a body; no form has ten fields. The parser takes long for each, and meanwhile holds up all else."""
 _PIECE = 64 << 10
 """Bytes that are parsed at a time."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EXHAUSTED = (*_FULL, errno.EMFILE, errno.ENFILE)
+EXHAUSTED = (*FULL_DISK, errno.EMFILE, errno.ENFILE)
 """Numbers of errors of the machine, whoever asks: a full disk, too many open files."""
 
 
@@ -35,7 +36,7 @@ class Refusal(Exception):
 
 def not_stored(error: OSError) -> Refusal:
     """The trouble of this machine to store what was sent, or what is made of it; no request is to blame for it."""
-    full = error.errno in _FULL
+    full = error.errno in FULL_DISK
     what = "the service's disk is full" if full else f"the service cannot store files ({error.strerror or error})"
     return Refusal(503, f"{what}; send it again later", **{"retry-after": "30"})
 

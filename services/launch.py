@@ -8,15 +8,17 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from limelight.champions.record import champion, champions
+from limelight.champions.record import champions
 from limelight.config import TaskName
 from limelight.deploy.first_use import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
+from limelight.foundation.this_process import replace_process
 from limelight.inference.loading import check
 from limelight.models.weights import read_card
 from limelight.one_line import mistakes_in_one_line
 from limelight.packaging.bento import packed_weights, unpack
+from limelight.predict.weights import choose_weights
 from limelight.services.address import bindable
 from limelight.services.settings import PACKED, PREFIX, ServiceSettings, service_settings
 from limelight.tasks import DEFAULT, get_task, task_of
@@ -94,12 +96,6 @@ def prepare(model: Path | None, bento: Path | None, task: TaskName | None, *, ho
     return ("-m", "bentoml", "serve", served.what, "--host", address, "--port", str(port))
 
 
-def replace_process(*arguments: str) -> None:
-    """Replace this process by another Python process, which then receives its signals."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])
-
-
 def _only_champion() -> str | None:
     """The task of the champion if there is exactly one; else None."""
     chosen = list(champions())
@@ -117,13 +113,14 @@ def _packed(bento: Path) -> Served:
 
 def _folder(model: Path | None, task: str) -> Served:
     settings = service_settings()
-    given = model or settings.model
-    folder, runtime = (given, "auto") if given else champion(task)
-    if "runtime" not in settings.model_fields_set and not settings.request().needs_pytorch:
-        settings = settings.model_copy(update={"runtime": runtime})
-    folder = with_export(folder, settings.runtime, lasting=True).resolve()
-    os.environ |= {"LIMELIGHT_RUNTIME": settings.runtime, "LIMELIGHT_MODEL": str(folder)}
-    return Served(task_of(read_card(folder)).service.entry, folder, settings.model_copy(update={"model": folder}))
+    runtime_is_open = "runtime" not in settings.model_fields_set
+    folder, request = choose_weights(
+        model or settings.model, settings.request(), task, runtime_is_open=runtime_is_open, lasting=True
+    )
+    folder = folder.resolve()
+    os.environ |= {"LIMELIGHT_RUNTIME": request.runtime, "LIMELIGHT_MODEL": str(folder)}
+    settings = settings.model_copy(update={"model": folder, "runtime": request.runtime})
+    return Served(task_of(read_card(folder)).service.entry, folder, settings)
 
 
 def _check_task(served: Served, task: str | None) -> None:

@@ -18,7 +18,8 @@ from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
 from limelight.foundation.errors import Shortage, UserError, raising_shortage
-from limelight.imaging.images import Picture, encode, with_dpi
+from limelight.imaging.encoding import encode, with_dpi
+from limelight.imaging.images import Picture
 from limelight.imaging.transparency import without_hidden
 from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor

@@ -21,7 +21,7 @@ from bentoml.validators import ContentType
 from starlette.responses import Response
 
 from limelight.foundation.errors import UserError, raising_shortage
-from limelight.imaging.images import encode
+from limelight.imaging.encoding import encode
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import adjust, output

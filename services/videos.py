@@ -23,7 +23,7 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from limelight.foundation.errors import Shortage, TooLarge, UserError
-from limelight.foundation.files import scratch_folder
+from limelight.foundation.scratch import scratch_folder
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.video.clip import Limits
 from limelight.media.video.formats import FORMATS

@@ -1,18 +1,15 @@
 """What every stage's `main` does: die with its parent, read params.yaml, report a user's mistake in one line."""
 
-import ctypes
 import inspect
 import os
-import signal
 import sys
 from collections.abc import Callable
 
 from limelight.config import Params, load_params
 from limelight.config.params import GROUPS
 from limelight.foundation.errors import UserError
+from limelight.foundation.this_process import end_with_parent
 from limelight.one_line import mistakes_in_one_line
-
-_PR_SET_PDEATHSIG = 1
 
 # How long OpenMP's threads spin before they sleep; libgomp reads it when torch is first imported. By default they spin
 # so long that, on two cores beside another job, a training step takes many times as long; without any spinning small
@@ -25,7 +22,9 @@ def stage_main(run: Callable[..., None]) -> None:
 
     Exits 2 with one line on standard error where the user's input is at fault.
     """
-    _die_with_parent()
+    # Killing `dvc` must not leave a training run behind it. The shell between dvc and the stage is replaced by the
+    # stage's process (`exec` in dvc.yaml), so the parent is dvc.
+    end_with_parent()
     with mistakes_in_one_line():
         try:
             inspect.signature(run).bind(None, *sys.argv[1:])
@@ -57,15 +56,3 @@ def check(params: Params) -> None:
             f"one of {', '.join(GROUPS)}, or remove them",
             file=sys.stderr,
         )
-
-
-def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent ends: killing `dvc` must not leave a training run behind it.
-
-    The shell between dvc and the stage is replaced by the stage's process (`exec` in dvc.yaml), so the parent is dvc.
-    """
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before the request took effect
-            os.kill(os.getpid(), signal.SIGTERM)

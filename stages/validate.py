@@ -1,6 +1,5 @@
 """validate: Great Expectations on the manifest and on decoded samples -> reports/data/."""
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -31,7 +30,7 @@ def run(params: Params) -> None:
 
 def check(params: Params, note: Note) -> None:
     """As `run`, recording the figures and the location of the pages in `note`."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    # Great Expectations takes seconds to import.
     from limelight.data.validation.checks import Checker, failure_table
     from limelight.data.validation.contact_sheet import write_contact_sheet
     from limelight.data.validation.duplicates import find_duplicates, write_duplicates

@@ -23,7 +23,8 @@ from limelight import __version__
 from limelight.cli import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import read_image
 from limelight.inference import plan
 from limelight.inference.loading import load
 from limelight.inference.sampling import Sampling
@@ -208,7 +209,7 @@ def test_options_reach_the_predictor(run, monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(request)
         raise UserError("that is enough")
 
-    monkeypatch.setattr("limelight.predict.request.load", opened)
+    monkeypatch.setattr("limelight.predict.options.load", opened)
     given = (
         "--runtime",
         "torch",
@@ -634,7 +635,7 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
     started = []
-    monkeypatch.setattr("limelight.cli._replace_process", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("limelight.cli.replace_process", lambda *arguments: started.append(arguments))
     for name in ("teacher", "sdnet-kd"):
         assert CliRunner().invoke(app, ["train", name]).exit_code == 0
     assert started == [("-m", "limelight.stages.train", "teacher"), ("-m", "limelight.stages.distill", "sdnet-kd")]
@@ -664,7 +665,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_command_line_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It imports nothing of the services; these print the help and refuse what they do not know."""
     started: list[tuple[str, ...]] = []
-    monkeypatch.setattr("limelight.cli._replace_process", lambda *command: started.append(command))
+    monkeypatch.setattr("limelight.cli.replace_process", lambda *command: started.append(command))
     for given in (["--task", "open-vocabulary", "--port", "80"], ["--help"], ["--typo", "x", "y"]):
         assert CliRunner().invoke(app, ["serve", *given], catch_exceptions=False).exit_code == 0
         assert started.pop() == ("-m", "limelight.services.launch", *given)

@@ -16,13 +16,13 @@ from typer.testing import CliRunner, Result
 from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.media.labels import colour
 from limelight.media.legend import MIN_WIDTH, overlay
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
 from limelight.predict.done import DONE
-from limelight.predict.request import read_classes
+from limelight.predict.options import read_classes
 from limelight.predict.styles import file_names
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import read_image
 from limelight.packaging.serving import running
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -78,6 +78,9 @@ def test_names_are_taken_wherever_folders_are(two: Path) -> None:
 def test_exports_are_made_on_first_use(two: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     expected = load("a-small-one").predict([picture])[0].saliency_HW
+    Path("photos").mkdir()
+    shutil.copy(PHOTO, "photos/a.jpg")
+    assert "torch" in run("predict", "photos", "-o", "maps")
     said = run("predict", str(PHOTO), "--model", "a-small-one", "--runtime", "openvino-fp32")
     assert "exporting a-small-one to openvino-fp32, once" in said
     (place,) = exports.cache().iterdir()
@@ -92,6 +95,9 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
     prepare(None, None, None, host="127.0.0.1", port=43217)  # a service lives long: its export is made
     served = Path(os.environ["LIMELIGHT_MODEL"])
     assert served.name.startswith("limelight-base-") and "-openvino-fp32-" in served.name
+    shutil.copy(PHOTO, "photos/b.jpg")
+    said = run("predict", "photos", "-o", "maps")  # begun before there was an export
+    assert "openvino" in said and "1 already there" in said and Path("maps/b.png").is_file()
     route = "limelight export a-small-one --runtime onnx-int8 --pictures FOLDER -o artifacts/a-small-one-int8, then"
     for named in ("a-small-one", two / "a-small-one"):  # by its folder: where it is the default
         with pytest.raises(UserError, match=route):
@@ -118,18 +124,6 @@ def test_exports_of_one_size_serve_that_size_alone(two: Path, monkeypatch: pytes
         predictor = load_folder(served, runtime="auto", size=size)
         assert engine in predictor.description
         assert predictor.predict([picture])[0].saliency_HW.shape == (100, 130)
-
-
-@pytest.mark.slow
-def test_results_that_were_begun_before_there_was_an_export_are_continued(two: Path) -> None:
-    Path("photos").mkdir()
-    shutil.copy(PHOTO, "photos/a.jpg")
-    assert "torch" in run("predict", "photos", "-o", "maps")
-    run("predict", str(PHOTO), "--runtime", "openvino-fp32")
-    shutil.copy(PHOTO, "photos/b.jpg")
-    said = run("predict", "photos", "-o", "maps")
-    assert "openvino" in said and "1 already there" in said
-    assert Path("maps/b.png").is_file()
 
 
 def test_what_is_here_goes_first(untrained: Path) -> None:

@@ -20,6 +20,7 @@ from limelight.bench.table import legend, markdown
 from limelight.bench.turns import Calls, measure
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.this_process import cores
 from limelight.inference.runtimes import Runtime
 from limelight.models.inputs import clip_frames
 from limelight.reporting.speed import hardware
@@ -32,7 +33,7 @@ PACKAGES = ("torch", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
-class Request:
+class BenchOptions:
     """The command's options; see `limelight bench --help`.
 
     Raises:
@@ -72,67 +73,65 @@ class Request:
     @property
     def cores(self) -> int:
         """Threads of every runtime."""
-        if self.threads is not None:
-            return self.threads
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores() if self.threads is None else self.threads
 
 
-def run(request: Request) -> int:
+def run(options: BenchOptions) -> int:
     """Measure, print the table, write the files, and return the exit status: 1 if a named runtime was not measured.
 
     Raises:
         UserError: a model or runtime is unknown or not here, there are no pictures, or a file cannot be written.
     """
-    runtimes = choose_runtimes(request.runtime, request.device)
-    _check(request, runtimes)
+    runtimes = choose_runtimes(options.runtime, options.device)
+    _check(options, runtimes)
     with TemporaryDirectory(prefix="limelight.") as folder:
-        models = find_models(request.models, Path(folder))
-        quality = find_quality(models, request.reports, request.metric) if request.plot else None
+        models = find_models(options.models, Path(folder))
+        quality = find_quality(models, options.reports, options.metric) if options.plot else None
         frames = max(clip_frames(model.card.architecture.inputs) or 0 for model in models)
-        inputs = Inputs() if request.protocol == "authors" else read_inputs(request.data, frames)
+        inputs = Inputs() if options.protocol == "authors" else read_inputs(options.data, frames)
         common = Job(
-            Path(), "", request.device, request.cores, request.size, request.protocol, pictures=inputs.pictures
+            Path(), "", options.device, options.cores, options.size, options.protocol, pictures=inputs.pictures
         )
-        rows, left = plan_rows(models, runtimes, common, inputs, request.data, Path(folder))
+        rows, left = plan_rows(models, runtimes, common, inputs, options.data, Path(folder))
         load = os.getloadavg()[0]
-        measured, failed = measure(rows, request.calls)
+        measured, failed = measure(rows, options.calls)
         figures = make_figures(measured)
     left += failed
-    report = _report(request, inputs, load, figures, left)
+    report = _report(options, inputs, load, figures, left)
     print(_text(report, figures, left))
-    if request.json:
-        write_json(request.json, report | ({"quality": asdict(quality)} if quality else {}))
-    if request.plot and quality:
-        _plot(figures, quality, request.plot)
-    return 1 if not figures or (left and request.runtime) else 0
+    if options.json:
+        write_json(options.json, report | ({"quality": asdict(quality)} if quality else {}))
+    if options.plot and quality:
+        _plot(figures, quality, options.plot)
+    return 1 if not figures or (left and options.runtime) else 0
 
 
-def _check(request: Request, runtimes: Sequence[Runtime]) -> None:
+def _check(options: BenchOptions, runtimes: Sequence[Runtime]) -> None:
     """Raise what can be known before anything is loaded."""
-    if request.device == "cuda":
+    if options.device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
             raise UserError("device 'cuda' was asked for, but PyTorch finds no CUDA GPU; use cpu")
     quantised = any(runtime.number_format == "int8" for runtime in runtimes)
-    if request.protocol == "authors" and request.data and not quantised:
+    if options.protocol == "authors" and options.data and not quantised:
         raise UserError("protocol 'authors' takes random numbers, not pictures; leave --data out")
-    for path in (request.json, request.plot):
+    for path in (options.json, options.plot):
         if path is not None and path.is_dir():
             raise UserError(f"{path} is a folder; give the name of a file")
 
 
 def _report(
-    request: Request, inputs: Inputs, load: float, figures: Sequence[Figures], left: Sequence[Left]
+    options: BenchOptions, inputs: Inputs, load: float, figures: Sequence[Figures], left: Sequence[Left]
 ) -> dict[str, Any]:
-    of = "random numbers, the network alone" if request.protocol == "authors" else f"{inputs.of}, from pixels to map"
+    of = "random numbers, the network alone" if options.protocol == "authors" else f"{inputs.of}, from pixels to map"
     return {
         "machine": hardware(),
-        "device": request.device,
-        "threads": request.cores,
+        "device": options.device,
+        "threads": options.cores,
         "load_before": round(load, 2),
         "packages": {name: _version(name) for name in PACKAGES},
-        "protocol": request.protocol,
+        "protocol": options.protocol,
         "of": of,
         "rows": [row.as_dict() for row in figures],
         "not_measured": [asdict(each) for each in left],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limelight.data.manifest import MANIFEST
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text, write_text
 from limelight.imaging.masks import Coding, Mask
@@ -110,11 +111,7 @@ def census_lines(findings: Iterable[Finding]) -> list[str]:
 
 def write_census(findings: Iterable[Finding], path: Path) -> None:
     """Write the findings as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Finding))
-    writer.writerows(astuple(one) for one in findings)
-    write_text(path, text.getvalue())
+    write_text(path, to_csv([field.name for field in fields(Finding)], map(astuple, findings)))
 
 
 def read_census(path: Path = CENSUS) -> list[Finding]:

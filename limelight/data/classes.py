@@ -152,7 +152,7 @@ def _read_lines(path: Path) -> dict[int, str]:
     return table
 
 
-def label_map(path: Path) -> np.ndarray:
+def read_label_map(path: Path) -> np.ndarray:
     """Read the pixel values of a label map, (H, W); of a palette image the indices, not the colours.
 
     Three equal 8-bit channels are read as one.
@@ -184,9 +184,9 @@ def label_values(path: Path) -> list[int]:
     """The distinct pixel values of a label map, sorted.
 
     Raises:
-        UserError: as `label_map`.
+        UserError: as `read_label_map`.
     """
-    return np.unique(label_map(path)).tolist()
+    return np.unique(read_label_map(path)).tolist()
 
 
 def present(path: Path, names: dict[int, str], ignore: tuple[int, ...]) -> tuple[str, ...]:

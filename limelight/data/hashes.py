@@ -4,18 +4,15 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from limelight.data.threads import in_threads
 from limelight.foundation.files import atomic_path, sha256_file
-from limelight.progress import track
 
 CACHE = Path("work/hashes.json")
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-_SLOW = 2000
-"""Number of files above which hashing shows a progress bar."""
 
 
 class HashCache:
@@ -60,12 +57,10 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _hash_all(paths: Sequence[str]) -> Iterable[str]:
-    if len(paths) < 2:
-        return map(sha256_file, paths)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        digests = pool.map(sha256_file, paths)
-        return list(track(digests, len(paths), "hashing", "files") if len(paths) > _SLOW else digests)
+def _hash_all(paths: Sequence[str]) -> list[str]:
+    if len(paths) < 2:  # no thread for a single file: `prepare` asks for one at a time
+        return [sha256_file(path) for path in paths]
+    return in_threads(sha256_file, paths, "hashing", "files")
 
 
 def list_files(root: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""The original systems' list files, written from the manifest and read back.
+"""The original systems' list files, written from the manifest. Those of the first two rows are read too, as a dataset.
 
 | file | system | a line |
 | --- | --- | --- |
@@ -19,10 +19,9 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from limelight.data.manifest import Sample
-from limelight.data.names import composed, frame_numbers, without_suffix
+from limelight.data.names import composed
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, read_text, write_json, write_text
-from limelight.imaging.extensions import EXTENSIONS
 
 PROMPT = "a photo of a {}"
 
@@ -34,8 +33,6 @@ class Listed:
     image: str
     companion: str | None = None
     mask: str | None = None
-    clip: str | None = None
-    frame: int | None = None
     classes: tuple[str, ...] = ()
 
 
@@ -138,18 +135,6 @@ def write_scfnet_list(samples: Sequence[Sample], path: Path) -> None:
     _write_lines(path, [_name(sample) for sample in samples])
 
 
-def read_scfnet_list(path: Path, image_folder: Path, mask_folder: Path | None = None) -> list[Listed]:
-    """Read a list of names, and find their images and masks, whatever the suffixes.
-
-    Raises:
-        UserError: a named image or mask is not there.
-    """
-    names = [without_suffix(name) for name in _read_lines(path)]
-    images = [_with_suffix(image_folder, name) for name in names]
-    masks = [_with_suffix(mask_folder, name) if mask_folder else None for name in names]
-    return [Listed(image, mask=mask) for image, mask in zip(images, masks, strict=True)]
-
-
 def _name(sample: Sample) -> str:
     """Return the end that the image's path shares with its id: '.../images/a/1.jpg' of 'DUTS/train/a/1' -> 'a/1'."""
     stem = PurePosixPath(sample.image).with_suffix("").parts
@@ -160,14 +145,6 @@ def _name(sample: Sample) -> str:
             break
         shared += 1
     return "/".join(stem[-max(shared, 1) :])
-
-
-def _with_suffix(folder: Path, name: str) -> str:
-    for suffix in sorted(EXTENSIONS):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path.as_posix()
-    raise UserError(f"no picture {name}.* in {folder}; correct the list or complete the folder")
 
 
 # -------------------------------------------------------------------------------------------------------- SDNet, STDNet
@@ -182,51 +159,6 @@ def write_sdnet_list(samples: Sequence[Sample], path: Path) -> None:
             image, mask = PurePosixPath(members[0].image), PurePosixPath(members[0].mask or "")
             lines.append(shlex.join([str(image.parent), image.suffix[1:], str(mask.parent), mask.suffix[1:]]))
     _write_lines(path, lines)
-
-
-def read_sdnet_list(path: Path) -> list[Listed]:
-    """Read stills as listed, and a clip as its labelled frames: those of its label folder, in the order of their names.
-
-    Raises:
-        UserError: a line has neither two nor four parts or an unclosed quote, or a label has no image.
-    """
-    listed: list[Listed] = []
-    for number, line in enumerate(_read_lines(path), start=1):
-        try:
-            parts = shlex.split(line)
-        except ValueError as error:
-            problem = f"{path}:{number}: {str(error).lower()} in {line!r}"
-            raise UserError(f"{problem}; in names, write \\ before quotation marks and backslashes") from error
-        if len(parts) == 2:
-            listed.append(Listed(parts[0], mask=parts[1]))
-        elif len(parts) == 4:
-            listed += _clip_frames(*parts)
-        else:
-            raise UserError(
-                f"{path}:{number}: {len(parts)} parts in {line!r}; give '<image> <label>' or "
-                "'<image dir> <ext> <label dir> <ext>'"
-            )
-    return listed
-
-
-def _clip_frames(image_folder: str, image_suffix: str, mask_folder: str, mask_suffix: str) -> list[Listed]:
-    masks = sorted(Path(mask_folder).glob(f"*.{mask_suffix.lstrip('.')}"))
-    folder = Path(image_folder)
-    images = [folder / f"{mask.stem}.{image_suffix.lstrip('.')}" for mask in masks]
-    absent = [image for image in images if not image.is_file()]
-    if absent or not masks:
-        raise UserError(f"{mask_folder} has {len(masks)} labels, {len(absent)} of them without an image in {folder}")
-    clip = _clip_name(PurePosixPath(image_folder), PurePosixPath(mask_folder))
-    frames = frame_numbers([mask.stem for mask in masks])
-    return [
-        Listed(image.as_posix(), mask=mask.as_posix(), clip=clip, frame=frame)
-        for image, mask, frame in zip(images, masks, frames, strict=True)
-    ]
-
-
-def _clip_name(image_folder: PurePosixPath, mask_folder: PurePosixPath) -> str:
-    """'VOS/JPEGImages/7' with 'VOS/Annotations/7' -> '7'; 'DAVIS/bear/Imgs' with 'DAVIS/bear/GT' -> 'bear'."""
-    return image_folder.name if image_folder.name == mask_folder.name else image_folder.parent.name
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -1,15 +1,11 @@
 """From a dataset's folder to its rows of the manifest: pair files, check them, draw splits."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from PIL import PngImagePlugin
 
 from limelight.class_names import checked_classes, folded
@@ -25,16 +21,16 @@ from limelight.data.layouts import Parts, locate, require
 from limelight.data.manifest import Sample
 from limelight.data.names import composed, without_suffix
 from limelight.data.splits import assign_splits
+from limelight.data.threads import in_threads
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
-from limelight.imaging.companions import ASPECT_TOLERANCE, fit_companion
+from limelight.imaging.companions import fit_companion, same_proportions
 from limelight.imaging.images import image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
 from limelight.models.inputs import Size
-from limelight.progress import track
 
 MAX_REJECTED = 0.05
 UNLABELLED = "unlabelled"
-_SLOW = 2000
 _EXAMPLES = 100
 """Label maps that are read again to list their values in an error."""
 _PNG_END = b"IEND\xaeB`\x82"
@@ -165,10 +161,7 @@ def measure(
         except UserError as error:
             return Problem(dataset, portable(one.image), str(error))
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        looked = pool.map(look, pairs)
-        shown = track(looked, len(pairs), f"preparing {dataset}") if len(pairs) > _SLOW else looked
-        results = list(shown)
+    results = in_threads(look, pairs, f"preparing {dataset}")
     usable = [result for result in results if not isinstance(result, Problem)]
     usable.sort(key=lambda pair: (pair[0].split, pair[0].clip or "", pair[0].frame or 0, pair[0].sample_id))
     readings = [reading for _, reading in usable if reading]
@@ -242,8 +235,7 @@ def _is_whole_png(path: Path) -> bool:
 
 
 def _check_fits(path: Path, size: Size, image_size: Size) -> None:
-    rounding = 0.5 / min(size) + 0.5 / min(image_size)
-    if abs(np.log(size[0] * image_size[1] / (size[1] * image_size[0]))) > ASPECT_TOLERANCE + rounding:
+    if not same_proportions(size, image_size):
         raise UserError(
             f"{path} is {size[1]}x{size[0]} and its image {image_size[1]}x{image_size[0]}; pair the files anew"
         )
@@ -280,8 +272,5 @@ def describe(prepared: Prepared, name: str) -> str:
 
 def rejected_csv(problems: Sequence[Problem]) -> str:
     """The files left out as CSV: dataset, path, reason."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("dataset", "path", "reason"))
-    writer.writerows((problem.dataset, portable(problem.path), problem.reason) for problem in problems)
-    return text.getvalue()
+    rows = ((problem.dataset, portable(problem.path), problem.reason) for problem in problems)
+    return to_csv(("dataset", "path", "reason"), rows)

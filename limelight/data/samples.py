@@ -7,17 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from limelight.data.classes import Vocabulary, label_map, vocabulary
+from limelight.data.classes import Vocabulary, read_label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.teacher_maps import read_map
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_to, spread
-from limelight.imaging.geometry import stretch
+from limelight.imaging.geometry import area, nearest, stretch
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 from limelight.models.inputs import Size
@@ -206,14 +205,8 @@ def read_labels(sample: Sample, size: Size) -> np.ndarray:
         UserError: the label map or the dataset's table of classes is missing or damaged.
     """
     assert sample.mask is not None
-    labels_HW = vocabulary(sample.dataset).labels(label_map(Path(sample.mask)))
-    return resize_labels(labels_HW, size)
-
-
-def resize_labels(labels_HW: np.ndarray, size: Size) -> np.ndarray:
-    """Labels at a height and width, each the one whose pixel lies nearest."""
-    # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
-    return cv2.resize(labels_HW, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    labels_HW = vocabulary(sample.dataset).labels(read_label_map(Path(sample.mask)))
+    return nearest(labels_HW, size)
 
 
 def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
@@ -226,9 +219,7 @@ def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
     if scale >= 1:
         return decoded
     size = (round(height * scale), round(width * scale))
-    return decoded.map(
-        lambda part: cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA), partial(resize_labels, size=size)
-    )
+    return decoded.map(partial(area, size=size), partial(nearest, size=size))
 
 
 def _quantised(share_HW: np.ndarray, kind: type[np.integer]) -> np.ndarray:

@@ -9,13 +9,14 @@ import torch
 from limelight.config import Deploy
 from limelight.data.manifest import read_manifest
 from limelight.deploy.export import COMMAND, PIPELINE, ErrorWording, export
+from limelight.evaluation.sample_pictures import read_sample
 from limelight.foundation.errors import UserError
+from limelight.foundation.evenly import evenly_spaced
 from limelight.foundation.files import atomic_path
 from limelight.imaging.feeds import Feeds, picture_feeds, single_rows
 from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_image
 from limelight.imaging.masks import read_mask
-from limelight.inference.pictures import read_sample
 from limelight.media.sources import find_sources
 from limelight.models.base import Network
 from limelight.models.card import Card
@@ -39,11 +40,10 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
             f"split {settings.split!r} of the manifest has no {' or '.join(takes)} image with a mask; "
             "set deploy.split to one that has"
         )
-    count = min(settings.samples, len(masked))
-    chosen = [masked[index] for index in np.linspace(0, len(masked) - 1, count).round().astype(int)]
+    chosen = evenly_spaced(masked, settings.samples)
     photos, companions, modalities = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
     images = [photo.image_HW3 for photo in photos]
-    masks = np.stack([stretch(read_mask(sample.mask), card.prepare.size) for sample in chosen])
+    masks = np.stack([stretch(read_mask(str(sample.mask)), card.prepare.size) for sample in chosen])
     return picture_feeds(images, companions, modalities, card, card.prepare.size), masks
 
 

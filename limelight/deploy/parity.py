@@ -1,6 +1,5 @@
 """Difference of each runtime's outputs from PyTorch's, and its effect on accuracy."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from limelight.config import Deploy
 from limelight.evaluation.sod import score_image
-from limelight.foundation.files import atomic_path
+from limelight.foundation.files import atomic_path, without_nan
 from limelight.imaging.feeds import Feeds, as_clip, single_rows
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
@@ -62,7 +61,7 @@ class Parity:
 
     def as_dict(self) -> dict[str, object]:
         """Convert for JSON, which has no NaN and infinity: None in their place."""
-        figures: dict[str, object] = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
+        figures: dict[str, object] = without_nan(asdict(self))
         return figures
 
     def violations(self, limits: Deploy) -> list[str]:

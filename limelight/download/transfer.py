@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -150,9 +150,7 @@ def _check_size(order: Order, size: int, part: Path) -> None:
 def _shown(order: Order, start: int, length: int) -> Iterator[Callable[[int], None]]:
     """Show progress in MiB; yield what takes the number of bytes that are there."""
     done = start >> 20
-    silent: AbstractContextManager[Callable[[int, str], None]] = nullcontext(lambda items, note: None)
-    bar = progress((start + length) >> 20, f"fetching {order.name}", "MiB", done) if length else silent
-    with bar as advance:
+    with progress((start + length) >> 20, f"fetching {order.name}", "MiB", done, quiet=not length) as advance:
 
         def show(received: int) -> None:
             nonlocal done

@@ -4,13 +4,10 @@ Dimensions: K classes, h and w of the maps, 256 levels of 8 bits. As for maps of
 threshold 255 - j.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from limelight.evaluation.sod import BETA2
-
-LEVELS = 256
+from limelight.evaluation.levels import LEVELS, histogram, precision_recall_f
 
 Counts = NDArray[np.int64]
 """(2, K, 256) pixels at each level of each class's map: those of the class, and all with known truth."""
@@ -24,12 +21,10 @@ def level_counts(probability_Khw: NDArray[np.float32], truth_hw: NDArray[np.inte
         truth_hw: 1 to K, 0 background, below 0 void.
     """
     counts_2K256 = np.zeros((2, len(probability_Khw), LEVELS), np.int64)
-    known_hw = (truth_hw >= 0).astype(np.uint8)
+    known_hw = truth_hw >= 0
     for index, map_hw in enumerate(probability_Khw):
         levels_hw = (map_hw * (LEVELS - 1)).astype(np.uint8)
-        counts_2K256[0, index] = np.bincount(levels_hw[truth_hw == index + 1], minlength=LEVELS)
-        # Twenty times as fast as np.bincount, which converts to 64-bit numbers first.
-        counts_2K256[1, index] = cv2.calcHist([levels_hw], [0], known_hw, [LEVELS], [0, LEVELS])[:, 0]
+        counts_2K256[:, index] = histogram(levels_hw, truth_hw == index + 1), histogram(levels_hw, known_hw)
     return counts_2K256
 
 
@@ -39,9 +34,6 @@ def mean_curves(counts_2K256: Counts) -> dict[str, NDArray[np.float64]]:
     0 where there is none: nothing was found.
     """
     correct_K256, predicted_K256 = counts_2K256[:, counts_2K256[0].any(1), ::-1].cumsum(2)
-    precision = correct_K256 / np.maximum(predicted_K256, 1)
-    recall = correct_K256 / correct_K256[:, -1:]
-    weighted = BETA2 * precision + recall
-    f = (1 + BETA2) * precision * recall / np.where(weighted == 0, 1, weighted)
+    precision, recall, f = precision_recall_f(correct_K256, predicted_K256, correct_K256[:, -1:])
     shown = max(len(f), 1)
     return {"precision": precision.sum(0) / shown, "recall": recall.sum(0) / shown, "f": f.sum(0) / shown}

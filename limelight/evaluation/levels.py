@@ -1,4 +1,4 @@
-"""Exact histograms of 8-bit maps, and pixel counts by threshold from them."""
+"""Exact histograms of 8-bit maps, and what follows from them by threshold: pixel counts, precision, recall and F."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,12 @@ LEVELS = 256
 MOST_PIXELS = 2**24
 """Counted at a time: OpenCV returns float32, which holds every integer up to this one."""
 
+BETA2 = 0.3
+"""Weight of precision in F (Achanta et al., CVPR 2009)."""
+
 Counts = NDArray[np.int64]
 """(256,) pixels."""
+Curve = NDArray[np.float64]
 
 
 def histogram(levels_HW: NDArray[np.uint8], where_HW: NDArray[np.bool_] | None = None) -> Counts:
@@ -33,3 +37,18 @@ def histogram(levels_HW: NDArray[np.uint8], where_HW: NDArray[np.bool_] | None =
 def at_thresholds(histogram_256: Counts) -> Counts:
     """Count the pixels at or above each threshold; index j belongs to the threshold 255 - j."""
     return np.cumsum(histogram_256[::-1])
+
+
+def precision_recall_f(
+    true_T: NDArray[np.int64], called_T: NDArray[np.int64], salient: NDArray[np.int64] | int
+) -> tuple[Curve, Curve, Curve]:
+    """Compute precision, recall and F (beta^2 = 0.3) per threshold, in [0, 1]; 0 where no salient pixel is found.
+
+    Args:
+        true_T: salient pixels that are called salient at each threshold.
+        called_T: all pixels that are called salient.
+        salient: all salient pixels.
+    """
+    precision, recall = true_T / np.maximum(called_T, 1), true_T / np.maximum(salient, 1)
+    weighted = BETA2 * precision + recall
+    return precision, recall, (1 + BETA2) * precision * recall / np.where(weighted == 0, 1, weighted)

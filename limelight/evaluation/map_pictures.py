@@ -5,28 +5,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.evaluation.sod import HALF, is_salient
+from limelight.imaging.geometry import nearest
 
 HIT, FALSE, MISSED = (0, 158, 115), (213, 94, 0), (86, 180, 233)
 """RGB: bluish green, vermilion and sky blue of Okabe and Ito, distinguishable with any colour vision."""
 HEIGHT = 240
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-Picture = NDArray[np.uint8]
 
-
-def panel(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture, note: str) -> Picture:
+def panel(
+    image_HW3: NDArray[np.uint8], saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8], note: str
+) -> NDArray[np.uint8]:
     """Draw picture, map and overlay side by side above a strip with the legend and `note`; uint8 RGB."""
     height, width = truth_HW.shape
     size = max(round(width * HEIGHT / height), 60), HEIGHT
     image = _resized(image_HW3, size, cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC)
     saliency = _resized(saliency_HW, size, cv2.INTER_LINEAR)
-    truth = _resized(truth_HW, size, cv2.INTER_NEAREST)
+    truth = nearest(truth_HW, size[::-1])
     gap = np.full((HEIGHT, 4, 3), 255, np.uint8)
     row = np.hstack([image, gap, cv2.cvtColor(saliency, cv2.COLOR_GRAY2RGB), gap, overlay(image, saliency, truth)])
     return np.vstack([row, _strip(row.shape[1], note)])
 
 
-def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Picture:
+def overlay(
+    image_HW3: NDArray[np.uint8], saliency_HW: NDArray[np.uint8], truth_HW: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """Turn the picture grey and tint hits, false alarms and misses; uint8 RGB. All have the same size."""
     called, salient = saliency_HW >= HALF, is_salient(truth_HW)
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -36,11 +39,11 @@ def overlay(image_HW3: Picture, saliency_HW: Picture, truth_HW: Picture) -> Pict
     return tinted
 
 
-def _resized(pixels: Picture, size: tuple[int, int], interpolation: int) -> Picture:
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
 
 
-def _strip(width: int, note: str) -> Picture:
+def _strip(width: int, note: str) -> NDArray[np.uint8]:
     strip = np.full((44, width, 3), 255, np.uint8)
     x = 6
     for colour, label in ((HIT, "hit"), (FALSE, "false alarm"), (MISSED, "missed")):

@@ -6,7 +6,6 @@ run of PySODMetrics bit for bit.
 """
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +19,7 @@ from limelight.config import SlowMeasure
 from limelight.evaluation.averages import ERROR, standard_error
 from limelight.evaluation.worker import Outcome, Source, prepare_process, score_all, score_one
 from limelight.foundation.errors import UserError
+from limelight.foundation.this_process import cores
 
 PER_IMAGE = ("Sm", "mae", "adpEm", "adpFm", "wFm", "iou", "mba")
 SLOW = ("adpMSIoU", "hce")
@@ -86,31 +86,19 @@ class SaliencyScores:
         }
 
 
-def score_maps(pairs: Iterable[Pair], workers: int | None = None, slow: Collection[SlowMeasure] = ()) -> SaliencyScores:
-    """Score maps against ground truths.
-
-    Args:
-        pairs: (id, map, ground truth) of each image; both uint8 (H, W) or a file. May be a generator: it is read ahead
-            by a few images per worker, so that a network can predict the next map while earlier ones are scored.
-        workers: number of processes; None = one per core, 0 = score in this process.
-        slow: the slow measures to compute too.
-
-    Raises:
-        UserError: no image could be scored, an id is not unique, or a worker was killed.
-    """
-    with Scorer(workers, slow) as scorer:
-        return scorer.score(pairs)
-
-
 class Scorer:
     """A pool of worker processes, reusable for several sets of images. A context manager.
 
     Workers come from a fork server that has imported only the metrics: forking this process would copy threads of torch
     or OpenVINO in an unknown state, and spawning would import everything anew for each worker.
+
+    Args:
+        workers: number of processes; None = one per core, 0 = score in this process.
+        slow: the slow measures to compute too.
     """
 
     def __init__(self, workers: int | None = None, slow: Collection[SlowMeasure] = ()) -> None:
-        self.workers = _cores() if workers is None else workers
+        self.workers = cores() if workers is None else workers
         self._slow = tuple(slow)
         self._pool: ProcessPoolExecutor | None = None
 
@@ -126,10 +114,16 @@ class Scorer:
             self._pool.shutdown(cancel_futures=True)
 
     def score(self, pairs: Iterable[Pair], clips: Mapping[str, str] | None = None) -> SaliencyScores:
-        """Score maps as `score_maps` does.
+        """Score maps against ground truths.
 
         Args:
+            pairs: (id, map, ground truth) of each image; both uint8 (H, W) or a file. May be a generator: it is read
+                ahead by a few images per worker, so that a network can predict the next map while earlier ones are
+                scored.
             clips: id -> clip of images that are frames; may be filled while `pairs` are made.
+
+        Raises:
+            UserError: no image could be scored, an id is not unique, or a worker was killed.
         """
         totals = _Totals({} if clips is None else clips)
         try:
@@ -252,8 +246,3 @@ def _summaries(curves: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         if curve in curves:
             figures |= {f"max{name}": float(curves[curve].max()), f"avg{name}": float(curves[curve].mean())}
     return figures
-
-
-def _cores() -> int:
-    """Return the cores that this process may use; the machine's where the system does not say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

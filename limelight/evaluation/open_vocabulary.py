@@ -14,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.class_names import folded
-from limelight.data.classes import Vocabulary, label_map, vocabulary
+from limelight.data.classes import Vocabulary, read_label_map, vocabulary
 from limelight.data.manifest import Sample
-from limelight.data.samples import read_labels, resize_labels
+from limelight.data.samples import read_labels
 from limelight.evaluation.averages import jackknife
-from limelight.evaluation.class_curves import LEVELS, level_counts, mean_curves
+from limelight.evaluation.class_curves import level_counts, mean_curves
 from limelight.evaluation.confusion import Confusion, Counts, class_iou, confusion_matrix, counts_of, figures
-from limelight.evaluation.csv_text import to_csv
 from limelight.evaluation.label_pictures import panel
+from limelight.evaluation.levels import LEVELS
 from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.geometry import nearest
+from limelight.imaging.images import read_image
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import Segmentation
 from limelight.media.labels import tinted
@@ -128,9 +131,7 @@ class ClassScoring:
                 continue
             matrix = confusion_matrix(prediction.labels_HW, truth_HW, size)
             total += matrix
-            levels += level_counts(
-                prediction.probability_Khw, resize_labels(truth_HW, prediction.probability_Khw.shape[1:])
-            )
+            levels += level_counts(prediction.probability_Khw, nearest(truth_HW, prediction.probability_Khw.shape[1:]))
             counts.append(counts_of(matrix))
             own = figures(counts[-1], np.ones(size, bool), classes.background)
             per_image[sample.sample_id] = {name: own[name] for name in ("mIoU", "pixel_accuracy") if name in own}
@@ -194,7 +195,7 @@ def tiles_of(sample: Sample, results: Mapping[str, Path]) -> list[Tile]:
     return [
         tile("picture", "", image_HW3),
         tile("classes", ", ".join(sample.classes), tinted(image_HW3, truth_HW)),
-        *(tile(title, "", tinted(image_HW3, label_map(path))) for title, path in results.items()),
+        *(tile(title, "", tinted(image_HW3, read_label_map(path))) for title, path in results.items()),
     ]
 
 

@@ -19,12 +19,13 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.clips import Found, score_with_clips
 from limelight.evaluation.map_pictures import panel
 from limelight.evaluation.metrics import SaliencyScores, Scorer
+from limelight.evaluation.sample_pictures import modality_of, read_sample
 from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
 from limelight.evaluation.worker import read_map, read_truth, score_one
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import Picture, read_grey, read_image, read_picture, write_png
-from limelight.inference.pictures import modality_of, read_sample
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import Picture, read_grey, read_image, read_picture
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.inputs import clip_frames
 

@@ -22,15 +22,13 @@ from scipy.ndimage import convolve, distance_transform_edt
 
 from limelight.config import SlowMeasure
 from limelight.evaluation.correction_effort import correction_effort
-from limelight.evaluation.levels import at_thresholds, histogram
+from limelight.evaluation.levels import Curve, at_thresholds, histogram, precision_recall_f
 from limelight.evaluation.multiscale import Outline
 from limelight.evaluation.overlap import boundary_iou_curve, iou_curve, thin_iou_curve
 
 EPS = np.spacing(1)
 HALF = 128
 """IoU: 8-bit value from which a pixel counts as salient."""
-BETA2 = 0.3
-"""Weight of precision in F (Achanta et al., CVPR 2009)."""
 HALF_DECAY = np.log(0.5) / 5
 """wF: a false positive weighs 2 - exp(HALF_DECAY * distance), halfway from 1 to 2 at 5 pixels from the object."""
 REACH = 3
@@ -100,7 +98,7 @@ def score_image(
     error = np.abs(p - fg)
     levels_HW = (p * 255).astype(np.uint8)
     counts = _Counts.of(levels_HW, fg, salient)
-    precision, recall, f = _f_curve(counts)
+    precision, recall, f = counts.precision_recall_f()
     threshold = min(2 * p.mean(), 1)
     adaptive = counts.at(p, fg, threshold)
     outline = Outline(fg) if "msiou" in slow else None
@@ -108,7 +106,7 @@ def score_image(
         Sm=float(_structure(p, fg, salient)),
         mae=float(np.mean(error)),
         adpEm=float(_alignment(adaptive)),
-        adpFm=_f_adaptive(adaptive),
+        adpFm=float(adaptive.precision_recall_f()[2]),
         wFm=float(_weighted_f(error, fg)) if salient else 0.0,
         iou=_iou(saliency_HW >= HALF, fg, salient),
         mba=boundary_accuracy(saliency_HW > HALF, fg),
@@ -172,22 +170,9 @@ class _Counts:
         true = int(np.count_nonzero(called & fg))
         return _Counts(true, int(np.count_nonzero(called)) - true, self.salient, self.size)
 
-
-def _f_curve(counts: _Counts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compute precision, recall and F (beta^2 = 0.3) per threshold; F is 0 where no salient pixel is found."""
-    true_T = np.asarray(counts.true_T)
-    precision = true_T / np.maximum(true_T + counts.false_T, 1)
-    recall = true_T / max(counts.salient, 1)
-    numerator = (1 + BETA2) * precision * recall
-    return precision, recall, numerator / np.where(numerator == 0, 1, BETA2 * precision + recall)
-
-
-def _f_adaptive(counts: _Counts) -> float:
-    true = counts.true_T
-    if true == 0:
-        return 0.0
-    precision, recall = true / (true + counts.false_T), true / counts.salient
-    return float((1 + BETA2) * precision * recall / (BETA2 * precision + recall))
+    def precision_recall_f(self) -> tuple[Curve, Curve, Curve]:
+        """See `limelight.evaluation.levels.precision_recall_f`."""
+        return precision_recall_f(np.asarray(self.true_T), np.asarray(self.true_T + self.false_T), self.salient)
 
 
 def _alignment(counts: _Counts) -> NDArray[np.float64] | float:

@@ -1,33 +1,20 @@
-"""Atomic writes, and hashes.
-
-Content is written to a scratch folder beside its target. The writing process holds a lock (flock) on a file in the
-folder for as long as it lives. Unlike a process number, a lock cannot be mistaken for another process's,
-and machines that share a disk see each other's. Folders without one are left over from killed processes.
-"""
+"""Read files, hash them, and write them whole or not at all: to a scratch folder first."""
 
 import errno
-import fcntl
 import hashlib
 import json
+import math
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.scratch import REPLACED, scratch_folder
 
-REPLACED = "replaced"
-"""Name in a scratch folder of the old target that its content replaces."""
-_LOCK = ".lock"
-_PREFIX = ".limelight."
-_NAME = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")
-"""Names of scratch folders, as `tempfile.mkdtemp` makes them."""
-_swept: set[str] = set()
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of a full disk's errors; the last is that of a file as long as the system allows."""
 
 
 @contextmanager
@@ -54,7 +41,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:  # raised by a library, for example for a damaged archive
             raise
-        advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+        advice = "free some space or choose another place" if error.errno in FULL_DISK else "choose another place"
         raise UserError(f"cannot write {path}: {error.strerror}; {advice}") from error
 
 
@@ -69,6 +56,15 @@ def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, whole or not at all. NaN and infinity are refused."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
+
+
+def without_nan(value: Any) -> Any:
+    """Return a tree of values for `write_json`: None in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -135,6 +131,17 @@ def hash_file(path: Path | str, algorithm: Literal["sha256", "md5"]) -> str:
         raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from error
 
 
+def sha256_folder(folder: Path, pattern: str = "*") -> str:
+    """Hash names and contents of the files below a folder whose names match a pattern: one SHA-256, 64 hex digits.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    files = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    lines = [f"{sha256_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def check_sha256(path: Path | str, expected: str | None) -> str:
     """Return a file's SHA-256, checked against `expected`; None = no check.
 
@@ -147,105 +154,3 @@ def check_sha256(path: Path | str, expected: str | None) -> str:
     if expected and digest != expected.lower():
         raise UserError(f"{path} has sha256 {digest}, expected {expected}; download it again")
     return digest
-
-
-# ---------------------------------------------------------------------------------------------------- scratch folders
-@contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new empty folder in `parent` for the time of the block.
-
-    A process's first scratch folder in `parent` also sweeps `parent`.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    if _place(parent) not in _swept:
-        sweep(parent)
-    scratch, lock = _make(parent)
-    try:
-        yield scratch
-    finally:
-        os.close(lock)  # first: NFS keeps a file that is open, and its folder
-        _remove(scratch)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes of this user left in a folder; what a process is still writing stays.
-
-    Leftovers also stay if the file system has no locks, or if they cannot be removed.
-    """
-    _swept.add(_place(parent))
-    try:
-        with os.scandir(parent) as entries:
-            scratch_folders = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_ours(entry)]
-    except OSError:  # there is no such folder, or it cannot be listed
-        return
-    for scratch in scratch_folders:
-        with suppress(OSError):
-            lock = _lock(scratch)
-            if lock is not None:
-                _remove(scratch)
-                os.close(lock)
-                scratch.rmdir()  # what NFS kept of it
-
-
-def _place(folder: Path) -> str:
-    return os.path.abspath(folder)  # noqa: PTH100 - resolve() would look at every part of the path, at every write
-
-
-def _is_ours(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
-    except FileNotFoundError:  # its own process has just removed it
-        return False
-
-
-def _make(parent: Path) -> tuple[Path, int]:
-    """Make a scratch folder, and lock it by a file in it; closing the returned descriptor releases the lock."""
-    while True:
-        scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        try:
-            lock = _lock(scratch, needed=False)
-        except OSError:
-            _remove(scratch)
-            raise
-        if lock is not None:  # else another process swept it before it was locked
-            return scratch, lock
-
-
-def _lock(scratch: Path, *, needed: bool = True) -> int | None:
-    """Lock a folder and return the file descriptor; None: another process has the lock, or has removed the folder.
-
-    Raises:
-        OSError: the file system has no locks, and one is `needed`; or the file cannot be made.
-    """
-    try:
-        lock = os.open(scratch / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_nlink:
-            return lock
-    except BlockingIOError:
-        pass
-    except OSError:
-        if not needed:
-            return lock
-        os.close(lock)
-        raise
-    os.close(lock)
-    return None
-
-
-def _remove(scratch: Path) -> None:
-    """Remove a folder; if the old target was moved into it and the new one not yet out, finish that first."""
-    try:
-        names = {entry.name for entry in scratch.iterdir()} - {_LOCK}
-        if REPLACED in names and len(names) == 2:
-            (new,) = names - {REPLACED}
-            if not os.path.lexists(scratch.parent / new):
-                (scratch / new).rename(scratch.parent / new)
-    except OSError:  # better left over than lost
-        return
-    shutil.rmtree(scratch, ignore_errors=True)

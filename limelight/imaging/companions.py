@@ -67,16 +67,21 @@ def fit_to(pixels: np.ndarray, size: Size, what: str) -> np.ndarray:
         UserError: the aspect ratios differ by more than 2 %, so the two cannot belong together.
     """
     height, width = pixels.shape[:2]
-    # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
-    rounding = 0.5 / min(width, height) + 0.5 / min(size)
-    ratio = (width * size[0]) / (height * size[1])
-    if abs(np.log(ratio)) > ASPECT_TOLERANCE + rounding:
+    if not same_proportions((height, width), size):
         raise UserError(
             f"{what} is {width}x{height} and its picture {size[1]}x{size[0]}: their proportions differ; "
             "give the companion of this picture"
         )
     shrinks = width * height > size[0] * size[1]
     return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def same_proportions(size: Size, other: Size) -> bool:
+    """Whether the aspect ratios of two (height, width) differ by at most 2 %, the rounding of their sides aside."""
+    # A side of n pixels may have been rounded from n - 1/2 to n + 1/2.
+    rounding = 0.5 / min(size) + 0.5 / min(other)
+    ratio = (size[1] * other[0]) / (size[0] * other[1])
+    return bool(abs(np.log(ratio)) <= ASPECT_TOLERANCE + rounding)
 
 
 def _share(companion_HW: np.ndarray, what: str) -> np.ndarray:

@@ -52,9 +52,9 @@ def network_size(picture: Size, prepare: Prepare) -> Size:
 
 def _scaled(picture: Size, pixels: int, of: int, prepare: Prepare) -> Size:
     """Scale by pixels / of, each side to a multiple of the divisor."""
-    divisor, nearest = prepare.divisor, prepare.rounding == "nearest"
+    divisor, rounds = prepare.divisor, prepare.rounding == "nearest"
     multiples = (
-        round(Fraction(side * pixels, of * divisor)) if nearest else -(-side * pixels // (of * divisor))
+        round(Fraction(side * pixels, of * divisor)) if rounds else -(-side * pixels // (of * divisor))
         for side in picture
     )
     height, width = (max(prepare.least, divisor, multiple * divisor) for multiple in multiples)
@@ -72,6 +72,16 @@ def stretch(picture: np.ndarray, size: Size) -> np.ndarray:
 def area(picture: np.ndarray, size: Size) -> np.ndarray:
     """Shrink a picture: the mean over what each pixel covers."""
     return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+
+
+def nearest(labels: np.ndarray, size: Size) -> np.ndarray:
+    """Resize labels, which must not be mixed: each pixel takes the one whose pixel lies nearest.
+
+    Args:
+        labels: (H, W) or (H, W, C), of a type that OpenCV resizes: 8 or 16 bits.
+    """
+    # Not INTER_NEAREST, which rounds down: it would shift labels by half a pixel against the image.
+    return cv2.resize(labels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def bicubic(picture: np.ndarray, size: Size) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from limelight.foundation.files import write_bytes
-from limelight.imaging.images import encode
+from limelight.imaging.encoding import encode
 
 
 def place_of(folder: Path, digest: str) -> Path:

@@ -110,7 +110,10 @@ class SaliencyPredictor(Predictor[Prediction]):
 
     @property
     def streams(self) -> bool:
-        """Whether `predict_next` takes the frames of a clip one by one: causal networks in PyTorch do."""
+        """Whether `predict_next` takes the frames of a clip one by one.
+
+        Causal networks do: in PyTorch, and as exports at the size that these were made for.
+        """
         return self._backend.streams
 
     def predict_next(self, frame_HW3: np.ndarray, state: Any = None) -> tuple[Prediction, Any]:

@@ -16,8 +16,6 @@ VOID_GREY = (120, 120, 120)
 MAX_INDEXED = 255
 """Most classes that an 8-bit palette PNG can hold."""
 
-Picture = NDArray[np.uint8]
-
 
 def colour(label: int) -> tuple[int, int, int]:
     """Return the RGB of a label from 0 as in the PASCAL VOC devkit: the number's bits, spread over the channels."""
@@ -30,7 +28,7 @@ def colour(label: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def tinted(image_HW3: Picture, labels_HW: NDArray[np.integer]) -> Picture:
+def tinted(image_HW3: NDArray[np.uint8], labels_HW: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Turn the picture grey and tint each class in its colour, void in grey; uint8 RGB. Both have the same size."""
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     picture = np.array(grey, np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from limelight.media.labels import Picture, colour, tinted
+from limelight.media.labels import colour, tinted
 
 SIZE = 12
 """Font size, pixels."""
@@ -32,7 +32,7 @@ _MISSING_GLYPH = "\U0010ffff"
 Font = ImageFont.FreeTypeFont
 
 
-def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[str]) -> Picture:
+def overlay(image_HW3: NDArray[np.uint8], labels_HW: NDArray[np.integer], names: Sequence[str]) -> NDArray[np.uint8]:
     """Tint the picture by class, above a legend of the classes shown; uint8 RGB.
 
     Args:
@@ -46,7 +46,7 @@ def overlay(image_HW3: Picture, labels_HW: NDArray[np.integer], names: Sequence[
     return whole
 
 
-def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: int = SIZE) -> Picture:
+def strip(width: int, legend: Sequence[tuple[int, str]], note: str = "", size: int = SIZE) -> NDArray[np.uint8]:
     """Draw the legend, wrapped to the width, and a note; black on white.
 
     Args:

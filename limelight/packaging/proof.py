@@ -12,7 +12,8 @@ import numpy as np
 
 from limelight.config import TaskName
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import encode, read_image
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image
 from limelight.tasks import task_of
 
 if TYPE_CHECKING:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_bytes, write_json
-from limelight.imaging.images import FILE_TYPES, read_picture
+from limelight.imaging.encoding import FILE_TYPES
+from limelight.imaging.images import read_picture
 from limelight.media.sources import RECORD, check_link, find_companions, find_sources, scan
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
 from limelight.media.video.formats import is_video
 from limelight.media.walk import Walk
-from limelight.predict.request import (
+from limelight.predict.failures import FAILURES
+from limelight.predict.job import Job
+from limelight.predict.options import (
     STREAM,
-    Request,
+    PredictOptions,
     check_sources,
     check_task,
     is_folder,
@@ -27,19 +30,18 @@ from limelight.predict.request import (
     result_suffix,
     style_of,
 )
-from limelight.predict.styles import EXACT, Job, LabelStyle, Style
-from limelight.predict.tree import FAILURES, LEGEND, Companions, predict_tree
+from limelight.predict.styles import EXACT, LabelStyle, Style
+from limelight.predict.tree import LEGEND, Companions, predict_tree
 from limelight.predict.video_command import (
     INTERRUPTED,
     Failures,
     clips_of,
-    option_of_pictures,
-    option_of_videos,
     paths_beside,
     run_stream,
     run_videos,
     run_webcam,
 )
+from limelight.predict.video_options import option_of_pictures, option_of_videos
 
 _NOTES = 5
 """Number of notes printed."""
@@ -47,7 +49,7 @@ Second = tuple[str, Path] | None
 """Modality and path of the companions, if any."""
 
 
-def run(request: Request) -> int:
+def run(options: PredictOptions) -> int:
     """Predict, and write the requested results.
 
     Returns:
@@ -56,87 +58,87 @@ def run(request: Request) -> int:
     Raises:
         UserError: an error found before work begins, or in a single picture or video.
     """
-    check_sources(request.sources)
-    if request.webcam is not None:
-        return run_webcam(request)
-    if not request.sources:
+    check_sources(options.sources)
+    if options.webcam is not None:
+        return run_webcam(options)
+    if not options.sources:
         raise UserError("nothing to predict; give pictures, videos, folders, - for standard input, or --webcam")
-    piped = StandardInput() if request.sources == [STREAM] else None
+    piped = StandardInput() if options.sources == [STREAM] else None
     if piped is not None and not piped.is_picture:
-        return run_stream(request, piped)
-    paths = [Path(source) for source in request.sources if source != STREAM]
-    videos = clips_of(request, paths)
-    if (option := option_of_pictures(request)) and not request.video and paths_beside(videos, paths) == paths:
-        _say_left_out(request, len(videos), "video", option)
+        return run_stream(options, piped)
+    paths = [Path(source) for source in options.sources if source != STREAM]
+    videos = clips_of(options, paths)
+    if (option := option_of_pictures(options)) and not options.video and paths_beside(videos, paths) == paths:
+        _say_left_out(options, len(videos), "video", option)
         videos = []
-    _check_has_video(request, there=bool(videos))
+    _check_has_video(options, there=bool(videos))
     if not videos:
-        return _run_pictures(request, piped)
-    if STREAM in request.sources:
+        return _run_pictures(options, piped)
+    if STREAM in options.sources:
         raise UserError(f"{STREAM} (standard input) cannot be combined with other sources; give it alone")
-    status, failures = run_videos(request, videos)
-    if request.video or status == INTERRUPTED:
+    status, failures = run_videos(options, videos)
+    if options.video or status == INTERRUPTED:
         return status
     others = paths_beside(videos, paths)
     folders = [path.resolve() for path in others if path.is_dir()]
     if len(folders) == len(others):
-        walk, option = Walk(folders, marker=RECORD), option_of_videos(request)
+        walk, option = Walk(folders, marker=RECORD), option_of_videos(options)
         if option is not None:
-            _say_left_out(request, len(walk.files), "picture", option)
+            _say_left_out(options, len(walk.files), "picture", option)
         if option is not None or not (walk.files or walk.refused):
             return status
-    return max(status, _run_pictures(replace(request, sources=[str(path) for path in others]), failed=failures))
+    return max(status, _run_pictures(replace(options, sources=[str(path) for path in others]), failed=failures))
 
 
-def _say_left_out(request: Request, count: int, what: str, option: str) -> None:
-    if count and not request.quiet:
+def _say_left_out(options: PredictOptions, count: int, what: str, option: str) -> None:
+    if count and not options.quiet:
         other = "videos" if what == "picture" else "pictures"
         print(f"note: {count} {what}{'s' * (count > 1)} left out: {option} is for {other} alone", file=sys.stderr)
 
 
-def _check_has_video(request: Request, *, there: bool) -> None:
+def _check_has_video(options: PredictOptions, *, there: bool) -> None:
     """Refuse options of videos where there is none, and of webcams."""
-    if request.seconds is not None:
+    if options.seconds is not None:
         raise UserError("--seconds is for a webcam, and there is none; leave it out, or name one (--webcam)")
-    if request.rate is not None and not request.video:
+    if options.rate is not None and not options.video:
         raise UserError("--rate is for folders of frames; name one with --video, or leave it out")
-    for_videos = {"--smoothing": request.smoothing > 0, "--look-ahead": request.look_ahead is not None}
+    for_videos = {"--smoothing": options.smoothing > 0, "--look-ahead": options.look_ahead is not None}
     if not there and (given := [name for name, is_given in for_videos.items() if is_given]):
         raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
 
 
-def _run_pictures(request: Request, piped: StandardInput | None = None, failed: Failures | None = None) -> int:
-    file_type = _file_type(request)
-    style, second = style_of(request, file_type), _second(request)
+def _run_pictures(options: PredictOptions, piped: StandardInput | None = None, failed: Failures | None = None) -> int:
+    file_type = _file_type(options)
+    style, second = style_of(options, file_type), _second(options)
     if style.moving is not None:
         raise UserError(
-            f"{request.kind} is a video, a background for videos alone; give a picture or a colour (--kind)"
+            f"{options.kind} is a video, a background for videos alone; give a picture or a colour (--kind)"
         )
-    target = request.output or (STREAM if request.sources == [STREAM] else f"results/{style.name}/")
-    single = _single_target(request.sources, target, style)
-    predictor = load_predictor(request)
-    check_task(predictor, style, request)  # fail before any work is done
+    target = options.output or (STREAM if options.sources == [STREAM] else f"results/{style.name}/")
+    single = _single_target(options.sources, target, style)
+    predictor = load_predictor(options)
+    check_task(predictor, style, options)  # fail before any work is done
     predictor.modality_for(second is not None, second and second[0])
-    if not request.quiet:
-        print_description(request, predictor)
-    job = Job(predictor, style, second and second[0], request.batch_size, request.output_processing_res)
+    if not options.quiet:
+        print_description(options, predictor)
+    job = Job(predictor, style, second and second[0], options.batch_size, options.output_processing_res)
     if single is not None:
-        return _predict_one(job, request, single, second, piped)
-    return _predict_many(job, request, Path(target), second, failed or [])
+        return _predict_one(job, options, single, second, piped)
+    return _predict_many(job, options, Path(target), second, failed or [])
 
 
-def _file_type(request: Request) -> str:
+def _file_type(options: PredictOptions) -> str:
     """Return the suffix of 8-bit results: as requested, or that of the single result's name."""
-    if request.kind == "npy" and request.format is not None:
+    if options.kind == "npy" and options.format is not None:
         raise UserError("results of kind npy are .npy files; leave --format out")
-    output = request.output or ""
+    output = options.output or ""
     suffix = Path(output).suffix.lower()
     named = suffix if suffix in FILE_TYPES and not is_folder(output) else None
-    return result_suffix(request, named) or ".png"
+    return result_suffix(options, named) or ".png"
 
 
-def _second(request: Request) -> Second:
-    pairs = (("rgbd", request.depth), ("rgbt", request.thermal))
+def _second(options: PredictOptions) -> Second:
+    pairs = (("rgbd", options.depth), ("rgbt", options.thermal))
     given = [(modality, path) for modality, path in pairs if path is not None]
     if len(given) > 1:
         raise UserError("a picture has depth or a thermal picture, not both; leave out --depth or --thermal")
@@ -178,8 +180,8 @@ def _single_target(sources: list[str], target: str, style: Style) -> str | None:
     return target
 
 
-def _predict_one(job: Job, request: Request, target: str, second: Second, piped: StandardInput | None) -> int:
-    source, (modality, where) = request.sources[0], second or ("rgb", None)
+def _predict_one(job: Job, options: PredictOptions, target: str, second: Second, piped: StandardInput | None) -> int:
+    source, (modality, where) = options.sources[0], second or ("rgb", None)
     companion = where and _companion_of(source, where)
     for path in (source, companion):
         if path is not None and path != STREAM:
@@ -203,9 +205,9 @@ def _predict_one(job: Job, request: Request, target: str, second: Second, piped:
         if isinstance(job.style, LabelStyle):
             places.append(Path(target).with_suffix(f".{LEGEND}"))
             write_json(places[-1], job.style.legend)
-        if not request.quiet:
+        if not options.quiet:
             print(f"written to {', '.join(map(str, places))}", file=sys.stderr)
-    if not request.quiet:
+    if not options.quiet:
         for note in picture.photo.notes:
             print(f"note: {source}: {note}", file=sys.stderr)
     if picture.photo.omitted:
@@ -233,8 +235,8 @@ def _companion_of(source: str, where: Path) -> Path:
     return companion
 
 
-def _predict_many(job: Job, request: Request, folder: Path, second: Second, failed: Failures) -> int:
-    arguments, skip, companions = [Path(source) for source in request.sources], [folder], None
+def _predict_many(job: Job, options: PredictOptions, folder: Path, second: Second, failed: Failures) -> int:
+    arguments, skip, companions = [Path(source) for source in options.sources], [folder], None
     if folder.is_file():
         raise UserError(
             f"{folder} is a file, but results need a folder or a .png or .npy file; choose another --output"
@@ -253,13 +255,13 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second, fail
         given=[argument.resolve() for argument in arguments if argument.is_dir()],
         refused=[*scanned.refused, *failed],
         companions=companions,
-        overwrite=request.overwrite,
-        quiet=request.quiet,
+        overwrite=options.overwrite,
+        quiet=options.quiet,
     )
-    if not request.quiet:
+    if not options.quiet:
         _print_notes([*scanned.notes, *report.notes])
     if report.interrupted:
-        goes_on = "the same command goes on" + " without --overwrite" * request.overwrite
+        goes_on = "the same command goes on" + " without --overwrite" * options.overwrite
         todo = len(scanned.sources) - report.skipped
         print(f"interrupted: {report.written} of {todo} written to {folder}; {goes_on}", file=sys.stderr)
         return INTERRUPTED
@@ -274,7 +276,7 @@ def _predict_many(job: Job, request: Request, folder: Path, second: Second, fail
         word = "error" if failures else "note"
         print(f"{word}: {summary}; see {folder / FAILURES}{skipped_note}. The first: {first}", file=sys.stderr)
         return 1
-    if not request.quiet:
+    if not options.quiet:
         print(f"{summary}{skipped_note}", file=sys.stderr)
     return 0
 

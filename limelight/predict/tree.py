@@ -5,14 +5,10 @@ of each result, so that an interrupted run can be resumed and replaces no result
 `limelight.predict.done`); and, where there are any, `failures.csv`, what failed wholly or partly, and why.
 """
 
-import csv
 import errno
-import io
-import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, pairwise
@@ -20,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import read_json, sweep, write_bytes, write_json, write_text
+from limelight.foundation.files import read_json, write_bytes, write_json
+from limelight.foundation.scratch import sweep
 from limelight.imaging.images import Picture, read_picture
 from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, Stamp, stamp_of
-from limelight.predict.styles import Job, LabelStyle, Result, Style
+from limelight.predict.failures import FAILURES, list_failures
+from limelight.predict.job import Job
+from limelight.predict.styles import LabelStyle, Result, Style
 from limelight.progress import progress
 
-FAILURES, LEGEND = "failures.csv", "classes.json"
+LEGEND = "classes.json"
 _THREADS = 2
 """Threads that decode and encode while the network runs; both release the interpreter's lock."""
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -142,7 +141,7 @@ def predict_tree(
             done.add(source.relative, source.path, stamp, sizes, picture.photo.omitted)
         return error
 
-    show = nullcontext(lambda items, note: None) if quiet else progress(len(todo), "predicting")
+    show = progress(len(todo), "predicting", quiet=quiet)
     try:
         with ThreadPoolExecutor(_THREADS) as pool, show as advance:
             begun = (
@@ -282,36 +281,3 @@ def _write(
                 f"cannot write {target}: {refused.strerror}; rename the picture, or shorten the class"
             )
     return failure, sizes
-
-
-def list_failures(path: Path, failures: Sequence[tuple[Path, str]], given: Collection[Path] | None = None) -> None:
-    """Write a table of what failed, each with the reason; without rows, remove an earlier one.
-
-    Args:
-        given: absolute paths of this run's files and folders: an earlier table's rows on other files that still exist
-            are kept. None = keep no row.
-    """
-    kept = [] if given is None else _rows_on_others(path, {*given, *(source for source, _ in failures)})
-    rows = sorted([*kept, *((str(source), reason) for source, reason in failures)])
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("source", "reason"))
-    writer.writerows(rows)
-    # A file name may hold bytes that are not valid text.
-    write_text(path, table.getvalue().encode("utf-8", "backslashreplace").decode())
-
-
-def _rows_on_others(path: Path, given: set[Path]) -> list[tuple[str, str]]:
-    try:
-        table = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        return []
-    rows = [(Path(row[0]), row[1]) for row in csv.reader(table) if len(row) == 2]
-    return [
-        (str(source), reason)
-        for source, reason in rows[1:]
-        if given.isdisjoint((source, *source.parents)) and os.path.lexists(source)
-    ]

@@ -3,13 +3,13 @@
 import sys
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import scratch_folder
+from limelight.foundation.scratch import scratch_folder
 from limelight.inference.prediction import Prediction
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream
@@ -21,8 +21,9 @@ from limelight.media.video.threads import Behind, ahead, latest
 from limelight.media.video.writer import VideoWriter
 from limelight.media.window import Window
 from limelight.models.inputs import Size
-from limelight.predict.styles import EXACT, LabelStyle, Style, settings_of
-from limelight.progress import progress
+from limelight.predict.job import settings_of
+from limelight.predict.styles import EXACT, LabelStyle, Style
+from limelight.progress import Advance, progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""
@@ -31,7 +32,6 @@ MOST_TOGETHER, _PIXELS_TOGETHER = 4, 8_500_000
 PARTIAL = ".partial"
 """Before the suffix of a video whose making was interrupted."""
 STANDARD_OUTPUT = "standard output"
-Advance = Callable[[int, str], None]
 
 
 @dataclass
@@ -239,8 +239,7 @@ def _backdrop(style: Style, stack: ExitStack) -> Backdrop | None:
 
 
 def _progress(job: VideoJob, clip: Clip, stack: ExitStack) -> Advance:
-    silent = nullcontext[Advance](lambda items, note: None)
-    return stack.enter_context(silent if job.quiet else progress(clip.count, clip.name, "frames"))
+    return stack.enter_context(progress(clip.count, clip.name, "frames", quiet=job.quiet))
 
 
 def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, backdrop: Backdrop | None) -> Any:

@@ -4,14 +4,11 @@ The weights' task defines what is scored and how. A network that works both with
 is also scored without them, to show their benefit.
 """
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import limelight.models
 from limelight.config import Evaluate
@@ -19,7 +16,8 @@ from limelight.data.manifest import Sample
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.scored import Datasets, Examples, Scores
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import sha256_file
+from limelight.foundation.evenly import evenly_spaced
+from limelight.foundation.files import sha256_folder
 from limelight.inference.loading import load
 from limelight.inference.plan import Device
 from limelight.inference.predictor import Predictor
@@ -144,19 +142,13 @@ def open_predictor(
 
 def example_ids(datasets: Datasets, count: int = EXAMPLES) -> list[str]:
     """`count` ids of each dataset, evenly spaced, so that every artifact's results for the same samples are kept."""
-    chosen = []
-    for group in datasets.values():
-        places = np.linspace(0, len(group) - 1, min(count, len(group))).round().astype(int)
-        chosen += [group[place].sample_id for place in places]
-    return chosen
+    return [sample.sample_id for group in datasets.values() for sample in evenly_spaced(group, count)]
 
 
 def code_sha256(card: Card) -> str:
     """One hash over names and contents of the Python files of the network's family, models/<family>."""
     folder = Path(limelight.models.__path__[0]) / entry(card.architecture.model).family
-    files = sorted(folder.rglob("*.py"))
-    lines = [f"{sha256_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return sha256_folder(folder, "*.py")
 
 
 @dataclass(frozen=True)

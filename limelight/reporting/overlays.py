@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from limelight.config import Evaluate
 from limelight.data.manifest import Sample
 from limelight.evaluation.scored import Scores
+from limelight.foundation.evenly import evenly_spaced
 from limelight.foundation.files import atomic_path
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.inference.predictor import Predictor
 from limelight.reporting.evaluate import Evaluation
 from limelight.tasks.task import Task
@@ -59,5 +58,4 @@ def spread(scores: Scores, task: Task[Any, Any], count: int) -> list[str]:
     first, sign = task.ranked_by[0], task.metrics[task.ranked_by[0]].sign
     figures = {name: own for name, own in scores.per_image.items() if all(key in own for key in task.ranked_by)}
     ranked = sorted(figures, key=lambda sample_id: (sign * figures[sample_id][first], sample_id))
-    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
-    return [ranked[place] for place in places]
+    return evenly_spaced(ranked, count)

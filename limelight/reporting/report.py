@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limelight.data.manifest import Sample, manifest_hash
-from limelight.evaluation.csv_text import to_csv
 from limelight.evaluation.plots import plot_curves
 from limelight.evaluation.scored import Examples
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.files import atomic_path, write_json, write_text
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.reporting.evaluate import REFERENCE, Evaluation
+from limelight.reporting.rows import ABOUT_FILE, METRICS_FILE
 from limelight.reporting.speed import hardware
 
-METRICS_FILE, ABOUT_FILE, PER_IMAGE_FILE = "metrics.json", "about.json", "per_image.csv"
 PR = ("precision", "recall")
 
 
@@ -33,7 +33,7 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
     folder, task, scores = Path(folder), evaluation.task, evaluation.scores
     curves = {dataset: dataset_scores.curves for dataset, dataset_scores in scores.items()}
     write_json(folder / METRICS_FILE, metrics_tree(evaluation) | task.details(scores))
-    write_text(folder / PER_IMAGE_FILE, _per_image_csv(evaluation))
+    write_text(folder / "per_image.csv", _per_image_csv(evaluation))
     write_text(folder / "pr.csv", curves_csv(curves, PR))
     others = [name for name in next(iter(curves.values())) if name not in PR]
     write_text(folder / "f.csv", curves_csv(curves, others))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limelight.config import Rule
-from limelight.evaluation.csv_text import to_csv
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.reporting.leaderboard import Contest
 from limelight.reporting.rows import Row

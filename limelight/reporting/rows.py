@@ -11,6 +11,8 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.tasks.task import Task
 
+METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"
+"""Of one artifact's report; see `limelight.reporting.report.write_report`."""
 MAPS = "maps"
 """Runtime name of a row scored from another method's maps: it has no weights here and cannot be champion."""
 _TRAINING_FORM = "torch"
@@ -74,8 +76,8 @@ def read_reports(folder: Path | str, names: Sequence[str], manifest_sha256: str)
         UserError: there is none.
     """
     reports, left_out = [], {}
-    for path in (Path(folder) / name / "metrics.json" for name in sorted(names)):
-        about = read_json(path.with_name("about.json"))
+    for path in (Path(folder) / name / METRICS_FILE for name in sorted(names)):
+        about = read_json(path.with_name(ABOUT_FILE))
         if about["manifest_sha256"] == manifest_sha256:
             reports.append(Report(path.parent, read_json(path), about))
         else:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from limelight.foundation.this_process import cores
+
 WARM_UP = 3
 
 
@@ -51,9 +53,8 @@ def peak_memory_mb() -> float:
 
 def hardware() -> str:
     """Describe in one line: processor, cores this process may use, memory, system; the GPU too where torch sees one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    parts = [_processor(), f"{cores} cores", f"{memory:.0f} GiB", f"{platform.system()} {platform.machine()}"]
+    parts = [_processor(), f"{cores()} cores", f"{memory:.0f} GiB", f"{platform.system()} {platform.machine()}"]
     if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
         parts.insert(0, torch.cuda.get_device_name())
     return ", ".join(parts)

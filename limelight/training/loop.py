@@ -24,6 +24,7 @@ from limelight.data.windows import training_windows
 from limelight.foundation.errors import UserError, raising_shortage
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
+from limelight.progress import Advance
 from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import (
@@ -43,7 +44,6 @@ from limelight.training.optimisers import make_optimiser, set_learning_rates
 from limelight.training.schedules import learning_rate_factor
 
 VALIDATION_BATCH = 8
-Advance = Callable[[int, str], None]
 
 
 def fit(
@@ -378,7 +378,5 @@ class _Training:
             print_on_main(self.accelerator, f"{self.name}: resumes after {done}, from {newest.parent}")
 
     def progress_bar(self) -> AbstractContextManager[Advance]:
-        if not self.accelerator.is_main_process:
-            return nullcontext(lambda items, note: None)
-        done = self.at.epoch * self.steps + self.at.step
-        return show_progress(self.steps * self.run.epochs, f"training {self.name}", "steps", done)
+        done, quiet = self.at.epoch * self.steps + self.at.step, not self.accelerator.is_main_process
+        return show_progress(self.steps * self.run.epochs, f"training {self.name}", "steps", done, quiet=quiet)

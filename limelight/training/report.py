@@ -12,7 +12,7 @@ import torch
 from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.foundation.files import atomic_path
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.models.card import Triple
 from limelight.training.history import History
 from limelight.training.learner import Learner

@@ -12,9 +12,7 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from limelight.data.samples import Batch
-
-BETA_SQUARED = 0.3
-LEVELS = 256
+from limelight.evaluation.levels import LEVELS, at_thresholds, histogram, precision_recall_f
 
 
 def share_buffers(network: nn.Module, accelerator: Accelerator) -> None:
@@ -53,10 +51,6 @@ def image_scores(probability_HW: np.ndarray, mask_HW: np.ndarray) -> np.ndarray:
     """MAE, then F at the thresholds 255/255, 254/255 to 0, of one image; both maps in [0, 1], the mask cut at 0.5."""
     salient = mask_HW > 0.5
     levels = (probability_HW * (LEVELS - 1)).astype(np.uint8)
-    foreground = np.bincount(levels[salient], minlength=LEVELS)[::-1].cumsum()
-    background = np.bincount(levels[~salient], minlength=LEVELS)[::-1].cumsum()
-    precision = foreground / np.maximum(foreground + background, 1)
-    recall = foreground / max(salient.sum(), 1)
-    weighted = BETA_SQUARED * precision + recall
-    curve = (1 + BETA_SQUARED) * precision * recall / np.where(weighted == 0, 1, weighted)
+    found, called = at_thresholds(histogram(levels, salient)), at_thresholds(histogram(levels))
+    _, _, curve = precision_recall_f(found, called, int(salient.sum()))
     return np.concatenate([[np.abs(probability_HW - salient).mean()], curve])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import atomic_path, read_json
+from limelight.foundation.files import read_json
 from limelight.models.diffusion.configs import SCHEDULER_SD2, Config
 from limelight.models.diffusion.parts import (
     AUTOENCODERS,
@@ -172,17 +172,6 @@ def read_text(folder: Path | str) -> "tuple[CLIPTextModel, CLIPTokenizer]":
     if tokenizer("a").input_ids == tokenizer("b").input_ids:
         raise UserError(f"{folder}/tokenizer gives all words the same token; {BASE_FOLDER_HINT}")
     return encoder, tokenizer
-
-
-def write_folder(folder: Path | str, parts: Mapping[str, Any]) -> None:
-    """Write parts in the same layout, weights as safetensors, whole or not at all, replacing what stood there.
-
-    Args:
-        parts: 'unet', 'vae', 'scheduler', 'text_encoder', 'tokenizer' to anything with `save_pretrained`.
-    """
-    with atomic_path(folder) as temporary:
-        for name, part in parts.items():
-            part.save_pretrained(temporary / name)
 
 
 def _read_part(folder: Path, part: str, classes: tuple[str, ...] | None, file: str = "config.json") -> Config:

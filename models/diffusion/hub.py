@@ -33,7 +33,7 @@ KNOWN_SHA256 = {
 }
 """SHA-256 as the hub listed them, of the original entry and of a copy of the mirror. The text encoder's is not known
 here, nor the mirror's commit: both are what the first download finds."""
-SINGLE_FILE = (
+OFFLINE_ADVICE = (
     "without a network, copy a folder with unet/, vae/ and scheduler/ (for words text_encoder/ and tokenizer/ too) "
     "here and give its path as `pretrained` (to limelight import: --base)"
 )
@@ -174,13 +174,13 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except Exception as error:  # the hub's client raises its own, its HTTP library's, and OSErrors
         line = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"{what} cannot be fetched: {line}; {SINGLE_FILE}") from error
+        raise UserError(f"{what} cannot be fetched: {line}; {OFFLINE_ADVICE}") from error
 
 
 def _check(path: Path, expected: str | None, where: str) -> str:
     """The file's hash, if the file is present and the hash is as expected."""
     if not path.is_file():
-        raise UserError(f"the hub has no {path.parent.name}/{path.name}; {SINGLE_FILE}")
+        raise UserError(f"the hub has no {path.parent.name}/{path.name}; {OFFLINE_ADVICE}")
     digest = sha256_file(path)
     if expected not in (None, digest):
         raise UserError(

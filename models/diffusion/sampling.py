@@ -19,12 +19,6 @@ def velocity_target(scheduler: DDIMScheduler, latent_BCHW: Tensor, noise_BCHW: T
     return scheduler.get_velocity(latent_BCHW, noise_BCHW, timestep_B)
 
 
-def predict_start(scheduler: DDIMScheduler, noisy_BCHW: Tensor, velocity_BCHW: Tensor, timestep_B: Tensor) -> Tensor:
-    """x_0 = sqrt(abar_t) x_t - sqrt(1 - abar_t) v, the inverse of `add_noise` and `velocity_target` together."""
-    # The same rotation as the velocity's, with the noisy latent in the noise's place.
-    return scheduler.get_velocity(velocity_BCHW, noisy_BCHW, timestep_B)
-
-
 def step_counts(scheduler: DDIMScheduler) -> list[int]:
     """The numbers of steps that can be asked for, ascending: the divisors of the training's timesteps."""
     total = scheduler.config.num_train_timesteps

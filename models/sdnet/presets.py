@@ -2,18 +2,13 @@
 
 from typing import Any
 
-AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {
-    # SDNet's training code: up to 14 pixels off each side by itself; a flip of half the pictures, one way or the other.
-    "sdnet": [
-        {"name": "crop", "pixels": 14},
-        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
-    ],
-    # STDNet's: SDNet's, drawn once for all frames of a clip.
-    "stdnet": [
-        {"name": "crop", "pixels": 14},
-        {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
-    ],
-}
+# SDNet's training code: up to 14 pixels off each side by itself; a flip of half the pictures, one way or the other.
+_SDNET: list[dict[str, Any]] = [
+    {"name": "crop", "pixels": 14},
+    {"name": "flip", "horizontal": 0.25, "vertical": 0.25, "exclusive": True},
+]
+# STDNet's are the same, drawn once for all frames of a clip.
+AUGMENTATIONS: dict[str, list[dict[str, Any]]] = {"sdnet": _SDNET, "stdnet": _SDNET}
 
 PRESETS: dict[str, dict[str, Any]] = {
     # SDNet (Su et al., TPAMI 2025, arXiv 2507.01182), section V and its training code, on DUTS-TR.
@@ -22,7 +17,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": {"size": 24},
         # The whole set four times an epoch, in this order.
         "size": {"input": 320, "training": [480, 400, 240, 320], "order": "passes"},
-        "augment": AUGMENTATIONS["sdnet"],
+        "augment": _SDNET,
         "optimiser": {
             "name": "adam",
             "lr": 1e-3,
@@ -45,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": {"size": 8},
         "size": {"input": 256},
         "samples": {"frames": 8, "stride": 4},
-        "augment": AUGMENTATIONS["stdnet"],
+        "augment": _SDNET,
         "optimiser": {
             "name": "adam",
             "lr": 1e-3,

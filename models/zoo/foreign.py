@@ -15,5 +15,5 @@ def import_foreign(pin: Pin, content: Onnx, file: Path, folder: Path, source: st
     from limelight.models.foreign.onnx_file import REMBG, import_onnx
 
     size, mean, std = (content.size, content.size), content.mean, content.std
-    preparation = replace(REMBG, size=size, mean=mean, std=std, logits=content.sigmoid)
+    preparation = replace(REMBG, size=size, mean=mean, std=std, logits=content.logits)
     import_onnx(file, folder, preparation, source=source, licence=pin.terms_of_use)

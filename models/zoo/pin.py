@@ -37,8 +37,8 @@ class Onnx:
     size: int
     mean: Triple
     std: Triple
-    sigmoid: bool
-    """Whether its outputs are logits."""
+    logits: bool
+    """Whether its map comes before its sigmoid."""
     network: str = "onnx"
 
 

@@ -12,7 +12,7 @@ from limelight.bench.worker import Failure, Worker
 from limelight.cli import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.inference.runtimes import Runtime
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights

@@ -14,7 +14,7 @@ from limelight.bench.turns import ROUNDS, Calls, _share
 from limelight.bench.unmerged import UnmergedBackend
 from limelight.bench.worker import Ready
 from limelight.foundation.files import write_json
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.inference.plan import Request, plan
 from limelight.models.difference.layer import DifferenceConv
 from limelight.models.weights import read_card

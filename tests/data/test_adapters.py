@@ -10,7 +10,7 @@ from PIL import Image
 
 from limelight.config import DatasetRequest, Layout, load_params
 from limelight.data.catalogue import catalogue, labels_of, sensor_of
-from limelight.data.classes import label_map
+from limelight.data.classes import read_label_map
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
 from limelight.data.layouts import Part, split_name
@@ -414,7 +414,7 @@ def test_label_maps_of_three_channels_are_ids_or_colours(here):
     more = {"labels": "classes", "split": "test", "classes": {1: "cat"}}
     prepared = prepare(root, **more)
     assert {sample.classes for sample in prepared.samples} == {("cat",)}
-    assert label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
+    assert read_label_map(root / "labels/0.png").tolist() == levels[..., 0].tolist()
     for wrong, reason in (
         (levels + np.uint8([1, 0, 0, 0]), "holds colours, not ids; convert them by the dataset's palette"),
         (levels - np.uint8([0, 0, 0, 55]), "holds colours, not ids; convert them by the dataset's palette"),

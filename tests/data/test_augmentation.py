@@ -23,7 +23,7 @@ from limelight.data.augmentation.enhance import EnhanceEffect
 from limelight.data.augmentation.flip import FlipEffect
 from limelight.data.augmentation.paste import PasteEffect
 from limelight.data.augmentation.photometric import PhotometricEffect
-from limelight.data.augmentation.picture import Effect, Picture
+from limelight.data.augmentation.picture import Effect, TrainingPicture
 from limelight.data.augmentation.resize import ResizeEffect
 from limelight.data.augmentation.warp import WarpEffect
 from limelight.data.samples import Decoded, shrink
@@ -48,11 +48,11 @@ EVERYTHING = operations(
 )
 
 
-def scene(height: int, width: int, seed: int = 0) -> Picture:
+def scene(height: int, width: int, seed: int = 0) -> TrainingPicture:
     """A picture whose mask and companion show the same as the picture."""
     blobs = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1), np.uint8)
     grey = cv2.resize(blobs, (width, height), interpolation=cv2.INTER_CUBIC)
-    return Picture(np.repeat(grey[..., None], 3, 2), grey, grey.astype(np.uint16) * 257)
+    return TrainingPicture(np.repeat(grey[..., None], 3, 2), grey, grey.astype(np.uint16) * 257)
 
 
 # ----------------------------------------------------------------------------------------------- as it was before lists
@@ -144,7 +144,7 @@ def test_one_draw_is_the_same_picture_at_another_size(name: str) -> None:
 @pytest.mark.parametrize("side", [1, 2, 5, 64])
 def test_blur_softens_the_image_alone(kernel: int, side: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
-    still = Picture(np.repeat(noise[..., None], 3, 2), noise)
+    still = TrainingPicture(np.repeat(noise[..., None], 3, 2), noise)
     blurred = apply(still, [PhotometricEffect(blur=kernel)], (side, side))
     np.testing.assert_array_equal(blurred.mask_HW, still.mask_HW)
     assert blurred.image_HW3.std() < still.image_HW3.std() or side == 1
@@ -171,7 +171,7 @@ def test_pictures_are_resized_after_what_is_for_stored_pixels(listed: list[str],
     assert [type(effect) for effect in drawn] == order
 
 
-def corner(picture: Picture) -> tuple[int, int]:
+def corner(picture: TrainingPicture) -> tuple[int, int]:
     """Which quadrant is white."""
     return divmod(int(cv2.resize(picture.mask_HW, (2, 2), interpolation=cv2.INTER_AREA).argmax()), 2)
 
@@ -191,10 +191,10 @@ def corner(picture: Picture) -> tuple[int, int]:
 def test_flips_and_rotation_go_where_they_say(effect: Effect, quadrant: tuple[int, int]) -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[:10, :10] = 255
-    assert corner(apply(Picture(np.zeros((20, 20, 3), np.uint8), mask), [effect], (20, 20))) == quadrant
+    assert corner(apply(TrainingPicture(np.zeros((20, 20, 3), np.uint8), mask), [effect], (20, 20))) == quadrant
 
 
-def with_object(rows: slice, columns: slice) -> Picture:
+def with_object(rows: slice, columns: slice) -> TrainingPicture:
     """A white square, with a soft edge of one pixel, in a smooth scene, in its companion too; its labels are 3 there
     and 1 elsewhere."""
     around = np.add.outer(np.arange(80, dtype=np.uint8), np.arange(100, dtype=np.uint8))
@@ -203,7 +203,7 @@ def with_object(rows: slice, columns: slice) -> Picture:
     mask = cv2.blur(mask, (3, 3))
     image = np.maximum(around, mask)
     labels = np.where(mask > 0, np.int16(3), np.int16(1))
-    return Picture(np.repeat(image[..., None], 3, 2), mask, image.astype(np.uint16), labels)
+    return TrainingPicture(np.repeat(image[..., None], 3, 2), mask, image.astype(np.uint16), labels)
 
 
 def test_a_filled_object_leaves_what_was_around_it() -> None:
@@ -241,7 +241,7 @@ def test_objects_without_room_beside_them_are_filled_and_whole_pictures_stay() -
     assert crop(with_object(slice(10, 70), slice(10, 90)), (32, 32)).size == (80, 100)
     whole = with_object(slice(None), slice(None))
     assert crop(whole, (32, 32)).mask_HW.all()
-    unlabelled = Picture(np.zeros((8, 8, 3), np.uint8))
+    unlabelled = TrainingPicture(np.zeros((8, 8, 3), np.uint8))
     assert crop(unlabelled, (8, 8)) is unlabelled
 
 
@@ -269,12 +269,12 @@ def test_backgrounds_are_as_frequent_as_the_settings_say() -> None:
     assert 0.42 < sum(effect.crop for effect in active) / len(active) < 0.58
 
 
-def photo(*corner: int, colour: int, teacher: int | None = None) -> Picture:
+def photo(*corner: int, colour: int, teacher: int | None = None) -> TrainingPicture:
     """A square object of 20 pixels on a black ground of 60 x 90, and a teacher's map that is as sure as it says."""
     mask = np.zeros((60, 90), np.uint8)
     mask[corner[0] : corner[0] + 20, corner[1] : corner[1] + 20] = 255
     image = np.repeat((mask // 255 * np.uint8(colour))[..., None], 3, 2)
-    return Picture(image, mask, teacher_HW=None if teacher is None else mask // 255 * np.uint8(teacher))
+    return TrainingPicture(image, mask, teacher_HW=None if teacher is None else mask // 255 * np.uint8(teacher))
 
 
 def test_a_pasted_object_covers_what_is_below_and_both_are_salient() -> None:
@@ -291,8 +291,10 @@ def test_a_pasted_object_covers_what_is_below_and_both_are_salient() -> None:
 def test_pasting_scales_mirrors_and_keeps_soft_edges() -> None:
     lent = with_object(slice(20, 60), slice(20, 40))
     wedge = np.where(np.arange(100) < 30, lent.mask_HW, lent.mask_HW // 2).astype(np.uint8)
-    still = Picture(
-        np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.uint8), lend=lambda at: Picture(lent.image_HW3, wedge)
+    still = TrainingPicture(
+        np.zeros((40, 50, 3), np.uint8),
+        np.zeros((40, 50), np.uint8),
+        lend=lambda at: TrainingPicture(lent.image_HW3, wedge),
     )
     plain, mirrored = (
         PasteEffect(active=True, scale=0.5, place=(0.0, 1.0), mirror=mirror)(still, (32, 32)).mask_HW
@@ -315,11 +317,11 @@ def soft_square(side: int, level: int) -> np.ndarray:
 
 def test_a_teacher_that_is_right_stays_right_at_soft_edges() -> None:
     mask, empty = soft_square(40, 100), np.zeros((100, 100), np.uint8)
-    still = Picture(np.zeros((100, 100, 3), np.uint8), empty, teacher_HW=empty)
+    still = TrainingPicture(np.zeros((100, 100, 3), np.uint8), empty, teacher_HW=empty)
     beyond = np.maximum(mask, 30)  # a little everywhere, where nothing is pasted
     beyond[22, 22] = 30
     for teacher in (None, mask, beyond):
-        lent = Picture(np.full((100, 100, 3), 9, np.uint8), mask, teacher_HW=teacher)
+        lent = TrainingPicture(np.full((100, 100, 3), 9, np.uint8), mask, teacher_HW=teacher)
         pasted = PasteEffect(active=True, scale=0.4)(replace(still, lend=lambda at, lent=lent: lent), (32, 32))
         assert pasted.mask_HW[30:70, 30:70].min() == 100
         expected = pasted.mask_HW.copy()
@@ -332,15 +334,17 @@ def test_an_object_that_is_enlarged_has_no_blocks() -> None:
     mask = np.zeros((100, 100), np.uint8)
     mask[:4, :4] = 255
     ramp = np.repeat(np.arange(100, dtype=np.uint8)[None, :, None] * 60, 100, 0).repeat(3, 2)
-    still = Picture(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), lend=lambda at: Picture(ramp, mask))
+    still = TrainingPicture(
+        np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), lend=lambda at: TrainingPicture(ramp, mask)
+    )
     row = PasteEffect(active=True, scale=1.0, place=(0.0, 0.0))(still, (32, 32)).image_HW3[30, :, 0]
     assert len(np.unique(row)) > 40 and np.diff(row.astype(int)).max() <= 5, "60 grey levels in 16 steps"
 
 
 def test_pictures_that_nothing_is_pasted_into() -> None:
     paste = PasteEffect(active=True)
-    bare = Picture(np.zeros((8, 8, 3), np.uint8))
-    empty = Picture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
+    bare = TrainingPicture(np.zeros((8, 8, 3), np.uint8))
+    empty = TrainingPicture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
     of_classes = with_object(slice(20, 50), slice(30, 60))
     unwanted = replace(photo(0, 0, colour=90), lend=lambda at: pytest.fail("is not asked for a picture"))
     for picture, effect in (
@@ -364,7 +368,7 @@ def test_pasting_is_as_frequent_and_as_large_as_the_settings_say() -> None:
 def test_a_crop_keeps_its_window() -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[5:15, 10:20] = 200
-    still = Picture(np.zeros((20, 30, 3), np.uint8), mask)
+    still = TrainingPicture(np.zeros((20, 30, 3), np.uint8), mask)
     kept = apply(still, [CropEffect((5, 15), (10, 20), still.size), ResizeEffect()], (16, 16))
     assert (kept.mask_HW == 200).all() and kept.companion_HW is None
 
@@ -372,7 +376,9 @@ def test_a_crop_keeps_its_window() -> None:
 @pytest.mark.parametrize("effect", [WarpEffect(angle=45), WarpEffect(scale=0.5)])
 def test_what_comes_in_from_outside_is_black_and_void(effect: Effect) -> None:
     full = np.full((40, 40), 255, np.uint8)
-    white = Picture(np.full((40, 40, 3), 255, np.uint8), full, labels_HW=np.full((40, 40), 3, np.int16), contrast=0.5)
+    white = TrainingPicture(
+        np.full((40, 40, 3), 255, np.uint8), full, labels_HW=np.full((40, 40), 3, np.int16), contrast=0.5
+    )
     turned = effect(white, (40, 40))
     assert turned.image_HW3[0, 0, 0] == turned.mask_HW[0, 0] == 0 and turned.mask_HW[20, 20] == 255
     assert (turned.labels_HW[0, 0], turned.labels_HW[20, 20]) == (-1, 3)
@@ -383,14 +389,14 @@ def test_what_comes_in_from_outside_is_black_and_void(effect: Effect) -> None:
 def test_half_a_turn_is_about_the_middle() -> None:
     mask, turned = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
     mask[0, 0] = turned[4, 4] = 255
-    half = WarpEffect(angle=180)(Picture(np.zeros((5, 5, 3), np.uint8), mask), (5, 5)).mask_HW
+    half = WarpEffect(angle=180)(TrainingPicture(np.zeros((5, 5, 3), np.uint8), mask), (5, 5)).mask_HW
     np.testing.assert_array_equal(half, turned)
 
 
 def test_scaling_up_keeps_the_middle() -> None:
     mask = np.zeros((40, 40), np.uint8)
     mask[15:25, 15:25] = 255
-    grown = WarpEffect(scale=2.0)(Picture(np.zeros((40, 40, 3), np.uint8), mask), (40, 40)).mask_HW
+    grown = WarpEffect(scale=2.0)(TrainingPicture(np.zeros((40, 40, 3), np.uint8), mask), (40, 40)).mask_HW
     assert (grown > 127).sum() == pytest.approx(400, rel=0.1) and grown[20, 20] == 255
 
 
@@ -410,7 +416,7 @@ def many(augment: list[Step], size: tuple[int, int] = (300, 400), count: int = 2
 
 def test_colours_change_and_the_luma_stays() -> None:
     image = np.random.default_rng(0).integers(90, 160, (8, 9, 3), np.uint8)
-    still = Picture(image)
+    still = TrainingPicture(image)
     luma = image @ np.array([0.299, 0.587, 0.114])
     for effect in (ColourEffect(1.4), ColourEffect(0.6, 20), ColourEffect(hue=-90)):
         changed = effect(still, (8, 9)).image_HW3
@@ -518,7 +524,7 @@ def test_levels_are_the_normalised_values() -> None:
     changed = levels((0, 0, 0), (1, 1, 1), contrast=1.5, brightness=-0.1)[0, :, 2]
     np.testing.assert_allclose(changed, np.clip(1.5 * value - 0.1, 0, 1), atol=1e-6)
     ramp_HW3 = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-    applied = Picture(ramp_HW3, contrast=1.5, brightness=-0.1).with_photometry_applied()
+    applied = TrainingPicture(ramp_HW3, contrast=1.5, brightness=-0.1).with_photometry_applied()
     np.testing.assert_allclose(applied.image_HW3[0, :, 2] / 255, changed, atol=0.5 / 255 + 1e-6)
 
 

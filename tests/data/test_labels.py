@@ -14,17 +14,18 @@ from limelight.config import DatasetRequest, Run
 from limelight.data.augmentation import apply
 from limelight.data.augmentation.crop import CropEffect
 from limelight.data.augmentation.flip import FlipEffect
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.data.augmentation.resize import ResizeEffect
 from limelight.data.augmentation.warp import WarpEffect
 from limelight.data.catalogue import ClassSource, class_source
 from limelight.data.classes import BACKGROUND, VOID, Vocabulary, vocabulary, vocabulary_tree
 from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
-from limelight.data.samples import decode, resize_labels, shrink
+from limelight.data.samples import decode, shrink
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.geometry import nearest
 
 NAMES = {2: "cat", 4: "dog", 200: "кошка"}
 VALUES = (0, 2, 4, 200, 255)
@@ -106,7 +107,7 @@ def test_a_missing_table_is_named() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
 def test_resizing_invents_no_label(width: int, height: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice(np.array([-1, 0, 2, 9], np.int16), (13, 17))
-    resized = resize_labels(labels, (height, width))
+    resized = nearest(labels, (height, width))
     assert resized.shape == (height, width) and resized.dtype == np.int16
     assert set(resized.ravel().tolist()) <= {-1, 0, 2, 9}
 
@@ -114,14 +115,14 @@ def test_resizing_invents_no_label(width: int, height: int, seed: int) -> None:
 def test_labels_stay_where_their_pixels_are() -> None:
     """Halving and doubling keep blocks in place; rounding down would shift them."""
     labels = np.kron(np.array([[1, 2], [3, 0]], np.int16), np.ones((4, 4), np.int16))
-    assert np.array_equal(resize_labels(resize_labels(labels, (4, 4)), (8, 8)), labels)
-    tripled = resize_labels(np.array([[5, 6]], np.int16), (3, 6))
+    assert np.array_equal(nearest(nearest(labels, (4, 4)), (8, 8)), labels)
+    tripled = nearest(np.array([[5, 6]], np.int16), (3, 6))
     assert tripled.tolist() == [[5, 5, 5, 6, 6, 6]] * 3
 
 
 def test_whatever_moves_the_image_moves_its_labels() -> None:
     decoded = decode(make_sample(1, side=80))
-    picture = Picture(decoded.image_HW3, decoded.mask_HW, labels_HW=decoded.labels_HW, void=VOID)
+    picture = TrainingPicture(decoded.image_HW3, decoded.mask_HW, labels_HW=decoded.labels_HW, void=VOID)
     crop = CropEffect((10, 70), (7, decoded.size[0]), decoded.size)
     for effects in (
         [crop, ResizeEffect(), FlipEffect(mirror=True)],
@@ -150,7 +151,7 @@ def test_batches_carry_labels_and_their_names() -> None:
     (batch,) = evaluation_batches(samples, 40, 4)
     assert batch.labels_BHW.shape == (4, 40, 40) and batch.labels_BHW.dtype == torch.int64
     assert batch.classes == (vocabulary("pets"),) * 4
-    expected = resize_labels(decode(samples[2]).labels_HW, (40, 40))
+    expected = nearest(decode(samples[2]).labels_HW, (40, 40))
     assert np.array_equal(batch.labels_BHW[2].numpy(), expected)
     # The mask, resized softly, says what is any of the classes.
     inside = batch.mask_B1HW[:, 0] == 1

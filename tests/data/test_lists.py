@@ -8,14 +8,7 @@ import trees
 from limelight.config import DatasetRequest
 from limelight.data.hashes import HashCache
 from limelight.data.index import Entry
-from limelight.data.lists import (
-    Listed,
-    read_parallel_lists,
-    read_prompts,
-    read_scfnet_list,
-    read_sdnet_list,
-    write_lists,
-)
+from limelight.data.lists import Listed, read_parallel_lists, read_prompts, write_lists
 from limelight.data.manifest import Sample
 from limelight.data.prepare import prepare_dataset
 from limelight.foundation.errors import UserError
@@ -34,7 +27,7 @@ def samples_of(root: Path, sensor: str = "rgb", labels: str = "mask", **more: ob
 
 
 def listed(sample: Sample) -> Listed:
-    return Listed(sample.image, sample.companion, sample.mask, sample.clip, sample.frame, sample.classes)
+    return Listed(sample.image, sample.companion, sample.mask, sample.classes)
 
 
 def test_stills_with_depth(here):
@@ -42,13 +35,13 @@ def test_stills_with_depth(here):
         trees.stills(here / "set", ["a/1", "b/1", "mit Leer"], companion="depth"), "rgbd", split="train"
     )
     write_lists(samples, here / "lists")
-    expected = [listed(sample) for sample in samples]
-    assert read_parallel_lists(here / "lists") == expected
-    without_depth = [replace(line, companion=None) for line in expected]
-    assert read_sdnet_list(here / "lists/sdnet.txt") == without_depth
+    assert read_parallel_lists(here / "lists") == [listed(sample) for sample in samples]
     assert (here / "lists/train.txt").read_text() == "a/1\nb/1\nmit Leer\n"
-    assert read_scfnet_list(here / "lists/train.txt", Path("set/images"), Path("set/masks")) == without_depth
-    assert "set/images/a/1.jpg set/masks/a/1.png\n" in (here / "lists/sdnet.txt").read_text()
+    assert (here / "lists/sdnet.txt").read_text() == (
+        "set/images/a/1.jpg set/masks/a/1.png\n"
+        "set/images/b/1.jpg set/masks/b/1.png\n"
+        "'set/images/mit Leer.jpg' 'set/masks/mit Leer.png'\n"
+    )
 
 
 def test_plain_rgb_repeats_the_image(here):
@@ -80,7 +73,6 @@ def test_clips(here, image, target):
             trees.mask(here / "set" / target.format(clip) / f"{clip}_{frame:04}.png")
     samples = samples_of(here / "set", split="test")
     write_lists(samples, here / "lists")
-    assert read_sdnet_list(here / "lists/sdnet.txt") == [listed(sample) for sample in samples]
     lines = (here / "lists/sdnet.txt").read_text().splitlines()
     assert len(lines) == 2 and lines[0] == f"set/{image.format('bear')} png set/{target.format('bear')} png"
     assert [sample.frame for sample in samples[:3]] == [5, 9, 100]
@@ -161,10 +153,6 @@ def test_wrong_lists(here):
     (here / "gt_list.txt").write_text("1.png\n")
     with pytest.raises(UserError, match=r"gt_list.txt has 1 lines and img_list.txt 2"):
         read_parallel_lists(here)
-    with pytest.raises(UserError, match=r"no picture 1\.\* in images"):
-        read_scfnet_list(here / "img_list.txt", Path("images"))
-    with pytest.raises(UserError, match=r"img_list.txt:1: 1 parts in '1.jpg'"):
-        read_sdnet_list(here / "img_list.txt")
     with pytest.raises(UserError, match=r"none/img_list.txt does not exist"):
         read_parallel_lists(here / "none")
 
@@ -196,9 +184,3 @@ def test_a_list_of_members_in_another_encoding_is_named(here):
     (root / "train.txt").write_bytes("grün\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"train.txt is not UTF-8 text"):
         samples_of(root, "rgb")
-
-
-def test_an_open_quotation_in_a_list_of_stills(here):
-    (here / "sdnet.txt").write_text("images/it's.jpg masks/its.png\n")
-    with pytest.raises(UserError, match=r"sdnet\.txt:1: no closing quotation in"):
-        read_sdnet_list(here / "sdnet.txt")

@@ -24,8 +24,9 @@ from limelight.data.batches.plans import batches_per_epoch
 from limelight.data.loader import epoch_batches, evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
+from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import picture_feeds
-from limelight.imaging.images import read_image, write_png
+from limelight.imaging.images import read_image
 from limelight.models.card import Card
 
 AUGMENT = [

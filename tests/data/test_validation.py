@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from limelight.data.validation.tables import choose, decoded_table, manifest_tab
 from limelight.imaging.masks import Coding
 
 SETTINGS = Validate(min_rows=10, min_side=16)
-os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
 def make(root: Path, count: int, dataset: str = "good", level: int = 255, companion: bool = False) -> list[Sample]:

@@ -22,7 +22,7 @@ from limelight.data.renderer import render_dataset
 from limelight.data.samples import Batch
 from limelight.data.windows import evaluation_windows, training_windows
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 
 FRAMES = 6
 AUGMENT = [

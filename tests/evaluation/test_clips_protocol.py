@@ -13,7 +13,7 @@ from limelight.evaluation.clips import Changes, Found, _scored, score_with_clips
 from limelight.evaluation.metrics import Scorer
 from limelight.evaluation.worker import read_truth
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from limelight.config import Evaluate, Rule
 from limelight.data.manifest import Sample
 from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_companion, read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import read_companion, read_image
 from limelight.inference.loading import load
 from limelight.reporting.compare import compare, write_leaderboard
 from limelight.reporting.evaluate import Evaluation, evaluate, open_predictor

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from limelight.evaluation.metrics import PER_IMAGE, QUOTED, SLOW, Scorer, score_maps
+from limelight.evaluation.metrics import PER_IMAGE, QUOTED, SLOW, Scorer
 from limelight.evaluation.sod import boundary_accuracy
 from limelight.foundation.errors import UserError
 from limelight.tasks.saliency import TASK
+from tests.evaluation.scoring import score_maps
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from limelight.evaluation.map_pictures import FALSE, HIT, MISSED, overlay, panel
-from limelight.evaluation.metrics import score_maps
 from limelight.evaluation.saliency import by_dataset
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
@@ -16,6 +15,7 @@ from limelight.reporting.evaluate import evaluate, example_ids, open_predictor
 from limelight.reporting.overlays import draw_overlays, spread
 from limelight.reporting.report import metrics_tree, write_report
 from limelight.tasks.saliency import TASK
+from tests.evaluation.scoring import score_maps
 
 SLOW = {"adpMSIoU", "maxMSIoU", "avgMSIoU", "hce"}
 MEASURED = [name for name in TASK.metrics if name not in (*SLOW, "dtssd")]  # the last is of clips
@@ -144,6 +144,15 @@ def test_overlays_go_from_the_best_to_the_worst(evaluation, artifact, samples, s
     draw_overlays(TASK, predictor, by_id, three, scores, tmp_path, "ONE")
     names = sorted(path.name for path in Path(tmp_path).iterdir())
     assert names == ["ONE-1-best.png", "ONE-2-median.png", "ONE-3-worst.png"]
+
+
+def test_panels_show_the_truth_where_it_lies():
+    """A panel shrinks it by 3 here, to the middle of each 3x3 pixels; their first would be moved up and to the left."""
+    truth_HW = np.zeros((720, 720), np.uint8)
+    truth_HW[1::3, 1::3] = 255
+    white, black_HW3 = np.full((720, 720), 255, np.uint8), np.zeros((720, 720, 3), np.uint8)
+    drawn = panel(black_HW3, white, truth_HW, "")[:240, -240:]
+    assert np.array_equal(drawn, overlay(black_HW3[:240, :240], white[:240, :240], white[:240, :240]))
 
 
 @pytest.mark.parametrize("size", [(7, 300), (300, 7), (1, 1)])

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from limelight.config import Evaluate
-from limelight.evaluation.metrics import score_maps
 from limelight.evaluation.multiscale import Outline
 from limelight.evaluation.sod import score_image
 from limelight.reporting.evaluate import evaluate
 from limelight.reporting.report import write_report
 from limelight.tasks.saliency import TASK
+from tests.evaluation.scoring import score_maps
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

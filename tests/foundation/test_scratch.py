@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from limelight.foundation.files import REPLACED, atomic_path, scratch_folder, sweep, write_text
+from limelight.foundation.files import atomic_path, write_text
+from limelight.foundation.scratch import REPLACED, scratch_folder, sweep
 
 WRITES = """
 import os, sys, time

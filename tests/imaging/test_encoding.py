@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import encode, read_photo
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_photo
 
 
 def picture(channels: int = 3, size: tuple[int, int] = (48, 64)) -> np.ndarray:

@@ -18,8 +18,9 @@ from PIL import Image, ImageOps
 
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_to
+from limelight.imaging.encoding import encode, write_png
 from limelight.imaging.header import open_picture
-from limelight.imaging.images import encode, image_size, read_companion, read_image, read_photo, write_png
+from limelight.imaging.images import image_size, read_companion, read_image, read_photo
 
 SIDES = st.integers(1, 40)
 FEW = settings(max_examples=60, deadline=None)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from limelight.evaluation.worker import read_truth
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_companion, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import read_companion
 from limelight.imaging.masks import Coding, decode_mask, read_mask
 from tests.profiles import grey_profile
 

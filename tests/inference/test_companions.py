@@ -15,14 +15,15 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.deploy.export import export
 from limelight.deploy.parity import measure_parity
+from limelight.evaluation.sample_pictures import read_sample
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import NEAREST, fit_companion, spread
+from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import Feeds, picture_feeds
-from limelight.imaging.images import read_picture, write_png
+from limelight.imaging.images import read_picture
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
 from limelight.inference.loading import load
-from limelight.inference.pictures import read_sample
 from limelight.inference.plan import Request, plan
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.card import Architecture, Card, Prepare

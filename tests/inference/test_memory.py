@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from limelight.foundation.errors import Shortage, raising_shortage
-from limelight.imaging.images import read_picture, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import read_picture
 from limelight.inference.backends import budget, memory
 from limelight.inference.backends.budget import ExtraInputs
 from limelight.inference.loading import load

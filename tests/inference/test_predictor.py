@@ -17,9 +17,9 @@ import limelight
 from limelight import cut_out
 from limelight.cli import app
 from limelight.foundation.errors import UserError
+from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.geometry import fixed_size, stretch, to_picture
-from limelight.imaging.images import write_png
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.models.card import Prepare

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.media.standard_input import StandardInput
 from limelight.media.standard_output import check_standard_output
 from limelight.media.video.backdrop import Backdrop

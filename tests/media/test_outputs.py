@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import encode, read_image, write_png
+from limelight.imaging.encoding import encode, write_png
+from limelight.imaging.images import read_image
 from limelight.imaging.transparency import Transparency
 from limelight.media.foreground import unmixed
 from limelight.media.outputs import GREEN, KINDS, Layer, _cover, adjust, foreground_colours, output
@@ -188,7 +189,7 @@ def test_backgrounds_are_not_distorted_behind_pixels_that_are_not_square(tmp_pat
     np.testing.assert_array_equal(output("map").render(image, nothing, aspect=1.5), nothing)
 
 
-@pytest.mark.parametrize("size", [(900, 1300), (1300, 900), (401, 20000)])
+@pytest.mark.parametrize("size", [(900, 1300), (1300, 900), (101, 6000)])
 def test_large_pictures_are_blurred_as_small_ones(size: tuple[int, int]) -> None:
     """Of noise and edges, by the exact Gaussian of a share of the longer side."""
     small = np.random.default_rng(0).integers(0, 256, (size[0] // 90 + 1, size[1] // 90 + 1, 3), np.uint8)

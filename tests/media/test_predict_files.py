@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limelight.cli import app
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from tests.profiles import rgb_profile
 
 

@@ -13,11 +13,11 @@ from limelight.models.diffusion.diffsod.backbone import Res2Net
 from limelight.models.diffusion.diffsod.branch import Branch
 from limelight.models.diffusion.diffsod.checkpoint import from_published, import_published
 from limelight.models.diffusion.diffsod.configs import BRANCHES
-from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import build_scheduler, build_unet, build_vae
 from limelight.models.importers.files import Files
 from limelight.models.state import load_strict
 from limelight.models.weights import load_weights
+from tests.models.diffusers_folder import write_folder
 from tests.models.published_branch import published_features, published_state, small_values
 from tests.tolerance import assert_agree
 

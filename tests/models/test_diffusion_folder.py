@@ -13,12 +13,13 @@ from torch import nn
 
 from limelight.foundation.errors import UserError
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from limelight.models.diffusion.folder import read_configs, read_text, read_unet, read_vae, write_folder
+from limelight.models.diffusion.folder import read_configs, read_text, read_unet, read_vae
 from limelight.models.diffusion.latents import decode_mask, encode, encode_mask
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae, widen_conv_in
 from limelight.models.diffusion.segdiffusion.text import read_same_text
 from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.registry import create_model
+from tests.models.diffusers_folder import write_folder
 from tests.tolerance import assert_agree
 
 NARROW = UNETS["tiny"] | {"in_channels": 8}

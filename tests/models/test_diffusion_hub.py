@@ -17,13 +17,13 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.diffusion import hub as base_weights
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.hub import FILES, LOCK, REPOSITORY, base_folder, pin_base_weights
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
 from limelight.models.diffusion.segdiffusion.configs import TEXTS
 from limelight.models.diffusion.segdiffusion.text import build_text
 from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.registry import create_model
+from tests.models.diffusers_folder import write_folder
 from tests.models.local_hub import COMMIT, Hub, local_hub
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

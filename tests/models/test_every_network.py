@@ -237,7 +237,7 @@ def refuses(call: Callable[[], object], problem: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_exports_agree(name: str, tmp_path: Path) -> None:
-    """In the form that is deployed."""
+    """In the form that is deployed; on a batch of another size than the traced one, with and without companions."""
     network, form = build(name), "training"
     if network.capabilities.merge:
         network, form = network.reparameterize(), "merged"
@@ -245,7 +245,7 @@ def test_exports_agree(name: str, tmp_path: Path) -> None:
     runtimes = ("onnx-fp32", "openvino-fp32")
     export(network, card, tmp_path / "w", runtimes, {})
     sides = (64, 64) if network.capabilities.fixed_export else (64, 96)
-    given = {key: value.numpy() for key, value in pictures(network, 2, sides).items()}
+    given = {key: value.numpy() for key, value in pictures(network, 3, sides).items()}
     expected = open_backend(plan(tmp_path / "w", card, Request("torch", "cpu"))).run(given).probability_BKhw
     for runtime in runtimes:
         actual = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu"))).run(given).probability_BKhw

@@ -16,7 +16,7 @@ from limelight.foundation.files import sha256_file
 from limelight.models.card import Finish
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
 from limelight.models.diffusion.diffsod.configs import BRANCHES
-from limelight.models.diffusion.folder import UNET_WEIGHTS, write_folder
+from limelight.models.diffusion.folder import UNET_WEIGHTS
 from limelight.models.diffusion.hub import FILES
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_unet, build_vae
 from limelight.models.diffusion.segdiffusion.configs import TEXTS
@@ -24,6 +24,7 @@ from limelight.models.diffusion.segdiffusion.text import build_text
 from limelight.models.diffusion.segdiffusion.tokenizer import word_tokenizer
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights
+from tests.models.diffusers_folder import write_folder
 from tests.models.published_branch import published_state, small_values
 
 

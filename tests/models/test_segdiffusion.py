@@ -10,15 +10,14 @@ from transformers import CLIPTokenizer
 
 from limelight.foundation.errors import UserError
 from limelight.models.diffusion.configs import SCHEDULER_SD2, UNETS, VAES
-from limelight.models.diffusion.folder import write_folder
 from limelight.models.diffusion.parts import UNet2DConditionModel, build_scheduler, build_vae
-from limelight.models.diffusion.sampling import predict_start
 from limelight.models.diffusion.segdiffusion.configs import TEXTS
 from limelight.models.diffusion.segdiffusion.network import SegDiffusion
 from limelight.models.diffusion.segdiffusion.text import build_text
 from limelight.models.diffusion.segdiffusion.tokenizer import WORDS, learn_merges, word_tokenizer
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, save_weights
+from tests.models.diffusers_folder import write_folder
 from tests.tolerance import assert_agree
 
 PROMPTS = ["a photo of a bird", "a photo of a boat", "a photo of a lamp"]
@@ -192,7 +191,8 @@ def test_one_step_is_the_start_that_the_last_timestep_s_velocity_predicts(model:
         latent, tokens = model.encode_image(image), model.encode_prompts(PROMPTS[:1])
         zero = torch.zeros_like(latent)
         velocity = model.predict_velocity(latent, zero, tokens.expand(2, -1, -1), timestep)
-        start = predict_start(model.scheduler, zero, velocity, timestep)
+        # x_0 = sqrt(abar) x_t - sqrt(1 - abar) v, the rotation that gives the velocity of x_0 and noise, back.
+        start = model.scheduler.get_velocity(velocity, zero, timestep)
         close(model(image, tokens)[0], 6 * model.decode_mask(start))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import encode, write_png
+from limelight.imaging.encoding import encode, write_png
 from limelight.inference.loading import load
 from limelight.media.video.reader import VideoReader
 from limelight.predict.styles import Style

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.inference.loading import load
 from limelight.inference.stream import Stream
 from limelight.media.video.reader import VideoReader

@@ -18,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 from limelight.cli import app
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import Picture, read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.images import Picture, read_image
 from limelight.predict.done import DONE, Done, stamp_of
-from limelight.predict.styles import Job
+from limelight.predict.job import Job
 
 Run = Callable[..., Result]
 

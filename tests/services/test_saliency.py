@@ -21,7 +21,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from limelight.imaging.images import encode, read_image
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image
 from limelight.inference.loading import load
 from limelight.media.outputs import adjust, output
 from tests.profiles import rgb_profile

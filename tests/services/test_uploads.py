@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from limelight.deploy.merged import save_deployed
-from limelight.imaging.images import write_png
+from limelight.imaging.encoding import write_png
 from limelight.models.weights import load_weights
 from limelight.services import open_vocabulary, saliency
 from limelight.services.places import Places

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
-from limelight.imaging.images import encode, read_image
+from limelight.imaging.encoding import encode
+from limelight.imaging.images import read_image
 from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.stream import Stream

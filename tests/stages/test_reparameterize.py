@@ -15,8 +15,8 @@ from limelight.data.manifest import Sample, read_manifest, write_manifest
 from limelight.deploy.merged import read_samples
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
+from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import Feeds
-from limelight.imaging.images import write_png
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.onnx import OnnxBackend
 from limelight.inference.plan import Request, plan

@@ -32,7 +32,7 @@ def test_metrics_are_known_before_anything_is_trained(
 ) -> None:
     trained: list[str] = []
     monkeypatch.setattr(runner, "load_params", lambda: params({"saliency": rule}, student=STUDENT))
-    monkeypatch.setattr(runner, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(runner, "end_with_parent", lambda: None)
     monkeypatch.setattr("sys.argv", ["train", "student"])
     with pytest.raises(UserError, match=message):
         runner.check(runner.load_params())

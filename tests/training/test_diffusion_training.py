@@ -17,13 +17,13 @@ from limelight.foundation.files import read_json
 from limelight.inference.loading import load
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.diffusion.configs import VAES
-from limelight.models.diffusion.folder import write_folder
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages import distill, train
 from limelight.training.objectives import make_learner
 from limelight.training.teacher import NetworkTeacher
 from tests.families import families, taught
+from tests.models.diffusers_folder import write_folder
 from tests.tolerance import assert_agree, relative
 
 pytestmark = pytest.mark.slow

@@ -36,7 +36,7 @@ from limelight.data.augmentation.enhance import draw_enhancement
 from limelight.data.augmentation.flip import draw_flip
 from limelight.data.augmentation.paste import draw_paste
 from limelight.data.augmentation.photometric import draw_photometric
-from limelight.data.augmentation.picture import Effect, Picture
+from limelight.data.augmentation.picture import Effect, TrainingPicture
 from limelight.data.augmentation.resize import draw_resize
 from limelight.data.augmentation.warp import draw_rotation, draw_scaling
 from limelight.models.inputs import Size
@@ -70,7 +70,7 @@ def draw(operations: Sequence[Step], size: Size, generator: np.random.Generator)
     return tuple(DRAWS[type(each)](each, size, generator) for each in operations)
 
 
-def apply(picture: Picture, drawn: Sequence[Effect], size: Size) -> Picture:
+def apply(picture: TrainingPicture, drawn: Sequence[Effect], size: Size) -> TrainingPicture:
     """Apply drawn effects to one sample; the result has height and width `size`."""
     for effect in drawn:
         picture = effect(picture, size)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Background
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 _MIN_SIDE = 0.3
@@ -24,7 +24,7 @@ class BackgroundEffect:
     crop: bool = False
     """Cut the largest strip beside the object, where there is one; else fill the object with what surrounds it."""
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if not self.active or picture.mask_HW is None or not picture.mask_HW.any():
             return picture
         if self.crop and (strip := _largest_strip(picture.mask_HW)):
@@ -53,7 +53,7 @@ def _largest_strip(mask_HW: np.ndarray) -> tuple[slice, slice] | None:
     return strips[share] if share >= _MIN_SIDE else None
 
 
-def _filled(picture: Picture) -> Picture:
+def _filled(picture: TrainingPicture) -> TrainingPicture:
     """Fill the object by Telea's fast marching; the labels there become unknown."""
     assert picture.mask_HW is not None
     margin = round(_MARGIN * max(picture.size))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Colour
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -22,7 +22,7 @@ class ColourEffect:
     hue: float = 0.0
     """Degrees."""
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if (self.saturation, self.hue) == (1.0, 0.0):
             return picture
         picture = picture.with_photometry_applied()

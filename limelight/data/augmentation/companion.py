@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limelight.config.augmentation import InvertCompanion
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.imaging.companions import NEAREST
 from limelight.models.inputs import Size
 
@@ -16,7 +16,7 @@ class InvertEffect:
 
     inverted: bool = False
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if not self.inverted or picture.companion_HW is None:
             return picture
         return replace(picture, companion_HW=inverted(picture.companion_HW, picture.modality))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limelight.config.augmentation import Crop
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 
@@ -18,7 +18,7 @@ class CropEffect:
     columns: tuple[int, int]
     stored: Size
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         height, width = picture.size
         rows, columns = _of(self.rows, self.stored[0], height), _of(self.columns, self.stored[1], width)
         return picture.moved(lambda pixels: pixels[rows, columns])

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from limelight.config.augmentation import Enhance
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 KINDS = (ImageEnhance.Contrast, ImageEnhance.Brightness, ImageEnhance.Sharpness)
@@ -19,7 +19,7 @@ class EnhanceEffect:
     changes: tuple[tuple[int, float], ...] = ()
     """(index into `KINDS`, factor) pairs."""
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if not self.changes:
             return picture
         applied = picture.with_photometry_applied()

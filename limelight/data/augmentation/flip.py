@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Flip
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 
@@ -17,7 +17,7 @@ class FlipEffect:
     mirror: bool = False
     upside_down: bool = False
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if not self.mirror and not self.upside_down:
             return picture
         axis = -1 if self.mirror and self.upside_down else int(self.mirror)

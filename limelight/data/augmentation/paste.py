@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Paste
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 Box = tuple[slice, slice]
@@ -25,7 +25,7 @@ class PasteEffect:
     """Of the object in the room that it leaves, down and to the right, in [0, 1]."""
     mirror: bool = False
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if not self.active or picture.lend is None or not _plain(picture):
             return picture
         other = picture.lend(self.lender)
@@ -33,7 +33,7 @@ class PasteEffect:
             return picture
         return self._pasted(picture.with_photometry_applied(), other, other.mask_HW)
 
-    def _pasted(self, picture: Picture, other: Picture, mask_HW: np.ndarray) -> Picture:
+    def _pasted(self, picture: TrainingPicture, other: TrainingPicture, mask_HW: np.ndarray) -> TrainingPicture:
         source = _box(mask_HW)
         sides = self._sides(mask_HW[source].shape, picture.size)
         corner = [round(at * (room - side)) for at, room, side in zip(self.place, picture.size, sides, strict=True)]
@@ -78,7 +78,7 @@ def draw_paste(settings: Paste, size: Size, generator: np.random.Generator) -> P
     return PasteEffect(first < settings.probability, lender, scale, (down, right), mirror < 0.5)
 
 
-def _plain(picture: Picture) -> bool:
+def _plain(picture: TrainingPicture) -> bool:
     """Whether it has neither a companion nor classes, which an object of another picture could not be pasted into."""
     return picture.companion_HW is None and picture.labels_HW is None
 

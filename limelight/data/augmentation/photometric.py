@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Photometric
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 BLUR_KERNELS = (3, 5, 7, 9)
@@ -21,7 +21,7 @@ class PhotometricEffect:
     contrast: float = 1.0
     brightness: float = 0.0
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         picture = picture.with_photometry_applied()
         if self.blur:
             blurred_HW3 = cv2.GaussianBlur(picture.image_HW3, (self.blur, self.blur), 0)

@@ -13,7 +13,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Picture:
+class TrainingPicture:
     """Image, mask, companion, labels and a teacher's map that are transformed together; all of one size."""
 
     image_HW3: np.ndarray
@@ -29,7 +29,7 @@ class Picture:
     void: int = -1
     """The label of unknown pixels."""
     modality: str = "rgb"
-    lend: "Callable[[float], Picture] | None" = None
+    lend: "Callable[[float], TrainingPicture] | None" = None
     """Gives another picture with a mask for a number in [0, 1), for operations that mix two; None = there is none."""
     contrast: float = 1.0
     brightness: float = 0.0
@@ -41,7 +41,7 @@ class Picture:
         """Height and width."""
         return self.image_HW3.shape[0], self.image_HW3.shape[1]
 
-    def moved(self, change: Change, change_labels: Change | None = None) -> "Picture":
+    def moved(self, change: Change, change_labels: Change | None = None) -> "TrainingPicture":
         """Apply one change to every part that is present.
 
         Args:
@@ -58,7 +58,7 @@ class Picture:
             teacher_HW=None if self.teacher_HW is None else change(self.teacher_HW),
         )
 
-    def with_photometry_applied(self) -> "Picture":
+    def with_photometry_applied(self) -> "TrainingPicture":
         """Apply pending contrast and brightness, rounded to 8 bits, for operations that need the final values."""
         if (self.contrast, self.brightness) == (1.0, 0.0):
             return self
@@ -70,7 +70,7 @@ class Picture:
 class Effect(Protocol):
     """An operation's random draw for one sample, as plain values. Applying it changes nothing in place."""
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         """Return the changed picture.
 
         Args:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.config.augmentation import Rotate, Scale
-from limelight.data.augmentation.picture import Picture
+from limelight.data.augmentation.picture import TrainingPicture
 from limelight.models.inputs import Size
 
 
@@ -18,7 +18,7 @@ class WarpEffect:
     """Degrees, counter-clockwise."""
     scale: float = 1.0
 
-    def __call__(self, picture: Picture, size: Size) -> Picture:
+    def __call__(self, picture: TrainingPicture, size: Size) -> TrainingPicture:
         if (self.angle, self.scale) == (0.0, 1.0):
             return picture
         picture = picture.with_photometry_applied()

@@ -9,15 +9,15 @@ import torch
 
 from limelight.config.augmentation import Step
 from limelight.data import augmentation
-from limelight.data.augmentation.picture import Effect, Picture
+from limelight.data.augmentation.picture import Effect, TrainingPicture
 from limelight.data.batches.plans import Plan
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
-from limelight.data.samples import Batch, Decoded, SampleStore, resize_labels
+from limelight.data.samples import Batch, Decoded, SampleStore
 from limelight.data.windows import Window
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
-from limelight.imaging.geometry import stretch
+from limelight.imaging.geometry import nearest, stretch
 from limelight.models.card import MODALITIES, Triple
 from limelight.models.inputs import WITH_COMPANION, Input, Size, as_stills
 
@@ -101,7 +101,7 @@ class BatchMaker:
             if each.mask and each.labels == "mask" and each.modality == "rgb" and each.split not in self.unlabelled
         ]
 
-    def _lent(self, at: float) -> Picture:
+    def _lent(self, at: float) -> TrainingPicture:
         """Return one of the lenders' pictures, as it is stored.
 
         Args:
@@ -120,11 +120,11 @@ class _Row:
     """None = no augmentation."""
     mean: Triple
     std: Triple
-    lend: Callable[[float], Picture] | None = None
-    """See `Picture.lend`."""
-    _moved: dict[Size, Picture] = field(default_factory=dict)
+    lend: Callable[[float], TrainingPicture] | None = None
+    """See `TrainingPicture.lend`."""
+    _moved: dict[Size, TrainingPicture] = field(default_factory=dict)
 
-    def moved(self, size: Size) -> Picture:
+    def moved(self, size: Size) -> TrainingPicture:
         """Return the sample augmented, at a height and width."""
         if size not in self._moved:
             self._moved[size] = self._move(size)
@@ -143,7 +143,7 @@ class _Row:
         moved = self.moved(size)
         return levels(self.mean, self.std, moved.contrast, moved.brightness)
 
-    def _move(self, size: Size) -> Picture:
+    def _move(self, size: Size) -> TrainingPicture:
         decoded = self.decoded
         if self.drawn is None and decoded.size != size:
             decoded = stretched(decoded, size)
@@ -151,9 +151,11 @@ class _Row:
         return picture if self.drawn is None else augmentation.apply(picture, self.drawn, size)
 
 
-def _picture(decoded: Decoded, modality: str = "rgb", lend: Callable[[float], Picture] | None = None) -> Picture:
+def _picture(
+    decoded: Decoded, modality: str = "rgb", lend: Callable[[float], TrainingPicture] | None = None
+) -> TrainingPicture:
     parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW, decoded.teacher_HW)
-    return Picture(*parts, void=VOID, modality=modality, lend=lend)
+    return TrainingPicture(*parts, void=VOID, modality=modality, lend=lend)
 
 
 def _classes(sample: Sample) -> Vocabulary:
@@ -177,4 +179,4 @@ def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
 
 
 def stretched(decoded: Decoded, size: Size) -> Decoded:
-    return decoded.map(partial(stretch, size=size), partial(resize_labels, size=size))
+    return decoded.map(partial(stretch, size=size), partial(nearest, size=size))

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import great_expectations as gx
+from great_expectations.checkpoint import UpdateDataDocsAction
+from great_expectations.data_context.types.base import ProgressBarsConfig
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -36,9 +40,6 @@ class Checker:
     """
 
     def __init__(self, docs: Path) -> None:
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
-
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._context.add_data_docs_site(
@@ -60,9 +61,6 @@ class Checker:
         Args:
             table: has a column `sample_id`, which names the rows at fault.
         """
-        import great_expectations as gx
-        from great_expectations.checkpoint import UpdateDataDocsAction
-
         batch = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
         suite = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
         definition = self._context.validation_definitions.add(

@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limelight.data.classes import label_map
+from limelight.data.classes import read_label_map
 from limelight.data.manifest import Sample
-from limelight.data.samples import resize_labels
 from limelight.foundation.errors import UserError
-from limelight.imaging.images import read_companion, read_image, write_png
+from limelight.imaging.encoding import write_png
+from limelight.imaging.geometry import nearest
+from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
 
 TILE = 144
@@ -69,7 +70,7 @@ def _with_mask(image_HW3: np.ndarray, sample: Sample) -> np.ndarray:
         return image_HW3
     size = image_HW3.shape[:2]
     if sample.labels == "classes":
-        labels = resize_labels(label_map(Path(sample.mask)).astype(np.uint16), size)
+        labels = nearest(read_label_map(Path(sample.mask)).astype(np.uint16), size)
         return cv2.cvtColor(cv2.applyColorMap((labels * 37).astype(np.uint8), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     share = 0.6 * read_mask(sample.mask, size=size)[..., None]
     return (image_HW3 * (1 - share) + _RED * share).astype(np.uint8)

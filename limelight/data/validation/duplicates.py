@@ -1,10 +1,6 @@
 """Pictures of one split that another split holds too, as a copy of another size, quality or side."""
 
-import csv
-import io
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -12,8 +8,9 @@ import cv2
 import numpy as np
 
 from limelight.data.manifest import Sample
+from limelight.data.threads import in_threads
+from limelight.foundation.csv_text import to_csv
 from limelight.foundation.files import write_text
-from limelight.progress import track
 
 MAX_BITS = 10
 """Bits of 64 in which the hashes of two copies may differ."""
@@ -22,7 +19,6 @@ MIN_CORRELATION = 0.95
 MIN_DEVIATION = 4.0
 """Of a thumbnail's levels; flatter pictures resemble each other anyway."""
 _SIDE = 32
-_SLOW = 2000
 _ROWS = 512
 """Hashes compared with all others at once."""
 
@@ -47,9 +43,7 @@ def find_duplicates(samples: Sequence[Sample]) -> list[Duplicate]:
     """
     if len({sample.split for sample in samples}) < 2:
         return []
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        read = pool.map(_thumbnail, samples)
-        thumbnails = list(track(read, len(samples), "comparing pictures") if len(samples) > _SLOW else read)
+    thumbnails = in_threads(_thumbnail, samples, "comparing pictures")
     # Training comes first, so that a test picture is listed beside the one that is trained on.
     ranked = sorted({sample.split for sample in samples}, key=lambda split: (split != "train", split))
     ranks = [ranked.index(sample.split) for sample in samples]
@@ -102,8 +96,4 @@ def _near(hashes_N: np.ndarray, others_N: np.ndarray, ranks_N: np.ndarray) -> It
 
 def write_duplicates(duplicates: Sequence[Duplicate], path: Path) -> None:
     """Write them as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Duplicate))
-    writer.writerows(map(astuple, duplicates))
-    write_text(path, text.getvalue())
+    write_text(path, to_csv([field.name for field in fields(Duplicate)], map(astuple, duplicates)))

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
+import great_expectations.expectations as gxe
+
 from limelight.config import Labels, Validate
 from limelight.config.data import SPLIT
 from limelight.data.census import CENSUS
@@ -33,8 +35,6 @@ def manifest_suite(settings: Validate, datasets: list[str], samples: Sequence[Sa
 
 
 def _shape(settings: Validate) -> list[Any]:
-    import great_expectations.expectations as gxe
-
     return [
         gxe.ExpectTableColumnsToMatchSet(
             column_set=list(MANIFEST_COLUMNS), exact_match=True, description="the manifest has exactly its columns"
@@ -46,8 +46,6 @@ def _shape(settings: Validate) -> list[Any]:
 
 
 def _identity() -> list[Any]:
-    import great_expectations.expectations as gxe
-
     return [
         gxe.ExpectColumnValuesToBeUnique(column="sample_id", description="every sample has a unique id"),
         gxe.ExpectCompoundColumnsToBeUnique(
@@ -78,8 +76,6 @@ def _identity() -> list[Any]:
 
 
 def _values(settings: Validate, datasets: list[str]) -> list[Any]:
-    import great_expectations.expectations as gxe
-
     sides = [
         gxe.ExpectColumnValuesToBeBetween(
             column=side, min_value=settings.min_side, description=f"{side} is at least {settings.min_side} pixels"
@@ -120,8 +116,6 @@ def _values(settings: Validate, datasets: list[str]) -> list[Any]:
 
 
 def _expect_required() -> list[Any]:
-    import great_expectations.expectations as gxe
-
     return [gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is given") for name in _REQUIRED]
 
 
@@ -135,8 +129,6 @@ def _of_sensors(sensors: Collection[str]) -> list[Any]:
 
 
 def _of_labels(labels: Collection[str]) -> list[Any]:
-    import great_expectations.expectations as gxe
-
     rules = [
         _expect_not_null("mask", 'not split.str.startswith("unlabelled")', "outside 'unlabelled' splits has a mask")
     ]
@@ -165,16 +157,12 @@ def _of_clips() -> list[Any]:
 
 
 def _expect_not_null(column: str, where: str, text: str) -> Any:
-    import great_expectations.expectations as gxe
-
     return gxe.ExpectColumnValuesToNotBeNull(
         column=column, row_condition=where, condition_parser="pandas", description=f"a sample {text}"
     )
 
 
 def _expect_null(column: str, where: str, text: str) -> Any:
-    import great_expectations.expectations as gxe
-
     return gxe.ExpectColumnValuesToBeNull(
         column=column, row_condition=where, condition_parser="pandas", description=f"a sample {text}"
     )

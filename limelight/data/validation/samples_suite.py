@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import great_expectations.expectations as gxe
+
 from limelight.config import Validate
 from limelight.data.catalogue import lookup
 from limelight.data.validation.tables import DECODED_COLUMNS
@@ -17,8 +19,6 @@ _NOT_FLAT = (("image_std", "an image is not one flat colour"), ("companion_std",
 
 def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
     """Build the expectations; flat pictures, and empty, full and black-and-white masks, are counted per dataset."""
-    import great_expectations.expectations as gxe
-
     rules = [
         gxe.ExpectTableColumnsToMatchSet(
             column_set=list(DECODED_COLUMNS), exact_match=True, description="the table has exactly its columns"
@@ -39,8 +39,6 @@ def samples_suite(settings: Validate, table: "pd.DataFrame") -> list[Any]:
 
 
 def _flat_rule(column: str, text: str, dataset: str) -> Any:
-    import great_expectations.expectations as gxe
-
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         min_value=_FLAT,
@@ -52,8 +50,6 @@ def _flat_rule(column: str, text: str, dataset: str) -> Any:
 
 
 def _mask_rules(settings: Validate, dataset: str) -> list[Any]:
-    import great_expectations.expectations as gxe
-
     entry = lookup(dataset)
     limits = {
         "mask_empty": (None, settings.max_empty_masks, "empty"),

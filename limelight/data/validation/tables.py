@@ -1,9 +1,7 @@
 """The two tables that are validated: the manifest with a few derived columns, and what decoding samples shows."""
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +11,11 @@ import numpy as np
 from limelight.data.census import Finding
 from limelight.data.classes import label_values
 from limelight.data.manifest import COLUMNS, Sample
+from limelight.data.threads import in_threads
 from limelight.data.validation.duplicates import Duplicate
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_companion, read_image
 from limelight.imaging.masks import read_mask
-from limelight.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +41,7 @@ _NEARLY = 0.1
 _BINARY_PIXELS = 0.95
 """Share of such pixels in a nearly black and white mask; its soft edge is the rest."""
 _SLOW = 500
+"""Fewer than where files are only hashed: each is decoded."""
 
 
 def manifest_table(
@@ -95,10 +94,8 @@ def decoded_table(samples: Sequence[Sample]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        rows = pool.map(_decode, samples)
-        table = list(track(rows, len(samples), "decoding samples") if len(samples) > _SLOW else rows)
-    return pd.DataFrame(table, columns=list(DECODED_COLUMNS))
+    rows = in_threads(_decode, samples, "decoding samples", slow=_SLOW)
+    return pd.DataFrame(rows, columns=list(DECODED_COLUMNS))
 
 
 def _decode(sample: Sample) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """Where the bytes of a video go."""
 
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from limelight.foundation.errors import UserError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from limelight.foundation.files import FULL_DISK
 
 
 class Sink:
@@ -84,5 +82,5 @@ class Sink:
         """The error of one line that an error of the system becomes."""
         if isinstance(error, BrokenPipeError):
             return UserError(f"cannot write {self.name}: its reader ended; see what it says")
-        advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+        advice = "free some space or choose another place" if error.errno in FULL_DISK else "choose another place"
         return UserError(f"cannot write {self.name}: {error.strerror}; {advice}")

@@ -6,19 +6,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limelight.models.pretrained import OPTIONAL, Origin, timm_network
+from limelight.models.dilated_res2net import dilated_res2net, res2net_features
+from limelight.models.pretrained import OPTIONAL, Origin
 
 NAME = "res2net101d"
 PUBLISHED = {"layers": (3, 4, 23, 3), "channels": (64, 128, 256, 512), "stem_width": 32}
-LAYER3_DILATION, LAYER4_DILATIONS = 2, (4, 8, 16)
 
 
 class Res2Net(nn.Module):
     """image_B3HW -> features at 1/8, 1/16 and 1/32, with `channels` channels.
 
-    timm's res2net101d, whose names and weights are those of Res2Net-101 v1b 26w x 4s (arXiv 1904.01169), with diffSOD's
-    dilations: 2 in all 3x3 convolutions of the third stage; 4, 8 and 16 in the three blocks of the fourth. The strides
-    stay as they are.
+    timm's res2net101d, whose names and weights are those of Res2Net-101 v1b 26w x 4s (arXiv 1904.01169), dilated as in
+    `limelight.models.dilated_res2net`.
 
     Args:
         layers: blocks of each stage.
@@ -38,21 +37,8 @@ class Res2Net(nn.Module):
         if pretrained and sizes != PUBLISHED:
             print(f"warning: {NAME!r} starts from random weights: ImageNet's are of another size", file=sys.stderr)
         wanted = OPTIONAL if pretrained and sizes == PUBLISHED else False
-        self.network, self.origin = timm_network(NAME, wanted, num_classes=0, **sizes)
+        self.network, self.origin = dilated_res2net(NAME, wanted, **sizes)
         self.channels = tuple(info["num_chs"] for info in self.network.feature_info[2:])
-        for block in self.network.layer3:
-            _dilate(block, LAYER3_DILATION)
-        for block, dilation in zip(self.network.layer4, LAYER4_DILATIONS, strict=False):
-            _dilate(block, dilation)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        network = self.network
-        stem = network.maxpool(network.act1(network.bn1(network.conv1(image_B3HW))))
-        fine = network.layer2(network.layer1(stem))
-        middle = network.layer3(fine)
-        return [fine, middle, network.layer4(middle)]
-
-
-def _dilate(block: Any, dilation: int) -> None:
-    for conv in block.convs:
-        conv.dilation = conv.padding = (dilation, dilation)
+        return res2net_features(self.network, image_B3HW)[2:]

@@ -1,30 +1,16 @@
 """Dataset samples as a network's input pictures."""
 
-from typing import Protocol
-
+from limelight.data.manifest import Sample
 from limelight.imaging.images import Picture, read_picture
 from limelight.models.card import Card
 
 
-class Scene(Protocol):
-    """The fields read from a sample, such as `limelight.data.manifest.Sample`."""
-
-    @property
-    def image(self) -> str: ...
-
-    @property
-    def companion(self) -> str | None: ...
-
-    @property
-    def modality(self) -> str: ...
-
-
-def modality_of(sample: Scene, card: Card) -> str:
+def modality_of(sample: Sample, card: Card) -> str:
     """Return the modality that a network uses for a sample: the sample's own if supported, else the image alone."""
     return sample.modality if sample.modality in card.architecture.companions else "rgb"
 
 
-def read_sample(sample: Scene, card: Card) -> Picture:
+def read_sample(sample: Sample, card: Card) -> Picture:
     """Read a sample as a picture for the network of this card.
 
     Raises:

@@ -4,21 +4,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limelight.champions.record import champion, champions
+from limelight.champions.record import champions
 from limelight.class_names import checked_classes
-from limelight.deploy.first_use import with_export
 from limelight.foundation.errors import UserError
+from limelight.imaging.encoding import JPEG
 from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.header import MAX_PIXELS
-from limelight.imaging.images import JPEG
 from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
-from limelight.inference.plan import Device
-from limelight.inference.plan import Request as LoadRequest
+from limelight.inference.plan import Device, Request
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.inference.sampling import Sampling
 from limelight.inference.segment import BACKGROUND
@@ -27,6 +25,7 @@ from limelight.media.suffixes import UNSUPPORTED
 from limelight.media.video.formats import is_video
 from limelight.models.card import Card, Policy
 from limelight.predict.styles import LABEL_KINDS, LabelStyle, Style
+from limelight.predict.weights import choose_weights
 
 STREAM = "-"
 """Standard input, or standard output."""
@@ -34,7 +33,7 @@ AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
 
 
 @dataclass(frozen=True)
-class Request:
+class PredictOptions:
     """The options of `limelight predict`, under their own names."""
 
     sources: list[str]
@@ -105,28 +104,28 @@ def names_file(target: str) -> bool:
     return not is_folder(target) and (is_video(target) or Path(target).suffix.lower() in suffixes)
 
 
-def result_suffix(request: Request, named: str | None) -> str | None:
+def result_suffix(options: PredictOptions, named: str | None) -> str | None:
     """The suffix of results: that of the single result's name, else that of --format; None without either.
 
     Raises:
         UserError: the two differ.
     """
-    requested = None if request.format is None else f".{request.format.lower().removeprefix('.')}"
+    requested = None if options.format is None else f".{options.format.lower().removeprefix('.')}"
     if requested and named and requested != named and not {requested, named} <= set(JPEG):
         raise UserError(
-            f"--format {request.format} makes {requested} files, but --output is {request.output}; leave out one"
+            f"--format {options.format} makes {requested} files, but --output is {options.output}; leave out one"
         )
     return named or requested
 
 
-def check_task(predictor: AnyPredictor, style: Style, request: Request) -> None:
+def check_task(predictor: AnyPredictor, style: Style, options: PredictOptions) -> None:
     """Refuse classes or their absence where the weights' task does not fit, and prompts that are too long."""
     model = predictor.card.architecture.model
     if isinstance(predictor, OpenVocabularyPredictor):
         if not isinstance(style, LabelStyle):
             raise UserError(f"{model} needs text prompts; name classes (--classes)")
-        predictor.prompts_for(style.classes, request.template)
-    elif isinstance(style, LabelStyle) or request.template is not None:
+        predictor.prompts_for(style.classes, options.template)
+    elif isinstance(style, LabelStyle) or options.template is not None:
         given = "--classes" if isinstance(style, LabelStyle) else "--template"
         raise UserError(f"{model} takes no text prompts; leave {given} out, or choose another model")
 
@@ -149,80 +148,75 @@ def read_classes(text: str) -> tuple[str, ...]:
     return checked_classes([line for line in lines if line.strip()])
 
 
-def style_of(request: Request, file_type: str) -> Style:
-    if request.uncertainty and request.ensemble_size < 2:
+def style_of(options: PredictOptions, file_type: str) -> Style:
+    if options.uncertainty and options.ensemble_size < 2:
         raise UserError("--uncertainty needs an ensemble; ask for --ensemble-size 2 or more")
     common: dict[str, Any] = {
-        "threshold": request.threshold,
-        "reverse": request.reverse,
-        "uncertainty": request.uncertainty,
+        "threshold": options.threshold,
+        "reverse": options.reverse,
+        "uncertainty": options.uncertainty,
         "file_type": file_type,
-        "quality": request.quality,
-        "max_pixels": request.max_pixels or MAX_PIXELS,
+        "quality": options.quality,
+        "max_pixels": options.max_pixels or MAX_PIXELS,
     }
-    if request.classes is not None:
-        if request.background is not None and request.kind not in (None, *LABEL_KINDS):
+    if options.classes is not None:
+        if options.background is not None and options.kind not in (None, *LABEL_KINDS):
             raise UserError(
-                f"--background is for {' and '.join(LABEL_KINDS)}, not for kind {request.kind}; leave it out"
+                f"--background is for {' and '.join(LABEL_KINDS)}, not for kind {options.kind}; leave it out"
             )
         return LabelStyle(
-            "labels" if request.kind is None else request.kind,
+            "labels" if options.kind is None else options.kind,
             **common,
-            classes=read_classes(request.classes),
-            template=request.template,
-            background=BACKGROUND if request.background is None else request.background,
+            classes=read_classes(options.classes),
+            template=options.template,
+            background=BACKGROUND if options.background is None else options.background,
         )
-    if request.background is not None or request.kind == "labels":
-        option = "--kind labels" if request.background is None else "--background"
+    if options.background is not None or options.kind == "labels":
+        option = "--kind labels" if options.background is None else "--background"
         raise UserError(f"{option} needs classes; name some (--classes)")
-    return Style("map" if request.kind is None else request.kind, **common)
+    return Style("map" if options.kind is None else options.kind, **common)
 
 
-def load_predictor(request: Request) -> AnyPredictor:
-    if request.high_resolution and request.output_processing_res:
+def load_predictor(options: PredictOptions) -> AnyPredictor:
+    if options.high_resolution and options.output_processing_res:
         raise UserError("--high-resolution and --output-processing-res ask for two sizes of results; leave one out")
-    load_request = LoadRequest(
-        runtime=request.runtime,
-        device=request.device,
-        threads=request.threads,
-        size=request.size,
-        processing_res=request.processing_res,
-        policy=request.policy,
-        sampling=Sampling(request.denoise_steps, request.ensemble_size, request.seed or 0),
-        half_precision=request.half_precision,
-        calibrated=request.calibrated,
-        high_resolution=request.high_resolution,
-        guided=request.guided,
-        flip=request.flip,
-        vae=request.vae,
+    request = Request(
+        runtime=options.runtime,
+        device=options.device,
+        threads=options.threads,
+        size=options.size,
+        processing_res=options.processing_res,
+        policy=options.policy,
+        sampling=Sampling(options.denoise_steps, options.ensemble_size, options.seed or 0),
+        half_precision=options.half_precision,
+        calibrated=options.calibrated,
+        high_resolution=options.high_resolution,
+        guided=options.guided,
+        flip=options.flip,
+        vae=options.vae,
     )
-    model = request.model
-    if model is None:
-        task = "saliency" if request.classes is None else "open-vocabulary"
-        if task == "open-vocabulary" and task not in champions():
-            raise UserError(
-                "--classes needs an open-vocabulary network (--model); none comes with Limelight, see docs/diffusion.md"
-            )
-        model, won_with = champion(task)
-        if request.runtime == "auto" and not load_request.needs_pytorch:
-            load_request = replace(load_request, runtime=won_with)
-    predictor = load(with_export(model, load_request.runtime), load_request)
-    if request.seed is not None and predictor.plan.sampling.steps is None:
+    task = "saliency" if options.classes is None else "open-vocabulary"
+    if options.model is None and task == "open-vocabulary" and task not in champions():
+        raise UserError(
+            "--classes needs an open-vocabulary network (--model); none comes with Limelight, see docs/diffusion.md"
+        )
+    predictor = load(*choose_weights(options.model, request, task, runtime_is_open=options.runtime == "auto"))
+    if options.seed is not None and predictor.plan.sampling.steps is None:
         raise UserError(f"{predictor.card.architecture.model} draws no noise here; leave --seed out")
     return predictor
 
 
-def print_description(request: Request, predictor: AnyPredictor) -> None:
-    """Say what is used, and what of the request may not be as meant."""
+def print_description(options: PredictOptions, predictor: AnyPredictor) -> None:
+    """Say what is used, and which of the options may not do what is meant."""
     print(predictor.description, file=sys.stderr)
-    for text in _notes(request, predictor.card):
+    for text in _notes(options, predictor.card):
         print(f"note: {text}", file=sys.stderr)
 
 
-def _notes(request: Request, card: Card) -> Iterator[str]:
-    if request.size is not None and request.size not in card.prepare.size:
-        yield f"{request.size} pixels are rounded to {max(card.prepare.size)}, which this network can take"
-    if request.denoise_steps and card.use.denoise_steps is None:
+def _notes(options: PredictOptions, card: Card) -> Iterator[str]:
+    if options.size is not None and options.size not in card.prepare.size:
+        yield f"{options.size} pixels are rounded to {max(card.prepare.size)}, which this network can take"
+    if options.denoise_steps and card.use.denoise_steps is None:
         yield "these weights were trained for a single step without noise; several steps give worse results"
     if card.use.caution:
         yield card.use.caution
