@@ -19,7 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-LONGEST = ("test_pipeline.py", "test_parallel.py", "test_memory.py", "test_export.py")
+LONGEST = (
+    "test_every_network.py",
+    "test_pipeline.py",
+    "test_flows.py",
+    "test_bench_command.py",
+    "test_parallel.py",
+    "test_package.py",
+    "test_memory.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
