@@ -20,7 +20,7 @@ from benchmarks._command import new_parser, run_command
 from limelight.evaluation.averages import standard_error
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
-from limelight.reporting.report import METRICS_FILE, PER_IMAGE_FILE
+from limelight.reporting.rows import METRICS_FILE, PER_IMAGE_FILE
 
 METRICS = ("mae", "wFm", "Sm", "iou", "mba")
 Figures = dict[str, dict[str, float]]

@@ -1,6 +1,7 @@
 """Benchmarks compare what they say: ways of sampling, the full networks' steps, rewrites that compute the same."""
 
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,13 @@ from limelight.foundation.files import read_json, write_json
 from limelight.inference.sampling import Sampling
 from limelight.models.registry import create_model
 from limelight.models.sdnet.network import SDNet
+from tests.conftest import ROOT
 from tests.tolerance import assert_agree
+
+
+def test_each_can_be_imported() -> None:
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        import_module(f"benchmarks.{path.stem}")
 
 
 def test_both_ways_differ_in_what_they_learn_alone() -> None:

@@ -16,7 +16,7 @@ from limelight.foundation.csv_text import to_csv
 from limelight.foundation.files import atomic_path, write_json, write_text
 from limelight.imaging.encoding import write_png
 from limelight.reporting.evaluate import REFERENCE, Evaluation
-from limelight.reporting.rows import ABOUT_FILE, METRICS_FILE
+from limelight.reporting.rows import ABOUT_FILE, METRICS_FILE, PER_IMAGE_FILE
 from limelight.reporting.speed import hardware
 
 PR = ("precision", "recall")
@@ -33,7 +33,7 @@ def write_report(evaluation: Evaluation, samples: Sequence[Sample], folder: Path
     folder, task, scores = Path(folder), evaluation.task, evaluation.scores
     curves = {dataset: dataset_scores.curves for dataset, dataset_scores in scores.items()}
     write_json(folder / METRICS_FILE, metrics_tree(evaluation) | task.details(scores))
-    write_text(folder / "per_image.csv", _per_image_csv(evaluation))
+    write_text(folder / PER_IMAGE_FILE, _per_image_csv(evaluation))
     write_text(folder / "pr.csv", curves_csv(curves, PR))
     others = [name for name in next(iter(curves.values())) if name not in PR]
     write_text(folder / "f.csv", curves_csv(curves, others))

@@ -11,7 +11,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.tasks.task import Task
 
-METRICS_FILE, ABOUT_FILE = "metrics.json", "about.json"
+METRICS_FILE, ABOUT_FILE, PER_IMAGE_FILE = "metrics.json", "about.json", "per_image.csv"
 """Of one artifact's report; see `limelight.reporting.report.write_report`."""
 MAPS = "maps"
 """Runtime name of a row scored from another method's maps: it has no weights here and cannot be champion."""
