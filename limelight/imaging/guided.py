@@ -10,11 +10,17 @@ import cv2
 import numpy as np
 
 from limelight.imaging.geometry import area, stretch
+from limelight.models.inputs import Size
+
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 _REGULARISATION = 1e-3
 """Variance of grey values in [0, 1] below which a neighbourhood counts as flat: its logits are averaged."""
 _SUREST = 1e-5
 """Probabilities nearer to 0 or 1 are taken for this: one infinite logit would drown its neighbours."""
+_EMPTY = 1 / 512
+"""Probability that 8 bits cannot show. Where a map has none above, and none near, it has no border to draw."""
 _COARSE = 3
 """Times as large as its map, from which a picture is averaged for the fit; bilinear shrinking costs a tenth."""
 _BAND = 512
@@ -32,19 +38,38 @@ def guided(map_hw: np.ndarray, image_HW3: np.ndarray, radius: int) -> np.ndarray
         radius: of the neighbourhoods, pixels of the map.
 
     Returns:
-        map_HW float32 in [0, 1].
+        map_HW float32 in [0, 1]; 0 away from what the map shows.
     """
     grey_HW = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
     same = grey_HW.shape == map_hw.shape
     shrink = area if max(grey_HW.shape) > _COARSE * min(map_hw.shape) else stretch
     guide_hw = grey_HW if same else shrink(grey_HW, map_hw.shape)
-    slope_HW, offset_HW = _fit(map_hw, guide_hw, radius)
+    slope_HW, offset_HW = np.zeros_like(map_hw, np.float32), np.zeros_like(map_hw, np.float32)
+    reach = 2 * radius  # of a pixel's fit: it is the mean of those around, each of what is around it
+    fitted = _shown(map_hw, margin=2 * reach)
+    slope_HW[fitted], offset_HW[fitted] = _fit(map_hw[fitted], guide_hw[fitted], radius)
     if not same:
         slope_HW, offset_HW = stretch(slope_HW, grey_HW.shape), stretch(offset_HW, grey_HW.shape)
-    for start in range(0, len(grey_HW), _ROWS):
-        rows = slice(start, start + _ROWS)
-        _apply(slope_HW[rows], offset_HW[rows], grey_HW[rows])
+    _draw(slope_HW, offset_HW, grey_HW, _enlarged(_shown(map_hw, margin=reach), map_hw.shape, grey_HW.shape))
     return slope_HW
+
+
+def _shown(map_hw: np.ndarray, margin: int) -> Box:
+    """Where a map is not empty, and so many pixels around; nothing of a map that is empty everywhere."""
+    x, y, width, height = cv2.boundingRect((map_hw > _EMPTY).view(np.uint8))
+    margin = margin if width else 0
+    starts = max(0, y - margin), max(0, x - margin)
+    ends = min(map_hw.shape[0], y + height + margin), min(map_hw.shape[1], x + width + margin)
+    return slice(starts[0], ends[0]), slice(starts[1], ends[1])
+
+
+def _enlarged(box: Box, size: Size, larger: Size) -> Box:
+    """A box in a map of one size, in that of another; partial pixels count."""
+    rows, columns = (
+        slice(side.start * new // old, -(-side.stop * new // old))
+        for side, old, new in zip(box, size, larger, strict=True)
+    )
+    return rows, columns
 
 
 def _fit(map_hw: np.ndarray, guide_hw: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +103,16 @@ def _fit_band(map_hw: np.ndarray, guide_hw: np.ndarray, radius: int) -> tuple[np
 def _logits(map_hw: np.ndarray) -> np.ndarray:
     clipped_hw = np.clip(map_hw.astype(np.float32, copy=False), _SUREST, 1 - _SUREST)
     return np.asarray(cv2.log(clipped_hw / (1 - clipped_hw)))
+
+
+def _draw(slope_HW: np.ndarray, offset_HW: np.ndarray, grey_HW: np.ndarray, box: Box) -> None:
+    """Turn slopes, in place, into probabilities; 0 outside the box."""
+    rows, columns = box
+    for outside in (np.s_[: rows.start], np.s_[rows.stop :], np.s_[:, : columns.start], np.s_[:, columns.stop :]):
+        slope_HW[outside] = 0
+    for start in range(rows.start, rows.stop, _ROWS):
+        band = slice(start, min(start + _ROWS, rows.stop)), columns
+        _apply(slope_HW[band], offset_HW[band], grey_HW[band])
 
 
 def _apply(slope_HW: np.ndarray, offset_HW: np.ndarray, grey_HW: np.ndarray) -> None:

@@ -87,6 +87,20 @@ def test_large_maps_are_fitted_in_bands_of_no_consequence(monkeypatch: pytest.Mo
     np.testing.assert_allclose(guided(noise(75, 40), image_HW3, RADIUS), whole_HW, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(96, 128), (150, 333), (60, 70)])
+def test_what_is_empty_is_left_out_to_no_effect(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    """Beside an object anywhere, at the rim too; what is left out would be below half a grey level."""
+    image_HW3, _ = scene(*size)
+    for middle in ((20, 30), (95, 0), (48, 64)):
+        object_hw = cv2.circle(np.zeros((96, 128), np.float32), middle[::-1], 9, 1.0, -1)
+        map_hw = cv2.GaussianBlur(object_hw, (0, 0), 1)
+        found_HW = guided(map_hw, image_HW3, RADIUS)
+        with monkeypatch.context() as everywhere:
+            everywhere.setattr(module, "_EMPTY", -1.0)
+            np.testing.assert_allclose(found_HW, guided(map_hw, image_HW3, RADIUS), atol=1 / 510)
+        assert (found_HW == 0).mean() > 0.3 and found_HW.max() > 0.9
+
+
 @pytest.mark.parametrize("size", [(1, 50), (50, 1), (1, 1), (3, 900)])
 @pytest.mark.parametrize("radius", [1, 32])
 def test_pictures_of_any_size(size: tuple[int, int], radius: int) -> None:
