@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from limelight.foundation.errors import UserError
-from limelight.foundation.this_process import end_with_parent
+from limelight.foundation.parent import end_with_parent
 
 GRACE_S = 20.0
 """A training run saves its state on SIGTERM; Prefect itself kills a cancelled flow after 30 s."""

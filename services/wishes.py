@@ -83,9 +83,7 @@ class Wishes:
             raise UserError("a 'background' is a kind of its own; leave 'kind' out")
         threshold = float(self.texts["threshold"]) if "threshold" in self.texts else None
         kind = self.texts.get("kind", "map") if background is None else str(background)
-        style = Style(kind, threshold=threshold, file_type=file_type, max_pixels=max_pixels)
-        assert style.output  # reads the background now
-        return style
+        return Style(kind, threshold=threshold, file_type=file_type, max_pixels=max_pixels)
 
     def stream(self, predictor: SaliencyPredictor) -> Stream:
         """A stream of its own for the frames.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from limelight.config import Params, load_params
 from limelight.config.params import GROUPS
 from limelight.foundation.errors import UserError
-from limelight.foundation.this_process import end_with_parent
+from limelight.foundation.parent import end_with_parent
 from limelight.one_line import mistakes_in_one_line
 
 # How long OpenMP's threads spin before they sleep; libgomp reads it when torch is first imported. By default they spin

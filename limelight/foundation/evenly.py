@@ -9,6 +9,9 @@ T = TypeVar("T")
 
 
 def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
-    """Return at most `count` items at even distances, in order: the first and the last, and those between."""
+    """Return at most `count` items at even distances, in order: the first and the last, and those between.
+
+    Of one, the first.
+    """
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]

@@ -44,30 +44,42 @@ def guided(map_hw: np.ndarray, image_HW3: np.ndarray, radius: int) -> np.ndarray
     same = grey_HW.shape == map_hw.shape
     shrink = area if max(grey_HW.shape) > _COARSE * min(map_hw.shape) else stretch
     guide_hw = grey_HW if same else shrink(grey_HW, map_hw.shape)
+    shown = _shown(map_hw)
+    if shown is None:
+        return np.zeros(grey_HW.shape, np.float32)
     slope_HW, offset_HW = np.zeros_like(map_hw, np.float32), np.zeros_like(map_hw, np.float32)
-    reach = 2 * radius  # of a pixel's fit: it is the mean of those around, each of what is around it
-    fitted = _shown(map_hw, margin=2 * reach)
+    reach = 2 * radius  # a pixel's fit is the mean of the fits around it, and each of these sees what is around it
+    drawn = _wider(shown, reach, map_hw.shape)
+    # What is drawn sees as far again. A pixel of a picture smaller than its map covers several of the map's.
+    coarseness = max(-(-old // new) for old, new in zip(map_hw.shape, grey_HW.shape, strict=True))
+    fitted = _wider(drawn, reach + coarseness, map_hw.shape)
     slope_HW[fitted], offset_HW[fitted] = _fit(map_hw[fitted], guide_hw[fitted], radius)
     if not same:
         slope_HW, offset_HW = stretch(slope_HW, grey_HW.shape), stretch(offset_HW, grey_HW.shape)
-    _draw(slope_HW, offset_HW, grey_HW, _enlarged(_shown(map_hw, margin=reach), map_hw.shape, grey_HW.shape))
+    _draw(slope_HW, offset_HW, grey_HW, _at_size(drawn, map_hw.shape, grey_HW.shape))
     return slope_HW
 
 
-def _shown(map_hw: np.ndarray, margin: int) -> Box:
-    """Where a map is not empty, and so many pixels around; nothing of a map that is empty everywhere."""
+def _shown(map_hw: np.ndarray) -> Box | None:
+    """Where a map is not empty; None: it is, everywhere."""
     x, y, width, height = cv2.boundingRect((map_hw > _EMPTY).view(np.uint8))
-    margin = margin if width else 0
-    starts = max(0, y - margin), max(0, x - margin)
-    ends = min(map_hw.shape[0], y + height + margin), min(map_hw.shape[1], x + width + margin)
-    return slice(starts[0], ends[0]), slice(starts[1], ends[1])
+    return (slice(y, y + height), slice(x, x + width)) if width else None
 
 
-def _enlarged(box: Box, size: Size, larger: Size) -> Box:
-    """A box in a map of one size, in that of another; partial pixels count."""
+def _wider(box: Box, margin: int, size: Size) -> Box:
+    """A box with a margin, within a map of this size."""
+    rows, columns = (
+        slice(max(0, side.start - margin), min(length, side.stop + margin))
+        for side, length in zip(box, size, strict=True)
+    )
+    return rows, columns
+
+
+def _at_size(box: Box, size: Size, other: Size) -> Box:
+    """A box in a map of one size, in one of another size; partial pixels count."""
     rows, columns = (
         slice(side.start * new // old, -(-side.stop * new // old))
-        for side, old, new in zip(box, size, larger, strict=True)
+        for side, old, new in zip(box, size, other, strict=True)
     )
     return rows, columns
 

@@ -30,7 +30,10 @@ def option_of_videos(options: PredictOptions) -> str | None:
 
 
 def options_of_pictures(options: PredictOptions) -> dict[str, object]:
-    """Option -> value of those for pictures alone that `video_suffix` does not refuse; None = not given."""
+    """Option -> value of those for pictures alone; None = not given.
+
+    Others are refused by `limelight.predict.video.video_suffix`.
+    """
     return {
         "--depth": options.depth,
         "--thermal": options.thermal,

@@ -20,6 +20,7 @@ from limelight.data.renderer.plan import plan_scene
 from limelight.data.renderer.scene import render_clip, render_scene
 from limelight.data.renderer.toys import TOY_CLASSES, TOYS_REVISION, plan_toys
 from limelight.foundation.files import atomic_path, read_json, write_json
+from limelight.foundation.this_process import cores
 from limelight.progress import track
 
 RECIPE = "renderer.json"
@@ -99,7 +100,7 @@ def render_dataset(
 
 
 def _mapped(task: Callable[[Item], None], items: list[Item], workers: int | None) -> Iterator[None]:
-    workers = min(workers or os.cpu_count() or 1, len(items) // 16)
+    workers = min(workers or cores(), len(items) // 16)
     if workers < 2:
         yield from map(task, items)
         return
