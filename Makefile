@@ -64,8 +64,11 @@ mlflow: setup  ## MLflow's pages on 127.0.0.1:5000
 serve: setup  ## serve the packaged champion on 127.0.0.1:3000
 	@limelight serve
 
+# These train, or need a GPU, another program or finished evaluations.
+NOT_BY_DEFAULT := peers sampling full_size foreground options paired
+
 benchmarks: setup  ## every benchmark with its defaults, on this machine (but those that train, or need a GPU, another program or reports)
-	@for file in $(filter-out benchmarks/peers.py benchmarks/sampling.py benchmarks/full_size.py benchmarks/foreground.py benchmarks/options.py benchmarks/paired.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	@for file in $(filter-out $(NOT_BY_DEFAULT:%=benchmarks/%.py),$(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$file"; python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 leaderboard: setup  ## compare models on sets of real photos: ARGS="--data NAME=FOLDER ..." (tools/leaderboard --help)

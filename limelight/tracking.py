@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from limelight.config import Params, Tracking, load_params
+from limelight.foundation.errors import reason_of
 from limelight.foundation.files import read_json
 from limelight.journal import FOLDER as JOURNAL
 from limelight.models.identity import FOLDER_TAG, folder_sha256
@@ -337,7 +338,7 @@ def _check_alive(uri: str, database: Path | None) -> None:
 
 
 def _warn(error: Exception) -> None:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = reason_of(error)
     print(f"warning: MLflow tracking stopped: {reason}; the numbers are in the reports", file=sys.stderr)
 
 

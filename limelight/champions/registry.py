@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limelight.config import Tracking
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 from limelight.models.identity import FOLDER_TAG
 from limelight.store_home import lost_weights
 from limelight.tracking import open_store
@@ -113,5 +113,5 @@ def _client(tracking: Tracking) -> Iterator["MlflowClient"]:
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(f"the model registry at {tracking.uri} failed: {reason}; is the tracker running?") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from limelight.download.order import Order, check_is_no_page
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 
 _SNIFFED = 512
 
@@ -50,7 +50,7 @@ def receive_drive(order: Order, target: Path, place: Path, attempts: int) -> Non
         of_the_net = not isinstance(error, OSError) or type(error).__module__.startswith("requests")
         if isinstance(error, UserError) or not of_the_net:
             raise
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = reason_of(error, 300)
         raise UserError(f"{order.shown} cannot be fetched ({reason}); try again later, {by_hand}") from error
     with target.open("rb") as received:
         check_is_no_page(order.shown, received.read(_SNIFFED))

@@ -39,6 +39,11 @@ class TooLarge(UserError):
         return self.without_option + (f", or raise the limit ({self._option})" if self._option else "")
 
 
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """What another library's error says, on one line of at most so many characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def shortage(error: Exception, advice: str = ADVICE) -> Shortage | None:
     """Convert an out-of-memory error of PyTorch, NumPy or OpenCV to a Shortage with advice; None for any other error.
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 from limelight.imaging.colour import BROKEN_PROFILE, to_srgb
 from limelight.imaging.header import Header
 from limelight.imaging.jpeg import JPEG_MODES, DamagedJpeg, decode_jpeg
@@ -130,8 +130,7 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
     except Exception as error:  # damaged data raises nearly anything, from IndexError to struct.error
         if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem):
             raise
-        reason = " ".join(str(error).split())
-        raise UserError(f"cannot read {header.name}: {reason}; replace the file") from error
+        raise UserError(f"cannot read {header.name}: {reason_of(error)}; replace the file") from error
 
 
 def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:

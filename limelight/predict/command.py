@@ -41,7 +41,7 @@ from limelight.predict.video_command import (
     run_videos,
     run_webcam,
 )
-from limelight.predict.video_options import option_of_pictures, option_of_videos
+from limelight.predict.video_options import first_picture_only_option, first_video_only_option
 
 _NOTES = 5
 """Number of notes printed."""
@@ -68,7 +68,7 @@ def run(options: PredictOptions) -> int:
         return run_stream(options, piped)
     paths = [Path(source) for source in options.sources if source != STREAM]
     videos = clips_of(options, paths)
-    if (option := option_of_pictures(options)) and not options.video and paths_beside(videos, paths) == paths:
+    if (option := first_picture_only_option(options)) and not options.video and paths_beside(videos, paths) == paths:
         _say_left_out(options, len(videos), "video", option)
         videos = []
     _check_has_video(options, there=bool(videos))
@@ -82,7 +82,7 @@ def run(options: PredictOptions) -> int:
     others = paths_beside(videos, paths)
     folders = [path.resolve() for path in others if path.is_dir()]
     if len(folders) == len(others):
-        walk, option = Walk(folders, marker=RECORD), option_of_videos(options)
+        walk, option = Walk(folders, marker=RECORD), first_video_only_option(options)
         if option is not None:
             _say_left_out(options, len(walk.files), "picture", option)
         if option is not None or not (walk.files or walk.refused):

@@ -42,7 +42,7 @@ from limelight.predict.video import (
     say,
     video_suffix,
 )
-from limelight.predict.video_options import options_of_pictures, rate_of, refuse_options
+from limelight.predict.video_options import picture_only_options, rate_of, refuse_options
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -207,7 +207,7 @@ def _job(options: PredictOptions, suffix: str | None) -> tuple[VideoJob, str]:
     Args:
         suffix: that of the single result's name; None = a folder, a pipe or a window.
     """
-    refuse_options(options, options_of_pictures(options), "videos", rate_is_refused=False)
+    refuse_options(options, picture_only_options(options), "videos", rate_is_refused=False)
     suffix = result_suffix(options, suffix)
     streamed = options.output == STREAM or (options.sources == [STREAM] and options.output is None)
     if streamed:

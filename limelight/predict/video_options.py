@@ -11,9 +11,9 @@ from limelight.predict.options import PredictOptions, result_suffix
 from limelight.predict.styles import EXACT
 
 
-def option_of_pictures(options: PredictOptions) -> str | None:
+def first_picture_only_option(options: PredictOptions) -> str | None:
     """Return an option that is given and for pictures alone."""
-    given = options_of_pictures(options) | {
+    given = picture_only_options(options) | {
         "--classes": options.classes,
         "--uncertainty": options.uncertainty or None,
         f"--kind {options.kind}": options.kind if options.kind in EXACT else None,
@@ -22,14 +22,14 @@ def option_of_pictures(options: PredictOptions) -> str | None:
     return next((name for name, value in given.items() if value is not None), None)
 
 
-def option_of_videos(options: PredictOptions) -> str | None:
+def first_video_only_option(options: PredictOptions) -> str | None:
     """Return an option that is given and for videos alone."""
     if result_suffix(options, None) in FORMATS:
         return f"--format {options.format}"
     return f"--kind {options.kind}" if options.kind is not None and is_video(options.kind) else None
 
 
-def options_of_pictures(options: PredictOptions) -> dict[str, object]:
+def picture_only_options(options: PredictOptions) -> dict[str, object]:
     """Option -> value of those for pictures alone; None = not given.
 
     Others are refused by `limelight.predict.video.video_suffix`.

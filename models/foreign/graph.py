@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 
 _MAX_BYTES = 2**31 - 1
 """Of a file without external data: protobuf's limit."""
@@ -31,7 +31,7 @@ def standardise(source: Path, target: Path, *, input: str, output: str, rank: in
     except UserError:
         raise
     except Exception as error:  # onnx's, for what its tools do not know
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(
             f"{source} cannot be exported: {reason}; use the weights themselves, with runtime 'torch'"
         ) from error
@@ -98,7 +98,7 @@ def read_self_contained(path: Path) -> Any:
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's, onnx's and the file system's
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(f"{path} cannot be read as ONNX: {reason}; get the file anew, with its data files") from error
     for tensor in model.graph.initializer:  # what was external lies in the file now
         tensor.ClearField("data_location")

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 
-_ERRORS_ONLY = 4
+_FATAL = 4
 """Only what ends the process is printed: everything else is raised, and reported in one line."""
 
 
@@ -27,13 +27,13 @@ def open_session(path: Path, threads: int = 0) -> Any:
     if not path.is_file():
         raise UserError(f"{path} does not exist; give the path of an .onnx file")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.force_spinning_stop", "1")  # else its threads keep the cores busy
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a class for each way in which a file can be damaged or too new
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(
             f"ONNX Runtime {onnxruntime.__version__} cannot open {path}: {reason}; get the file anew, with the data "
             "files beside it, or install a newer onnxruntime"
@@ -53,7 +53,7 @@ def compute(session: Any, output: str, given: dict[str, np.ndarray], what: Path)
         (result,) = session.run([output], given)
     except Exception as error:  # a class of onnxruntime's for each kind
         height, width = next(iter(given.values())).shape[-2:]
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(
             f"{what} cannot compute pictures of {height}x{width}; give a size that is a multiple of its stride "
             f"(--size): {reason}"

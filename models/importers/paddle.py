@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 
 BOOKKEEPING = "StructuredToParameterName@@"
 RENAMED = {"_mean": "running_mean", "_variance": "running_var"}
@@ -99,7 +99,7 @@ def read_pdparams(path: Path | str) -> dict[str, Tensor]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give the path of a .pdparams file") from error
     except Exception as error:  # a hostile or damaged pickle can make the unpickler raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise UserError(f"{path} is not a file of Paddle weights: {reason}; download it again") from error
 
 

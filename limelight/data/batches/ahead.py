@@ -66,8 +66,8 @@ _running: dict[tuple[BatchMaker, int, bool], DataLoader[Batch | UserError]] = {}
 def _workers(maker: BatchMaker, workers: int, pin: bool) -> DataLoader[Batch | UserError]:
     """Return the loader of these batches, made if it is not the last one; the processes of another one end first.
 
-    They are told to: a loader that something still refers to would end them whenever the garbage collector frees it, in
-    any thread, and close file descriptors that belong to others by then.
+    They are shut down explicitly: otherwise the garbage collector may end them later, in any thread, and close file
+    descriptors that have been reused by then.
     """
     wanted = (maker, workers, pin)
     if wanted not in _running:

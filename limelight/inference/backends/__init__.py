@@ -6,7 +6,7 @@ maps = backend.run(feeds)  # see limelight.imaging.feeds.picture_feeds
 
 from typing import Literal
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 from limelight.inference.backends.backend import Backend, ExportedBackend
 from limelight.inference.backends.flipped import FlippedBackend
 from limelight.inference.plan import Plan
@@ -58,7 +58,7 @@ def _open(planned: Plan) -> Backend:
     except UserError:
         raise
     except Exception as error:  # each engine raises its own types for a truncated file
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(
             f"{path} cannot be loaded ({reason}); export the weights anew, or use runtime 'torch'"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.runtimes import NEXT
@@ -75,7 +75,7 @@ class OnnxBackend(ExportedBackend):
             (probability_B1hw,) = self._session.run(["probability"], row)
         except Exception as error:  # a class of onnxruntime's for each kind
             height, width = row[self._inputs[0].name].shape[-2:]
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             raise UserError(
                 f"this export cannot compute pictures of {height}x{width}; give a size that is a multiple of its "
                 f"stride: {reason}"

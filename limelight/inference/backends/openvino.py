@@ -14,7 +14,7 @@ import openvino
 from openvino import opset13 as opset
 from openvino.passes import MakeStateful, Manager
 
-from limelight.foundation.errors import UserError
+from limelight.foundation.errors import UserError, reason_of
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.openvino_core import CORE
@@ -154,7 +154,7 @@ class OpenVinoBackend(ExportedBackend):
             fixed.reshape({name: list(array.shape) for name, array in row.items()})
         except RuntimeError as error:  # of an operator that does not suit the size
             height, width = row[self._inputs[0].name].shape[-2:]
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             raise UserError(
                 f"this export cannot compute pictures of {height}x{width}; give a size that is a multiple of its "
                 f"stride: {reason}"
