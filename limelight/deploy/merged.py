@@ -34,16 +34,20 @@ def read_samples(card: Card, settings: Deploy) -> tuple[Feeds, np.ndarray]:
     """
     split = [sample for sample in read_manifest() if sample.split == settings.split]
     takes = card.architecture.modalities
-    masked = [sample for sample in split if sample.labels == "mask" and sample.modality in takes]
+    masked = [
+        (sample, sample.mask)
+        for sample in split
+        if sample.mask and sample.labels == "mask" and sample.modality in takes
+    ]
     if not masked:
         raise UserError(
             f"split {settings.split!r} of the manifest has no {' or '.join(takes)} image with a mask; "
             "set deploy.split to one that has"
         )
     chosen = evenly_spaced(masked, settings.samples)
-    photos, companions, modalities = zip(*(read_sample(sample, card) for sample in chosen), strict=True)
+    photos, companions, modalities = zip(*(read_sample(sample, card) for sample, _ in chosen), strict=True)
     images = [photo.image_HW3 for photo in photos]
-    masks = np.stack([stretch(read_mask(str(sample.mask)), card.prepare.size) for sample in chosen])
+    masks = np.stack([stretch(read_mask(mask), card.prepare.size) for _, mask in chosen])
     return picture_feeds(images, companions, modalities, card, card.prepare.size), masks
 
 

@@ -237,7 +237,7 @@ def refuses(call: Callable[[], object], problem: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_exports_agree(name: str, tmp_path: Path) -> None:
-    """In the form that is deployed; on a batch of another size than the traced one, with and without companions."""
+    """In the form that is deployed; on batches of other sizes than the traced one, with and without companions."""
     network, form = build(name), "training"
     if network.capabilities.merge:
         network, form = network.reparameterize(), "merged"
@@ -248,5 +248,7 @@ def test_exports_agree(name: str, tmp_path: Path) -> None:
     given = {key: value.numpy() for key, value in pictures(network, 3, sides).items()}
     expected = open_backend(plan(tmp_path / "w", card, Request("torch", "cpu"))).run(given).probability_BKhw
     for runtime in runtimes:
-        actual = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu"))).run(given).probability_BKhw
-        assert_agree(actual, expected, network)
+        backend = open_backend(plan(tmp_path / "w", card, Request(runtime, "cpu")))
+        assert_agree(backend.run(given).probability_BKhw, expected, network)
+        alone = {name: value[:1] for name, value in given.items()}
+        assert_agree(backend.run(alone).probability_BKhw, expected[: frames(network)], network)
