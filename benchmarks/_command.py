@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from limelight.one_line import mistakes_in_one_line
+from limelight.foundation.one_line import mistakes_in_one_line
 
 
 def new_parser(description: str | None) -> argparse.ArgumentParser:

@@ -21,11 +21,11 @@ from benchmarks._command import new_parser, run_command
 from limelight.evaluation.averages import standard_error
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load
 from limelight.media.outputs import Layer, foreground_colours
-from limelight.progress import track
 from limelight.reporting.speed import hardware
 
 MIXED = (0.02, 0.98)

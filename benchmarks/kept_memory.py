@@ -25,8 +25,8 @@ from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.config import Run
 from limelight.data.samples import Batch
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.models.registry import create_model
-from limelight.progress import track
 from limelight.reporting.speed import hardware, peak_memory_mb
 from limelight.training.device import keep_freed_memory
 from limelight.training.freezing import freeze

@@ -24,6 +24,7 @@ from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.imaging.feeds import Feeds
 from limelight.inference.backends import open_backend
 from limelight.inference.backends.backend import Backend
@@ -31,7 +32,6 @@ from limelight.inference.plan import Request, plan
 from limelight.models.examples import example
 from limelight.models.registry import create_model
 from limelight.models.weights import describe
-from limelight.progress import track
 from limelight.reporting.speed import hardware
 
 RUNTIME = "openvino-fp32"

@@ -28,6 +28,7 @@ from benchmarks._command import new_parser, run_command
 from limelight.deploy.merged import export_weights
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load
@@ -35,7 +36,6 @@ from limelight.inference.runtimes import RUNTIMES
 from limelight.models.foreign.onnx_file import REMBG, import_onnx
 from limelight.models.importers import import_published
 from limelight.models.importers.files import Files
-from limelight.progress import track
 from limelight.reporting.speed import hardware
 
 Remover = Callable[[np.ndarray], np.ndarray]

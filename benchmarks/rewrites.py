@@ -33,6 +33,7 @@ from benchmarks._pairs import add_pairs, paired_ratio
 from limelight.deploy.export import export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.geometry import RESIZE
 from limelight.imaging.images import read_image
@@ -45,7 +46,6 @@ from limelight.models.card import Card
 from limelight.models.registry import create_model
 from limelight.models.sdnet.network import SDNet
 from limelight.models.weights import describe, load_weights
-from limelight.progress import track
 from limelight.reporting.speed import hardware
 
 RUNTIME = RUNTIMES["openvino-fp32"]

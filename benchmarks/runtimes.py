@@ -28,6 +28,7 @@ from limelight.deploy.export import export
 from limelight.deploy.parity import accuracy
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
+from limelight.foundation.progress import track
 from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.feeds import Feeds, picture_feeds, single_rows
 from limelight.imaging.geometry import stretch
@@ -40,7 +41,6 @@ from limelight.models.base import Network
 from limelight.models.card import Card
 from limelight.models.registry import create_model
 from limelight.models.weights import describe, load_weights, write_weights
-from limelight.progress import track
 from limelight.reporting.speed import hardware
 
 Form = Callable[[Feeds], np.ndarray]

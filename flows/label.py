@@ -21,8 +21,8 @@ from prefect.futures import as_completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.media.sources import scan
-from limelight.one_line import mistakes_in_one_line
 from limelight.predict.failures import FAILURES, list_failures
 from limelight.predict.pool import Teacher, add_maps, check_names, check_replaceable, stores_below, write_dataset
 

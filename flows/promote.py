@@ -10,7 +10,7 @@ from limelight.champions.nomination import Nomination, check_packaged, nominate,
 from limelight.config import load_params
 from limelight.flows import process
 from limelight.foundation.errors import UserError
-from limelight.one_line import mistakes_in_one_line
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.tasks import DEFAULT
 
 

@@ -14,7 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from limelight.flows import process
 from limelight.flows.graph import TIMED, stages_to_run
 from limelight.flows.tasks import dvc_repro, publish_leaderboard, pull_data
-from limelight.one_line import mistakes_in_one_line
+from limelight.foundation.one_line import mistakes_in_one_line
 
 NEEDS_GPU = ("train@", "finetune@", "distill@", "finetune_distill@")
 Slots = SimpleQueue[dict[str, str] | None]

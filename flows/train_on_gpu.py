@@ -9,7 +9,7 @@ from prefect import flow, get_run_logger
 
 from limelight.flows import process
 from limelight.flows.tasks import dvc_repro, pull_data, push_results
-from limelight.one_line import mistakes_in_one_line
+from limelight.foundation.one_line import mistakes_in_one_line
 
 
 @flow

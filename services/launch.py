@@ -13,10 +13,10 @@ from limelight.config import TaskName
 from limelight.deploy.first_use import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.foundation.this_process import replace_process
 from limelight.inference.loading import check
 from limelight.models.weights import read_card
-from limelight.one_line import mistakes_in_one_line
 from limelight.packaging.bento import packed_weights, unpack
 from limelight.predict.weights import choose_weights
 from limelight.services.address import bindable

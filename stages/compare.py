@@ -13,7 +13,7 @@ def run(params: Params) -> None:
     from limelight.data.manifest import manifest_trees, read_manifest
     from limelight.reporting.compare import compare, write_leaderboard
     from limelight.reporting.leaderboard import tracked_results
-    from limelight.tracking import tracked_run
+    from limelight.tracking.runs import tracked_run
 
     settings = params.active.evaluate
     samples = read_manifest(splits=settings.splits)
@@ -41,7 +41,7 @@ def run(params: Params) -> None:
 
 def _reproduce(params: Params) -> dict[str, str]:
     """Collect what is needed to reproduce the leaderboard."""
-    from limelight.provenance import provenance
+    from limelight.tracking.provenance import provenance
 
     tags = provenance(params)
     revision = tags.get("mlflow.source.git.commit")

@@ -10,8 +10,8 @@ from limelight.data.hashes import HashCache
 from limelight.data.index import INDEX, Entry, write_index
 from limelight.data.sources import fetch
 from limelight.foundation.errors import UserError
-from limelight.journal import noted_run
 from limelight.stages.runner import stage_main
+from limelight.tracking.journal import noted_run
 
 
 def run(params: Params) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limelight.config import Params
-from limelight.journal import noted_run
 from limelight.stages.runner import stage_main
+from limelight.tracking.journal import noted_run
 
 if TYPE_CHECKING:
     from limelight.reporting.evaluate import Evaluation

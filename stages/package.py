@@ -19,7 +19,7 @@ def run(params: Params) -> None:
     from limelight.champions.record import RECORD, champions
     from limelight.foundation.errors import UserError
     from limelight.foundation.files import write_json
-    from limelight.tracking import tracked_run
+    from limelight.tracking.runs import tracked_run
 
     chosen = champions()
     if not chosen:

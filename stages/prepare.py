@@ -14,8 +14,8 @@ from limelight.data.manifest import MANIFEST, write_manifest
 from limelight.data.prepare import Prepared, describe, prepare_dataset, rejected_csv
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, write_json, write_text
-from limelight.journal import noted_run
 from limelight.stages.runner import stage_main
+from limelight.tracking.journal import noted_run
 
 
 def run(params: Params) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from limelight.config import Params, load_params
 from limelight.config.params import GROUPS
 from limelight.foundation.errors import UserError
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.foundation.parent import end_with_parent
-from limelight.one_line import mistakes_in_one_line
 
 # How long OpenMP's threads spin before they sleep; libgomp reads it when torch is first imported. By default they spin
 # so long that, on two cores beside another job, a training step takes many times as long; without any spinning small

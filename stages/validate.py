@@ -10,8 +10,8 @@ from limelight.data.census import Finding, census_lines, read_census, summarise
 from limelight.data.manifest import Sample, read_manifest
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-from limelight.journal import Note, noted_run
 from limelight.stages.runner import stage_main
+from limelight.tracking.journal import Note, noted_run
 
 REPORT = Path("reports/data")
 PASSED = REPORT / "passed.json"

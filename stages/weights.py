@@ -6,13 +6,13 @@ from pathlib import Path
 from limelight.config import Params
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
-from limelight.journal import noted_run
 from limelight.models.card import Card
 from limelight.models.shipped import FOLDER, shipped_names
 from limelight.models.weights import check_weights, read_card
 from limelight.models.zoo.names import advice
 from limelight.models.zoo.pins import PINS
 from limelight.stages.runner import stage_main
+from limelight.tracking.journal import noted_run
 
 
 def run(params: Params, name: str) -> None:

@@ -20,15 +20,15 @@ from typer.testing import CliRunner, Result
 
 import limelight
 from limelight import __version__
-from limelight.cli import app, main
+from limelight.cli.main import app, main
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.imaging.encoding import write_png
 from limelight.imaging.images import read_image
 from limelight.inference import plan
 from limelight.inference.loading import load
 from limelight.inference.sampling import Sampling
-from limelight.one_line import mistakes_in_one_line
 from limelight.predict.done import DONE
 from limelight.services import launch
 from tests.tolerance import assert_agree
@@ -128,13 +128,13 @@ def test_resume_keeps_what_is_finished(run) -> None:
 def test_crash_mid_write_leaves_no_output(untrained: Path, tmp_path: Path) -> None:
     """Killed between a result's bytes and its name: the next run must not take it for finished."""
     script = (
-        "import os, sys, limelight.cli, limelight.foundation.files\n"
+        "import os, sys, limelight.cli.main, limelight.foundation.files\n"
         "real = os.replace\n"
         "def replace(a, b):\n"
         "    if str(b).endswith('a.png'): os.kill(os.getpid(), 9)\n"
         "    real(a, b)\n"
         "os.replace = replace\n"
-        "limelight.cli.main()\n"
+        "limelight.cli.main.main()\n"
     )
     write_png(tmp_path / "in" / "a.png", np.zeros((9, 9, 3), np.uint8))
     arguments = ["predict", "in", "-o", "out", "--model", str(untrained), "--device", "cpu"]
@@ -188,7 +188,9 @@ def test_an_empty_source_is_not_this_folder(run) -> None:
 def test_names_and_disks_have_an_end(problem: OSError, said: str) -> None:
     """In a process of its own, whose standard output is closed after it."""
     script = (
-        "from limelight.one_line import mistakes_in_one_line\nwith mistakes_in_one_line():\n    raise OSError(*{!r})"
+        "from limelight.foundation.one_line import mistakes_in_one_line\n"
+        "with mistakes_in_one_line():\n"
+        "    raise OSError(*{!r})"
     )
     given = tuple(filter(None, (problem.errno, problem.strerror, problem.filename)))
     done = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True)
@@ -635,7 +637,7 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
     started = []
-    monkeypatch.setattr("limelight.cli.replace_process", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("limelight.cli.main.replace_process", lambda *arguments: started.append(arguments))
     for name in ("teacher", "sdnet-kd"):
         assert CliRunner().invoke(app, ["train", name]).exit_code == 0
     assert started == [("-m", "limelight.stages.train", "teacher"), ("-m", "limelight.stages.distill", "sdnet-kd")]
@@ -665,7 +667,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_command_line_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It imports nothing of the services; these print the help and refuse what they do not know."""
     started: list[tuple[str, ...]] = []
-    monkeypatch.setattr("limelight.cli.replace_process", lambda *command: started.append(command))
+    monkeypatch.setattr("limelight.cli.main.replace_process", lambda *command: started.append(command))
     for given in (["--task", "open-vocabulary", "--port", "80"], ["--help"], ["--typo", "x", "y"]):
         assert CliRunner().invoke(app, ["serve", *given], catch_exceptions=False).exit_code == 0
         assert started.pop() == ("-m", "limelight.services.launch", *given)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.encoding import write_png

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.services import launch
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from limelight.cli import app
-from limelight.doctor import Finding, examine
+from limelight.cli.doctor import Finding, examine
+from limelight.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 

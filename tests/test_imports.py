@@ -51,7 +51,9 @@ def test_networks_import_nothing_of_this_repository_but_themselves() -> None:
 
 
 def test_help_answers_without_heavy_imports() -> None:
-    assert not imported_by("import limelight.cli") & (ORCHESTRATION | RUNTIMES | {"numpy", "cv2", "PIL", "pyarrow"})
+    assert not imported_by("import limelight.cli.main") & (
+        ORCHESTRATION | RUNTIMES | {"numpy", "cv2", "PIL", "pyarrow"}
+    )
 
 
 # ------------------------------------------------------------------------------------------------- read from the source
@@ -59,58 +61,35 @@ ROOT = Path(__file__).resolve().parent.parent
 SIBLING_FOLDERS = ("flows", "models", "services", "stages")
 """Folders of the package limelight that stand beside its own."""
 LOW = {"foundation", "models"}
-TOOLS = {"class_names", "journal", "one_line", "progress", "provenance", "store_home", "tracking"}
-LIBRARY = {
-    *(LOW | TOOLS),
-    *(
-        "bench",
-        "champions",
-        "config",
-        "data",
-        "deploy",
-        "download",
-        "evaluation",
-        "imaging",
-        "inference",
-        "media",
-        "packaging",
-    ),
-    *("predict", "reporting", "tasks", "training"),
+LIBRARY = LOW | {
+    *("bench", "champions", "config", "data", "deploy", "download", "evaluation", "imaging", "inference", "media"),
+    *("packaging", "predict", "reporting", "tasks", "tracking", "training"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "foundation": set(),
-    "progress": set(),
-    "download": {"foundation", "progress"},
+    "download": {"foundation"},
     "models": {"download", "foundation"},
-    "class_names": LOW,
-    "one_line": LOW,
     "config": LOW,
-    "provenance": {"config", *LOW},
-    "journal": {"config", "provenance", *LOW},
-    "store_home": {"config", *LOW},
-    "tracking": {"config", "journal", "provenance", "store_home", *LOW},
+    "tracking": {"config", *LOW},
     "imaging": LOW,
-    "data": {"class_names", "config", "download", "imaging", "progress", *LOW},
+    "data": {"config", "download", "imaging", *LOW},
     "media": {"imaging", *LOW},
-    "inference": {"class_names", "imaging", *LOW},
-    "evaluation": {"class_names", "config", "data", "imaging", "inference", "media", "progress", *LOW},
-    "training": {"config", "data", "evaluation", "imaging", "inference", *TOOLS, *LOW},
-    "tasks": {"config", "data", "evaluation", "imaging", "inference", "media", *TOOLS, *LOW},
-    "reporting": {"config", "data", "evaluation", "imaging", "inference", "tasks", *TOOLS, *LOW},
-    "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
-    "bench": {"data", "deploy", "evaluation", "imaging", "inference", "media", "progress", "reporting", "tasks", *LOW},
-    "champions": {"config", "reporting", "tasks", *TOOLS, *LOW},
+    "inference": {"imaging", *LOW},
+    "evaluation": {"config", "data", "imaging", "inference", "media", *LOW},
+    "training": {"config", "data", "evaluation", "imaging", "inference", "tracking", *LOW},
+    "tasks": {"config", "data", "evaluation", "imaging", "inference", "media", *LOW},
+    "reporting": {"config", "data", "evaluation", "imaging", "inference", "tasks", *LOW},
+    "deploy": {"config", "data", "evaluation", "imaging", "inference", "media", "tasks", *LOW},
+    "bench": {"data", "deploy", "evaluation", "imaging", "inference", "media", "reporting", "tasks", *LOW},
+    "champions": {"config", "reporting", "tasks", "tracking", *LOW},
     "packaging": {"config", "data", "imaging", "inference", "tasks", *LOW},
-    "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *TOOLS, *LOW},
-    "listing": LIBRARY,
-    "doctor": {"listing", *LIBRARY},
-    "cli_weights": {"listing", *LIBRARY},
-    "cli": {"cli_weights", "doctor", "listing", *LIBRARY},
+    "predict": {"champions", "deploy", "imaging", "inference", "media", "tasks", *LOW},
+    "cli": LIBRARY,
     "services": LIBRARY,
     "stages": LIBRARY,
     "flows": {"stages", *LIBRARY},
 }
-"""Part -> parts that its files may import. A part is a folder beside limelight/, or a folder or file in it."""
+"""Part -> parts that its files may import. A part is a folder in limelight/, or beside it."""
 
 
 def modules() -> dict[str, Path]:

@@ -18,8 +18,8 @@ import pytest
 from limelight.champions.registry import holder
 from limelight.config import Tracking
 from limelight.foundation.errors import UserError
-from limelight.store_home import check_reachable, lost_versions, moved_from, relocate_paths
-from limelight.tracking import open_store
+from limelight.tracking.store import open_store
+from limelight.tracking.store_home import check_reachable, lost_versions, moved_from, relocate_paths
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ LOG = """
 from pathlib import Path
 from tests.test_tracking import make_params, write_weights
 from limelight.champions.registry import register, set_alias
-from limelight.tracking import tracked_run
+from limelight.tracking.runs import tracked_run
 params = make_params()
 folder = write_weights(Path("artifacts/{name}"), "{name}" * 64)
 with tracked_run(params, "train", "{name}") as tracker:
@@ -39,7 +39,7 @@ with tracked_run(params, "train", "{name}") as tracker:
 DOWNLOAD = """
 import mlflow
 from tests.test_tracking import make_params
-from limelight.tracking import open_store
+from limelight.tracking.store import open_store
 with open_store(make_params().tracking) as (client, _):
     mlflow.artifacts.download_artifacts("models:/limelight@champion", dst_path="downloaded")
 """

@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limelight import load
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.download.turns import alone
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file

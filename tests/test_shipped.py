@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from limelight import load
 from limelight.champions.record import champion
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.deploy import first_use as exports
 from limelight.deploy.first_use import inference_form, with_export
 from limelight.foundation.errors import UserError
@@ -34,7 +34,7 @@ def two(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for name in ("limelight-base", "a-small-one"):
         shutil.copytree(untrained, tmp_path / "package" / name)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
-    monkeypatch.setattr("limelight.listing.FOLDER", tmp_path / "package")
+    monkeypatch.setattr("limelight.cli.listing.FOLDER", tmp_path / "package")
     monkeypatch.setattr(os, "environ", {**os.environ})  # in which `prepare` sets what the service reads
     os.environ["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     (tmp_path / "work").mkdir()

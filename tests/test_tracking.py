@@ -17,11 +17,13 @@ from limelight.champions.registry import find_model, holder, register, set_alias
 from limelight.config import Params
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
-from limelight.journal import FOLDER as JOURNAL
-from limelight.journal import noted_run
 from limelight.models.identity import FOLDER_TAG, folder_sha256
-from limelight.provenance import pipeline_key, provenance
-from limelight.tracking import Tracker, log_journal, open_store, tracked_run
+from limelight.tracking.journal import FOLDER as JOURNAL
+from limelight.tracking.journal import noted_run
+from limelight.tracking.provenance import pipeline_key, provenance
+from limelight.tracking.runs import log_journal, tracked_run
+from limelight.tracking.store import open_store
+from limelight.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -368,7 +370,7 @@ def test_other_processes_of_a_parallel_training_do_not_track(params: Params, mon
 @pytest.mark.slow
 def test_stages_that_start_together_on_an_empty_store(tmp_path: Path):
     code = (
-        "from tests.test_tracking import make_params; from limelight.tracking import tracked_run;"
+        "from tests.test_tracking import make_params; from limelight.tracking.runs import tracked_run;"
         f"p = make_params(uri='sqlite:///{tmp_path}/mlflow.db', artifacts='{tmp_path}/artifacts')\n"
         "with tracked_run(p, 'train', 'a') as t: assert t.run_id; t.log_metrics({'loss': 1.0}, 1)"
     )

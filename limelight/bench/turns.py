@@ -9,7 +9,7 @@ from limelight.bench.rows import Left, Row
 from limelight.bench.subject import Timing
 from limelight.bench.worker import Failure, Memory, Ready, Worker
 from limelight.foundation.errors import UserError
-from limelight.progress import progress
+from limelight.foundation.progress import progress
 
 ROUNDS = 10
 """Turns that each row has, if it is called as often."""

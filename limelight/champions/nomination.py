@@ -13,7 +13,7 @@ from limelight.models.identity import folder_sha256
 from limelight.reporting.rows import Row
 from limelight.reporting.rule import MEAN, TIE, excess, value_of
 from limelight.tasks import DEFAULT, get_task
-from limelight.tracking import tracked_run
+from limelight.tracking.runs import tracked_run
 
 _BOARD = RECORD.with_name("leaderboard.json")
 _PACKAGED = Path("reports/package/metrics.json")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from limelight.config import Tracking
 from limelight.foundation.errors import UserError, reason_of
 from limelight.models.identity import FOLDER_TAG
-from limelight.store_home import lost_weights
-from limelight.tracking import open_store
+from limelight.tracking.store import open_store
+from limelight.tracking.store_home import lost_weights
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import PngImagePlugin
 
-from limelight.class_names import checked_classes, folded
 from limelight.config import DatasetRequest
 from limelight.data.adapters import Pair, Problem, pair, pair_listed
 from limelight.data.catalogue import class_source, default_split, ignores_by_default, layout_candidates, lookup
@@ -22,6 +21,7 @@ from limelight.data.manifest import Sample
 from limelight.data.names import composed, without_suffix
 from limelight.data.splits import assign_splits
 from limelight.data.threads import in_threads
+from limelight.foundation.class_names import checked_classes, folded
 from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_companion, same_proportions

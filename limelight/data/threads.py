@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from limelight.foundation.progress import track
 from limelight.foundation.this_process import cores
-from limelight.progress import track
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,7 +18,7 @@ def in_threads(
     """Return `function` of each item, in order; one thread per core, at most 8. An exception is raised again.
 
     Args:
-        what, unit: see `limelight.progress.track`.
+        what, unit: see `limelight.foundation.progress.track`.
         slow: number of items above which progress is shown.
     """
     with ThreadPoolExecutor(max_workers=min(8, cores())) as pool:

@@ -11,7 +11,7 @@ from typing import Any
 from limelight.download.order import Order, check_is_no_page
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
-from limelight.progress import progress
+from limelight.foundation.progress import progress
 
 RESERVE = 1 << 30
 """Bytes left free on the disk."""

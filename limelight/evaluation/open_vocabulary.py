@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limelight.class_names import folded
 from limelight.data.classes import Vocabulary, read_label_map, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import read_labels
@@ -25,6 +24,7 @@ from limelight.evaluation.levels import LEVELS
 from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
+from limelight.foundation.class_names import folded
 from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png

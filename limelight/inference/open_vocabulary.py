@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from limelight.class_names import checked_classes, in_template
+from limelight.foundation.class_names import checked_classes, in_template
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
 

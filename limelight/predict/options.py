@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limelight.champions.record import champions
-from limelight.class_names import checked_classes
+from limelight.foundation.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import JPEG
 from limelight.imaging.extensions import EXTENSIONS

@@ -17,6 +17,7 @@ from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
+from limelight.foundation.progress import progress
 from limelight.foundation.scratch import sweep
 from limelight.imaging.images import Picture, read_picture
 from limelight.inference.backends.backend import MAX_BATCH_SIZE
@@ -25,7 +26,6 @@ from limelight.predict.done import DONE, Done, Stamp, stamp_of
 from limelight.predict.failures import FAILURES, list_failures
 from limelight.predict.job import Job
 from limelight.predict.styles import LabelStyle, Result, Style
-from limelight.progress import progress
 
 LEGEND = "classes.json"
 _THREADS = 2

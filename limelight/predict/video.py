@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.progress import Advance, progress
 from limelight.foundation.scratch import scratch_folder
 from limelight.inference.prediction import Prediction
 from limelight.inference.saliency import SaliencyPredictor
@@ -23,7 +24,6 @@ from limelight.media.window import Window
 from limelight.models.inputs import Size
 from limelight.predict.job import settings_of
 from limelight.predict.styles import EXACT, LabelStyle, Style
-from limelight.progress import Advance, progress
 
 _QUEUE = 8
 """Frames that may wait on either side of the network."""

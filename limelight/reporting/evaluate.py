@@ -18,6 +18,7 @@ from limelight.evaluation.scored import Datasets, Examples, Scores
 from limelight.foundation.errors import UserError
 from limelight.foundation.evenly import evenly_spaced
 from limelight.foundation.files import sha256_folder
+from limelight.foundation.progress import track
 from limelight.inference.loading import load
 from limelight.inference.plan import Device
 from limelight.inference.predictor import Predictor
@@ -26,7 +27,6 @@ from limelight.models.card import Card
 from limelight.models.identity import folder_sha256
 from limelight.models.registry import entry
 from limelight.models.weights import load_weights, read_card
-from limelight.progress import track
 from limelight.reporting.speed import median_and_p90, peak_memory_mb
 from limelight.tasks import task_of
 from limelight.tasks.task import Scoring, Task

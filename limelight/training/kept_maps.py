@@ -17,9 +17,9 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, SampleStore
 from limelight.data.teacher_maps import map_path
 from limelight.foundation.errors import UserError
+from limelight.foundation.progress import track
 from limelight.imaging.kept import write_map
 from limelight.models.card import Triple
-from limelight.progress import track
 from limelight.training.teacher import NetworkTeacher, Teacher
 
 _BATCH = 8

@@ -22,10 +22,10 @@ from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.data.windows import training_windows
 from limelight.foundation.errors import UserError, raising_shortage
+from limelight.foundation.progress import Advance
+from limelight.foundation.progress import progress as show_progress
 from limelight.models.base import Network
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
-from limelight.progress import Advance
-from limelight.progress import progress as show_progress
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import (
     describe,

@@ -29,7 +29,8 @@ from limelight.models.registry import create_model
 from limelight.models.shipped import weights_folder
 from limelight.models.state import load_strict
 from limelight.models.weights import assets_option, load_weights
-from limelight.tracking import Tracker, tracked_run
+from limelight.tracking.runs import tracked_run
+from limelight.tracking.tracker import Tracker
 from limelight.training.checkpoints import RECIPE_VERSION, state_key
 from limelight.training.history import History
 from limelight.training.kept_maps import KeptMaps

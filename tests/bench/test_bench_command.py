@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from limelight.bench.worker import Failure, Worker
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_json
 from limelight.imaging.encoding import write_png

@@ -17,7 +17,7 @@ from limelight.models.identity import folder_sha256
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
 from limelight.reporting.rows import Row
-from limelight.tracking import tracked_run
+from limelight.tracking.runs import tracked_run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import limelight
 from limelight import cut_out
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import picture_feeds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from limelight.class_names import checked_classes
+from limelight.foundation.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import load, predictor_class
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.imaging.encoding import write_png
 from tests.profiles import rgb_profile
 

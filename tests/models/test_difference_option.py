@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from limelight.cli.listing import model_lines
 from limelight.foundation.errors import UserError
-from limelight.listing import model_lines
 from limelight.models.base import Network
 from limelight.models.difference.layer import DifferenceConv, merged_layer, run_branchwise
 from limelight.models.difference.option import convert, from_plain, read_option

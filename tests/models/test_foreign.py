@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limelight import load
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.deploy.merged import export_weights
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.card import Finish

@@ -14,7 +14,7 @@ import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.importers import import_published

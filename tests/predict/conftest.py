@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from limelight.cli import app
+from limelight.cli.main import app
 
 Run = Callable[..., Result]
 

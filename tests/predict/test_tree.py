@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from limelight.cli import app
+from limelight.cli.main import app
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png
 from limelight.imaging.images import Picture, read_image
@@ -208,13 +208,13 @@ def test_results_of_a_version_without_the_file_are_made_anew_and_this_is_told(ru
 def test_a_killed_run_is_resumed_and_leaves_nothing(run: Run, untrained: Path) -> None:
     """Killed between the bytes of the second of three results and its name, with a line half written."""
     script = (
-        "import os, limelight.cli\n"
+        "import os, limelight.cli.main\n"
         "real = os.replace\n"
         "def replace(a, b):\n"
         "    if str(b).endswith('b.png'): os.kill(os.getpid(), 9)\n"
         "    real(a, b)\n"
         "os.replace = replace\n"
-        "limelight.cli.main()\n"
+        "limelight.cli.main.main()\n"
     )
     draw("in/sub/a.png", "in/sub/b.png", "in/sub/c.png")
     typed = ["predict", "in", "-o", "out", "--model", str(untrained), "--device", "cpu", "--batch-size", "1"]

@@ -20,8 +20,8 @@ from limelight.data.renderer.plan import plan_scene
 from limelight.data.renderer.scene import render_clip, render_scene
 from limelight.data.renderer.toys import TOY_CLASSES, TOYS_REVISION, plan_toys
 from limelight.foundation.files import atomic_path, read_json, write_json
+from limelight.foundation.progress import track
 from limelight.foundation.this_process import cores
-from limelight.progress import track
 
 RECIPE = "renderer.json"
 """File in the dataset's folder with the settings it was drawn from."""

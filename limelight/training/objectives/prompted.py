@@ -11,12 +11,12 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.nn import functional as F
 
-from limelight.class_names import folded
 from limelight.config.objectives import PromptedSettings, PromptedVelocitySettings
 from limelight.data.classes import VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
+from limelight.foundation.class_names import folded
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.card import Card

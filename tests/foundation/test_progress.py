@@ -2,7 +2,7 @@
 
 import pytest
 
-from limelight import progress
+from limelight.foundation import progress
 
 
 def test_progress_off_a_terminal_prints_plain_lines(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from limelight.cli_weights import base_weights, export, import_, weights
+from limelight.cli.weights import base_weights, export, import_, weights
+from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.foundation.this_process import replace_process
 from limelight.foundation.version import __version__
-from limelight.one_line import mistakes_in_one_line
 
 app = typer.Typer(
     help="Find what is salient in pictures; train, compare and serve the networks that do.",
@@ -252,7 +252,7 @@ def models(
     artifacts: Annotated[Path, typer.Option(help="the folder that holds weights folders")] = Path("artifacts"),
 ) -> None:
     """List the networks, and the weights that are here."""
-    from limelight.listing import model_lines
+    from limelight.cli.listing import model_lines
 
     for line in model_lines(pattern, artifacts):
         print(line)
@@ -261,7 +261,7 @@ def models(
 @app.command()
 def data() -> None:
     """List the datasets of the catalogue, and which are here."""
-    from limelight.listing import data_lines
+    from limelight.cli.listing import data_lines
 
     for line in data_lines():
         print(line)
@@ -273,7 +273,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="print one JSON 
 
     The exit status is 1 if something is broken.
     """
-    from limelight.doctor import examine, render
+    from limelight.cli.doctor import examine, render
 
     findings = examine()
     print(render(findings, as_json=as_json))

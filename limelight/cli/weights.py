@@ -33,7 +33,7 @@ def list_published(context: typer.Context) -> None:
 @weights.command("list")
 def list_() -> None:
     """List published weights by name, as without a subcommand."""
-    from limelight.listing import published_lines
+    from limelight.cli.listing import published_lines
 
     for line in published_lines():
         print(line)

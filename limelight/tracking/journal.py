@@ -13,7 +13,7 @@ from typing import Any
 
 from limelight.config import Params
 from limelight.foundation.files import without_nan, write_json
-from limelight.provenance import provenance
+from limelight.tracking.provenance import provenance
 
 FOLDER = Path("work/journal")
 

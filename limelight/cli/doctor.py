@@ -20,7 +20,7 @@ from limelight.data.sources.embedded import HASHES, RAW
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
 from limelight.foundation.this_process import cores
-from limelight.store_home import database_of, lost_versions, moved_from
+from limelight.tracking.store_home import database_of, lost_versions, moved_from
 
 State = Literal["ok", "note", "broken"]
 GIB = 1 << 30
@@ -198,7 +198,7 @@ def _data(params: Params | None) -> Iterator[Finding]:
 
 
 def _weights(params: Params | None) -> Iterator[Finding]:
-    from limelight.listing import find_weights
+    from limelight.cli.listing import find_weights
     from limelight.models.shipped import shipped_names
     from limelight.models.weights import check_weights
 
