@@ -27,12 +27,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from limelight.services.answers import Answers, Failures
 from limelight.services.assets import ASSETS
 from limelight.services.cors import Cors
-from limelight.services.counting import Counted
+from limelight.services.csrf import CsrfProtection
 from limelight.services.forms import Form, Refusal
 from limelight.services.guard import HEALTH, Guard, Incoming, refuse
+from limelight.services.metrics import RequestMetrics
 from limelight.services.schema import document
 from limelight.services.sending import InPieces
-from limelight.services.site import OwnSite
 from limelight.services.uploads import SETTINGS
 
 TIMEOUT_S = 60
@@ -70,7 +70,7 @@ class GuardedService(Service):
         warnings.filterwarnings("ignore", module=r"PIL\.")
         own = {*_BENTOML, *(each.route for each in self.apis.values())}
         app: ASGIApp = _Beside(super().to_asgi(is_main), own, self.beside)
-        app = OwnSite(app, SETTINGS.cors_origins)
+        app = CsrfProtection(app, SETTINGS.cors_origins)
         if SETTINGS.cors_origins:
             app = Cors(app, SETTINGS.cors_origins)
         return Answers(app, self.sockets)
@@ -88,7 +88,7 @@ class _Beside:
             own: paths that the application answers itself.
         """
         self._app = app
-        self._apps = dict.fromkeys(own, app) | {path: Counted(Failures(other)) for path, other in beside.items()}
+        self._apps = dict.fromkeys(own, app) | {path: RequestMetrics(Failures(other)) for path, other in beside.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._apps:
@@ -119,7 +119,7 @@ def _guarded(path: str, method: str, answer: Callable[[Request], Awaitable[Respo
     return {path: Guard(app, uploads={}, max_body=SETTINGS.max_body, token=SETTINGS.token)}
 
 
-def guard(
+def add_middleware(
     service: Any,
     uploads: Mapping[str, Form],
     *,

@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limelight.services.assets import ASSETS
+from limelight.services.concurrency import awaited
 from limelight.services.forms import Form, Refusal, media_type
-from limelight.services.places import awaited
 
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 OPEN = HEALTH | {"/"} | ASSETS.keys()

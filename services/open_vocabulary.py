@@ -25,11 +25,11 @@ from limelight.inference.loading import load
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import BACKGROUND, Segmentation
 from limelight.media.labels import colour, encode_labels, tinted
-from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, guard
+from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, add_middleware
+from limelight.services.concurrency import Slots
 from limelight.services.fields import Text, as_text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
-from limelight.services.places import Places
 from limelight.services.uploads import (
     LIMITS,
     SETTINGS,
@@ -44,7 +44,7 @@ from limelight.services.uploads import (
 )
 
 NAME = "open-vocabulary"
-_PLACES = Places(1, TIMEOUT_S)
+_SLOTS = Slots(1, TIMEOUT_S)
 MAX_CLASSES_CHARS = 3000
 """Characters of the header with the classes' names; those of all headers together must stay below 8 KiB."""
 LABELS, OVERLAY, JSON = "labels", "overlay", "json"
@@ -114,7 +114,7 @@ class OpenVocabulary:
 
     def _answer(self, path: Path, classes: Sequence[str], template: str | None, background: str, kind: str) -> Any:
         try:
-            with _PLACES.one(), raising_shortage():
+            with _SLOTS.hold(), raising_shortage():
                 if len(classes) > SETTINGS.max_classes:
                     limit = SETTINGS.max_classes
                     raise UserError(f"{len(classes)} classes, the limit is {limit}; ask for fewer at once")
@@ -167,4 +167,4 @@ def _as_json(labels_HW: np.ndarray, labels: bytes, names: Sequence[str]) -> dict
     return {"classes": classes, "labels": base64.b64encode(labels).decode()}
 
 
-guard(OpenVocabulary, {"/segment": UPLOAD}, page=page(_weights))
+add_middleware(OpenVocabulary, {"/segment": UPLOAD}, page=page(_weights))

@@ -26,11 +26,11 @@ from limelight.inference.loading import load
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import adjust, output
 from limelight.models.card import MODALITIES
-from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, current_service, guard
+from limelight.services.app import CONFIG, TIMEOUT_S, GuardedService, add_middleware, current_service
+from limelight.services.concurrency import Slots
 from limelight.services.fields import Text, share
 from limelight.services.forms import Form, Refusal
 from limelight.services.page import page
-from limelight.services.places import Places
 from limelight.services.streams import PATH as STREAM
 from limelight.services.streams import SCHEMA as STREAM_SCHEMA
 from limelight.services.streams import Streams
@@ -45,14 +45,14 @@ from limelight.services.uploads import (
     timing,
     weights_of,
 )
+from limelight.services.video_request import KINDS
 from limelight.services.videos import PATH as VIDEO
 from limelight.services.videos import SCHEMA as VIDEO_SCHEMA
 from limelight.services.videos import Videos
-from limelight.services.wishes import KINDS
 
 NAME = "limelight"
 _AT_A_TIME = 2
-_PLACES = Places(_AT_A_TIME, TIMEOUT_S)
+_SLOTS = Slots(_AT_A_TIME, TIMEOUT_S)
 CUTOUT_UPLOAD = Form(
     "and may have its depth or thermal picture as 'companion', which of the two that is as 'modality', a 'threshold'",
     files=frozenset({"companion"}),
@@ -131,7 +131,7 @@ class Limelight:
         self, path: Path, companions: list[Path], modality: str | None, kind: str, threshold: str | None = None
     ) -> Any:
         try:
-            with _PLACES.one(), raising_shortage():
+            with _SLOTS.hold(), raising_shortage():
                 level = None if threshold is None else share("threshold", threshold)
                 steps: dict[str, float] = {}
                 with timed(steps, "read"):
@@ -155,7 +155,7 @@ def _ready() -> SaliencyPredictor | None:
     return None if service is None else service._predictor
 
 
-guard(
+add_middleware(
     Limelight,
     {"/predict": UPLOAD, "/cutout": CUTOUT_UPLOAD},
     page=page(_weights),

@@ -29,8 +29,8 @@ from limelight.services.forms import Refusal
 from limelight.services.guard import STALL_S, Incoming, check_token, refuse
 from limelight.services.schema import refusals
 from limelight.services.settings import ServiceSettings
+from limelight.services.video_request import NAMES, VideoRequest, schemas
 from limelight.services.videos import RETRY, ready
-from limelight.services.wishes import NAMES, Wishes, schemas
 
 PATH = "/stream"
 MAX_STREAMS = 4
@@ -110,9 +110,9 @@ class Streams:
         texts = dict(given)
         if len(texts) < len(given) or not texts.keys() <= set(NAMES):
             raise UserError(f"the address takes {', '.join(NAMES)}, each once; leave out all else")
-        wishes = Wishes(texts, FORMATS)
-        style = wishes.style(self._settings.max_frame_pixels, file_type=wishes.suffix or ".png")
-        return _Frames(wishes.stream(predictor), style)
+        request = VideoRequest(texts, FORMATS)
+        style = request.style(self._settings.max_frame_pixels, file_type=request.suffix or ".png")
+        return _Frames(request.stream(predictor), style)
 
     async def _closed(self, socket: WebSocket, frames: "_Frames") -> "Closed":
         """Answer frames until this side has to close, and return why.

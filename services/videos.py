@@ -35,7 +35,7 @@ from limelight.services.schema import ERRORS, form_body, refusals
 from limelight.services.sending import TRANSFER_S, without_stalls
 from limelight.services.settings import ServiceSettings
 from limelight.services.uploads import notes_header
-from limelight.services.wishes import NAMES, Wishes, schemas
+from limelight.services.video_request import NAMES, VideoRequest, schemas
 
 PATH = "/video"
 MAX_WAITING = 4
@@ -135,11 +135,11 @@ class Videos:
     async def _made(
         self, predictor: SaliencyPredictor, texts: Mapping[str, str], folder: Path, receive: Receive
     ) -> tuple[VideoReport, str]:
-        wishes, background = Wishes(texts, _FORMATS), folder / "background"
+        request, background = VideoRequest(texts, _FORMATS), folder / "background"
         settings = self._settings
         behind = background if background.exists() else None
-        style = await asyncio.to_thread(wishes.style, settings.max_frame_pixels, background=behind)  # it decodes that
-        suffix = video_suffix(style, wishes.suffix)
+        style = await asyncio.to_thread(request.style, settings.max_frame_pixels, background=behind)  # it decodes that
+        suffix = video_suffix(style, request.suffix)
         stopped = threading.Event()
 
         def watch() -> None:
@@ -147,7 +147,7 @@ class Videos:
                 raise Abandoned
 
         # It refuses what does not fit before the video waits for its turn.
-        job = VideoJob(predictor, style, wishes.smoothing, wishes.look_ahead, quiet=True, watch=watch)
+        job = VideoJob(predictor, style, request.smoothing, request.look_ahead, quiet=True, watch=watch)
         limits = Limits(settings.max_frames, settings.max_seconds)
 
         def call() -> VideoReport:

@@ -1,15 +1,10 @@
-"""Distil one student from its teacher: `python -m limelight.stages.distill <run>`; under torchrun on several GPUs."""
+"""Distil one student from its teacher: `python -m limelight.stages.distill <run>`; under torchrun on several GPUs.
 
-from limelight.config import Params
+It is trained as any run is, which says by itself what it learns from. The stage has a name of its own in `dvc dag`.
+"""
+
 from limelight.stages.runner import stage_main
-
-
-def run(params: Params, name: str) -> None:
-    """Write artifacts/<name> (weights, card, history.json) and reports/train/<name>."""
-    from limelight.training.runs import train
-
-    train(params, name)
-
+from limelight.stages.train import run
 
 if __name__ == "__main__":
     stage_main(run)

@@ -1,4 +1,4 @@
-"""Training of one run from labels: `python -m limelight.stages.train <run>`; under torchrun on several GPUs."""
+"""Training of one run: `python -m limelight.stages.train <run>`; under torchrun on several GPUs."""
 
 from limelight.config import Params
 from limelight.stages.runner import stage_main

@@ -16,5 +16,5 @@ def families(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def taught(runs: Mapping[str, Mapping[str, Any]], teachers: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Run -> family and teacher, as `distil` has it."""
+    """Run -> family and teacher, as `distill` has it."""
     return {name: {"family": family_of(runs[name]), "teacher": teacher} for name, teacher in teachers.items()}

@@ -16,7 +16,7 @@ def tree(**changes: Any) -> dict[str, Any]:
     base = {
         "profile": "demo",
         "train": {"teacher": "scfnet"},
-        "distil": {"student": {"family": "sdnet", "teacher": "teacher"}},
+        "distill": {"student": {"family": "sdnet", "teacher": "teacher"}},
         "deploy": {"student": "sdnet"},
         "evaluate": {"teacher": "scfnet", "student-deploy": "sdnet"},
         "profiles": {
@@ -75,7 +75,7 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"train": {"teacher": "sdnet"}}, "teacher: family is 'sdnet', but model 'scfnet-resnet50' is of 'scfnet'"),
         ({"evaluate": {"student": "scfnet"}}, "evaluate: student: family is 'scfnet', but model 'sdnet' is of 'sdnet'"),
         (
-            {"distil": {"student": {"family": "sdnet", "teacher": "student2"}}},
+            {"distill": {"student": {"family": "sdnet", "teacher": "student2"}}},
             "teacher 'student2' is neither a run",
         ),
         (
@@ -92,7 +92,7 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ({"train": {"": "scfnet"}}, "'' cannot be a name here"),
         ({"train": {"..": "scfnet"}}, "'..' cannot be a name here"),
         ({"train": {"my run": "scfnet"}}, "train: 'my run' cannot be a name here; use letters, digits, - and _, a"),
-        ({"distil": {"v1.5": {"family": "sdnet", "teacher": "teacher"}}}, "distil: 'v1.5' cannot be a name here"),
+        ({"distill": {"v1.5": {"family": "sdnet", "teacher": "teacher"}}}, "distill: 'v1.5' cannot be a name here"),
         ({"finetune": {"a;b": {"family": "sdnet", "base": "teacher"}}}, "finetune: 'a;b' cannot be a name here"),
         ({"imported": ["bento"]}, "artifacts/bento is written by the stage package; rename 'bento'"),
         (
@@ -165,7 +165,10 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
         ),
         ({"objective": {"label_weight": 0.5}}, "student.objective.name: missing"),
         ({"objective": {"name": "supervised", "label_weight": 0.5}}, "objective.supervised.label_weight: unknown key"),
-        ({"objective": {"name": "distilled", "distil": "balanced-bce"}}, "unknown loss 'balanced-bce'; choose one of:"),
+        (
+            {"objective": {"name": "distilled", "teacher_loss": "balanced-bce"}},
+            "unknown loss 'balanced-bce'; choose one of:",
+        ),
         (
             {"objective": {"name": "supervised"}},
             "run 'student' has a teacher, but its objective is 'supervised', which uses none",
@@ -225,7 +228,7 @@ def test_something_is_evaluated(tmp_path: Path) -> None:
 
 def test_a_run_that_learns_from_a_teacher_needs_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run 'student' has the objective 'distilled' and no teacher; name one under"):
-        load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distil={}))
+        load(tmp_path, tree(train={"teacher": "scfnet", "student": "sdnet"}, distill={}))
 
 
 @pytest.mark.parametrize("path", ["artifacts/early", "./artifacts/early", "artifacts//early/"])
@@ -240,7 +243,7 @@ def test_a_start_that_the_pipeline_makes_is_known_in_any_spelling(tmp_path: Path
 
 def test_runs_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
     teachers = {"student": "second", "second": "student"}
-    circle = tree(distil={name: {"family": "sdnet", "teacher": teacher} for name, teacher in teachers.items()})
+    circle = tree(distill={name: {"family": "sdnet", "teacher": teacher} for name, teacher in teachers.items()})
     runs = circle["profiles"]["demo"]["runs"]
     runs["second"] = runs["student"]
     with pytest.raises(UserError) as caught:
@@ -257,7 +260,7 @@ def test_a_run_has_few_settings() -> None:
 
 def test_imported_weights_teach_and_are_evaluated(tmp_path: Path) -> None:
     taught, published = {"student": {"family": "sdnet", "teacher": "published"}}, {"published": "scfnet"}
-    changes = {"imported": ["published"], "train": {}, "distil": taught, "deploy": published, "evaluate": published}
+    changes = {"imported": ["published"], "train": {}, "distill": taught, "deploy": published, "evaluate": published}
     params = load(tmp_path, tree(**changes))
     params.check_imported("evaluate", "published", "scfnet")
     with pytest.raises(UserError, match="deploy: published: family is 'scfnet', but artifacts/published is of 'sdnet'"):

@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Path:
         tmp_path,
         profile="tiny",
         train={"teacher": "scfnet"},
-        distil={"student": {"family": "sdnet", "teacher": "teacher"}},
+        distill={"student": {"family": "sdnet", "teacher": "teacher"}},
         deploy={"student": "sdnet"},
         evaluate={"student-deploy": "sdnet"},
         profiles={

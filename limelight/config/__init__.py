@@ -8,7 +8,7 @@ from limelight.config.data import Data, DatasetRequest, Labels, Layout, Renderer
 from limelight.config.deployment import Deploy, Package
 from limelight.config.evaluation import Evaluate, Rule, SlowMeasure, TaskName
 from limelight.config.optimisation import Group, Lora, Optimiser, Schedule
-from limelight.config.params import Distil, Finetune, Params, Profile, Tracking
+from limelight.config.params import Distill, Finetune, Params, Profile, Tracking
 from limelight.config.reading import load_params, parse
 from limelight.config.run import Batches, Compute, Run, Sizes, Splits
 from limelight.foundation.section import Section
@@ -19,7 +19,7 @@ __all__ = [
     "Data",
     "DatasetRequest",
     "Deploy",
-    "Distil",
+    "Distill",
     "Evaluate",
     "Finetune",
     "Group",

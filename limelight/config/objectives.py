@@ -27,7 +27,7 @@ class DistilledSettings(Section):
         default="bce-iou", description="the loss against the labels"
     )
     level_weights: list[float] = Field(default_factory=list, description="one per output, finest first; empty = all 1")
-    distil: Annotated[str, AfterValidator(check_soft_loss)] = Field(
+    teacher_loss: Annotated[str, AfterValidator(check_soft_loss)] = Field(
         default="dice", description="the loss against the teacher's map"
     )
     label_weight: float = Field(

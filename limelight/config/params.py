@@ -31,7 +31,7 @@ class Profile(Section):
     package: Package = Package()
 
 
-GROUPS = ("train", "finetune", "distil", "finetune_distil")
+GROUPS = ("train", "finetune", "distill", "finetune_distill")
 """Sections that list runs."""
 FAMILY = "the folder of models/ that holds the run's network: DVC trains again when that code changes"
 
@@ -43,14 +43,14 @@ class Finetune(Section):
     base: str = Field(description="the run, or name of `imported`, that `init` or `parts` start from")
 
 
-class Distil(Section):
+class Distill(Section):
     """A run that learns from another one's maps."""
 
     family: str = Field(description=FAMILY)
     teacher: str = Field(description="a run, or a name of `imported`")
 
 
-class FinetuneDistil(Finetune, Distil):
+class FinetuneDistill(Finetune, Distill):
     """A run that starts from another one's weights and learns from another one's maps."""
 
 
@@ -76,8 +76,8 @@ class Params(Section):
         default_factory=list,
         description="weights by name (published ones, Limelight's own), and what `limelight import` made in artifacts/",
     )
-    distil: dict[str, Distil] = Field(default_factory=dict, description="runs that learn from a teacher")
-    finetune_distil: dict[str, FinetuneDistil] = Field(default_factory=dict, description="both")
+    distill: dict[str, Distill] = Field(default_factory=dict, description="runs that learn from a teacher")
+    finetune_distill: dict[str, FinetuneDistill] = Field(default_factory=dict, description="both")
     deploy: dict[str, str] = Field(default_factory=dict, description="artifact that is merged and exported -> family")
     evaluate: dict[str, str] = Field(
         default_factory=dict, description="artifact -> family; <run>-deploy is its exports"
@@ -85,7 +85,7 @@ class Params(Section):
     tracking: Tracking = Tracking()
     profiles: dict[str, Profile]
 
-    @field_validator("train", "finetune", "imported", "distil", "finetune_distil")
+    @field_validator("train", "finetune", "imported", "distill", "finetune_distill")
     @classmethod
     def _check_names(cls, names: Any, info: ValidationInfo) -> Any:
         # They are words of DVC's shell commands; those of runs are keys of its params too, where a dot means nesting.
@@ -103,7 +103,7 @@ class Params(Section):
         if self.profile not in self.profiles:
             raise ValueError(f"profile {self.profile!r} is not one of profiles: {', '.join(self.profiles)}")
         runs = self.active.runs.keys()
-        groups = (self.train, self.finetune, self.distil, self.finetune_distil)
+        groups = (self.train, self.finetune, self.distill, self.finetune_distill)
         trained = set().union(*groups)
         for name in trained:
             if name not in runs:
@@ -144,12 +144,12 @@ class Params(Section):
             if base not in self._starts(name):
                 raise ValueError(f"run {name!r}: no part of it starts from artifacts/{base}; set init or parts")
         self._check_order()
-        for name in set().union(self.train, self.finetune, self.distil, self.finetune_distil):
+        for name in set().union(self.train, self.finetune, self.distill, self.finetune_distill):
             # Of other sources DVC does not know: it would neither make them first nor see that they changed.
             for source in sorted(self._starts(name) & present - {self.bases.get(name)}):
                 raise ValueError(
                     f"run {name!r} starts from artifacts/{source}, which is made here: name that as its base under "
-                    "finetune or finetune_distil"
+                    "finetune or finetune_distill"
                 )
 
     def _check_order(self) -> None:
@@ -172,7 +172,7 @@ class Params(Section):
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""
-        others = self.finetune | self.distil | self.finetune_distil
+        others = self.finetune | self.distill | self.finetune_distill
         given = self.train | {name: each.family for name, each in others.items()}
         groups = {", ".join(GROUPS): given, "deploy": self.deploy, "evaluate": self.evaluate}
         for where, families in groups.items():
@@ -216,19 +216,19 @@ class Params(Section):
                 )
             if not is_distillation and objective == "distilled":
                 raise ValueError(
-                    f"run {name!r} has the objective 'distilled' and no teacher; name one under distil, as "
-                    f"{name}: {{teacher: <run>}}, or under finetune_distil"
+                    f"run {name!r} has the objective 'distilled' and no teacher; name one under distill, as "
+                    f"{name}: {{teacher: <run>}}, or under finetune_distill"
                 )
 
     @property
     def teachers(self) -> dict[str, str]:
         """run -> what it learns from."""
-        return {name: each.teacher for name, each in (self.distil | self.finetune_distil).items()}
+        return {name: each.teacher for name, each in (self.distill | self.finetune_distill).items()}
 
     @property
     def bases(self) -> dict[str, str]:
         """run -> what it, or a part of it, starts from."""
-        return {name: each.base for name, each in (self.finetune | self.finetune_distil).items()}
+        return {name: each.base for name, each in (self.finetune | self.finetune_distill).items()}
 
     @property
     def unlisted(self) -> list[str]:

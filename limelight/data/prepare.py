@@ -21,12 +21,12 @@ from limelight.data.manifest import Sample
 from limelight.data.names import composed, without_suffix
 from limelight.data.splits import assign_splits
 from limelight.data.threads import in_threads
-from limelight.foundation.class_names import checked_classes, folded
 from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_companion, same_proportions
 from limelight.imaging.images import image_size, read_companion, read_image
 from limelight.imaging.masks import decode_mask
+from limelight.models.class_names import checked_classes, folded
 from limelight.models.inputs import Size
 
 MAX_REJECTED = 0.05

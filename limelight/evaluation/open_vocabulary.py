@@ -24,7 +24,6 @@ from limelight.evaluation.levels import LEVELS
 from limelight.evaluation.plots import plot_confusion
 from limelight.evaluation.scored import Datasets, Examples
 from limelight.evaluation.tiles import Tile, tile
-from limelight.foundation.class_names import folded
 from limelight.foundation.csv_text import to_csv
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png
@@ -33,6 +32,7 @@ from limelight.imaging.images import read_image
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.segment import Segmentation
 from limelight.media.labels import tinted
+from limelight.models.class_names import folded
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from limelight.foundation.class_names import checked_classes, in_template
 from limelight.inference.predictor import Predictor
 from limelight.inference.segment import BACKGROUND, Segmentation, segmentation
+from limelight.models.class_names import checked_classes, in_template
 
 
 class OpenVocabularyPredictor(Predictor[Segmentation]):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from limelight.champions.record import champions
-from limelight.foundation.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import JPEG
 from limelight.imaging.extensions import EXTENSIONS
@@ -24,6 +23,7 @@ from limelight.media.sources import check_link
 from limelight.media.suffixes import UNSUPPORTED
 from limelight.media.video.formats import is_video
 from limelight.models.card import Card, Policy
+from limelight.models.class_names import checked_classes
 from limelight.predict.styles import LABEL_KINDS, LabelStyle, Style
 from limelight.predict.weights import choose_weights
 

@@ -182,7 +182,7 @@ def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None,
     if run.objective.name != "distilled":
         return None, None, None
     if name is None:
-        raise UserError("it has no teacher; name one under 'distil' in params.yaml, or set another objective")
+        raise UserError("it has no teacher; name one under 'distill' in params.yaml, or set another objective")
     network, card = load_weights(ARTIFACTS / name)
     size, classes, flip = run.objective.teacher_size, run.objective.teacher_classes, run.objective.teacher_flip
     try:

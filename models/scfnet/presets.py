@@ -46,7 +46,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "samples": {"labelled": [], "unlabelled": ["unlabelled"]},
         "objective": {
             "name": "distilled",
-            "distil": "dice",
+            "teacher_loss": "dice",
             "label_weight": 0.0,
             "loss": "dice-boundary",
             "level_weights": _SCFNET_LEVELS,

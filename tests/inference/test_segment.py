@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from limelight.foundation.class_names import checked_classes
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import load, predictor_class
 from limelight.inference.open_vocabulary import OpenVocabularyPredictor
 from limelight.inference.saliency import SaliencyPredictor
+from limelight.models.class_names import checked_classes
 from limelight.models.registry import create_model
 from limelight.models.weights import read_card, save_weights
 from tests.tolerance import assert_agree

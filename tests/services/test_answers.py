@@ -19,7 +19,7 @@ from limelight import __version__
 from limelight.services.answers import LOG, Answers, Failures, printable
 from limelight.services.cors import Cors, as_origin
 from limelight.services.saliency import Limelight
-from limelight.services.wishes import KINDS, NAMES
+from limelight.services.video_request import KINDS, NAMES
 
 ALLOWED = "https://app.example"
 

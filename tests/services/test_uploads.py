@@ -11,7 +11,7 @@ from limelight.deploy.merged import save_deployed
 from limelight.imaging.encoding import write_png
 from limelight.models.weights import load_weights
 from limelight.services import open_vocabulary, saliency
-from limelight.services.places import Places
+from limelight.services.concurrency import Slots
 from limelight.services.uploads import MAX_NOTES_CHARS, as_header, notes_header
 
 
@@ -71,7 +71,7 @@ def test_a_picture_for_which_no_place_becomes_free_is_503(
     service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert answer_of(service, tmp_path).status_code == 200
-    monkeypatch.setattr(service, "_PLACES", Places(0, patience=0.01))
+    monkeypatch.setattr(service, "_SLOTS", Slots(0, patience=0.01))
     answer = answer_of(service, tmp_path)
     assert answer.status_code == 503
     assert "earlier pictures are still being worked on" in json.loads(answer.body)["error"]

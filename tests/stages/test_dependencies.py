@@ -44,7 +44,11 @@ def test_what_is_exempt_is_there(pipeline: ModuleType) -> None:
 
 def test_imports_are_found_wherever_they_stand(pipeline: ModuleType) -> None:
     imported = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "stages/evaluate.py")}
-    assert {"limelight/config/__init__.py", "limelight/reporting/evaluate.py", "limelight/journal.py"} <= imported
+    assert {
+        "limelight/config/__init__.py",
+        "limelight/reporting/evaluate.py",
+        "limelight/tracking/journal.py",
+    } <= imported
     typed = {file.relative_to(ROOT).as_posix() for file in pipeline.imported(ROOT / "limelight/tasks/saliency.py")}
     assert "limelight/data/manifest.py" not in typed  # for type checkers alone
     code = pipeline.code_of("limelight.stages.train")

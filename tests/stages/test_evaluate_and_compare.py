@@ -44,7 +44,7 @@ def params(tmp_path, monkeypatch) -> Params:
         {
             "profile": "small",
             "train": {"big": "scfnet"},
-            "distil": {"tiny": {"family": "sdnet", "teacher": "big"}},
+            "distill": {"tiny": {"family": "sdnet", "teacher": "big"}},
             "deploy": {"tiny": "sdnet"},
             "evaluate": {"tiny": "sdnet", "tiny-deploy": "sdnet"},
             "tracking": {"enabled": False},

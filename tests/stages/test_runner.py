@@ -47,6 +47,6 @@ def test_a_run_that_no_section_lists_is_said(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == ""
     runner.check(params(rule, student=STUDENT, later=STUDENT))
     assert capsys.readouterr().err == (
-        "warning: profiles.demo.runs: no stage trains later; list them under one of train, finetune, distil, "
-        "finetune_distil, or remove them\n"
+        "warning: profiles.demo.runs: no stage trains later; list them under one of train, finetune, distill, "
+        "finetune_distill, or remove them\n"
     )

@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "project").mkdir()
     evaluated = {NAME: "scfnet", MINE: "sdnet"}
     return copy_checkout(
-        tmp_path / "project", train={}, distil={}, deploy={}, imported=[NAME, MINE], evaluate=evaluated
+        tmp_path / "project", train={}, distill={}, deploy={}, imported=[NAME, MINE], evaluate=evaluated
     )
 
 

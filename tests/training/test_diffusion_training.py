@@ -103,7 +103,7 @@ TREE = {
         for name, family in families({name: ALONE[name] for name in STARTS}).items()
     },
     "imported": ["legacy", "words"],
-    "distil": taught(RUNS, TEACHERS),
+    "distill": taught(RUNS, TEACHERS),
     "tracking": {"enabled": False},
     "profiles": {"tiny": profile(RUNS)},
 }
@@ -166,7 +166,7 @@ def test_options_of_the_weights_that_a_run_starts_from_hold_on(tmp_path: Path) -
     torch.manual_seed(0)
     save_weights(tmp_path / "start", create_model("diffsod-tiny", gain=20.0), name="diffsod-tiny")
     runs = {"on": {**RUN, "epochs": 1, "parts": {}, "init": str(tmp_path / "start")}}
-    groups = {"train": families(runs), "finetune": {}, "distil": {}}
+    groups = {"train": families(runs), "finetune": {}, "distill": {}}
     params = Params.model_validate({**TREE, **groups, "profiles": {"tiny": profile(runs)}})
     train.run(params, "on")
     assert load_weights("artifacts/on")[0].gain == 20.0

@@ -80,7 +80,7 @@ def test_a_teacher_sees_pictures_and_finishes_maps_as_its_card_says() -> None:
     ("loss", "label_weight", "labels"), [("dice", 0.0, False), ("bce", 0.0, False), ("dice", 0.5, True)]
 )
 def test_the_student_learns(loss: str, label_weight: float, labels: bool, teacher: ToyNetwork, tmp_path: Path):
-    settings = {"distil": loss, "label_weight": label_weight, "level_weights": [1, 0.5]}
+    settings = {"teacher_loss": loss, "label_weight": label_weight, "level_weights": [1, 0.5]}
     run = toy_run(epochs=10, samples={"unlabelled": ["unlabelled"]}, objective={"name": "distilled"})
     samples = toy_samples(tmp_path, 8, "unlabelled", labelled=False) + (toy_samples(tmp_path, 4) if labels else [])
     before = weights(teacher)
@@ -99,7 +99,7 @@ def test_the_student_learns(loss: str, label_weight: float, labels: bool, teache
     assert equal(weights(teacher), before)
     assert all(parameter.grad is None for parameter in teacher.parameters())
     if labels:
-        mixed = (1 - label_weight) * history.last["distil"] + label_weight * history.last["labels"]
+        mixed = (1 - label_weight) * history.last["teacher"] + label_weight * history.last["labels"]
         assert history.last["loss"] == pytest.approx(mixed, rel=1e-5)
 
 

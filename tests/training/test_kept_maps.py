@@ -76,7 +76,7 @@ def taught(teacher: Network, run: Run, maps: Path, *, size: int | None = None, f
 
 
 def run_of(**settings: object) -> Run:
-    return toy_run(objective={"name": "distilled", "distil": "bce", "teacher_maps": "once"}, **settings)
+    return toy_run(objective={"name": "distilled", "teacher_loss": "bce", "teacher_maps": "once"}, **settings)
 
 
 def trained(learner: Distilled, run: Run, samples: list[Sample], folder: Path) -> History:

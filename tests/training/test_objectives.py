@@ -57,7 +57,7 @@ def test_whatever_answers_with_maps_can_teach(tmp_path: Path) -> None:
 
     samples = toy_samples(tmp_path, 3)
     maps = {sample.sample_id: torch.full((1, 32, 32), number / 2) for number, sample in enumerate(samples)}
-    objective = toy_run(objective={"name": "distilled", "distil": "bce"}).objective
+    objective = toy_run(objective={"name": "distilled", "teacher_loss": "bce"}).objective
     learner = make_learner(objective, toy_network(dropout=0.0), epochs=1, teacher=Stored()).train()
     assert not learner.teacher.training and learner.unlabelled
     (batch,) = evaluation_batches(samples, 32, 3, inputs=learner.inputs)

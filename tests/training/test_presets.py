@@ -33,7 +33,7 @@ def test_kd_scfnet_full_supervision():
 def test_kd_scfnet_distillation_uses_no_labels():
     run = Run.model_validate(with_preset({"model": "scfnet-mobilenetv3", "preset": "scfnet-kd"}, "here"))
     assert (run.samples.labelled, run.samples.unlabelled) == ([], ["unlabelled"])
-    assert (run.objective.distil, run.objective.label_weight) == ("dice", 0.0)
+    assert (run.objective.teacher_loss, run.objective.label_weight) == ("dice", 0.0)
     assert (run.epochs, run.batch.size, run.optimiser.lr) == (69, 128, 0.064)
 
 

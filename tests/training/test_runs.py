@@ -48,7 +48,7 @@ TREE = {
     "device": "cpu",
     "train": {"teacher": "scfnet"},
     "finetune": {"again": {"family": "scfnet", "base": "teacher"}},
-    "distil": {"student": {"family": "scfnet", "teacher": "teacher"}},
+    "distill": {"student": {"family": "scfnet", "teacher": "teacher"}},
     "tracking": {"enabled": False},
     "profiles": {
         "tiny": {
@@ -122,7 +122,7 @@ def test_the_card_says_what_it_was_trained_on(project: Path):
     assert again.trained_on == teacher.trained_on * 2
     assert tuple(cards[name].architecture.modalities for name in ("teacher", "again")) == (("rgb",), ("rgb", "rgbd"))
     assert f"taught by teacher (scfnet-mobilenetv3, sha256 {teacher.sha256[:12]})" in student.source
-    assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"distil", "labels"}
+    assert read_json(project / "artifacts/student/history.json")["epochs"][0].keys() >= {"teacher", "labels"}
 
 
 def test_the_card_has_the_licences_and_data_of_all_that_it_was_made_from(project: Path, tmp_path: Path):
@@ -218,8 +218,8 @@ def test_mistakes_are_said_in_one_line(project: Path, monkeypatch: pytest.Monkey
         UserError, match=r"no run 'nobody' under profiles.tiny.runs; there are: teacher, again, student"
     ):
         train.run(changed(), "nobody")
-    untaught = changed().model_copy(update={"distil": {}})
-    with pytest.raises(UserError, match=r"run 'student': it has no teacher; name one under 'distil'"):
+    untaught = changed().model_copy(update={"distill": {}})
+    with pytest.raises(UserError, match=r"run 'student': it has no teacher; name one under 'distill'"):
         distill.run(untaught, "student")
     with pytest.raises(UserError, match=r"no sample has the split 'tset'; .* has the splits train, unlabelled, val"):
         train.run(changed(samples={"labelled": ["tset"]}), "teacher")

@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "device": "cpu",
         "train": {},
         "imported": ["net"],
-        "distil": {name: {"family": "sdnet", "teacher": "net"} for name in runs},
+        "distill": {name: {"family": "sdnet", "teacher": "net"} for name in runs},
         "tracking": {"enabled": False},
         "profiles": {"tiny": {"data": {"datasets": [{"name": "toy", "path": "toy"}]}, "runs": runs}},
     }

@@ -58,13 +58,13 @@ class Distilled(Supervised):
     def forward(self, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The distillation loss, a mean over all samples, mixed with the label loss if `label_weight` is not 0.
 
-        Parts: 'distil' and 'labels', unweighted, where the two are mixed.
+        Parts: 'teacher' and 'labels', unweighted, where the two are mixed.
         """
         logits = self.network.logits(batch.inputs)
-        loss = make_loss(self.settings.distil, epoch=epoch, epochs=self.epochs)
-        distil = deep_supervision(loss, logits, self.teacher.targets(batch), self.settings.level_weights)
+        loss = make_loss(self.settings.teacher_loss, epoch=epoch, epochs=self.epochs)
+        taught = deep_supervision(loss, logits, self.teacher.targets(batch), self.settings.level_weights)
         weight = self.settings.label_weight
         if weight == 0:
-            return distil, {}
+            return taught, {}
         labels = self.label_loss(logits, batch, epoch)
-        return (1 - weight) * distil + weight * labels, {"distil": distil, "labels": labels}
+        return (1 - weight) * taught + weight * labels, {"teacher": taught, "labels": labels}

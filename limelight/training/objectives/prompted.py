@@ -16,10 +16,10 @@ from limelight.data.classes import VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.evaluation.confusion import Confusion, confusion_matrix, label_map, mean_iou
-from limelight.foundation.class_names import folded
 from limelight.foundation.errors import UserError
 from limelight.models.base import Network
 from limelight.models.card import Card
+from limelight.models.class_names import folded
 from limelight.models.losses.bce_iou import bce_iou
 from limelight.training.learner import Learner
 

@@ -16,8 +16,8 @@ _ENDED: ContextVar[threading.Event | None] = ContextVar("ended", default=None)
 
 @asynccontextmanager
 async def awaited(receive: Receive) -> AsyncIterator[Receive]:
-    """Watch over a request whose body has been received: `Places` gives none away after its client has gone, or
-    after the block has been left.
+    """Watch over a request whose body has been received: `Slots` gives none to it after its client has gone, or after
+    the block has been left.
 
     Yields:
         What receives its further messages within the block.
@@ -40,14 +40,14 @@ async def awaited(receive: Receive) -> AsyncIterator[Receive]:
         watching.cancel()
 
 
-class Places:
-    """Places for pictures in work.
+class Slots:
+    """Slots for pictures in work.
 
     BentoML has threads for as many, but gives the thread of a request that took too long to the next, while it goes on:
     pictures would pile up, each slower than the one before.
 
     Args:
-        count: of places.
+        count: how many there are.
         patience: seconds that a picture waits for one.
     """
 
@@ -55,8 +55,8 @@ class Places:
         self._free, self._patience = threading.Semaphore(count), patience
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a place.
+    def hold(self) -> Iterator[None]:
+        """Hold one of them.
 
         Raises:
             Refusal: 503, none became free. 400, nobody waits for this picture any more: to compute it nevertheless

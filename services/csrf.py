@@ -12,7 +12,7 @@ _OTHERS = ("cross-site", "same-site")
 """What browsers say in Sec-Fetch-Site of pages of other origins; programs say nothing."""
 
 
-class OwnSite:
+class CsrfProtection:
     """Refuses what pages of other origins post, with 403, unless they are among those that CORS admits.
 
     Without CORS they could not read the answer, but have pictures and videos decoded and computed.

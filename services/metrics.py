@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _UPGRADED = 101
 
 
-class Counted:
+class RequestMetrics:
     """ASGI middleware that counts requests by their answers' status (101 = a WebSocket), and those in progress."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""Places for pictures in work, and who may ask for them."""
+"""Slots for pictures in work, and who may ask for them."""
 
 import concurrent.futures
 import socket
@@ -14,18 +14,18 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from limelight.services.concurrency import Slots
+from limelight.services.csrf import CsrfProtection
 from limelight.services.forms import Refusal
 from limelight.services.guard import Guard
-from limelight.services.places import Places
-from limelight.services.site import OwnSite
 from tests.services.running import running
 
 
-def test_no_more_are_in_work_than_there_are_places() -> None:
-    places, entered, leave = Places(2, patience=0.1), threading.Semaphore(0), threading.Event()
+def test_no_more_are_in_work_than_there_are_slots() -> None:
+    slots, entered, leave = Slots(2, patience=0.1), threading.Semaphore(0), threading.Event()
 
     def work() -> None:
-        with places.one():
+        with slots.hold():
             entered.release()
             leave.wait(30)
 
@@ -33,13 +33,13 @@ def test_no_more_are_in_work_than_there_are_places() -> None:
     for thread in threads:
         thread.start()
         assert entered.acquire(timeout=30)
-    with pytest.raises(Refusal, match="earlier pictures are still being worked on") as refused, places.one():
-        raise AssertionError("a third place")
+    with pytest.raises(Refusal, match="earlier pictures are still being worked on") as refused, slots.hold():
+        raise AssertionError("a third slot")
     assert refused.value.status == 503
     leave.set()
     for thread in threads:
         thread.join(30)
-    with places.one(), places.one():
+    with slots.hold(), slots.hold():
         pass
 
 
@@ -49,7 +49,7 @@ class Work:
     def __init__(self) -> None:
         self.computed: list[str] = []
         self.arrived, self.left, self.go = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
-        self._places = Places(1, patience=30)
+        self._slots = Slots(1, patience=30)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         status = await anyio.to_thread.run_sync(self._compute, scope["path"])
@@ -58,7 +58,7 @@ class Work:
     def _compute(self, path: str) -> int:
         self.arrived.release()
         try:
-            with self._places.one():
+            with self._slots.hold():
                 self.computed.append(path)
                 assert self.go.wait(30)
             return 200
@@ -127,7 +127,7 @@ async def test_pages_of_other_sites_may_not_post(
 ) -> None:
     inner = Starlette(routes=[Route("/predict", lambda _: PlainTextResponse("done"), methods=["GET", "POST"])])
     headers = {name: value for name, value in (("sec-fetch-site", site), ("origin", origin)) if value}
-    transport = httpx.ASGITransport(OwnSite(inner, origins))
+    transport = httpx.ASGITransport(CsrfProtection(inner, origins))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:3000") as client:
         answer = await client.post("/predict", headers=headers)
         assert answer.status_code == status

@@ -31,7 +31,7 @@ def schemas(formats: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class VideoRequest:
     """The texts of a request, checked one by one; `style` and `stream` check whether they fit together.
 
     Raises:
