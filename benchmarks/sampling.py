@@ -184,7 +184,7 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
         for name in names
         for sample in [one for one in samples if one.dataset == name][: -(-images // len(names))]
     ]
-    seen = {"mean": card.prepare.mean, "std": card.prepare.std, "inputs": card.architecture.inputs}
+    seen = {"normalisation": card.prepare.normalisation, "inputs": card.architecture.inputs}
     return evaluation_batches(chosen, card.prepare.size[0], BATCH, **seen)
 
 

@@ -5,7 +5,7 @@ so that no code checks which family a network is of.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -35,6 +35,16 @@ GuidedRadius = Annotated[int, Field(ge=0, le=32)]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+class Normalisation(NamedTuple):
+    """What is subtracted from a picture's pixels, and what they are then divided by."""
+
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+
+IMAGENET = Normalisation()
 
 
 def companions_of(modalities: Sequence[str]) -> tuple[str, ...]:
@@ -89,6 +99,10 @@ class Prepare(Section):
     companions: Literal["spread", "stored"] = Field(
         default="spread", description="spread: scaled to the whole of [0, 1]; stored: as the share of the file's range"
     )
+
+    @property
+    def normalisation(self) -> Normalisation:
+        return Normalisation(self.mean, self.std)
 
 
 class Finish(Section):

@@ -19,7 +19,7 @@ from limelight.data.batches.plans import Plan, groups_of, plans, training_sizes
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, Decoded, SampleStore, shrink
 from limelight.data.windows import evaluation_windows, training_windows
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
+from limelight.models.card import IMAGENET, Normalisation
 from limelight.models.inputs import WITH_COMPANION, Input
 
 OVERSIZE = 1.25
@@ -36,11 +36,8 @@ def epoch_batches(
     world: int = 1,
     start: int = 0,
     device: torch.device | str = "cpu",
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
+    normalisation: Normalisation = IMAGENET,
     inputs: Sequence[Input] = WITH_COMPANION,
-    frames: int = 1,
-    stride: int = 1,
     maps: Path | None = None,
 ) -> Generator[Batch]:
     """Yield one epoch's augmented training batches, prefetched by a thread (`compute.workers` = 0) or by processes.
@@ -50,13 +47,13 @@ def epoch_batches(
 
     Args:
         samples: all of them. Those with a mask count as labelled unless their split is one of `samples.unlabelled`.
+        run: its settings; a batch has `batch.size` windows of `samples.frames`.
         epoch: from 0.
         rank, world: this process's rank, and the number of processes.
         start: batches of this epoch to skip, since they are done already.
         device: where the batches will be used; for a GPU they are in pinned memory.
-        mean, std: the model card's normalisation, per channel of RGB in [0, 1].
+        normalisation: the model card's.
         inputs: what the batches must hold, see `Learner.inputs`.
-        frames, stride: of windows, see `limelight.data.windows`; a batch has `batch.size` windows.
         maps: folder of a teacher's maps, which are augmented as the masks are.
 
     Raises:
@@ -64,14 +61,14 @@ def epoch_batches(
             one clip differ in size.
     """
     samples = tuple(samples)
-    windows = training_windows(samples, frames, stride)
+    windows = training_windows(samples, run.samples.frames, run.samples.stride)
     firsts = [samples[window[0]] for window in windows]
     planned = islice(plans(groups_of(firsts, run), run, seed, epoch, rank, world), start, None)
     workers = run.compute.workers
     share = max(workers, 1)  # each worker has its own cache
     store = _store(samples, round(OVERSIZE * max(training_sizes(run))), (run.compute.cache_mb << 20) // share, maps)
     unlabelled = frozenset(run.samples.unlabelled)
-    maker = BatchMaker(store, tuple(windows), unlabelled, mean, std, tuple(inputs), tuple(run.augment))
+    maker = BatchMaker(store, tuple(windows), unlabelled, normalisation, tuple(inputs), tuple(run.augment))
     pin = torch.device(device).type == "cuda"
     return from_workers(maker, planned, workers, pin) if workers else from_thread(maker, planned, pin)
 
@@ -85,8 +82,7 @@ def evaluation_batches(
     world: int = 1,
     device: torch.device | str = "cpu",
     cache_mb: int = 512,
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
+    normalisation: Normalisation = IMAGENET,
     inputs: Sequence[Input] = WITH_COMPANION,
     frames: int = 1,
     stride: int = 1,
@@ -99,7 +95,8 @@ def evaluation_batches(
         batch_size: windows in a batch, all of one length; the last window of a clip may have another.
         rank, world: process `rank` of `world` takes every `world`-th window.
         cache_mb: limit of the resized images cached for the next call with the same samples and size.
-        device, mean, std, inputs, frames, stride: as in `epoch_batches`.
+        device, normalisation, inputs: as in `epoch_batches`.
+        frames, stride: of windows, see `limelight.data.windows`.
 
     Raises:
         UserError: a file is missing or damaged; names the sample.
@@ -111,7 +108,7 @@ def evaluation_batches(
     place = {index: at for at, index in enumerate(own)}
     store = _evaluation_store(tuple(samples[index] for index in own), cached_size, cache_mb << 20)
     moved = tuple(tuple(place[index] for index in window) for window in windows)
-    maker = BatchMaker(store, moved, frozenset(), mean, std, tuple(inputs))
+    maker = BatchMaker(store, moved, frozenset(), normalisation, tuple(inputs))
     alike = (list(group) for _, group in groupby(range(len(windows)), key=lambda at: len(windows[at])))
     parts = (group[at : at + batch_size] for group in alike for at in range(0, len(group), batch_size))
     planned = (Plan(tuple(part), size, ()) for part in parts)

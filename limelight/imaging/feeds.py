@@ -13,7 +13,7 @@ import numpy as np
 from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_companion, spread
 from limelight.imaging.geometry import RESIZE
-from limelight.models.card import MODALITIES, Card, Prepare, Triple
+from limelight.models.card import MODALITIES, Card, Normalisation, Prepare
 from limelight.models.inputs import Input, Size, Source
 
 Feeds = dict[str, np.ndarray]
@@ -97,7 +97,7 @@ MAKERS: Mapping[Source, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.nd
 """Input source -> its builder. A new kind of input needs an entry here."""
 
 
-def levels(mean: Triple, std: Triple, contrast: float = 1.0, brightness: float = 0.0) -> np.ndarray:
+def levels(normalisation: Normalisation, contrast: float = 1.0, brightness: float = 0.0) -> np.ndarray:
     """Tabulate the network's input for each of the 256 values of a channel.
 
     Returns:
@@ -106,7 +106,8 @@ def levels(mean: Triple, std: Triple, contrast: float = 1.0, brightness: float =
     value = np.arange(256, dtype=np.float32)[:, None] / 255
     if (contrast, brightness) != (1.0, 0.0):
         value = np.clip(value * np.float32(contrast) + np.float32(brightness), 0, 1)
-    return ((value - np.array(mean, np.float32)) / np.array(std, np.float32))[None]
+    mean, std = np.array(normalisation, np.float32)
+    return ((value - mean) / std)[None]
 
 
 # --------------------------------------------------------------------------------------------------------- of pictures
@@ -148,9 +149,9 @@ def largest_value(image_HW3: np.ndarray, size: Size, prepare: Prepare) -> int:
 def _table(row: Row, size: Size, prepare: Prepare, maximum: int | None) -> np.ndarray:
     """Tabulate the network's input for each value of this picture; see `levels`."""
     if prepare.divide_by == "range":
-        return levels(prepare.mean, prepare.std)
+        return levels(prepare.normalisation)
     largest = int(row(size).image_HW3.max()) if maximum is None else maximum
-    return levels(prepare.mean, prepare.std, contrast=255 / max(largest, 1))
+    return levels(prepare.normalisation, contrast=255 / max(largest, 1))
 
 
 def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> Row:

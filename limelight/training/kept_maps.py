@@ -19,7 +19,7 @@ from limelight.data.teacher_maps import map_path
 from limelight.foundation.errors import UserError
 from limelight.foundation.progress import track
 from limelight.imaging.kept import write_map
-from limelight.models.card import Triple
+from limelight.models.card import Normalisation
 from limelight.training.teacher import NetworkTeacher, Teacher
 
 _BATCH = 8
@@ -46,7 +46,9 @@ class KeptMaps(Teacher):
         self.teacher: NetworkTeacher | None = teacher
         self.folder = self.maps = maps
 
-    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, normalisation: Normalisation
+    ) -> None:
         teacher, self.teacher = self.teacher, None
         assert teacher is not None, "it is called once"
         missing = {sample.sample_id: sample for sample in samples if not map_path(self.folder, sample).is_file()}
@@ -57,7 +59,7 @@ class KeptMaps(Teacher):
             if run.compute.channels_last:
                 teacher.to(memory_format=torch.channels_last)
             own = tuple(missing.values())[rank::world]
-            with closing(_batches(teacher, own, teacher.side or run.size.input, device, mean, std)) as batches:
+            with closing(_batches(teacher, own, teacher.side or run.size.input, device, normalisation)) as batches:
                 total = -(-len(missing) // world)
                 made = _maps(teacher, batches, accelerator)
                 for sample_id, probability_HW in track(made, total, "making the teacher's maps"):
@@ -70,12 +72,12 @@ class KeptMaps(Teacher):
 
 
 def _batches(
-    teacher: NetworkTeacher, samples: tuple[Sample, ...], side: int, device: torch.device, mean: Triple, std: Triple
+    teacher: NetworkTeacher, samples: tuple[Sample, ...], side: int, device: torch.device, normalisation: Normalisation
 ) -> Generator[Batch]:
     """Yield whole pictures stretched to side x side, in order, with their companions as the teacher's card says."""
     store = SampleStore(samples, lambda decoded: decoded, capacity=0, companions=teacher.companions)
     windows = tuple((index,) for index in range(len(samples)))
-    maker = BatchMaker(store, windows, frozenset(), mean, std, teacher.inputs)
+    maker = BatchMaker(store, windows, frozenset(), normalisation, teacher.inputs)
     step, places = 1 if teacher.single_rows or teacher.steps else _BATCH, range(len(samples))
     plans = (Plan(tuple(places[at : at + step]), side, ()) for at in places[::step])
     return from_thread(maker, plans, device.type == "cuda")

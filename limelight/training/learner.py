@@ -11,7 +11,7 @@ from limelight.config import Labels, Run
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.models.base import Network
-from limelight.models.card import Card, Triple
+from limelight.models.card import Card, Normalisation
 from limelight.models.inputs import Input
 from limelight.training.validation import share_buffers, validate
 
@@ -59,7 +59,9 @@ class Learner(nn.Module):
         """Folder of a teacher's maps that the loader reads with the training samples."""
         return None
 
-    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, normalisation: Normalisation
+    ) -> None:
         """Do what is done once, before the training; see `limelight.training.teacher.Teacher.prepare`."""
 
     # ------------------------------------------------------------------------------------------------------- learning

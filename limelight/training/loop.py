@@ -25,7 +25,7 @@ from limelight.foundation.errors import UserError, raising_shortage
 from limelight.foundation.progress import Advance
 from limelight.foundation.progress import progress as show_progress
 from limelight.models.base import Network
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Triple
+from limelight.models.card import IMAGENET, Normalisation
 from limelight.training.checkpoints import Checkpoints, Progress, Stateful
 from limelight.training.device import (
     describe,
@@ -55,8 +55,7 @@ def fit(
     folder: Path,
     seed: int,
     device: str = "auto",
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
+    normalisation: Normalisation = IMAGENET,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
     """Train `learner.network` in place; afterwards it is the network to keep: the averaged one with `optimiser.ema`,
@@ -71,7 +70,7 @@ def fit(
         samples: labelled and unlabelled ones together.
         validation: scored every `compute.validate_every` epochs and after the last; may be empty.
         folder: holds the resume state; its name is this training's `state_key`.
-        mean, std: the images' normalisation, per channel of RGB in [0, 1].
+        normalisation: the images'.
         on_epoch: called in the first process with the history so far; once more for an epoch right after which the
             training was killed.
 
@@ -84,7 +83,7 @@ def fit(
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     with deterministic(accelerator.device), raising_shortage(_memory_advice(learner, run)):
-        learner.prepare(samples, run, accelerator, mean, std)
+        learner.prepare(samples, run, accelerator, normalisation)
     with (
         deterministic(accelerator.device),
         interruptible() as interruption,
@@ -92,7 +91,7 @@ def fit(
     ):
         windows = len(training_windows(samples, run.samples.frames, run.samples.stride))
         training = _begin(learner, run, windows, folder, seed, accelerator, interruption)
-        training.mean, training.std = mean, std
+        training.normalisation = normalisation
         with training.progress_bar() as advance:
             while training.at.epoch < run.epochs:
                 training.run_epoch(samples, advance)
@@ -181,8 +180,7 @@ class _Training:
     """Number per epoch and process."""
     interruption: Interruption
     at: Progress = field(default_factory=Progress)
-    mean: Triple = IMAGENET_MEAN
-    std: Triple = IMAGENET_STD
+    normalisation: Normalisation = IMAGENET
     ids: list[str] = field(default_factory=list)
     """Ids of the samples in the newest step."""
 
@@ -202,10 +200,7 @@ class _Training:
             start=self.at.step * self.run.batch.accumulate,
             device=self.accelerator.device,
             inputs=self.learner.inputs,
-            mean=self.mean,
-            std=self.std,
-            frames=self.run.samples.frames,
-            stride=self.run.samples.stride,
+            normalisation=self.normalisation,
             maps=self.learner.maps,
         )
         with closing(batches):
@@ -277,8 +272,7 @@ class _Training:
             device=self.accelerator.device,
             cache_mb=self.run.compute.cache_mb,
             inputs=self.learner.inputs,
-            mean=self.mean,
-            std=self.std,
+            normalisation=self.normalisation,
             frames=self.run.samples.frames,
             stride=self.run.samples.stride,
         )

@@ -13,11 +13,12 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.manifest import Sample
 from limelight.foundation.files import atomic_path
 from limelight.imaging.encoding import write_png
-from limelight.models.card import Triple
+from limelight.models.card import Normalisation
 from limelight.training.history import History
 from limelight.training.learner import Learner
 
 ROWS, TILE = 6, 160
+_NONE = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def draw_curves(history: History, path: Path, title: str) -> None:
@@ -48,19 +49,19 @@ def draw_curves(history: History, path: Path, title: str) -> None:
 
 
 def draw_samples(
-    learner: Learner, samples: Sequence[Sample], size: int, path: Path, *, mean: Triple, std: Triple
+    learner: Learner, samples: Sequence[Sample], size: int, path: Path, normalisation: Normalisation
 ) -> None:
     """Draw image, mask and prediction of the first few samples, a row each, as a PNG, on the learner's device.
 
     Args:
         size: the network's input size, pixels.
-        mean, std: its normalisation.
+        normalisation: its pictures'.
     """
     device = next(learner.network.parameters()).device
     learner.eval()
     rows = []
-    normalised = evaluation_batches(samples[:ROWS], size, 1, mean=mean, std=std, inputs=learner.inputs)
-    plain = evaluation_batches(samples[:ROWS], size, 1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    normalised = evaluation_batches(samples[:ROWS], size, 1, normalisation=normalisation, inputs=learner.inputs)
+    plain = evaluation_batches(samples[:ROWS], size, 1, normalisation=_NONE)
     with closing(normalised), closing(plain), torch.inference_mode():
         for batch, picture in zip(normalised, plain, strict=True):
             probability_HW = learner.predict(batch.to(device))[0, 0].float().cpu().numpy()

@@ -8,7 +8,7 @@ from typing import Any
 from limelight.config import Run
 from limelight.data.manifest import Sample, manifest_hash
 from limelight.foundation.files import write_json
-from limelight.models.card import Card, Triple
+from limelight.models.card import Card, Normalisation
 from limelight.models.registry import entry
 from limelight.models.weights import save_weights
 from limelight.training.history import HEADLINES, History
@@ -54,19 +54,19 @@ def write_run(
 
 
 def write_report(
-    folder: Path, run: Run, learner: Learner, shown: Sequence[Sample], history: History, mean: Triple, std: Triple
+    folder: Path, run: Run, learner: Learner, shown: Sequence[Sample], history: History, normalisation: Normalisation
 ) -> None:
     """Write history.csv, metrics.json, curves.png and samples.png.
 
     Args:
         shown: samples whose first few are drawn.
-        mean, std: the images' normalisation.
+        normalisation: the images'.
     """
     history.write_csv(folder / "history.csv")
     best = {f"best_{key}": value for key, value in (history.best or {}).items() if key in ("epoch", *HEADLINES)}
     write_json(folder / "metrics.json", {**history.last, **best})
     draw_curves(history, folder / "curves.png", folder.name)
-    draw_samples(learner, shown, run.size.input, folder / "samples.png", mean=mean, std=std)
+    draw_samples(learner, shown, run.size.input, folder / "samples.png", normalisation)
 
 
 def validation_figures(history: History) -> dict[str, float]:

@@ -22,7 +22,7 @@ from limelight.inference.backends.backend import Backend
 from limelight.inference.plan import Request, plan
 from limelight.inference.runtimes import TORCH
 from limelight.models.base import Network
-from limelight.models.card import Card, Triple
+from limelight.models.card import Card, Normalisation
 from limelight.models.companion import fitted_channels
 from limelight.models.difference.option import from_plain
 from limelight.models.registry import create_model
@@ -60,13 +60,14 @@ def train(params: Params, name: str) -> History:
     taught = params.teachers.get(name)
     try:
         start = _start(run, params.seed)
-        teacher, teaching, use = _teacher(run, start, taught)
+        teaching = _teaching(run, start, taught)
+        teacher = teaching.teacher if teaching else None
         learner = make_learner(run.objective, start.network, epochs=run.epochs, teacher=teacher)
         samples = training_samples(run, learner)
     except UserError as error:
         raise UserError(f"run {name!r}: {error}") from error
     validation = validation_samples(run, learner, name)
-    key = _key(run, params.seed, start, use, [*samples, *validation])
+    key = _key(run, params.seed, start, teaching.depends_on if teaching else None, [*samples, *validation])
     began = time.monotonic()
     with tracked_run(params, "distill" if taught else "train", name, key=key) as tracker:
         tracker.log_params({"run": run.model_dump(mode="json"), "seed": params.seed, "teacher": taught})
@@ -78,20 +79,19 @@ def train(params: Params, name: str) -> History:
             folder=WORK / name / key,
             seed=params.seed,
             device=params.device,
-            mean=start.mean,
-            std=start.std,
+            normalisation=start.normalisation,
             on_epoch=lambda history: _log_epoch(tracker, history),
         )
         if os.environ.get("RANK", "0") == "0":
             learner.network.merge_adapters()
             source = f"run {name}, profile {params.profile}, seed {params.seed}{start.origin}"
-            if taught and teaching:
-                model, digest = teaching.architecture.model, teaching.provenance.sha256[:12]
+            if teaching:
+                model, digest = teaching.card.architecture.model, teaching.card.provenance.sha256[:12]
                 source += f", taught by {taught} ({model}, sha256 {digest})"
-            facts = {"mean": start.mean, "std": start.std, "source": source}
+            facts = {**start.normalisation._asdict(), "source": source}
             parts = list(start.parts.values())
             write_run(ARTIFACTS / name, run, learner, samples, history, facts, init=start.init, parts=parts)
-            write_report(REPORTS / name, run, learner, validation or samples, history, start.mean, start.std)
+            write_report(REPORTS / name, run, learner, validation or samples, history, start.normalisation)
             _log_results(tracker, name, samples, history, time.monotonic() - began)
             shutil.rmtree(WORK / name / key)
     return history
@@ -101,7 +101,7 @@ def _key(run: Run, seed: int, start: "_Start", use: list[Any] | None, used: list
     """Identify a training by all that its weights depend on: only the state of an equal one is continued.
 
     Args:
-        use: what the teacher's maps depend on, see `_teacher`.
+        use: what the teacher's maps depend on, see `_Teaching`.
         used: samples of the training and of its validation.
     """
     trees = manifest_trees()
@@ -123,8 +123,7 @@ class _Start:
     """The network as training begins, and where its weights are from."""
 
     network: Network
-    mean: Triple
-    std: Triple
+    normalisation: Normalisation
     init: Card | None = None
     """Card of the weights that the whole network starts from."""
     parts: dict[str, Card] = field(default_factory=dict)
@@ -145,7 +144,7 @@ def _start(run: Run, seed: int) -> _Start:
     init = None
     if run.init is None:
         network = create_model(run.model, **run.options)
-        mean, std = network.mean, network.std
+        normalisation = Normalisation(network.mean, network.std)
     else:
         source = weights_folder(run.init)
         loaded, init = load_weights(source)
@@ -154,7 +153,7 @@ def _start(run: Run, seed: int) -> _Start:
         state = from_plain(network, loaded.state_dict())
         state = fitted_channels(state, network.state_dict(), init.architecture.modalities, takes)
         load_strict(network, _neutral(network) | state, run.init)
-        mean, std = init.prepare.mean, init.prepare.std
+        normalisation = init.prepare.normalisation
     parts = {}
     for part, folder in run.parts.items():
         source_network, parts[part] = load_weights(weights_folder(folder))
@@ -162,7 +161,7 @@ def _start(run: Run, seed: int) -> _Start:
     if run.lora:
         network.add_adapters(**run.lora.model_dump())
     network.check_sizes([run.size.input, *run.size.training])
-    return _Start(network, mean, std, init, parts)
+    return _Start(network, normalisation, init, parts)
 
 
 def _neutral(network: Network) -> dict[str, Tensor]:
@@ -177,10 +176,20 @@ def _continued_options(run: Run, init: Card) -> dict[str, Any]:
     return {**(init.architecture.options if init.architecture.model == run.model else {}), **run.options}
 
 
-def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None, Card | None, list[Any] | None]:
-    """Load the teacher of a distilled run, its card, and what its maps depend on besides the run's settings."""
+@dataclass(frozen=True)
+class _Teaching:
+    """What a student learns from."""
+
+    teacher: Teacher
+    card: Card
+    depends_on: list[Any]
+    """All that its maps depend on besides the run's settings."""
+
+
+def _teaching(run: Run, start: _Start, name: str | None) -> _Teaching | None:
+    """Load the teacher of a distilled run; None for other objectives."""
     if run.objective.name != "distilled":
-        return None, None, None
+        return None
     if name is None:
         raise UserError("it has no teacher; name one under 'distill' in params.yaml, or set another objective")
     network, card = load_weights(ARTIFACTS / name)
@@ -188,17 +197,17 @@ def _teacher(run: Run, start: _Start, name: str | None) -> tuple[Teacher | None,
     try:
         backend, computed = _exported(run.objective.teacher_runtime, ARTIFACTS / name, card)
         teacher = NetworkTeacher(
-            network, card, mean=start.mean, std=start.std, size=size, classes=classes, flip=flip, backend=backend
+            network, card, normalisation=start.normalisation, size=size, classes=classes, flip=flip, backend=backend
         )
-        use = [*_use_of(card), *computed]
+        depends_on = [*_use_of(card), *computed]
         if run.objective.teacher_maps == "each-step":
-            return teacher, card, use
+            return _Teaching(teacher, card, depends_on)
         side = teacher.side or run.size.input
-        facts = [*_use_of(card), start.mean, start.std, side, classes, flip, *computed, RECIPE_VERSION]
+        facts = [*_use_of(card), *start.normalisation, side, classes, flip, *computed, RECIPE_VERSION]
         if backend is None and run.compute.precision != "fp32":
             facts.append(run.compute.precision)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return KeptMaps(teacher, WORK / "maps" / digest[:16]), card, use
+        return _Teaching(KeptMaps(teacher, WORK / "maps" / digest[:16]), card, depends_on)
     except UserError as error:
         raise UserError(f"teacher {name!r}: {error}") from error
 

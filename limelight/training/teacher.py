@@ -16,7 +16,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import complete
 from limelight.inference.backends.backend import Backend
 from limelight.models.base import Network
-from limelight.models.card import Card, Triple
+from limelight.models.card import Card, Normalisation
 from limelight.models.inputs import Input
 
 
@@ -32,12 +32,14 @@ class Teacher(nn.Module):
     maps: Path | None = None
     """Folder of maps that the loader is to read with the training samples."""
 
-    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, normalisation: Normalisation
+    ) -> None:
         """Do what is done once, before the training.
 
         Args:
             samples: of the training.
-            mean, std: the batches' normalisation.
+            normalisation: the batches'.
         """
 
     def targets(self, batch: Batch) -> Tensor:
@@ -55,7 +57,7 @@ class NetworkTeacher(Teacher):
     Args:
         network: frozen here.
         card: of its weights, for its normalisation and how it is to be used.
-        mean, std: the batches' own normalisation.
+        normalisation: the batches' own.
         size: height and width of its inputs, pixels; None = the batch's, rounded to what the network takes, or the only
             size that it takes.
         classes: prompts, for a network that takes prompts; empty = all classes that it learnt.
@@ -78,8 +80,7 @@ class NetworkTeacher(Teacher):
         network: Network,
         card: Card,
         *,
-        mean: Triple,
-        std: Triple,
+        normalisation: Normalisation,
         size: int | None,
         classes: Sequence[str],
         flip: bool = False,
@@ -108,7 +109,7 @@ class NetworkTeacher(Teacher):
         self.single_rows = not card.use.independent or backend is not None
         self.backend, self.all_inputs = backend, card.architecture.inputs
         # The batch is normalised for the student; x * scale + shift is what the teacher was trained on.
-        means, stds = torch.tensor([mean, card.prepare.mean]), torch.tensor([std, card.prepare.std])
+        means, stds = torch.tensor([normalisation, card.prepare.normalisation]).unbind(1)
         self.register_buffer("scale", (stds[0] / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", ((means[0] - means[1]) / stds[1]).view(3, 1, 1), persistent=False)
         self.register_buffer("own_mean", means[1].view(3, 1, 1), persistent=False)
@@ -121,7 +122,9 @@ class NetworkTeacher(Teacher):
                 prompt_KTC = network.encode_prompts([card.use.template.replace("{}", each) for each in classes])
         self.register_buffer("prompt_KTC", prompt_KTC, persistent=False)
 
-    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, normalisation: Normalisation
+    ) -> None:
         """Check that the batches' companions are those that it was trained on.
 
         Raises:

@@ -27,7 +27,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png
 from limelight.imaging.feeds import picture_feeds
 from limelight.imaging.images import read_image
-from limelight.models.card import Card
+from limelight.models.card import Card, Normalisation
 
 AUGMENT = [
     {"name": "crop", "share": 0.125},
@@ -433,7 +433,7 @@ def test_evaluation_is_every_sample_once_as_inference_sees_it(samples):
 
 
 def test_own_mean_and_std(samples):
-    (batch,) = evaluation_batches(samples[:1], 32, 1, mean=(0, 0, 0), std=(1, 1, 1))
+    (batch,) = evaluation_batches(samples[:1], 32, 1, normalisation=Normalisation((0, 0, 0), (1, 1, 1)))
     assert batch.image_B3HW.min() >= 0 and 0.9 < batch.image_B3HW.max() <= 1
 
 

@@ -43,10 +43,24 @@ def clips(tmp_path_factory) -> list[Sample]:
     return prepare_dataset(request, entry, 0, HashCache()).samples
 
 
-def make_run(batch: int = 3, sizes: tuple[int, ...] = (32,), order: str = "random", **compute: object) -> Run:
+def make_run(
+    batch: int = 3,
+    sizes: tuple[int, ...] = (32,),
+    order: str = "random",
+    frames: int = 1,
+    stride: int = 1,
+    **compute: object,
+) -> Run:
     size = {"training": sizes, "order": order}
     return Run.model_validate(
-        {"model": "sdnet", "batch": {"size": batch}, "size": size, "augment": AUGMENT, "compute": compute}
+        {
+            "model": "sdnet",
+            "batch": {"size": batch},
+            "size": size,
+            "augment": AUGMENT,
+            "compute": compute,
+            "samples": {"frames": frames, "stride": stride},
+        }
     )
 
 
@@ -106,8 +120,8 @@ def test_evaluation_windows_hold_every_sample_once(clips: list[Sample], frames: 
 
 # ------------------------------------------------------------------------------------------------------------- batches
 def test_a_batch_holds_whole_windows(clips: list[Sample]) -> None:
-    run, windows = make_run(), training_windows(clips, 3)
-    batches = list(epoch_batches(clips, run, seed=0, epoch=0, frames=3))
+    run, windows = make_run(frames=3), training_windows(clips, 3)
+    batches = list(epoch_batches(clips, run, seed=0, epoch=0))
     assert len(batches) == batches_per_epoch(len(windows), run) == 5
     seen = []
     for batch in batches:
@@ -133,7 +147,7 @@ def test_all_frames_of_a_window_are_augmented_alike(tmp_path: Path) -> None:
         for clip in range(4)
         for frame in range(3)
     ]
-    (batch,) = epoch_batches(still, make_run(4), seed=0, epoch=0, frames=3)
+    (batch,) = epoch_batches(still, make_run(4, frames=3), seed=0, epoch=0)
     windows = batch.image_B3HW.unflatten(0, (4, 3))
     assert (windows == windows[:, :1]).all() and (batch.mask_B1HW.unflatten(0, (4, 3)).diff(dim=1) == 0).all()
     for one, other in itertools.combinations(windows, 2):
@@ -143,7 +157,7 @@ def test_all_frames_of_a_window_are_augmented_alike(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_equal_arguments_give_equal_batches(clips: list[Sample]) -> None:
     def made(start: int = 0, epoch: int = 0, **changes: object) -> list[Batch]:
-        return list(epoch_batches(clips, make_run(**changes), seed=0, epoch=epoch, frames=2, stride=2, start=start))
+        return list(epoch_batches(clips, make_run(frames=2, stride=2, **changes), seed=0, epoch=epoch, start=start))
 
     first = made()
     for again in (made(), made(workers=2), made(cache_mb=0)):
@@ -156,7 +170,7 @@ def test_ranks_share_the_windows(clips: list[Sample]) -> None:
     shares = [
         [tuple(batch.ids[at : at + 2]) for batch in batches for at in range(0, len(batch), 2)]
         for batches in (
-            epoch_batches(clips, make_run(), seed=0, epoch=0, rank=rank, world=2, frames=2) for rank in (0, 1)
+            epoch_batches(clips, make_run(frames=2), seed=0, epoch=0, rank=rank, world=2) for rank in (0, 1)
         )
     ]
     assert len(shares[0]) == len(shares[1]) == 9 and not set(shares[0]) & set(shares[1])
@@ -181,7 +195,7 @@ def test_frames_of_a_clip_have_one_size(clips: list[Sample], tmp_path: Path) -> 
     write_png(tmp_path / "wide.png", np.zeros((40, 50, 3), np.uint8))
     odd = [clips[0], replace(clips[1], image=str(tmp_path / "wide.png"), mask=None, labels="none")]
     with pytest.raises(UserError, match=r"sample .*001 is 50x40 and .*000 of its clip 40x40; bring"):
-        list(epoch_batches(odd, make_run(), seed=0, epoch=0, frames=2))
+        list(epoch_batches(odd, make_run(frames=2), seed=0, epoch=0))
 
 
 # ------------------------------------------------------------------------------------------- stills are what they were

@@ -18,6 +18,7 @@ from limelight.cli.main import app
 from limelight.deploy.merged import export_weights
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
+from limelight.models.card import Normalisation
 from limelight.models.foreign.onnx_file import REMBG, Preparation, import_onnx
 from limelight.models.weights import load_weights, read_card
 from limelight.training.teacher import NetworkTeacher
@@ -138,12 +139,13 @@ def test_it_teaches(tmp_path: Path) -> None:
     """As a teacher it sees pictures at its only size, normalised as its card says."""
     import_onnx(net(tmp_path / "net.onnx"), tmp_path / "weights", Preparation(mean=(0.5,) * 3, std=(1.0,) * 3))
     network, card = load_weights(tmp_path / "weights")
-    mean, std = (0.2, 0.3, 0.4), (0.5, 0.6, 0.7)
-    teacher = NetworkTeacher(network, card, mean=mean, std=std, size=None, classes=())
+    normalisation = Normalisation((0.2, 0.3, 0.4), (0.5, 0.6, 0.7))
+    mean, std = torch.tensor(normalisation).view(2, 3, 1, 1)
+    teacher = NetworkTeacher(network, card, normalisation=normalisation, size=None, classes=())
     value_B3HW = torch.rand(2, 3, 64, 64)
 
     class Batch:
-        image_B3HW = (value_B3HW - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        image_B3HW = (value_B3HW - mean) / std
         inputs = property(lambda self: {"image": self.image_B3HW})
 
         def __len__(self) -> int:
@@ -155,7 +157,7 @@ def test_it_teaches(tmp_path: Path) -> None:
     larger.image_B3HW = torch.nn.functional.interpolate(Batch.image_B3HW, 96)
     assert teacher.targets(larger).shape == (2, 1, 96, 96)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="takes 64x64 pixels alone"):
-        NetworkTeacher(network, card, mean=mean, std=std, size=96, classes=())
+        NetworkTeacher(network, card, normalisation=normalisation, size=96, classes=())
 
 
 def test_two_files_are_two_models(tmp_path: Path) -> None:

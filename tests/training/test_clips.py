@@ -14,7 +14,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load
 from limelight.inference.stream import Stream
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.card import IMAGENET, Card
 from limelight.models.registry import create_model
 from limelight.models.weights import save_weights
 from limelight.training.loop import fit
@@ -47,7 +47,7 @@ def test_it_learns_from_windows_of_clips_and_stills(teacher: str | None, clips: 
     torch.manual_seed(0)
     network = create_model("stdnet", width=8, frames=3)
     still: ToyNetwork = toy_network()
-    taught = NetworkTeacher(still, CARD, mean=IMAGENET_MEAN, std=IMAGENET_STD, size=None, classes=())
+    taught = NetworkTeacher(still, CARD, normalisation=IMAGENET, size=None, classes=())
     learner = make_learner(run.objective, network, epochs=run.epochs, teacher=taught if teacher else None)
     history = fit(learner, run, samples=clips, validation=clips, folder=tmp_path / "k", seed=0, device="cpu")
     losses = [record["loss"] for record in history.records]
@@ -101,12 +101,12 @@ def test_a_clip_network_teaches_clips(weights: Path, clips: list[Sample]) -> Non
     from limelight.models.weights import load_weights
 
     network, card = load_weights(weights)
-    teacher = NetworkTeacher(network, card, mean=card.prepare.mean, std=card.prepare.std, size=None, classes=())
-    (batch, *_) = evaluation_batches(clips[:4], 32, 1, frames=4, mean=card.prepare.mean, std=card.prepare.std)
+    teacher = NetworkTeacher(network, card, normalisation=card.prepare.normalisation, size=None, classes=())
+    (batch, *_) = evaluation_batches(clips[:4], 32, 1, frames=4, normalisation=card.prepare.normalisation)
     with torch.no_grad():
         expected = network.eval().maps(batch.inputs)
     assert torch.equal(teacher.targets(batch), expected)
-    smaller = NetworkTeacher(network, card, mean=card.prepare.mean, std=card.prepare.std, size=16, classes=())
+    smaller = NetworkTeacher(network, card, normalisation=card.prepare.normalisation, size=16, classes=())
     assert smaller.targets(batch).shape == expected.shape
 
 

@@ -10,7 +10,7 @@ from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities, Network
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Triple
+from limelight.models.card import IMAGENET, Card, Normalisation
 from limelight.models.inputs import Input, union
 from limelight.models.registry import create_model
 from limelight.training.loop import fit
@@ -26,14 +26,13 @@ CARD = Card(
 
 
 def taught_by(
-    teacher: Network, card: Card = CARD, *, mean: Triple = IMAGENET_MEAN, std: Triple = IMAGENET_STD, **settings: object
+    teacher: Network, card: Card = CARD, *, normalisation: Normalisation = IMAGENET, **settings: object
 ) -> Distilled:
     """A toy student."""
     objective = toy_run(objective={"name": "distilled", **settings}).objective
     seen = {"size": objective.teacher_size, "classes": objective.teacher_classes}
-    return Distilled(
-        toy_network(dropout=0.0), objective, epochs=2, teacher=NetworkTeacher(teacher, card, mean=mean, std=std, **seen)
-    )
+    taught_by = NetworkTeacher(teacher, card, normalisation=normalisation, **seen)
+    return Distilled(toy_network(dropout=0.0), objective, epochs=2, teacher=taught_by)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +61,13 @@ def test_a_teacher_sees_pictures_and_finishes_maps_as_its_card_says() -> None:
         }
     )
     dark_B3HW = torch.rand(2, 3, 32, 32) * torch.tensor([0.5, 0.1]).view(2, 1, 1, 1)
-    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in IMAGENET)
     nothing = torch.zeros(2, dtype=torch.int64)
     batch = Batch((dark_B3HW - mean) / std, torch.zeros(2, 1, 32, 32), nothing.bool(), None, nothing, ["a", "b"])
     divided = dark_B3HW / dark_B3HW.amax((1, 2, 3), keepdim=True)
     for stretches in (False, True):
         used = card.model_copy(update={"finish": card.finish.model_copy(update={"full_contrast": stretches})})
-        teacher = NetworkTeacher(Brightness(), used, mean=IMAGENET_MEAN, std=IMAGENET_STD, size=None, classes=[])
+        teacher = NetworkTeacher(Brightness(), used, normalisation=IMAGENET, size=None, classes=[])
         expected = divided[:, :1]
         if stretches:
             low, high = expected.amin((2, 3), keepdim=True), expected.amax((2, 3), keepdim=True)
@@ -126,7 +125,7 @@ def test_each_level_has_its_weight(teacher: ToyNetwork, tmp_path: Path):
 def test_the_teacher_sees_its_own_normalisation(tmp_path: Path, teacher: ToyNetwork):
     samples = toy_samples(tmp_path, 2)
     card = CARD.derived(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-    own = next(evaluation_batches(samples, 32, 2, mean=card.prepare.mean, std=card.prepare.std))
+    own = next(evaluation_batches(samples, 32, 2, normalisation=card.prepare.normalisation))
     learner = taught_by(teacher, card)
     targets = learner.teacher.targets(next(evaluation_batches(samples, 32, 2)))
     torch.testing.assert_close(targets, teacher(own.image_B3HW)[0].sigmoid().detach(), atol=1e-5, rtol=1e-4)
@@ -145,7 +144,7 @@ def test_a_teacher_that_samples_is_sampled_from():
         torch.zeros(1, dtype=torch.int64),
         ["0"],
     )
-    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std)
+    learner = taught_by(teacher, card, normalisation=card.prepare.normalisation)
     assert_agree(learner.teacher.targets(batch), teacher.denoise(image, steps=2)[0], teacher, steps=2)
     assert not torch.allclose(learner.teacher.targets(batch), teacher(image)[0].sigmoid(), atol=1e-3)
 
@@ -161,7 +160,7 @@ def test_a_teacher_of_words_shows_all_that_they_name(classes: list[str], steps: 
     batch = Batch(
         image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]
     )
-    learner = taught_by(teacher, card, mean=teacher.mean, std=teacher.std, teacher_classes=classes)
+    learner = taught_by(teacher, card, normalisation=card.prepare.normalisation, teacher_classes=classes)
     targets = learner.teacher.targets(batch)
     prompts = teacher.encode_prompts([f"{name} alone" for name in classes or card.use.classes])
     with torch.no_grad():

@@ -20,7 +20,7 @@ from limelight.data.teacher_maps import map_path, read_map
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.models.base import Network
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.card import IMAGENET, Card
 from limelight.models.inputs import WITH_COMPANION
 from limelight.models.registry import create_model
 from limelight.training.history import History
@@ -34,7 +34,7 @@ CARD = Card(
     prepare={"size": (32, 32)},
     provenance={"sha256": "0" * 64},
 )
-FACTS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "classes": ()}
+FACTS = {"normalisation": IMAGENET, "classes": ()}
 
 
 class Counting(ToyNetwork):
@@ -182,7 +182,7 @@ def test_a_teacher_sees_companions_as_its_card_says(tmp_path: Path) -> None:
         card = CARD.model_copy(update={"prepare": CARD.prepare.model_copy(update={"companions": way})})
         teacher = NetworkTeacher(Depth(), card, size=None, **FACTS)
         facts = {"samples": [sample], "run": run_of(), "accelerator": Accelerator(cpu=True)}
-        facts |= {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        facts |= {"normalisation": IMAGENET}
         KeptMaps(teacher, maps / way).prepare(**facts)
         kept = read_map(maps / way, sample)
         assert abs(int(kept.min()) - low) <= 2 and abs(int(kept.max()) - high) <= 2

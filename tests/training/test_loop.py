@@ -14,7 +14,7 @@ from toy import ToyNetwork, equal, supervised, toy_network, toy_run, toy_samples
 from limelight.data.loader import evaluation_batches
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import IMAGENET, Normalisation
 from limelight.training import loop
 from limelight.training.checkpoints import state_key
 from limelight.training.device import make_accelerator
@@ -130,11 +130,11 @@ def test_pictures_are_normalised_as_asked_for_training_and_for_validation(tmp_pa
             return {}
 
     run, samples = toy_run(epochs=1), toy_samples(tmp_path, 4)
-    darkest = min(-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
-    for lowest, normalisation in ((darkest, {}), (-0.9, {"mean": (0.9,) * 3, "std": (1.0,) * 3})):
+    darkest = min(-mean / std for mean, std in zip(*IMAGENET, strict=True))
+    for lowest, given in ((darkest, {}), (-0.9, {"normalisation": Normalisation((0.9,) * 3, (1.0,) * 3)})):
         seen: list[float] = []
         learner, folder = Looking(toy_network(), run.objective, epochs=run.epochs), tmp_path / f"{lowest}"
-        fit(learner, run, samples=samples, validation=samples, folder=folder, seed=0, device="cpu", **normalisation)
+        fit(learner, run, samples=samples, validation=samples, folder=folder, seed=0, device="cpu", **given)
         assert seen == pytest.approx([lowest] * 2, abs=0.2)
 
 

@@ -195,8 +195,7 @@ def test_a_run_starts_from_weights_that_come_with_the_package():
 def kept_in(start: runs._Start, **objective: Any) -> Path:
     """The folder of the maps that the project's teacher makes for a student."""
     settings = {**STUDENT["objective"], "teacher_maps": "once", **objective}
-    teacher, _, _ = runs._teacher(Run.model_validate({**STUDENT, "objective": settings}), start, "teacher")
-    return teacher.folder
+    return runs._teaching(Run.model_validate({**STUDENT, "objective": settings}), start, "teacher").teacher.folder
 
 
 def test_kept_maps_have_a_folder_for_all_that_they_depend_on(project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -206,8 +205,8 @@ def test_kept_maps_have_a_folder_for_all_that_they_depend_on(project: Path, monk
         kept_in(start),
         kept_in(start, teacher_flip=True),
         kept_in(start, teacher_size=96),
-        kept_in(replace(start, mean=(0, 0, 0))),
-        kept_in(replace(start, std=(1, 1, 1))),
+        kept_in(replace(start, normalisation=start.normalisation._replace(mean=(0, 0, 0)))),
+        kept_in(replace(start, normalisation=start.normalisation._replace(std=(1, 1, 1)))),
     ]
     assert len({*folders}) == 5
 

@@ -18,7 +18,7 @@ from limelight.data.windows import Window
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
 from limelight.imaging.geometry import nearest, stretch
-from limelight.models.card import MODALITIES, Triple
+from limelight.models.card import MODALITIES, Normalisation
 from limelight.models.inputs import WITH_COMPANION, Input, Size, as_stills
 
 
@@ -31,8 +31,7 @@ class BatchMaker:
     """Indices into the store's samples."""
     unlabelled: frozenset[str]
     """Splits whose masks, if any, must not be used."""
-    mean: Triple
-    std: Triple
+    normalisation: Normalisation
     inputs: tuple[Input, ...] = WITH_COMPANION
     """The inputs that the networks declare."""
     augment: tuple[Step, ...] | None = None
@@ -82,7 +81,7 @@ class BatchMaker:
             generator = np.random.default_rng((*plan.key, plan.indices[at], *repeat))
             drawn = augmentation.draw(self.augment, _common_size(samples, decoded), generator)
         lend = self._lent if self._lenders else None
-        return [_Row(*each, drawn, self.mean, self.std, lend) for each in zip(samples, decoded, strict=True)]
+        return [_Row(*each, drawn, self.normalisation, lend) for each in zip(samples, decoded, strict=True)]
 
     def _decoded(self, index: int) -> Decoded:
         """A sample without a mask that must not be used: `background` would take its object out."""
@@ -118,8 +117,7 @@ class _Row:
     decoded: Decoded
     drawn: tuple[Effect, ...] | None
     """None = no augmentation."""
-    mean: Triple
-    std: Triple
+    normalisation: Normalisation
     lend: Callable[[float], TrainingPicture] | None = None
     """See `TrainingPicture.lend`."""
     _moved: dict[Size, TrainingPicture] = field(default_factory=dict)
@@ -141,7 +139,7 @@ class _Row:
     def table(self, size: Size) -> np.ndarray:
         """Return the normalisation table, see `limelight.imaging.feeds.levels`."""
         moved = self.moved(size)
-        return levels(self.mean, self.std, moved.contrast, moved.brightness)
+        return levels(self.normalisation, moved.contrast, moved.brightness)
 
     def _move(self, size: Size) -> TrainingPicture:
         decoded = self.decoded

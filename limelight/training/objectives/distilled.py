@@ -11,7 +11,7 @@ from limelight.config.objectives import DistilledSettings
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch
 from limelight.models.base import Network
-from limelight.models.card import Triple
+from limelight.models.card import Normalisation
 from limelight.models.inputs import Input, union
 from limelight.models.losses import deep_supervision, make_loss
 from limelight.training.objectives.supervised import Supervised
@@ -48,8 +48,10 @@ class Distilled(Supervised):
     def maps(self) -> Path | None:
         return self.teacher.maps
 
-    def prepare(self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, mean: Triple, std: Triple) -> None:
-        self.teacher.prepare(samples, run, accelerator, mean, std)
+    def prepare(
+        self, samples: Sequence[Sample], run: Run, accelerator: Accelerator, normalisation: Normalisation
+    ) -> None:
+        self.teacher.prepare(samples, run, accelerator, normalisation)
 
     def memory_savers(self) -> list[str]:
         seen = [] if self.maps else ["a smaller objective.teacher_size"]
