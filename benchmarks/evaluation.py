@@ -12,7 +12,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -28,11 +30,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import py_sod_metrics
 
+T = TypeVar("T")
+
 
 def synthetic(folder: Path, count: int, height: int, width: int) -> list[Pair]:
     """Ellipses, and blurred noisy maps of them, as files in `folder`."""
     rng = np.random.default_rng(0)
-    pairs = []
+    pairs: list[Pair] = []
     for index in range(count):
         truth = np.zeros((height, width), np.uint8)
         centre = int(rng.integers(width // 4, width * 3 // 4)), int(rng.integers(height // 4, height * 3 // 4))
@@ -62,6 +66,7 @@ def pysodmetrics(pairs: list[Pair]) -> dict[str, float]:
         s, mae, wf = py_sod_metrics.Smeasure(), py_sod_metrics.MAE(), py_sod_metrics.WeightedFmeasure()
         e, f = py_sod_metrics.Emeasure(), py_sod_metrics.Fmeasure()
         for _, saliency, truth in pairs:
+            assert not isinstance(saliency, UserError)
             saliency_HW, truth_HW = read_map(saliency), read_truth(truth)
             for measure in (s, mae, wf, e, f):
                 measure.step(saliency_HW, truth_HW)
@@ -84,8 +89,8 @@ def measure(pairs: list[Pair], workers: list[int], rounds: int) -> dict[str, obj
     scorers = {f"{count} worker{'s' if count > 1 else ''}": Scorer(count) for count in workers}
     candidates: dict[str, Callable[[], dict[str, float]]] = {"PySODMetrics": lambda: pysodmetrics(pairs)}
     for name, scorer in scorers.items():
-        started[name] = _timed(lambda scorer=scorer: scorer.__enter__().score(pairs[:8]))[0]
-        candidates[name] = lambda scorer=scorer: scorer.score(pairs).metrics
+        started[name] = _timed(partial(_start, scorer, pairs[:8]))[0]
+        candidates[name] = partial(_score, scorer, pairs)
     for _ in range(rounds):
         for name, run in candidates.items():
             elapsed, figures[name] = _timed(run)
@@ -105,7 +110,15 @@ def measure(pairs: list[Pair], workers: list[int], rounds: int) -> dict[str, obj
     }
 
 
-def _timed(run: Callable[[], object]) -> tuple[float, object]:
+def _start(scorer: Scorer, pairs: list[Pair]) -> None:
+    scorer.__enter__().score(pairs)
+
+
+def _score(scorer: Scorer, pairs: list[Pair]) -> dict[str, float]:
+    return scorer.score(pairs).metrics
+
+
+def _timed(run: Callable[[], T]) -> tuple[float, T]:
     before = time.perf_counter()
     result = run()
     return time.perf_counter() - before, result

@@ -25,6 +25,7 @@ from limelight.foundation.progress import track
 from limelight.imaging.extensions import EXTENSIONS
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.outputs import Layer, foreground_colours
 from limelight.reporting.speed import hardware
 
@@ -41,8 +42,9 @@ def main() -> None:
     paths = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in EXTENSIONS)[: options.count]
     if len(paths) < 2:
         raise UserError(f"{options.photos} needs two pictures or more")
-    candidates = {"ours": _ours, "pymatting": _pymatting(), "the picture's own": lambda image_HW3, _: image_HW3}
+    candidates: dict[str, Estimate] = {"ours": _ours, "pymatting": _pymatting(), "the picture's own": _as_it_is}
     predictor, photos = load(options.model), [read_image(path) for path in paths]
+    assert isinstance(predictor, SaliencyPredictor), "--model finds classes; name one of saliency"
     errors: dict[str, list[float]] = {name: [] for name in candidates}
     seconds = dict.fromkeys(candidates, 0.0)
     for at, true_HW3 in enumerate(track(photos, len(photos), "estimating colours")):
@@ -67,6 +69,10 @@ def mixture(front_HW3: np.ndarray, back_HW3: np.ndarray, alpha_HW: np.ndarray) -
     back_HW3 = cv2.resize(back_HW3, front_HW3.shape[1::-1], interpolation=cv2.INTER_AREA)
     alpha_HW1 = alpha_HW[..., None]
     return np.rint(alpha_HW1 * front_HW3 + (1 - alpha_HW1) * back_HW3).astype(np.uint8)
+
+
+def _as_it_is(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+    return image_HW3
 
 
 def _ours(image_HW3: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:

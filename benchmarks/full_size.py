@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import ModelMixin
 
 from benchmarks._command import new_parser, run_command
 from limelight.config import Run
@@ -97,7 +98,8 @@ def train(name: str, folder: Path, options: argparse.Namespace) -> list[Row]:
 
 
 def set_checkpointing(network: Network, enabled: bool) -> None:
-    for part in (network.unet, network.vae):
+    for part in map(network.get_submodule, ("unet", "vae")):
+        assert isinstance(part, ModelMixin)
         (part.enable_gradient_checkpointing if enabled else part.disable_gradient_checkpointing)()
 
 

@@ -56,16 +56,18 @@ def main() -> None:
             seconds[kept].append(pipes[kept].recv())
     for pipe in pipes.values():
         pipe.send(False)
-    report: dict[str, object] = {
+    ratios = {}
+    for at, clock in enumerate(CLOCKS):
+        plain, freed_is_kept = ([each[at] for each in seconds[which]] for which in (False, True))
+        ratios[clock] = paired_ratio(plain, freed_is_kept)
+        print(f"kept / plain, {clock} time: {ratios[clock]['ratio']:.3f} ± {ratios[clock]['standard_error']:.3f}")
+    report = {
         "machine": hardware(),
         "step": f"{STUDENT} of {PRESET.name}, batch {options.batch}, {options.size} px, {options.threads} threads",
         "pairs": options.pairs,
         "peak_mb": {"plain": pipes[False].recv(), "kept": pipes[True].recv()},
+        **ratios,
     }
-    for at, clock in enumerate(CLOCKS):
-        plain, kept = ([each[at] for each in seconds[which]] for which in (False, True))
-        report[clock] = paired_ratio(plain, kept)
-        print(f"kept / plain, {clock} time: {report[clock]['ratio']:.3f} ± {report[clock]['standard_error']:.3f}")
     print(json.dumps(report, indent=2))
     if options.json:
         write_json(options.json, report)

@@ -60,7 +60,7 @@ def _compare(samples: list[Sample], run: Run, device: torch.device, repeats: int
     steps = batches_per_epoch(len(samples), run)
     shown = f"{steps} batches of {run.batch.size}, {run.size.input} px, workers {run.compute.workers}"
     print(f"{run.model} on {device}, {shown}")
-    model = create_model(run.model).to(device, memory_format=torch.channels_last).train()
+    model = create_model(run.model).to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
     begun = time.perf_counter()
     in_memory = list(epoch_batches(samples, run, seed=0, epoch=0, device=device))
@@ -74,10 +74,9 @@ def _compare(samples: list[Sample], run: Run, device: torch.device, repeats: int
     for repeat in range(repeats):
         memory.append(_epoch(model, optimiser, in_memory, device))
         loaded.append(_epoch(model, optimiser, epoch_batches(samples, run, seed=0, epoch=0, device=device), device))
-        shown = [seconds / steps * 1e3 for seconds in (*memory[-1], *loaded[-1])]
-        print(
-            "repeat {}: in memory {:.1f} (processor {:.1f}), loaded {:.1f} ({:.1f}) ms a batch".format(repeat, *shown)
-        )
+        stored, used, read, worked = (seconds / steps * 1e3 for seconds in (*memory[-1], *loaded[-1]))
+        shown = f"in memory {stored:.1f} (processor {used:.1f}), loaded {read:.1f} ({worked:.1f})"
+        print(f"repeat {repeat}: {shown} ms a batch")
     wall, processor = np.min(loaded, 0) / np.min(memory, 0)
     print(f"loaded / in memory = {wall:.3f} (to be at most 1.1), of processor time {processor:.3f}")
 
@@ -106,7 +105,7 @@ def _draw(folder: Path, count: int) -> tuple[Path, Path]:
         mask = np.zeros((160, 160), np.uint8)
         centre, axes = generator.integers(50, 110, 2).tolist(), generator.integers(15, 50, 2).tolist()
         cv2.ellipse(mask, centre, axes, float(generator.uniform(0, 180)), 0, 360, 255, -1)
-        image[mask > 0] //= 2
+        image[mask > 0] = image[mask > 0] // 2
         write_png(folder / f"images/{number}.png", image)
         write_png(folder / f"masks/{number}.png", mask)
     return folder / "images", folder / "masks"
@@ -114,10 +113,9 @@ def _draw(folder: Path, count: int) -> tuple[Path, Path]:
 
 def _pair(images: Path, masks: Path) -> list[Sample]:
     """Pair images with the masks of the same stem."""
-    by_stem = {path.stem: path for path in masks.iterdir()}
-    empty = {"companion": None, "clip": None, "frame": None, "classes": (), "width": 0, "height": 0, "sha256": ""}
+    by_stem = {path.stem: str(path) for path in masks.iterdir()}
     return [
-        Sample(path.stem, "benchmark", "train", "rgb", "mask", str(path), mask=str(by_stem[path.stem]), **empty)
+        Sample(path.stem, "", "train", "rgb", "mask", str(path), None, by_stem[path.stem], None, None, (), 0, 0, "")
         for path in sorted(images.iterdir())
         if path.suffix.lower() in EXTENSIONS and path.stem in by_stem
     ]

@@ -13,6 +13,7 @@ import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def read(folder: Path, runtime: str | None) -> Figures:
     }
 
 
-def compare(twos: Sequence[tuple[Figures, Figures]], metric: str) -> dict[str, float | int | list[float]]:
+def compare(twos: Sequence[tuple[Figures, Figures]], metric: str) -> dict[str, Any]:
     """Means without and with, and their difference with its standard error over pictures.
 
     Args:

@@ -106,8 +106,11 @@ def with_joined_identities(model: SDNet) -> SDNet:
     """A copy whose context modules have no identity path: their first convolution computes its part."""
     joined = copy.deepcopy(model)
     for context in joined.contexts:
-        if isinstance(context.dilated[0], torch.nn.Identity):
-            weight_OI33 = context.dilated[1].weight.data
+        assert isinstance(context.dilated, torch.nn.ModuleList)
+        first, second = context.dilated[0], context.dilated[1]
+        if isinstance(first, torch.nn.Identity):
+            assert isinstance(second, torch.nn.Conv2d)
+            weight_OI33 = second.weight.data
             weight_OI33[:, :, 1, 1] += torch.eye(len(weight_OI33))
             context.dilated = context.dilated[1:]
     return joined

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -187,7 +188,7 @@ def summarise(
 ) -> dict[str, dict[str, float]]:
     """Per form: times, how much faster than the reference, and how far its maps are from the reference's."""
     expected = maps[REFERENCE]
-    base = accuracy(expected, masks_NHW) if masks_NHW is not None else None
+    base = None if masks_NHW is None else accuracy(expected, masks_NHW)
     rows = {}
     for name, times in milliseconds.items():
         difference = np.abs(maps[name] - expected)
@@ -198,7 +199,7 @@ def summarise(
             "max_probability_difference": float(difference.max()),
             "mean_probability_difference": float(difference.mean()),
         }
-        if base:
+        if base and masks_NHW is not None:
             scores = accuracy(maps[name], masks_NHW)
             rows[name] |= {
                 "mae": scores.mae,
@@ -208,7 +209,7 @@ def summarise(
     return rows
 
 
-def print_table(report: dict) -> None:
+def print_table(report: dict[str, Any]) -> None:
     """The report as a Markdown table."""
     size = f"{report['size']} x {report['size']}"
     print(f"{report['model']}, {size}, batch 1, {report['threads']} threads, {report['machine']}")

@@ -150,9 +150,10 @@ def measure(folder: Path, draw: Draw, images: int) -> Drawn:
     """Predict and score test pictures, equally many of each modality."""
     torch.set_num_threads(1)
     network, card = load_weights(folder)
+    assert isinstance(network, DiffSOD)
     scores: list[ImageScores] = []
     seconds = 0.0
-    with counted(network.unet) as passes:
+    with counted(network.get_submodule("unet")) as passes:
         for batch in test_batches(card, images):
             before = time.process_time()
             probability_B1HW = draw(network, batch, list(range(len(scores), len(scores) + len(batch))))
@@ -184,8 +185,8 @@ def test_batches(card: Card, images: int) -> Iterator[Batch]:
         for name in names
         for sample in [one for one in samples if one.dataset == name][: -(-images // len(names))]
     ]
-    seen = {"normalisation": card.prepare.normalisation, "inputs": card.architecture.inputs}
-    return evaluation_batches(chosen, card.prepare.size[0], BATCH, **seen)
+    prepare, inputs = card.prepare, card.architecture.inputs
+    return evaluation_batches(chosen, prepare.size[0], BATCH, normalisation=prepare.normalisation, inputs=inputs)
 
 
 def summarise(runs: list[Drawn], reference: list[Drawn]) -> dict[str, float]:

@@ -26,6 +26,7 @@ from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_picture
 from limelight.inference.loading import load
 from limelight.inference.plan import Request
+from limelight.inference.saliency import SaliencyPredictor
 from limelight.packaging.bento import unpack
 from limelight.packaging.serving import running, served
 from limelight.predict.styles import Style
@@ -61,6 +62,7 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
 def in_one_process(model: str, runtime: str, picture: bytes, requests: int) -> float:
     """Pictures per second of decoding, predicting and encoding a map, one after the other, without a service."""
     predictor = load(with_export(model, runtime, lasting=True), Request(runtime, "cpu"))
+    assert isinstance(predictor, SaliencyPredictor), "--model finds classes; name one of saliency"
     style = Style("map")
     started = 0.0
     for turn in range(requests + 3):
