@@ -29,7 +29,7 @@ class TimmFeatures(nn.Module):
 
     def __init__(self, name: str, pretrained: bool | str, in_channels: int, strides: Sequence[int]) -> None:
         super().__init__()
-        check_name(name)
+        check_backbone(name)
         network: Any
         # The getter leaves out the stages behind the last that is wanted; it names the others differently.
         cut = {} if strides[-1] == DEEPEST else {"feature_cls": "getter", "out_indices": _indices(name, strides)}
@@ -52,7 +52,7 @@ class TimmFeatures(nn.Module):
         return [features[pick] for pick in self.picks]
 
 
-def check_name(name: str, *others: str) -> None:
+def check_backbone(name: str, *others: str) -> None:
     """Check that timm knows a backbone.
 
     Args:

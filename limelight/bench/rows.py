@@ -23,7 +23,7 @@ REFERENCE = "training form, eager"
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """A model in a runtime."""
 
     model: Model
@@ -75,8 +75,13 @@ def _obstacle(runtime: Runtime, device: Device) -> str:
 
 
 def plan_rows(
-    models: Sequence[Model], runtimes: Sequence[Runtime], common: Job, inputs: Inputs, data: Path | None, scratch: Path
-) -> tuple[list[Row], list[Left]]:
+    models: Sequence[Model],
+    runtimes: Sequence[Runtime],
+    common: Job,
+    inputs: Inputs,
+    data: Path | None,
+    scratch: Path,
+) -> tuple[list[BenchRow], list[Left]]:
     """Make the exports that are not there, and list the rows.
 
     Args:
@@ -94,14 +99,14 @@ def plan_rows(
         job = replace(job, pictures=()) if frames else job
         if not model.without_training_form:
             trained = replace(job, folder=model.folder, runtime=TORCH.name, unmerged=True)
-            rows.append(Row(model, REFERENCE, trained))
+            rows.append(BenchRow(model, REFERENCE, trained))
         folders = _prepared(model, runtimes, data or photos(), scratch)
         for runtime in runtimes:
             folder = folders[runtime.name]
             if isinstance(folder, UserError):
                 left.append(Left(model.name, runtime.name, str(folder)))
             else:
-                rows.append(Row(model, runtime.name, replace(job, folder=folder, runtime=runtime.name)))
+                rows.append(BenchRow(model, runtime.name, replace(job, folder=folder, runtime=runtime.name)))
     return rows, left
 
 

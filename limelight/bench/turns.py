@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from limelight.bench.rows import Left, Row
+from limelight.bench.rows import BenchRow, Left
 from limelight.bench.subject import Timing
 from limelight.bench.worker import Failure, Memory, Ready, Worker
 from limelight.foundation.errors import UserError
@@ -19,7 +19,7 @@ ROUNDS = 10
 class Measured:
     """What was measured of a row."""
 
-    row: Row
+    row: BenchRow
     ready: Ready
     timings: Sequence[Timing]
     memory: Memory
@@ -43,7 +43,7 @@ class Calls:
         return timings[len(timings) // 10 + 1 :] if self.discard_first else timings
 
 
-def measure(rows: Sequence[Row], calls: Calls) -> tuple[list[Measured], list[Left]]:
+def measure(rows: Sequence[BenchRow], calls: Calls) -> tuple[list[Measured], list[Left]]:
     """Load all rows, then time them in turns.
 
     Returns:
@@ -88,7 +88,7 @@ def _share(calls: int, turn: int) -> int:
     return calls * (turn + 1) // ROUNDS - calls * turn // ROUNDS
 
 
-def _loaded(rows: Sequence[Row], stack: ExitStack, left: list[Left]) -> Iterable[tuple[int, Worker, Ready]]:
+def _loaded(rows: Sequence[BenchRow], stack: ExitStack, left: list[Left]) -> Iterable[tuple[int, Worker, Ready]]:
     """Start a process for each row, one after another: (index of the row, its process, what it says)."""
     largest = 0
     with progress(len(rows), "loading", "rows") as advance:
@@ -115,6 +115,6 @@ def _free_bytes() -> int:
     return free_bytes("cpu")
 
 
-def _left(row: Row, failure: Failure) -> Left:
+def _left(row: BenchRow, failure: Failure) -> Left:
     print(f"{row.model.name}, {row.runtime}: {failure.reason}", file=sys.stderr)
     return Left(row.model.name, row.runtime, failure.reason)

@@ -15,9 +15,9 @@ import torch
 from limelight.config import Run
 from limelight.data.batches.ahead import from_thread, from_workers
 from limelight.data.batches.maker import BatchMaker, stretched
-from limelight.data.batches.plans import Plan, groups_of, plans, training_sizes
+from limelight.data.batches.plans import BatchPlan, groups_of, plans, training_sizes
 from limelight.data.manifest import Sample
-from limelight.data.samples import Batch, Decoded, SampleStore, shrink
+from limelight.data.samples import Batch, DecodedSample, SampleStore, shrink
 from limelight.data.windows import evaluation_windows, training_windows
 from limelight.models.card import IMAGENET, Normalisation
 from limelight.models.inputs import WITH_COMPANION, Input
@@ -111,7 +111,7 @@ def evaluation_batches(
     maker = BatchMaker(store, moved, frozenset(), normalisation, tuple(inputs))
     alike = (list(group) for _, group in groupby(range(len(windows)), key=lambda at: len(windows[at])))
     parts = (group[at : at + batch_size] for group in alike for at in range(0, len(group), batch_size))
-    planned = (Plan(tuple(part), size, ()) for part in parts)
+    planned = (BatchPlan(tuple(part), size, ()) for part in parts)
     return from_thread(maker, planned, torch.device(device).type == "cuda")
 
 
@@ -131,5 +131,5 @@ def _evaluation_store(samples: tuple[Sample, ...], size: int | None, capacity: i
     return SampleStore(samples, _as_decoded if size is None else partial(stretched, size=(size, size)), capacity)
 
 
-def _as_decoded(decoded: Decoded) -> Decoded:
+def _as_decoded(decoded: DecodedSample) -> DecodedSample:
     return decoded

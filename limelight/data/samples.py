@@ -1,4 +1,4 @@
-"""Decoded samples, kept in memory up to a bound, and the batches made of them."""
+"""DecodedSample samples, kept in memory up to a bound, and the batches made of them."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Companions = Literal["spread", "stored"]
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedSample:
     """The pixels of one sample, all of one size, in as few bytes as hold them."""
 
     image_HW3: np.ndarray
@@ -53,13 +53,13 @@ class Decoded:
 
     def map(
         self, change: Callable[[np.ndarray], np.ndarray], change_labels: Callable[[np.ndarray], np.ndarray]
-    ) -> "Decoded":
+    ) -> "DecodedSample":
         """Apply one change to every part that is present.
 
         Args:
             change_labels: for the labels, which must not be interpolated (classes 2 and 4 do not average to class 3).
         """
-        return Decoded(
+        return DecodedSample(
             change(self.image_HW3),
             None if self.mask_HW is None else change(self.mask_HW),
             None if self.companion_HW is None else change(self.companion_HW),
@@ -136,7 +136,7 @@ class SampleStore:
     """
 
     samples: Sequence[Sample]
-    prepare: Callable[[Decoded], Decoded]
+    prepare: Callable[[DecodedSample], DecodedSample]
     """Applied to every sample, cached or not, so that what is returned never depends on the room left."""
     capacity: int
     """Bytes."""
@@ -144,11 +144,11 @@ class SampleStore:
     """Folder of a teacher's maps, see `limelight.data.teacher_maps`."""
     companions: Companions = "spread"
     """See `decode`."""
-    _kept: dict[int, Decoded] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[int, DecodedSample] = field(default_factory=dict, init=False, repr=False)
     _used: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def __getitem__(self, index: int) -> Decoded:
+    def __getitem__(self, index: int) -> DecodedSample:
         """The sample's pixels; not to be written to.
 
         Raises:
@@ -165,7 +165,7 @@ class SampleStore:
         return decoded
 
 
-def decode(sample: Sample, maps: Path | None = None, companions: Companions = "spread") -> Decoded:
+def decode(sample: Sample, maps: Path | None = None, companions: Companions = "spread") -> DecodedSample:
     """Read a sample's files. All take the image's size.
 
     Args:
@@ -195,7 +195,7 @@ def decode(sample: Sample, maps: Path | None = None, companions: Companions = "s
             teacher_HW = stretch(read_map(maps, sample), size)
     except UserError as error:
         raise UserError(f"sample {sample.sample_id}: {error}") from error
-    return Decoded(image_HW3, mask_HW, companion_HW, labels_HW, teacher_HW)
+    return DecodedSample(image_HW3, mask_HW, companion_HW, labels_HW, teacher_HW)
 
 
 def read_labels(sample: Sample, size: Size) -> np.ndarray:
@@ -209,7 +209,7 @@ def read_labels(sample: Sample, size: Size) -> np.ndarray:
     return nearest(labels_HW, size)
 
 
-def shrink(decoded: Decoded, shorter_side: int) -> Decoded:
+def shrink(decoded: DecodedSample, shorter_side: int) -> DecodedSample:
     """Downsample by averaging to a shorter side of `shorter_side` pixels; a smaller picture stays as it is.
 
     Networks with inputs of a few hundred pixels need no 12-megapixel photos, and memory holds a hundred times as many.

@@ -12,7 +12,7 @@ from torch import Tensor
 from limelight.config import Run
 from limelight.data.batches.ahead import from_thread
 from limelight.data.batches.maker import BatchMaker
-from limelight.data.batches.plans import Plan
+from limelight.data.batches.plans import BatchPlan
 from limelight.data.manifest import Sample
 from limelight.data.samples import Batch, SampleStore
 from limelight.data.teacher_maps import map_path
@@ -79,7 +79,7 @@ def _batches(
     windows = tuple((index,) for index in range(len(samples)))
     maker = BatchMaker(store, windows, frozenset(), normalisation, teacher.inputs)
     step, places = 1 if teacher.single_rows or teacher.steps else _BATCH, range(len(samples))
-    plans = (Plan(tuple(places[at : at + step]), side, ()) for at in places[::step])
+    plans = (BatchPlan(tuple(places[at : at + step]), side, ()) for at in places[::step])
     return from_thread(maker, plans, device.type == "cuda")
 
 

@@ -39,7 +39,7 @@ OFFLINE_ADVICE = (
 )
 
 
-class Pin(BaseModel):
+class BasePin(BaseModel):
     """A pinned revision of a repository."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +61,7 @@ def base_folder(pretrained: bool | str | Mapping[str, Any], *, text: bool = Fals
     """Find the folder of a network's base weights, downloading them if needed.
 
     Args:
-        pretrained: False = none; True or 'sd2' = those of `LOCK`; a mapping = those of that `Pin`; else a folder.
+        pretrained: False = none; True or 'sd2' = those of `LOCK`; a mapping = those of that `BasePin`; else a folder.
         text: text encoder and tokenizer are needed too; diffSOD does without their 1.4 GB.
 
     Raises:
@@ -131,7 +131,7 @@ def _names(text: bool) -> list[str]:
     return [f"{part}/{name}" for part, names in FILES.items() if text or part not in TEXT for name in names]
 
 
-def _locked() -> Pin:
+def _locked() -> BasePin:
     if not LOCK.is_file():
         raise UserError(
             f"no base weights are pinned ({LOCK} is missing); run `limelight base-weights` once, with a network, or "
@@ -140,9 +140,9 @@ def _locked() -> Pin:
     return _parsed(read_json(LOCK), str(LOCK))
 
 
-def _parsed(tree: Any, where: str) -> Pin:
+def _parsed(tree: Any, where: str) -> BasePin:
     try:
-        return Pin.model_validate(tree)
+        return BasePin.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

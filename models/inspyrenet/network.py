@@ -12,7 +12,7 @@ from limelight.foundation.errors import UserError
 from limelight.models.base import Capabilities, Network
 from limelight.models.card import companions_of
 from limelight.models.companion import checked_modalities, inputs_of, with_companion
-from limelight.models.features import TimmFeatures, check_name
+from limelight.models.features import TimmFeatures, check_backbone
 from limelight.models.inputs import IMAGE, Input
 from limelight.models.inspyrenet.context import PAADecoder, PAAEncoder
 from limelight.models.inspyrenet.levels import COARSEST, Levels
@@ -176,7 +176,7 @@ def _backbone(name: str, pretrained: bool | str, in_channels: int) -> Swin | Res
         return Swin(name, pretrained, in_channels)
     if name in TIMM:
         return Res2Net(name, pretrained, in_channels)
-    check_name(name, *SHAPES, *TIMM)
+    check_backbone(name, *SHAPES, *TIMM)
     return TimmFeatures(name, pretrained, in_channels, STRIDES)
 
 

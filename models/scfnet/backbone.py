@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limelight.foundation.errors import UserError
-from limelight.models.features import TimmFeatures, check_name
+from limelight.models.features import TimmFeatures, check_backbone
 from limelight.models.pretrained import timm_network
 from limelight.models.scfnet.mobilenetv3 import MobileNetV3LargeHalf
 
@@ -83,5 +83,5 @@ def make_backbone(
         return MobileNetV3LargeHalf(in_channels)
     if name == SWIN:
         return SwinTaps(pretrained, in_channels)
-    check_name(name, MOBILENET, SWIN)
+    check_backbone(name, MOBILENET, SWIN)
     return TimmFeatures(name, pretrained, in_channels, strides)

@@ -26,7 +26,7 @@ from limelight.data.augmentation.photometric import PhotometricEffect
 from limelight.data.augmentation.picture import Effect, TrainingPicture
 from limelight.data.augmentation.resize import ResizeEffect
 from limelight.data.augmentation.warp import WarpEffect
-from limelight.data.samples import Decoded, shrink
+from limelight.data.samples import DecodedSample, shrink
 from limelight.imaging.companions import NEAREST, spread
 from limelight.imaging.feeds import levels
 from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
@@ -530,7 +530,9 @@ def test_levels_are_the_normalised_values() -> None:
 
 def test_shrink_averages_and_keeps_proportions() -> None:
     checks = np.indices((400, 600)).sum(0) % 2 * 255
-    small = shrink(Decoded(np.repeat(checks[..., None], 3, 2).astype(np.uint8), checks.astype(np.uint8), None), 100)
+    small = shrink(
+        DecodedSample(np.repeat(checks[..., None], 3, 2).astype(np.uint8), checks.astype(np.uint8), None), 100
+    )
     assert small.size == small.mask_HW.shape == (100, 150)
     assert np.abs(small.image_HW3.astype(int) - 127.5).max() <= 1  # a plain subsample would be black or white
     assert shrink(small, 100) is small

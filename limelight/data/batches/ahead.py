@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from limelight.data.batches.maker import BatchMaker
-from limelight.data.batches.plans import Plan
+from limelight.data.batches.plans import BatchPlan
 from limelight.data.samples import Batch
 from limelight.foundation.errors import UserError
 
@@ -20,13 +20,13 @@ PREFETCHED_BATCHES = 3
 """Made before they are used."""
 
 
-def from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool) -> Generator[Batch]:
+def from_thread(maker: Callable[[BatchPlan], Batch], plans: Iterable[BatchPlan], pin: bool) -> Generator[Batch]:
     """Make batches in a thread, up to `PREFETCHED_BATCHES` before their use.
 
     OpenCV and torch let it run in parallel with the training.
     """
 
-    def make(plan: Plan) -> Batch:
+    def make(plan: BatchPlan) -> Batch:
         return maker(plan).pin() if pin else maker(plan)
 
     pool = ThreadPoolExecutor(1, "batches")
@@ -42,7 +42,7 @@ def from_thread(maker: Callable[[Plan], Batch], plans: Iterable[Plan], pin: bool
         pool.shutdown(wait=True, cancel_futures=True)  # waits for the batch in progress
 
 
-def from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Generator[Batch]:
+def from_workers(maker: BatchMaker, plans: Iterable[BatchPlan], workers: int, pin: bool) -> Generator[Batch]:
     """Make batches in worker processes, which persist for the next epoch."""
     for batch in _epoch(maker, plans, workers, pin):
         if isinstance(batch, UserError):
@@ -50,7 +50,7 @@ def from_workers(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bo
         yield batch
 
 
-def _epoch(maker: BatchMaker, plans: Iterable[Plan], workers: int, pin: bool) -> Iterator[Batch | UserError]:
+def _epoch(maker: BatchMaker, plans: Iterable[BatchPlan], workers: int, pin: bool) -> Iterator[Batch | UserError]:
     """Yield the workers' batches; apart from `from_workers`, whose frame an exception keeps alive."""
     loader = _workers(maker, workers, pin)
     sampler = loader.sampler
@@ -100,19 +100,19 @@ class _PlanDataset(Dataset[Batch | UserError]):
     def __init__(self, maker: BatchMaker) -> None:
         self.maker = maker
 
-    def __getitem__(self, plan: Plan) -> Batch | UserError:
+    def __getitem__(self, plan: BatchPlan) -> Batch | UserError:
         try:
             return self.maker(plan)
         except UserError as error:  # raised here, it would arrive wrapped in the worker's traceback
             return error
 
 
-class _PlanSampler(Sampler[Plan]):
+class _PlanSampler(Sampler[BatchPlan]):
     """The plans of the current epoch."""
 
-    plans: Sequence[Plan] = ()
+    plans: Sequence[BatchPlan] = ()
 
-    def __iter__(self) -> Iterator[Plan]:
+    def __iter__(self) -> Iterator[BatchPlan]:
         return iter(self.plans)
 
     def __len__(self) -> int:

@@ -10,10 +10,10 @@ import torch
 from limelight.config.augmentation import Step
 from limelight.data import augmentation
 from limelight.data.augmentation.picture import Effect, TrainingPicture
-from limelight.data.batches.plans import Plan
+from limelight.data.batches.plans import BatchPlan
 from limelight.data.classes import NO_CLASSES, VOID, Vocabulary, vocabulary
 from limelight.data.manifest import Sample
-from limelight.data.samples import Batch, Decoded, SampleStore
+from limelight.data.samples import Batch, DecodedSample, SampleStore
 from limelight.data.windows import Window
 from limelight.foundation.errors import UserError
 from limelight.imaging.feeds import Pixels, levels, stack
@@ -37,7 +37,7 @@ class BatchMaker:
     augment: tuple[Step, ...] | None = None
     """None = no augmentation: the store's pixels, stretched to the batch's size if they have another."""
 
-    def __call__(self, plan: Plan) -> Batch:
+    def __call__(self, plan: BatchPlan) -> Batch:
         size = (plan.size, plan.size)
         rows = [row for at in range(len(plan.indices)) for row in self._rows(at, plan)]
         samples = [row.sample for row in rows]
@@ -71,7 +71,7 @@ class BatchMaker:
             None if teacher_BHW is None else torch.from_numpy(teacher_BHW)[:, None],
         )
 
-    def _rows(self, at: int, plan: Plan) -> list["_Row"]:
+    def _rows(self, at: int, plan: BatchPlan) -> list["_Row"]:
         """Build the rows of one window's frames, all with the same augmentation."""
         window = self.windows[plan.indices[at]]
         samples, decoded = [self.store.samples[index] for index in window], [self._decoded(index) for index in window]
@@ -83,7 +83,7 @@ class BatchMaker:
         lend = self._lent if self._lenders else None
         return [_Row(*each, drawn, self.normalisation, lend) for each in zip(samples, decoded, strict=True)]
 
-    def _decoded(self, index: int) -> Decoded:
+    def _decoded(self, index: int) -> DecodedSample:
         """A sample without a mask that must not be used: `background` would take its object out."""
         decoded = self.store[index]
         return decoded if self._is_labelled(self.store.samples[index]) else replace(decoded, mask_HW=None)
@@ -114,7 +114,7 @@ class _Row:
     """One sample of a batch on its way to the network's inputs."""
 
     sample: Sample
-    decoded: Decoded
+    decoded: DecodedSample
     drawn: tuple[Effect, ...] | None
     """None = no augmentation."""
     normalisation: Normalisation
@@ -150,7 +150,7 @@ class _Row:
 
 
 def _picture(
-    decoded: Decoded, modality: str = "rgb", lend: Callable[[float], TrainingPicture] | None = None
+    decoded: DecodedSample, modality: str = "rgb", lend: Callable[[float], TrainingPicture] | None = None
 ) -> TrainingPicture:
     parts = (decoded.image_HW3, decoded.mask_HW, decoded.companion_HW, decoded.labels_HW, decoded.teacher_HW)
     return TrainingPicture(*parts, void=VOID, modality=modality, lend=lend)
@@ -160,7 +160,7 @@ def _classes(sample: Sample) -> Vocabulary:
     return vocabulary(sample.dataset) if sample.labels == "classes" else NO_CLASSES
 
 
-def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
+def _common_size(samples: Sequence[Sample], decoded: Sequence[DecodedSample]) -> Size:
     """Return the common size of a window's frames, whose augmentation is drawn once for all.
 
     Raises:
@@ -176,5 +176,5 @@ def _common_size(samples: Sequence[Sample], decoded: Sequence[Decoded]) -> Size:
     return size
 
 
-def stretched(decoded: Decoded, size: Size) -> Decoded:
+def stretched(decoded: DecodedSample, size: Size) -> DecodedSample:
     return decoded.map(partial(stretch, size=size), partial(nearest, size=size))

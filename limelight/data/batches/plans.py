@@ -18,7 +18,7 @@ from limelight.foundation.errors import UserError
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """The windows of one batch, and the seeds of all its randomness."""
 
     indices: tuple[int, ...]
@@ -87,7 +87,7 @@ def _turns(groups: Sequence[np.ndarray], generator: np.random.Generator, world: 
     return np.stack(columns, axis=1), np.arange(turns)[:, None] // [len(group) for group in groups]
 
 
-def plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[Plan]:
+def plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: int, world: int) -> Iterator[BatchPlan]:
     """Yield the plans of an epoch's batches, in order."""
     count, batch_size = _whole_batches(sum(map(len, groups)), run, world)
     sizes = training_sizes(run)
@@ -98,4 +98,4 @@ def plans(groups: Sequence[np.ndarray], run: Run, seed: int, epoch: int, rank: i
         for batch in range(count):
             part = slice(batch * batch_size, (batch + 1) * batch_size)
             size = sizes[number] if run.size.order == "passes" else int(drawn[batch])
-            yield Plan(tuple(shuffled[part].tolist()), size, (seed, epoch, number), tuple(rounds[part].tolist()))
+            yield BatchPlan(tuple(shuffled[part].tolist()), size, (seed, epoch, number), tuple(rounds[part].tolist()))

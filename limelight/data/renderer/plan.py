@@ -71,7 +71,7 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScenePlan:
     """A whole scene."""
 
     background: Background
@@ -86,7 +86,7 @@ class Plan:
     pan: Motion = field(default_factory=Motion)
 
 
-def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> Plan:
+def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> ScenePlan:
     """Draw a scene.
 
     Args:
@@ -108,7 +108,7 @@ def plan_scene(rng: np.random.Generator, *, salient: bool | None = None) -> Plan
     aperture = rng.uniform(0.03, 0.09) if cue == "focus" else rng.choice((0.0, rng.uniform(0, 0.03)))
     right, down, spin = rng.normal(0, (0.006, 0.003, 0.004))
     pan = Motion(right, down, spin, growth=rng.normal(0, 0.003))
-    return Plan(
+    return ScenePlan(
         background, horizon, tone, cue, light, actors, float(aperture), night=bool(rng.random() < 0.04), pan=pan
     )
 

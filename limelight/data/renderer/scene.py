@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from limelight.data.renderer.plan import Plan, plan_scene
+from limelight.data.renderer.plan import ScenePlan, plan_scene
 from limelight.data.renderer.sensors import Camera, measure_depth, measure_heat
 from limelight.data.renderer.stage import Layers, Stage
 
@@ -40,7 +40,7 @@ class Scene:
 
 
 def render_scene(
-    seed: int, split: str, index: int, size: int, draw: Callable[[np.random.Generator], Plan] = plan_scene
+    seed: int, split: str, index: int, size: int, draw: Callable[[np.random.Generator], ScenePlan] = plan_scene
 ) -> Scene:
     """Draw one scene.
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from limelight.data.renderer.backgrounds import NEAR_GROUND, Backdrop
-from limelight.data.renderer.plan import Actor, Motion, Plan
+from limelight.data.renderer.plan import Actor, Motion, ScenePlan
 from limelight.data.renderer.sprites import Pose, Sprite, blurred, draw
 from limelight.data.renderer.textures import soft_blur, spread
 
@@ -46,7 +46,7 @@ class Prop:
 class Stage:
     """Backdrop and sprites of one plan, drawn at `side` pixels."""
 
-    def __init__(self, plan: Plan, rng: np.random.Generator, side: int):
+    def __init__(self, plan: ScenePlan, rng: np.random.Generator, side: int):
         self.plan, self.side = plan, side
         backdrop = plan.background.draw(rng, plan.tone, side, plan.horizon or 0.0)
         props = [self._prop(actor, backdrop, rng) for actor in plan.actors]

@@ -10,7 +10,7 @@ import numpy as np
 
 from limelight.data.renderer.backgrounds import BACKGROUNDS, haze, surface
 from limelight.data.renderer.colours import Cue, Tone, object_tone
-from limelight.data.renderer.plan import Actor, Plan, draw_actor, draw_light, draw_materials, draw_motion
+from limelight.data.renderer.plan import Actor, ScenePlan, draw_actor, draw_light, draw_materials, draw_motion
 
 TOYS_REVISION = 2
 """Incremented whenever the same settings draw other toys."""
@@ -31,7 +31,7 @@ MIN_DISTANCE = 0.42
 """Between two things' centres, share of the side."""
 
 
-def plan_toys(rng: np.random.Generator, hidden: float) -> Plan:
+def plan_toys(rng: np.random.Generator, hidden: float) -> ScenePlan:
     """Draw a scene of one to three things, all salient.
 
     Args:
@@ -57,7 +57,7 @@ def plan_toys(rng: np.random.Generator, hidden: float) -> Plan:
         )
         actors.append(replace(drawn, label=NAMES.index(name) + 1, depth=rng.uniform(0.25, 0.45)))
     background = GROUND[rng.integers(len(GROUND))]
-    return Plan(background, None, tone, cue, draw_light(rng), actors, aperture=0.0, night=False)
+    return ScenePlan(background, None, tone, cue, draw_light(rng), actors, aperture=0.0, night=False)
 
 
 def _free_place(rng: np.random.Generator, actors: list[Actor]) -> tuple[float, float] | None:

@@ -34,14 +34,14 @@ _ALIASES = {
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """A kind of source: its name in the index, and the function that provides the folder and returns it."""
 
     name: str
     fetch: Callable[[DatasetRequest, HashCache], Path]
 
 
-def source_of(request: DatasetRequest) -> Source:
+def source_of(request: DatasetRequest) -> DataSource:
     """Choose the source of a request.
 
     Raises:
@@ -49,17 +49,17 @@ def source_of(request: DatasetRequest) -> Source:
     """
     entry = lookup(request.name)
     if request.path:
-        return Source("local", local.fetch)
+        return DataSource("local", local.fetch)
     if request.render:
-        return Source("rendered", rendered.fetch)
+        return DataSource("rendered", rendered.fetch)
     if request.url:
-        return Source("archive", archive.fetch)
+        return DataSource("archive", archive.fetch)
     if entry and entry.pack:
-        return Source("embedded", embedded.fetch)
+        return DataSource("embedded", embedded.fetch)
     if entry and not entry.homepage:
         raise UserError(f"dataset {request.name} is drawn; give it `render: {{scenes: ...}}` in params.yaml")
     if entry or (DATASETS / request.name).is_dir():
-        return Source("manual", manual.fetch)
+        return DataSource("manual", manual.fetch)
     close = close_names(request.name, catalogue(), _ALIASES)
     meant = f"did you mean {' or '.join(close)}? Else " if close else ""
     raise UserError(
@@ -95,7 +95,7 @@ def fetch(request: DatasetRequest, cache: HashCache) -> Entry:
     )
 
 
-def _licence(request: DatasetRequest, source: Source) -> str:
+def _licence(request: DatasetRequest, source: DataSource) -> str:
     if source.name == "rendered":
         return OWN_LICENCE
     entry = lookup(request.name)
