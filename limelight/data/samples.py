@@ -1,4 +1,4 @@
-"""DecodedSample samples, kept in memory up to a bound, and the batches made of them."""
+"""Decoded samples, kept in memory up to a bound, and the batches made of them."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -29,7 +29,7 @@ from limelight.data.augmentation.warp import WarpEffect
 from limelight.data.samples import DecodedSample, shrink
 from limelight.imaging.companions import NEAREST, spread
 from limelight.imaging.feeds import levels
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD
+from limelight.models.card import IMAGENET, Normalisation
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -519,9 +519,9 @@ def test_a_companion_of_the_other_polarity() -> None:
 
 def test_levels_are_the_normalised_values() -> None:
     value = np.arange(256) / 255
-    plain = levels(IMAGENET_MEAN, IMAGENET_STD)[0]
+    plain = levels(IMAGENET)[0]
     np.testing.assert_allclose(plain[:, 1], (value - 0.456) / 0.224, rtol=1e-5, atol=1e-6)
-    changed = levels((0, 0, 0), (1, 1, 1), contrast=1.5, brightness=-0.1)[0, :, 2]
+    changed = levels(Normalisation((0, 0, 0), (1, 1, 1)), contrast=1.5, brightness=-0.1)[0, :, 2]
     np.testing.assert_allclose(changed, np.clip(1.5 * value - 0.1, 0, 1), atol=1e-6)
     ramp_HW3 = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
     applied = TrainingPicture(ramp_HW3, contrast=1.5, brightness=-0.1).with_photometry_applied()
