@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from limelight.cli.doctor import Finding, examine
 from limelight.cli.main import app
+from limelight.data.index import Entry, write_index
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,8 +71,7 @@ def test_damaged_weights(project: Path, untrained: Path) -> None:
 
 def test_data_that_is_gone_or_damaged(project: Path) -> None:
     (project / "data" / "raw").mkdir(parents=True)
-    index = {"datasets": {"mine": {"root": str(project / "gone"), "files": 3}}}
-    (project / "data" / "index.json").write_text(json.dumps(index))
+    write_index({"mine": Entry(str(project / "gone"), 3, "0" * 64, "local", "MIT", "rgb", "mask", None)})
     (project / "data" / "raw.sha256.json").write_text(json.dumps({"a.zip": "0" * 64, "b.zip": "0" * 64}))
     (project / "data" / "raw" / "a.zip").write_bytes(b"damaged")
     assert broken().keys() == {"data", "raw a.zip"}

@@ -78,7 +78,7 @@ def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: 
     (tmp_path / "data.dvc").write_text("outs:\n- md5: 0123.dir\n  path: data/raw\n")
     (tmp_path / "dvc.lock").write_text("stages:\n  prepare:\n    outs:\n    - path: data/lists\n      md5: 4567.dir\n")
     monkeypatch.setenv("DVC_STAGE", "train@a")
-    with tracked_run(params, "train", "a", tags={"colour": "red"}) as tracker:
+    with tracked_run(params, "train", "a") as tracker:
         tracker.log_params({"run": {"optimiser": {"lr": 0.1}}, "seed": 3})
         for epoch in (1, 2):
             tracker.log_metrics({"loss": 1 / epoch}, epoch)
@@ -94,7 +94,7 @@ def test_stages_of_one_pipeline_run_share_a_parent(params: Params, monkeypatch: 
     assert train.data.params == {"run.optimiser.lr": "0.1", "seed": "3"}
     assert train.data.metrics["loss"] == 0.5
     assert train.inputs.dataset_inputs[0].dataset.name == "toy/train"
-    expected = {"stage": "train", "colour": "red", "dvc.stage": "train@a", "dvc.data.md5": "0123.dir"}
+    expected = {"stage": "train", "dvc.stage": "train@a", "dvc.data.md5": "0123.dir"}
     expected |= {"dvc.lists.md5": "4567.dir", "params.profile": "p"}
     assert expected.items() <= train.data.tags.items()
     assert {"params.sha256", "data.index.sha256"} <= train.data.tags.keys()

@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from limelight.config import Params, Tracking, load_params
-from limelight.data.index import INDEX
+from limelight.data.index import INDEX, read_index
 from limelight.data.sources.embedded import HASHES, RAW
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
@@ -189,9 +189,9 @@ def _data(params: Params | None) -> Iterator[Finding]:
     if not INDEX.is_file():
         yield Finding("data", "note", "no dataset downloaded or drawn yet; run dvc repro download")
         return
-    for name, entry in read_json(INDEX)["datasets"].items():
-        here = Path(entry["root"]).is_dir()
-        text = f"{name}: {entry['files']} files in {entry['root']}"
+    for name, entry in read_index().items():
+        here = Path(entry.root).is_dir()
+        text = f"{name}: {entry.files} files in {entry.root}"
         yield Finding(
             "data", "ok" if here else "broken", text if here else f"{text}, which is gone; dvc repro download"
         )

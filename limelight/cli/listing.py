@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from limelight.data.index import INDEX
+from limelight.data.index import INDEX, read_index
 from limelight.foundation.errors import UserError
-from limelight.foundation.files import read_json
 from limelight.models.card import Architecture, Card
 from limelight.models.registry import entry, list_models
 from limelight.models.shipped import FOLDER, shipped_names
@@ -121,17 +120,15 @@ def data_lines() -> list[str]:
     """Describe the datasets of the catalogue and of this folder's index, and whether they are present."""
     from limelight.data.catalogue import catalogue
 
-    here = read_json(INDEX)["datasets"] if INDEX.is_file() else {}
+    here = read_index() if INDEX.is_file() else {}
     rows = [("dataset", "sensor", "labels", "expected", "here", "licence", "source")]
     for name, known in catalogue().items():
-        present = f"{here[name]['files']} files" if name in here else "no"
+        present = f"{here[name].files} files" if name in here else "no"
         source = known.homepage or ("comes with it" if known.pack else "drawn")
         rows.append((name, known.sensor, known.labels, known.expected_text(), present, known.licence, source))
     for name in here.keys() - catalogue().keys():
-        facts = here[name]
-        rows.append(
-            (name, facts["sensor"], facts["labels"], "", f"{facts['files']} files", facts["licence"], facts["source"])
-        )
+        own = here[name]
+        rows.append((name, own.sensor, own.labels, "", f"{own.files} files", own.licence, own.source))
     return _table(rows)
 
 

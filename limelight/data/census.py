@@ -114,16 +114,16 @@ def write_census(findings: Iterable[Finding], path: Path) -> None:
     write_text(path, to_csv([field.name for field in fields(Finding)], map(astuple, findings)))
 
 
-def read_census(path: Path = CENSUS) -> list[Finding]:
-    """Read what `write_census` wrote; without a file there are no findings.
+def read_census() -> list[Finding]:
+    """Read what `write_census` wrote as CENSUS; without that file there are no findings.
 
     Raises:
         UserError: the file is damaged.
     """
-    if not path.is_file():
+    if not CENSUS.is_file():
         return []
     try:
-        rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(read_text(path)))
+        rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(read_text(CENSUS)))
         return [Finding(**row) for row in rows]
     except TypeError as error:
-        raise UserError(f"{path} is not a list of masks ({error}); run the prepare stage anew") from None
+        raise UserError(f"{CENSUS} is not a list of masks ({error}); run the prepare stage anew") from None

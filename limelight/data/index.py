@@ -32,22 +32,22 @@ class Entry:
     """As given in params.yaml; None = the catalogue's, or detected."""
 
 
-def write_index(entries: dict[str, Entry], path: Path | str = INDEX) -> None:
+def write_index(entries: dict[str, Entry]) -> None:
     """Write the index; the same datasets give the same file."""
-    write_json(path, {"datasets": {name: asdict(entry) for name, entry in entries.items()}})
+    write_json(INDEX, {"datasets": {name: asdict(entry) for name, entry in entries.items()}})
 
 
-def read_index(path: Path | str = INDEX) -> dict[str, Entry]:
+def read_index() -> dict[str, Entry]:
     """Read the index.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    tree = read_json(path)
+    tree = read_json(INDEX)
     try:
         return {name: Entry(**entry) for name, entry in tree["datasets"].items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not an index of datasets ({error}); run the download stage anew") from None
+        raise UserError(f"{INDEX} is not an index of datasets ({error}); run the download stage anew") from None
 
 
 def portable(path: Path | str) -> str:

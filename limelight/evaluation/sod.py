@@ -300,7 +300,8 @@ def _distance(bg: Mask) -> Map:
     return np.sqrt(np.rint(np.square(rounded, dtype=np.float64)))
 
 
-def _gaussian_window(sigma: float = 5.0) -> Map:
+def _gaussian_window() -> Map:
+    sigma = 5.0
     axis = np.arange(-REACH, REACH + 1)
     window = np.exp(-(axis**2 + axis[:, None] ** 2) / (2 * sigma**2))
     return window / window.sum()

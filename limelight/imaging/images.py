@@ -110,13 +110,11 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, max_
     return read_photo(source, max_pixels=max_pixels, max_bytes=max_bytes).image_HW3
 
 
-def read_companion(
-    source: Path | str | bytes, *, depth: bool = False, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
-) -> np.ndarray:
+def read_companion(source: Path | str | bytes, *, depth: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a companion picture, depth or thermal.
 
     Args:
-        source, max_pixels, max_bytes: as in `read_photo`.
+        source, max_pixels: as in `read_photo`.
         depth: refuse colour, whose luminance is not a distance. Thermal pictures may be coloured.
 
     Returns:
@@ -125,7 +123,7 @@ def read_companion(
     Raises:
         UserError: as `read_image`; colour, see `depth`; floats or 32-bit integers that are not in [0, 1].
     """
-    header = open_picture(source, max_pixels, max_bytes, "the companion")
+    header = open_picture(source, max_pixels, MAX_BYTES, "the companion")
     pixels, name = decode(header, colour=False).pixels, header.name
     if pixels.ndim == 3 and depth:
         spread = (pixels.max(-1) - pixels.min(-1)).mean() / np.iinfo(pixels.dtype).max

@@ -86,27 +86,25 @@ class SaliencyPredictor(Predictor[Prediction]):
             output_processing_res=output_processing_res,
         )
 
-    def predict_clip(self, frames: Sequence[np.ndarray], *, output_processing_res: bool = False) -> list[Prediction]:
+    def predict_clip(self, frames: Sequence[np.ndarray]) -> list[Prediction]:
         """Predict the saliency maps of a clip's frames, which a network of clips sees together; others one by one.
 
         Args:
             frames: uint8 HxWx3 RGB, of one size, in their order.
-            output_processing_res: as in `predict`.
 
         Raises:
             UserError: a frame is not a uint8 HxWx3 array, or they differ in size.
         """
         if clip_frames(self.card.architecture.inputs) is None or len(frames) < 2:
-            return self.predict(frames, output_processing_res=output_processing_res)
+            return self.predict(frames)
         if len({frame.shape for frame in frames}) > 1:
             raise UserError(_SIZES_DIFFER)
         check_picture(frames[0])
-        self._check_kept_size(output_processing_res)
         size = self._size_of((frames[0].shape[0], frames[0].shape[1]))
         finish = partial(prediction, finish=self.finish)
         with raising_shortage():
             none, rgb = [None] * len(frames), ["rgb"] * len(frames)
-            return list(self._predict_batch(frames, none, rgb, size, (), finish, output_processing_res, is_clip=True))
+            return list(self._predict_batch(frames, none, rgb, size, (), finish, keep_size=False, is_clip=True))
 
     @property
     def streams(self) -> bool:

@@ -5,7 +5,7 @@ imported only when a run is tracked, since that takes seconds.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def tracked_run(
-    params: Params, stage: str, name: str = "", *, key: str | None = None, tags: Mapping[str, str] | None = None
-) -> Iterator[Tracker]:
+def tracked_run(params: Params, stage: str, name: str = "", *, key: str | None = None) -> Iterator[Tracker]:
     """Track one stage's run, as a child of its pipeline run.
 
     The parent is LIMELIGHT_PARENT_RUN where that is set, else the run of the same code revision, settings and data,
@@ -33,11 +31,10 @@ def tracked_run(
     Args:
         stage, name: e.g. 'train', 'teacher'; the run is called 'train teacher'.
         key: identifies resumable work. An unfinished run with this key is continued.
-        tags: in addition to those of `provenance`.
     """
     tracker = Tracker()
     if params.tracking.enabled and os.environ.get("RANK", "0") == "0":
-        tracker = _start(params, f"{stage} {name}".strip(), key, {"stage": stage, **(tags or {})})
+        tracker = _start(params, stage, name, key)
     try:
         yield tracker
     except BaseException as error:
@@ -47,7 +44,7 @@ def tracked_run(
     _finish(tracker, "FINISHED")
 
 
-def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> Tracker:
+def _start(params: Params, stage: str, name: str, key: str | None) -> Tracker:
     try:
         facts = provenance(params)
         with open_store(params.tracking) as (client, experiment_id):
@@ -55,20 +52,21 @@ def _start(params: Params, name: str, key: str | None, tags: dict[str, str]) -> 
             parent = os.environ.get("LIMELIGHT_PARENT_RUN") or _parent(client, experiment_id, facts)
             run_id = _unfinished(client, experiment_id, parent, key) if key else None
             if run_id is None:
-                own = {**facts, **tags, "mlflow.parentRunId": parent, "limelight.key": key or ""}
-                run_id = client.create_run(experiment_id, tags=own, run_name=name).info.run_id
+                tags = {**facts, "stage": stage, "mlflow.parentRunId": parent, "limelight.key": key or ""}
+                run_name = f"{stage} {name}".strip()
+                run_id = client.create_run(experiment_id, tags=tags, run_name=run_name).info.run_id
             return Tracker(client, experiment_id, run_id)
     except Exception as error:
         warn_stopped(error)
         return Tracker()
 
 
-def log_journal(client: "MlflowClient", experiment_id: str, folder: Path = JOURNAL) -> None:
+def log_journal(client: "MlflowClient", experiment_id: str) -> None:
     """Log the runs recorded by `limelight.tracking.journal.noted_run`, oldest first; those that fail stay there."""
-    if not folder.is_dir():
+    if not JOURNAL.is_dir():
         return
-    with locked(folder / "lock"):
-        for path in sorted(folder.glob("*.json")):
+    with locked(JOURNAL / "lock"):
+        for path in sorted(JOURNAL.glob("*.json")):
             _log_entry(client, experiment_id, read_json(path), path.stem)
             path.unlink()
 

@@ -57,14 +57,14 @@ class Tracker:
         kind = "log_artifacts" if path.is_dir() else "log_artifact"
         self.attempt(lambda client: getattr(client, kind)(self.run_id, str(path), folder))
 
-    def log_dataset(self, name: str, digest: str, source: Path, context: str = "training") -> None:
-        """Log a dataset that the run read: name, hash (its first 36 digits are kept) and location."""
+    def log_dataset(self, name: str, digest: str, source: Path) -> None:
+        """Log a dataset that the run was trained on: name, hash (its first 36 digits are kept) and location."""
 
         def log(client: "MlflowClient") -> None:
             from mlflow.entities import Dataset, DatasetInput, InputTag
 
             dataset = Dataset(name, digest[:36], "local", str(source))
-            tag = InputTag("mlflow.data.context", context)
+            tag = InputTag("mlflow.data.context", "training")
             client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
 
         self.attempt(log)

@@ -65,10 +65,10 @@ def operator_matrix(operator: str, size: int | None = None) -> Tensor:
     return matrix.flatten(1)
 
 
-def plain_kernel(weight_OI33: Tensor, operator: str, size: int | None = None) -> Tensor:
+def plain_kernel(weight_OI33: Tensor, operator: str) -> Tensor:
     """The kernel, (O, I, size, size), with which an ordinary convolution computes the difference convolution."""
-    size = size or FOOTPRINT[operator]
-    matrix = operator_matrix(operator, size).to(weight_OI33)
+    size = FOOTPRINT[operator]
+    matrix = operator_matrix(operator).to(weight_OI33)
     return (weight_OI33.flatten(2) @ matrix).unflatten(2, (size, size))
 
 

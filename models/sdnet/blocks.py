@@ -100,8 +100,9 @@ class ContextModule(nn.Module):
 class SpatialGate(nn.Module):
     """Multiplies the features, as they came, by one attention map in (0, 1) computed from their positive part."""
 
-    def __init__(self, width: int, hidden: int = 4) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
+        hidden = 4
         self.reduce = nn.Conv2d(width, hidden, 1)
         zero_bias(self.reduce)
         self.attend = nn.Conv2d(hidden, 1, 3, padding=1, bias=False)

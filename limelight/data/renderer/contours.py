@@ -77,20 +77,20 @@ def bezier(*controls: Point, points: int = 16) -> np.ndarray:
     return layer[0]
 
 
-def lathe(profile: list[Point], points: int = 40) -> np.ndarray:
+def lathe(profile: list[Point]) -> np.ndarray:
     """Mirror a right-hand profile of (radius, y), from top to bottom, around the vertical axis; rounded corners."""
     knots = np.array(profile, float)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
-    at = np.linspace(0, length[-1], points)
+    at = np.linspace(0, length[-1], 40)
     right = np.stack([np.interp(at, length, knots[:, axis]) for axis in (0, 1)], 1)
     right[1:-1] = (right[:-2] + 2 * right[1:-1] + right[2:]) / 4
     return np.concatenate([right, (right * (-1, 1))[::-1]])
 
 
-def superformula(rng: np.random.Generator, points: int = 120) -> np.ndarray:
+def superformula(rng: np.random.Generator) -> np.ndarray:
     """Gielis, 'A generic geometric transformation that unifies a wide range of natural and abstract shapes', 2003,
     eq. 1 with a = b = 1; scaled to radius 1."""
-    turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    turn = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     symmetry = int(rng.integers(2, 8))
     n1, n2, n3 = rng.uniform(0.6, 3.5), rng.uniform(1.0, 5.0), rng.uniform(1.0, 5.0)
     radius = (np.abs(np.cos(symmetry * turn / 4)) ** n2 + np.abs(np.sin(symmetry * turn / 4)) ** n3 + 1e-6) ** (-1 / n1)
@@ -98,10 +98,10 @@ def superformula(rng: np.random.Generator, points: int = 120) -> np.ndarray:
     return np.stack([radius * np.cos(turn), radius * np.sin(turn)], 1)
 
 
-def fourier_blob(rng: np.random.Generator, roughness: float = 0.25, points: int = 90) -> np.ndarray:
+def fourier_blob(rng: np.random.Generator, roughness: float = 0.25) -> np.ndarray:
     """A closed curve of a few random harmonics around the unit circle."""
-    turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    radius = np.ones(points)
+    turn = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    radius = np.ones(len(turn))
     for harmonic in range(2, 7):
         amplitude = rng.normal(0, roughness / harmonic)
         radius += amplitude * np.cos(harmonic * turn + rng.uniform(0, 2 * np.pi))

@@ -12,15 +12,17 @@ from limelight.foundation.files import atomic_path
 
 ACROSS = 10
 """Pictures in one row; a strip of one scene's five pictures takes half of it."""
+_SPLIT, _SIZE = "train", 80
+"""Of the pictures, which are square: pixels."""
 
 
-def write_sheet(path: Path | str, *, seed: int = 0, split: str = "train", size: int = 80) -> None:
+def write_sheet(path: Path | str, *, seed: int) -> None:
     """Write a PNG: three rows of images; four of two scenes each as image, mask, depth, thermal, classes; one clip."""
-    scenes = [render_scene(seed, split, index, size) for index in range(3 * ACROSS)]
+    scenes = [render_scene(seed, _SPLIT, index, _SIZE) for index in range(3 * ACROSS)]
     lines = [_row([scene.image for scene in scenes[start : start + ACROSS]]) for start in range(0, len(scenes), ACROSS)]
     strips = [_row(_pictures(scene)) for scene in scenes[:8]]
     lines += [_row(strips[start : start + 2]) for start in range(0, len(strips), 2)]
-    lines.append(_row(render_clip(seed, split, 1, size, frames=ACROSS)[0]))
+    lines.append(_row(render_clip(seed, _SPLIT, 1, _SIZE, frames=ACROSS)[0]))
     sheet = Image.fromarray(np.concatenate(lines))
     # 256 dithered colours: half the size, and no pixel values are read from it.
     palette = sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)

@@ -73,12 +73,12 @@ def _files_exist(sample: Sample) -> bool:
     return all(Path(path).is_file() for path in (sample.image, sample.mask, sample.companion) if path)
 
 
-def choose(samples: Sequence[Sample], per_dataset: int, seed: int = 0) -> list[Sample]:
+def choose(samples: Sequence[Sample], per_dataset: int) -> list[Sample]:
     """Up to `per_dataset` samples of each dataset, drawn by a fixed seed, in the manifest's order."""
     members: dict[str, list[int]] = defaultdict(list)
     for position, sample in enumerate(samples):
         members[sample.dataset].append(position)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     chosen = [
         int(position)
         for positions in members.values()

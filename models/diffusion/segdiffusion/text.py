@@ -171,5 +171,5 @@ def read_tokenizer(assets: Path | str) -> CLIPTokenizer:
         raise UserError(f"{folder} cannot be read: {line}; restore the weights folder") from error
 
 
-def _shortened(prompt: str, most: int = 60) -> str:
-    return prompt if len(prompt) <= most else prompt[: most - 3] + "..."
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= 60 else prompt[:57] + "..."
