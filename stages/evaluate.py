@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limelight.config import Params
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.stages.runner import stage_main
 from limelight.tracking.journal import noted_run
 
@@ -19,7 +20,7 @@ def run(params: Params, name: str) -> None:
     from limelight.reporting.overlays import write_overlays
     from limelight.reporting.report import metrics_tree, write_report
 
-    artifact, report, settings = Path("artifacts") / name, Path("reports/eval") / name, params.active.evaluate
+    artifact, report, settings = ARTIFACTS / name, Path("reports/eval") / name, params.active.evaluate
     with noted_run(params, "evaluate", name) as note:
         params.check_imported("evaluate", name, read_card(artifact).architecture.family)
         samples = read_manifest(splits=settings.splits)

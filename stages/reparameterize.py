@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limelight.config import Params
+from limelight.foundation.artifacts import ARTIFACTS, merged_name
 from limelight.stages.runner import stage_main
 from limelight.tracking.journal import Note, noted_run
 
@@ -38,11 +39,7 @@ def reparameterize(params: Params, name: str, note: Note) -> None:
     from limelight.models.weights import load_weights
 
     settings = params.active.deploy
-    source, target, report = (
-        Path("artifacts") / name,
-        Path("artifacts") / f"{name}-deploy",
-        Path("reports/deploy") / name,
-    )
+    source, target, report = ARTIFACTS / name, ARTIFACTS / merged_name(name), Path("reports/deploy") / name
     model, card = load_weights(source)
     params.check_imported("deploy", name, card.architecture.family)
     if settings.guided_radius and card.architecture.task != "saliency":

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from limelight.config import Params
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 from limelight.models.card import Card
@@ -23,7 +24,7 @@ def run(params: Params, name: str) -> None:
         UserError: it is no such name and there is no such folder, its weights are damaged, or they cannot be fetched.
     """
     with noted_run(params, "weights", name) as note:
-        target = Path("artifacts") / name
+        target = ARTIFACTS / name
         known = name in PINS or name in shipped_names()
         card = _placed(name, target) if known else _imported(name, target)
         note.set_tags({"weights.sha256": card.provenance.sha256, "weights.source": card.provenance.source})

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import predictor_class
 from limelight.inference.plan import Request, plan
@@ -15,7 +16,6 @@ from limelight.models.weights import CARD, load_weights, read_card, save_weights
 from limelight.models.zoo.names import find_weights_folder
 from limelight.models.zoo.pins import PINS
 
-ARTIFACTS = Path("artifacts")
 RANDOM = "random weights"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limelight.bench.models import Model
+from limelight.foundation.artifacts import merged_name
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.inference.runtimes import TORCH
@@ -78,7 +79,7 @@ def _from_reports(models: Sequence[Model], reports: Path, metric: str) -> Qualit
     figures, known = {}, set[str]()
     for model in models:
         # The rows are of the inference form, whose report has its exports too.
-        places = [reports / f"{model.name}-deploy" / METRICS_FILE, reports / model.name / METRICS_FILE]
+        places = [reports / merged_name(model.name) / METRICS_FILE, reports / model.name / METRICS_FILE]
         if place := next((place for place in places if place.is_file()), None):
             mean = read_json(place)["mean"]
             known |= {name for each in mean.values() for name in each}

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.models import shipped
@@ -27,7 +28,7 @@ def champion(task: str = DEFAULT) -> Chosen:
     if task == DEFAULT and task not in champions() and shipped.DEFAULT in shipped.shipped_names():
         return Chosen(shipped.FOLDER / shipped.DEFAULT, "auto")
     entry = record(task)
-    return Chosen(Path("artifacts") / entry["artifact"], entry["runtime"])
+    return Chosen(ARTIFACTS / entry["artifact"], entry["runtime"])
 
 
 def record(task: str = DEFAULT) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from limelight.config import Params, Tracking, load_params
 from limelight.data.index import INDEX, read_index
 from limelight.data.sources.embedded import HASHES, RAW
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, sha256_file
 from limelight.foundation.this_process import cores
@@ -202,7 +203,7 @@ def _weights(params: Params | None) -> Iterator[Finding]:
     from limelight.models.shipped import shipped_names
     from limelight.models.weights import check_weights
 
-    cards = find_weights(Path("artifacts"))
+    cards = find_weights(ARTIFACTS)
     if not cards:
         here = f"; {' and '.join(shipped_names())} come with the package" if shipped_names() else ""
         yield Finding("weights", "note", f"none in artifacts/ yet{here}; dvc repro trains others")

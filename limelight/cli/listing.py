@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from limelight.data.index import INDEX, read_index
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.models.card import Architecture, Card
 from limelight.models.registry import entry, list_models
@@ -15,8 +16,6 @@ from limelight.models.zoo.obtain import found_elsewhere
 from limelight.models.zoo.pin import ByHand, Pin
 from limelight.models.zoo.pins import PINS
 from limelight.models.zoo.places import folder_of
-
-ARTIFACTS = Path("artifacts")
 
 
 def model_lines(pattern: str, artifacts: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from limelight.cli.weights import base_weights, export, import_, weights
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.foundation.this_process import replace_process
 from limelight.foundation.version import __version__
@@ -249,7 +250,7 @@ def bench(
 @app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="shell pattern of names")] = "*",
-    artifacts: Annotated[Path, typer.Option(help="the folder that holds weights folders")] = Path("artifacts"),
+    artifacts: Annotated[Path, typer.Option(help="the folder that holds weights folders")] = ARTIFACTS,
 ) -> None:
     """List the networks, and the weights that are here."""
     from limelight.cli.listing import model_lines

@@ -11,6 +11,7 @@ from limelight.config.data import Data, Validate
 from limelight.config.deployment import Deploy, Package
 from limelight.config.evaluation import Evaluate, Rule, TaskName
 from limelight.config.run import Run
+from limelight.foundation.artifacts import ARTIFACTS, merged_name, run_name
 from limelight.foundation.errors import UserError
 from limelight.foundation.section import Section
 from limelight.models.families import FAMILIES
@@ -115,7 +116,7 @@ class Params(Section):
         for name in sorted(trained):
             if sum(name in group for group in groups) > 1:
                 raise ValueError(f"run {name!r} is listed in several of {', '.join(GROUPS)}; leave it in one")
-        artifacts = present | {f"{name}-deploy" for name in self.deploy}
+        artifacts = present | {merged_name(name) for name in self.deploy}
         for where, names, known in (("deploy", self.deploy, present), ("evaluate", self.evaluate, artifacts)):
             for name in names:
                 if name not in known:
@@ -129,7 +130,7 @@ class Params(Section):
             raise ValueError(
                 f"imported: {', '.join(sorted(duplicates))} would be overwritten by the run of that name; rename one"
             )
-        reserved = {"bento": "package"} | {f"{name}-deploy": "reparameterize" for name in self.deploy}
+        reserved = {"bento": "package"} | {merged_name(name): "reparameterize" for name in self.deploy}
         for name in sorted(trained.union(self.imported) & reserved.keys()):
             raise ValueError(f"artifacts/{name} is written by the stage {reserved[name]}; rename {name!r}")
 
@@ -168,7 +169,7 @@ class Params(Section):
         """The artifacts that a run, or a part of it, starts from."""
         settings = self.active.runs[run]
         given = (PurePosixPath(path).parts for path in (settings.init, *settings.parts.values()) if path)
-        return {parts[1] for parts in given if len(parts) == 2 and parts[0] == "artifacts"}
+        return {parts[1] for parts in given if len(parts) == 2 and parts[0] == str(ARTIFACTS)}
 
     def _check_families(self) -> None:
         """Check that each name's family is that of its network; imported artifacts are checked when they are opened."""
@@ -177,7 +178,7 @@ class Params(Section):
         groups = {", ".join(GROUPS): given, "deploy": self.deploy, "evaluate": self.evaluate}
         for where, families in groups.items():
             for name, family in families.items():
-                run = name if name in given else name.removesuffix("-deploy")
+                run = name if name in given else run_name(name)
                 if family not in FAMILIES:
                     raise ValueError(
                         f"{where}: {name}: unknown family {family!r}; choose one of: {', '.join(FAMILIES)}"

@@ -11,6 +11,7 @@ from limelight.data.manifest import Sample, manifest_hash
 from limelight.evaluation.plots import Point, plot_scatter
 from limelight.evaluation.scored import Method
 from limelight.evaluation.tiles import Tile
+from limelight.foundation.artifacts import run_name
 from limelight.foundation.files import write_json, write_text
 from limelight.reporting.leaderboard import Contest, Leaderboard
 from limelight.reporting.page import Diagram, html, markdown
@@ -137,7 +138,7 @@ def _diagram(task: Task[Any, Any], contest: Contest, folder: Path) -> Diagram:
     key, means = contest.champion.metric, comparable_means(contest)
     points = [
         Point(
-            row.artifact.removesuffix("-deploy"),
+            run_name(row.artifact),
             f"{row.runtime}, {row.form}",
             row.network_ms,
             mean[key],

@@ -7,6 +7,7 @@ from typing import Any
 
 from limelight.evaluation.averages import over_datasets
 from limelight.evaluation.scored import Method
+from limelight.foundation.artifacts import run_name
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.tasks.task import Task
@@ -109,7 +110,7 @@ def rows_of(report: Report, teachers: Mapping[str, str]) -> list[Row]:
             },
             model=architecture["model"],
             form=architecture["form"],
-            teacher=teachers.get(artifact.removesuffix("-deploy"), ""),
+            teacher=teachers.get(run_name(artifact), ""),
             weights_sha256=about["card"]["provenance"]["sha256"],
             code_sha256=about["code_sha256"],
             folder_sha256=about["folder_sha256"],
@@ -135,7 +136,8 @@ def with_speed_ups(rows: Sequence[Row]) -> list[Row]:
     training = {row.artifact: row.network_ms for row in rows if row.runtime == _TRAINING_FORM}
     filled = []
     for row in rows:
-        own = training.get(row.artifact.removesuffix("-deploy")) if row.artifact.endswith("-deploy") else None
+        run = run_name(row.artifact)
+        own = training.get(run) if run != row.artifact else None
         filled.append(
             replace(
                 row,

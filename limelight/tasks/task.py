@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 
 from limelight.config import Evaluate, Rule, TaskName
 from limelight.evaluation.scored import Datasets, Examples, Method, Scores
+from limelight.foundation.artifacts import ARTIFACTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,7 @@ class Service:
     @property
     def bento(self) -> Path:
         """Path of the exported bento file."""
-        return Path("artifacts/bento") / f"{self.name}.bento"
+        return ARTIFACTS / "bento" / f"{self.name}.bento"
 
 
 P = TypeVar("P", bound="Predictor[Any]")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from limelight.config import Params, Run
 from limelight.data.manifest import MANIFEST, Sample, manifest_hash, manifest_trees
+from limelight.foundation.artifacts import ARTIFACTS
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
 from limelight.inference.backends import open_backend
@@ -40,7 +41,7 @@ from limelight.training.results import by_split, validation_figures, write_repor
 from limelight.training.selection import training_samples, validation_samples
 from limelight.training.teacher import NetworkTeacher, Teacher
 
-ARTIFACTS, REPORTS, WORK = Path("artifacts"), Path("reports/train"), Path("work")
+REPORTS, WORK = Path("reports/train"), Path("work")
 
 
 def train(params: Params, name: str) -> History:
