@@ -1,14 +1,15 @@
 """The commands that bring weights in from elsewhere."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limelight.foundation.artifacts import ARTIFACTS, merged_name
 from limelight.foundation.errors import UserError
+from limelight.foundation.options import refuse_options
 
 if TYPE_CHECKING:
     from limelight.models.foreign.onnx_file import Preparation
@@ -88,37 +89,28 @@ def import_(
     ] = None,
 ) -> None:
     """Turn published weights into a weights folder. Nothing in them is executed but, of ONNX files, their operators."""
-    facts: dict[str, Any] = {"licence": licence} if licence else {}
-    onnx_options: dict[str, object] = {"--mean": mean, "--std": std, "--map-output": map_output}
-    onnx_options |= {"--logits": logits or None, "--rembg": rembg or None}
+    facts: dict[str, Any] = {"trained_on": tuple(trained_on or ())} | ({"licence": licence} if licence else {})
     if checkpoint is not None and checkpoint.suffix.lower() == ".onnx":
         from limelight.models.foreign.onnx_file import import_onnx
 
-        checkpoints: dict[str, object] = {
-            "--model": model,
-            "--unet": unet,
-            "--base": base,
-            "--backbone-only": backbone_only or None,
-        }
-        checkpoints["--option"] = option
-        _refuse(checkpoints, "an .onnx file")
-        folder = output or Path("artifacts") / checkpoint.stem
+        of_checkpoints = {"--model": model, "--unet": unet, "--base": base, "--backbone-only": backbone_only or None}
+        refuse_options({**of_checkpoints, "--option": option}, "an .onnx file")
+        folder = output or ARTIFACTS / checkpoint.stem
         preparation = _preparation(size, mean, std, logits=logits, rembg=rembg, output=map_output)
-        import_onnx(checkpoint, folder, preparation, sha256=sha256, trained_on=tuple(trained_on or ()), **facts)
-        print(folder)
-        return
-    _refuse(onnx_options, "a checkpoint")
-    if unet is None:
-        _refuse({"--base": base}, "a network without a UNet (--unet)")
-    if model is None:
-        raise UserError("say which network it is (--model); see limelight models")
-    from limelight.models.importers import import_published
-    from limelight.models.importers.files import Files
+        import_onnx(checkpoint, folder, preparation, sha256=sha256, **facts)
+    else:
+        from limelight.models.importers import import_published
+        from limelight.models.importers.files import Files
 
-    folder = output or Path("artifacts") / model
-    files = Files(checkpoint, unet, base or "sd2", backbone_only, sha256)
-    facts |= {name: value for name, value in (("size", size), ("options", _options(option or []))) if value}
-    import_published(model, folder, files, trained_on=trained_on or [], **facts)
+        of_onnx_files = {"--mean": mean, "--std": std, "--map-output": map_output, "--logits": logits or None}
+        refuse_options({**of_onnx_files, "--rembg": rembg or None}, "a checkpoint")
+        if unet is None:
+            refuse_options({"--base": base}, "a network without a UNet (--unet)")
+        if model is None:
+            raise UserError("say which network it is (--model); see limelight models")
+        folder = output or ARTIFACTS / model
+        facts |= ({"size": size} if size else {}) | ({"options": _options(option)} if option else {})
+        import_published(model, folder, Files(checkpoint, unet, base or "sd2", backbone_only, sha256), **facts)
     print(folder)
 
 
@@ -136,12 +128,6 @@ def _options(given: list[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UserError(f"--option {name} has a value that is no YAML: {value!r}; correct it") from error
     return options
-
-
-def _refuse(options: Mapping[str, object], what: str) -> None:
-    """Refuse options that were given and mean nothing for this kind of file."""
-    if given := [name for name, value in options.items() if value is not None]:
-        raise UserError(f"{' and '.join(given)} cannot be given with {what}; leave it out")
 
 
 def _preparation(
@@ -196,8 +182,8 @@ def export(
     from limelight.models.zoo.names import find_weights_folder
 
     folder = find_weights_folder(model)
-    beside = (model if model.name else model.resolve()) if folder == model else Path("artifacts", model.name)
-    target = output or beside.with_name(f"{beside.name}-deploy")
+    beside = (model if model.name else model.resolve()) if folder == model else ARTIFACTS / model.name
+    target = output or beside.with_name(merged_name(beside.name))
     export_weights(folder, target, runtime, pictures)
     print(target)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.options import refuse_options
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.sources import absolute
 from limelight.media.standard_input import StandardInput
@@ -42,7 +43,7 @@ from limelight.predict.video import (
     say,
     video_suffix,
 )
-from limelight.predict.video_options import picture_only_options, rate_of, refuse_options
+from limelight.predict.video_options import picture_only_options, rate_of
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -152,7 +153,8 @@ def run_stream(options: PredictOptions, piped: StandardInput) -> int:
         av()
     except UserError as error:
         raise UserError(f"{piped.name} holds no picture that is read; {error}") from error
-    refuse_options(options, {"--video": options.video or None, "--seconds": options.seconds}, piped.name)
+    refused = {"--video": options.video or None, "--seconds": options.seconds, "--rate": options.rate}
+    refuse_options(refused, piped.name)
     return _run_one(
         options, options.output or STREAM, lambda max_pixels: VideoReader(piped, max_pixels=max_pixels), piped.name
     )
@@ -164,7 +166,7 @@ def run_webcam(options: PredictOptions) -> int:
     assert device is not None, "see run"
     if options.sources:
         raise UserError(f"{options.sources[0]} and a webcam cannot be predicted together; leave out one")
-    refuse_options(options, {"--video": options.video or None}, "a webcam")
+    refuse_options({"--video": options.video or None, "--rate": options.rate}, "a webcam")
     check_is_there(device)
 
     def camera(max_pixels: int) -> Webcam:
@@ -172,7 +174,7 @@ def run_webcam(options: PredictOptions) -> int:
 
     if options.output is not None:
         return _run_one(options, options.output, camera, "a webcam")
-    refuse_options(options, {"--format": options.format}, "a window")
+    refuse_options({"--format": options.format}, "a window")
     with Window(f"limelight: webcam {device}") as window:  # fails before work is done
         job, _ = _job(options, None)
         with camera(job.style.max_pixels) as clip:
@@ -207,7 +209,7 @@ def _job(options: PredictOptions, suffix: str | None) -> tuple[VideoJob, str]:
     Args:
         suffix: that of the single result's name; None = a folder, a pipe or a window.
     """
-    refuse_options(options, picture_only_options(options), "videos", rate_is_refused=False)
+    refuse_options(picture_only_options(options), "videos")
     suffix = result_suffix(options, suffix)
     streamed = options.output == STREAM or (options.sources == [STREAM] and options.output is None)
     if streamed:

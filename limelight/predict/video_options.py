@@ -1,6 +1,5 @@
 """Which options of `limelight predict` are for videos, and which for pictures."""
 
-from collections.abc import Mapping
 from fractions import Fraction
 
 from limelight.foundation.errors import UserError
@@ -40,24 +39,6 @@ def picture_only_options(options: PredictOptions) -> dict[str, object]:
         "--output-processing-res": options.output_processing_res or None,
         "--quality": options.quality,
     }
-
-
-def refuse_options(
-    options: PredictOptions, given: Mapping[str, object], what: str, *, rate_is_refused: bool = True
-) -> None:
-    """Refuse options that do not apply.
-
-    Args:
-        given: their values; None = not given.
-        what: what is predicted, for the error.
-        rate_is_refused: whether --rate does not apply either.
-
-    Raises:
-        UserError: one is given.
-    """
-    given = dict(given) | ({"--rate": options.rate} if rate_is_refused else {})
-    if names := [name for name, value in given.items() if value is not None]:
-        raise UserError(f"{' and '.join(names)} cannot be given with {what}; leave it out")
 
 
 def rate_of(options: PredictOptions) -> Fraction | None:
