@@ -79,6 +79,11 @@ class Architecture(Section):
         """Its modalities that come with a companion (second picture)."""
         return companions_of(self.modalities)
 
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether it finds what text prompts name."""
+        return any(each.source == "prompt" for each in self.inputs)
+
 
 class Prepare(Section):
     """How a picture becomes input."""

@@ -34,8 +34,7 @@ def page(weights: Callable[[], Path]) -> Starlette:
 
     async def answer(request: Request) -> Response:
         known = read_card(weights()).architecture
-        prompts = any(each.source == "prompt" for each in known.inputs)
-        takes = " ".join([*known.modalities, *(["open-vocabulary"] if prompts else [])])
+        takes = " ".join([*known.modalities, *(["open-vocabulary"] if known.takes_prompts else [])])
         text = PAGE.read_text(encoding="utf-8").replace('data-takes="rgb"', f'data-takes="{takes}"')
         return _content(request, text.encode(), "text/html")
 

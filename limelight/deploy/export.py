@@ -84,7 +84,7 @@ def export(
     if not runtimes:
         return
     name, steps = card.architecture.model, card.use.denoise_steps
-    if any(each.source == "prompt" for each in card.architecture.inputs):
+    if card.architecture.takes_prompts:
         raise UserError(f"{name} takes text prompts, which exports do not support; {wording.instead}")
     if steps:
         raise UserError(

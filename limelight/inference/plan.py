@@ -151,9 +151,8 @@ def plan(folder: Path | str, card: Card, request: Request) -> Plan:
         UserError: the network or the runtime does not support the request; the message says why and what is supported.
     """
     sampling = request.sampling.for_weights(card)
-    prompted = any(each.source == "prompt" for each in card.architecture.inputs)
-    if request.high_resolution and (prompted or sampling.steps is not None):
-        what = "takes text prompts" if prompted else "samples in several steps"
+    if request.high_resolution and (card.architecture.takes_prompts or sampling.steps is not None):
+        what = "takes text prompts" if card.architecture.takes_prompts else "samples in several steps"
         raise UserError(f"{card.architecture.model} {what}, which high resolution does not support; leave it out")
     if request.calibrated and card.finish.temperature == 1:
         raise UserError("these weights are not calibrated (deploy.calibrate in params.yaml); leave calibrated out")
@@ -191,9 +190,8 @@ def _runtime(
     folder: Path | str, card: Card, request: Request, sampling: Sampling, serves: Callable[[Runtime], bool]
 ) -> Runtime:
     """Select the runtime; raises a UserError where the requested one does not support the rest of the request."""
-    prompts = any(each.source == "prompt" for each in card.architecture.inputs)
     reasons = {
-        "takes text prompts": prompts,
+        "takes text prompts": card.architecture.takes_prompts,
         "should sample in several steps": sampling.steps is not None,
         "should use another autoencoder": request.vae is not None,
     }

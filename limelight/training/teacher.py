@@ -87,7 +87,7 @@ class NetworkTeacher(Teacher):
         backend: Backend | None = None,
     ) -> None:
         super().__init__()
-        prompted = any(each.source == "prompt" for each in network.inputs)
+        prompted = card.architecture.takes_prompts
         if not prompted and card.architecture.task != "saliency":
             raise UserError("it predicts no saliency maps, which distillation needs; choose another network")
         if classes and not prompted:
