@@ -24,7 +24,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.media.sources import scan
 from limelight.predict.failures import FAILURES, list_failures
-from limelight.predict.pool import Teacher, add_maps, check_names, check_replaceable, stores_below, write_dataset
+from limelight.predict.labelling import Teacher, add_maps, check_names, check_replaceable, stores_below, write_dataset
 
 RUNNERS = ("processes", "dask", "ray")
 

@@ -10,7 +10,7 @@ import numpy as np
 from limelight.data.manifest import Sample
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import sha256_file
-from limelight.imaging.kept import place_of
+from limelight.imaging.map_store import place_of
 
 
 def map_path(folder: Path, sample: Sample) -> Path:

@@ -18,7 +18,7 @@ from limelight.data.samples import Batch, SampleStore
 from limelight.data.teacher_maps import map_path
 from limelight.foundation.errors import UserError
 from limelight.foundation.progress import track
-from limelight.imaging.kept import write_map
+from limelight.imaging.map_store import write_map
 from limelight.models.card import Normalisation
 from limelight.training.teacher import NetworkTeacher, Teacher
 

@@ -1,4 +1,4 @@
-"""A teacher's maps of a pool of pictures: a dataset that students learn from.
+"""Label a large pool of pictures with a teacher's maps: a dataset that students learn from.
 
 Maps are kept by content: a map's file is named by its picture's hash, its folder by all that the maps depend on
 besides. So each is computed once, by whichever process comes to it, for whatever pools the picture is in; an
@@ -21,7 +21,7 @@ from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, sha256_file
 from limelight.imaging.images import read_picture
-from limelight.imaging.kept import place_of, write_map
+from limelight.imaging.map_store import place_of, write_map
 from limelight.inference.loading import load
 from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.saliency import SaliencyPredictor

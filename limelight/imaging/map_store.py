@@ -1,4 +1,4 @@
-"""Files of maps that are kept by the content of what they were made from."""
+"""A folder of maps, each named by the hash of what it was made from."""
 
 from pathlib import Path
 

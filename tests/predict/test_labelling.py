@@ -14,7 +14,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.masks import read_mask
 from limelight.inference.loading import load
 from limelight.media.sources import find_sources
-from limelight.predict.pool import MARKER, Teacher, add_maps, map_path, stores_below, write_dataset
+from limelight.predict.labelling import MARKER, Teacher, add_maps, map_path, stores_below, write_dataset
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 
