@@ -7,22 +7,21 @@ of each result, so that an interrupted run can be resumed and replaces no result
 
 import errno
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
-from itertools import chain, pairwise
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json, write_bytes, write_json
-from limelight.foundation.progress import progress
+from limelight.foundation.progress import Advance, progress
 from limelight.foundation.scratch import sweep
 from limelight.imaging.images import Picture, read_picture
 from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
-from limelight.predict.done import DONE, Done, Stamp, stamp_of
+from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.failures import FAILURES, list_failures
 from limelight.predict.job import Job
 from limelight.predict.styles import LabelStyle, Result, Style
@@ -32,6 +31,9 @@ _THREADS = 2
 """Threads that decode and encode while the network runs; both release the interpreter's lock."""
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 """Errors that concern one result only: its name is too long, invalid on this disk, or taken by another kind of file."""
+
+_Processed = tuple[Source, Picture | UserError]
+"""A picture whose results are written, or why it or one of them failed."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Companions:
 
 
 @dataclass
-class Report:
-    """Outcome of a run."""
+class TreeReport:
+    """What became of a tree of pictures."""
 
     written: int = 0
     skipped: int = 0
@@ -60,16 +62,6 @@ class Report:
     """Whether Ctrl-C ended it."""
     notes: list[tuple[Path, str]] = field(default_factory=list)
     """Remarks on pictures whose results are complete."""
-
-    def add(self, path: Path, picture: Picture | UserError, error: UserError | None) -> None:
-        """Count a picture, and record the errors of the picture or its results."""
-        if error is not None or isinstance(picture, UserError):
-            self.failures.append((path, str(error or picture)))
-            return
-        self.written += 1
-        self.notes += [(path, note) for note in picture.photo.notes]
-        if picture.photo.omitted:
-            self.add_in_part(path, picture.photo.omitted)
 
     def add_in_part(self, path: Path, omitted: str) -> None:
         """Record a picture with a result of a part of it."""
@@ -87,7 +79,7 @@ def predict_tree(
     companions: Companions | None = None,
     overwrite: bool = False,
     quiet: bool = False,
-) -> Report:
+) -> TreeReport:
     """Predict every source and write its results to their places below `folder`, with a legend if they have labels.
 
     Finished results of an earlier run with the same settings are kept, unless their picture or companion has changed
@@ -108,101 +100,151 @@ def predict_tree(
         UserError: a result would replace a source, another source's result, one of other settings or something that
             this program did not make, or the disk is full.
     """
-    targets = {source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources}
-    inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
-    _refuse_to_destroy([*chain(*inputs.values()), *job.style.files], targets)
-    report = Report(failures=list(refused))
-    stamps = {source: stamp_of(inputs[source]) for source in sources}
-    done = _begin(folder, job.record() | _record(companions), targets, stamps, overwrite, report)
-    if isinstance(job.style, LabelStyle):
-        write_json(folder / LEGEND, job.style.legend)
-    kept = {
-        source: finished
-        for source in sources
-        if not overwrite and (finished := done.find(source.relative, stamps[source], targets[source]))
-    }
-    todo = [source for source in sources if source not in kept]
-    report.skipped = len(kept)
-    for source, finished in kept.items():
-        if finished.omitted:
-            report.add_in_part(source.path, finished.omitted)
-    written: list[Source] = []
-
-    def finish(source: Source, picture: Picture | UserError, prediction: Result | UserError) -> UserError | None:
-        if isinstance(picture, UserError):
-            return picture
-        if isinstance(prediction, UserError):
-            return prediction
-        error, sizes = _write(job.style, targets[source], picture, prediction)
-        stamp = stamps[source]
-        if error is None:
-            written.append(source)
-        if error is None and stamp is not None:
-            done.add(source.relative, source.path, stamp, sizes, picture.photo.omitted)
-        return error
-
-    show = progress(len(todo), "predicting", quiet=quiet)
+    run = _TreeRun(job, sources, folder, companions)
+    run.report.failures += refused
+    run.begin(overwrite=overwrite)
+    todo = sources if overwrite else run.unfinished()
     try:
-        with ThreadPoolExecutor(_THREADS) as pool, show as advance:
-            begun = (
-                (chunk, pictures, pool.map(finish, chunk, pictures, _predicted(job, pictures)))
-                for chunk, pictures in _read_ahead(todo, companions, job, pool)
-            )
-            # Each chunk is waited for once the next has been predicted: it is encoded meanwhile.
-            for (chunk, pictures, errors), _ in pairwise(chain(begun, [((), (), ())])):
-                for source, picture, error in zip(chunk, pictures, errors, strict=True):
-                    report.add(source.path, picture, error)
-                advance(len(chunk), "")
+        run.predict(todo, quiet=quiet)
     except KeyboardInterrupt:
-        report.interrupted, report.written = True, len(written)  # those of the chunk in hand, too
-    report.failures.sort()
-    list_failures(folder / FAILURES, report.failures, [*given, *(source.path for source in sources)])
-    return report
+        run.report.interrupted = True
+    run.report.written = len(run.written)
+    run.report.failures.sort()
+    list_failures(folder / FAILURES, run.report.failures, [*given, *(source.path for source in sources)])
+    return run.report
 
 
-def _begin(
-    folder: Path,
-    record: dict[str, Any],
-    targets: dict[Source, list[Path]],
-    stamps: Mapping[Source, Stamp | None],
-    overwrite: bool,
-    report: Report,
-) -> Done:
-    """Check existing results, write the record if it changed, and remove what killed runs left."""
-    try:
-        known = read_json(folder / RECORD)
-    except UserError:
-        known = None
-    done = Done(folder / DONE, record)
-    existing = {source: target for source, made in targets.items() if (target := next(filter(_exists, made), None))}
-    for source, target in existing.items():
-        refusal = done.refusal(source.relative, target, source.path, stamps[source], unknown_is_ours=known == record)
-        if refusal is not None and not overwrite:
-            raise refusal
-        if refusal is not None:  # an interrupted --overwrite is resumed without it
-            done.add(source.relative, source.path, [], [])
-    for place in {target.parent for made in targets.values() for target in made}:
-        sweep(place)
-    if known != record:
-        write_json(folder / RECORD, record)
-    elif done.is_new and existing:
-        report.notes.append((folder, f"had no {DONE}, which records what results were made from; they were made again"))
-    return done
+class _TreeRun:
+    """One run over a tree of pictures.
 
+    Raises:
+        UserError: a result would replace a source or another source's result.
+    """
 
-def _predicted(job: Job, pictures: Sequence[Picture | UserError]) -> list[Result | UserError]:
-    """Return each picture's prediction, or the error in its place."""
-    predictions = iter(job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
-    return [picture if isinstance(picture, UserError) else next(predictions) for picture in pictures]
+    def __init__(self, job: Job, sources: Sequence[Source], folder: Path, companions: Companions | None) -> None:
+        self.report = TreeReport()
+        self.written: list[Source] = []
+        self._job, self._folder, self._companions = job, folder, companions
+        self._targets = {
+            source: [folder / f"{source.relative}{ending}" for ending in job.style.endings] for source in sources
+        }
+        inputs = {source: [source.path, *_companion_paths(source, companions)] for source in sources}
+        _refuse_to_destroy([*chain(*inputs.values()), *job.style.files], self._targets)
+        self._stamps = {source: stamp_of(paths) for source, paths in inputs.items()}
+        self._record = job.record()
+        if companions is not None:
+            self._record["companions"] = [companions.modality, path_text(companions.folder)]
+        self._done = Done(folder / DONE, self._record)
+
+    def begin(self, *, overwrite: bool) -> None:
+        """Check existing results, write the record if it changed, and remove what killed runs left."""
+        try:
+            known = read_json(self._folder / RECORD)
+        except UserError:
+            known = None
+        existing = {
+            source: target
+            for source, targets in self._targets.items()
+            if (target := next(filter(_exists, targets), None))
+        }
+        for source, target in existing.items():
+            refusal = self._done.refusal(
+                source.relative, target, source.path, self._stamps[source], unknown_is_ours=known == self._record
+            )
+            if refusal is not None and not overwrite:
+                raise refusal
+            if refusal is not None:  # an interrupted --overwrite is resumed without it
+                self._done.add(source.relative, source.path, [], [])
+        for place in {target.parent for targets in self._targets.values() for target in targets}:
+            sweep(place)
+        if known != self._record:
+            write_json(self._folder / RECORD, self._record)
+        elif self._done.is_new and existing:
+            note = f"had no {DONE}, which records what results were made from; they were made again"
+            self.report.notes.append((self._folder, note))
+        if isinstance(self._job.style, LabelStyle):
+            write_json(self._folder / LEGEND, self._job.style.legend)
+
+    def unfinished(self) -> list[Source]:
+        """List the sources that an earlier run has not finished; the others are reported as skipped."""
+        todo = []
+        for source, targets in self._targets.items():
+            finished = self._done.find(source.relative, self._stamps[source], targets)
+            if finished is None:
+                todo.append(source)
+                continue
+            self.report.skipped += 1
+            if finished.omitted:
+                self.report.add_in_part(source.path, finished.omitted)
+        return todo
+
+    def predict(self, todo: Sequence[Source], *, quiet: bool) -> None:
+        """Predict pictures and write their results, batch by batch.
+
+        While the network has one batch, threads read the next and write the results of the one before.
+
+        Raises:
+            UserError: the disk is full or not writable.
+        """
+        size = self._job.batch_size or MAX_BATCH_SIZE
+        show = progress(len(todo), "predicting", quiet=quiet)
+        with ThreadPoolExecutor(_THREADS) as threads, show as advance:
+            reading = threads.map(self._read, todo[:size])
+            before: Iterable[_Processed] = ()
+            for start in range(0, len(todo), size):
+                pictures = list(reading)
+                reading = threads.map(self._read, todo[start + size : start + 2 * size])
+                predictions = self._predicted(pictures)
+                writing = threads.map(self._finish, todo[start : start + size], pictures, predictions)
+                self._count(before, advance)
+                before = writing
+            self._count(before, advance)
+
+    def _read(self, source: Source) -> Picture | UserError:
+        modality, companion = "rgb", None
+        if self._companions is not None:
+            modality, companion = self._companions.modality, self._companions.paths[source]
+        if isinstance(companion, UserError):
+            return companion
+        try:
+            return read_picture(source.path, companion, modality, self._job.style.max_pixels)
+        except UserError as error:
+            return error
+
+    def _predicted(self, pictures: Sequence[Picture | UserError]) -> list[Result | UserError]:
+        """Return each picture's prediction, or the error in its place."""
+        predictions = iter(self._job.predict_each([picture for picture in pictures if isinstance(picture, Picture)]))
+        return [picture if isinstance(picture, UserError) else next(predictions) for picture in pictures]
+
+    def _finish(self, source: Source, picture: Picture | UserError, prediction: Result | UserError) -> _Processed:
+        """Write a picture's results, and record them as finished."""
+        if isinstance(picture, UserError):
+            return source, picture
+        if isinstance(prediction, UserError):
+            return source, prediction
+        error, sizes = _write(self._job.style, self._targets[source], picture, prediction)
+        if error is not None:
+            return source, error
+        self.written.append(source)
+        if (stamp := self._stamps[source]) is not None:
+            self._done.add(source.relative, source.path, stamp, sizes, picture.photo.omitted)
+        return source, picture
+
+    def _count(self, outcomes: Iterable[_Processed], advance: Advance) -> None:
+        """Wait for the results of a batch, and report what is to be said of its pictures."""
+        for source, picture in outcomes:
+            if isinstance(picture, UserError):
+                self.report.failures.append((source.path, str(picture)))
+            else:
+                self.report.notes += [(source.path, note) for note in picture.photo.notes]
+                if picture.photo.omitted:
+                    self.report.add_in_part(source.path, picture.photo.omitted)
+            advance(1, "")
 
 
 def _companion_paths(source: Source, companions: Companions | None) -> list[Path]:
     path = companions and companions.paths[source]
     return [path] if isinstance(path, Path) else []
-
-
-def _record(companions: Companions | None) -> dict[str, Any]:
-    return {"companions": [companions.modality, path_text(companions.folder)]} if companions else {}
 
 
 def _refuse_to_destroy(given: Sequence[Path], targets: dict[Source, list[Path]]) -> None:
@@ -223,37 +265,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def _read_ahead(
-    sources: Sequence[Source], companions: Companions | None, job: Job, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Sequence[Source], list[Picture | UserError]]]:
-    """Yield batches of sources with their pictures or errors, decoding the next batch while one is in use."""
-
-    batch_size = job.batch_size or MAX_BATCH_SIZE
-    read = partial(_read, companions=companions, max_pixels=job.style.max_pixels)
-
-    def submit(start: int) -> Any:
-        return pool.map(read, sources[start : start + batch_size])
-
-    prefetched = submit(0)
-    for start in range(0, len(sources), batch_size):
-        pictures = list(prefetched)
-        prefetched = submit(start + batch_size)
-        yield sources[start : start + batch_size], pictures
-
-
-def _read(source: Source, companions: Companions | None, max_pixels: int) -> Picture | UserError:
-    if companions is None:
-        companion, modality = None, "rgb"
-    else:
-        companion, modality = companions.paths[source], companions.modality
-    if isinstance(companion, UserError):
-        return companion
-    try:
-        return read_picture(source.path, companion, modality, max_pixels)
-    except UserError as error:
-        return error
 
 
 def _write(
