@@ -23,14 +23,14 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from limelight.foundation.errors import UserError
 from limelight.foundation.one_line import mistakes_in_one_line
 from limelight.media.sources import scan
-from limelight.predict.failures import FAILURES, list_failures
+from limelight.predict.failures import FAILURES, Failure, list_failures
 from limelight.predict.labelling import Teacher, add_maps, check_names, check_replaceable, stores_below, write_dataset
 
 RUNNERS = ("processes", "dask", "ray")
 
 
 @task(retries=1)
-def label_part(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[tuple[Path, str]]:
+def label_part(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[Failure]:
     """Add the maps of some pictures; what a worker that died had done stays done."""
     return add_maps(teacher, store, pictures)
 

@@ -16,7 +16,7 @@ from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
 from limelight.media.video.formats import is_video
 from limelight.media.walk import Walk
-from limelight.predict.failures import FAILURES
+from limelight.predict.failures import FAILURES, Failure
 from limelight.predict.job import Job
 from limelight.predict.options import (
     STREAM,
@@ -34,7 +34,6 @@ from limelight.predict.styles import EXACT, LabelStyle, Style
 from limelight.predict.tree import LEGEND, Companions, predict_tree
 from limelight.predict.video_command import (
     INTERRUPTED,
-    Failures,
     clips_of,
     paths_beside,
     run_stream,
@@ -107,7 +106,7 @@ def _check_has_video(options: PredictOptions, *, there: bool) -> None:
         raise UserError(f"{given[0]} is for videos, and there is none; leave it out")
 
 
-def _run_pictures(options: PredictOptions, piped: StandardInput | None = None, failed: Failures | None = None) -> int:
+def _run_pictures(options: PredictOptions, piped: StandardInput | None = None, failed: Sequence[Failure] = ()) -> int:
     file_type = _file_type(options)
     style, second = style_of(options, file_type), _second(options)
     if style.moving is not None:
@@ -124,7 +123,7 @@ def _run_pictures(options: PredictOptions, piped: StandardInput | None = None, f
     job = Job(predictor, style, second and second[0], options.batch_size, options.output_processing_res)
     if single is not None:
         return _predict_one(job, options, single, second, piped)
-    return _predict_many(job, options, Path(target), second, failed or [])
+    return _predict_many(job, options, Path(target), second, failed)
 
 
 def _file_type(options: PredictOptions) -> str:
@@ -235,7 +234,7 @@ def _companion_of(source: str, where: Path) -> Path:
     return companion
 
 
-def _predict_many(job: Job, options: PredictOptions, folder: Path, second: Second, failed: Failures) -> int:
+def _predict_many(job: Job, options: PredictOptions, folder: Path, second: Second, failed: Sequence[Failure]) -> int:
     arguments, skip, companions = [Path(source) for source in options.sources], [folder], None
     if folder.is_file():
         raise UserError(

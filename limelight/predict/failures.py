@@ -10,9 +10,11 @@ from limelight.foundation.csv_text import to_csv
 from limelight.foundation.files import write_text
 
 FAILURES = "failures.csv"
+Failure = tuple[Path, str]
+"""Absolute path of a file or a folder, and why it failed."""
 
 
-def list_failures(path: Path, failures: Sequence[tuple[Path, str]], given: Collection[Path] | None = None) -> None:
+def list_failures(path: Path, failures: Sequence[Failure], given: Collection[Path] | None = None) -> None:
     """Write a table of what failed, each with the reason; without rows, remove an earlier one.
 
     Args:

@@ -27,6 +27,7 @@ from limelight.inference.plan import Plan, Request, plan
 from limelight.inference.saliency import SaliencyPredictor
 from limelight.media.sources import Source
 from limelight.models.weights import read_card
+from limelight.predict.failures import Failure
 
 IMAGES, MASKS = "images", "masks"
 MARKER = ".limelight-maps.json"
@@ -82,7 +83,7 @@ class Teacher:
         return Request(self.runtime, "cpu", self.threads, self.size)
 
 
-def add_maps(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[tuple[Path, str]]:
+def add_maps(teacher: Teacher, store: Path, pictures: Sequence[Path]) -> list[Failure]:
     """Add the maps of pictures to a teacher's store, but those that are there.
 
     Returns:

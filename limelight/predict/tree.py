@@ -22,7 +22,7 @@ from limelight.imaging.images import Picture, read_picture
 from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
-from limelight.predict.failures import FAILURES, list_failures
+from limelight.predict.failures import FAILURES, Failure, list_failures
 from limelight.predict.job import Job
 from limelight.predict.styles import LabelStyle, Result, Style
 
@@ -54,7 +54,7 @@ class TreeReport:
 
     written: int = 0
     skipped: int = 0
-    failures: list[tuple[Path, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     """Pictures that failed, lack a result or were used only in part, with the reason."""
     in_part: int = 0
     """How many of these have a result, of a part of them."""
@@ -75,7 +75,7 @@ def predict_tree(
     folder: Path,
     *,
     given: Sequence[Path] = (),
-    refused: Sequence[tuple[Path, str]] = (),
+    refused: Sequence[Failure] = (),
     companions: Companions | None = None,
     overwrite: bool = False,
     quiet: bool = False,

@@ -1,6 +1,5 @@
 """Predict whole clips: frames are decoded ahead of the network, and rendered and encoded behind it."""
 
-import sys
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
@@ -246,15 +245,3 @@ def _pixels(style: Style, clip: Clip, frame: Frame, prediction: Prediction, back
     behind_HW3 = None if backdrop is None else backdrop.at(float(frame.time * clip.time_base))
     aspect = clip.aspect if backdrop is None else clip.aspect / backdrop.aspect
     return style.pixels(frame.image_HW3, prediction.saliency_HW, behind_HW3, float(aspect))
-
-
-def say(report: VideoReport, name: str) -> None:
-    """Print what became of a clip."""
-    if report.interrupted and not report.frames:
-        print(f"{name}: interrupted before the first frame; nothing was written", file=sys.stderr)
-    else:
-        frames = f"{report.frames} frame{'s' if report.frames != 1 else ''}"
-        state = "interrupted; playable so far" if report.interrupted else "written"
-        print(f"{report.target}: {frames} {state}", file=sys.stderr)
-    for note in report.notes:
-        print(f"note: {name}: {note}", file=sys.stderr)

@@ -19,7 +19,7 @@ from limelight.media.video.reader import VideoReader
 from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
 from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
-from limelight.predict.failures import FAILURES, list_failures
+from limelight.predict.failures import FAILURES, Failure, list_failures
 from limelight.predict.finished_videos import FinishedVideos
 from limelight.predict.options import (
     STREAM,
@@ -40,15 +40,12 @@ from limelight.predict.video import (
     predict_to_file,
     predict_to_stream,
     predict_to_window,
-    say,
     video_suffix,
 )
 from limelight.predict.video_options import picture_only_options, rate_of
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-Failures = list[tuple[Path, str]]
-"""Absolute paths of clips that failed, with the reason."""
 
 
 def clips_of(options: PredictOptions, paths: Sequence[Path]) -> list[Found]:
@@ -69,7 +66,7 @@ def paths_beside(videos: Sequence[Found], paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if absolute(path) not in taken]
 
 
-def run_videos(options: PredictOptions, videos: Sequence[Found]) -> tuple[int, Failures]:
+def run_videos(options: PredictOptions, videos: Sequence[Found]) -> tuple[int, list[Failure]]:
     """Predict clips, and write the results.
 
     Args:
@@ -83,68 +80,64 @@ def run_videos(options: PredictOptions, videos: Sequence[Found]) -> tuple[int, F
     """
     target = options.output or ""
     one = len(videos) == len(options.sources) == 1 and (options.video or videos[0].path == Path(options.sources[0]))
-    if target == STREAM:
-        if not one:
-            raise UserError("only one video can go to standard output; give a folder (--output)")
-        return _run_one(options, STREAM, videos[0].open, videos[0].place.name), []
-    named = _named_file(target)
+    if target == STREAM and not one:
+        raise UserError("only one video can go to standard output; give a folder (--output)")
     if names_file(target) and not one:
         raise UserError(f"{target} is a file's name, but these results need a folder; name one, or put / at its end")
-    job, suffix = _job(options, named if one else None)
-    if one and named:
-        return _run_each(job, {Path(target): videos[0]}, raising=True)[:2]
+    if one and (target == STREAM or _named_file(target)):
+        return _run_one(options, target, videos[0].open, str(videos[0].path), videos[0].path), []
+    job, suffix = _job(options, None)
     folder = Path(target or f"results/{job.style.name}")
     if folder.is_file():
         raise UserError(f"{folder} is a file, but results need a folder or a {suffix} file; choose another --output")
     places = {folder / f"{video.place}{suffix}": video for video in videos}
-    done = FinishedVideos(folder, job)
-    status, failures, written = _run_each(job, places, raising=one, done=done, overwrite=options.overwrite)
-    list_failures(folder / FAILURES, failures, [absolute(video.path) for video in videos])
-    if not one and not options.quiet and status != INTERRUPTED:
-        there = len(places) - written - len(failures)
-        listed = f"; see {folder / FAILURES}" if failures else ""
-        summary = f"{written} written to {folder}, {there} already there, {len(failures)} failed{listed}"
-        print(f"videos: {summary}", file=sys.stderr)
-    return status, failures
+    return _run_folder(job, folder, places, one=one, overwrite=options.overwrite)
 
 
-def _run_each(
-    job: VideoJob,
-    places: Mapping[Path, Found],
-    *,
-    raising: bool,
-    done: FinishedVideos | None = None,
-    overwrite: bool = False,
-) -> tuple[int, Failures, int]:
-    """Predict clips into files, but those that are there; the error of one is raised, or printed before the next.
+def _run_folder(
+    job: VideoJob, folder: Path, places: Mapping[Path, Found], *, one: bool, overwrite: bool
+) -> tuple[int, list[Failure]]:
+    """Predict clips into a folder, but those that are there.
+
+    Args:
+        places: the place of each clip's result.
+        one: raise the error of the single clip; those of several are printed and listed, and the next clip follows.
 
     Returns:
-        The exit status, the clips that failed, and the number of those written.
+        As `run_videos`.
     """
-    failures: Failures = []
-    written = 0
+    done, failures = FinishedVideos(folder, job), list[Failure]()
+    written, interrupted = 0, False
     for place, video in places.items():
         try:
             _refuse_to_destroy(place, video.path, job.style)
-            if done is not None and not overwrite and done.holds(place, video):
+            if not overwrite and done.holds(place, video):
                 if not job.quiet:
                     print(f"{place} is already there (--overwrite makes it again)", file=sys.stderr)
                 continue
             with video.open(job.style.max_pixels) as clip:
                 report = predict_to_file(job, clip, place)
         except UserError as error:
-            if raising:
+            if one:
                 raise
             print(f"error: {error}", file=sys.stderr)
             failures.append((absolute(video.path), str(error)))
             continue
-        _say(job, report, str(video.path))
-        if done is not None and report.frames:
+        print_report(report, str(video.path), quiet=job.quiet)
+        if report.frames:
             done.add(place, video, report)
-        if report.interrupted:
-            return INTERRUPTED, failures, written
+        if interrupted := report.interrupted:
+            break
         written += 1
-    return (1 if failures else 0), failures, written
+    list_failures(folder / FAILURES, failures, [absolute(video.path) for video in places.values()])
+    if interrupted:
+        return INTERRUPTED, failures
+    if not one and not job.quiet:
+        there = len(places) - written - len(failures)
+        listed = f"; see {folder / FAILURES}" if failures else ""
+        summary = f"{written} written to {folder}, {there} already there, {len(failures)} failed{listed}"
+        print(f"videos: {summary}", file=sys.stderr)
+    return (1 if failures else 0), failures
 
 
 def run_stream(options: PredictOptions, piped: StandardInput) -> int:
@@ -178,29 +171,53 @@ def run_webcam(options: PredictOptions) -> int:
     with Window(f"limelight: webcam {device}") as window:  # fails before work is done
         job, _ = _job(options, None)
         with camera(job.style.max_pixels) as clip:
-            return _said(job, predict_to_window(job, clip, window), clip)
+            return print_report(predict_to_window(job, clip, window), clip.name, quiet=job.quiet)
 
 
-def _run_one(options: PredictOptions, target: str, opened: Callable[[int], Clip], source: str) -> int:
+def _run_one(
+    options: PredictOptions, target: str, opened: Callable[[int], Clip], source: str, path: Path | None = None
+) -> int:
     """Predict one clip into standard output or a file that is named.
 
     Args:
         opened: the clip, of the most pixels of a frame.
         source: what it is, in messages.
+        path: its file or folder; None = it is no such.
 
     Raises:
         UserError: the target names no file.
     """
-    if target == STREAM:
-        job, suffix = _job(options, None)
-        with opened(job.style.max_pixels) as clip:
-            return _said(job, predict_to_stream(job, clip, sys.stdout.buffer, suffix), clip)
-    named = _named_file(target)
-    if not named:
+    named = None if target == STREAM else _named_file(target)
+    if named == "":
         raise UserError(f"{target}: the result of {source} has no name; name a .mp4, .mkv, .mov or .webm file")
-    job, _ = _job(options, named)
+    job, suffix = _job(options, named)
+    if target != STREAM:
+        _refuse_to_destroy(Path(target), path, job.style)
     with opened(job.style.max_pixels) as clip:
-        return _said(job, predict_to_file(job, clip, Path(target)), clip)
+        if target == STREAM:
+            report = predict_to_stream(job, clip, sys.stdout.buffer, suffix)
+        else:
+            report = predict_to_file(job, clip, Path(target))
+        return print_report(report, clip.name, quiet=job.quiet)
+
+
+def print_report(report: VideoReport, name: str, *, quiet: bool) -> int:
+    """Print what became of a clip, and return the exit status.
+
+    Args:
+        name: what the clip is called.
+        quiet: print only that it was interrupted, if it was.
+    """
+    if report.interrupted or not quiet:
+        if report.interrupted and not report.frames:
+            print(f"{name}: interrupted before the first frame; nothing was written", file=sys.stderr)
+        else:
+            frames = f"{report.frames} frame{'s' if report.frames != 1 else ''}"
+            state = "interrupted; playable so far" if report.interrupted else "written"
+            print(f"{report.target}: {frames} {state}", file=sys.stderr)
+        for note in report.notes:
+            print(f"note: {name}: {note}", file=sys.stderr)
+    return INTERRUPTED if report.interrupted else 0
 
 
 def _job(options: PredictOptions, suffix: str | None) -> tuple[VideoJob, str]:
@@ -229,22 +246,12 @@ def _job(options: PredictOptions, suffix: str | None) -> tuple[VideoJob, str]:
     return VideoJob(predictor, style, options.smoothing, options.look_ahead, options.quiet, most), suffix
 
 
-def _said(job: VideoJob, report: VideoReport, clip: Clip) -> int:
-    _say(job, report, clip.name)
-    return INTERRUPTED if report.interrupted else 0
-
-
-def _say(job: VideoJob, report: VideoReport, name: str) -> None:
-    if not job.quiet or report.interrupted:
-        say(report, name)
-
-
 def _named_file(target: str) -> str:
     """The suffix of a target that is a file; '' for a folder."""
     return "" if is_folder(target) else Path(target).suffix.lower()
 
 
-def _refuse_to_destroy(place: Path, source: Path, style: Style) -> None:
+def _refuse_to_destroy(place: Path, source: Path | None, style: Style) -> None:
     for path in (source, style.moving):
         if path is not None and place.resolve() == path.resolve():
             what = "the video itself" if path == source else "the background"

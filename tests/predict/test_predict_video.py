@@ -18,7 +18,8 @@ from limelight.inference.stream import Stream
 from limelight.media.video.reader import VideoReader
 from limelight.predict.clips import Found, at_unique_places, find_videos
 from limelight.predict.styles import Style
-from limelight.predict.video import VideoJob, predict_to_file, say
+from limelight.predict.video import VideoJob, predict_to_file
+from limelight.predict.video_command import print_report
 from tests.predict.conftest import Run
 from tests.video_files import frame, library, read_video, write_video
 
@@ -303,7 +304,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(
     job = VideoJob(load(untrained, device="cpu"), Style("map"), quiet=True, watch=interrupt)
     with VideoReader(write_video(tmp_path / "a.mp4", frames=2)) as clip:
         report = predict_to_file(job, clip, tmp_path / "out/b.mp4")
-    say(report, "a.mp4")
+    assert print_report(report, "a.mp4", quiet=True) == 130
     assert report.interrupted and not list((tmp_path / "out").iterdir())
     assert capsys.readouterr().err == "a.mp4: interrupted before the first frame; nothing was written\n"
 
