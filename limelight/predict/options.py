@@ -29,6 +29,8 @@ from limelight.predict.weights import choose_weights
 
 STREAM = "-"
 """Standard input, or standard output."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 AnyPredictor = SaliencyPredictor | OpenVocabularyPredictor
 
 

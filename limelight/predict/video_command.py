@@ -22,6 +22,7 @@ from limelight.predict.clips import Found, at_unique_places, find_frames, find_v
 from limelight.predict.failures import FAILURES, Failure, list_failures
 from limelight.predict.finished_videos import FinishedVideos
 from limelight.predict.options import (
+    INTERRUPTED,
     STREAM,
     PredictOptions,
     check_task,
@@ -43,9 +44,6 @@ from limelight.predict.video import (
     video_suffix,
 )
 from limelight.predict.video_options import picture_only_options, rate_of
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 
 
 def clips_of(options: PredictOptions, paths: Sequence[Path]) -> list[Found]:
