@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._command import new_parser, run_command
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.imaging.feeds import Feeds, picture_feeds

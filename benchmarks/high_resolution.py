@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks._command import new_parser, run_command
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.foundation.files import write_json
 from limelight.imaging.geometry import stretch
 from limelight.imaging.images import read_image

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from benchmarks._command import new_parser, run_command
-from limelight.deploy.merged import export_weights
+from limelight.deploy.inference_form import export_weights
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
 from limelight.foundation.progress import track

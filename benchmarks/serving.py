@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 
 from benchmarks._command import run_command
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_picture
 from limelight.inference.loading import load

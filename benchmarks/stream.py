@@ -26,7 +26,7 @@ import psutil
 import torch
 
 from benchmarks._command import new_parser, run_command
-from limelight.deploy.merged import export_weights
+from limelight.deploy.inference_form import export_weights
 from limelight.foundation.files import atomic_path, write_json
 from limelight.imaging.images import read_image
 from limelight.inference.loading import load

@@ -10,7 +10,7 @@ import typer
 
 from limelight.champions.record import champions
 from limelight.config import TaskName
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.foundation.one_line import mistakes_in_one_line

@@ -32,7 +32,7 @@ def run(params: Params, name: str) -> None:
 def reparameterize(params: Params, name: str, note: Note) -> None:
     """As `run`, recording the figures in `note`."""
     from limelight.deploy.export import export
-    from limelight.deploy.merged import deployable, read_samples, save_deployed
+    from limelight.deploy.inference_form import deployable, read_samples, save_deployed
     from limelight.deploy.parity import measure_parity, plot_parity
     from limelight.foundation.errors import UserError
     from limelight.foundation.files import atomic_path, write_json

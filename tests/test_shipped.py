@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from limelight import load
 from limelight.champions.record import champion
 from limelight.cli.main import app
-from limelight.deploy import first_use as exports
-from limelight.deploy.first_use import inference_form, with_export
+from limelight.deploy import export_cache as exports
+from limelight.deploy.export_cache import cached_export, with_export
 from limelight.foundation.errors import UserError
 from limelight.inference.loading import load as load_folder
 from limelight.inference.runtimes import RUNTIMES
@@ -115,7 +115,7 @@ def test_exports_of_one_size_serve_that_size_alone(two: Path, monkeypatch: pytes
     assert with_export("shorter", "auto", lasting=True) == made["shorter"], "none is made that cannot serve"
     (expected,) = load("shorter").predict([picture])
     for runtime in ("onnx-fp32", "openvino-fp32"):  # but those that earlier versions made may be in the cache
-        served = inference_form(made["shorter"], RUNTIMES[runtime])
+        served = cached_export(made["shorter"], RUNTIMES[runtime])
         assert "torch" in load_folder(served, runtime="auto").description
     (found,) = load("shorter", runtime="auto").predict([picture])
     np.testing.assert_allclose(found.saliency_HW, expected.saliency_HW, atol=0.01)

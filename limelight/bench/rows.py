@@ -11,7 +11,7 @@ from typing import Literal
 from limelight.bench.inputs import Inputs, photos
 from limelight.bench.models import Model
 from limelight.bench.subject import Job
-from limelight.deploy.first_use import inference_form
+from limelight.deploy.export_cache import cached_export
 from limelight.foundation.errors import UserError
 from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime, parse
 from limelight.models.inputs import clip_frames
@@ -138,13 +138,13 @@ def _made(make: Callable[[], Path]) -> Path | UserError:
 def _cached(model: Model, runtime: Runtime, pictures: Path, scratch: Path) -> Path:
     """Of weights that come with the package, or that were fetched by name: exports stay in the user's cache."""
     if runtime.exported:
-        return inference_form(model.folder, runtime, pictures=pictures)
+        return cached_export(model.folder, runtime, pictures=pictures)
     return _exported(model, [runtime], pictures, scratch / "merged") if model.merges else model.folder
 
 
 def _exported(model: Model, runtimes: Sequence[Runtime], pictures: Path, root: Path) -> Path:
     """A new weights folder with the exports of several runtimes."""
-    from limelight.deploy.merged import export_weights
+    from limelight.deploy.inference_form import export_weights
 
     names = list(dict.fromkeys(runtime.export_name for runtime in runtimes if runtime.exported))
     place = root / model.name.replace(os.sep, "-")

@@ -178,7 +178,7 @@ def export(
     ] = None,
 ) -> None:
     """Write weights in their inference form, with files for ONNX Runtime and OpenVINO; dvc repro also measures them."""
-    from limelight.deploy.merged import export_weights
+    from limelight.deploy.inference_form import export_weights
     from limelight.models.zoo.names import find_weights_folder
 
     folder = find_weights_folder(model)

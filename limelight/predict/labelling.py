@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.foundation.cache import cache_folder
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path, sha256_file

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from limelight.champions.record import champion
-from limelight.deploy.first_use import with_export
+from limelight.deploy.export_cache import with_export
 from limelight.inference.plan import Request
 from limelight.tasks import DEFAULT
 
@@ -17,10 +17,10 @@ def choose_weights(
     Args:
         model: a weights folder or a name; None = the task's champion, or what comes with the package.
         runtime_is_open: whether a champion may bring the runtime that it won with, in place of the request's.
-        lasting: see `limelight.deploy.first_use.with_export`.
+        lasting: see `limelight.deploy.export_cache.with_export`.
 
     Raises:
-        UserError: see `limelight.champions.record.champion` and `limelight.deploy.first_use.with_export`.
+        UserError: see `limelight.champions.record.champion` and `limelight.deploy.export_cache.with_export`.
     """
     if model is None:
         model, won_with = champion(task)

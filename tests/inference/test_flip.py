@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from limelight.deploy.merged import export_weights
+from limelight.deploy.inference_form import export_weights
 from limelight.inference.backends.backend import Maps
 from limelight.inference.backends.flipped import _mean
 from limelight.inference.loading import load

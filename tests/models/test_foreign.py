@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from limelight import load
 from limelight.cli.main import app
-from limelight.deploy.merged import export_weights
+from limelight.deploy.inference_form import export_weights
 from limelight.foundation.errors import UserError
 from limelight.imaging.images import read_image
 from limelight.models.card import Normalisation

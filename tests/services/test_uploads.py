@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limelight.deploy.merged import save_deployed
+from limelight.deploy.inference_form import save_deployed
 from limelight.imaging.encoding import write_png
 from limelight.models.weights import load_weights
 from limelight.services import open_vocabulary, saliency

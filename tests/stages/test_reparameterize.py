@@ -12,7 +12,7 @@ import torch
 
 from limelight.config import Data, DatasetRequest, Deploy, Params, Profile, Run
 from limelight.data.manifest import Sample, read_manifest, write_manifest
-from limelight.deploy.merged import read_samples
+from limelight.deploy.inference_form import read_samples
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.imaging.encoding import write_png

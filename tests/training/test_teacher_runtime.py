@@ -11,7 +11,7 @@ from toy import toy_samples
 
 from limelight.config import Run, load_params
 from limelight.data.manifest import write_manifest
-from limelight.deploy.merged import export_weights
+from limelight.deploy.inference_form import export_weights
 from limelight.foundation.errors import UserError
 from limelight.models.foreign.onnx_file import Preparation, import_onnx
 from limelight.stages import distill

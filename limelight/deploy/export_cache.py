@@ -43,7 +43,7 @@ def with_export(source: Path | str, runtime: str, *, lasting: bool = False) -> P
     there = chosen.file(_place(folder, chosen)).is_file()
     if runtime == "auto" and not there and (not lasting or not chosen.installed or _takes_no_export(folder)):
         return folder
-    return inference_form(folder, chosen)
+    return cached_export(folder, chosen)
 
 
 def _takes_no_export(folder: Path) -> bool:
@@ -55,14 +55,14 @@ def _takes_no_export(folder: Path) -> bool:
     return capabilities.fixed_export or capabilities.size is not None
 
 
-def inference_form(folder: Path, runtime: Runtime, *, pictures: Path | None = None) -> Path:
+def cached_export(folder: Path, runtime: Runtime, *, pictures: Path | None = None) -> Path:
     """Return a copy of a weights folder in its inference form, with a runtime's export; made unless it is there.
 
     Args:
         pictures: to calibrate 8-bit exports with.
 
     Raises:
-        UserError: see `limelight.deploy.merged.export_weights`.
+        UserError: see `limelight.deploy.inference_form.export_weights`.
     """
     place = _place(folder, runtime, pictures)
     if not runtime.file(place).is_file():
@@ -92,7 +92,7 @@ def _state_of(pictures: Path) -> str:
 
 
 def _make(folder: Path, place: Path, runtime: Runtime, pictures: Path | None) -> None:
-    from limelight.deploy.merged import export_weights
+    from limelight.deploy.inference_form import export_weights
 
     print(f"exporting {folder.name} to {runtime.export_name}, once; it stays in {place}", file=sys.stderr)
     export_weights(folder, place, [runtime.export_name], pictures if runtime.number_format == "int8" else None)
