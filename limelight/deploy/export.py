@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
+from limelight.foundation.onnx_session import cpu_session
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.runtimes import EXPORTED, NEXT, RUNTIMES, STEP
 from limelight.models.base import Network
@@ -193,11 +194,7 @@ def _open(path: Path) -> None:
 
         CORE.read_model(path)
         return
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    cpu_session(path)
 
 
 def _copy_onnx(onnx_path: Path, target: Path, calibration: Sequence[Feeds]) -> None:
@@ -268,7 +265,6 @@ _WRITERS = {
     "openvino-fp32": _write_openvino,
     "openvino-int8": _quantise_openvino,
 }
-_ERRORS_ONLY = 3
 _WITH_STEP = {"onnx-fp32", "openvino-fp32"}
 """8-bit exports have none: their value ranges would have to be measured on states, not on pictures."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from limelight.foundation.errors import UserError
+from limelight.foundation.onnx_session import cpu_session
 from limelight.imaging.geometry import fixed_size
 from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime, parse
 from limelight.inference.sampling import ONE_STEP, Sampling
@@ -240,12 +241,8 @@ def _sides(runtime: Runtime, path: Path, image: str) -> tuple[int | None, ...]:
 
         shape = CORE.read_model(path).input(image).get_partial_shape()
         return tuple(side.get_length() if side.is_static else None for side in list(shape)[-2:])
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    (shape,) = (known.shape[-2:] for known in session.get_inputs() if known.name == image)
+    inputs = cpu_session(path, optimise=False).get_inputs()
+    (shape,) = (known.shape[-2:] for known in inputs if known.name == image)
     return tuple(side if isinstance(side, int) else None for side in shape)
 
 

@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 
 from limelight.foundation.errors import UserError, reason_of
-
-_FATAL = 4
-"""Only what ends the process is printed: everything else is raised, and reported in one line."""
+from limelight.foundation.onnx_session import cpu_session
 
 
-def open_session(path: Path, threads: int = 0) -> Any:
+def open_session(path: Path, threads: int | None = None) -> Any:
     """Open a file on the CPU.
 
     Args:
-        threads: 0 = one per core.
+        threads: of its operators; None = one per physical core.
 
     Raises:
         UserError: ONNX Runtime is not installed, or cannot run the file; the message gives its reason.
@@ -26,12 +24,8 @@ def open_session(path: Path, threads: int = 0) -> Any:
         raise UserError("an ONNX file needs the package onnxruntime; run pip install 'limelight[export]'") from None
     if not path.is_file():
         raise UserError(f"{path} does not exist; give the path of an .onnx file")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _FATAL
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # else its threads keep the cores busy
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return cpu_session(path, threads=threads)
     except Exception as error:  # a class for each way in which a file can be damaged or too new
         reason = reason_of(error)
         raise UserError(

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from limelight.foundation.errors import UserError, reason_of
+from limelight.foundation.onnx_session import cpu_session
 from limelight.imaging.feeds import Feeds, complete, single_rows
 from limelight.inference.backends.backend import ExportedBackend, Maps, check_size
 from limelight.inference.runtimes import NEXT
 from limelight.models.inputs import Input, Size
-
-_ERRORS_ONLY = 3
 
 
 class OnnxBackend(ExportedBackend):
@@ -24,31 +22,22 @@ class OnnxBackend(ExportedBackend):
 
     Args:
         inputs: the inputs that the network declares.
-        threads: threads for this session's operators; None = one per physical core.
+        threads: threads of the operators; None = one per physical core.
     """
 
     def __init__(self, path: Path, inputs: Sequence[Input], *, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        # By default its threads spin for tens of milliseconds after a call and take a core from the code that follows.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        if threads:
-            options.intra_op_num_threads = threads
         self._inputs = inputs
-        self._options = options
-        self._session = self._opened(path)
+        self._threads = threads
+        self._session = cpu_session(path, threads=threads)
         shapes = {known.name: known.shape for known in self._session.get_inputs()}
         batch, *_, height, width = (side if isinstance(side, int) else None for side in shapes[inputs[0].name])
         self.takes = (height, width)
         self._single_rows = batch == 1  # of another project's file
         self._turn = threading.Lock()  # of batches: those of several callers at once would take as much memory each
 
-    def _opened(self, path: Path) -> onnxruntime.InferenceSession:
-        return onnxruntime.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
-
     @cached_property
-    def _step(self) -> onnxruntime.InferenceSession:
-        return self._opened(self.step_path)
+    def _step(self) -> Any:
+        return cpu_session(self.step_path, threads=self._threads)
 
     def step_size(self, path: Path) -> Size:
         self.step_path = path
