@@ -1,7 +1,7 @@
 """Metadata of a network that is known before it is built."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 PACKAGE = "limelight.models"
 
@@ -18,6 +18,8 @@ class Entry:
     licence: str = "MIT"
     packages: tuple[str, ...] = ()
     """What PyTorch needs besides torch, timm and safetensors to run it."""
+    engine: Literal["torch", "onnx"] = "torch"
+    """What computes the network itself; one that PyTorch does not compute has neither training nor merged form."""
 
     @property
     def family(self) -> str:

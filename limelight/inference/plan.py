@@ -18,6 +18,7 @@ from limelight.inference.runtimes import RUNTIMES, TORCH, Runtime, parse
 from limelight.inference.sampling import ONE_STEP, Sampling
 from limelight.models.card import POLICIES, Card, Policy
 from limelight.models.inputs import Size
+from limelight.models.registry import entry
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -121,6 +122,9 @@ class Plan:
     def description(self) -> str:
         """One line: name, model, form, parameters, runtime, device, number format, sampling, weights."""
         architecture, request = self.card.architecture, self.request
+        own_engine = entry(architecture.model).engine
+        engine = self.runtime.engine if self.runtime.exported else own_engine
+        form = f"{architecture.form} form, " if own_engine == "torch" else ""
         computed_in, requested_format = self.runtime.computed_in(), self.runtime.number_format
         threads = f" ({request.threads} threads)" if request.threads else ""
         return ", ".join(
@@ -128,8 +132,8 @@ class Plan:
                 None,
                 (
                     f"{f'{self.name}: ' if self.name != architecture.model else ''}{architecture.model} "
-                    f"({architecture.form} form, {architecture.parameters:,} parameters)",
-                    f"{self.runtime.engine} on {self.device}{threads}",
+                    f"({form}{architecture.parameters:,} parameters)",
+                    f"{engine} on {self.device if engine == 'torch' else 'cpu'}{threads}",
                     computed_in
                     if computed_in == requested_format
                     else f"{computed_in} ({requested_format} unavailable)",

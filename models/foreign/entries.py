@@ -8,5 +8,6 @@ ENTRIES = {
         "an ONNX file of another project; made by limelight import file.onnx",
         licence="not stated",
         packages=("onnxruntime",),
+        engine="onnx",
     ),
 }

@@ -34,6 +34,7 @@ def test_maps_are_those_of_rembg(tmp_path: Path, logits: bool, size: tuple[int, 
     preparation = replace(REMBG, mean=(0.5,) * 3, std=(1.0,) * 3, logits=logits)
     import_onnx(file, tmp_path / "weights", preparation)
     predictor = load(tmp_path / "weights")
+    assert ": onnx (" in predictor.description and " parameters), onnx on cpu, fp32, " in predictor.description
     for photo in PHOTOS:
         picture = (
             Image.open(photo).convert("RGB").resize(size).point(lambda value: value * 0.8)
