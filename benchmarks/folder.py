@@ -27,7 +27,7 @@ from limelight.inference.backends import open_backend
 from limelight.inference.loading import load
 from limelight.inference.plan import Request
 from limelight.media.sources import find_sources
-from limelight.predict.job import Job
+from limelight.predict.job import PictureJob
 from limelight.predict.styles import Style
 from limelight.predict.tree import predict_tree
 from limelight.reporting.speed import hardware
@@ -38,7 +38,7 @@ def main() -> None:
     folder = with_export(options.model, options.runtime, lasting=True)
     predictor = load(folder, Request(options.runtime, "cpu", options.threads))
     sources = find_sources([options.photos])[: options.count]
-    job = Job(predictor, Style(options.kind), batch_size=options.batch_size)
+    job = PictureJob(predictor, Style(options.kind), batch_size=options.batch_size)
     if predictor.plan.fixed is None:
         raise UserError(f"{options.model} takes pictures of their own sizes; give a model that stretches them")
     backend, feeds = open_backend(predictor.plan), []

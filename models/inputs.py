@@ -11,13 +11,13 @@ BEGUN = "begun"
 """In a stream's state (`Network.first_state`): 0 where it has not begun, and the rest of the state is of no account."""
 Size = tuple[int, int]
 """(height, width), pixels."""
-Source = Literal["image", "clip", "companion", "modality", "prompt"]
+InputSource = Literal["image", "clip", "companion", "modality", "prompt"]
 """What an input is made from: the picture, the frames of a clip, the picture's companion (depth or thermal picture),
 the companion's kind, or texts.
 `limelight.imaging.feeds` makes each of them."""
 
 
-SHAPES: dict[Source, str] = {
+SHAPES: dict[InputSource, str] = {
     "image": "B3HW", "clip": "BT3HW", "companion": "B1HW", "modality": "B", "prompt": "KTC"
 }  # fmt: skip
 
@@ -32,7 +32,7 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="also the name of an export's input")
-    source: Source
+    source: InputSource
     scale: float = Field(default=1.0, gt=0, description="its height and width, relative to the requested size")
     side: int | None = Field(default=None, ge=1, description="pixels of its own square, whatever the requested size")
     frames: int = Field(default=1, ge=1, description="of a clip in training and in exports; others are possible")

@@ -52,7 +52,7 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @dataclass
-class Decoded:
+class DecodedPicture:
     """The first picture in a file, decoded."""
 
     pixels: np.ndarray
@@ -67,7 +67,7 @@ class Decoded:
     """Possible damage of the pixels."""
 
 
-def decode(header: Header, *, colour: bool) -> Decoded:
+def decode(header: Header, *, colour: bool) -> DecodedPicture:
     """Decode the first picture of a file.
 
     Args:
@@ -86,12 +86,12 @@ def decode(header: Header, *, colour: bool) -> Decoded:
     return decoded
 
 
-def _decode(header: Header, colour: bool) -> Decoded:
+def _decode(header: Header, colour: bool) -> DecodedPicture:
     image = header.image
     if image is None:
         assert header.tags is not None
         pixels, alpha_HW = decode_floats(header.name, header.data, header.tags)
-        return Decoded(pixels, alpha_HW, header.tags.get(PROFILE) if colour else None)
+        return DecodedPicture(pixels, alpha_HW, header.tags.get(PROFILE) if colour else None)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_layout(header.name, image.tag_v2)
     decoded = _by_simplejpeg(image, header.data) or _by_opencv(image, header.data, colour) or _by_pillow(image, colour)
@@ -133,7 +133,7 @@ def _damage_in_one_line(header: Header) -> Iterator[None]:
         raise UserError(f"cannot read {header.name}: {reason_of(error)}; replace the file") from error
 
 
-def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
+def _by_simplejpeg(image: Image.Image, data: bytes) -> DecodedPicture | None:
     """Decode a JPEG; None for other files, and for a JPEG that simplejpeg does not support."""
     pixels_and_damage = (
         decode_jpeg(data, image.mode) if image.format in ("JPEG", "MPO") and image.mode in JPEG_MODES else None
@@ -141,12 +141,12 @@ def _by_simplejpeg(image: Image.Image, data: bytes) -> Decoded | None:
     if pixels_and_damage is None:
         return None
     pixels, damage = pixels_and_damage
-    decoded = _printed(Image.fromarray(pixels, "CMYK"), image) if image.mode == "CMYK" else Decoded(pixels)
+    decoded = _printed(Image.fromarray(pixels, "CMYK"), image) if image.mode == "CMYK" else DecodedPicture(pixels)
     decoded.damage = damage
     return decoded
 
 
-def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded | None:
+def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> DecodedPicture | None:
     """Decode with OpenCV; None where Pillow must decode the file or report what is wrong with it."""
     wide = _has_wide_channels(image)
     if not (wide or _is_simple_png(image, colour)):
@@ -164,13 +164,13 @@ def _by_opencv(image: ImageFile.ImageFile, data: bytes, colour: bool) -> Decoded
         decoded.damage = "parts of it may be missing; replace the file"
         return decoded
     if flags != cv2.IMREAD_UNCHANGED:
-        return Decoded(pixels)
+        return DecodedPicture(pixels)
     if not transparent:
-        return _keyed(Decoded(_to_rgb(pixels)), image, colour)
+        return _keyed(DecodedPicture(_to_rgb(pixels)), image, colour)
     colours, alpha_HW = pixels[..., 0] if image.mode == "LA" else _to_rgb(pixels), pixels[..., 3]
     if isinstance(image, TiffImagePlugin.TiffImageFile) and is_associated(image.tag_v2):
         colours = unassociated(colours, alpha_HW, np.iinfo(alpha_HW.dtype).max)
-    return Decoded(colours, alpha_HW)
+    return DecodedPicture(colours, alpha_HW)
 
 
 def _is_simple_png(image: Image.Image, colour: bool) -> bool:
@@ -197,30 +197,30 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _by_pillow(image: ImageFile.ImageFile, colour: bool) -> Decoded:
+def _by_pillow(image: ImageFile.ImageFile, colour: bool) -> DecodedPicture:
     tags: Tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     if image.mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)
         if tags is not None and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
             pixels = np.iinfo(np.uint16).max - pixels
-        return _keyed(Decoded(pixels), image, colour)
+        return _keyed(DecodedPicture(pixels), image, colour)
     if image.mode == "I" and tags is not None and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
-        return Decoded(np.asarray(image).view(np.uint32).astype(np.float32))
+        return DecodedPicture(np.asarray(image).view(np.uint32).astype(np.float32))
     if image.mode in ("I", "F"):
-        return Decoded(np.asarray(image, np.float32))
+        return DecodedPicture(np.asarray(image, np.float32))
     grey = image.mode in ("1", "L", "LA", "La")
     if image.mode == "L" and (step := NARROW.get(raw_mode(image))):
-        return _keyed(Decoded(np.asarray(image)), image, colour, step)
+        return _keyed(DecodedPicture(np.asarray(image)), image, colour, step)
     if colour and image.has_transparency_data:
         pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
-        return Decoded(pixels[..., 0] if grey else pixels[..., :3], pixels[..., -1])
+        return DecodedPicture(pixels[..., 0] if grey else pixels[..., :3], pixels[..., -1])
     image.info.pop("transparency", None)
     if image.mode in ("CMYK", "LAB"):
         return _printed(image, image)
-    return Decoded(np.asarray(image.convert("L" if grey else "RGB")))
+    return DecodedPicture(np.asarray(image.convert("L" if grey else "RGB")))
 
 
-def _keyed(decoded: Decoded, image: Image.Image, colour: bool, step: int = 1) -> Decoded:
+def _keyed(decoded: DecodedPicture, image: Image.Image, colour: bool, step: int = 1) -> DecodedPicture:
     """Apply the transparent colour of a PNG of 2, 4 or 16 bits, if it has one (PNG 1.2, 4.2.1.1, tRNS).
 
     Args:
@@ -242,7 +242,7 @@ def _jp2_profile(data: bytes) -> bytes | None:
     return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at])]
 
 
-def _printed(pixels: Image.Image, image: Image.Image) -> Decoded:
+def _printed(pixels: Image.Image, image: Image.Image) -> DecodedPicture:
     """Convert a picture's CMYK or LAB pixels to RGB."""
     converted, note = to_srgb(pixels, image.info.get("icc_profile"))
-    return Decoded(np.asarray(converted), notes=(note,) if note else ())
+    return DecodedPicture(np.asarray(converted), notes=(note,) if note else ())

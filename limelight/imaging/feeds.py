@@ -14,7 +14,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.companions import fit_companion, spread
 from limelight.imaging.geometry import RESIZE
 from limelight.models.card import MODALITIES, Card, Normalisation, Prepare
-from limelight.models.inputs import Input, Size, Source
+from limelight.models.inputs import Input, InputSource, Size
 
 Feeds = dict[str, np.ndarray]
 """Input name -> its array, for a batch."""
@@ -32,11 +32,11 @@ class Pixels:
     """Index into `MODALITIES`; 0 = no companion."""
 
 
-Row = Callable[[Size], Pixels]
+PictureAt = Callable[[Size], Pixels]
 """Renders a picture of a batch at a given size."""
 
 
-def stack(inputs: Sequence[Input], rows: Sequence[Row], size: Size, tables: Sequence[np.ndarray]) -> Feeds:
+def stack(inputs: Sequence[Input], rows: Sequence[PictureAt], size: Size, tables: Sequence[np.ndarray]) -> Feeds:
     """Build every input of a network except its prompts.
 
     Args:
@@ -88,7 +88,7 @@ def _modalities(rows: Sequence[Pixels], tables: Sequence[np.ndarray]) -> np.ndar
     return np.array([row.modality for row in rows], np.int64)
 
 
-MAKERS: Mapping[Source, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.ndarray | None]] = {
+MAKERS: Mapping[InputSource, Callable[[Sequence[Pixels], Sequence[np.ndarray]], np.ndarray | None]] = {
     "image": _images,
     "clip": _clips,
     "companion": _companions,
@@ -146,7 +146,7 @@ def largest_value(image_HW3: np.ndarray, size: Size, prepare: Prepare) -> int:
     return int(RESIZE[prepare.filter](image_HW3, size).max())
 
 
-def _table(row: Row, size: Size, prepare: Prepare, maximum: int | None) -> np.ndarray:
+def _table(row: PictureAt, size: Size, prepare: Prepare, maximum: int | None) -> np.ndarray:
     """Tabulate the network's input for each value of this picture; see `levels`."""
     if prepare.divide_by == "range":
         return levels(prepare.normalisation)
@@ -154,7 +154,7 @@ def _table(row: Row, size: Size, prepare: Prepare, maximum: int | None) -> np.nd
     return levels(prepare.normalisation, contrast=255 / max(largest, 1))
 
 
-def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> Row:
+def _row(image_HW3: np.ndarray, companion_HW: np.ndarray | None, modality: str, prepare: Prepare) -> PictureAt:
     check_picture(image_HW3)
     resize = RESIZE[prepare.filter]
     own_HW = None if companion_HW is None else fit_companion(companion_HW, image_HW3.shape[:2])

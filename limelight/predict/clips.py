@@ -21,7 +21,7 @@ _PACKET, _SYNC = 188, b"G"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundClip:
     """A clip that is not open yet."""
 
     path: Path
@@ -32,7 +32,7 @@ class Found:
     """Takes the most pixels of a frame."""
 
 
-def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
+def find_videos(sources: Sequence[Path], results: Path) -> list[FoundClip]:
     """The video files among files and below folders, which are searched as for pictures.
 
     Files that are given are videos by their suffix, or where they are no pictures by their content; below folders, by
@@ -60,13 +60,15 @@ def find_videos(sources: Sequence[Path], results: Path) -> list[Found]:
                     found.setdefault(path, (source / place, place))
     # By the name without suffix where that is unique, as results of pictures are.
     stems = Counter(str(place.with_suffix("")).casefold() for _, place in found.values())
-    return [
-        Found(path, place if stems[str(place.with_suffix("")).casefold()] > 1 else place.with_suffix(""), _file(path))
-        for path, place in found.values()
-    ]
+    clips = []
+    for path, place in found.values():
+        stem = place.with_suffix("")
+        unique = stems[str(stem).casefold()] == 1
+        clips.append(FoundClip(path, stem if unique else place, _file(path)))
+    return clips
 
 
-def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -> list[Found]:
+def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -> list[FoundClip]:
     """The folders at and below those given that hold pictures themselves: each is a clip, its pictures are the frames.
 
     Args:
@@ -85,13 +87,13 @@ def find_frames(sources: Sequence[Path], results: Path, rate: Fraction | None) -
         for folder, paths in frame_folders(source, marker=RECORD, skip=results).items():
             within = folder.relative_to(root)
             place, named = (Path(root.name), source) if folder == root else (within, source / within)
-            found.append(Found(named, place, _frames(str(named), paths, rate)))
+            found.append(FoundClip(named, place, _frames(str(named), paths, rate)))
     if not found:
         raise UserError("--video takes folders of frames, and there is none; leave it out")
     return found
 
 
-def at_unique_places(found: Sequence[Found]) -> list[Found]:
+def at_unique_places(found: Sequence[FoundClip]) -> list[FoundClip]:
     """Give clips whose results would have one name (frames/ beside frames.mp4) names with their number."""
     own, taken, unique = {str(each.place).casefold() for each in found}, set[str](), []
     for each in found:

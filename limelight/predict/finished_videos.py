@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from limelight.foundation.files import write_json
 from limelight.media.sources import RECORD
-from limelight.predict.clips import Found
+from limelight.predict.clips import FoundClip
 from limelight.predict.done import DONE, Done, Stamp, stamp_of
 from limelight.predict.video import VideoJob, VideoReport
 
@@ -21,7 +21,7 @@ class FinishedVideos:
     def _done(self) -> Done:  # made where there are results
         return Done(self._folder / DONE, self._settings)
 
-    def holds(self, place: Path, video: Found) -> bool:
+    def holds(self, place: Path, video: FoundClip) -> bool:
         """Whether a result is there that was made from this clip as it is now.
 
         Raises:
@@ -34,7 +34,7 @@ class FinishedVideos:
             raise refusal
         return self._done.find(name, stamp, [place]) is not None
 
-    def add(self, place: Path, video: Found, report: VideoReport) -> None:
+    def add(self, place: Path, video: FoundClip, report: VideoReport) -> None:
         """Note a result, and mark the folder as one of results: what is in it is no source of a later run."""
         if not (self._folder / RECORD).exists():  # that of pictures' results stays
             write_json(self._folder / RECORD, {"videos": self._settings})
@@ -46,6 +46,6 @@ class FinishedVideos:
         return PurePosixPath(place.relative_to(self._folder).as_posix())
 
 
-def _stamp(video: Found) -> Stamp | None:
+def _stamp(video: FoundClip) -> Stamp | None:
     """What shows whether a clip has changed."""
     return stamp_of(sorted(video.path.iterdir()) if video.path.is_dir() else [video.path])

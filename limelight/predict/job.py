@@ -14,7 +14,7 @@ from limelight.predict.styles import LabelStyle, Result, Style
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureJob:
     """A predictor with its settings and the style of its results.
 
     Args:

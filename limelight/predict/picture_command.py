@@ -16,7 +16,7 @@ from limelight.media.standard_output import check_standard_output
 from limelight.media.suffixes import check_is_read
 from limelight.media.video.formats import is_video
 from limelight.predict.failures import FAILURES, Failure
-from limelight.predict.job import Job
+from limelight.predict.job import PictureJob
 from limelight.predict.options import (
     INTERRUPTED,
     STREAM,
@@ -72,7 +72,7 @@ def run_pictures(options: PredictOptions, piped: StandardInput | None = None, fa
     predictor.modality_for(companion is not None, modality)
     if not options.quiet:
         print_description(options, predictor)
-    job = Job(predictor, style, modality, options.batch_size, options.output_processing_res)
+    job = PictureJob(predictor, style, modality, options.batch_size, options.output_processing_res)
     if single is not None:
         return _predict_one(job, options, single, companion, piped)
     return _predict_many(job, options, Path(target), companion, failed)
@@ -144,7 +144,7 @@ def _made_suffix(style: Style) -> str:
 
 
 def _predict_one(
-    job: Job, options: PredictOptions, target: str, given: CompanionOption | None, piped: StandardInput | None
+    job: PictureJob, options: PredictOptions, target: str, given: CompanionOption | None, piped: StandardInput | None
 ) -> int:
     source, modality = options.sources[0], given.modality if given else "rgb"
     companion = given and _companion_of(source, given.path)
@@ -201,7 +201,7 @@ def _companion_of(source: str, where: Path) -> Path:
 
 
 def _predict_many(
-    job: Job, options: PredictOptions, folder: Path, given: CompanionOption | None, failed: Sequence[Failure]
+    job: PictureJob, options: PredictOptions, folder: Path, given: CompanionOption | None, failed: Sequence[Failure]
 ) -> int:
     arguments, skip, companions = [Path(source) for source in options.sources], [folder], None
     if folder.is_file():

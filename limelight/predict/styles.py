@@ -142,7 +142,7 @@ class Style:
         return [self.suffix]
 
     def _files(self, photo: Photo, prediction: Result) -> Iterator[bytes]:
-        assert isinstance(prediction, Prediction), "see Job"
+        assert isinstance(prediction, Prediction), "see PictureJob"
         fitted = _fitted(photo, prediction.saliency_HW.shape)
         yield self._drawn(fitted, self._adjusted(prediction.saliency_HW))
 
@@ -198,7 +198,7 @@ class LabelStyle(Style):
         return super()._endings()
 
     def _files(self, photo: Photo, prediction: Result) -> Iterator[bytes]:
-        assert isinstance(prediction, Segmentation), "see Job"
+        assert isinstance(prediction, Segmentation), "see PictureJob"
         size = prediction.labels_HW.shape
         photo = _fitted(photo, size)
         labels_HW = without_hidden(prediction.labels_HW, photo.transparency)

@@ -23,7 +23,7 @@ from limelight.inference.backends.backend import MAX_BATCH_SIZE
 from limelight.media.sources import RECORD, Source, path_text
 from limelight.predict.done import DONE, Done, stamp_of
 from limelight.predict.failures import FAILURES, Failure, list_failures
-from limelight.predict.job import Job
+from limelight.predict.job import PictureJob
 from limelight.predict.styles import LabelStyle, Result, Style
 
 LEGEND = "classes.json"
@@ -70,7 +70,7 @@ class TreeReport:
 
 
 def predict_tree(
-    job: Job,
+    job: PictureJob,
     sources: Sequence[Source],
     folder: Path,
     *,
@@ -121,7 +121,7 @@ class _TreeRun:
         UserError: a result would replace a source or another source's result.
     """
 
-    def __init__(self, job: Job, sources: Sequence[Source], folder: Path, companions: Companions | None) -> None:
+    def __init__(self, job: PictureJob, sources: Sequence[Source], folder: Path, companions: Companions | None) -> None:
         self.report = TreeReport()
         self.written: list[Source] = []
         self._job, self._folder, self._companions = job, folder, companions

@@ -18,7 +18,7 @@ from limelight.media.video.formats import av
 from limelight.media.video.reader import VideoReader
 from limelight.media.video.webcam import Webcam, check_is_there
 from limelight.media.window import Window
-from limelight.predict.clips import Found, at_unique_places, find_frames, find_videos
+from limelight.predict.clips import FoundClip, at_unique_places, find_frames, find_videos
 from limelight.predict.failures import FAILURES, Failure, list_failures
 from limelight.predict.finished_videos import FinishedVideos
 from limelight.predict.options import (
@@ -46,7 +46,7 @@ from limelight.predict.video import (
 from limelight.predict.video_options import picture_only_options, rate_of
 
 
-def clips_of(options: PredictOptions, paths: Sequence[Path]) -> list[Found]:
+def clips_of(options: PredictOptions, paths: Sequence[Path]) -> list[FoundClip]:
     """The clips among files and below folders: videos, and with --video folders of frames.
 
     Raises:
@@ -58,13 +58,13 @@ def clips_of(options: PredictOptions, paths: Sequence[Path]) -> list[Found]:
     return at_unique_places([*found, *(find_frames(others, results, rate) if options.video else [])])
 
 
-def paths_beside(videos: Sequence[Found], paths: Sequence[Path]) -> list[Path]:
+def paths_beside(videos: Sequence[FoundClip], paths: Sequence[Path]) -> list[Path]:
     """The paths that are none of these videos themselves."""
     taken = {absolute(video.path) for video in videos}
     return [path for path in paths if absolute(path) not in taken]
 
 
-def run_videos(options: PredictOptions, videos: Sequence[Found]) -> tuple[int, list[Failure]]:
+def run_videos(options: PredictOptions, videos: Sequence[FoundClip]) -> tuple[int, list[Failure]]:
     """Predict clips, and write the results.
 
     Args:
@@ -93,7 +93,7 @@ def run_videos(options: PredictOptions, videos: Sequence[Found]) -> tuple[int, l
 
 
 def _run_folder(
-    job: VideoJob, folder: Path, places: Mapping[Path, Found], *, one: bool, overwrite: bool
+    job: VideoJob, folder: Path, places: Mapping[Path, FoundClip], *, one: bool, overwrite: bool
 ) -> tuple[int, list[Failure]]:
     """Predict clips into a folder, but those that are there.
 

@@ -16,7 +16,7 @@ from limelight.imaging.encoding import write_png
 from limelight.inference.loading import load
 from limelight.inference.stream import Stream
 from limelight.media.video.reader import VideoReader
-from limelight.predict.clips import Found, at_unique_places, find_videos
+from limelight.predict.clips import FoundClip, at_unique_places, find_videos
 from limelight.predict.styles import Style
 from limelight.predict.video import VideoJob, predict_to_file
 from limelight.predict.video_command import print_report
@@ -233,7 +233,9 @@ def test_results_may_lie_above_the_videos_and_not_among_them(run: Run, tmp_path:
 
 
 def test_no_two_results_have_one_name() -> None:
-    found = [Found(Path(name), Path(name), lambda max_pixels: VideoReader(Path())) for name in ("a", "A", "a-2", "a")]
+    found = [
+        FoundClip(Path(name), Path(name), lambda max_pixels: VideoReader(Path())) for name in ("a", "A", "a-2", "a")
+    ]
     assert [str(each.place) for each in at_unique_places(found)] == ["a", "A-3", "a-2", "a-4"]
 
 

@@ -21,7 +21,7 @@ from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import write_png
 from limelight.imaging.images import Picture, read_image
 from limelight.predict.done import DONE, Done, stamp_of
-from limelight.predict.job import Job
+from limelight.predict.job import PictureJob
 
 Run = Callable[..., Result]
 
@@ -250,15 +250,15 @@ def test_what_was_left_out_of_a_picture_is_listed_in_every_run(run: Run) -> None
 def test_ctrl_c_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, overwrite: tuple[str, ...]) -> None:
     draw(*(f"in/{name}.png" for name in "abcde"))
     assert run("in/e.png", "-o", "out").exit_code == 0
-    predict, calls = Job.predict_each, iter((False, False, True))
+    predict, calls = PictureJob.predict_each, iter((False, False, True))
 
-    def interrupted(self: Job, pictures: list[Picture]) -> Sequence[object]:
+    def interrupted(self: PictureJob, pictures: list[Picture]) -> Sequence[object]:
         if next(calls):
             raise KeyboardInterrupt
         return predict(self, pictures)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Job, "predict_each", interrupted)
+        patched.setattr(PictureJob, "predict_each", interrupted)
         result = run("in", "-o", "out", "--batch-size", "1", *overwrite)
     said = "2 of 5 written to out; the same command goes on without --overwrite"
     said = said if overwrite else "2 of 4 written to out; the same command goes on"
