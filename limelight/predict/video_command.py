@@ -183,7 +183,7 @@ def _run_one(
         path: its file or folder; None = it is no such.
 
     Raises:
-        UserError: the target names no file.
+        UserError: the target names no file, or is the clip itself or its background.
     """
     named = None if target == STREAM else _named_file(target)
     if named == "":
