@@ -63,7 +63,8 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sead": 3}, "sead: unknown key"),
+        ({"sead": 3}, "sead: unknown key; did you mean seed?"),
+        ({"distil": {}}, "distil: unknown key; did you mean distill?"),
         ({"seed": "three"}, "seed: Input should be a valid integer"),
         ({"profile": "big"}, "profile 'big' is not one of profiles: demo"),
         ({"train": {"teachr": "scfnet"}}, "run 'teachr' has no settings under profiles.demo.runs"),
@@ -173,7 +174,10 @@ def test_all_mistakes_are_in_one_message(tmp_path: Path) -> None:
             {"objective": {"name": "supervised"}},
             "run 'student' has a teacher, but its objective is 'supervised', which uses none",
         ),
-        ({"augment": [{"name": "crop", "shore": 0.1}]}, "student.augment.0.crop.shore: unknown key"),
+        (
+            {"augment": [{"name": "crop", "shore": 0.1}]},
+            "student.augment.0.crop.shore: unknown key; did you mean share?",
+        ),
         (
             {"augment": [{"name": "crap"}]},
             "student.augment.0: unknown name 'crap'; choose one of: background, colour, crop",

@@ -1,13 +1,15 @@
 """params.yaml, read and checked."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from limelight.config.params import Params
 from limelight.config.presets import with_preset
+from limelight.foundation.close_names import close_names
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_text
 from limelight.foundation.section import Section
@@ -68,13 +70,15 @@ def parse(kind: type[T], tree: Any, where: str) -> T:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{where}: " + "; ".join(_describe(mistake) for mistake in error.errors())) from None
+        raise UserError(f"{where}: " + "; ".join(_describe(mistake, kind) for mistake in error.errors())) from None
 
 
-def _describe(mistake: Any) -> str:
+def _describe(mistake: Any, kind: type[Section]) -> str:
     key = ".".join(str(part) for part in mistake["loc"]) or "the whole"
     if mistake["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
+        *path, name = map(str, mistake["loc"])
+        meant = close_names(name, _keys_at(path, kind))
+        return f"{key}: unknown key" + (f"; did you mean {meant[0]}?" if meant else "")
     if mistake["type"] == "dict_type":
         return f"{key}: needs a mapping of names, as {{name: ...}} (got {mistake['input']!r:.60})"
     if mistake["type"] == "missing":
@@ -87,3 +91,32 @@ def _describe(mistake: Any) -> str:
     message = mistake["msg"].removeprefix("Value error, ")
     shown = repr(mistake["input"])
     return f"{key}: {message}" + (f" (got {shown})" if len(shown) < 60 else "")
+
+
+def _keys_at(path: Sequence[str], kind: type[Section]) -> set[str]:
+    """Find the keys that may stand at a place of the settings. The path has names of maps' items and of objectives too.
+
+    Args:
+        path: from a section of this kind on, as pydantic reports it.
+    """
+    kinds = [kind]
+    for part in path:
+        fields = [each.model_fields[part] for each in kinds if part in each.model_fields]
+        if fields:
+            kinds = [inner for field in fields for inner in _sections(field.annotation)]
+        else:  # the name of an item, or the one that tells sections of a union apart
+            kinds = [each for each in kinds if part in _own_names(each)] or kinds
+    return {name for each in kinds for name in each.model_fields}
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the sections that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
+
+
+def _own_names(kind: type[Section]) -> tuple[Any, ...]:
+    """Of a section of a union: its values of `name`."""
+    return get_args(kind.model_fields["name"].annotation) if "name" in kind.model_fields else ()
