@@ -94,18 +94,18 @@ def _describe(mistake: Any, kind: type[Section]) -> str:
 
 
 def _keys_at(path: Sequence[str], kind: type[Section]) -> set[str]:
-    """Find the keys that may stand at a place of the settings. The path has names of maps' items and of objectives too.
+    """Find the keys that may stand at a place of the settings.
 
     Args:
         path: from a section of this kind on, as pydantic reports it.
     """
     kinds = [kind]
     for part in path:
-        fields = [each.model_fields[part] for each in kinds if part in each.model_fields]
-        if fields:
+        if named := [each for each in kinds if part in _own_names(each)]:  # one section of a union
+            kinds = named
+        elif fields := [each.model_fields[part] for each in kinds if part in each.model_fields]:
             kinds = [inner for field in fields for inner in _sections(field.annotation)]
-        else:  # the name of an item, or the one that tells sections of a union apart
-            kinds = [each for each in kinds if part in _own_names(each)] or kinds
+        # Else an item's name or number.
     return {name for each in kinds for name in each.model_fields}
 
 
