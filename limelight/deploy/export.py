@@ -13,7 +13,6 @@ a state of zeros begins a stream.
 """
 
 import contextlib
-import gc
 import logging
 import os
 import shutil
@@ -22,11 +21,13 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from limelight.deploy.tracing import OneOperatorResize, fast_tracing, translations
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import atomic_path
 from limelight.foundation.onnx_session import cpu_session
@@ -94,7 +95,7 @@ def export(
         )
     targets = list(dict.fromkeys(RUNTIMES[runtime].file(folder) for runtime in runtimes))
     rows = [complete(card.architecture.inputs, row) for row in single_rows(calibration)]
-    with tempfile.TemporaryDirectory() as scratch, _quiet(), _uncollected(), _out_of_place(model):
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
         onnx_path, step_path = Path(scratch) / "model.onnx", Path(scratch) / f"{STEP}.onnx"
         try:
             _write_onnx(model, card, onnx_path)
@@ -130,7 +131,8 @@ class _Maps(nn.Module):
         self.model = model
 
     def forward(self, feeds: dict[str, Tensor]) -> Tensor:
-        return self.model.maps(feeds)
+        with OneOperatorResize():
+            return self.model.maps(feeds)
 
 
 def _write_onnx(model: Network, card: Card, path: Path) -> None:
@@ -140,17 +142,14 @@ def _write_onnx(model: Network, card: Card, path: Path) -> None:
     # A batch of two, since the tracer treats a dimension of one as a constant.
     feeds = example(model, 2, card.prepare.size)
     shapes = {name: _free_dimensions(part, fixed=model.capabilities.fixed_export) for name, part in feeds.items()}
-    program = torch.onnx.export(
-        _Maps(model).eval(),
+    _trace(
+        _Maps(model),
+        path,
         kwargs={"feeds": feeds},
         input_names=list(feeds),
         output_names=["probability"],
         dynamic_shapes={"feeds": shapes},
-        dynamo=True,
-        verbose=False,
     )
-    assert program is not None  # as always with `dynamo`
-    program.save(path)
 
 
 class _Step(nn.Module):
@@ -161,23 +160,31 @@ class _Step(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        logits_B1HW, after = self.model.step(image, state)
+        with OneOperatorResize():
+            logits_B1HW, after = self.model.step(image, state)
         return logits_B1HW.float().sigmoid(), *(after[name] for name in state)
 
 
 def _write_step(model: Network, card: Card, path: Path) -> None:
     size = card.prepare.size
     state = model.first_state(1, size)
-    program = torch.onnx.export(
-        _Step(model).eval(),
+    _trace(
+        _Step(model),
+        path,
         kwargs={"image": torch.zeros(1, 3, *size), "state": state},
         input_names=["image", *state],
         output_names=["probability", *(f"{NEXT}{name}" for name in state)],
-        dynamo=True,
-        verbose=False,
     )
-    assert program is not None  # as always with `dynamo`
-    program.save(path)
+
+
+def _trace(module: nn.Module, path: Path, **options: Any) -> None:
+    """Write a module's graph; `options` are those of `torch.onnx.export`."""
+    with fast_tracing(module):
+        program = torch.onnx.export(
+            module.eval(), custom_translation_table=translations(), dynamo=True, verbose=False, **options
+        )
+        assert program is not None  # as always with `dynamo`
+        program.save(path)
 
 
 def _free_dimensions(part: Tensor, *, fixed: bool) -> dict[int, object]:
@@ -267,33 +274,6 @@ _WRITERS = {
 }
 _WITH_STEP = {"onnx-fp32", "openvino-fp32"}
 """8-bit exports have none: their value ranges would have to be measured on states, not on pictures."""
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Within the block, leave cyclic garbage: tracing makes millions of objects, and to find that they are in use takes
-    the collector a fifth of the time and more."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _out_of_place(model: Network) -> Iterator[None]:
-    """Within the block, activations write new tensors: one in place is traced as its formula, many operations on free
-    dimensions, which takes up to half the time of an export, only to be made one operation again."""
-    in_place = [module for module in model.modules() if getattr(module, "inplace", False)]
-    for module in in_place:
-        setattr(module, "inplace", False)  # noqa: B010 - which mypy takes for a tensor
-    try:
-        yield
-    finally:
-        for module in in_place:
-            setattr(module, "inplace", True)  # noqa: B010
 
 
 @contextlib.contextmanager
