@@ -115,3 +115,15 @@ def taking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., P
 
     yield make
     assert files(root) == made, "a test changed the weights that others use"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder of `tests.small_network`, made for 64x64 pictures; for this process alone."""
+    from limelight.models.weights import save_weights
+    from tests.small_network import NAME, create, register
+
+    register(monkeypatch)
+    folder = tmp_path_factory.mktemp("small") / "w"
+    save_weights(folder, create(), name=NAME, input_size=(64, 64))
+    return folder

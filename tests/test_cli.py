@@ -31,6 +31,7 @@ from limelight.inference.loading import load
 from limelight.inference.sampling import Sampling
 from limelight.predict.done import DONE
 from limelight.services import launch
+from tests.small_network import Small
 from tests.tolerance import assert_agree
 
 HEAVY = {"torch", "numpy", "cv2", "PIL", "mlflow", "pyarrow", "pydantic", "bentoml", "rich", "yaml"}
@@ -609,9 +610,9 @@ def test_an_export_does_not_replace_what_it_is_made_of(untrained: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
+def test_export_needs_no_pipeline(small: Path, tmp_path: Path) -> None:
     def export(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["export", str(untrained), "-o", str(tmp_path / "made"), *arguments])
+        return CliRunner().invoke(app, ["export", str(small), "-o", str(tmp_path / "made"), *arguments])
 
     result = export("--runtime", "openvino-int8")
     assert (
@@ -625,13 +626,13 @@ def test_export_needs_no_pipeline(untrained: Path, tmp_path: Path) -> None:
     before, *after = (
         load(folder, runtime=runtime, device="cpu").predict([image])[0].saliency_HW
         for folder, runtime in (
-            (untrained, "torch"),
+            (small, "torch"),
             (tmp_path / "made", "onnx-fp32"),
             (tmp_path / "made", "openvino-fp32"),
         )
     )
     for each in after:
-        assert_agree(each, before, "sdnet")
+        assert_agree(each, before, Small())
 
 
 def test_a_run_with_a_teacher_is_distilled(monkeypatch: pytest.MonkeyPatch) -> None:

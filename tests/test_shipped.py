@@ -19,20 +19,19 @@ from limelight.foundation.errors import UserError
 from limelight.inference.loading import load as load_folder
 from limelight.inference.runtimes import RUNTIMES
 from limelight.models import shipped
-from limelight.models.registry import create_model
-from limelight.models.sdnet.network import SDNet
 from limelight.models.shipped import DEFAULT, weights_folder
 from limelight.models.weights import CARD, WEIGHTS, read_card, save_weights
 from limelight.services.launch import prepare
+from tests.small_network import NAME, Small, create
 
 PHOTO = Path(__file__).parent / "photos" / "cat.jpg"
 
 
 @pytest.fixture(autouse=True)
-def two(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def two(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two sets of weights come with the package, which are none of the real ones; the folder of work is empty."""
     for name in ("limelight-base", "a-small-one"):
-        shutil.copytree(untrained, tmp_path / "package" / name)
+        shutil.copytree(small, tmp_path / "package" / name)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
     monkeypatch.setattr("limelight.cli.listing.FOLDER", tmp_path / "package")
     monkeypatch.setattr(os, "environ", {**os.environ})  # in which `prepare` sets what the service reads
@@ -65,11 +64,11 @@ def test_names_are_taken_wherever_folders_are(two: Path) -> None:
         "limelight.services.saliency:Limelight",
     )
     run("export", "a-small-one", "--runtime", "onnx-fp32")
-    assert Path("artifacts/a-small-one-deploy/model.safetensors").is_file()
-    lines = [line for line in run("models", "sdnet").splitlines() if "745,197" in line]
+    assert read_card("artifacts/a-small-one-deploy").architecture.form == "merged"
+    lines = [line for line in run("models", "small").splitlines() if f" {Small().count_parameters()} " in line]
     assert [line.split()[0] for line in lines] == [DEFAULT, "a-small-one"], "the default first"
     lines = run("models", "a-small-one").splitlines()
-    assert [line.split()[0] for line in lines if line] == ["network", "sdnet", "weights", "a-small-one"]
+    assert [line.split()[0] for line in lines if line] == ["network", "small", "weights", "a-small-one"]
     with pytest.raises(UserError, match="'a-small-one' comes with Limelight; there is nothing to fetch"):
         run("weights", "pull", "a-small-one")
 
@@ -107,11 +106,11 @@ def test_exports_are_made_on_first_use(two: Path) -> None:
 @pytest.mark.slow
 def test_exports_of_one_size_serve_that_size_alone(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left the choice, pictures of other sizes get PyTorch, although an export is there."""
-    monkeypatch.setattr(SDNet, "capabilities", replace(SDNet.capabilities, fixed_export=True))
+    monkeypatch.setattr(Small, "capabilities", replace(Small.capabilities, fixed_export=True))
     picture = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
     made = {policy: two / policy for policy in ("stretch", "shorter")}
     for policy, folder in made.items():
-        save_weights(folder, create_model("sdnet", width=12), name="sdnet", input_size=(64, 64), policy=policy)
+        save_weights(folder, create(), name=NAME, input_size=(64, 64), policy=policy)
     assert with_export("shorter", "auto", lasting=True) == made["shorter"], "none is made that cannot serve"
     (expected,) = load("shorter").predict([picture])
     for runtime in ("onnx-fp32", "openvino-fp32"):  # but those that earlier versions made may be in the cache

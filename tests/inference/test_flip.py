@@ -36,8 +36,8 @@ def map_of(predictor: SaliencyPredictor, *given: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino-fp32"])
-def test_it_is_the_mean_of_both_logits(untrained: Path, tmp_path: Path, runtime: str) -> None:
-    export_weights(untrained, tmp_path / "w", [runtime] if runtime != "torch" else [], None)
+def test_it_is_the_mean_of_both_logits(small: Path, tmp_path: Path, runtime: str) -> None:
+    export_weights(small, tmp_path / "w", [runtime] if runtime != "torch" else [], None)
     image_HW3 = noise(64, 64, 3)
     plain, flip = (opened(tmp_path / "w", runtime=runtime, flip=wanted) for wanted in (False, True))
     expected_HW = expit((logit(map_of(plain, image_HW3)) + logit(mirrored(map_of(plain, mirrored(image_HW3))))) / 2)

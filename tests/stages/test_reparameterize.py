@@ -1,7 +1,6 @@
 """The reparameterize stage from artifact and manifest to deployed folder and report."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from limelight.models.registry import create_model, entry
 from limelight.models.weights import load_weights, read_card, save_weights
 from limelight.stages.reparameterize import run
 from tests.models.onnx_nets import net
+from tests.small_network import NAME, create, register
 from tests.tolerance import assert_agree
 
 pytestmark = pytest.mark.slow
@@ -69,6 +69,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def small_student(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The student is a network whose export takes little time."""
+    register(monkeypatch)
+    save_weights("artifacts/student", create(), name=NAME, input_size=(48, 48))
+
+
 def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(settings(runtimes=["onnx-fp32", "openvino-bf16"]), "student")
     trained, _ = load_weights("artifacts/student")
@@ -91,11 +98,11 @@ def test_deploys_the_merged_form(workspace: Path, capsys: pytest.CaptureFixture[
     assert "largest logit difference" in capsys.readouterr().out
 
 
-def test_logits_are_multiplied_on_request(workspace: Path) -> None:
+def test_logits_are_multiplied_on_request(workspace: Path, small_student: None) -> None:
     """In PyTorch and in exports alike; the weights are others then than those that they were made from."""
-    run(settings(runtimes=[], calibrate=True), "student")
+    run(settings("small", runtimes=[], calibrate=True), "student")
     plain = read_card("artifacts/student-deploy")
-    run(settings(runtimes=["onnx-fp32"], sharpness=2.5, calibrate=True), "student")
+    run(settings("small", runtimes=["onnx-fp32"], sharpness=2.5, calibrate=True), "student")
     trained, _ = load_weights("artifacts/student")
     sharp, card = load_weights("artifacts/student-deploy")
     image = torch.randn(1, 3, 48, 48)
@@ -135,11 +142,13 @@ def test_a_drift_past_its_limit_keeps_the_report_alone(workspace: Path) -> None:
     assert 0 < metrics["runtimes"]["openvino-fp32"]["max_probability_difference"] < 1e-5
 
 
-def test_an_export_that_yields_nan_is_refused_in_one_line(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_yields_nan_is_refused_in_one_line(
+    workspace: Path, small_student: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nan = SimpleNamespace(probability_BKhw=np.full((1, 1, 48, 48), np.nan, np.float32))
     monkeypatch.setattr(OnnxBackend, "run", lambda self, feeds: nan)
     with pytest.raises(UserError, match=r"onnx-fp32: MAE change nan exceeds deploy\.max_mae_change") as caught:
-        run(settings(runtimes=["onnx-fp32"]), "student")
+        run(settings("small", runtimes=["onnx-fp32"]), "student")
     assert "probability difference nan exceeds" in str(caught.value) and "\n" not in str(caught.value)
     assert [path.name for path in Path("artifacts").iterdir()] == ["student"]
     drift = read_json("reports/deploy/student/metrics.json")["runtimes"]["onnx-fp32"]
@@ -148,14 +157,14 @@ def test_an_export_that_yields_nan_is_refused_in_one_line(workspace: Path, monke
     assert read_json(noted)["metrics"]["runtimes"]["onnx-fp32"]["mae_change"] is None, "null, as of any stage"
 
 
-def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: Path, taking: Callable) -> None:
+def test_a_network_with_companions_is_proved_and_exported_with_them(workspace: Path, small_student: None) -> None:
     rows = read_manifest()
     for row in rows:
         noise = np.random.default_rng(1).integers(0, 65536, (40, 50), np.uint16)
         write_png(Path(row.image.replace("images", "depth")), noise)
     write_manifest([replace(row, sensor="rgbd", companion=row.image.replace("images", "depth")) for row in rows])
-    shutil.copytree(taking("rgb", "rgbd"), "artifacts/student", dirs_exist_ok=True)
-    run(settings(runtimes=["onnx-fp32"]), "student")
+    save_weights("artifacts/student", create(modalities=["rgb", "rgbd"]), name=NAME, input_size=(48, 48))
+    run(settings("small", runtimes=["onnx-fp32"]), "student")
     merged, card = load_weights("artifacts/student-deploy")
     assert (card.architecture.form, card.architecture.modalities) == ("merged", ("rgb", "rgbd"))
     seen, _ = read_samples(card, settings().active.deploy)
