@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from limelight.foundation.errors import UserError
+from limelight.models.foreign.onnx_file import Preparation, import_onnx
 from tests.conftest import ROOT
+from tests.models.onnx_nets import net
 
 PAGE = "# Models\n\n<!-- leaderboard: tools/leaderboard writes this table -->\nold\n<!-- leaderboard ends -->\n\nEnd.\n"
 
@@ -24,7 +26,8 @@ def tool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_table_of_models_and_maps(untrained: Path, tmp_path: Path) -> None:
+def test_a_table_of_models_and_maps(tmp_path: Path) -> None:
+    import_onnx(net(tmp_path / "net.onnx"), tmp_path / "weights", Preparation(size=(64, 64)))
     for name in ("images", "masks"):
         (tmp_path / "set" / name).mkdir(parents=True)
     for photo in (ROOT / "tests/photos").glob("*.jpg"):
@@ -38,7 +41,7 @@ def test_a_table_of_models_and_maps(untrained: Path, tmp_path: Path) -> None:
         "--data",
         "photos=set",
         "--model",
-        f"plain={untrained}",
+        f"plain={tmp_path}/weights",
         "--maps",
         "perfect=maps",
         "--table",
