@@ -27,16 +27,12 @@ def chromium() -> str:
 
 
 @contextmanager
-def browsing(command: str, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator["Page"]:
-    """Start a browser with an empty profile, and open an empty page in it.
+def started(command: str) -> Iterator[str]:
+    """Start a browser with an empty profile; yield the address of its WebSocket.
 
     Args:
         command: see `chromium`.
-        width, height: of the page, CSS pixels.
-        dark: whether the person prefers dark colours.
     """
-    from websockets.sync.client import connect
-
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         arguments = [
             "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
@@ -46,16 +42,33 @@ def browsing(command: str, width: int = 1280, height: int = 900, dark: bool = Fa
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([command, *arguments, "about:blank"], **silent)
         try:
-            with connect(_address(Path(profile), process), max_size=None, ping_interval=None) as socket:
-                page = Page(socket)
-                screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-                page.call("Emulation.setDeviceMetricsOverride", **screen)
-                scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-                page.call("Emulation.setEmulatedMedia", features=[scheme])
-                yield page
+            yield _address(Path(profile), process)
         finally:
             process.terminate()
             process.wait(30)
+
+
+@contextmanager
+def browsing(address: str, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator["Page"]:
+    """Open an empty page, which shares no storage, cache or permission with other pages of its browser.
+
+    Args:
+        address: of the browser, see `started`.
+        width, height: of the page, CSS pixels.
+        dark: whether the person prefers dark colours.
+    """
+    from websockets.sync.client import connect
+
+    with connect(address, max_size=None, ping_interval=None) as socket:
+        page = Page(socket)
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        page.call("Emulation.setDeviceMetricsOverride", **screen)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        page.call("Emulation.setEmulatedMedia", features=[scheme])
+        try:
+            yield page
+        finally:
+            page.close()
 
 
 def _address(profile: Path, process: "subprocess.Popen[bytes]") -> str:
@@ -81,7 +94,8 @@ class Page:
         """Addresses that the page and its workers have asked for, in order."""
         self.errors: list[str] = []
         """Errors and warnings of the console, and exceptions that nothing has caught."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._context = {"browserContextId": self.call("Target.createBrowserContext")["browserContextId"]}
+        target = self.call("Target.createTarget", url="about:blank", **self._context)["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._watch(self._session)
         self.call("Page.enable")
@@ -99,7 +113,8 @@ class Page:
         Raises:
             RuntimeError: the browser refuses it.
         """
-        number = self._send(method, params, self._session)
+        own = self._context if method.startswith("Browser.") else {}
+        number = self._send(method, params | own, self._session)
         while True:
             message = json.loads(self._socket.recv(timeout=WAIT_S))
             if message.get("id") == number:
@@ -107,6 +122,11 @@ class Page:
                     raise RuntimeError(f"{method}: {message['error']['message']}")
                 return message["result"]
             self._note(message)
+
+    def close(self) -> None:
+        """Close it, and forget what it has stored."""
+        self._session = ""
+        self.call("Target.disposeBrowserContext", **self._context)
 
     def _send(self, method: str, params: dict[str, Any], session: str) -> int:
         self._calls += 1

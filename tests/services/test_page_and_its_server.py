@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from limelight.services.page import page as page_app
-from tests.services.browser import Page, browsing, chromium
+from tests.services.browser import Page, browsing, chromium, started
 from tests.services.running import running
 
 pytestmark = pytest.mark.slow
@@ -90,15 +90,20 @@ def cutout() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[str]:
+    with started(chromium()) as address:
+        yield address
+
+
 @pytest.fixture
-def server(untrained: Path) -> StandIn:
-    chromium()
+def server(browser: str, untrained: Path) -> StandIn:
     return StandIn(untrained)
 
 
 @pytest.fixture
-def page(server: StandIn) -> Iterator[Page]:
-    with running(server.app) as host, browsing(chromium()) as opened:
+def page(browser: str, server: StandIn) -> Iterator[Page]:
+    with running(server.app) as host, browsing(browser) as opened:
         opened.host = host  # type: ignore[attr-defined]
         yield opened
 

@@ -17,7 +17,7 @@ from PIL import Image
 from limelight.models import create_model
 from limelight.models.weights import save_weights
 from limelight.packaging.serving import running
-from tests.services.browser import Page, browsing, chromium, downloaded
+from tests.services.browser import Page, browsing, chromium, downloaded, started
 from tests.video_files import library, read_video, write_video
 
 pytestmark = pytest.mark.slow
@@ -62,9 +62,15 @@ def classes_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[str]:
+    with started(chromium()) as address:
+        yield address
+
+
 @pytest.fixture
-def page(url: str, tmp_path: Path) -> Iterator[Page]:
-    with browsing(chromium()) as opened:
+def page(browser: str, url: str, tmp_path: Path) -> Iterator[Page]:
+    with browsing(browser) as opened:
         opened.save_downloads(tmp_path)
         opened.open(url)
         opened.until("!document.getElementById('about').hidden")
@@ -453,10 +459,10 @@ def test_refusals_of_videos_are_one_line(page: Page, url: str, photo: Path, tmp_
     assert all(re.search("4(00|13)", error) and "/video" in error for error in page.errors), page.errors
 
 
-def test_a_video_on_a_narrow_screen(url: str, tmp_path: Path) -> None:
+def test_a_video_on_a_narrow_screen(browser: str, url: str, tmp_path: Path) -> None:
     library()
     clip = write_video(tmp_path / "walk.mp4", frames=4, size=(480, 854))
-    with browsing(chromium(), 360, 740) as page:
+    with browsing(browser, 360, 740) as page:
         page.open(url)
         page.until("!document.getElementById('about').hidden")
         page.choose("#file", clip)
@@ -469,8 +475,8 @@ def test_a_video_on_a_narrow_screen(url: str, tmp_path: Path) -> None:
         assert page.errors == []
 
 
-def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: Path) -> None:
-    with browsing(chromium()) as page:
+def test_classes_by_name_and_the_token(browser: str, classes_url: str, photo: Path, tmp_path: Path) -> None:
+    with browsing(browser) as page:
         page.save_downloads(tmp_path)
         page.open(classes_url)
         page.until("!document.getElementById('token-row').hidden")
@@ -505,11 +511,11 @@ def test_classes_by_name_and_the_token(classes_url: str, photo: Path, tmp_path: 
         assert all("401" in error for error in page.errors), page.errors
 
 
-def test_a_folder_is_not_sent(classes_url: str, photo: Path, tmp_path: Path) -> None:
+def test_a_folder_is_not_sent(browser: str, classes_url: str, photo: Path, tmp_path: Path) -> None:
     """It stays in the list with its reason, whatever is asked for."""
     (tmp_path / "album").mkdir()
     (tmp_path / "album" / "cat.png").write_bytes(photo.read_bytes())
-    with browsing(chromium()) as page:
+    with browsing(browser) as page:
         page.open(classes_url)
         page.until("!document.getElementById('token-row').hidden")
         page.drop("#start", tmp_path / "album")
@@ -529,8 +535,8 @@ def type_into(page: Page, selector: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_narrow_screen_and_a_reader_can_use_it(url: str, photo: Path, dark: bool) -> None:
-    with browsing(chromium(), 360, 740, dark) as page:
+def test_a_narrow_screen_and_a_reader_can_use_it(browser: str, url: str, photo: Path, dark: bool) -> None:
+    with browsing(browser, 360, 740, dark) as page:
         page.open(url)
         open_photo(page, photo)
         assert tabbed(page, 8) == ["handle", "kind", "hard", "save", "copy", "pictures", "open", "remove"]
