@@ -39,7 +39,7 @@ def test_a_bare_gpu_machine_can_train() -> None:
     imported = imported_by(statement)
     assert "torch" in imported
     others = {"limelight.flows", "limelight.stages", "limelight.services"}
-    assert not imported & (ORCHESTRATION | others | {"onnx", "onnxruntime", "openvino", "nncf"})
+    assert not imported & (ORCHESTRATION | others | {"onnx", "onnxruntime", "openvino", "nncf", "matplotlib", "pandas"})
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """The train and distill stages, from a manifest to weights folders and reports, with a real network."""
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -242,12 +240,6 @@ def test_a_validation_split_that_no_sample_has_is_said(
         validation = validation_samples(run, learner, "x")
         assert len(validation) == (2 if split == "val" else 0)
         assert capsys.readouterr().err.splitlines() == expected
-
-
-def test_a_machine_that_only_trains_needs_no_pipeline_tools():
-    tools = "{'mlflow', 'matplotlib', 'pandas', 'prefect', 'dvc', 'bentoml', 'great_expectations', 'openvino'}"
-    code = f"import sys, limelight.training.runs; loaded = {tools} & sys.modules.keys(); assert not loaded, loaded"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(train.__file__).parent.parent)
 
 
 def test_images_of_datasets_with_classes_are_not_learnt_from_by_their_saliency(tmp_path, monkeypatch):
