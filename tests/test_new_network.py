@@ -1,10 +1,8 @@
 """The network of docs/architecture.md, added as the page says: it is trained, exported, evaluated and used."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import yaml
 
 from limelight.data.manifest import write_manifest
 from limelight.imaging.images import read_image
+from tests.forks import AS_A_MODULE, Forks
 from tests.training.toy import toy_samples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,24 +50,35 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def python(*arguments: str, code: Path, cwd: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def forks(changed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Of processes that have the changed code, and the libraries that all of them import."""
+    modules = (
+        "limelight.models.registry",
+        "limelight.models.base",
+        "limelight.inference.loading",
+        "matplotlib",
+        "pytest",
+    )
+    forks = Forks(modules, tmp_path_factory.mktemp("forks"), code=changed)
+    yield forks
+    forks.close()
+
+
+def python(forks: Forks, folder: Path, module: str, *arguments: str) -> str:
+    """Run `python -m module arguments` in a folder; return what it writes."""
+    done = forks.start(AS_A_MODULE, module, *arguments, folder=folder, PYTHONDONTWRITEBYTECODE="1").wait()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
 
-def test_it_passes_the_checks_of_every_network(changed: Path) -> None:
-    output = python(
-        *("-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--override-ini=addopts="),
-        *("tests/models/test_every_network.py", "-k", "overview"),
-        code=changed,
-        cwd=changed,
-    )
+def test_it_passes_the_checks_of_every_network(changed: Path, forks: Forks) -> None:
+    options = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--override-ini=addopts=")
+    output = python(forks, changed, "pytest", *options, "tests/models/test_every_network.py", "-k", "overview")
     assert re.search(r"\d+ passed", output)
 
 
-def test_from_training_to_a_cut_out(changed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_training_to_a_cut_out(forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = Path("data/datasets/toy")
     write_manifest(toy_samples(data, 6) + toy_samples(data, 2, "val") + toy_samples(data, 2, "test"))
@@ -82,10 +92,10 @@ def test_from_training_to_a_cut_out(changed: Path, tmp_path: Path, monkeypatch: 
     settings = {"profile": "demo", "device": "cpu", "tracking": {"enabled": False}, "profiles": {"demo": profile}}
     Path("params.yaml").write_text(yaml.safe_dump(params | settings))
     for stage, name in (("train", ""), ("reparameterize", ""), ("evaluate", "-deploy")):
-        python("-m", f"limelight.stages.{stage}", f"seen-twice{name}", code=changed, cwd=tmp_path)
+        python(forks, tmp_path, f"limelight.stages.{stage}", f"seen-twice{name}")
     photo = next(data.rglob("*.jpg"), None) or next(data.rglob("*.png"))
     for runtime in ("torch", "onnx-fp32", "openvino-fp32"):
         cut_out = tmp_path / f"{runtime}.png"
         options = ("--model", "artifacts/seen-twice-deploy", "--runtime", runtime, "--kind", "rgba", "-o", str(cut_out))
-        python("-m", "limelight.cli", "predict", str(photo), *options, code=changed, cwd=tmp_path)
+        python(forks, tmp_path, "limelight.cli", "predict", str(photo), *options)
         assert cut_out.stat().st_size > 100 and read_image(cut_out).shape == read_image(photo).shape
