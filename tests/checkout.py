@@ -1,16 +1,22 @@
 """A copy of this working tree with a git repository of its own, for dvc to run in."""
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.forks import Forks
+
 ROOT = Path(__file__).resolve().parent.parent
+DVC = "import sys; from dvc.cli import main; sys.exit(main())"
 
 
 def copy_checkout(target: Path, **params: Any) -> Path:
@@ -36,7 +42,15 @@ def copy_checkout(target: Path, **params: Any) -> Path:
 
 def dvc(project: Path, *arguments: str, fails: bool = False) -> str:
     """Run dvc and return what it prints; it has to fail if `fails`."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
-    answer = subprocess.run(["dvc", *arguments], cwd=project, env=environment, capture_output=True, text=True)
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+    answer = _forks().start(DVC, *arguments, folder=project, **environment).wait()
     assert bool(answer.returncode) == fails, answer.stdout[-2000:] + answer.stderr[-4000:]
     return answer.stdout + answer.stderr
+
+
+@cache
+def _forks() -> Forks:
+    """Of processes that have DVC imported; it is there until the tests end."""
+    scratch = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, scratch)
+    return Forks(["dvc.cli", "dvc.commands.repro", "dvc.repo", "dvc.commands.status"], scratch)
