@@ -30,7 +30,7 @@ from limelight.inference.backends.memory import forward_bytes
 from limelight.models.registry import create_model
 
 # Ascending, since the system keeps one peak of the process.
-for name, size, batch in (("sdnet", 384, 1), ("diffsod-tiny", 480, 1)):
+for name, size, batch in (("sdnet", 384, 1), ("diffsod-tiny", 256, 1)):
     network = create_model(name).eval().to(memory_format=torch.channels_last)
 
     def compute(size=size, batch=batch):
@@ -124,7 +124,7 @@ def test_too_little_memory_says_what_would_fit(folders: dict[str, Path], monkeyp
     assert message.endswith("what would fit: --processing-res 64, or --half-precision")
     monkeypatch.setattr(budget, "free_bytes", lambda device: -1)
     with pytest.raises(Shortage, match="0 GB is free; free some memory, or use a machine with more"):
-        predictor.predict([picture(64, 96)])
+        predictor.predict([picture(64, 64)])
 
     stretched = load(folders["diffsod-tiny"], device="cpu", size=128)
     small = stretched._backend.picture_bytes((64, 64), 0)
