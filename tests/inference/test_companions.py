@@ -1,7 +1,6 @@
 """Companions on their way into a network: sizes, ranges, what is refused, and exports that agree with PyTorch."""
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,8 @@ from limelight.inference.plan import Request, plan
 from limelight.inference.runtimes import EXPORTED, RUNTIMES
 from limelight.models.card import Architecture, Card, Prepare
 from limelight.models.inputs import WITH_COMPANION
-from limelight.models.weights import load_weights, read_card
+from limelight.models.weights import load_weights, read_card, save_weights
+from tests.small_network import NAME, Small, create, register
 from tests.tolerance import assert_agree, assert_runtime_agrees
 
 pytestmark = pytest.mark.slow
@@ -211,12 +211,14 @@ def opened(folder: Path, runtime: str) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def exported(taking: Taking, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "sdnet"
-    shutil.copytree(taking("rgb", "rgbd", "rgbt"), folder)
-    model, _ = load_weights(folder)
-    export(model.reparameterize(), read_card(folder), folder, EXPORTED, random_feeds(3, 64, 64))
-    return folder
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("exported") / "small"
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        model = create(modalities=["rgb", "rgbd", "rgbt"])
+        card = save_weights(folder, model, name=NAME, input_size=(64, 64))
+        export(model.reparameterize(), card, folder, EXPORTED, random_feeds(3, 64, 64))
+        yield folder
 
 
 @pytest.mark.slow
@@ -226,7 +228,7 @@ def test_runtimes_agree_with_pytorch(exported: Path, runtime: str) -> None:
     for seen in (random_feeds(3, 64, 64), random_feeds(3, 50, 77), alone(random_feeds(1, 33, 18))):
         expected, probability = (each.run(seen).probability_BKhw for each in (reference, exported_predictor))
         assert probability.shape == (len(seen["image"]), 1, *seen["image"].shape[2:])
-        assert_runtime_agrees(runtime, probability, expected, "sdnet")
+        assert_runtime_agrees(runtime, probability, expected, Small())
 
 
 @pytest.mark.parametrize("runtime", ["onnx-fp32", "openvino-fp32"])
