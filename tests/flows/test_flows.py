@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ import pytest
 from limelight.flows import process
 from limelight.flows.graph import stages_to_run
 from limelight.foundation.errors import UserError
+from tests.checkout import dvc
+from tests.flows.conftest import Flows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-Flow = Callable[..., subprocess.CompletedProcess[str]]
 
 PIPELINE = """
 stages:
@@ -49,30 +50,24 @@ echo "end $1" >> log
 """
 
 
-def shell(command: str) -> None:
-    subprocess.run(command, shell=True, check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty one of git and DVC. Not to be changed."""
+    folder = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q"], check=True, cwd=folder)
+    dvc(folder, "init", "-q")
+    return folder
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def project(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(shutil.copytree(repository, tmp_path / "project"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    shell("git init -q && dvc init -q && mkdir -p data/raw && echo one > data/raw/source")
+    Path("data/raw").mkdir(parents=True)
+    Path("data/raw/source").write_text("one\n")
     Path("dvc.yaml").write_text(PIPELINE)
-    return tmp_path
-
-
-@pytest.fixture
-def flow(server: str) -> Flow:
-    """flow('reproduce', 'left') runs `python -m limelight.flows.reproduce left` in the current folder."""
-    environment = {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
-
-    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"limelight.flows.{name}", *arguments]
-        return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
-
-    return run
+    return Path.cwd()
 
 
 @pytest.fixture
@@ -81,7 +76,7 @@ def groups(project: Path) -> Path:
     Path("dvc.yaml").write_text(GROUPS)
     Path("record").write_text(RECORD)
     Path("record").chmod(0o755)
-    shell("dvc repro download")
+    dvc(project, "repro", "download")
     return project
 
 
@@ -89,7 +84,7 @@ def groups(project: Path) -> Path:
 def test_the_graph_holds_what_is_stale_and_what_follows_from_it(project: Path) -> None:
     stale = stages_to_run()
     assert stale == {"left": [], "right": [], "join": ["left", "right"]} and list(stale)[-1] == "join"
-    shell("dvc repro")
+    dvc(project, "repro")
     assert stages_to_run() == {}
     (project / "right").unlink()
     assert stages_to_run() == {"right": [], "join": ["right"]}
@@ -111,14 +106,14 @@ def test_a_store_in_the_working_tree_is_told_from_one_that_others_reach(project:
     from limelight.flows.tasks import store_within
 
     assert store_within(None) is None
-    shell(f"dvc remote add -d own store && dvc remote add beside {project.parent / 'beside'}")
-    shell("dvc remote add shared s3://bucket/limelight")
+    for remote in ("-d own store", f"beside {project.parent / 'beside'}", "shared s3://bucket/limelight"):
+        dvc(project, "remote", "add", *remote.split())
     assert store_within(None) == store_within("own") == project / "store"
     assert store_within("beside") is None and store_within("shared") is None
 
 
 @pytest.mark.slow
-def test_reproduce_and_its_parallel_form_bring_the_project_up_to_date(project: Path, flow: Flow) -> None:
+def test_reproduce_and_its_parallel_form_bring_the_project_up_to_date(project: Path, flow: Flows) -> None:
     for content, name in (("one", "reproduce"), ("two", "reproduce_parallel")):
         (project / "data/raw/source").write_text(f"{content}\n")
         result = flow(name)
@@ -127,7 +122,7 @@ def test_reproduce_and_its_parallel_form_bring_the_project_up_to_date(project: P
 
 
 @pytest.mark.slow
-def test_a_failing_stage_fails_the_flow_and_shows_why(project: Path, flow: Flow) -> None:
+def test_a_failing_stage_fails_the_flow_and_shows_why(project: Path, flow: Flows) -> None:
     Path("dvc.yaml").write_text(PIPELINE.replace("cat left right > join", "echo no such thing >&2; false"))
     result = flow("reproduce")
     assert result.returncode == 2
@@ -136,7 +131,7 @@ def test_a_failing_stage_fails_the_flow_and_shows_why(project: Path, flow: Flow)
 
 
 @pytest.mark.slow
-def test_stages_beside_one_that_fails_go_on_to_their_end(project: Path, flow: Flow) -> None:
+def test_stages_beside_one_that_fails_go_on_to_their_end(project: Path, flow: Flows) -> None:
     failing = PIPELINE.replace("cat data/index > right", "echo no such thing >&2; false")
     Path("dvc.yaml").write_text(failing.replace("cat data/index > left", "sleep 5; cat data/index > left"))
     result = flow("reproduce_parallel")
@@ -145,7 +140,7 @@ def test_stages_beside_one_that_fails_go_on_to_their_end(project: Path, flow: Fl
 
 
 @pytest.mark.slow
-def test_an_unknown_stage_is_one_line(project: Path, flow: Flow) -> None:
+def test_an_unknown_stage_is_one_line(project: Path, flow: Flows) -> None:
     for name in ("reproduce", "reproduce_parallel", "train_on_gpu"):
         result = flow(name, "nonsense")
         assert result.returncode == 2 and "Traceback" not in result.stderr
@@ -154,21 +149,21 @@ def test_an_unknown_stage_is_one_line(project: Path, flow: Flow) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["reproduce", "reproduce_parallel", "train_on_gpu"])
-def test_a_flow_waits_for_another_in_the_same_working_tree(project: Path, server: str, name: str) -> None:
-    shell("dvc remote add -d own store")  # of train_on_gpu
-    command = [sys.executable, "-m", f"limelight.flows.{name}", "left"]
-    environment = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
+def test_a_flow_waits_for_another_in_the_same_working_tree(project: Path, flow: Flows, name: str) -> None:
+    dvc(project, "remote", "add", "-d", "own", "store")  # of train_on_gpu
     with process.working_tree(pytest.fail):
-        waiting = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        assert any("waiting for the flow that runs in" in line for line in waiting.stderr)
+        waiting, deadline = flow.start(name, "left"), time.monotonic() + 120
+        while "waiting for the flow that runs in" not in waiting.stderr.read_text():
+            assert time.monotonic() < deadline, waiting.stderr.read_text()
+            time.sleep(0.1)
         assert not (project / "data/index").exists()
-    waiting.communicate()
+    waiting.wait()
     assert (project / "left").exists()
 
 
 @pytest.mark.slow
 def test_trainings_have_a_gpu_each_and_evaluations_run_alone(
-    groups: Path, flow: Flow, monkeypatch: pytest.MonkeyPatch
+    groups: Path, flow: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smi = groups / "bin/nvidia-smi"
     smi.parent.mkdir()
@@ -195,21 +190,15 @@ def test_deployments_leave_the_working_tree_to_each_worker(tmp_path: Path) -> No
 
 
 # ------------------------------------------------------------------------------------------------------------ labelling
-def label(server: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "limelight.flows.label", *arguments]
-    environment = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_the_result_is_the_same_for_any_workers(server: str, untrained: Path, tmp_path: Path) -> None:
+def test_the_result_is_the_same_for_any_workers(flow: Flows, untrained: Path, tmp_path: Path) -> None:
     pytest.importorskip("prefect_dask", reason="the extra `label` is not installed")
     photos = shutil.copytree(ROOT / "tests/photos", tmp_path / "photos", ignore=shutil.ignore_patterns("*.md"))
     (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     model = ("--model", str(untrained), "--runtime", "torch", "--part", "2")
     for name, runner in (("one", ("--workers", "1")), ("two", ("--runner", "dask", "--workers", "2"))):
         place = ("--store", str(tmp_path / f"store-{name}"))
-        result = label(server, str(photos), str(tmp_path / name), *model, *runner, *place)
+        result = flow("label", str(photos), str(tmp_path / name), *model, *runner, *place)
         assert result.returncode == 1, result.stderr  # of the broken one
         assert "3 pictures with maps, 1 failed" in result.stderr
         assert "broken.png" in (tmp_path / f"{name}.failures.csv").read_text()
@@ -219,23 +208,23 @@ def test_the_result_is_the_same_for_any_workers(server: str, untrained: Path, tm
 
 
 @pytest.mark.slow
-def test_its_own_results_are_no_pictures(server: str, untrained: Path, tmp_path: Path) -> None:
+def test_its_own_results_are_no_pictures(flow: Flows, untrained: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(ROOT / "tests/photos/cat.jpg", photos)
     places = (str(photos), str(photos / "set"), "--store", str(photos / "maps"), "--workers", "1")
     for _ in range(2):
-        result = label(server, *places, "--model", str(untrained), "--runtime", "torch")
+        result = flow("label", *places, "--model", str(untrained), "--runtime", "torch")
         assert result.returncode == 0, result.stderr
         assert "1 pictures with maps, 0 failed" in result.stderr
     shutil.copy(photos / "cat.jpg", photos / "cat.jpeg")
-    result = label(server, *places, "--model", str(untrained), "--runtime", "torch")
+    result = flow("label", *places, "--model", str(untrained), "--runtime", "torch")
     assert result.returncode == 2 and "would have the same map; rename one" in result.stderr
     assert "in 1 parts" not in result.stderr, "it begins to work"
 
 
 @pytest.mark.slow
-def test_mistakes_are_one_line(server: str, untrained: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(flow: Flows, untrained: Path, tmp_path: Path) -> None:
     own = tmp_path / "own/masks/a.png"
     own.parent.mkdir(parents=True)
     own.touch()
@@ -245,8 +234,21 @@ def test_mistakes_are_one_line(server: str, untrained: Path, tmp_path: Path) -> 
         (own, "processes", "is a file, but a dataset is a folder"),
     ):
         photos = str(ROOT / "tests/photos")
-        result = label(server, photos, str(output), "--model", str(untrained), "--runner", runner)
+        result = flow("label", photos, str(output), "--model", str(untrained), "--runner", runner)
         assert result.returncode == 2
         assert expected in result.stderr
         assert "in 1 parts" not in result.stderr, "it begins to work"
     assert own.is_file()
+
+
+# ------------------------------------------------------------------------------------------------------------ promotion
+@pytest.mark.slow
+def test_promotion_without_a_champion_is_one_line_at_once(
+    flow: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
+    result = flow("promote")
+    assert result.returncode == 2
+    assert "\nerror: there is no champion yet" in result.stderr
+    assert "Traceback" not in result.stderr and "retr" not in result.stderr.lower()

@@ -1,9 +1,6 @@
-"""Promotion: mistakes are one line, and the alias moves only where the right bento was pushed."""
+"""Promotion: the alias moves only where the right bento was pushed. See also test_flows.py, which has the server."""
 
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +9,6 @@ from limelight.champions.nomination import Nomination
 from limelight.flows import promote
 from limelight.foundation.errors import UserError
 from limelight.foundation.files import write_json
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.mark.slow
-def test_promotion_without_a_champion_is_one_line_at_once(server: str, tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
-    environment = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "limelight.flows.promote"]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert "\nerror: there is no champion yet" in result.stderr
-    assert "Traceback" not in result.stderr and "retr" not in result.stderr.lower()
 
 
 def test_the_alias_does_not_move_where_another_bento_would_be_pushed(
