@@ -4,12 +4,9 @@ Each step is a process of its own, since MLflow keeps a store open under its rel
 """
 
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,10 +17,10 @@ from limelight.config import Tracking
 from limelight.foundation.errors import UserError
 from limelight.tracking.store import open_store
 from limelight.tracking.store_home import check_reachable, lost_versions, moved_from, relocate_paths
+from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parent.parent
+Python = Callable[[Path, str], None]
 
 LOG = """
 from pathlib import Path
@@ -46,11 +43,26 @@ with open_store(make_params().tracking) as (client, _):
 UNTAG = "DELETE FROM experiment_tags WHERE key = 'limelight.home'"
 
 
-def python(project: Path, code: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    stores = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
+    modules = ("mlflow", *stores, "limelight.champions.registry", "limelight.cli.doctor", "tests.test_tracking")
+    forks = Forks(modules, tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def python(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> Python:
+    """python(project, code) runs `python -c code` in the project's folder."""
     for name in ("LIMELIGHT_PARENT_RUN", "DVC_STAGE", "RANK"):
-        environment.pop(name, None)
-    subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, check=True, timeout=300)
+        monkeypatch.delenv(name, raising=False)
+
+    def run(project: Path, code: str) -> None:
+        done = forks.start(code, folder=project).wait()
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 def sql(project: Path, statement: str) -> list[tuple]:
@@ -76,12 +88,17 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("made") / "my photos 100%25 é"
+
+
+@pytest.fixture
+def made(place: Path, python: Python) -> Path:
     """A project with a run, weights and a champion, in a folder with a name that URIs escape."""
-    project = tmp_path_factory.mktemp("made") / "my photos 100%25 é"
-    project.mkdir()
-    python(project, LOG.format(name="a"))
-    return project
+    if not place.exists():
+        place.mkdir()
+        python(place, LOG.format(name="a"))
+    return place
 
 
 @pytest.fixture
@@ -95,7 +112,7 @@ def project(made: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["tagged", "made by an older version"])
-def test_a_moved_project_takes_its_store_along(project: Path, tmp_path: Path, tagged: bool):
+def test_a_moved_project_takes_its_store_along(project: Path, python: Python, tmp_path: Path, tagged: bool):
     if not tagged:
         sql(project, UNTAG)
     there = project.rename(tmp_path / "B b")
@@ -106,7 +123,7 @@ def test_a_moved_project_takes_its_store_along(project: Path, tmp_path: Path, ta
     assert json.loads((there / "downloaded/card.json").read_text())["provenance"]["sha256"] == "a" * 64
 
 
-def test_a_copy_is_independent(project: Path, tmp_path: Path):
+def test_a_copy_is_independent(project: Path, python: Python, tmp_path: Path):
     before = contents(project)
     there = tmp_path / "copy"
     shutil.copytree(project, there)
@@ -116,7 +133,7 @@ def test_a_copy_is_independent(project: Path, tmp_path: Path):
     assert len(list(there.glob("mlartifacts/models/*/artifacts/card.json"))) == 2
 
 
-def test_a_root_elsewhere_stays(project: Path, tmp_path: Path):
+def test_a_root_elsewhere_stays(project: Path, python: Python, tmp_path: Path):
     """One that was chosen, on this machine or not."""
     elsewhere = tmp_path / "disk"
     elsewhere.mkdir()
@@ -139,7 +156,7 @@ def test_a_champion_without_files_is_an_error(project: Path, tmp_path: Path):
     assert lost_versions(tracking) == [f"champion version 1 of limelight: {weights.parent}"]
 
 
-def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Path, tmp_path: Path):
+def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Path, forks: Forks, tmp_path: Path):
     there = project.rename(tmp_path / "B")
     (there / "params.yaml").write_text(
         "profile: p\ntrain: {}\ntracking: {experiment: test}\n"
@@ -147,8 +164,7 @@ def test_doctor_sees_a_store_that_was_moved_and_one_that_lost_files(project: Pat
     )
 
     shutil.rmtree(there / "mlartifacts")
-    command = [sys.executable, "-m", "limelight.cli", "doctor", "--json"]
-    done = subprocess.run(command, cwd=there, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    done = forks.start("from limelight.cli.main import main; main()", "doctor", "--json", folder=there).wait()
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert (
         findings["tracker"]["state"] == "note" and f"was made in {project}; the next run" in findings["tracker"]["text"]
