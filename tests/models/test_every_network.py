@@ -19,6 +19,7 @@ from limelight.inference.backends import open_backend
 from limelight.inference.plan import Request, plan
 from limelight.models.base import Network
 from limelight.models.cost import count_macs
+from limelight.models.diffusion.configs import UNETS
 from limelight.models.examples import example
 from limelight.models.inputs import Size, bind, clip_frames
 from limelight.models.registry import create_model, entry, list_models
@@ -244,6 +245,12 @@ def refuses(call: Callable[[], object], problem: str) -> None:
 
 def with_each_part_once(name: str) -> Network:
     """The network, without what only makes its export longer: parts of which there are others of their kind."""
+    if name == "diffsod":
+        blocks = {"block_out_channels": [32, 64], "attention_head_dim": [2, 4]}
+        blocks |= {"down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"]}
+        blocks |= {"up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]}
+        torch.manual_seed(0)
+        return create_model(name, **SMALL[name] | {"unet": UNETS["tiny"] | blocks}).eval()
     network = build(name)
     if name == "inspyrenet":
         network = copy.deepcopy(network)
