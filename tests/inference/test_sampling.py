@@ -210,7 +210,7 @@ def test_a_negative_batch_size_is_refused(salient: Path) -> None:
 @pytest.mark.slow
 def test_many_threads_may_ask_one_predictor(salient: Path) -> None:
     predictor = load(salient, device="cpu", processing_res=0)
-    images = [picture(32 * height, 32 * width) for height in (2, 3) for width in (2, 3, 4)]
+    images = [picture(32 * height, 32 * width) for height, width in ((2, 2), (2, 3), (3, 2))]
     alone = [predictor.predict([image])[0].saliency_HW for image in images]
     with ThreadPoolExecutor(4) as pool:
         maps = list(pool.map(lambda image: predictor.predict([image], batch_size=0)[0].saliency_HW, images * 2))
