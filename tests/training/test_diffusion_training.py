@@ -16,6 +16,7 @@ from limelight.foundation.errors import UserError
 from limelight.foundation.files import read_json
 from limelight.inference.loading import load
 from limelight.inference.sampling import ONE_STEP, Sampling
+from limelight.models.card import Normalisation
 from limelight.models.diffusion.configs import VAES
 from limelight.models.registry import create_model
 from limelight.models.weights import load_weights, read_card, save_weights
@@ -177,7 +178,7 @@ def test_a_legacy_teacher_sees_one_picture_at_a_time() -> None:
     params = load_params()
     teacher, card = load_weights("artifacts/legacy")
     network = create_model("sdnet", modalities=["rgb", "rgbd", "rgbt"])
-    facts = {"mean": network.mean, "std": network.std, "size": None, "classes": ()}
+    facts = {"normalisation": Normalisation(network.mean, network.std), "size": None, "classes": ()}
     learner = NetworkTeacher(teacher, card, **facts)
     (batch, *_) = epoch_batches(toy_samples(Path("data/datasets/toy"), 8), params.run("student"), seed=0, epoch=0)
     alone = replace(

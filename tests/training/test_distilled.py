@@ -155,7 +155,8 @@ def test_a_teacher_of_words_shows_all_that_they_name(classes: list[str], steps: 
     teacher = create_model("segdiffusion-tiny")
     learnt = {"task": "open-vocabulary", "classes": ("blue box", "cat"), "template": "{} alone", "denoise_steps": steps}
     # Maps of classes are not stretched, whatever the card says: in prediction they are not either.
-    card = CARD.derived(mean=teacher.mean, std=teacher.std, full_contrast=True, **learnt)
+    seen = {"inputs": teacher.inputs, "mean": teacher.mean, "std": teacher.std}
+    card = CARD.derived(full_contrast=True, **seen, **learnt)
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     batch = Batch(
         image, torch.zeros(2, 1, 32, 32), torch.ones(2, dtype=torch.bool), None, torch.zeros(2).long(), ["0", "1"]

@@ -15,7 +15,7 @@ from toy import supervised, toy_network, toy_run, toy_samples, weights
 
 from limelight.config import Run
 from limelight.models.base import Network
-from limelight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from limelight.models.card import IMAGENET, Card
 from limelight.models.registry import create_model
 from limelight.training import checkpoints
 from limelight.training.learner import Learner
@@ -98,7 +98,7 @@ def train(
     run = toy_run(**{**settings, "compute": {"checkpoint_minutes": 0, **settings["compute"]}})
     samples = toy_samples(root, 14) + (toy_samples(root, 6, "unlabelled", labelled=False) if distilled else [])
     if distilled:
-        student, facts = toy_network(), {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": None, "classes": ()}
+        student, facts = toy_network(), {"normalisation": IMAGENET, "size": None, "classes": ()}
         teacher = NetworkTeacher(toy_network(seed=1), TEACHER, **facts)
         learner: Learner = make_learner(run.objective, student, epochs=run.epochs, teacher=teacher)
     else:
