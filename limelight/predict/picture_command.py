@@ -228,7 +228,7 @@ def _predict_many(
     if not options.quiet:
         _print_notes([*scanned.notes, *report.notes])
     if report.interrupted:
-        goes_on = "the same command goes on" + " without --overwrite" * options.overwrite
+        goes_on = f"the same command goes on{' without --overwrite' if options.overwrite else ''}"
         todo = len(scanned.sources) - report.skipped
         print(f"interrupted: {report.written} of {todo} written to {folder}; {goes_on}", file=sys.stderr)
         return INTERRUPTED
