@@ -57,10 +57,9 @@ def run(options: PredictOptions) -> int:
 
 def _say_left_out(options: PredictOptions, count: int, what: str, option: str) -> None:
     if count and not options.quiet:
+        counted = f"{count} {what}" if count == 1 else f"{count} {what}s"
         other = "videos" if what == "picture" else "pictures"
-        print(
-            f"note: {count} {what}{'' if count == 1 else 's'} left out: {option} is for {other} alone", file=sys.stderr
-        )
+        print(f"note: {counted} left out: {option} is for {other} alone", file=sys.stderr)
 
 
 def _check_has_video(options: PredictOptions, *, there: bool) -> None:
