@@ -44,7 +44,8 @@ def main() -> None:
         raise UserError(f"{options.photos} needs two pictures or more")
     candidates: dict[str, Estimate] = {"ours": _ours, "pymatting": _pymatting(), "the picture's own": _as_it_is}
     predictor, photos = load(options.model), [read_image(path) for path in paths]
-    assert isinstance(predictor, SaliencyPredictor), "--model finds classes; name one of saliency"
+    if not isinstance(predictor, SaliencyPredictor):
+        raise UserError("--model takes text prompts; name a network of saliency")
     errors: dict[str, list[float]] = {name: [] for name in candidates}
     seconds = dict.fromkeys(candidates, 0.0)
     for at, true_HW3 in enumerate(track(photos, len(photos), "estimating colours")):

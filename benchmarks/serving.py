@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks._command import run_command
 from limelight.deploy.export_cache import with_export
+from limelight.foundation.errors import UserError
 from limelight.imaging.encoding import encode
 from limelight.imaging.images import read_picture
 from limelight.inference.loading import load
@@ -62,7 +63,8 @@ def measure(url: str, picture: bytes, clients: int, requests: int) -> dict[str, 
 def in_one_process(model: str, runtime: str, picture: bytes, requests: int) -> float:
     """Pictures per second of decoding, predicting and encoding a map, one after the other, without a service."""
     predictor = load(with_export(model, runtime, lasting=True), Request(runtime, "cpu"))
-    assert isinstance(predictor, SaliencyPredictor), "--model finds classes; name one of saliency"
+    if not isinstance(predictor, SaliencyPredictor):
+        raise UserError("--model takes text prompts; name a network of saliency")
     style = Style("map")
     started = 0.0
     for turn in range(requests + 3):

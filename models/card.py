@@ -38,7 +38,7 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 class Normalisation(NamedTuple):
-    """What is subtracted from a picture's pixels, and what they are then divided by."""
+    """What is subtracted from a picture's pixels, of RGB in [0, 1], and what they are then divided by, per channel."""
 
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
